@@ -1,0 +1,1 @@
+"""Boards, build flow and resource reports."""

@@ -1,0 +1,1 @@
+"""The arithmetic that every device shares: requantisation, rounding, saturation, in plain numpy."""

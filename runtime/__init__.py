@@ -1,0 +1,1 @@
+"""Devices behind one protocol: the simulator and the gates."""
