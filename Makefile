@@ -1,0 +1,54 @@
+# Everything runs in .venv, which is made on first use and renewed when pyproject.toml changes.
+
+PYTHON ?= $(firstword $(shell command -v python3.11) python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# Else a yosys on PATH would be taken silently.
+export AMARANTH_USE_YOSYS := builtin
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint fuzz bench clean
+
+help:
+	@echo "make demo    a matrix product, checked, on the simulator and in the gates"
+	@echo "make test    format, lint, types and all tests"
+	@echo "make lint    format, lint and types alone"
+	@echo "make fuzz    the random tests with many new examples"
+	@echo "make bench   the measurements"
+	@echo "make clean   remove the environment and everything built"
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tilewright needs Python 3.11 or later: make PYTHON=<python>"; exit 1; }
+	$(PYTHON) -m venv .venv || \
+		{ echo "The venv module is missing: sudo apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: env
+	@$(BIN)/tilewright doctor --for rtl --install >/dev/null || $(BIN)/tilewright doctor --for rtl
+	@$(BIN)/python examples/matmul_demo.py
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# What the doctor could not bring is skipped by the tests that need it, with the reason.
+test: env
+	-@$(BIN)/tilewright doctor --for tests --install
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/pytest
+
+fuzz: env
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz
+
+bench: env
+	@for script in $(sort $(wildcard bench/*.py)); do echo "$$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis obj_dir sim_build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

