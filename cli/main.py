@@ -10,10 +10,10 @@ from types import ModuleType
 
 from tilewright.isa.error import TilewrightError
 
-# The commands in the order of the help, each a module of this room with `add_parser(subparsers)`, which returns
-# its parser, and `run(args)`, which returns the exit code. Such a module imports numpy and the other rooms inside
-# of `run` only: the help must come at once.
-COMMANDS: tuple[str, ...] = ("doctor",)
+# The commands in the order of the help, each a module of this room with `add_parser(subparsers)`, which
+# returns its parser, and `run(args)`, which returns the exit code. Such a module imports numpy and the other
+# rooms inside of functions only: the help must come at once.
+COMMANDS: tuple[str, ...] = ("configs", "doctor")
 
 # What can be wrong with a path that the user named.
 _PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -22,8 +22,9 @@ _PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirec
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 success, 1 an error of the input, 2 wrong usage.
 
-    An error of the input is one line on stderr, without a traceback; wrong usage leaves through SystemExit(2),
-    as argparse has it. Anything else that is raised is a mistake in Tilewright and keeps its traceback.
+    An error of the input is one line on stderr, without a traceback; wrong usage leaves through
+    SystemExit(2), as argparse has it. Anything else that is raised is a mistake in Tilewright and keeps its
+    traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = build_parser(_named_commands(arguments)).parse_args(arguments)

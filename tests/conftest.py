@@ -7,8 +7,8 @@ from hypothesis import settings
 # Else a yosys on PATH would be taken silently.
 os.environ["AMARANTH_USE_YOSYS"] = "builtin"
 
-# No deadline: compiled code is slow the first time only. The suite must give the same answer twice; `make fuzz`
-# is where new examples are looked for.
+# No deadline: compiled code is slow the first time only. The suite must give the same answer twice; new
+# examples are looked for by `make fuzz`.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)
 settings.load_profile("suite")
