@@ -104,7 +104,8 @@ class Config:
         for memory in Memory:
             if self.banks(memory) * self.depth(memory) > 1 << 20:
                 total = self.banks(memory) * self.depth(memory)
-                yield f"{memory.label} memory must hold at most {1 << 20} vectors (20 address bits), not {total}"
+                most = f"{1 << 20} vectors (20 address bits)"
+                yield f"{memory.label} memory must hold at most {most}, not {total}"
 
     # --- memories ------------------------------------------------------------------------------------------
 

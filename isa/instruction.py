@@ -155,7 +155,8 @@ class Load(Instruction):
     """Bring n_z x n_y x n_x vectors on chip, each plane padded on four sides.
 
     Vector (z, y, x) of the padded block, 0 <= y < pad_top + n_y + pad_bottom and
-    0 <= x < pad_left + n_x + pad_right, goes to chip vector address + z * chip_stride_z + y * chip_stride_y + x.
+    0 <= x < pad_left + n_x + pad_right, goes to chip vector
+    address + z * chip_stride_z + y * chip_stride_y + x.
     """
 
     opcode: ClassVar[Opcode] = Opcode.LOAD
@@ -233,8 +234,9 @@ class Vector(Instruction):
     """Combine two operands item by item over n_0 * n_1 * n_2 * n_3, optionally folding n_2 * n_3 into one.
 
     Each result then takes bias, requantisation, clamp and look-up as the flags say, and goes to
-    destination + i_0 * destination_stride_0 + i_1 * destination_stride_1 (a table: entry (i_0 * n_1 + i_1) mod 256).
-    The parameter vectors lie one after the other from `parameter`: bias, scale, factor, those that are used.
+    destination + i_0 * destination_stride_0 + i_1 * destination_stride_1 (a table: entry
+    (i_0 * n_1 + i_1) mod 256). The parameter vectors lie one after the other from `parameter`: bias, scale,
+    factor, those that are used.
     """
 
     opcode: ClassVar[Opcode] = Opcode.VECTOR

@@ -4,14 +4,14 @@ A cycle count here is what the gates do, register by register; the simulator com
 functions are plain integer arithmetic, so that a compiler can take them as they are.
 """
 
-# --- fetch ---------------------------------------------------------------------------------------------------
+# --- fetch -----------------------------------------------------------------------------------------------
 
 FETCH_VISIBLE = 2
-"""From the last beat of an instruction on the bus to its instruction being at the head of the fetch buffer."""
+"""From the last beat of an instruction on the bus to it being at the head of the fetch buffer."""
 DEAL_CHECK = 2
 """From the head of the fetch buffer (checked meanwhile) to the deal into a queue, or to its fault."""
 
-# --- load and store --------------------------------------------------------------------------------------------
+# --- load and store --------------------------------------------------------------------------------------
 
 DMA_SETUP = 3
 """From a load's or store's start to its first burst request."""
@@ -32,7 +32,7 @@ STORE_RESPONSE = 1
 STORE_FREE = 2
 """From a write response on the bus to the first request that may use its room."""
 
-# --- matrix ----------------------------------------------------------------------------------------------------
+# --- matrix ----------------------------------------------------------------------------------------------
 
 ACCUMULATOR_DISTANCE = 4
 """From the read of an accumulator to the first read that sees what was added."""
@@ -41,12 +41,12 @@ MATRIX_PIPELINE = 7
 MATRIX_ACCUMULATOR_FAULT = 4
 """From the stream of a vector to the fault of its accumulator address, beside rows + cols."""
 
-# --- vector ----------------------------------------------------------------------------------------------------
+# --- vector ----------------------------------------------------------------------------------------------
 
 VECTOR_PIPELINE = 18
 """From the issue of an item to the write of its result, at requant_interval 1."""
 
-# --- all engines -----------------------------------------------------------------------------------------------
+# --- all engines -----------------------------------------------------------------------------------------
 
 ADDRESS_FAULT = 1
 """From the issue of an address outside its bank to the fault."""
