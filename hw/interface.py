@@ -1,4 +1,4 @@
-"""What the units of the machine say to each other: layouts and signatures, derived from the tables of `isa`."""
+"""What the units of the machine say to each other: layouts and signatures, derived from `isa`."""
 
 from amaranth import signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -51,7 +51,7 @@ def read_layout(config: Config, memory: Memory) -> data.StructLayout:
 def write_layout(config: Config, memory: Memory) -> data.StructLayout:
     """A write of one vector; a read in the next cycle sees it."""
     bits = 8 * config.vector_bytes(memory)
-    return data.StructLayout(dict(read_layout(config, memory)) | {"data": unsigned(bits)})
+    return data.StructLayout(read_layout(config, memory).members | {"data": unsigned(bits)})
 
 
 class EngineControl(wiring.Signature):
@@ -59,8 +59,8 @@ class EngineControl(wiring.Signature):
 
     Members:
         head: In. The instruction at the head of the queue, stable until it starts.
-        start: In. The engine takes `head` at the end of this cycle. Never up while `ready` is down, and never for a nop.
-        ready: Out. The engine's own conditions for a start in this cycle hold (a function of registers alone).
+        start: In. The engine takes `head` at the end of this cycle; only while `ready` is up, never for a nop.
+        ready: Out. The engine's own conditions for a start in this cycle hold, by registers alone.
         finish: Out. The oldest instruction in flight finishes in this cycle.
         fault: Out. A fault in this cycle.
     """

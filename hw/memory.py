@@ -15,7 +15,8 @@ class BankedMemory(wiring.Component):
     Claims see to it that at most one reader and one writer use a bank in a cycle, and that no address is read
     and written in one cycle; so the requests of all readers are merged without arbitration.
 
-    Latency: a request in cycle t is at `data` of its bank in cycle t + 2 (block RAM, then its output register).
+    Latency: a request in cycle t is at `data` of its bank in cycle t + 2 (block RAM, then its output
+    register).
     Throughput: one read and one write a cycle in each bank.
 
     Members:
