@@ -1,0 +1,101 @@
+"""Requantisation: int32 sums to the scale of an int8 result, with one small product a lane.
+
+    x = sat17(round_half_up(t · 2^−pre)),  y = (x · m + 2²¹) >> 22
+
+m has 15 bits and x 17, so that |x · m + 2²¹| < 2³¹: one multiplier of an FPGA, one int32 lane of a CPU.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilewright.numerics.saturate import Int32Array
+
+MULTIPLIER_BITS = 15
+SHIFT_BITS = 6
+SHIFT_POSITION = 16
+"""First bit of the shift in a packed scale; bit 15, the sign of a 16-bit multiplier, stays 0."""
+PRODUCT_SHIFT = 22
+X_LIMIT = (1 << 16) - 64
+"""Where x saturates, on both sides: keeps the rounded product within int32."""
+
+MULTIPLIER_MAXIMUM = (1 << MULTIPLIER_BITS) - 1
+SHIFT_MINIMUM = -(1 << (SHIFT_BITS - 1))
+SHIFT_MAXIMUM = (1 << (SHIFT_BITS - 1)) - 1
+
+
+def pack_scale(multiplier: ArrayLike, shift: ArrayLike) -> Int32Array:
+    """The parameter lanes that hold these multipliers (0 … 32767) and shifts (−32 … 31); shapes broadcast.
+
+    Raises:
+        ValueError: if one does not fit its field.
+    """
+    m, pre = np.asarray(multiplier), np.asarray(shift)
+    _check_range("multiplier", m, 0, MULTIPLIER_MAXIMUM)
+    _check_range("shift", pre, SHIFT_MINIMUM, SHIFT_MAXIMUM)
+    field = pre.astype(np.int32) & ((1 << SHIFT_BITS) - 1)
+    packed: Int32Array = m.astype(np.int32) | (field << SHIFT_POSITION)
+    return packed
+
+
+def unpack_scale(scale: Int32Array) -> tuple[Int32Array, Int32Array]:
+    """Multiplier and shift of packed lanes; the bits outside of both fields are ignored."""
+    # Left until the field's sign bit is bit 31, then an arithmetic shift to the right extends it.
+    above = 32 - SHIFT_POSITION - SHIFT_BITS
+    return scale & MULTIPLIER_MAXIMUM, (scale << above) >> (32 - SHIFT_BITS)
+
+
+def requantise(t: Int32Array, scale: Int32Array) -> Int32Array:
+    """y of the module's formula (before the zero point); `scale` is packed and broadcasts with `t`."""
+    m, pre = unpack_scale(scale)
+    # In float64, whose arithmetic is vectorised: scaling by powers of two is exact, |x · m| has 32 bits, and
+    # what loses its half for want of 53 bits is far beyond the saturation.
+    x: NDArray[np.float64] = np.asarray(np.multiply(t, np.ldexp(1.0, -pre), dtype=np.float64))
+    _round_half_up(x)
+    np.maximum(x, -X_LIMIT, out=x)
+    np.minimum(x, X_LIMIT, out=x)
+    x *= np.ldexp(m.astype(np.float64), -PRODUCT_SHIFT)
+    _round_half_up(x)
+    return x.astype(np.int32)
+
+
+def quantise_multiplier(real_scale: ArrayLike) -> tuple[Int32Array, Int32Array]:
+    """The multiplier and shift for which requantise(t) is nearest to t · real_scale.
+
+    Args:
+        real_scale: positive scales, of any shape. From 2⁻³⁹ up the multiplier has its full 15 bits.
+
+    Returns:
+        multiplier and shift, int32, of the shape of `real_scale`; `pack_scale` takes them.
+
+    Raises:
+        ValueError: if a scale is not positive, or out of reach: above 32767 · 2¹⁰, or nearest to 0.
+    """
+    real = np.asarray(real_scale, np.float64)
+    largest = MULTIPLIER_MAXIMUM * 2.0 ** -(PRODUCT_SHIFT + SHIFT_MINIMUM)
+    smallest = 2.0 ** -(PRODUCT_SHIFT + SHIFT_MAXIMUM)
+    _check_scale(real, real > smallest / 2, f"positive and above {smallest / 2:g}: take it as 0")
+    _check_scale(real, real <= largest, f"at most {largest:g}: raise the scale of the result")
+    exponent = np.frexp(real)[1]
+    pre = np.minimum(MULTIPLIER_BITS - PRODUCT_SHIFT - exponent, SHIFT_MAXIMUM)
+    m = np.rint(np.ldexp(real, PRODUCT_SHIFT + pre))
+    # Rounded up to a power of two: half the multiplier, one bit less of shift.
+    full = m > MULTIPLIER_MAXIMUM
+    return np.where(full, m / 2, m).astype(np.int32), (pre - full).astype(np.int32)
+
+
+def _round_half_up(x: NDArray[np.float64]) -> None:
+    x += 0.5
+    np.floor(x, out=x)
+
+
+def _check_range(name: str, values: NDArray[Any], low: int, high: int) -> None:
+    wrong = values[(values < low) | (values > high)]
+    if wrong.size:
+        raise ValueError(f"{name} must be from {low} to {high}, not {wrong.flat[0]}")
+
+
+def _check_scale(real: NDArray[np.float64], good: NDArray[np.bool_], what: str) -> None:
+    if not good.all():
+        raise ValueError(f"scale must be {what}, not {real[~good].flat[0]:g}")

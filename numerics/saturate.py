@@ -1,0 +1,49 @@
+"""Narrowing without wrapping: saturation and rounding shifts, on arrays of any shape."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32Array = NDArray[np.int32]
+Integers = NDArray[np.signedinteger[Any]]
+
+
+def saturate(x: Integers, bits: int) -> Integers:
+    """The nearest value that `bits` signed bits hold, in the dtype of `x`.
+
+    Raises:
+        ValueError: if `bits` is not from 1 to the width of the dtype.
+    """
+    width = 8 * x.dtype.itemsize
+    if not 1 <= bits <= width:
+        raise ValueError(f"bits must be from 1 to {width} (the width of {x.dtype}), not {bits!r}")
+    if bits == width:
+        return x
+    limit = 1 << (bits - 1)
+    return np.minimum(np.maximum(x, -limit), limit - 1)
+
+
+def saturating_add(a: Int32Array, b: Int32Array) -> Int32Array:
+    """a + b, saturated to int32; the shapes broadcast."""
+    # float64 holds every sum of two int32 exactly, and its minimum and maximum are vectorised.
+    total = np.asarray(np.add(a, b, dtype=np.float64))
+    np.maximum(total, -(2.0**31), out=total)
+    np.minimum(total, 2.0**31 - 1, out=total)
+    return total.astype(np.int32)
+
+
+def round_shift(t: Integers, shift: Integers | int) -> NDArray[np.int64]:
+    """t · 2^−shift, rounded half up; a negative shift is a shift to the left.
+
+    Args:
+        t: int32 values (of any integer dtype).
+        shift: from −32 to 31; broadcasts with `t`.
+
+    Exact for every int32 and every such shift: 32 bits moved 32 to the left fill an int64.
+    """
+    amount = np.asarray(shift, np.int64)
+    right = np.maximum(amount, 0)
+    half = (np.int64(1) << right) >> np.int64(1)
+    wide = t.astype(np.int64) << np.maximum(-amount, 0)
+    return np.asarray((wide + half) >> right, np.int64)
