@@ -77,6 +77,11 @@ class SourceB(IntEnum):
     PARAMETER = 3
 
 
+def memory_of(place: Destination | SourceA | SourceB) -> Memory | None:
+    """The memory that a source or destination of a vector instruction names; None for a constant or table."""
+    return Memory.__members__.get(place.name)
+
+
 @dataclass(frozen=True)
 class Spec:
     """One row of the table: a field's width, sign, named values and meaning."""
