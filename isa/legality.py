@@ -54,7 +54,8 @@ def _unknown(table: ProgramTable) -> BoolArray:
 def _misplaced(table: ProgramTable) -> BoolArray:
     """Finish anywhere but at the end, anything else at the end."""
     last = np.arange(len(table)) == len(table) - 1
-    return np.equal(table.opcode, Opcode.FINISH) ^ last
+    result: BoolArray = (table.opcode == Opcode.FINISH) != last
+    return result
 
 
 def _word_reasons(table: ProgramTable, index: int) -> Iterator[str]:
