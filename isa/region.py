@@ -1,0 +1,58 @@
+"""Regions: the memory outside that a program expects behind its base registers."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tilewright.isa.error import TilewrightError
+from tilewright.isa.instruction import Load, specs
+
+BASES = 1 << specs(Load)["base"].bits
+"""Base registers of the machine."""
+
+_SIZE_LIMIT = 1 << specs(Load)["offset"].bits
+_NAME = re.compile(r'[^"\\\x00-\x1f\x7f]*')
+
+
+class RegionError(TilewrightError):
+    """A region that no program can have."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """The memory behind one base register.
+
+    Members:
+        base: number of the base register.
+        size_bytes: bytes from the address in that register on that the program may touch.
+        name: what it is for, in the text form and for hosts; printable, without quote and backslash.
+
+    Raises:
+        RegionError: if a member does not fit.
+    """
+
+    base: int
+    size_bytes: int
+    name: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.base < BASES:
+            raise RegionError(f"base of a region must be from 0 to {BASES - 1}, not {self.base!r}")
+        if not 0 <= self.size_bytes <= _SIZE_LIMIT:
+            raise RegionError(f"size of a region must be from 0 to {_SIZE_LIMIT}, not {self.size_bytes!r}")
+        if not _NAME.fullmatch(self.name):
+            raise RegionError(f"name of a region must be printable without quote and \\, not {self.name!r}")
+
+
+def require_distinct(regions: Iterable[Region]) -> None:
+    """Refuse two regions behind one base register.
+
+    Raises:
+        RegionError: naming both.
+    """
+    seen: dict[int, Region] = {}
+    for region in regions:
+        if region.base in seen:
+            names = f"{seen[region.base].name!r} and {region.name!r}"
+            raise RegionError(f"base register {region.base} must have one region, not {names}")
+        seen[region.base] = region
