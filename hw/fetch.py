@@ -25,10 +25,24 @@ class State(enum.Enum):
     DRAIN = 3
 
 
+def _bus_members(config: Config) -> dict[str, wiring.Member]:
+    """What fetch has in common with its reader: the program, and the way to it."""
+    return {
+        "running": In(1),
+        "halted": In(1),
+        "address": In(MEMORY_ADDRESS_BITS),
+        "length": In(INDEX_BITS),
+        "request": Out(BurstRequest),
+        "beat": In(beat_layout(config)),
+        "quiet": Out(1),
+    }
+
+
 class InstructionReader(wiring.Component):
     """Requests the program in bursts and puts its beats together to instructions.
 
-    Latency: a request as soon as there is room; two cycles from an instruction's last beat on the bus to `head`.
+    Latency: a request as soon as there is room; two cycles from an instruction's last beat on the bus to
+    `head`.
     Throughput: one instruction in max(1, 64 / bus bytes) cycles.
 
     Members:
@@ -43,20 +57,7 @@ class InstructionReader(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        super().__init__(
-            {
-                "running": In(1),
-                "halted": In(1),
-                "address": In(MEMORY_ADDRESS_BITS),
-                "length": In(INDEX_BITS),
-                "request": Out(BurstRequest),
-                "beat": In(beat_layout(config)),
-                "valid": Out(1),
-                "head": Out(_WORD),
-                "pop": In(1),
-                "quiet": Out(1),
-            }
-        )
+        super().__init__(_bus_members(config) | {"valid": Out(1), "head": Out(_WORD), "pop": In(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -141,10 +142,8 @@ class Fetch(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        reader = InstructionReader(config).signature.members
-        shared = ("running", "halted", "address", "length", "request", "beat", "quiet")
         super().__init__(
-            {name: reader[name] for name in shared}
+            _bus_members(config)
             | {
                 "mismatch": In(1),
                 "room": In(len(Engine)),

@@ -104,15 +104,11 @@ class TokenCounter(wiring.Component):
         room: Out. One can be promised.
     """
 
-    promise: In(1)
-    give: In(1)
-    take: In(1)
-    available: Out(1)
-    room: Out(1)
-
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        super().__init__()
+        super().__init__(
+            {"promise": In(1), "give": In(1), "take": In(1), "available": Out(1), "room": Out(1)}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

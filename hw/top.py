@@ -1,0 +1,68 @@
+"""The whole machine: host registers in front of the core."""
+
+from amaranth import Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from tilewright.hw.axi import master_pins
+from tilewright.hw.core import Core
+from tilewright.hw.registers import SLAVE_PINS, Registers
+from tilewright.isa.config import Config
+from tilewright.isa.memory import Engine
+
+
+class Machine(wiring.Component):
+    """A Tilewright accelerator: an AXI4-Lite slave for the host, an AXI4 master for programs and data.
+
+    Members:
+        s_axi_*: the host's registers (docs/isa.md).
+        m_axi_*: the memory outside.
+        trace_running: Out. A program runs; cycle 0 is the first with it up.
+        trace_start: Out. Bit e: engine e starts the head of its queue; the bit after them: fetch deals.
+        trace_finish: Out. Bit e: the oldest instruction in flight of engine e finishes.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {f"s_axi_{name}": member for name, member in SLAVE_PINS.items()}
+            | {f"m_axi_{name}": member for name, member in master_pins(config).items()}
+            | {
+                "trace_running": Out(1),
+                "trace_start": Out(len(Engine) + 1),
+                "trace_finish": Out(len(Engine)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        clear, running, done = Signal(), Signal(), Signal()
+        m.submodules.registers = registers = Registers(self.config)
+        core = Core(self.config)
+        m.submodules.core = ResetInserter(clear)(core)
+        self._connect_pins(m, registers, core)
+        start = registers.start & ~running & ~registers.reset
+        m.d.comb += clear.eq(start | registers.reset)
+        with m.If(registers.reset):
+            m.d.sync += [running.eq(0), done.eq(0)]
+        with m.Elif(start):
+            m.d.sync += [running.eq(1), done.eq(0)]
+        with m.Elif(core.end):
+            m.d.sync += [running.eq(0), done.eq(1)]
+        m.d.comb += [core.running.eq(running), core.program.eq(registers.program)]
+        m.d.comb += [registers.running.eq(running), registers.done.eq(done)]
+        for name in ("faulted", "bus_idle", "record", "count"):
+            m.d.comb += getattr(registers, name).eq(getattr(core, name))
+        m.d.comb += [
+            self.trace_running.eq(running),
+            self.trace_start.eq(core.start),
+            self.trace_finish.eq(core.finish),
+        ]
+        return m
+
+    def _connect_pins(self, m: Module, registers: Registers, core: Core) -> None:
+        slave = {f"s_axi_{name}": (member, registers) for name, member in SLAVE_PINS.items()}
+        master = {f"m_axi_{name}": (member, core) for name, member in master_pins(self.config).items()}
+        for name, (member, unit) in (slave | master).items():
+            inner, outer = getattr(unit, name), getattr(self, name)
+            m.d.comb += outer.eq(inner) if member.flow is Out else inner.eq(outer)
