@@ -23,8 +23,8 @@ class LoopCounter(wiring.Component):
     """Where a nest of loops stands.
 
     Latency: the first iteration one cycle after `start`, the next one cycle after `step`. Throughput: one
-    iteration a cycle. Last passes are known to registers beside the counters, so that no compare lies before an
-    address adder.
+    iteration a cycle. Last passes are known to registers beside the counters, so that no compare lies before
+    an address adder.
 
     Args:
         count_bits: width of each loop's count, outermost first.
