@@ -5,6 +5,7 @@
 m has 15 bits and x 17, so that |x · m + 2²¹| < 2³¹: one multiplier of an FPGA, one int32 lane of a CPU.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ SHIFT_POSITION = 16
 PRODUCT_SHIFT = 22
 X_LIMIT = (1 << 16) - 64
 """Where x saturates, on both sides: keeps the rounded product within int32."""
+
+# NumPy converts a Python number anew in each operation.
+_X_LIMIT = np.array(float(X_LIMIT))
+_HALF = np.array(0.5)
 
 MULTIPLIER_MAXIMUM = (1 << MULTIPLIER_BITS) - 1
 SHIFT_MINIMUM = -(1 << (SHIFT_BITS - 1))
@@ -48,14 +53,14 @@ def unpack_scale(scale: Int32Array) -> tuple[Int32Array, Int32Array]:
 
 def requantise(t: Int32Array, scale: Int32Array) -> Int32Array:
     """y of the module's formula (before the zero point); `scale` is packed and broadcasts with `t`."""
-    m, pre = unpack_scale(scale)
+    before, after = _factors(scale.tobytes())
     # In float64, whose arithmetic is vectorised: scaling by powers of two is exact, |x · m| has 32 bits, and
     # what loses its half for want of 53 bits is far beyond the saturation.
-    x: NDArray[np.float64] = np.asarray(np.multiply(t, np.ldexp(1.0, -pre), dtype=np.float64))
+    x: NDArray[np.float64] = np.asarray(np.multiply(t, before.reshape(scale.shape), dtype=np.float64))
     _round_half_up(x)
-    np.maximum(x, -X_LIMIT, out=x)
-    np.minimum(x, X_LIMIT, out=x)
-    x *= np.ldexp(m.astype(np.float64), -PRODUCT_SHIFT)
+    np.maximum(x, -_X_LIMIT, out=x)
+    np.minimum(x, _X_LIMIT, out=x)
+    x *= after.reshape(scale.shape)
     _round_half_up(x)
     return x.astype(np.int32)
 
@@ -85,8 +90,15 @@ def quantise_multiplier(real_scale: ArrayLike) -> tuple[Int32Array, Int32Array]:
     return np.where(full, m / 2, m).astype(np.int32), (pre - full).astype(np.int32)
 
 
+@lru_cache(maxsize=256)
+def _factors(scale: bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """2^−pre and m · 2⁻²² of packed lanes: a layer uses the same scales in each of its instructions."""
+    m, pre = unpack_scale(np.frombuffer(scale, np.int32))
+    return np.ldexp(1.0, -pre), np.ldexp(m.astype(np.float64), -PRODUCT_SHIFT)
+
+
 def _round_half_up(x: NDArray[np.float64]) -> None:
-    x += 0.5
+    x += _HALF
     np.floor(x, out=x)
 
 

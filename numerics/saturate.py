@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 Int32Array = NDArray[np.int32]
 Integers = NDArray[np.signedinteger[Any]]
 
+# NumPy converts a Python number anew in each operation.
+_INT32_MINIMUM = np.array(-(2.0**31))
+_INT32_MAXIMUM = np.array(2.0**31 - 1)
+
 
 def saturate(x: Integers, bits: int) -> Integers:
     """The nearest value that `bits` signed bits hold, in the dtype of `x`.
@@ -28,8 +32,8 @@ def saturating_add(a: Int32Array, b: Int32Array) -> Int32Array:
     """a + b, saturated to int32; the shapes broadcast."""
     # float64 holds every sum of two int32 exactly, and its minimum and maximum are vectorised.
     total = np.asarray(np.add(a, b, dtype=np.float64))
-    np.maximum(total, -(2.0**31), out=total)
-    np.minimum(total, 2.0**31 - 1, out=total)
+    np.maximum(total, _INT32_MINIMUM, out=total)
+    np.minimum(total, _INT32_MAXIMUM, out=total)
     return total.astype(np.int32)
 
 

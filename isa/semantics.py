@@ -1,0 +1,312 @@
+"""What every instruction does to the chip and to the memory outside (docs/machine.md, Meaning).
+
+Instructions are taken to be defined (`isa.legality`). Addresses that leave the bank of an operand read 0 and
+drop writes, and everything an instruction reads is read before anything is written.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.isa import address
+from tilewright.isa.address import A_MEMORY, ADDRESS_BITS, B_MEMORY, Nest
+from tilewright.isa.instruction import (
+    INSTRUCTIONS,
+    Destination,
+    Instruction,
+    Load,
+    Matrix,
+    Reduce,
+    Store,
+    Vector,
+    VectorOp,
+)
+from tilewright.isa.memory import Memory
+from tilewright.isa.state import MEMORY_ADDRESS_BITS, Dram, State
+from tilewright.numerics.requantise import requantise
+from tilewright.numerics.saturate import saturate, saturating_add
+from tilewright.numerics.table import ENTRIES, look_up
+
+Int = NDArray[np.signedinteger]
+Int32 = NDArray[np.int32]
+
+FLOAT_PRODUCTS = 1024
+"""Products of two int8 whose sum float32 holds exactly, whatever the order: 1024 · 2¹⁴ = 2²⁴."""
+
+
+def execute(instruction: Instruction, state: State, dram: Dram) -> None:
+    """Do what `instruction` does: change `state` and `dram.data` in place."""
+    match instruction:
+        case Load():
+            _load(instruction, state, dram)
+        case Store():
+            _store(instruction, state, dram)
+        case Matrix():
+            _matrix(instruction, state)
+        case Vector():
+            _vector(instruction, state)
+
+
+def execute_fields(opcode: int, fields: Mapping[str, int], state: State, dram: Dram) -> None:
+    """`execute` of the fields of a defined instruction, as Python integers, without checking them again."""
+    kind = _KINDS[opcode]
+    instruction = object.__new__(kind)
+    instruction.__dict__.update(fields)
+    execute(instruction, state, dram)
+
+
+def apply(program: Iterable[Instruction], state: State, dram: Dram) -> None:
+    """Execute a program in its order: what the machine computes if the checker accepts it."""
+    for instruction in program:
+        execute(instruction, state, dram)
+
+
+_KINDS: Mapping[int, type[Instruction]] = MappingProxyType({kind.opcode: kind for kind in INSTRUCTIONS})
+
+# --- vectors on the chip -----------------------------------------------------------------------------------
+
+
+def _read(state: State, memory: Memory, nest: Nest) -> Int:
+    """The vectors of an operand, shape (*counts, cols); a view where the addresses allow it."""
+    return _gather(state.memories[memory], state.depths[memory], nest, ADDRESS_BITS)
+
+
+def _gather(vectors: Int, depth: int, nest: Nest, bits: int) -> Int:
+    """Rows of `vectors` at the addresses of `nest`, 0 where they leave the bank of the first."""
+    bank = nest.first // depth
+    if _within(nest, bank * depth, depth):
+        return _view(vectors, nest)
+    places = nest.addresses() & ((1 << bits) - 1)
+    inside = places // depth == bank
+    found: Int = vectors[np.where(inside, places, 0)]
+    found[~inside] = 0
+    return found
+
+
+def _write(state: State, memory: Memory, nest: Nest, values: Int) -> None:
+    """Write vectors of shape (*counts, cols); the last one stays where addresses repeat."""
+    vectors, depth = state.memories[memory], state.depths[memory]
+    bank = nest.first // depth
+    if _within(nest, bank * depth, depth) and nest.surely_distinct():
+        _view(vectors, nest)[...] = values
+        return
+    places = nest.addresses().ravel() & ((1 << ADDRESS_BITS) - 1)
+    kept = _last_of_each(places)
+    kept = kept[places[kept] // depth == bank]
+    vectors[places[kept]] = values.reshape(-1, vectors.shape[1])[kept]
+
+
+def _within(nest: Nest, first: int, length: int) -> bool:
+    low, high = nest.hull()
+    return first <= low and high < first + length
+
+
+def _view(vectors: Int, nest: Nest) -> Int:
+    """The rows at `nest`, which lie inside, without a copy."""
+    row, element = vectors.strides
+    strides = [stride * row for stride in nest.strides]
+    shape = (*nest.counts, vectors.shape[1])
+    return np.ndarray(shape, vectors.dtype, vectors, nest.first * row, (*strides, element))
+
+
+def _last_of_each(places: NDArray[Any]) -> NDArray[np.intp]:
+    """Where each value of `places` stands last: NumPy does not say which of two writes to one place wins."""
+    _, backwards = np.unique(places[::-1], return_index=True)
+    result: NDArray[np.intp] = len(places) - 1 - backwards
+    return result
+
+
+# --- load and store ----------------------------------------------------------------------------------------
+
+
+def _load(load: Load, state: State, dram: Dram) -> None:
+    memory = Memory(load.memory)
+    vectors = state.memories[memory]
+    data = _fetch(dram, _absolute(address.memory_block(load), dram.bases[load.base]), vectors)
+    block = address.load_block(load)
+    if block.counts != data.shape[:3]:
+        padded = np.full((*block.counts, vectors.shape[1]), load.pad_value, vectors.dtype)
+        rows = slice(load.pad_top, load.pad_top + load.n_y)
+        padded[:, rows, load.pad_left : load.pad_left + load.n_x] = data
+        data = padded
+    _write(state, memory, block, data)
+
+
+def _absolute(nest: Nest, base: int) -> Nest:
+    return Nest((nest.first + base) % (1 << MEMORY_ADDRESS_BITS), nest.counts, nest.strides)
+
+
+def _fetch(dram: Dram, nest: Nest, like: Int) -> Int:
+    """Vectors like the rows of `like` from bytes of the memory outside, shape (*counts, cols)."""
+    cols, element_bytes = like.shape[1], like.itemsize
+    low, high = nest.hull()
+    if low >= 0 and high + cols * element_bytes <= dram.size:
+        shape, strides = (*nest.counts, cols), (*nest.strides, element_bytes)
+        return np.ndarray(shape, like.dtype, dram.data, nest.first, strides)
+    places = _byte_addresses(nest, cols * element_bytes)
+    inside = places < dram.size
+    found = np.zeros(places.shape, np.uint8)
+    found[inside] = dram.data[places[inside]]
+    return found.view(like.dtype)
+
+
+def _byte_addresses(nest: Nest, length: int) -> NDArray[np.uint64]:
+    """The addresses of `length` bytes at each address of `nest`, modulo 2**64."""
+    from_first = Nest(0, nest.counts, nest.strides).deeper(length).addresses()
+    return from_first.astype(np.uint64) + np.uint64(nest.first)
+
+
+def _store(store: Store, state: State, dram: Dram) -> None:
+    memory = Memory(store.memory)
+    block = address.store_block(store)
+    data = np.ascontiguousarray(_read(state, memory, block)).view(np.uint8)[..., : store.bytes]
+    nest = _absolute(address.memory_block(store), dram.bases[store.base])
+    low, high = nest.hull()
+    chip_inside = _inside(block, state.depths[memory])
+    plain = chip_inside is None and low >= 0 and high + store.bytes <= dram.size
+    if plain and nest.deeper(store.bytes).surely_distinct():
+        shape, strides = (*nest.counts, store.bytes), (*nest.strides, 1)
+        np.ndarray(shape, np.uint8, dram.data, nest.first, strides)[...] = data
+        return
+    places = _byte_addresses(nest, store.bytes)
+    inside = places < dram.size
+    if chip_inside is not None:
+        inside &= chip_inside[..., None]
+    kept = _last_of_each(places[inside])
+    dram.data[places[inside][kept]] = data[inside][kept]
+
+
+def _inside(nest: Nest, depth: int) -> NDArray[np.bool_] | None:
+    """Which addresses lie in the bank of the first, of shape `counts`; None if all do."""
+    bank = nest.first // depth
+    if _within(nest, bank * depth, depth):
+        return None
+    result: NDArray[np.bool_] = (nest.addresses() & ((1 << ADDRESS_BITS) - 1)) // depth == bank
+    return result
+
+
+# --- matrix ------------------------------------------------------------------------------------------------
+
+
+def _matrix(matrix: Matrix, state: State) -> None:
+    config = state.config
+    slices = state.memories[Memory.ACTIVATION].reshape(-1, config.rows)
+    depth = state.depths[Memory.ACTIVATION] * config.slices
+    bits = ADDRESS_BITS + config.slices.bit_length() - 1
+    activations = _gather(slices, depth, address.matrix_slices(matrix), bits)
+    weights = _read(state, Memory.WEIGHT, address.matrix_weights(matrix, config))
+    result = _product(activations, weights)
+    nest = address.matrix_results(matrix)
+    if matrix.accumulate:
+        result += _read(state, Memory.ACCUMULATOR, nest)
+    _write(state, Memory.ACCUMULATOR, nest, result)
+
+
+def _product(activations: Int, weights: Int) -> Int32:
+    """Slices (y, x, ky, kx, ci, rows) times tiles (ky · kx · ci · rows, cols): int32 (y · x, cols)."""
+    length = weights.shape[0]
+    if length <= FLOAT_PRODUCTS:
+        # In the order of the loops: NumPy would keep that of the memory, and copy once more to reshape.
+        left = activations.astype(np.float32, order="C").reshape(-1, length)
+        return (left @ weights.astype(np.float32)).astype(np.int32)
+    flat = activations.reshape(-1, length)
+    total = np.zeros((flat.shape[0], weights.shape[1]), np.int32)
+    for first in range(0, length, FLOAT_PRODUCTS):
+        part = slice(first, first + FLOAT_PRODUCTS)
+        total += (flat[:, part].astype(np.float32) @ weights[part].astype(np.float32)).astype(np.int32)
+    return total
+
+
+# --- vector ------------------------------------------------------------------------------------------------
+
+
+def _vector(vector: Vector, state: State) -> None:
+    a = _source(state, A_MEMORY[vector.a_from], address.vector_a(vector), vector)
+    b = _source(state, B_MEMORY[vector.b_from], address.vector_b(vector), vector)
+    parameters = iter(_parameters(vector, state))
+    bias = next(parameters) if vector.bias else None
+    scale = next(parameters) if vector.requantise else None
+    items = _OPERATIONS[vector.op](a, b, next(parameters, None))
+    t = _fold(items, vector.reduce)
+    if bias is not None:
+        t = saturating_add(t, bias)
+    if scale is not None:
+        t = requantise(t, scale) + np.int32(vector.zero_point)
+    _put(vector, state, t)
+
+
+def _source(state: State, memory: Memory | None, nest: Nest, vector: Vector) -> Int:
+    """An operand's items, shape (n_0, n_1, n_2, n_3, cols), or a constant without axes."""
+    if memory is None:
+        return np.array(vector.immediate, np.int32)
+    return _read(state, memory, nest)
+
+
+def _parameters(vector: Vector, state: State) -> Iterable[Int32]:
+    nest = address.vector_parameters(vector)
+    return _read(state, Memory.PARAMETER, nest) if nest.counts[0] else ()
+
+
+def _narrow(x: Int, bits: int) -> Int:
+    return saturate(x, bits) if 8 * x.itemsize > bits else x
+
+
+def _multiply(a: Int, b: Int, _factor: Int | None) -> Int32:
+    return np.multiply(_narrow(a, 16), _narrow(b, 8), dtype=np.int32)
+
+
+def _multiply_add(a: Int, b: Int, factor: Int | None) -> Int32:
+    assert factor is not None
+    return np.add(a, np.multiply(_narrow(factor, 16), _narrow(b, 8), dtype=np.int32), dtype=np.int32)
+
+
+_OPERATIONS: Mapping[int, Callable[[Int, Int, Int | None], Int32]] = MappingProxyType(
+    {
+        VectorOp.PASS: lambda a, _b, _factor: a.astype(np.int32),
+        VectorOp.ADD: lambda a, b, _factor: np.add(a, b, dtype=np.int32),
+        VectorOp.SUBTRACT: lambda a, b, _factor: np.subtract(a, b, dtype=np.int32),
+        VectorOp.MAXIMUM: lambda a, b, _factor: np.maximum(a, b, dtype=np.int32),
+        VectorOp.MINIMUM: lambda a, b, _factor: np.minimum(a, b, dtype=np.int32),
+        VectorOp.MULTIPLY: _multiply,
+        VectorOp.MULTIPLY_ADD: _multiply_add,
+    }
+)
+
+_FOLDS: Mapping[int, np.ufunc] = MappingProxyType(
+    {Reduce.ADD: np.add, Reduce.MAXIMUM: np.maximum, Reduce.MINIMUM: np.minimum}
+)
+
+
+def _fold(items: Int32, reduce: int) -> Int32:
+    """Items (n_0, n_1, n_2, n_3, cols) folded over n_2 and n_3: (n_0 · n_1, cols)."""
+    n_0, n_1, n_2, n_3, cols = items.shape
+    flat = items.reshape(n_0 * n_1, n_2 * n_3, cols)
+    if n_2 * n_3 == 1:
+        return flat[:, 0]
+    folded: Int32 = _FOLDS[reduce].reduce(flat, axis=1, dtype=np.int32)
+    return folded
+
+
+def _put(vector: Vector, state: State, y: Int32) -> None:
+    """Write the results, (n_0 · n_1, cols), as the destination takes them."""
+    if vector.to == Destination.ACCUMULATOR:
+        nest = address.vector_results(vector)
+        _write(state, Memory.ACCUMULATOR, nest, y.reshape(*nest.counts, -1))
+        return
+    narrow = np.minimum(np.maximum(y, vector.lo), vector.hi).astype(np.int8)
+    if vector.lookup:
+        narrow = look_up(state.tables, narrow)
+    if vector.to == Destination.TABLE:
+        _put_table(state, narrow)
+    else:
+        nest = address.vector_results(vector)
+        _write(state, Memory.ACTIVATION, nest, narrow.reshape(*nest.counts, -1))
+
+
+def _put_table(state: State, entries: NDArray[np.int8]) -> None:
+    last = entries[-ENTRIES:]
+    places = np.arange(len(entries) - len(last), len(entries)) % ENTRIES
+    state.tables[:, places] = last.T
