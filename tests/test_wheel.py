@@ -12,11 +12,13 @@ from repository import ROOT, packages, rooms, tracked_files
 
 
 def shipped_files() -> set[str]:
-    """The tracked modules and type markers of the rooms, under their names in the wheel."""
+    """The tracked sources and type markers of the rooms, under their names in the wheel."""
     relative = (path.relative_to(ROOT) for path in tracked_files())
     inside = (path for path in relative if path.parts[0] in rooms())
     return {
-        f"tilewright/{path.as_posix()}" for path in inside if path.suffix == ".py" or path.name == "py.typed"
+        f"tilewright/{path.as_posix()}"
+        for path in inside
+        if path.suffix in (".py", ".cpp") or path.name == "py.typed"
     }
 
 
