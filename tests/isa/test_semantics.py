@@ -6,7 +6,7 @@ from math import floor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tilewright.isa.config import PRESETS, Config
@@ -344,7 +344,6 @@ SEED = st.integers(0, 3)
 
 @CONFIGS
 @pytest.mark.parametrize("kind", [loads, stores, matrices, vectors])
-@settings(max_examples=100)
 @given(data=st.data())
 def test_every_instruction_means_what_the_contract_says(config, kind, data):
     assert_means_the_same(config, data.draw(kind(config)), data.draw(SEED))
