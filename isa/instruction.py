@@ -4,9 +4,11 @@ An instruction is 512 bits: a 16-bit header, then the fields of its class in the
 16 up; every other bit is zero. Widths are constants of the ISA, whatever the configuration.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from tilewright.isa.error import TilewrightError
@@ -91,12 +93,12 @@ class Spec:
     values: type[IntEnum] | None
     text: str
 
-    @property
+    @cached_property
     def minimum(self) -> int:
         """Smallest encodable value."""
         return -(1 << (self.bits - 1)) if self.signed else 0
 
-    @property
+    @cached_property
     def maximum(self) -> int:
         """Largest encodable value."""
         return (1 << (self.bits - self.signed)) - 1
@@ -310,9 +312,17 @@ _ENGINES = {
 }
 
 
-def specs(kind: type[Instruction]) -> dict[str, Spec]:
+_SPECS: Mapping[type[Instruction], Mapping[str, Spec]] = {
+    kind: MappingProxyType(
+        {item.name: item.metadata["spec"] for item in fields(kind) if "spec" in item.metadata}
+    )
+    for kind in INSTRUCTIONS
+}
+
+
+def specs(kind: type[Instruction]) -> Mapping[str, Spec]:
     """The rows of an instruction's table in encoding order, without the header."""
-    return {item.name: item.metadata["spec"] for item in fields(kind) if "spec" in item.metadata}
+    return _SPECS[kind]
 
 
 def layout(kind: type[Instruction]) -> dict[str, tuple[int, Spec]]:

@@ -1,0 +1,108 @@
+"""Random legal programs and configurations, by which gates and simulator are held against each other.
+
+A program is defined everywhere, stays inside its banks and regions, has no race, no deadlock and no token
+left over. Its meaning is random. How it is made differs from program to program (`Taste`): which engines
+work, how long instructions take, how much they get in each other's way.
+"""
+
+import random
+
+import numpy as np
+
+from tilewright.isa.config import Config
+from tilewright.isa.instruction import Finish, Instruction, Load, Matrix, Nop, Store, Vector
+from tilewright.isa.memory import Memory
+from tilewright.isa.random_instruction import Taste, random_instructions
+from tilewright.isa.random_token import Weaver
+from tilewright.isa.region import BASES
+
+_ARRAYS = ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16))
+_BURSTS_BYTES = (64, 64, 128, 256, 512, 1024)
+_FEW = (1, 1, 2, 3, 4, 8)
+
+
+def random_config(rng: np.random.Generator) -> Config:
+    """A small machine; every size that shapes time is drawn, extremes such as queues of one included."""
+    r = _chance(rng)
+    rows, cols = r.choice(_ARRAYS)
+    bus_bytes = r.choice((8, 8, 16, 32, 64))
+    return Config(
+        rows=rows,
+        cols=cols,
+        activation_banks=r.choice((2, 4, 8)),
+        activation_vectors=r.choice((16, 32, 64, 256)),
+        weight_banks=r.choice((1, 1, 2, 4)),
+        weight_vectors=r.choice((16, 32, 64, 256)),
+        accumulator_banks=r.choice((2, 2, 4)),
+        accumulator_vectors=r.choice((16, 32, 64)),
+        parameter_banks=r.choice((1, 1, 2)),
+        parameter_vectors=r.choice((16, 32, 64)),
+        bus_bytes=bus_bytes,
+        burst_bytes=r.choice([size for size in _BURSTS_BYTES if size <= 256 * min(bus_bytes, cols)]),
+        outstanding_reads=r.choice(_FEW),
+        outstanding_writes=r.choice(_FEW),
+        queue_depth=r.choice(_FEW),
+        token_capacity=r.choice((*_FEW, 15)),
+        requant_interval=r.choice((1, 2, 4)),
+    )
+
+
+def random_program(
+    rng: np.random.Generator, config: Config, *, instructions: int, memory_bytes: int
+) -> list[Instruction]:
+    """A legal program.
+
+    Args:
+        rng: the source of chance; the program is a function of its state and the other arguments.
+        config: the machine.
+        instructions: length of the program, its finish included; at least 1.
+        memory_bytes: bytes behind each base register, at least a vector of accumulators. The memories behind
+            different base registers must not overlap, nor contain the program.
+
+    Raises:
+        ValueError: if the length or the memory is too small.
+    """
+    if instructions < 1:
+        raise ValueError(f"instructions must be at least 1, the finish, not {instructions}")
+    if memory_bytes < config.vector_bytes(Memory.ACCUMULATOR):
+        least = config.vector_bytes(Memory.ACCUMULATOR)
+        raise ValueError(
+            f"memory_bytes must be at least {least}, a vector of accumulators, not {memory_bytes}"
+        )
+    r = _chance(rng)
+    taste = _taste(r, config, memory_bytes)
+    weaver = Weaver(r, config, extra=r.choice((0, 0.1, 0.5)))
+    while len(weaver) < instructions - 1:
+        for instruction in random_instructions(r, _warm_up(taste) if len(weaver) < 3 else taste):
+            if len(weaver) < instructions - 1:
+                weaver.add(instruction)
+    return [*weaver.program(), Finish()]
+
+
+def _chance(rng: np.random.Generator) -> random.Random:
+    """A quicker source of single draws, seeded by `rng`."""
+    return random.Random(int(rng.integers(1 << 62)))
+
+
+def _taste(r: random.Random, config: Config, memory_bytes: int) -> Taste:
+    kinds = (Load, Store, Matrix, Vector, Nop)
+    return Taste(
+        config=config,
+        memory_bytes=memory_bytes,
+        budget=r.choice((4, 16, 40, 100)),
+        hot=r.choice((0.0, 0.3, 0.6, 1.0)),
+        bases=tuple(r.sample(range(BASES), r.choice((1, 2, BASES)))),
+        weights={kind: r.choice((0.2, 1, 1, 3)) / (6 if kind is Nop else 1) for kind in kinds},
+    )
+
+
+def _warm_up(taste: Taste) -> Taste:
+    """Mostly loads, so that a program works on data."""
+    return Taste(
+        config=taste.config,
+        memory_bytes=taste.memory_bytes,
+        budget=max(taste.budget, 40),
+        hot=1.0,
+        bases=taste.bases,
+        weights=dict(taste.weights) | {Load: 8},
+    )
