@@ -7,12 +7,10 @@ from numpy.typing import NDArray
 
 from tilewright.isa.config import Config
 from tilewright.isa.error import TilewrightError
-from tilewright.isa.instruction import Load, specs
 from tilewright.isa.memory import Memory
+from tilewright.isa.region import BASES
 from tilewright.numerics.table import ENTRIES
 
-BASES = 1 << specs(Load)["base"].bits
-"""Base registers."""
 MEMORY_ADDRESS_BITS = 64
 """Bits of an address in the memory outside; sums are modulo 2**64."""
 
