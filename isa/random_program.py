@@ -14,7 +14,7 @@ from tilewright.isa.instruction import Finish, Instruction, Load, Matrix, Nop, S
 from tilewright.isa.memory import Memory
 from tilewright.isa.random_instruction import Taste, random_instructions
 from tilewright.isa.random_token import Weaver
-from tilewright.isa.region import BASES
+from tilewright.isa.register import BASE_REGISTERS
 
 _ARRAYS = ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16))
 _BURSTS_BYTES = (64, 64, 128, 256, 512, 1024)
@@ -91,7 +91,7 @@ def _taste(r: random.Random, config: Config, memory_bytes: int) -> Taste:
         memory_bytes=memory_bytes,
         budget=r.choice((4, 16, 40, 100)),
         hot=r.choice((0.0, 0.3, 0.6, 1.0)),
-        bases=tuple(r.sample(range(BASES), r.choice((1, 2, BASES)))),
+        bases=tuple(r.sample(range(BASE_REGISTERS), r.choice((1, 2, BASE_REGISTERS)))),
         weights={kind: r.choice((0.2, 1, 1, 3)) / (6 if kind is Nop else 1) for kind in kinds},
     )
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import Load, specs
-
-BASES = 1 << specs(Load)["base"].bits
-"""Base registers of the machine."""
+from tilewright.isa.register import BASE_REGISTERS
 
 _SIZE_LIMIT = 1 << specs(Load)["offset"].bits
 _NAME = re.compile(r'[^"\\\x00-\x1f\x7f]*')
@@ -36,8 +34,8 @@ class Region:
     name: str
 
     def __post_init__(self) -> None:
-        if not 0 <= self.base < BASES:
-            raise RegionError(f"base of a region must be from 0 to {BASES - 1}, not {self.base!r}")
+        if not 0 <= self.base < BASE_REGISTERS:
+            raise RegionError(f"base of a region must be from 0 to {BASE_REGISTERS - 1}, not {self.base!r}")
         if not 0 <= self.size_bytes <= _SIZE_LIMIT:
             raise RegionError(f"size of a region must be from 0 to {_SIZE_LIMIT}, not {self.size_bytes!r}")
         if not _NAME.fullmatch(self.name):

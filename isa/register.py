@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from enum import Enum, IntFlag
 from types import MappingProxyType
 
+from tilewright.isa.instruction import Load, specs
 from tilewright.isa.memory import Engine
 
 WORD_BYTES = 4
 MAGIC = int.from_bytes(b"TLWR", "little")
-BASE_REGISTERS = 8
+BASE_REGISTERS = 1 << specs(Load)["base"].bits
 BASE_ALIGNMENT_BYTES = 64
 """Base registers and the program's address are multiples of this: their low bits cannot be written."""
 
