@@ -1,0 +1,151 @@
+"""The load engine: brings padded blocks of vectors on chip."""
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.burst import BurstGenerator, Transfers, holds_wide
+from tilewright.hw.interface import (
+    MEMORY_ADDRESS_BITS,
+    BurstRequest,
+    EngineControl,
+    beat_layout,
+    write_layout,
+)
+from tilewright.hw.landing import Landing
+from tilewright.hw.request import BankRequest, delay
+from tilewright.hw.walk import ADDRESS_BITS, Walk
+from tilewright.isa.config import Config
+from tilewright.isa.fault import Cause
+from tilewright.isa.instruction import Load
+from tilewright.isa.memory import Memory
+from tilewright.isa.register import BASE_REGISTERS
+
+
+class LoadEngine(wiring.Component):
+    """Requests the bursts of loads, lands their beats and writes the vectors.
+
+    Latency and throughput: docs/machine.md, "Load". Of a walk action in cycle w: w + 1 the bank's address and
+    an address fault; w + 2 the beat out of the landing, and a bus fault; w + 3 the beat's bytes, or padding;
+    w + 4 the vector, put together of its beats, and its write.
+
+    Members:
+        control: how the scoreboard runs it.
+        bases: array of In. The base registers; their low 6 bits are 0.
+        request: Out. Bursts that want the read address channel.
+        beat: In. Their beats, in order.
+        activation_write, weight_write, accumulator_write, parameter_write: Out. Vectors for the banks.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.transfers = Transfers.of(config)
+        writes = {f"{memory.label}_write": Out(write_layout(config, memory)) for memory in Memory}
+        super().__init__(
+            {
+                "control": Out(EngineControl(Load)),
+                "bases": In(MEMORY_ADDRESS_BITS).array(BASE_REGISTERS),
+                "request": Out(BurstRequest),
+                "beat": In(beat_layout(config)),
+            }
+            | writes
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.bursts = self._bursts = BurstGenerator(self.config, Load)
+        m.submodules.walk = self._walk = Walk(self.config, Load)
+        m.submodules.landing = self._landing = Landing(self.config)
+        self._elaborate_request(m)
+        self._elaborate_walk(m)
+        outside = self._elaborate_writes(m)
+        self._elaborate_fault(m, outside)
+        return m
+
+    def _elaborate_request(self, m: Module) -> None:
+        """A burst stands while there is room for it to land."""
+        bursts, control, taken = self._bursts, self.control, self._landing.taken
+        room = Signal(range(self.config.outstanding_reads + 1), init=self.config.outstanding_reads)
+        granted = self.request.valid & self.request.ready
+        m.d.comb += [
+            bursts.head.eq(control.head),
+            bursts.start.eq(control.start),
+            control.ready.eq(bursts.ready),
+            self.request.valid.eq(bursts.request.valid & (room != 0)),
+            bursts.request.ready.eq(self.request.ready & (room != 0)),
+        ]
+        m.d.comb += [port.eq(base) for port, base in zip(bursts.bases, self.bases, strict=True)]
+        names = self.request.payload.shape().members
+        m.d.comb += [self.request.payload[name].eq(bursts.request.payload[name]) for name in names]
+        m.d.sync += room.eq(room - granted + (taken.valid & taken.last))
+
+    def _elaborate_walk(self, m: Module) -> None:
+        walk, landing = self._walk, self._landing
+        m.d.comb += [
+            walk.head.eq(self.control.head),
+            walk.start.eq(self.control.start),
+            walk.supply.eq(landing.available),
+            landing.beat.eq(self.beat),
+            landing.take.eq(walk.action.valid & ~walk.action.pad),
+        ]
+        self._actions = [walk.action]
+        for age in range(1, 4):
+            action = Signal(walk.action.shape(), name=f"action_{age}")
+            m.d.sync += action.eq(self._actions[-1])
+            self._actions.append(action)
+        m.d.sync += self.control.finish.eq(self._actions[3].valid & self._actions[3].ends)
+
+    def _elaborate_writes(self, m: Module) -> Value:
+        """The banks' ports; whether the address of this action is outside of its bank."""
+        vector = self._elaborate_vector(m)
+        walk, outside = self._walk, []
+        for memory in Memory:
+            check = BankRequest(self.config, memory, address_bits=ADDRESS_BITS)
+            m.submodules[f"{memory.label}_request"] = check
+            m.d.comb += [
+                check.start.eq(walk.begin),
+                check.base.eq(walk.first),
+                check.valid.eq(walk.action.valid & walk.action.ends_vector & (walk.action.memory == memory)),
+                check.address.eq(walk.action.address),
+            ]
+            outside.append(check.outside)
+            write = getattr(self, f"{memory.label}_write")
+            request = delay(m, check.request, 3, name=f"{memory.label}_request")
+            m.d.comb += [write[name].eq(request[name]) for name in check.request.shape().members]
+            m.d.comb += write.data.eq(vector)
+        return Cat(outside).any()
+
+    def _elaborate_vector(self, m: Module) -> Signal:
+        """The vector in the cycle of its write: beats go to their part, a pad to all parts."""
+        action = self._actions[3]
+        part = self._elaborate_part(m)
+        vector = Signal(8 * self.config.vector_bytes(Memory.ACCUMULATOR), reset_less=True)
+        for place in range(len(vector) // len(part)):
+            with m.If(action.pad | (action.part == place)):
+                m.d.sync += vector.word_select(place, len(part)).eq(part)
+        return vector
+
+    def _elaborate_part(self, m: Module) -> Signal:
+        """What goes into the vector next: the bytes of a beat from its lane on, or padding."""
+        action = self._actions[2]
+        beat = self._landing.taken.data
+        part = Signal(8 << self.transfers.wide.beat_bytes_log2, reset_less=True)
+        lane_bits_log2 = self.transfers.narrow.beat_bytes_log2 + 3
+        pad = action.pad_value.as_unsigned()
+        upper = Mux(holds_wide(action.memory), pad[-1].replicate(8), pad)
+        int32_bytes = Memory.ACCUMULATOR.element_bytes
+        pads = Cat(upper if byte % int32_bytes else pad for byte in range(len(part) // 8))
+        m.d.sync += part.eq(Mux(action.pad, pads, beat >> (action.lane << lane_bits_log2)))
+        return part
+
+    def _elaborate_fault(self, m: Module, outside: Value) -> None:
+        """A bus fault is of an earlier action than an address fault in the same cycle."""
+        fault, taken = self.control.fault, self._landing.taken
+        address_fault = Signal()
+        bus_fault = taken.valid & taken.error
+        m.d.sync += address_fault.eq(outside)
+        m.d.comb += [
+            fault.valid.eq(address_fault | bus_fault),
+            fault.cause.eq(Mux(bus_fault, Cause.BUS, Cause.ADDRESS)),
+            fault.index.eq(Mux(bus_fault, self._actions[2].index, self._actions[1].index)),
+        ]
