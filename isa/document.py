@@ -18,7 +18,7 @@ Version {ISA_VERSION}, generated from the tables of `isa/`: change those, then r
 `python -m tilewright.isa.document > docs/isa.md`. What instructions do in time, and which are undefined,
 is in [machine.md](machine.md).
 
-An instruction is {INSTRUCTION_BYTES} bytes, one little-endian number: bit 0 is the lowest bit of the first byte.
+An instruction is {INSTRUCTION_BYTES} bytes, one little-endian number: bit 0 is the lowest of the first byte.
 The header is followed by the fields of the instruction without gaps; every other bit is 0. Positions and
 widths are the same for every configuration. Fields with a sign are two's complement."""
 
@@ -26,8 +26,8 @@ _TEXT_FORM = """\
 ## As text
 
 `tilewright asm` and `tilewright disasm` read and write one instruction a line: its name, then `field=value`
-in any order. A field that is left out has its default. Values are decimal or hexadecimal numbers, the names of a
-choice, and in `wait` and `signal` engines separated by commas. `#` begins a comment.
+in any order. A field that is left out has its default. Values are decimal or hexadecimal numbers, the names
+of a choice, and in `wait` and `signal` engines separated by commas. `#` begins a comment.
 
 ```
 .config tiny                      # a preset, a TOML file, or every size: rows=4 cols=4 …
@@ -42,8 +42,8 @@ _REGISTERS = f"""\
 
 AXI4-Lite, words of {8 * WORD_BYTES} bits. A register of 64 bits is two words, the low one first. Writes to
 registers that are only read are ignored. Base registers and the program's address are multiples of
-{BASE_ALIGNMENT_BYTES}: their low bits read as 0. A host writes program, digest, bases and timeout, then `start`;
-it reads results once `running` is down."""
+{BASE_ALIGNMENT_BYTES}: their low bits read as 0. A host writes program, digest, bases and timeout, then
+`start`; it reads results once `running` is down."""
 
 
 def document() -> str:

@@ -1,0 +1,75 @@
+"""`tilewright asm`: from the text of a program to an executable."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tilewright.isa.assembly import Assembly
+    from tilewright.isa.config import Config
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Declare the command and its options."""
+    parser = subparsers.add_parser("asm", help="make an executable of a program's text")
+    parser.add_argument("file", metavar="FILE.s", help="the text, in UTF-8; its form is in docs/isa.md")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the executable to write")
+    parser.add_argument(
+        "--config", metavar="NAME|FILE", help="a preset or a TOML file, if no .config says it"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Assemble, refuse what no machine of the configuration defines, and write the executable."""
+    from tilewright.isa.assembly import assemble
+    from tilewright.isa.executable import Executable
+
+    assembly = assemble(_read(args.file), args.file)
+    config = _config(assembly, args)
+    _require_defined(assembly, config, args.file)
+    Executable.of(assembly.program, config, assembly.regions).save(args.output)
+    return 0
+
+
+def _read(path: str) -> str:
+    from tilewright.isa.error import TilewrightError
+
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise TilewrightError(f"{path}: must be text in UTF-8: {error}") from None
+
+
+def _config(assembly: "Assembly", args: argparse.Namespace) -> "Config":
+    """The configuration of the text or of the command line."""
+    from tilewright.isa.config import load_config
+    from tilewright.isa.error import TilewrightError
+
+    named = None if args.config is None else load_config(args.config)
+    if named is not None and assembly.config not in (None, named):
+        raise TilewrightError(
+            f"{args.file}: .config says another machine than --config {args.config}: drop one"
+        )
+    config = assembly.config or named
+    if config is None:
+        raise TilewrightError(f"{args.file}: must name its machine: add .config NAME, or give --config NAME")
+    return config
+
+
+def _require_defined(assembly: "Assembly", config: "Config", source: str) -> None:
+    """Refuse undefined instructions, each with its line and the reasons."""
+    from tilewright.isa.encoding import decode_table, encode_program
+    from tilewright.isa.error import TilewrightError
+    from tilewright.isa.legality import deal_faults, explain_row
+
+    if not assembly.program:
+        raise TilewrightError(f"{source}: must hold an instruction, at least finish")
+    table = decode_table(encode_program(assembly.program))
+    undefined = deal_faults(table, config).nonzero()[0]
+    if undefined.size:
+        lines = (
+            f"{source}:{assembly.lines[index]}: {'; '.join(explain_row(table, index, config))}"
+            for index in undefined.tolist()
+        )
+        raise TilewrightError("\n".join(lines))
