@@ -249,7 +249,7 @@ class MatrixEngine(wiring.Component):
         m.d.comb += [self.activation_read.eq(activations.request), returned.request.eq(activations.request)]
         m.d.comb += [to.eq(bank) for to, bank in zip(returned.data, self.activation_data, strict=True)]
         first = activations.stream.valid & activations.stream.first
-        m.d.comb += array.swap.eq(delay(m, first, RETURN_DELAY, name="swap"))
+        m.d.comb += array.swap.eq(delay(m, first, RETURN_DELAY - 1, name="swap"))
         part = delay(m, activations.slice, RETURN_DELAY - 1, name="slice", reset_less=True)
         parts = returned.vector.word_select(part, ELEMENT_BITS * self.config.rows)
         for row, activation in enumerate(array.activation):

@@ -38,7 +38,7 @@ def stimulus(rng, rows, cols, tiles):
     for place, (load, swap, vectors) in enumerate(plan):
         if place == 1:  # the largest sum that there is
             inputs["activation"][swap : swap + vectors] = inputs["weight"][load : load + rows] = -128
-        inputs["load"][load] = inputs["swap"][swap] = 1
+        inputs["load"][load] = inputs["swap"][swap - 1] = 1
     for load, swap, vectors in plan:
         for cycle in range(swap, swap + vectors):
             due[cycle + rows + cols + 1] = inputs["activation"][cycle] @ inputs["weight"][load : load + rows]
