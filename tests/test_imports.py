@@ -37,7 +37,9 @@ def names(text: str) -> frozenset[str]:
 TABLE = {
     "numerics": Allowed(packages=names("numpy")),
     "isa": Allowed(rooms=names("numerics"), packages=names("numpy")),
-    "hw": Allowed(rooms=names("isa"), packages=names("amaranth")),
+    "hw": Allowed(
+        rooms=names("isa"), packages=names("amaranth"), exceptions={"requantise.py": names("numerics")}
+    ),
     "sim": Allowed(rooms=names("isa numerics"), packages=names("numpy numba")),
     "runtime": Allowed(
         rooms=names("isa sim"),

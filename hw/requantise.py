@@ -1,0 +1,240 @@
+"""Requantisation in gates: the definition is `numerics/requantise.py`, from which the widths come."""
+
+from collections.abc import Sequence
+
+from amaranth import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hw.address import one_of
+from tilewright.hw.request import delay
+from tilewright.hw.vector_lane import LANE_BITS
+from tilewright.isa.config import Config
+from tilewright.isa.instruction import Vector, specs
+from tilewright.numerics.requantise import (
+    MULTIPLIER_BITS,
+    PRODUCT_SHIFT,
+    SHIFT_BITS,
+    SHIFT_POSITION,
+    X_LIMIT,
+)
+
+X_BITS = 17
+PRODUCT_BITS = X_BITS + MULTIPLIER_BITS
+ZERO_POINT_BITS = specs(Vector)["zero_point"].bits
+
+FINE_BITS = 3
+"""The shift goes in steps of 8 first, then by the rest."""
+FINE = 1 << FINE_BITS
+LEFT = 16
+"""A longer shift to the left saturates whatever is not 0, as this one does."""
+COARSE_STEPS = (LEFT + (1 << (SHIFT_BITS - 1))) // FINE
+WINDOW_BITS = X_BITS + FINE - 1
+"""Bits of a coarsely shifted value of which the fine shift takes X_BITS; one more below rounds."""
+
+X_STAGE = 3
+"""Registers from t to x."""
+
+REQUANTISE_CONTROL = data.StructLayout({"scale": 1, "requantise": 1, "zero_point": signed(ZERO_POINT_BITS)})
+"""What lies in a stage of the requantiser.
+
+Members:
+    scale: the scale of the results that follow.
+    requantise: a result to be requantised; everything else passes unchanged.
+    zero_point: added to a result that is requantised.
+"""
+
+
+def requantise_latency(config: Config) -> int:
+    """Cycles from t to y."""
+    return X_STAGE + 1 + config.requant_interval
+
+
+class Requantiser(wiring.Component):
+    """Scale, round and saturate a vector: y = requantise(t, scale) + zero_point, or y = t.
+
+    `requant_interval` lanes share a multiplier, one cycle each; y comes for all lanes at once.
+
+    Latency: `requantise_latency(config)` cycles from `t` to `y`. Throughput: one vector a cycle; those that
+    are requantised at least `requant_interval` cycles apart. A scale is taken by the results behind it only.
+
+    Members:
+        t: array of In. Each lane's value, or its scale; a register.
+        control: array of In. What lies in each stage, from that of `t` on.
+        y: array of Out. Each lane's result, a register.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "t": In(signed(LANE_BITS)).array(config.cols),
+                "control": In(REQUANTISE_CONTROL).array(requantise_latency(config)),
+                "y": Out(signed(LANE_BITS)).array(config.cols),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        multipliers = self.config.cols // self.config.requant_interval
+        for place in range(multipliers):
+            m.submodules[f"group_{place}"] = group = LaneGroup(self.config.requant_interval)
+            m.d.comb += [group.control[stage].eq(control) for stage, control in enumerate(self.control)]
+            for turn in range(self.config.requant_interval):
+                lane = place + turn * multipliers
+                m.d.comb += [group.t[turn].eq(self.t[lane]), self.y[lane].eq(group.y[turn])]
+        return m
+
+
+class LaneGroup(wiring.Component):
+    """The lanes that share one multiplier, each in its turn of a cycle.
+
+    Latency, throughput and members: as `Requantiser`, of `lanes` lanes.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        super().__init__(
+            {
+                "t": In(signed(LANE_BITS)).array(lanes),
+                "control": In(REQUANTISE_CONTROL).array(X_STAGE + lanes + 1),
+                "y": Out(signed(LANE_BITS)).array(lanes),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        shifts = [self._elaborate_shift(m, turn) for turn in range(self.lanes)]
+        turns = self.control[X_STAGE : X_STAGE + self.lanes]
+        multipliers, passed = [], []
+        for turn, shift in enumerate(shifts):
+            scale = delay(m, shift.passed, turn, name=f"scale_{turn}", reset_less=True)
+            multipliers.append(self._elaborate_multiplier(m, turns[turn], scale, turn))
+            left = self.lanes - turn
+            passed.append(delay(m, scale, left, name=f"passed_{turn}", reset_less=True))
+        products = self._elaborate_products(m, turns, [shift.x for shift in shifts], multipliers)
+        for y, product, value in zip(self.y, products, passed, strict=True):
+            self._elaborate_result(m, self.control[-1], y, product, value)
+        return m
+
+    def _elaborate_shift(self, m: Module, turn: int) -> "LaneShift":
+        m.submodules[f"shift_{turn}"] = shift = LaneShift()
+        m.d.comb += shift.t.eq(self.t[turn])
+        m.d.comb += [inner.eq(outer) for inner, outer in zip(shift.control, self.control, strict=False)]
+        return shift
+
+    def _elaborate_multiplier(self, m: Module, control: data.View, scale: Value, turn: int) -> Signal:
+        """The lane's multiplier; it changes behind the last result that needs the one before."""
+        multiplier = Signal(MULTIPLIER_BITS, name=f"multiplier_{turn}", reset_less=True)
+        with m.If(control.scale):
+            m.d.sync += multiplier.eq(scale[:MULTIPLIER_BITS])
+        return multiplier
+
+    def _elaborate_products(
+        self, m: Module, turns: Sequence[data.View], xs: Sequence[Value], multipliers: Sequence[Value]
+    ) -> list[Signal]:
+        """One multiplication a cycle, kept for each lane until all are made."""
+        hits = [control.requantise for control in turns]
+        alone = self.lanes == 1
+        product = (xs[0] if alone else one_of(hits, xs)) * (
+            multipliers[0] if alone else one_of(hits, multipliers)
+        )
+        kept = []
+        for turn, hit in enumerate(hits):
+            register = Signal(signed(PRODUCT_BITS), name=f"product_{turn}", reset_less=True)
+            with m.If(hit):
+                m.d.sync += register.eq(product)
+            kept.append(register)
+        return kept
+
+    def _elaborate_result(
+        self, m: Module, control: data.View, y: Value, product: Signal, passed: Value
+    ) -> None:
+        result = Signal.like(y, reset_less=True)
+        # Half a unit is the bit below: rounding is the adder's carry.
+        half = product[PRODUCT_SHIFT - 1]
+        rounded = product[PRODUCT_SHIFT:].as_signed() + control.zero_point + half
+        m.d.sync += result.eq(Mux(control.requantise, rounded, passed))
+        m.d.comb += y.eq(result)
+
+
+class LaneShift(wiring.Component):
+    """x = sat17(round_half_up(t x 2 ** -pre)) of one lane.
+
+    The shift is to the right, by pre + LEFT, of t with LEFT zeros behind it.
+
+    Latency: X_STAGE cycles from `t` to `x`, of which the last holds until the next result to be requantised.
+    Throughput: one a cycle.
+
+    Members:
+        t: In. The value, or the scale; a register.
+        control: array of In. What lies in each stage, from that of `t` on.
+        x: Out. Shifted, rounded, saturated.
+        passed: Out. t, as many cycles later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "t": In(signed(LANE_BITS)),
+                "control": In(REQUANTISE_CONTROL).array(X_STAGE),
+                "x": Out(signed(X_BITS)),
+                "passed": Out(signed(LANE_BITS)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.passed.eq(delay(m, self.t, X_STAGE, name="t", reset_less=True))
+        shift = self._elaborate_amount(m, self.control[0])
+        window, beyond = self._elaborate_coarse(m, shift[FINE_BITS:])
+        sign = delay(m, self.t[-1], 1, name="sign", reset_less=True)
+        self._elaborate_fine(m, shift[:FINE_BITS], sign, window, beyond)
+        return m
+
+    def _elaborate_amount(self, m: Module, control: data.View) -> Signal:
+        """pre + LEFT, at least 0."""
+        shift = Signal(range(COARSE_STEPS * FINE), reset_less=True)
+        pre = self.t[SHIFT_POSITION : SHIFT_POSITION + SHIFT_BITS].as_signed()
+        with m.If(control.scale):
+            m.d.sync += shift.eq(Mux(pre < -LEFT, 0, pre + LEFT))
+        return shift
+
+    def _elaborate_coarse(self, m: Module, steps: Value) -> tuple[Signal, Signal]:
+        """The lowest bits after the coarse shift and one below, and whether any above is not the sign."""
+        window = Signal(WINDOW_BITS + 1, reset_less=True)
+        beyond = Signal(reset_less=True)
+        sign = self.t[-1]
+        # One bit below the value, which is 0, and copies of the sign above.
+        value = Cat(C(0, LEFT + 1), self.t, sign.replicate(COARSE_STEPS * FINE))
+        with m.Switch(steps):
+            for step in range(COARSE_STEPS):
+                above = self.t[max(step * FINE + WINDOW_BITS - LEFT, 0) :]
+                with m.Case(step):
+                    m.d.sync += window.eq(value[step * FINE :])
+                    m.d.sync += beyond.eq((above ^ sign.replicate(len(above))).any())
+        return window, beyond
+
+    def _elaborate_fine(self, m: Module, shift: Value, sign: Value, window: Signal, beyond: Signal) -> None:
+        """The fine shift; then the half is added, or the result saturates."""
+        floor = Signal(X_BITS, reset_less=True)
+        half, outside, sign_late = (
+            Signal(name=name, reset_less=True) for name in ("half", "outside", "sign_late")
+        )
+        with m.Switch(shift):
+            for step in range(FINE):
+                above = window[step + X_BITS :]
+                with m.Case(step):
+                    m.d.sync += Cat(half, floor).eq(window[step:])
+                    m.d.sync += outside.eq(beyond | (above ^ sign.replicate(len(above))).any())
+        m.d.sync += sign_late.eq(sign)
+        self._elaborate_x(m, floor.as_signed(), half, outside, sign_late)
+
+    def _elaborate_x(self, m: Module, floor: Value, half: Value, outside: Value, sign: Value) -> None:
+        # What is half a unit within the limit rounds to it at most: compare before the half is added.
+        x = Signal(signed(X_BITS), reset_less=True)
+        high = ~sign & (outside | (floor >= X_LIMIT))
+        low = sign & (outside | (floor < -X_LIMIT))
+        with m.If(self.control[X_STAGE - 1].requantise):
+            m.d.sync += x.eq(Mux(high, X_LIMIT, Mux(low, -X_LIMIT, floor + half)))
+        m.d.comb += self.x.eq(x)

@@ -1,0 +1,347 @@
+"""The vector engine against `isa.semantics` in every bit and docs/machine.md in every cycle."""
+
+import itertools
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from tilewright.hw.vector import VectorEngine
+from tilewright.isa.address import ADDRESS_BITS, vector_a, vector_b, vector_parameters, vector_results
+from tilewright.isa.config import IN_FLIGHT, PRESETS
+from tilewright.isa.fault import Cause
+from tilewright.isa.instruction import (
+    Destination,
+    Reduce,
+    SourceA,
+    SourceB,
+    Vector,
+    VectorOp,
+    memory_of,
+    specs,
+)
+from tilewright.isa.legality import explain
+from tilewright.isa.memory import Memory
+from tilewright.isa.semantics import execute
+from tilewright.isa.state import Dram, State
+from tilewright.isa.timing import (
+    ADDRESS_FAULT,
+    item_interval,
+    vector_depth,
+    vector_last_issue,
+    vector_occupancy,
+)
+from tilewright.numerics.requantise import pack_scale
+
+NO_DRAM = Dram(np.zeros(0, np.uint8))
+TINY = replace(PRESETS["tiny"], activation_vectors=64, accumulator_vectors=32, parameter_vectors=32)
+WIDE = replace(TINY, rows=8, cols=16, activation_banks=2, activation_vectors=128, parameter_banks=2)
+
+
+# --- what must happen --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Timed:
+    """An instruction, its start, and what follows from it."""
+
+    instruction: Vector
+    index: int
+    start: int
+    occupancy: int
+    finish: int
+    writes: list = field(default_factory=list)
+    faults: list = field(default_factory=list)
+
+
+def timed(instruction, index, start, config):
+    """Cycles of one instruction by the closed forms."""
+    parameters = vector_parameters(instruction).counts[0]
+    items = instruction.n_0 * instruction.n_1 * instruction.n_2 * instruction.n_3
+    folded, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
+    interval = item_interval(instruction.requantise, folded, config.requant_interval)
+    last = vector_last_issue(start, parameters, items, interval)
+    occupancy = vector_occupancy(parameters, items, interval)
+    result = Timed(instruction, index, start, occupancy, last + depth)
+    issues = start + 1 + parameters + interval * np.arange(items)
+    bad = set()
+    operands = (
+        (memory_of(SourceA(instruction.a_from)), vector_a(instruction), issues),
+        (memory_of(SourceB(instruction.b_from)), vector_b(instruction), issues),
+        (Memory.PARAMETER if parameters else None, vector_parameters(instruction), start + 1 + np.arange(3)),
+        (memory_of(Destination(instruction.to)), vector_results(instruction), issues[folded - 1 :: folded]),
+    )
+    for memory, nest, cycles in operands:
+        if memory is not None:
+            places, inside = located(memory, nest, config)
+            bad |= {int(cycle) + ADDRESS_FAULT for cycle in cycles[: len(places)][~inside]}
+    if memory is not None:
+        kept = zip((cycles + depth)[inside].tolist(), places[inside].tolist(), strict=True)
+        result.writes = [(cycle, memory, place) for cycle, place in kept]
+    result.faults = [(cycle, index) for cycle in sorted(bad)]
+    return result
+
+
+def located(memory, nest, config):
+    """The addresses of an operand, and which lie in its bank."""
+    places = nest.addresses().ravel() % (1 << ADDRESS_BITS)
+    depth = config.depth(memory)
+    return places, places // depth == nest.first // depth
+
+
+def banks_read(instruction, config):
+    reads = [
+        (memory_of(SourceA(instruction.a_from)), instruction.a),
+        (memory_of(SourceB(instruction.b_from)), instruction.b),
+    ]
+    return {(memory, first // config.depth(memory)) for memory, first in reads if memory is not None}
+
+
+def bank_written(instruction, config):
+    memory = memory_of(Destination(instruction.to))
+    return None if memory is None else (memory, instruction.destination // config.depth(memory))
+
+
+def schedule(instructions, config, rng):
+    """Starts as soon as the rules allow, or somewhat later."""
+    done = []
+    for index, instruction in enumerate(instructions):
+        start = int(rng.integers(4))
+        if done:
+            start = done[-1].start + done[-1].occupancy + int(rng.choice([0, 0, 0, 1, 2, 30]))
+            start = max(start, requantiser_free(done[-1], instruction, config))
+        for other in done[-IN_FLIGHT:]:
+            if bank_written(other.instruction, config) in banks_read(instruction, config):
+                start = max(start, other.finish + 1)
+        if len(done) >= IN_FLIGHT:
+            start = max(start, done[-IN_FLIGHT].finish + 1)
+        done.append(timed(instruction, index, start, config))
+    return done
+
+
+def requantiser_free(previous, instruction, config):
+    """Earliest start whose first result finds the multipliers free of the last one of `previous`."""
+    if not previous.instruction.requantise or not instruction.requantise:
+        return 0
+    folded, interval = instruction.n_2 * instruction.n_3, config.requant_interval
+    first = 1 + vector_parameters(instruction).counts[0] + (folded - 1) * item_interval(1, folded, interval)
+    return previous.finish - vector_depth(interval) + interval - first
+
+
+# --- random instructions -----------------------------------------------------------------------------------
+
+
+def random_state(config, rng):
+    """A chip full of values; parameters are as often scales or small factors as anything."""
+    state = State(config)
+    for vectors in state.memories:
+        bits = 8 * vectors.itemsize
+        wide = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), vectors.shape)
+        vectors[...] = wide >> rng.integers(0, bits, vectors.shape)
+    parameters = state.memories[Memory.PARAMETER]
+    scales = pack_scale(rng.integers(0, 1 << 15, parameters.shape), rng.integers(-2, 20, parameters.shape))
+    usual = np.arange(len(parameters)) % 2 == 0
+    parameters[usual] = scales[usual]
+    return state
+
+
+def random_instruction(rng, config, **given):
+    """A defined instruction; now and then it leaves its banks."""
+    while True:
+        fields = random_fields(rng, config) | given
+        if fields["op"] == VectorOp.PASS:
+            fields["b_from"] = SourceB.CONSTANT
+        if fields["n_2"] * fields["n_3"] == 1 or fields["reduce"]:
+            candidate = Vector(**fields)
+            if not explain(candidate, config) and not revisits(candidate, config):
+                return candidate
+
+
+def random_fields(rng, config):
+    name = specs(Vector)
+    fields = {key: rng.choice(list(spec.values)).item() for key, spec in name.items() if spec.values}
+    fields |= {key: int(rng.integers(2)) for key in ("bias", "requantise", "lookup")}
+    counts = rng.choice([1, 1, 1, 2, 3, 5], 4)
+    fields |= {f"n_{loop}": int(count) for loop, count in enumerate(counts)}
+    reach = int(rng.choice([1, 2, 2, 9, 40, 1 << 19]))
+    strides = {key: int(rng.integers(-reach, reach)) for key in name if "stride" in key}
+    firsts = {
+        "a": memory_of(SourceA(fields["a_from"])),
+        "b": memory_of(SourceB(fields["b_from"])),
+        "destination": memory_of(Destination(fields["to"])),
+        "parameter": Memory.PARAMETER,
+    }
+    for key, memory in firsts.items():
+        fields[key] = int(rng.integers(config.vectors(memory))) if memory is not None else 7
+    if rng.random() < 0.3:
+        fields["parameter"] = config.depth(Memory.PARAMETER) - int(rng.integers(1, 3))
+    if rng.random() < 0.4 and reach < 1 << 16:
+        make_in_place(fields, strides)
+    clamp = sorted(rng.integers(-128, 128, 2).tolist(), reverse=bool(rng.random() < 0.1))
+    fields |= {"lo": clamp[0], "hi": clamp[1], "zero_point": int(rng.integers(-128, 128))}
+    fields["immediate"] = int(rng.integers(-(2**31), 2**31)) >> int(rng.integers(32))
+    return fields | strides
+
+
+def make_in_place(fields, strides):
+    fields |= {"n_2": 1, "n_3": 1, "destination": fields["a"]}
+    strides["destination_stride_1"] = strides["a_stride_1"]
+    strides["a_stride_0"] = strides["destination_stride_0"] = fields["n_1"] * strides["a_stride_1"]
+
+
+def revisits(instruction, config):
+    """Whether it visits an address twice in the bank that it reads and writes."""
+    if bank_written(instruction, config) not in banks_read(instruction, config):
+        return False
+    places = vector_results(instruction).addresses().ravel() % (1 << ADDRESS_BITS)
+    return len(np.unique(places)) < len(places)
+
+
+# --- the bench ---------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """Runs an engine cycle by cycle beside memories in Python, and compares all that it does."""
+
+    def __init__(self, config, state, plan):
+        self.config, self.plan = config, plan
+        self.engine = VectorEngine(config)
+        self.gates, self.model = state, state.copy()
+        self.writes, self.faults, self.finishes = [], [], []
+        self.answers = [[], []]
+
+    def run(self):
+        simulator = Simulator(self.engine)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(self.bench)
+        simulator.run()
+
+    async def bench(self, ctx):
+        control, starts = self.engine.control, {item.start: item for item in self.plan}
+        free = 0
+        for cycle in range(self.plan[-1].finish + 3):
+            item = starts.get(cycle)
+            assert ctx.get(control.ready) == (cycle >= free)
+            if item is not None:
+                ctx.set(control.head, head_of(item))
+                free = cycle + item.occupancy
+            ctx.set(control.start, item is not None)
+            self.answer(ctx)
+            self.observe(ctx, cycle)
+            await ctx.tick()
+        self.compare()
+
+    def answer(self, ctx):
+        """Data of the reads of two cycles ago; an idle output keeps what it had."""
+        for port, data in self.answers.pop(0):
+            ctx.set(port, data)
+        engine, asked = self.engine, []
+        for memory in (Memory.ACTIVATION, Memory.ACCUMULATOR, Memory.PARAMETER):
+            reads = getattr(engine, f"{memory.label}_read")
+            data = getattr(engine, f"{memory.label}_data")
+            banks = []
+            for read in reads if memory != Memory.PARAMETER else [reads]:
+                if ctx.get(read.enable):
+                    bank, vector = ctx.get(read.bank), ctx.get(read.vector)
+                    values = self.gates.memories[memory][bank * self.config.depth(memory) + vector]
+                    asked.append((data[bank], int.from_bytes(values.tobytes(), "little")))
+                    banks.append(bank)
+            assert len(banks) == len(set(banks))
+        self.answers.append(asked)
+
+    def observe(self, ctx, cycle):
+        engine = self.engine
+        for memory in (Memory.ACTIVATION, Memory.ACCUMULATOR):
+            write = getattr(engine, f"{memory.label}_write")
+            if ctx.get(write.enable):
+                vectors = self.gates.memories[memory]
+                place = ctx.get(write.bank) * self.config.depth(memory) + ctx.get(write.vector)
+                data = ctx.get(write.data).to_bytes(vectors[0].nbytes, "little")
+                vectors[place] = np.frombuffer(data, vectors.dtype)
+                self.writes.append((cycle, memory, place))
+        if ctx.get(engine.control.fault.valid):
+            assert ctx.get(engine.control.fault.cause) == Cause.ADDRESS
+            self.faults.append((cycle, ctx.get(engine.control.fault.index)))
+        if ctx.get(engine.control.finish):
+            self.finish(cycle)
+
+    def finish(self, cycle):
+        """All is written, and nothing of the next instruction: the chip is as the model says."""
+        instruction = self.plan[len(self.finishes)].instruction
+        execute(instruction, self.model, NO_DRAM)
+        for gates, model in zip(self.gates.memories, self.model.memories, strict=True):
+            np.testing.assert_array_equal(gates, model, err_msg=str(instruction))
+        self.finishes.append(cycle)
+
+    def compare(self):
+        assert self.finishes == [item.finish for item in self.plan]
+        assert self.writes == [write for item in self.plan for write in item.writes]
+        assert self.faults == [fault for item in self.plan for fault in item.faults]
+
+
+def head_of(item):
+    fields = {name: getattr(item.instruction, name) for name in specs(Vector)}
+    return fields | {"index": item.index}
+
+
+def check(instructions, config, rng):
+    plan = schedule(instructions, config, rng)
+    Bench(config, random_state(config, rng), plan).run()
+    return plan
+
+
+def load_table(**given):
+    """256 entries in a row, out of a quarter as many vectors."""
+    fields = {"op": VectorOp.MULTIPLY, "to": Destination.TABLE, "immediate": 3, "n_0": 4, "n_1": 64}
+    return Vector(**fields | {"a_stride_1": 1, "a_from": SourceA.ACTIVATION} | given)
+
+
+# --- tests -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (TINY, 30),
+        (WIDE, 8),
+        (replace(TINY, requant_interval=2), 15),
+        (replace(TINY, requant_interval=4), 15),
+    ],
+    ids=["4x4", "8x16", "interval-2", "interval-4"],
+)
+def test_random_sequences_agree_in_every_bit_and_cycle(config, count):
+    rng = np.random.default_rng(config.cols + config.requant_interval)
+    instructions = [load_table()] + [random_instruction(rng, config) for _ in range(count)]
+    plan = check(instructions, config, rng)
+    assert any(item.faults for item in plan)
+
+
+@pytest.mark.slow
+def test_every_operation_folds_in_every_way_with_and_without_parameters():
+    rng = np.random.default_rng(4)
+    instructions = []
+    for op, reduce, turned in itertools.product(VectorOp, Reduce, (0, 3)):
+        flags = (op + reduce) % 4 ^ turned
+        fixed = {"op": op, "reduce": reduce, "bias": flags & 1, "requantise": flags >> 1, "n_0": 1, "n_1": 2}
+        instructions.append(random_instruction(rng, TINY, **fixed | ({} if reduce else {"n_2": 1, "n_3": 1})))
+    check(instructions, TINY, rng)
+
+
+def test_an_instruction_of_one_item_can_follow_one_of_one_item():
+    rng = np.random.default_rng(5)
+    one = {f"n_{loop}": 1 for loop in range(4)} | {
+        "to": Destination.ACTIVATION,
+        "a_from": SourceA.ACCUMULATOR,
+    }
+    plan = check([random_instruction(rng, TINY, **one) for _ in range(40)], TINY, rng)
+    assert 1 in [later.start - item.start for item, later in itertools.pairwise(plan)]
+
+
+@pytest.mark.slow
+def test_a_look_up_right_behind_the_load_of_its_table_sees_it():
+    rng = np.random.default_rng(6)
+    look_up = Vector(lookup=1, n_1=32, a=64, a_stride_1=1, destination=128, destination_stride_1=1)
+    again = load_table(n_0=5, a_stride_0=7, immediate=-1, a=0)
+    check([load_table(), look_up, again, look_up, load_table(n_0=1, n_1=2), look_up], TINY, rng)
