@@ -304,6 +304,69 @@ def keep_write(ctx, world, model, flags):
             world.memory[address + lane] = value
 
 
+class FetchLog:
+    """Logs the beats that the read channel gives to fetch."""
+
+    def __init__(self, channel):
+        self.beat, self.beats = channel.fetch_beat, []
+
+    def step(self, ctx):
+        if ctx.get(self.beat.valid):
+            found = ctx.get(self.beat.data), ctx.get(self.beat.error), ctx.get(self.beat.last)
+            self.beats.append(found)
+
+
+def run_loads_on_slave(world, jobs, fetches, make_slave, limit=40000):
+    """Run loads on a memory that answers when it likes; what happened, and the beats that fetch got."""
+    bench = LoadBench(world.config)
+    slave, log = make_slave(world, bench.channel), FetchLog(bench.channel)
+    board, fetch = Scoreboard(bench.engine, jobs), Fetch(bench.channel, fetches)
+    writes = WriteLog(world.config, bench.engine, board.events)
+    expected_beats = sum(burst.beats for _, burst in fetches)
+
+    async def testbench(ctx):
+        for port, base in zip(bench.engine.bases, world.bases, strict=True):
+            ctx.set(port, base)
+        for t in range(limit):
+            fetch.present(ctx, t)
+            slave.step(ctx)
+            flags = bench.look(ctx)
+            board.step(ctx, t, flags)
+            fetch.step(flags)
+            writes.step(ctx, t, flags)
+            log.step(ctx)
+            if board.done and len(log.beats) == expected_beats:
+                return
+            await ctx.tick()
+        raise AssertionError(f"not done in {limit} cycles")
+
+    simulate(bench, testbench)
+    return board.events, log.beats
+
+
+def run_stores_on_slave(world, jobs, chip, make_slave, limit=40000):
+    """Run stores on a memory that answers when it likes; what happened."""
+    bench = StoreBench(world.config)
+    slave, board = make_slave(world, bench.engine), Scoreboard(bench.engine, jobs)
+    banks = Banks(world.config, bench.engine, chip)
+
+    async def testbench(ctx):
+        for port, base in zip(bench.engine.bases, world.bases, strict=True):
+            ctx.set(port, base)
+        for t in range(limit):
+            slave.step(ctx)
+            flags = bench.look(ctx)
+            board.step(ctx, t, flags)
+            banks.step(ctx, t, flags)
+            if board.done:
+                return
+            await ctx.tick()
+        raise AssertionError(f"not done in {limit} cycles")
+
+    simulate(bench, testbench)
+    return board.events
+
+
 def simulate(bench, testbench):
     """Run a testbench on a clock."""
     simulator = Simulator(bench)

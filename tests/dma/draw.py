@@ -28,7 +28,7 @@ CONFIGS = {
 
 def draw_world(random, config, memory_bytes=1 << 14):
     """A memory outside with random bytes, latency and outstanding reads; bases at its middle."""
-    latency = random.choice((1, 2, 3, 7, random.randint(1, 200)))
+    latency = random.choice((1, 2, 3, 7, random.randint(1, 60)))
     outstanding = random.choice((1, 2, random.randint(1, 32)))
     bases = tuple(memory_bytes // 2 + 64 * random.randint(-8, 8) for _ in range(8))
     return World(config, bases, latency, outstanding, bytearray(random.randbytes(memory_bytes)))
@@ -58,9 +58,9 @@ def draw_block(random, config):
     """The fields that loads and stores have in common."""
     memory = random.choice(list(Memory))
     beat, vector = config.transfer_bytes(memory), config.vector_bytes(memory)
-    long = random.random() < 0.3
-    counts = [random.choice((1, 1, 2, 3)), random.choice((1, 2, random.randint(1, 4)))]
-    counts.append(random.randint(1, 24 if long else 4))
+    long = random.random() < 0.2
+    counts = [random.choice((1, 1, 2)), random.choice((1, 2, random.randint(1, 4)))]
+    counts.append(random.randint(1, 20 if long else 4))
     strides = [random.choice((0, 1, -1, random.randint(-20, 20))) * beat for _ in range(2)]
     dense = long or random.random() < 0.5
     return {
@@ -96,7 +96,7 @@ def draw_jobs(random, world, draw, count, clean=True):
         instruction = draw(random, world.config)
         if clean and not is_clean(world, instruction):
             continue
-        wanted += random.choice((0, 0, 0, random.randint(0, 40), random.randint(0, 200)))
+        wanted += random.choice((0, 0, 0, random.randint(0, 40), random.randint(0, 90)))
         jobs.append(Job(instruction, wanted))
     return jobs
 
