@@ -139,6 +139,8 @@ def _load(r: random.Random, taste: Taste) -> list[Instruction]:
     beats = config.vector_bytes(memory) // config.transfer_bytes(memory)
     depth = config.depth(memory)
     counts = _split(r, _budget(r, taste) // beats, (5, min(depth, 255), min(depth, 255)))
+    if r.random() < 0.3:
+        counts = [counts[0], *(max(count, r.randint(2, 5)) for count in counts[1:])]
     values["n_z"] = counts[0]
     values |= _padded(r, counts[1], ("pad_top", "n_y", "pad_bottom"))
     values |= _padded(r, counts[2], ("pad_left", "n_x", "pad_right"))
@@ -150,11 +152,12 @@ def _load(r: random.Random, taste: Taste) -> list[Instruction]:
 
 
 def _padded(r: random.Random, total: int, names: tuple[str, str, str]) -> _Values:
-    """Split a side of a block into padding, data and padding; now and then all is padding."""
+    """Split a side of a block into padding, data and padding; seldom all is padding."""
+    least = 0 if r.random() < 0.04 else 1
     if r.random() < 0.4:
         return dict(zip(names, (0, total, 0), strict=True))
-    before = r.randint(0, min(total, 3))
-    after = total - before if r.random() < 0.15 else r.randint(0, min(total - before, 3))
+    before = r.randint(0, min(total - least, 3))
+    after = total - before if least == 0 else r.randint(0, min(total - before - least, 3))
     return dict(zip(names, (before, total - before - after, after), strict=True))
 
 
@@ -271,8 +274,11 @@ def _vector(r: random.Random, taste: Taste) -> list[Instruction]:
     values["reduce"] = r.choice((Reduce.NONE, Reduce.NONE, Reduce.NONE, *Reduce))
     if values["op"] == VectorOp.PASS:
         values["b_from"] = SourceB.CONSTANT
-    if values["to"] == Destination.TABLE:
-        values["lookup"] = 0
+    values["lookup"] = int(values["to"] != Destination.TABLE and r.random() < 0.15)
+    if r.random() < 0.6:
+        values |= {"lo": specs(Vector)["lo"].minimum, "hi": specs(Vector)["hi"].maximum}
+    if r.random() < 0.5:
+        values["immediate"] = r.randint(-100, 100)
     values |= _loops(r, taste, values)
     values |= _sources(r, taste, values)
     values |= _parameters(r, taste, values)
@@ -282,7 +288,7 @@ def _vector(r: random.Random, taste: Taste) -> list[Instruction]:
 
 def _loops(r: random.Random, taste: Taste, values: _Values) -> _Values:
     inner = 1 if values["reduce"] == Reduce.NONE else 255
-    whole_table = values["to"] == Destination.TABLE and r.random() < 0.1
+    whole_table = values["to"] == Destination.TABLE and r.random() < 0.2
     budget = 256 if whole_table else _budget(r, taste)
     return dict(zip(_LOOPS, _split(r, budget, (300, 300, inner, inner)), strict=True))
 

@@ -10,11 +10,12 @@ import random
 import numpy as np
 
 from tilewright.isa.config import Config
-from tilewright.isa.instruction import Finish, Instruction, Load, Matrix, Nop, Store, Vector
+from tilewright.isa.instruction import Destination, Finish, Instruction, Load, Matrix, Nop, Store, Vector
 from tilewright.isa.memory import Memory
 from tilewright.isa.random_instruction import Taste, random_instructions
 from tilewright.isa.random_token import Weaver
 from tilewright.isa.register import BASE_REGISTERS
+from tilewright.numerics.table import ENTRIES
 
 _ARRAYS = ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16))
 _BURSTS_BYTES = (64, 64, 128, 256, 512, 1024)
@@ -77,6 +78,44 @@ def random_program(
             if len(weaver) < instructions - 1:
                 weaver.add(instruction)
     return [*weaver.program(), Finish()]
+
+
+def fill_program(
+    rng: np.random.Generator, config: Config, *, memory_bytes: int, vectors: int = 32
+) -> list[Instruction]:
+    """A legal program that fills the chip, so that what runs after it works on data and not on zeros.
+
+    Args:
+        rng: chooses the memory that is read.
+        config: the machine.
+        memory_bytes: bytes behind each base register, as in `random_program`; their contents fill the chip.
+        vectors: filled at the start of each bank, where random operands lie most often.
+    """
+    r = _chance(rng)
+    weaver = Weaver(r, config, extra=0)
+    for memory in Memory:
+        for bank in range(config.banks(memory)):
+            weaver.add(_fill(r, config, memory, bank, vectors, memory_bytes))
+    entries = min(vectors, config.depth(Memory.ACTIVATION))
+    weaver.add(Vector(to=Destination.TABLE, n_0=-(-ENTRIES // entries), n_1=entries, a_stride_1=1))
+    return [*weaver.program(), Finish()]
+
+
+def _fill(
+    r: random.Random, config: Config, memory: Memory, bank: int, vectors: int, memory_bytes: int
+) -> Load:
+    """A load of the first vectors of a bank; they overlap in memory if that is small."""
+    count, unit = min(vectors, config.depth(memory)), config.transfer_bytes(memory)
+    last = memory_bytes // unit * unit - config.vector_bytes(memory)
+    stride = min(config.vector_bytes(memory), last // count // unit * unit)
+    return Load(
+        base=r.randrange(BASE_REGISTERS),
+        offset=r.randrange(0, last - stride * (count - 1) + 1, unit),
+        memory=memory,
+        address=bank * config.depth(memory),
+        n_x=count,
+        stride_x=stride,
+    )
 
 
 def _chance(rng: np.random.Generator) -> random.Random:

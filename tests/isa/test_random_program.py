@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilewright.isa.address import memory_block, operands
+from tilewright.isa.checker import check
 from tilewright.isa.config import PRESETS
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.instruction import (
@@ -23,7 +24,9 @@ from tilewright.isa.instruction import (
 )
 from tilewright.isa.legality import deal_faults
 from tilewright.isa.memory import Engine, Memory
-from tilewright.isa.random_program import random_config, random_program
+from tilewright.isa.random_program import fill_program, random_config, random_program
+from tilewright.isa.semantics import apply
+from tilewright.isa.state import Dram, State
 
 MEMORY_BYTES = 4096
 
@@ -214,6 +217,32 @@ def test_tokens_go_forward_and_backward(programs):
             backward += at[giver][one] > at[taker][other]
     assert forward > 500
     assert backward > 40
+
+
+@pytest.mark.parametrize("memory_bytes", [64, 200, 1 << 14])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_filled_chip_holds_data_in_every_bank_and_table(seed, memory_bytes):
+    rng = np.random.default_rng(seed)
+    config = random_config(rng)
+    program = fill_program(rng, config, memory_bytes=memory_bytes, vectors=16)
+    assert check(program, config, region_bytes=dict.fromkeys(range(8), memory_bytes)).ok
+    state = State(config)
+    data = rng.integers(0, 256, 8 * memory_bytes, dtype=np.uint8)
+    apply(program, state, Dram(data, [memory_bytes * base for base in range(8)]))
+    for memory in Memory:
+        for bank in np.split(state.memories[memory], config.banks(memory)):
+            assert (bank[:16] != 0).mean() > 0.5
+    assert (state.tables != 0).mean() > 0.5
+
+
+@pytest.mark.slow
+@given(st.integers(0, 1 << 32), st.sampled_from([64, 4096, 1 << 18]))
+def test_the_checker_has_nothing_to_say(seed, memory_bytes):
+    rng = np.random.default_rng(seed)
+    config = random_config(rng)
+    program = random_program(rng, config, instructions=int(rng.choice([3, 20])), memory_bytes=memory_bytes)
+    report = check(program, config, region_bytes=dict.fromkeys(range(8), memory_bytes))
+    assert report.ok, report.format()
 
 
 def test_a_program_is_a_function_of_its_seed():
