@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from tilewright.runtime.rtl_gates import STARTS, STREAMS, Bytes, GatesError, Trace, make_trace
@@ -38,8 +37,8 @@ class AmaranthGates:
 
     def power_cycle(self) -> None:
         """Start again with every register reset and every memory on the chip 0."""
-        self._bench, self._reset = self._make(), Signal()
-        self._simulator = Simulator(ResetInserter(self._reset)(self._bench))
+        self._bench = self._make()
+        self._simulator = Simulator(self._bench)
         self._simulator.add_clock(1e-6)
         self._simulator.add_testbench(self._serve)
         self.begin_trace(0)
@@ -49,10 +48,11 @@ class AmaranthGates:
         """Reset every register; memories on the chip keep their contents."""
 
         async def operation(ctx: Any) -> None:
-            ctx.set(self._reset, 1)
+            ctx.set(self._bench.reset, 1)
             for _ in range(_RESET_CYCLES):
                 await self._step(ctx)
-            ctx.set(self._reset, 0)
+            ctx.set(self._bench.reset, 0)
+            await self._step(ctx)  # in which it still acts
             self._cycle, self._ended = None, False
 
         self._run(operation)
@@ -147,7 +147,9 @@ class AmaranthGates:
         self._settle(ctx)
 
     def _settle(self, ctx: Any) -> None:
-        if self._silent_from is not None and self._cycle is not None and self._cycle >= self._silent_from:
+        # It acts in the next cycle; cycle 0 comes after any number of cycles in which the machine stands.
+        next_cycle = 0 if self._cycle is None else self._cycle + 1
+        if self._silent_from is not None and next_cycle >= self._silent_from:
             ctx.set(self._bench.silent, 1)
         if ctx.get(self._bench.read_enable):
             address = ctx.get(self._bench.read_address)

@@ -34,9 +34,11 @@ _VERILATOR_OPTIONS = (
     "-Wno-lint",
     "-Wno-style",
 )
-_BATCH_BYTES = 300_000
-"""Text below which a second compiler at work gains nothing."""
+_BATCH_BYTES = 1_000_000
+"""Text that is worth a compiler of its own."""
 _COMPILER_OPTIONS = ("-std=c++20", "-fPIC", "-w")
+
+Options = tuple[str, ...]
 
 
 class Optimise(StrEnum):
@@ -46,7 +48,7 @@ class Optimise(StrEnum):
     SPEED = "speed"
 
     @property
-    def flags(self) -> tuple[str, ...]:
+    def flags(self) -> Options:
         """Options of the C++ compiler."""
         return ("-O3",) if self is Optimise.SPEED else ("-O1",)
 
@@ -82,7 +84,7 @@ def build_verilog(text: str, bus_bytes: int, toolchain: Toolchain, optimise: Opt
         (folder / "harness.cpp").write_text(harness)
         names = ("--top-module", TOP, "--prefix", f"V{TOP}", "--Mdir", ".")
         toolchain.verilate((*_VERILATOR_OPTIONS, *names, f"{TOP}.v"), folder)
-        objects = _compile(toolchain, _batches(sorted(folder.glob("*.cpp")), folder), options, folder)
+        objects = _compile(toolchain, _batches(folder, options), folder)
         shared = sorted(_library(toolchain, optimise).glob("*.o"))
         toolchain.compile(("-shared", *objects, *shared, "-o", f"{TOP}.so", "-lpthread"), folder)
         _remove_all_but(folder, f"{TOP}.so")
@@ -111,19 +113,25 @@ def _library(toolchain: Toolchain, optimise: Optimise) -> Path:
     name = f"verilator-{digest(toolchain.version, *options)}"
 
     def produce(folder: Path) -> None:
-        _compile(toolchain, toolchain.library_sources, options, folder)
+        _compile(toolchain, [(source, options) for source in toolchain.library_sources], folder)
 
     return built(name, produce)
 
 
-def _batches(sources: Sequence[Path], folder: Path) -> list[Path]:
-    """Sources that include `sources`: few, as every one reads Verilator's headers, and of like size."""
-    sizes = {source: source.stat().st_size for source in sources}
-    count = max(1, min(os.cpu_count() or 1, sum(sizes.values()) // _BATCH_BYTES))
-    batches: list[list[Path]] = [[] for _ in range(count)]
-    for source in sorted(sources, key=lambda source: (-sizes[source], source)):
-        min(batches, key=lambda batch: sum(sizes[other] for other in batch)).append(source)
-    return [_write_batch(folder / f"batch{index}.cc", batch) for index, batch in enumerate(batches)]
+def _batches(folder: Path, options: Options) -> list[tuple[Path, Options]]:
+    """Sources that include all of `folder`, each with its options: few, as each reads Verilator's headers.
+
+    What runs once, when a machine is powered up, is compiled without optimisation.
+    """
+    sources = sorted(folder.glob("*.cpp"), key=lambda source: (-source.stat().st_size, source))
+    once = [source for source in sources if source.stem.endswith("__Slow")]
+    often = [source for source in sources if source not in once]
+    count = max(1, min(os.cpu_count() or 1, sum(source.stat().st_size for source in often) // _BATCH_BYTES))
+    parts = [(often[part::count], options) for part in range(count)]
+    return [
+        (_write_batch(folder / f"batch{index}.cc", part), flags)
+        for index, (part, flags) in enumerate([*parts, (once, (*options, "-O0"))])
+    ]
 
 
 def _write_batch(path: Path, sources: Sequence[Path]) -> Path:
@@ -131,18 +139,17 @@ def _write_batch(path: Path, sources: Sequence[Path]) -> Path:
     return path
 
 
-def _compile(
-    toolchain: Toolchain, sources: Sequence[Path], options: Sequence[str], folder: Path
-) -> list[Path]:
-    """Compile `sources` into objects in `folder`, as many at once as there are processors."""
+def _compile(toolchain: Toolchain, jobs: Sequence[tuple[Path, Options]], folder: Path) -> list[Path]:
+    """Compile each source with its options into an object in `folder`, one for each processor at a time."""
 
-    def compile_one(source: Path) -> Path:
+    def compile_one(job: tuple[Path, Options]) -> Path:
+        source, options = job
         result = folder / f"{source.stem}.o"
         toolchain.compile((*options, *toolchain.includes, f"-I{folder}", "-c", source, "-o", result), folder)
         return result
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, sources))
+        return list(pool.map(compile_one, jobs))
 
 
 def _remove_all_but(folder: Path, name: str) -> None:

@@ -48,7 +48,8 @@ struct Harness {
 
     // Let the gates see the inputs of this cycle, and do what they ask of the memory outside.
     void settle() {
-        if (silent_from != NEVER && cycle >= silent_from) gates->silent = 1;
+        // It acts in the next cycle; cycle 0 comes after any number of cycles in which the machine stands.
+        if (silent_from != NEVER && cycle + 1 >= silent_from) gates->silent = 1;
         if (gates->read_enable) read_memory();
         gates->clk = 0;
         gates->eval();
@@ -103,12 +104,12 @@ struct Harness {
     }
 
     void reset() {
-        gates->rst = 1;
+        gates->reset = 1;
         for (unsigned i = 0; i < RESET_CYCLES; ++i) step();
-        gates->rst = 0;
+        gates->reset = 0;
+        step();  // in which it still acts
         cycle = NEVER;
         ended = false;
-        settle();
     }
 
     bool write_register(uint32_t address, uint32_t value) {

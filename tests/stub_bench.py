@@ -5,7 +5,7 @@ beat at source + k * bus_bytes is written to destination + k * bus_bytes in cycl
 cycle, a start of engine e in cycles divisible by e + 2, its finish one cycle later. A silent memory holds it.
 """
 
-from amaranth import Module, Signal
+from amaranth import Elaboratable, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,7 @@ from tilewright.isa.memory import Engine
 START, SOURCE, DESTINATION = 0x00, 0x04, 0x08
 
 _OUTSIDE = {
+    "reset": In(1),
     "latency": In(16),
     "outstanding": In(8),
     "size": In(48),
@@ -61,13 +62,15 @@ class StubBench(wiring.Component):
         self._registers = {address: Signal(32) for address in (START, SOURCE, DESTINATION)}
         self._cycle = Signal(32)
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
+        self._silent = Signal()
+        m.d.sync += self._silent.eq(self.silent)
         self._elaborate_write(m)
         self._elaborate_read(m)
         self._elaborate_run(m)
         self._elaborate_trace(m)
-        return m
+        return ResetInserter(self.reset)(m)
 
     def _elaborate_write(self, m: Module) -> None:
         m.d.comb += self.s_axi_awready.eq(self.s_axi_wvalid & ~self.s_axi_bvalid)
@@ -98,19 +101,19 @@ class StubBench(wiring.Component):
         start = self._registers[START]
         m.d.comb += self.trace_running.eq(start != 0)
         m.d.comb += self.read_enable.eq(self.trace_running)
-        m.d.comb += self.write_enable.eq(self.trace_running & ~self.silent)
+        m.d.comb += self.write_enable.eq(self.trace_running & ~self._silent)
         m.d.comb += self.read_address.eq(self._registers[SOURCE] + self._cycle * self.bus_bytes)
         m.d.comb += self.write_address.eq(self._registers[DESTINATION] + self._cycle * self.bus_bytes)
         m.d.comb += self.write_data.eq(self.read_data)
         m.d.comb += self.write_strobe.eq(~0)
-        with m.If(self.trace_running & ~self.silent):
+        with m.If(self.trace_running & ~self._silent):
             m.d.sync += start.eq(start - 1)
             m.d.sync += self._cycle.eq(self._cycle + 1)
         with m.If(~self.trace_running):
             m.d.sync += self._cycle.eq(0)
 
     def _elaborate_trace(self, m: Module) -> None:
-        running = self.trace_running & ~self.silent
+        running = self.trace_running & ~self._silent
         for engine in Engine:
             m.d.comb += self.trace_start[engine].eq(running & (self._cycle % (engine + 2) == 0))
             m.d.comb += self.trace_finish[engine].eq(running & (self._cycle % (engine + 2) == 1))
