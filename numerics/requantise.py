@@ -24,6 +24,7 @@ X_LIMIT = (1 << 16) - 64
 # NumPy converts a Python number anew in each operation.
 _X_LIMIT = np.array(float(X_LIMIT))
 _HALF = np.array(0.5)
+_KEPT_LANES = 128
 
 MULTIPLIER_MAXIMUM = (1 << MULTIPLIER_BITS) - 1
 SHIFT_MINIMUM = -(1 << (SHIFT_BITS - 1))
@@ -51,16 +52,21 @@ def unpack_scale(scale: Int32Array) -> tuple[Int32Array, Int32Array]:
     return scale & MULTIPLIER_MAXIMUM, (scale << above) >> (32 - SHIFT_BITS)
 
 
-def requantise(t: Int32Array, scale: Int32Array) -> Int32Array:
-    """y of the module's formula (before the zero point); `scale` is packed and broadcasts with `t`."""
-    before, after = _factors(scale.tobytes())
+def requantise(t: Int32Array | NDArray[np.float64], scale: Int32Array) -> Int32Array:
+    """y of the module's formula, before the zero point.
+
+    Args:
+        t: int32 values, as int32 or float64.
+        scale: packed lanes, int32; broadcasts with `t`.
+    """
+    before, after = _factors(scale)
     # In float64, whose arithmetic is vectorised: scaling by powers of two is exact, |x · m| has 32 bits, and
     # what loses its half for want of 53 bits is far beyond the saturation.
-    x: NDArray[np.float64] = np.asarray(np.multiply(t, before.reshape(scale.shape), dtype=np.float64))
+    x: NDArray[np.float64] = np.asarray(np.multiply(t, before, dtype=np.float64))
     _round_half_up(x)
     np.maximum(x, -_X_LIMIT, out=x)
     np.minimum(x, _X_LIMIT, out=x)
-    x *= after.reshape(scale.shape)
+    x *= after
     _round_half_up(x)
     return x.astype(np.int32)
 
@@ -90,10 +96,21 @@ def quantise_multiplier(real_scale: ArrayLike) -> tuple[Int32Array, Int32Array]:
     return np.where(full, m / 2, m).astype(np.int32), (pre - full).astype(np.int32)
 
 
+def _factors(scale: Int32Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """2^−pre and m · 2⁻²² of packed lanes."""
+    if scale.shape == (scale.size,) and scale.size <= _KEPT_LANES:
+        return _factors_of_vector(scale.astype(np.int32, copy=False).tobytes())
+    return _powers(scale)
+
+
 @lru_cache(maxsize=256)
-def _factors(scale: bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """2^−pre and m · 2⁻²² of packed lanes: a layer uses the same scales in each of its instructions."""
-    m, pre = unpack_scale(np.frombuffer(scale, np.int32))
+def _factors_of_vector(scale: bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The factors of one parameter vector: a layer uses the same scales in each of its instructions."""
+    return _powers(np.frombuffer(scale, np.int32))
+
+
+def _powers(scale: Int32Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    m, pre = unpack_scale(scale)
     return np.ldexp(1.0, -pre), np.ldexp(m.astype(np.float64), -PRODUCT_SHIFT)
 
 

@@ -30,11 +30,15 @@ def saturate(x: Integers, bits: int) -> Integers:
 
 def saturating_add(a: Int32Array, b: Int32Array) -> Int32Array:
     """a + b, saturated to int32; the shapes broadcast."""
-    # float64 holds every sum of two int32 exactly, and its minimum and maximum are vectorised.
+    return saturated_sum(a, b).astype(np.int32)
+
+
+def saturated_sum(a: Int32Array, b: Int32Array) -> NDArray[np.float64]:
+    """`saturating_add` in float64, which holds every int32 and every sum of two, and is vectorised."""
     total = np.asarray(np.add(a, b, dtype=np.float64))
     np.maximum(total, _INT32_MINIMUM, out=total)
     np.minimum(total, _INT32_MAXIMUM, out=total)
-    return total.astype(np.int32)
+    return total
 
 
 def round_shift(t: Integers, shift: Integers | int) -> NDArray[np.int64]:
