@@ -1,27 +1,31 @@
-"""Any encodable instruction, for hypothesis; legal or not."""
+"""Any encodable instruction, for hypothesis; legal or not.
+
+All fields come from one number: drawn one by one by hypothesis, an instruction takes milliseconds.
+"""
+
+import random
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from tilewright.isa.instruction import INSTRUCTIONS, Instruction, Spec, specs
+from tilewright.isa.instruction import INSTRUCTIONS, Instruction, specs
 from tilewright.isa.memory import Engine
+from tilewright.isa.random_instruction import anything
 
 _ALL_ENGINES = (1 << len(Engine)) - 1
 
 
-def values(spec: Spec) -> st.SearchStrategy[int]:
-    """Values of one field, its ends among them."""
-    if spec.values is not None:
-        return st.sampled_from([item.value for item in spec.values])
-    ends = st.sampled_from([spec.minimum, spec.maximum])
-    return st.integers(spec.minimum, spec.maximum) | ends
+def instructions(
+    kinds: tuple[type[Instruction], ...] = INSTRUCTIONS,
+) -> st.SearchStrategy[Instruction]:
+    """An instruction of one of `kinds` that its class accepts, the ends of its fields more often."""
+    return st.builds(any_instruction, st.sampled_from(kinds), st.integers(0, (1 << 64) - 1))
 
 
-@st.composite
-def instructions(draw: st.DrawFn, kinds: tuple[type[Instruction], ...] = INSTRUCTIONS) -> Instruction:
-    """An instruction of one of `kinds` that its class accepts."""
-    kind = draw(st.sampled_from(kinds))
-    fields = {name: draw(values(spec)) for name, spec in specs(kind).items()}
-    engine = kind(**fields).engine
-    allowed = 0 if engine is None else _ALL_ENGINES & ~(1 << engine)
-    masks = {name: draw(st.integers(0, _ALL_ENGINES)) & allowed for name in ("wait", "signal")}
-    return kind(**fields, **masks)
+def any_instruction(kind: type[Instruction], seed: int) -> Instruction:
+    """An instruction of a class, made of a number."""
+    r = random.Random(seed)
+    bare = kind(**{name: anything(r, spec) for name, spec in specs(kind).items()})
+    allowed = 0 if bare.engine is None else _ALL_ENGINES & ~(1 << bare.engine)
+    wait, signal = (r.getrandbits(len(Engine)) & allowed for _ in range(2))
+    return replace(bare, wait=wait, signal=signal)

@@ -1,5 +1,6 @@
 """Undefined instructions, held against a second reading of docs/machine.md in plain Python."""
 
+import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -198,22 +199,22 @@ def read_vector(i: Vector, config: Config) -> Iterator[Cause]:
 READ = {Load: read_load, Store: read_store, Matrix: read_matrix, Vector: read_vector}
 
 
-@st.composite
-def near_legal(draw: st.DrawFn) -> Instruction:
-    """An instruction whose fields are drawn one by one from small values, so that many rules almost hold."""
-    kind = draw(st.sampled_from(list(READ)))
-    small = st.sampled_from([0, 1, 1, 1, 4, 8, 16, 64, 256])
+def near_legal(kind: type[Instruction], seed: int) -> Instruction:
+    """An instruction with small values in half of its fields, so that many rules almost hold."""
+    r = random.Random(seed)
     values = {}
     for name, spec in specs(kind).items():
-        if draw(st.booleans()):
-            known = [item.value for item in spec.values or ()]
-            value = draw(st.sampled_from(known) if known else small)
-            values[name] = min(value, spec.maximum)
+        if r.random() < 0.5:
+            known = [item.value for item in spec.values or ()] or [0, 1, 1, 1, 4, 8, 16, 64, 256]
+            values[name] = min(r.choice(known), spec.maximum)
     return kind(**values)
 
 
+NEAR_LEGAL = st.builds(near_legal, st.sampled_from(list(READ)), st.integers(0, 1 << 64))
+
+
 @given(
-    st.lists(near_legal() | instructions(tuple(READ)), min_size=1, max_size=8), st.sampled_from([TINY, WIDE])
+    st.lists(NEAR_LEGAL | instructions(tuple(READ)), min_size=1, max_size=8), st.sampled_from([TINY, WIDE])
 )
 def test_both_readings_agree(program, config):
     expected = [min([*READ[type(i)](i, config)], default=Cause.NONE) for i in program]
