@@ -36,9 +36,11 @@ class WeightPreload(wiring.Component):
 
     Members:
         start: In. An instruction starts: fetch its first tile.
-        head: In. That instruction; read with `start` only.
+        open: In. It may start in this cycle: no tile is left, and what depends on `head` alone follows it.
+        head: In. That instruction; read while `open`.
         swap: In. The stream of the fetched tile begins, so that the next one may be fetched.
         fetched: Out. The last row of the tile is in the address register or was, and no swap has come since.
+            A register.
         first_tile: Out. The tile fetched is the instruction's first.
         last_tile: Out. The tile fetched is the instruction's last.
         row_0: Out. The address register holds row 0 of a tile.
@@ -51,6 +53,7 @@ class WeightPreload(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
+                "open": In(1),
                 "head": In(record_layout(Matrix)),
                 "swap": In(1),
                 "fetched": Out(1),
@@ -64,37 +67,41 @@ class WeightPreload(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        proceed, busy, last_row = Signal(), Signal(), Signal()
+        proceed, busy = Signal(), Signal()
         m.d.comb += proceed.eq(self.swap & ~self.last_tile)
         self._elaborate_tiles(m, proceed)
-        self._elaborate_rows(m, proceed, busy, last_row)
+        self._elaborate_rows(m, proceed, busy)
+        # Tiles are dense: behind the last row of one the register holds row 0 of the next.
         address = Signal(FIELDS["weight"].bits, reset_less=True)
-        with m.If(self.start):
+        with m.If(self.open):
             m.d.sync += address.eq(self.head.weight)
-        with m.Elif(proceed | (busy & ~last_row)):
+        with m.Elif(busy):
             m.d.sync += address.eq(address + 1)
         self._elaborate_request(m, busy, address)
         return m
 
     def _elaborate_tiles(self, m: Module, proceed: Value) -> None:
         m.submodules.tiles = tiles = LoopCounter(count_bits(TILE_LOOPS))
-        m.d.comb += [tiles.start.eq(self.start), tiles.step.eq(proceed)]
+        m.d.comb += [tiles.start.eq(self.open), tiles.step.eq(proceed)]
         m.d.comb += [tiles.count[place].eq(self.head[f"n_{loop}"]) for place, loop in enumerate(TILE_LOOPS)]
         m.d.comb += self.last_tile.eq(tiles.ends[0])
         m.d.sync += self.first_tile.eq(self.start | (self.first_tile & ~self.swap))
 
-    def _elaborate_rows(self, m: Module, proceed: Value, busy: Signal, last_row: Signal) -> None:
-        row, done = Signal(range(self.config.rows)), Signal()
-        m.d.comb += [last_row.eq(row == self.config.rows - 1), self.fetched.eq(done | (busy & last_row))]
-        m.d.sync += [done.eq(self.fetched & ~self.swap), self.row_0.eq(self.start | proceed)]
+    def _elaborate_rows(self, m: Module, proceed: Value, busy: Signal) -> None:
+        """The row of the address register; their number is a power of two, so it is 0 again after a tile."""
+        row = Signal(range(self.config.rows))
+        m.d.sync += self.fetched.eq((busy & (row == self.config.rows - 2)) | (self.fetched & ~self.swap))
+        m.d.sync += self.row_0.eq(self.start | proceed)
+        with m.If(busy):
+            m.d.sync += row.eq(row + 1)
         with m.If(self.start | proceed):
-            m.d.sync += [busy.eq(1), row.eq(0)]
-        with m.Elif(busy):
-            m.d.sync += [busy.eq(~last_row), row.eq(row + 1)]
+            m.d.sync += busy.eq(1)
+        with m.Elif(row == self.config.rows - 1):
+            m.d.sync += busy.eq(0)
 
     def _elaborate_request(self, m: Module, busy: Signal, address: Signal) -> None:
         m.submodules.place = place = BankRequest(self.config, Memory.WEIGHT, address_bits=len(address))
-        m.d.comb += [place.start.eq(self.start), place.base.eq(self.head.weight)]
+        m.d.comb += [place.start.eq(self.open), place.base.eq(self.head.weight)]
         m.d.comb += [place.valid.eq(busy), place.address.eq(address)]
         m.d.comb += [self.outside.eq(place.outside), self.request.eq(place.request)]
 
@@ -102,12 +109,15 @@ class WeightPreload(wiring.Component):
 class ActivationStream(wiring.Component):
     """Fetches the activation slices of one tile after the other.
 
+    While no slice of an instruction is left, what depends on `instruction` alone follows it, so that none of
+    it waits for `begin`, which comes late in its cycle.
+
     Latency: the address of slice m is in a register 1 + m cycles after `begin`. Throughput: a slice a cycle.
 
     Members:
         begin: In. The stream of a tile begins; only while `free` is up.
         first_tile: In. It is the instruction's first; read with `begin` only.
-        instruction: In. Whose tile it is; read with `begin` only.
+        instruction: In. Whose tile it is; stable until the last one begins.
         settle: In. The stream must wait for the sums of the one before.
         free: Out. The stream before is over, or its last slice is in the address register; with `settle`, its
             sums will be there when this one reads them.
@@ -142,37 +152,42 @@ class ActivationStream(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        start, tile_end = Signal(), Signal()
-        m.d.comb += start.eq(self.begin & self.first_tile)
+        active, follow, tile_end = Signal(), Signal(), Signal()
         m.submodules.nest = nest = LoopNest(count_bits(LOOPS), self.address_bits)
-        self._connect_nest(m, nest, start)
+        last = self.stream.valid & nest.ends[0]
+        m.d.comb += follow.eq(~active | last)
+        m.d.sync += active.eq(self.begin | (active & ~last))
+        self._connect_nest(m, nest, follow)
         m.d.comb += tile_end.eq(nest.ends[len(TILE_LOOPS)])
         m.d.comb += nest.step.eq(self.begin | (self.stream.valid & ~tile_end))
         m.d.comb += self.stream.last.eq(nest.ends[0])
-        self._elaborate_stream(m, tile_end)
+        self._elaborate_stream(m, follow, tile_end)
         m.submodules.place = self.place
-        m.d.comb += [self.place.start.eq(start), self.place.base.eq(self.instruction.activation)]
+        m.d.comb += [self.place.start.eq(follow), self.place.base.eq(self.instruction.activation)]
         m.d.comb += [self.place.valid.eq(self.stream.valid), self.place.address.eq(nest.address[0])]
         m.d.comb += [self.outside.eq(self.place.outside), self.request.eq(self.place.request)]
         m.d.comb += self.slice.eq(self.place.slice)
         return m
 
-    def _connect_nest(self, m: Module, nest: LoopNest, start: Value) -> None:
-        m.d.comb += [nest.start.eq(start), nest.base[0].eq(self.instruction.activation)]
+    def _connect_nest(self, m: Module, nest: LoopNest, follow: Value) -> None:
+        m.d.comb += [nest.start.eq(follow), nest.base[0].eq(self.instruction.activation)]
         for place, loop in enumerate(LOOPS):
             m.d.comb += nest.count[place].eq(self.instruction[f"n_{loop}"])
             m.d.comb += nest.stride[0][place].eq(self.instruction[f"stride_{loop}"])
 
-    def _elaborate_stream(self, m: Module, tile_end: Value) -> None:
+    def _elaborate_stream(self, m: Module, follow: Value, tile_end: Value) -> None:
         busy = self.stream.valid
         m.d.sync += [busy.eq(self.begin | (busy & ~tile_end)), self.stream.first.eq(self.begin)]
         with m.If(self.begin):
             m.d.sync += self.stream.adds.eq(~self.first_tile | self.instruction.accumulate)
+        with m.If(follow):
             m.d.sync += self.index.eq(self.instruction.index)
         recent = [busy]
-        for age in range(1, ACCUMULATOR_DISTANCE - 1):
+        for age in range(1, ACCUMULATOR_DISTANCE - 2):
             recent.append(delay(m, recent[-1], 1, name=f"busy_{age}"))
-        m.d.comb += self.free.eq(Mux(self.settle, ~Cat(*recent).any(), ~busy | tile_end))
+        settled = Signal(init=1)
+        m.d.sync += settled.eq(~(self.begin | Cat(*recent).any()))
+        m.d.comb += self.free.eq(Mux(self.settle, settled, ~busy | tile_end))
 
 
 class MatrixEngine(wiring.Component):
@@ -218,23 +233,26 @@ class MatrixEngine(wiring.Component):
     def _elaborate_control(
         self, m: Module, instruction: Signal, preload: WeightPreload, activations: ActivationStream
     ) -> None:
-        begin, head = Signal(), self.control.head
+        begin, waiting = Signal(), Signal()
         m.d.comb += begin.eq(preload.fetched & activations.free)
-        m.d.comb += [preload.start.eq(self.control.start), preload.head.eq(head), preload.swap.eq(begin)]
-        m.d.comb += [activations.begin.eq(begin), activations.first_tile.eq(preload.first_tile)]
-        m.d.comb += activations.instruction.eq(instruction)
-        previous_base = Signal.like(instruction.accumulator, reset_less=True)
-        with m.If(self.control.start):
-            m.d.sync += [instruction.eq(head), previous_base.eq(instruction.accumulator)]
-        moved = instruction.accumulate & (instruction.accumulator != previous_base)
-        # A register, because the first stream is `rows` cycles away.
-        m.d.sync += activations.settle.eq(moved & preload.first_tile)
-        waiting = Signal()
         with m.If(self.control.start):
             m.d.sync += waiting.eq(1)
         with m.Elif(begin & preload.last_tile):
             m.d.sync += waiting.eq(0)
         m.d.comb += self.control.ready.eq(~waiting)
+        # What is taken follows the head until it starts: a start is known late in its cycle.
+        with m.If(~waiting):
+            m.d.sync += instruction.eq(self.control.head)
+        m.d.comb += [preload.start.eq(self.control.start), preload.open.eq(~waiting)]
+        m.d.comb += [preload.head.eq(self.control.head), preload.swap.eq(begin)]
+        m.d.comb += [activations.begin.eq(begin), activations.first_tile.eq(preload.first_tile)]
+        m.d.comb += activations.instruction.eq(instruction)
+        previous_base = Signal.like(instruction.accumulator, reset_less=True)
+        with m.If(begin & preload.last_tile):
+            m.d.sync += previous_base.eq(instruction.accumulator)
+        moved = instruction.accumulate & (instruction.accumulator != previous_base)
+        # A register, because the first stream is `rows` cycles away.
+        m.d.sync += activations.settle.eq(moved & preload.first_tile)
 
     def _connect_weights(self, m: Module, preload: WeightPreload, array: SystolicArray) -> None:
         m.submodules.weight_return = returned = BankReturn(self.config, Memory.WEIGHT)
