@@ -22,8 +22,8 @@ from tilewright.isa.instruction import Instruction, Vector
 from tilewright.isa.legality import deal_faults, explain_row
 from tilewright.isa.order import Leftover, Order, Wait, find_order
 
-HAZARD_LIMIT = 1000
-"""Hazards that are looked for: with one token missing in a long program there are millions."""
+KIND_LIMIT = 1000
+"""Hazards and undefined instructions that are explained: one missing token can make millions of hazards."""
 SHOWN_PROBLEMS = 20
 
 
@@ -74,7 +74,7 @@ class Report:
     """What the checker found.
 
     Members:
-        problems: in the order of the checks, then of the program; of the hazards the first `HAZARD_LIMIT`.
+        problems: in the order of the checks, then of the program; of some kinds the first `KIND_LIMIT`.
     """
 
     problems: tuple[Problem, ...]
@@ -159,7 +159,7 @@ class _Check:
         if not self.program:
             yield Problem(ProblemKind.UNDEFINED, (), "a program must end with finish, not be empty")
             return
-        for index in map(int, np.flatnonzero(deal_faults(self.table, self.config))):
+        for index in map(int, np.flatnonzero(deal_faults(self.table, self.config))[:KIND_LIMIT]):
             for reason in explain_row(self.table, index, self.config):
                 yield Problem(ProblemKind.UNDEFINED, (index,), f"{self._name(index)}: {reason}")
 
@@ -215,7 +215,7 @@ class _Check:
         return Problem(ProblemKind.TOKEN, leftover.instructions, f"{what}; {last}: {remedy}")
 
     def _hazards(self, order: Order) -> Iterator[Problem]:
-        for hazard in islice(find_hazards(self.footprints, order), HAZARD_LIMIT):
+        for hazard in islice(find_hazards(self.footprints, order), KIND_LIMIT):
             yield Problem(ProblemKind.HAZARD, (hazard.first, hazard.second), self._hazard_text(hazard, order))
 
     def _hazard_text(self, hazard: Hazard, order: Order) -> str:
