@@ -104,48 +104,45 @@ class LaneGroup(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shifts = [self._elaborate_shift(m, turn) for turn in range(self.lanes)]
-        turns = self.control[X_STAGE : X_STAGE + self.lanes]
-        multipliers, passed = [], []
-        for turn, shift in enumerate(shifts):
-            scale = delay(m, shift.passed, turn, name=f"scale_{turn}", reset_less=True)
-            multipliers.append(self._elaborate_multiplier(m, turns[turn], scale, turn))
-            left = self.lanes - turn
-            passed.append(delay(m, scale, left, name=f"passed_{turn}", reset_less=True))
-        products = self._elaborate_products(m, turns, [shift.x for shift in shifts], multipliers)
+        xs, factors, passed = zip(*(self._elaborate_lane(m, turn) for turn in range(self.lanes)), strict=True)
+        products = self._elaborate_products(m, xs, factors)
         for y, product, value in zip(self.y, products, passed, strict=True):
             self._elaborate_result(m, self.control[-1], y, product, value)
         return m
 
-    def _elaborate_shift(self, m: Module, turn: int) -> "LaneShift":
-        m.submodules[f"shift_{turn}"] = shift = LaneShift()
+    def _elaborate_lane(self, m: Module, turn: int) -> tuple[Value, Value, Value]:
+        """x and multiplier of a lane in its turn, and its t beside the products."""
+        m.submodules[f"shift_{turn}"] = shift = LaneShift(hold=self.lanes > 1)
         m.d.comb += shift.t.eq(self.t[turn])
         m.d.comb += [inner.eq(outer) for inner, outer in zip(shift.control, self.control, strict=False)]
-        return shift
+        stages = [self.t[turn]]
+        for stage in range(1, len(self.control)):
+            stages.append(delay(m, stages[-1], 1, name=f"t_{turn}_{stage}", reset_less=True))
+        before = X_STAGE + turn - 1
+        factor = self._elaborate_factor(m, self.control[before], stages[before], turn)
+        return shift.x, factor, stages[-1]
 
-    def _elaborate_multiplier(self, m: Module, control: data.View, scale: Value, turn: int) -> Signal:
+    def _elaborate_factor(self, m: Module, control: data.View, scale: Value, turn: int) -> Value:
         """The lane's multiplier; it changes behind the last result that needs the one before."""
         multiplier = Signal(MULTIPLIER_BITS, name=f"multiplier_{turn}", reset_less=True)
         with m.If(control.scale):
             m.d.sync += multiplier.eq(scale[:MULTIPLIER_BITS])
-        return multiplier
+        # A register that does nothing else, such as the multiplier blocks of FPGAs bring along.
+        return delay(m, multiplier, 1, name=f"factor_{turn}", reset_less=True)
 
-    def _elaborate_products(
-        self, m: Module, turns: Sequence[data.View], xs: Sequence[Value], multipliers: Sequence[Value]
-    ) -> list[Signal]:
+    def _elaborate_products(self, m: Module, xs: Sequence[Value], factors: Sequence[Value]) -> list[Signal]:
         """One multiplication a cycle, kept for each lane until all are made."""
-        hits = [control.requantise for control in turns]
-        alone = self.lanes == 1
-        product = (xs[0] if alone else one_of(hits, xs)) * (
-            multipliers[0] if alone else one_of(hits, multipliers)
-        )
-        kept = []
+        if self.lanes == 1:
+            return [delay(m, xs[0] * factors[0], 1, name="product", reset_less=True)]
+        hits = [control.requantise for control in self.control[X_STAGE : X_STAGE + self.lanes]]
+        product = one_of(hits, xs) * one_of(hits, factors)
+        products = []
         for turn, hit in enumerate(hits):
-            register = Signal(signed(PRODUCT_BITS), name=f"product_{turn}", reset_less=True)
+            kept = Signal(signed(PRODUCT_BITS), name=f"product_{turn}", reset_less=True)
             with m.If(hit):
-                m.d.sync += register.eq(product)
-            kept.append(register)
-        return kept
+                m.d.sync += kept.eq(product)
+            products.append(kept)
+        return products
 
     def _elaborate_result(
         self, m: Module, control: data.View, y: Value, product: Signal, passed: Value
@@ -163,29 +160,29 @@ class LaneShift(wiring.Component):
 
     The shift is to the right, by pre + LEFT, of t with LEFT zeros behind it.
 
-    Latency: X_STAGE cycles from `t` to `x`, of which the last holds until the next result to be requantised.
-    Throughput: one a cycle.
+    Latency: X_STAGE cycles from `t` to `x`. Throughput: one a cycle.
+
+    Args:
+        hold: x stays until the next result that is to be requantised.
 
     Members:
         t: In. The value, or the scale; a register.
         control: array of In. What lies in each stage, from that of `t` on.
         x: Out. Shifted, rounded, saturated.
-        passed: Out. t, as many cycles later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hold: bool) -> None:
+        self.hold = hold
         super().__init__(
             {
                 "t": In(signed(LANE_BITS)),
                 "control": In(REQUANTISE_CONTROL).array(X_STAGE),
                 "x": Out(signed(X_BITS)),
-                "passed": Out(signed(LANE_BITS)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.comb += self.passed.eq(delay(m, self.t, X_STAGE, name="t", reset_less=True))
         shift = self._elaborate_amount(m, self.control[0])
         window, beyond = self._elaborate_coarse(m, shift[FINE_BITS:])
         sign = delay(m, self.t[-1], 1, name="sign", reset_less=True)
@@ -235,6 +232,6 @@ class LaneShift(wiring.Component):
         x = Signal(signed(X_BITS), reset_less=True)
         high = ~sign & (outside | (floor >= X_LIMIT))
         low = sign & (outside | (floor < -X_LIMIT))
-        with m.If(self.control[X_STAGE - 1].requantise):
+        with m.If(self.control[X_STAGE - 1].requantise | (not self.hold)):
             m.d.sync += x.eq(Mux(high, X_LIMIT, Mux(low, -X_LIMIT, floor + half)))
         m.d.comb += self.x.eq(x)

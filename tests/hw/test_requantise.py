@@ -90,7 +90,7 @@ def schedule(rng, cols, interval, cycles):
 def test_every_bit_and_cycle_agrees_with_the_definition(cols, interval):
     config = replace(PRESETS["tiny"], cols=cols, requant_interval=interval)
     harness = Harness(config)
-    events = schedule(np.random.default_rng(cols + interval), cols, interval, 2500)
+    events = schedule(np.random.default_rng(cols + interval), cols, interval, 1500)
     latency = requantise_latency(config)
 
     async def bench(ctx):
