@@ -65,8 +65,7 @@ class MemoryModel(wiring.Component):
         config = self.config
         self._now = Signal(_TIME_BITS)
         m.d.sync += self._now.eq(self._now + 1)
-        bursts = config.outstanding_reads + config.fetch_buffer_instructions
-        m.submodules.reads = reads = Queue(_READ, bursts)
+        m.submodules.reads = reads = Queue(_READ, 1 << OUTSTANDING_BITS)
         m.submodules.writes = writes = Queue(_WRITE, config.outstanding_writes)
         m.submodules.answers = answers = Queue(_ANSWER, config.outstanding_writes)
         self._elaborate_read_address(m, reads)
@@ -87,9 +86,8 @@ class MemoryModel(wiring.Component):
     def _elaborate_read_address(self, m: Module, reads: Queue) -> None:
         unfinished = Signal(OUTSTANDING_BITS + 1)
         completed = self.rvalid & self.rready & self.rlast
-        room = (unfinished < self.outstanding) & reads.room
         m.d.comb += [
-            self.arready.eq(room & ~self.silent),
+            self.arready.eq((unfinished < self.outstanding) & ~self.silent),
             reads.push.eq(self.arvalid & self.arready),
             reads.item.address.eq(self.araddr),
             reads.item.size.eq(self.arsize),

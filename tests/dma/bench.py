@@ -242,7 +242,7 @@ def run_loads(world, jobs, fetches, limit=20000):
             fetch.step(flags)
             bursts.step(ctx, t, flags)
             writes.step(ctx, t, flags)
-            if board.done and not fetch.waiting and not flags["valid"]:
+            if board.done and not fetch.presented and not fetch.waiting and not flags["valid"]:
                 return
             await ctx.tick()
         raise AssertionError(f"not done in {limit} cycles")
