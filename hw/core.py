@@ -14,7 +14,7 @@ from tilewright.hw.interface import INDEX_BITS, MEMORY_ADDRESS_BITS, record_layo
 from tilewright.hw.load import LoadEngine
 from tilewright.hw.matrix import MatrixEngine
 from tilewright.hw.memory import BankedMemory
-from tilewright.hw.queue import Queue
+from tilewright.hw.queue import HeadQueue, Queue
 from tilewright.hw.read_channel import ReadChannel
 from tilewright.hw.scoreboard import Scoreboard
 from tilewright.hw.store import StoreEngine
@@ -45,6 +45,8 @@ _KINDS: dict[Engine, type[Instruction]] = {
     Engine.STORE: Store,
 }
 _DMA = (Engine.LOAD, Engine.STORE)
+_DECISIVE = ("nop", "wait", "signal", "claims")
+"""What the start of an instruction depends on."""
 
 
 class Core(wiring.Component):
@@ -108,27 +110,30 @@ class Core(wiring.Component):
             Engine.VECTOR: VectorEngine(config),
             Engine.STORE: StoreEngine(config),
         }
-        self._queues = {engine: Queue(dealt_layout(config), config.queue_depth) for engine in Engine}
+        dealt = dealt_layout(config).members
+        decisive = data.StructLayout({name: dealt[name] for name in _DECISIVE})
+        record = data.StructLayout({name: dealt[name] for name in dealt if name not in _DECISIVE})
+        self._queues = {engine: HeadQueue(decisive, config.queue_depth) for engine in Engine}
+        self._records = {engine: Queue(record, config.queue_depth) for engine in Engine}
         for engine in Engine:
             unit = self._engines[engine]
             m.submodules[engine.label] = ResetInserter(self._abandoned)(unit) if engine in _DMA else unit
             m.submodules[f"{engine.label}_queue"] = self._queues[engine]
+            m.submodules[f"{engine.label}_records"] = self._records[engine]
 
     def _connect_queue(self, m: Module, engine: Engine) -> None:
-        queue, board = self._queues[engine], self._scoreboard
+        """What the start of an instruction depends on, and beside it what its engine takes."""
+        queue, record, board = self._queues[engine], self._records[engine], self._scoreboard
         head, control = board.head[engine], self._engines[engine].control
-        m.d.comb += [
-            queue.push.eq(self._fetch.deal[engine]),
-            queue.item.eq(self._fetch.item),
-            queue.pop.eq(board.start[engine]),
-            head.valid.eq(queue.valid),
-        ]
-        for name in ("nop", "wait", "signal", "claims"):
-            m.d.comb += head[name].eq(queue.head[name])
+        for part in (queue, record):
+            m.d.comb += [part.push.eq(self._fetch.deal[engine]), part.pop.eq(board.start[engine])]
+            m.d.comb += [part.item[name].eq(self._fetch.item[name]) for name in part.shape.members]
+        m.d.comb += head.valid.eq(queue.valid)
+        m.d.comb += [head[name].eq(queue.head[name]) for name in _DECISIVE]
         layout = record_layout(_KINDS[engine])
         fields = layout.size - INDEX_BITS
         m.d.comb += [
-            control.head.eq(Cat(queue.head.fields[:fields], queue.head.index)),
+            control.head.eq(Cat(record.head.fields[:fields], record.head.index)),
             control.start.eq(board.run[engine]),
             board.ready[engine].eq(control.ready),
             board.finish[engine].eq(control.finish & (~self._abandoned if engine in _DMA else 1)),

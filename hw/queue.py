@@ -1,9 +1,14 @@
 """A queue of our own: its latency and its counts are part of the contract, a library's may change."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+
+
+def _signature(shape: data.Layout) -> wiring.Signature:
+    ends = {"push": In(1), "item": In(shape), "pop": In(1), "head": Out(shape)}
+    return wiring.Signature(ends | {"room": Out(1), "valid": Out(1)})
 
 
 class Queue(wiring.Component):
@@ -25,16 +30,7 @@ class Queue(wiring.Component):
     def __init__(self, shape: data.Layout, depth: int) -> None:
         self.shape = shape
         self.depth = depth
-        super().__init__(
-            {
-                "push": In(1),
-                "item": In(shape),
-                "room": Out(1),
-                "valid": Out(1),
-                "head": Out(shape),
-                "pop": In(1),
-            }
-        )
+        super().__init__(_signature(shape))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -44,16 +40,42 @@ class Queue(wiring.Component):
         m.d.sync += count.eq(count + self.push - self.pop)
         m.d.comb += [self.room.eq(count != self.depth), self.valid.eq(count != 0)]
         m.d.comb += [write.en.eq(self.push), write.data.eq(self.item), self.head.eq(read.data)]
-        self._elaborate_pointer(m, write.addr, self.push)
-        self._elaborate_pointer(m, read.addr, self.pop)
+        m.d.comb += write.addr.eq(_pointer(m, self.push, self.depth, "tail"))
+        m.d.comb += read.addr.eq(_pointer(m, self.pop, self.depth, "head"))
         return m
 
-    def _elaborate_pointer(self, m: Module, address: Signal, step: Signal) -> None:
-        pointer = Signal(ceil_log2(self.depth))
-        m.d.comb += address.eq(pointer)
-        with m.If(step):
-            last = pointer == self.depth - 1
-            with m.If(last):
-                m.d.sync += pointer.eq(0)
-            with m.Else():
-                m.d.sync += pointer.eq(pointer + 1)
+
+class HeadQueue(wiring.Component):
+    """A queue whose head is a register: for heads that much depends on.
+
+    Latency, throughput and members: as of `Queue`; `head` too is from registers alone.
+    """
+
+    def __init__(self, shape: data.Layout, depth: int) -> None:
+        self.shape = shape
+        self.depth = depth
+        super().__init__(_signature(shape))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.storage = storage = memory.Memory(shape=self.shape, depth=self.depth, init=[])
+        write, read = storage.write_port(), storage.read_port(domain="comb")
+        count, behind = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        # An item that goes past the storage is written nevertheless, so that the write knows of no pop.
+        take, more = self.pop | ~self.valid, behind != 0
+        m.d.comb += [write.en.eq(self.push), write.data.eq(self.item), self.room.eq(count != self.depth)]
+        m.d.comb += write.addr.eq(_pointer(m, self.push, self.depth, "tail"))
+        m.d.comb += read.addr.eq(_pointer(m, take & (more | self.push), self.depth, "next"))
+        m.d.sync += count.eq(count + self.push - self.pop)
+        m.d.sync += behind.eq(behind + self.push - (take & (more | self.push)))
+        with m.If(take):
+            m.d.sync += [self.valid.eq(more | self.push), self.head.eq(Mux(more, read.data, self.item))]
+        return m
+
+
+def _pointer(m: Module, step: Value, depth: int, name: str) -> Signal:
+    """A place in a ring, which moves on with each step."""
+    pointer = Signal(ceil_log2(depth), name=name)
+    with m.If(step):
+        m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, pointer + 1))
+    return pointer

@@ -17,10 +17,10 @@ def head_layout(config: Config) -> data.StructLayout:
     )
 
 
-def port_mask(config: Config, port: Port) -> int:
-    """The claim mask of this port of every bank."""
+def ports(config: Config, port: Port) -> list[int]:
+    """The read or the write ports of all banks, as positions in the claim mask."""
     banks = ((memory, bank) for memory in Memory for bank in range(config.banks(memory)))
-    return sum(1 << config.port_index(memory, bank, port) for memory, bank in banks)
+    return [config.port_index(memory, bank, port) for memory, bank in banks]
 
 
 _CLAIMS = {
@@ -56,7 +56,10 @@ class InFlight(wiring.Component):
         claims, signal: In. Of the starting one.
         held: Out. The ports claimed by those started before this cycle (one that finishes in it included).
         given: Out. The signals of the oldest.
-        count: Out. Their number.
+        some, full: Out. There are any; there are as many as there may be.
+
+    A start is known late in its cycle: what it changes is computed both ways before, and flags that it
+    depends on are registers.
     """
 
     def __init__(self, config: Config, engine: Engine) -> None:
@@ -70,7 +73,8 @@ class InFlight(wiring.Component):
                 "signal": In(TOKEN_BITS),
                 "held": Out(config.port_count),
                 "given": Out(TOKEN_BITS),
-                "count": Out(range(IN_FLIGHT + 1)),
+                "some": Out(1),
+                "full": Out(1),
             }
         )
 
@@ -85,14 +89,23 @@ class InFlight(wiring.Component):
             entries.pop.eq(self.finish),
             self.given.eq(entries.head.signal),
         ]
-        m.d.sync += self.count.eq(self.count + self.start - self.finish)
+        _elaborate_number(m, "all", self.start, self.finish, self.some, self.full)
         for port in claimable(self.config, self.engine):
-            holders = Signal(range(IN_FLIGHT + 1), name=f"holders_{port}")
             taken = self.start & self.claims[port]
             dropped = self.finish & entries.head.claims[port]
-            m.d.sync += holders.eq(holders + taken - dropped)
-            m.d.comb += self.held[port].eq(holders != 0)
+            _elaborate_number(m, f"port_{port}", taken, dropped, self.held[port])
         return m
+
+
+def _elaborate_number(
+    m: Module, name: str, more: Value, less: Value, some: Value, full: Value | None = None
+) -> None:
+    """Counts instructions; `some` and `full` are registers that tell whether there are any, or IN_FLIGHT."""
+    number, rest = Signal(range(IN_FLIGHT + 1), name=name), Signal(range(IN_FLIGHT + 1), name=f"{name}_rest")
+    m.d.comb += rest.eq(number - less)
+    m.d.sync += [number.eq(Mux(more, rest + 1, rest)), some.eq(more | (rest != 0))]
+    if full is not None:
+        m.d.sync += full.eq((rest == IN_FLIGHT) | (more & (rest == IN_FLIGHT - 1)))
 
 
 class TokenCounter(wiring.Component):
@@ -100,14 +113,15 @@ class TokenCounter(wiring.Component):
 
     Members:
         promise, give, take: In. Each counts one in this cycle.
-        available: Out. One can be taken.
-        room: Out. One can be promised.
+        available: Out. One can be taken, a register.
+        room: Out. One can be promised, a register.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        available, room = Out(1), Out(1, init=1)
         super().__init__(
-            {"promise": In(1), "give": In(1), "take": In(1), "available": Out(1), "room": Out(1)}
+            {"promise": In(1), "give": In(1), "take": In(1), "available": available, "room": room}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -116,7 +130,10 @@ class TokenCounter(wiring.Component):
         promised = Signal(range(self.capacity + 1))
         m.d.sync += tokens.eq(tokens + self.give - self.take)
         m.d.sync += promised.eq(promised + self.promise - self.take)
-        m.d.comb += [self.available.eq(tokens != 0), self.room.eq(promised != self.capacity)]
+        # What is there is taken, and where there is room is promised: no sum is needed to know the flags.
+        m.d.sync += self.available.eq(self.give | (tokens > 1) | ((tokens == 1) & ~self.take))
+        filled = (promised == self.capacity) | (self.promise & (promised == self.capacity - 1))
+        m.d.sync += self.room.eq(self.take | ~filled)
         return m
 
 
@@ -169,7 +186,7 @@ class Scoreboard(wiring.Component):
             flight.finish.eq(self.finish[engine]),
             flight.claims.eq(head.claims),
             flight.signal.eq(head.signal),
-            self.in_flight[engine].eq(flight.count != 0),
+            self.in_flight[engine].eq(flight.some),
             self.run[engine].eq(self.start[engine] & ~head.nop),
             self.done[engine].eq(self.finish[engine] | (self.start[engine] & head.nop)),
         ]
@@ -207,27 +224,28 @@ class Scoreboard(wiring.Component):
             m.d.comb += able.eq(self._able(engine))
             blocked = Const(0, 1)
             for other, other_starts in starting:
-                conflict = (self.head[engine].claims & self.head[other].claims).any()
-                blocked |= other_starts & conflict
+                blocked |= other_starts & self._conflict(engine, self.head[other].claims, other)
             m.d.comb += self.start[engine].eq(able & ~blocked)
             starting.append((engine, self.start[engine]))
+
+    def _conflict(self, engine: Engine, claims: Value, other: Engine) -> Value:
+        """Whether the head claims one of these ports, which another engine claims."""
+        shared = set(claimable(self.config, engine)) & set(claimable(self.config, other))
+        return Cat(self.head[engine].claims[port] & claims[port] for port in sorted(shared)).any()
 
     def _able(self, engine: Engine) -> Value:
         """All conditions but the claims of what starts in this very cycle."""
         head, flight = self.head[engine], self._flights[engine]
-        others = Const(0, self.config.port_count)
-        for other in Engine:
-            if other != engine:
-                others |= self._flights[other].held
-        taken = (head.claims & others).any()
+        others = [other for other in Engine if other != engine]
+        taken = Cat(self._conflict(engine, self._flights[other].held, other) for other in others).any()
         if engine == Engine.VECTOR:
             taken |= self._reads_own_writes(head, flight)
-        room = self.ready[engine] & (flight.count != IN_FLIGHT)
-        free = Mux(head.nop, flight.count == 0, room & ~taken)
+        room = self.ready[engine] & ~flight.full
+        free = Mux(head.nop, ~flight.some, room & ~taken)
         return self.enable & head.valid & self.willing[engine] & free
 
     def _reads_own_writes(self, head: data.View, flight: InFlight) -> Value:
         """Whether the head reads a bank to which instructions in flight still write."""
+        reads = set(claimable(self.config, Engine.VECTOR)) & set(ports(self.config, Port.READ))
         distance = Port.WRITE - Port.READ
-        reads = head.claims & port_mask(self.config, Port.READ)
-        return (reads & (flight.held >> distance)).any()
+        return Cat(head.claims[port] & flight.held[port + distance] for port in sorted(reads)).any()
