@@ -84,7 +84,7 @@ class VectorSlots(wiring.Component):
 
     Members:
         start: In. `head` begins.
-        head: In. The instruction.
+        head: In. The instruction; followed while `ready`, because a start is known late in its cycle.
         end: In. This item is the instruction's last.
         parameter: Out. One bit a parameter (bias, scale, factor): it issues.
         last_parameter: Out. It is the last one.
@@ -111,7 +111,7 @@ class VectorSlots(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         busy = Signal()
-        pending = self._elaborate_parameters(m)
+        pending = self._elaborate_parameters(m, busy)
         in_items = busy & ~pending.any()
         first, last = self._elaborate_phase(m, in_items)
         m.d.comb += [self.item.eq(in_items & first), self.leave.eq(in_items & last)]
@@ -122,14 +122,14 @@ class VectorSlots(wiring.Component):
             m.d.sync += busy.eq(0)
         return m
 
-    def _elaborate_parameters(self, m: Module) -> Signal:
+    def _elaborate_parameters(self, m: Module, busy: Value) -> Signal:
         pending = Signal(len(PARAMETERS))
         others = pending & (pending - 1)
         m.d.comb += [
-            self.parameter.eq(pending & ~others),
-            self.last_parameter.eq(pending.any() & ~others.any()),
+            self.parameter.eq(Mux(busy, pending & ~others, 0)),
+            self.last_parameter.eq(busy & pending.any() & ~others.any()),
         ]
-        m.d.sync += pending.eq(Mux(self.start, used_parameters(self.head), others))
+        m.d.sync += pending.eq(Mux(self.ready, used_parameters(self.head), others))
         return pending
 
     def _elaborate_phase(self, m: Module, in_items: Value) -> tuple[Value, Value]:
@@ -138,7 +138,7 @@ class VectorSlots(wiring.Component):
             return C(1), C(1)
         apart = Signal()
         phase = Signal(range(self.interval))
-        with m.If(self.start):
+        with m.If(self.ready):
             m.d.sync += [apart.eq(self._items_apart()), phase.eq(0)]
         with m.Elif(apart & in_items):
             m.d.sync += phase.eq(phase + 1)
@@ -161,6 +161,9 @@ def used_parameters(head: data.View) -> Value:
 class VectorIssue(wiring.Component):
     """Walks the parameters and items of instructions, and asks the memories for them.
 
+    While nothing is left to issue, all registers follow `head`: a start, which is known late in its cycle, then
+    only lets what they hold go on.
+
     Latency: the first issue is one cycle after `start`; what has issued is in registers one cycle later.
     Throughput: one item a cycle.
 
@@ -181,7 +184,7 @@ class VectorIssue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         current = Signal(record_layout(Vector), reset_less=True)
-        with m.If(self.start):
+        with m.If(self.ready):
             m.d.sync += current.eq(self.head)
         m.submodules.slots = slots = VectorSlots(self.config)
         nest = self._elaborate_nest(m, slots)
@@ -198,7 +201,7 @@ class VectorIssue(wiring.Component):
     def _elaborate_nest(self, m: Module, slots: VectorSlots) -> LoopNest:
         m.submodules.nest = nest = LoopNest(COUNT_BITS, ADDRESS_BITS, operands=len(OPERANDS))
         m.d.comb += [slots.start.eq(self.start), slots.head.eq(self.head), slots.end.eq(nest.ends[0])]
-        m.d.comb += [self.ready.eq(slots.ready), nest.start.eq(self.start)]
+        m.d.comb += [self.ready.eq(slots.ready), nest.start.eq(self.ready)]
         m.d.comb += nest.step.eq(slots.leave & ~nest.ends[0])
         m.d.comb += [count.eq(self.head[f"n_{loop}"]) for loop, count in enumerate(nest.count)]
         for base, strides, name in zip(nest.base, nest.stride, OPERANDS, strict=True):
@@ -211,9 +214,9 @@ class VectorIssue(wiring.Component):
         item, in_parameters = self.item, slots.parameter.any()
         fold_ends = nest.ends[FOLD_LEVEL]
         first, entry = Signal(), Signal(ELEMENT_BITS)
-        with m.If(self.start | slots.leave):
-            m.d.sync += first.eq(self.start | fold_ends)
-            m.d.sync += entry.eq(Mux(self.start, 0, entry + fold_ends))
+        with m.If(self.ready | slots.leave):
+            m.d.sync += first.eq(self.ready | fold_ends)
+            m.d.sync += entry.eq(Mux(self.ready, 0, entry + fold_ends))
         result = slots.item & fold_ends
         constant = current.b_from == SourceB.CONSTANT
         narrow = current.to != Destination.ACCUMULATOR
@@ -221,7 +224,7 @@ class VectorIssue(wiring.Component):
             item.valid.eq(slots.item | in_parameters),
             item.parameter.eq(in_parameters),
             Cat(item.bias, item.scale).eq(slots.parameter),
-            item.first.eq(first | in_parameters),
+            item.first.eq(first),
             item.last.eq(slots.item & nest.ends[0]),
             item.op.eq(Mux(in_parameters, VectorOp.PASS, current.op)),
             item.constant.eq(Mux(constant, current.immediate, 0)),
@@ -260,7 +263,7 @@ class VectorIssue(wiring.Component):
     def _request(self, m: Module, name: str, operand: str, valid: Value, nest: LoopNest) -> Value:
         request = self._bank_request(m, name)
         m.d.comb += [
-            request.start.eq(self.start),
+            request.start.eq(self.ready),
             request.base.eq(self.head[operand]),
             request.valid.eq(valid),
         ]
@@ -273,12 +276,12 @@ class VectorIssue(wiring.Component):
         """The reads of parameters, then those of b; whether one is outside."""
         request = self._bank_request(m, "parameter")
         address = Signal(ADDRESS_BITS, reset_less=True)
-        m.d.sync += address.eq(Mux(self.start, self.head.parameter, address + 1))
+        m.d.sync += address.eq(Mux(self.ready, self.head.parameter, address + 1))
         first = Mux(used_parameters(self.head).any(), self.head.parameter, self.head.b)
         in_parameters = slots.parameter.any()
         m.d.comb += [
-            request.start.eq(self.start | slots.last_parameter),
-            request.base.eq(Mux(self.start, first, current.b)),
+            request.start.eq(self.ready | slots.last_parameter),
+            request.base.eq(Mux(self.ready, first, current.b)),
             request.valid.eq(in_parameters | (slots.item & (current.b_from == SourceB.PARAMETER))),
             request.address.eq(Mux(in_parameters, address, nest.address[OPERANDS.index("b")])),
         ]

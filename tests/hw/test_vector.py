@@ -35,8 +35,10 @@ from tilewright.isa.timing import (
 from tilewright.numerics.requantise import pack_scale
 
 NO_DRAM = Dram(np.zeros(0, np.uint8))
-TINY = replace(PRESETS["tiny"], activation_vectors=64, accumulator_vectors=32, parameter_vectors=32)
-WIDE = replace(TINY, rows=8, cols=16, activation_banks=2, activation_vectors=128, parameter_banks=2)
+TINY = replace(
+    PRESETS["tiny"], activation_vectors=64, accumulator_vectors=32, parameter_vectors=32, parameter_banks=2
+)
+WIDE = replace(TINY, rows=8, cols=16, activation_banks=2, activation_vectors=128, parameter_banks=1)
 
 
 # --- what must happen --------------------------------------------------------------------------------------
@@ -164,7 +166,7 @@ def random_fields(rng, config):
     fields |= {key: int(rng.integers(2)) for key in ("bias", "requantise", "lookup")}
     counts = rng.choice([1, 1, 1, 2, 3, 5], 4)
     fields |= {f"n_{loop}": int(count) for loop, count in enumerate(counts)}
-    reach = int(rng.choice([1, 2, 2, 9, 40, 1 << 19]))
+    reach = int(rng.choice([1, 1, 2, 2, 2, 9, 1 << 19]))
     strides = {key: int(rng.integers(-reach, reach)) for key in name if "stride" in key}
     firsts = {
         "a": memory_of(SourceA(fields["a_from"])),
@@ -178,7 +180,7 @@ def random_fields(rng, config):
         fields["parameter"] = config.depth(Memory.PARAMETER) - int(rng.integers(1, 3))
     if rng.random() < 0.4 and reach < 1 << 16:
         make_in_place(fields, strides)
-    clamp = sorted(rng.integers(-128, 128, 2).tolist(), reverse=bool(rng.random() < 0.1))
+    clamp = sorted(rng.integers(-128, 128, 2).tolist(), reverse=bool(rng.random() < 0.3))
     fields |= {"lo": clamp[0], "hi": clamp[1], "zero_point": int(rng.integers(-128, 128))}
     fields["immediate"] = int(rng.integers(-(2**31), 2**31)) >> int(rng.integers(32))
     return fields | strides
@@ -297,6 +299,13 @@ def load_table(**given):
     return Vector(**fields | {"a_stride_1": 1, "a_from": SourceA.ACTIVATION} | given)
 
 
+def leaving(config):
+    """Its sources and its results leave their banks, at different times."""
+    last = config.depth(Memory.ACTIVATION) - 1
+    walk = {"n_0": 3, "n_2": 3, "reduce": Reduce.ADD, "a_stride_0": 2, "a_stride_2": 1}
+    return Vector(**walk, a=last - 2, destination=2 * last + 1, destination_stride_0=1)
+
+
 # --- tests -------------------------------------------------------------------------------------------------
 
 
@@ -313,9 +322,11 @@ def load_table(**given):
 )
 def test_random_sequences_agree_in_every_bit_and_cycle(config, count):
     rng = np.random.default_rng(config.cols + config.requant_interval)
-    instructions = [load_table()] + [random_instruction(rng, config) for _ in range(count)]
+    instructions = (
+        [load_table()] + [random_instruction(rng, config) for _ in range(count)] + [leaving(config)]
+    )
     plan = check(instructions, config, rng)
-    assert any(item.faults for item in plan)
+    assert plan[-1].faults
 
 
 @pytest.mark.slow
