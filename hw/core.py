@@ -217,10 +217,15 @@ class Core(wiring.Component):
         m.d.comb += self._abandoned.eq(faults.halted & (faults.record.cause == Cause.TIMEOUT))
 
     def _deadlock(self) -> Value:
-        """Nothing moves in this cycle, so nothing ever will."""
-        waiting = Cat(queue.valid for queue in self._queues.values()).any()
-        moving = self._scoreboard.start.any() | self._scoreboard.in_flight.any() | self._fetch.dealt
-        return waiting & ~moving & self._fetch.stuck & self._fetch.quiet
+        """Nothing moves in this cycle, so nothing ever will.
+
+        Where nothing is in flight, engines are ready and no port is claimed: a head starts unless tokens are
+        missing. And what is stuck is not dealt.
+        """
+        board, fetch = self._scoreboard, self._fetch
+        heads = Cat(queue.valid for queue in self._queues.values())
+        starting = (heads & board.willing).any()
+        return heads.any() & ~board.in_flight.any() & ~starting & fetch.stuck & fetch.quiet
 
     def _connect_counters(self, m: Module) -> None:
         board, counters = self._scoreboard, self._counters

@@ -39,7 +39,8 @@ class Queue(wiring.Component):
         count = Signal(range(self.depth + 1))
         m.d.sync += count.eq(count + self.push - self.pop)
         m.d.comb += [self.room.eq(count != self.depth), self.valid.eq(count != 0)]
-        m.d.comb += [write.en.eq(self.push), write.data.eq(self.item), self.head.eq(read.data)]
+        # Whatever is at the tail's place is no item yet: the write need not know of the push.
+        m.d.comb += [write.en.eq(self.room), write.data.eq(self.item), self.head.eq(read.data)]
         m.d.comb += write.addr.eq(_pointer(m, self.push, self.depth, "tail"))
         m.d.comb += read.addr.eq(_pointer(m, self.pop, self.depth, "head"))
         return m
@@ -61,9 +62,9 @@ class HeadQueue(wiring.Component):
         m.submodules.storage = storage = memory.Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = storage.write_port(), storage.read_port(domain="comb")
         count, behind = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
-        # An item that goes past the storage is written nevertheless, so that the write knows of no pop.
+        # As in a queue. An item that goes past the storage is written nevertheless.
         take, more = self.pop | ~self.valid, behind != 0
-        m.d.comb += [write.en.eq(self.push), write.data.eq(self.item), self.room.eq(count != self.depth)]
+        m.d.comb += [write.en.eq(self.room), write.data.eq(self.item), self.room.eq(count != self.depth)]
         m.d.comb += write.addr.eq(_pointer(m, self.push, self.depth, "tail"))
         m.d.comb += read.addr.eq(_pointer(m, take & (more | self.push), self.depth, "next"))
         m.d.sync += count.eq(count + self.push - self.pop)
