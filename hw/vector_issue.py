@@ -16,7 +16,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Destination, SourceA, SourceB, Vector, VectorOp, specs
 from tilewright.isa.memory import Memory
-from tilewright.isa.timing import item_interval
+from tilewright.isa.timing import item_interval, requantiser_rest
 
 ADDRESS_BITS = specs(Vector)["a"].bits
 COUNT_BITS = tuple(specs(Vector)[f"n_{loop}"].bits for loop in range(4))
@@ -111,16 +111,35 @@ class VectorSlots(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         busy = Signal()
+        resting = Signal()
         pending = self._elaborate_parameters(m, busy)
-        in_items = busy & ~pending.any()
+        in_items = busy & ~pending.any() & ~resting
         first, last = self._elaborate_phase(m, in_items)
         m.d.comb += [self.item.eq(in_items & first), self.leave.eq(in_items & last)]
-        m.d.comb += self.ready.eq(~busy | (self.leave & self.end))
+        ends = self.leave & self.end
+        over = ends
+        if requantiser_rest(1, self.interval, self.interval):
+            over = self._elaborate_rest(m, ends, resting)
+        m.d.comb += self.ready.eq(~busy | over)
         with m.If(self.start):
             m.d.sync += busy.eq(1)
         with m.Elif(self.ready):
             m.d.sync += busy.eq(0)
         return m
+
+    def _elaborate_rest(self, m: Module, ends: Value, resting: Signal) -> Value:
+        """Leaves the requantiser the slots it needs behind close items; whether the last of all ends."""
+        slots = requantiser_rest(1, self.interval, self.interval)
+        left = Signal(range(slots + 1))
+        close = Signal()
+        with m.If(self.ready):
+            m.d.sync += close.eq(self.head.requantise & ~self._items_apart())
+        with m.If(ends & close):
+            m.d.sync += left.eq(slots)
+        with m.Elif(resting):
+            m.d.sync += left.eq(left - 1)
+        m.d.comb += resting.eq(left != 0)
+        return (ends & ~close) | (left == 1)
 
     def _elaborate_parameters(self, m: Module, busy: Value) -> Signal:
         pending = Signal(len(PARAMETERS))

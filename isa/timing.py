@@ -96,9 +96,17 @@ def item_interval(requantise: int, folded: int, requant_interval: int) -> int:
     return requant_interval if requantise and folded < requant_interval else 1
 
 
-def vector_occupancy(parameters: int, items: int, interval: int) -> int:
+def requantiser_rest(requantise: int, folded: int, requant_interval: int) -> int:
+    """Cycles that the requantiser needs after a last item that was not given `requant_interval` of its own.
+
+    The successor's first result comes at least two cycles after the item: its scale is issued in between.
+    """
+    return max(requant_interval - 2, 0) if requantise and folded >= requant_interval else 0
+
+
+def vector_occupancy(parameters: int, items: int, interval: int, rest: int) -> int:
     """Cycles from the start of a vector instruction to the earliest start of its successor."""
-    return parameters + items * interval
+    return parameters + items * interval + rest
 
 
 def vector_last_issue(start: int, parameters: int, items: int, interval: int) -> int:

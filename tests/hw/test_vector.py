@@ -28,6 +28,7 @@ from tilewright.isa.state import Dram, State
 from tilewright.isa.timing import (
     ADDRESS_FAULT,
     item_interval,
+    requantiser_rest,
     vector_depth,
     vector_last_issue,
     vector_occupancy,
@@ -64,7 +65,8 @@ def timed(instruction, index, start, config):
     folded, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
     interval = item_interval(instruction.requantise, folded, config.requant_interval)
     last = vector_last_issue(start, parameters, items, interval)
-    occupancy = vector_occupancy(parameters, items, interval)
+    rest = requantiser_rest(instruction.requantise, folded, config.requant_interval)
+    occupancy = vector_occupancy(parameters, items, interval, rest)
     result = Timed(instruction, index, start, occupancy, last + depth)
     issues = start + 1 + parameters + interval * np.arange(items)
     bad = set()
@@ -112,7 +114,6 @@ def schedule(instructions, config, rng):
         start = int(rng.integers(4))
         if done:
             start = done[-1].start + done[-1].occupancy + int(rng.choice([0, 0, 0, 1, 2, 30]))
-            start = max(start, requantiser_free(done[-1], instruction, config))
         for other in done[-IN_FLIGHT:]:
             if bank_written(other.instruction, config) in banks_read(instruction, config):
                 start = max(start, other.finish + 1)
@@ -120,15 +121,6 @@ def schedule(instructions, config, rng):
             start = max(start, done[-IN_FLIGHT].finish + 1)
         done.append(timed(instruction, index, start, config))
     return done
-
-
-def requantiser_free(previous, instruction, config):
-    """Earliest start whose first result finds the multipliers free of the last one of `previous`."""
-    if not previous.instruction.requantise or not instruction.requantise:
-        return 0
-    folded, interval = instruction.n_2 * instruction.n_3, config.requant_interval
-    first = 1 + vector_parameters(instruction).counts[0] + (folded - 1) * item_interval(1, folded, interval)
-    return previous.finish - vector_depth(interval) + interval - first
 
 
 # --- random instructions -----------------------------------------------------------------------------------
