@@ -1,0 +1,56 @@
+"""How the event core is compiled: numba, and a stamp of the sources for what it keeps on disk."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from tilewright.isa import timing
+
+entry: Callable[..., Any] = numba.njit(cache=True)
+"""Marks the function that Python calls. It alone is kept on disk, with everything that it calls inside."""
+
+# Nothing in the core makes or drops an array, and Python calls none of its functions but the entry: without
+# the counting of references and the wrappers for Python it compiles several times faster.
+_OPTIONS: dict[str, Any] = {
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "error_model": "numpy",
+}
+compiled: Callable[..., Any] = partial(numba.njit, **_OPTIONS)
+"""Marks a function that the entry calls."""
+
+
+def constant(value: int) -> Any:
+    """A number as the core has them all; a plain one is a type of its own, for which numba compiles anew."""
+    return np.int64(value)
+
+
+tile_period = compiled(timing.tile_period)
+matrix_depth = compiled(timing.matrix_depth)
+matrix_fault_depth = compiled(timing.matrix_fault_depth)
+first_stream = compiled(timing.first_stream)
+vector_depth = compiled(timing.vector_depth)
+fetch_bus_quiet = compiled(timing.fetch_bus_quiet)
+item_interval = compiled(timing.item_interval)
+requantiser_rest = compiled(timing.requantiser_rest)
+vector_occupancy = compiled(timing.vector_occupancy)
+vector_last_issue = compiled(timing.vector_last_issue)
+
+
+@cache
+def source_stamp() -> str:
+    """A digest of all that the compiled core may have taken from this room and from the contract.
+
+    numba looks for changes in the file of the kept function alone; this makes it see the others.
+    """
+    digest = hashlib.sha256()
+    for folder in (Path(__file__).parent, Path(timing.__file__).parent):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
