@@ -25,7 +25,6 @@ from tilewright.runtime.rtl_build import Optimise
 from tilewright.runtime.rtl_machine import RtlMachine
 from tilewright.sim.machine import Simulator
 
-
 _RACES = frozenset({ProblemKind.HAZARD, ProblemKind.IN_PLACE})
 """Problems that leave a program's result to chance: no case may have them."""
 
