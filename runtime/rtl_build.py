@@ -13,6 +13,7 @@ from pathlib import Path
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Engine
 from tilewright.runtime.build_cache import built, digest
+from tilewright.runtime.rtl_text import condense
 from tilewright.runtime.rtl_toolchain import Toolchain
 
 TOP = "bench"
@@ -23,8 +24,9 @@ _VERILATOR_OPTIONS = (
     "-O3",
     "--x-assign",
     "fast",
+    # As `condense` needs it.
     "--x-initial",
-    "fast",
+    "0",
     "--no-timing",
     "--no-assert",
     "--output-split",
@@ -50,7 +52,7 @@ class Optimise(StrEnum):
     @property
     def flags(self) -> Options:
         """Options of the C++ compiler."""
-        return ("-O3",) if self is Optimise.SPEED else ("-O1",)
+        return ("-O2",) if self is Optimise.SPEED else ("-O1",)
 
 
 def build(config: Config, toolchain: Toolchain, optimise: Optimise = Optimise.SPEED) -> Path:
@@ -97,14 +99,15 @@ def _emit(config: Config, path: Path) -> None:
     from tilewright.hw.bench_top import RtlBench
     from tilewright.hw.verilog import emit_component
 
-    path.write_text(emit_component(RtlBench(config), TOP))
+    path.write_text(condense(emit_component(RtlBench(config), TOP)))
 
 
 def _gate_sources() -> bytes:
     """All that the text of the gates follows from, besides the configuration."""
     rooms = (resources.files(f"tilewright.{room}") for room in ("isa", "hw"))
-    files = (file for room in rooms for file in room.iterdir() if file.name.endswith(".py"))
-    return b"".join(file.read_bytes() for file in sorted(files, key=lambda file: file.name))
+    gates = [file for room in rooms for file in room.iterdir() if file.name.endswith(".py")]
+    files = [*sorted(gates, key=lambda file: file.name), resources.files(__package__) / "rtl_text.py"]
+    return b"".join(file.read_bytes() for file in files)
 
 
 def _library(toolchain: Toolchain, optimise: Optimise) -> Path:

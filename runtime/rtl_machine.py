@@ -1,7 +1,7 @@
 """One machine of gates: programs one after another, as a host runs them through the registers."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy as np
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.fault import Cause, Fault, FaultEngine
-from tilewright.isa.memory import Engine
 from tilewright.isa.register import (
     BASE_ALIGNMENT_BYTES,
     BASE_REGISTERS,
@@ -20,6 +19,7 @@ from tilewright.isa.register import (
     Register,
     Status,
 )
+from tilewright.runtime.device import COUNTERS, Host, Progress
 from tilewright.runtime.rtl_build import Optimise, build
 from tilewright.runtime.rtl_gates import Bytes, Gates, GatesError, Trace
 from tilewright.runtime.rtl_toolchain import require_toolchain
@@ -28,10 +28,6 @@ from tilewright.sim.memory import MemoryModel
 
 BLOCK_CYCLES = 50_000
 """Cycles between two reports of progress."""
-ENGINE_COUNTERS = ("busy", "waiting", "stalled")
-TRAFFIC_COUNTERS = ("fetch_bytes", "load_bytes", "store_bytes")
-COUNTERS = (*(f"{engine.label}_{name}" for engine in Engine for name in ENGINE_COUNTERS), *TRAFFIC_COUNTERS)
-"""The registers that count, besides `cycles`."""
 _RESULTS = ("status", "fault", "fault_instruction", "fault_cycle", "cycles", *COUNTERS)
 # Fields of the fault register.
 _FAULT_FIELD_BITS = 8
@@ -47,7 +43,7 @@ class RtlResult:
         status: the status register after its end.
         fault: the fault that ended it, or None.
         trace: cycles of deals, starts and finishes.
-        counters: each of `COUNTERS`.
+        counters: each of `device.COUNTERS`.
         seconds: wall time of the run.
     """
 
@@ -97,7 +93,7 @@ class RtlMachine:
         timeout: int = 0,
         expected_digest: bytes | None = None,
         max_cycles: int | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> RtlResult:
         """Run a program to its end.
 
@@ -117,9 +113,7 @@ class RtlMachine:
             GatesError: if the program does not end within `max_cycles`, or the gates do not answer.
         """
         begun = time.perf_counter()
-        memory = MemoryModel(
-            size_bytes=len(dram), latency=latency, outstanding=outstanding, silent_from=silent_from
-        )
+        host = Host(latency=latency, outstanding=outstanding, silent_from=silent_from, timeout=timeout)
         _require_array(dram)
         settings = {
             "program_address": _aligned("program_address", program_address),
@@ -129,7 +123,7 @@ class RtlMachine:
             **{f"base_{index}": base for index, base in enumerate(_base_registers(bases))},
         }
         _place(code, dram, program_address)
-        self._start(settings, dram, memory)
+        self._start(settings, dram, host.memory(len(dram)))
         self._await_end(max_cycles, progress)
         return self._result(time.perf_counter() - begun)
 
@@ -148,7 +142,7 @@ class RtlMachine:
         writes = [write for name, value in settings.items() for write in _words(REGISTERS[name], value)]
         self._gates.write([*writes, *_words(REGISTERS["control"], Control.START)])
 
-    def _await_end(self, max_cycles: int | None, progress: Callable[[int], None] | None) -> None:
+    def _await_end(self, max_cycles: int | None, progress: Progress | None) -> None:
         cycles, limit = 0, BLOCK_CYCLES
         while True:
             if max_cycles is not None:

@@ -1,0 +1,102 @@
+"""The device of gates: compiled by Verilator, or where there is none in Amaranth's own simulator."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.isa.config import Config
+from tilewright.isa.encoding import decode_table
+from tilewright.isa.executable import Executable
+from tilewright.isa.memory import Engine
+from tilewright.runtime.device import DEFAULT_HOST, NOT_YET, DeviceResult, Host, engines_of
+from tilewright.runtime.loader import load
+from tilewright.runtime.rtl_build import Optimise
+from tilewright.runtime.rtl_gates import Cycles, Gates
+from tilewright.runtime.rtl_machine import RtlMachine
+from tilewright.runtime.rtl_toolchain import find_toolchain
+
+RTL = "rtl"
+RTL_AMARANTH = "rtl-amaranth"
+"""Where there is no Verilator or no compiler; a thousand times slower."""
+
+
+class RtlDevice:
+    """The gates of a configuration; see `device.Device`.
+
+    Args:
+        config: of the machine.
+        optimise: for the compiler: build soon or run fast.
+
+    Raises:
+        RtlBuildError: if Verilator or the compiler fails.
+    """
+
+    def __init__(self, config: Config, *, optimise: Optimise = Optimise.SPEED) -> None:
+        gates = None if find_toolchain() else _amaranth_gates(config)
+        self._name = RTL_AMARANTH if gates else RTL
+        self._machine = RtlMachine(config, optimise=optimise, gates=gates)
+
+    @property
+    def name(self) -> str:
+        """`RTL` or `RTL_AMARANTH`."""
+        return self._name
+
+    @property
+    def config(self) -> Config:
+        """Of the machine."""
+        return self._machine.config
+
+    def run(
+        self, executable: Executable, regions: Mapping[int, bytes], host: Host = DEFAULT_HOST
+    ) -> DeviceResult:
+        """Run a program on the bytes behind its base registers; see `device.Device.run`."""
+        image = load(executable, regions, self.config)
+        result = self._machine.run(
+            executable.code,
+            dram=image.dram,
+            bases=image.bases,
+            program_address=image.program_address,
+            latency=host.latency,
+            outstanding=host.outstanding,
+            silent_from=host.silent_from,
+            timeout=host.timeout,
+            progress=host.progress,
+        )
+        engines = engines_of(decode_table(executable.code))
+        return DeviceResult(
+            regions=image.regions(),
+            cycles=result.cycles,
+            fault=result.fault,
+            counters=result.counters,
+            deal=_padded(result.trace.deals, len(engines)),
+            start=of_engines(engines, result.trace.starts),
+            finish=of_engines(engines, result.trace.finishes),
+            seconds=result.seconds,
+        )
+
+
+def of_engines(engines: NDArray[np.int64], events: Sequence[Cycles]) -> Cycles:
+    """The cycle of each instruction's event, int64[n], `NOT_YET` where there was none.
+
+    Args:
+        engines: int64[n], the engine of each instruction, as of `device.engines_of`.
+        events: of each engine's instructions in their order, one array for each `Engine`.
+    """
+    result = np.full(len(engines), NOT_YET, np.int64)
+    for engine in Engine:
+        places = np.flatnonzero(engines == engine)[: len(events[engine])]
+        result[places] = events[engine]
+    return result
+
+
+def _padded(events: Cycles, length: int) -> Cycles:
+    return np.pad(events, (0, length - len(events)), constant_values=NOT_YET)
+
+
+def _amaranth_gates(config: Config) -> Gates:
+    # Amaranth takes a second to import, which compiled gates do not need.
+    from tilewright.hw.bench_top import RtlBench
+    from tilewright.runtime.rtl_amaranth import AmaranthGates
+
+    return AmaranthGates(lambda: RtlBench(config), config.bus_bytes)
