@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_refused(regions, given, message):
 
 
 def test_everything_that_does_not_fit_is_said_at_once():
-    with pytest.raises(LoadError, match="region 1 .* must have 8 bytes.*; region 2 .* must have 9 bytes"):
+    with pytest.raises(LoadError, match=r"region 1 .* must have 8 bytes.*; region 2 .* must have 9 bytes"):
         load(executable(Region(1, 8, "a"), Region(2, 9, "b")), {1: b"", 2: b""}, TINY)
 
 
