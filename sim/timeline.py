@@ -1,6 +1,6 @@
 """A program in time: when everything happens, and how the program ends. No data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +13,11 @@ from tilewright.isa.fault import Cause, Fault, FaultEngine
 from tilewright.isa.legality import deal_faults
 from tilewright.isa.memory import Engine
 from tilewright.isa.timing import STORE_BEAT
+from tilewright.sim.bus import STORE_TRAFFIC
 from tilewright.sim.core import run_machine
 from tilewright.sim.quiet import first_timeout
 from tilewright.sim.record import NEVER, Machine, Surroundings, build
 
-_HOST_ENGINES = (Engine.LOAD, Engine.STORE)
 _CYCLES = ("dealt", "willing", "able", "start", "finish")
 
 
@@ -38,6 +38,7 @@ class Timeline:
         willing: first cycle at the head of its queue in which its tokens and room for its own were there.
         able: first cycle at the head of its queue in which its engine could take it.
         start, finish: both belong to the time in flight.
+        store_beats: after a time-out, the beats of all stores together that reached the memory; None: all.
     """
 
     cycles: int
@@ -49,6 +50,7 @@ class Timeline:
     able: IntArray
     start: IntArray
     finish: IntArray
+    store_beats: int | None = None
 
 
 class Host(NamedTuple):
@@ -118,7 +120,8 @@ def _timed_out(m: Machine, cycle: int) -> Timeline:
     instructions = m.instructions
     left = np.isin(instructions["engine"], (Engine.MATRIX, Engine.VECTOR)) & (instructions["start"] < NEVER)
     last = max(instructions["finish"][left], default=-1)
-    return _timeline(m, _End(max(cycle, int(last)) + 1, fault))
+    end = _End(max(cycle, int(last)) + 1, fault)
+    return replace(_timeline(m, end), store_beats=_store_beats(m, end.cycle))
 
 
 def _fault(m: Machine) -> Fault | None:
@@ -153,9 +156,16 @@ def _end(m: Machine) -> _End:
 
 def _timeline(m: Machine, end: _End) -> Timeline:
     instructions = m.instructions
-    cycles = (_known(instructions[name], end.cycle) for name in _CYCLES)
+    dealt, willing, able, start, finish = (_known(instructions[name], end.cycle) for name in _CYCLES)
     engine = instructions["engine"].copy()
-    return Timeline(end.cycle + 1, end.fault, _traffic(m, end.cycle), engine, *cycles)
+    traffic = _traffic(m, end.cycle)
+    return Timeline(end.cycle + 1, end.fault, traffic, engine, dealt, willing, able, start, finish)
+
+
+def _store_beats(m: Machine, end: int) -> int:
+    log = m.log[: int(m.state["bursts"][0])]
+    stores = log[log["traffic"] == STORE_TRAFFIC]
+    return int(np.maximum(np.minimum(stores["last"], end) - stores["first"] + 1, 0).sum())
 
 
 def _known(cycles: IntArray, end: int) -> IntArray:

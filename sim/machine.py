@@ -1,0 +1,149 @@
+"""The simulator: programs one after another on one machine, exact to the bit and to the cycle."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.isa.checker import check as check_program
+from tilewright.isa.config import Config
+from tilewright.isa.encoding import ProgramTable, decode_program, decode_table
+from tilewright.isa.error import TilewrightError
+from tilewright.isa.instruction import InstructionError
+from tilewright.isa.legality import deal_faults, explain_row
+from tilewright.isa.register import BASE_ALIGNMENT_BYTES
+from tilewright.isa.state import Dram, State
+from tilewright.sim.counters import count_engines
+from tilewright.sim.data import apply_abandoned, apply_table
+from tilewright.sim.memory import MemoryModel
+from tilewright.sim.record import Surroundings
+from tilewright.sim.result import RunResult
+from tilewright.sim.timeline import Host, Timeline, run_timeline
+
+_CHECKED_PROGRAMS = 64
+"""Programs that are remembered to be sound."""
+
+
+class Simulator:
+    """The machine of `config`; its memories keep their contents from program to program.
+
+    Members:
+        config: its sizes.
+        state: the memories on the chip.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.state = State(config)
+
+    def run(
+        self,
+        code: bytes,
+        *,
+        dram: NDArray[np.uint8],
+        memory: MemoryModel,
+        bases: Sequence[int] = (),
+        program_address: int = 0,
+        config_digest: bytes | None = None,
+        timeout: int = 0,
+        check: bool = True,
+    ) -> RunResult:
+        """Run a program to its end.
+
+        After a time-out the memories on the chip are undefined, as they are in the gates.
+
+        Args:
+            code: whole instructions; copied to `program_address`, as far as the memory reaches.
+            dram: uint8, the memory outside from address 0, as long as `memory` says; changed in place.
+            memory: how the memory outside answers.
+            bases: base registers, multiples of 64; those not given are 0.
+            program_address: first byte of the program, a multiple of 64.
+            config_digest: of the configuration that the program was made for; None: of this one.
+            timeout: quiet cycles of a pending bus that are a fault; 0: none.
+            check: refuse programs that `isa.checker` finds unsound; without it their time is that of the
+                gates, their data that of their instructions in order.
+
+        Raises:
+            CheckError, InstructionError: if `check` and the program is unsound.
+            TilewrightError: if an argument does not fit.
+            NeverEndsError: if the program waits for a silent memory for ever.
+        """
+        outside = Dram(dram, bases)
+        _require_fit(outside, memory, program_address, timeout)
+        host = Host(timeout, config_digest is not None and config_digest != self.config.digest())
+        table = decode_table(code)
+        if check and len(table) and not host.mismatch:
+            _require_sound(code, self.config)
+        _place(code, dram, program_address)
+        timeline = run_timeline(self.config, table, Surroundings(memory, program_address, bases), host)
+        self._apply(table, timeline, outside)
+        engines = count_engines(timeline)
+        return RunResult(config=self.config, code=code, table=table, timeline=timeline, engines=engines)
+
+    def run_functional(
+        self,
+        code: bytes,
+        *,
+        dram: NDArray[np.uint8],
+        bases: Sequence[int] = (),
+        check: bool = True,
+    ) -> None:
+        """Do what a program means, without its time.
+
+        Args:
+            code: whole instructions, all of them defined.
+            dram: uint8, the memory outside from address 0; changed in place.
+            bases: base registers, multiples of 64; those not given are 0.
+            check: refuse programs that `isa.checker` finds unsound.
+
+        Raises:
+            CheckError, InstructionError: if the program is undefined, or `check` and it is unsound.
+            TilewrightError: if an argument does not fit.
+        """
+        outside = Dram(dram, bases)
+        table = decode_table(code)
+        if check:
+            _require_sound(code, self.config)
+        undefined = np.flatnonzero(deal_faults(table, self.config))
+        if len(undefined):
+            first = int(undefined[0])
+            reasons = "; ".join(explain_row(table, first, self.config))
+            raise InstructionError(f"instruction {first} must be defined: {reasons}")
+        apply_table(table, np.ones(len(table), np.bool_), self.state, outside)
+
+    def _apply(self, table: ProgramTable, timeline: Timeline, outside: Dram) -> None:
+        started = np.greater_equal(timeline.start, 0)
+        if timeline.store_beats is None:
+            apply_table(table, started, self.state, outside)
+        else:
+            apply_abandoned(table, started, self.state, outside, timeline.store_beats)
+
+
+def _require_fit(outside: Dram, memory: MemoryModel, program_address: int, timeout: int) -> None:
+    problems = []
+    if outside.size != memory.size_bytes:
+        problems.append(f"dram must have the memory's {memory.size_bytes} bytes, not {outside.size}")
+    for name, address in {"program_address": program_address, **_named(outside.bases)}.items():
+        if address < 0 or address % BASE_ALIGNMENT_BYTES:
+            problems.append(f"{name} must be a multiple of {BASE_ALIGNMENT_BYTES}, not {address!r}")
+    if timeout < 0:
+        problems.append(f"timeout must be at least 0 cycles, not {timeout!r}")
+    if problems:
+        raise TilewrightError("; ".join(problems))
+
+
+def _named(bases: Sequence[int]) -> dict[str, int]:
+    return {f"base register {number}": base for number, base in enumerate(bases)}
+
+
+@lru_cache(maxsize=_CHECKED_PROGRAMS)
+def _require_sound(code: bytes, config: Config) -> None:
+    """Refuse a program that is undefined, racy or stuck; each one is looked at once."""
+    check_program(decode_program(code), config, table=decode_table(code)).raise_for_problems()
+
+
+def _place(code: bytes, dram: NDArray[np.uint8], address: int) -> None:
+    """Put a program into the memory, as far as that reaches."""
+    room = dram[address : address + len(code)]
+    room[:] = np.frombuffer(code, np.uint8)[: len(room)]
