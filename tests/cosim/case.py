@@ -85,6 +85,10 @@ class Case:
         size = BASES * self.memory_bytes + self.code_bytes()
         return np.random.default_rng(self.seed).integers(0, 256, size, dtype=np.uint8)
 
+    def memory_size_bytes(self, run: Run) -> int:
+        """Bytes of the memory outside in a run: whole beats of the widest bus, at least one."""
+        return max(64, (BASES * self.memory_bytes + self.code_bytes() - run.cut_bytes) // 64 * 64)
+
     def text(self) -> str:
         """The case as a person reads it: each program as assembler text under its circumstances."""
         return "\n".join(self._run_text(index, run) for index, run in enumerate(self.runs))

@@ -53,7 +53,7 @@ class Pair:
         simulator = Simulator(case.config)
         dram = case.dram()
         for index, run in enumerate(_with_dump(case)):
-            size = (len(dram) - run.cut_bytes) // 64 * 64
+            size = case.memory_size_bytes(run)
             seen = dram[:size].copy()
             by_sim = observe_simulator(simulator, case, run, dram[:size])
             by_gates = observe_gates(self.rtl, case, run, seen)

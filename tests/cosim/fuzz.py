@@ -75,7 +75,7 @@ def _problem_kinds(case: Case) -> frozenset[ProblemKind]:
 def _count(case: Case, tally: Counter[str]) -> None:
     simulator, dram = Simulator(case.config), case.dram()
     for run in case.runs:
-        size = (len(dram) - run.cut_bytes) // 64 * 64
+        size = case.memory_size_bytes(run)
         seen = observe_simulator(simulator, case, run, dram[:size])
         tally["programs"] += 1
         tally["instructions"] += sum(map(len, seen.starts))
