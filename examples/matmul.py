@@ -25,6 +25,8 @@ Int32Array = NDArray[np.int32]
 
 _Emit = Callable[[int], Iterator[str]]
 
+_GROUP = 4
+"""Blocks of results that are stored together, at most: the last ones are stored while nothing else runs."""
 _LEAD = 4
 """Steps by which weights are loaded ahead: enough to hide the memory, few enough for the queues."""
 
@@ -162,13 +164,20 @@ class Product:
         """Where the weights of a step lie."""
         return step % self._slots() * self.k
 
+    @property
+    def _group(self) -> int:
+        """Blocks whose results are stored together: longer bursts, fewer instructions."""
+        fits = self.config.depth(Memory.ACTIVATION) // self.tile_rows
+        most = min(_GROUP, fits) if self.overlap else 1
+        return max(blocks for blocks in range(1, most + 1) if self.blocks % blocks == 0)
+
     def _sum_bank(self, step: int) -> int:
         """Where the sums of a step lie: two accumulator banks take turns."""
         return step % 2 * self.config.depth(Memory.ACCUMULATOR)
 
     def _result_bank(self, step: int) -> int:
-        """Where the int8 results of a step lie: the activation banks after those of A take turns."""
-        return (2 + step % 2) * self.config.depth(Memory.ACTIVATION)
+        """Where the int8 results of a group lie: the activation banks after those of A take turns."""
+        return (2 + step // self._group % 2) * self.config.depth(Memory.ACTIVATION)
 
     def _bands_due(self, step: int) -> Iterator[int]:
         """Bands of A to load at a step: one band early, as soon as the tokens say that its bank is free."""
@@ -196,23 +205,30 @@ class Product:
         )
 
     def _requantise(self, step: int) -> Iterator[str]:
-        waits = ["matrix"] + (["store"] if self.overlap and step >= 2 else [])
-        signals = ["store"] + (["matrix"] if self.overlap and step + 2 < self._steps() else [])
+        group = self._group
+        waits = ["matrix"] + (["store"] if self.overlap and step >= 2 * group and step % group == 0 else [])
+        signals = ["store"] if step % group == group - 1 else []
+        signals += ["matrix"] if self.overlap and step + 2 < self._steps() else []
+        signal = f" signal={','.join(signals)}" if signals else ""
         yield (
             f"vector to=activation a_from=accumulator a={self._sum_bank(step)}"
-            f" destination={self._result_bank(step)} n_1={self.tile_rows} a_stride_1=1"
-            f" destination_stride_1=1 bias=1 requantise=1 parameter={step % self.blocks * 2}"
-            f" wait={','.join(waits)} signal={','.join(signals)}"
+            f" destination={self._result_bank(step) + step % group} n_1={self.tile_rows} a_stride_1=1"
+            f" destination_stride_1={group} bias=1 requantise=1 parameter={step % self.blocks * 2}"
+            f" wait={','.join(waits)}{signal}"
         )
 
     def _store(self, step: int) -> Iterator[str]:
+        """The results of a group, behind its last step."""
         band, block = divmod(step, self.blocks)
-        cols = self.config.cols
-        signal = " signal=vector" if self.overlap and step + 2 < self._steps() else ""
+        cols, group = self.config.cols, self._group
+        if step % group != group - 1:
+            return
+        offset = band * self.tile_rows * self.n + (block - group + 1) * cols
+        signal = " signal=vector" if self.overlap and step + 2 * group < self._steps() else ""
         signal = " signal=load" if not self.overlap and not self._last(step) else signal
         yield (
-            f"store base=3 offset={band * self.tile_rows * self.n + block * cols} memory=activation"
-            f" address={self._result_bank(step)} n_y={self.tile_rows} stride_y={self.n} chip_stride_y=1"
+            f"store base=3 offset={offset} memory=activation address={self._result_bank(step)}"
+            f" n_y={self.tile_rows} n_x={group} stride_y={self.n} stride_x={cols} chip_stride_y={group}"
             f" bytes={cols} wait=vector{signal}"
         )
 
