@@ -23,7 +23,7 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
 }
 compiled: Callable[..., Any] = partial(numba.njit, **_OPTIONS)
-"""Marks a function that the entry calls."""
+"""Marks a function that compiled code calls; Python must not (it has no wrapper, and would crash)."""
 
 
 def constant(value: int) -> Any:

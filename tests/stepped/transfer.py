@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from sim.stepped_bus import Burst
+from stepped.bus import Burst
 from tilewright.isa import timing
 from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.memory import Memory

@@ -1,0 +1,93 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepped.trial import draw_trial, ending, simulated, stepped
+from tilewright.isa.config import PRESETS
+from tilewright.isa.encoding import decode_table, encode_program
+from tilewright.isa.fault import Cause, Fault, FaultEngine
+from tilewright.isa.instruction import Finish, Load, Nop
+from tilewright.isa.memory import Engine
+from tilewright.sim.memory import MemoryModel
+from tilewright.sim.record import Surroundings
+from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
+
+TINY = PRESETS["tiny"]
+FIXED_TRIALS = 100
+
+
+def run(program, *, timeout=0, mismatch=False, **memory):
+    around = Surroundings(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
+    return run_timeline(TINY, decode_table(encode_program(program)), around, Host(timeout, mismatch))
+
+
+@pytest.mark.slow
+def test_every_event_is_in_the_cycle_in_which_a_stepped_machine_has_it():
+    endings = Counter()
+    for seed in range(FIXED_TRIALS):
+        trial = draw_trial(seed)
+        expected = stepped(trial)
+        assert simulated(trial) == expected, f"seed {seed}"
+        endings[ending(expected)] += 1
+    # The trials are worth something: nearly every way to end was among them.
+    assert {"finish", "ILLEGAL", "BUS", "ADDRESS", "DEADLOCK", "TIMEOUT"} <= set(endings)
+
+
+@pytest.mark.slow
+@given(seed=st.integers(1 << 10, 1 << 40))
+def test_any_program_takes_the_cycles_of_a_stepped_machine(seed):
+    trial = draw_trial(seed)
+    assert simulated(trial) == stepped(trial)
+
+
+def test_a_lonely_finish_takes_what_the_fetch_of_one_burst_takes():
+    # Requested in cycle 1, on the bus in 2, first beat 16 later, 8 beats, visible after 2, dealt after 2.
+    dealt = 2 + 16 + 7 + 2 + 2
+    timeline = run([Finish()], latency=16)
+    assert timeline.dealt.tolist() == [dealt]
+    assert timeline.cycles == dealt + 1 + 1
+    assert timeline.fault is None
+    assert timeline.traffic == (64, 0, 0)
+
+
+def test_an_empty_program_is_illegal_in_cycle_0():
+    timeline = run([])
+    assert timeline.fault == Fault(0, FaultEngine.FETCH, 0, Cause.ILLEGAL)
+    assert timeline.cycles == 2
+
+
+def test_the_program_of_another_machine_is_not_even_fetched():
+    timeline = run([Finish()], mismatch=True)
+    assert timeline.fault == Fault(0, FaultEngine.FETCH, 0, Cause.CONFIG)
+    assert timeline.traffic == (0, 0, 0)
+
+
+def test_a_token_that_nobody_gives_is_a_deadlock():
+    timeline = run([Nop(runs_on=Engine.MATRIX, wait=1 << Engine.LOAD), Finish()])
+    assert timeline.fault is not None
+    assert timeline.fault.cause == Cause.DEADLOCK
+    assert timeline.fault.instruction == 2
+    # Found as soon as finish is dealt and its own queue slot is visible.
+    assert timeline.fault.cycle == timeline.dealt[1] + 1
+    assert timeline.cycles == timeline.fault.cycle + 2
+
+
+def test_a_silent_memory_is_a_timeout_after_as_many_quiet_cycles():
+    timeline = run([Finish()], silent_from=10, latency=16, timeout=50)
+    # The address is accepted in cycle 2, the last handshake.
+    assert timeline.fault == Fault(2 + 1 + 50, FaultEngine.SYSTEM, 0, Cause.TIMEOUT)
+    assert timeline.cycles == timeline.fault.cycle + 2
+
+
+def test_a_silent_memory_without_a_timeout_is_refused_with_the_remedy():
+    with pytest.raises(NeverEndsError, match="timeout must be set"):
+        run([Load(n_x=4, stride_x=4), Finish()], silent_from=10)
+
+
+def test_a_memory_that_is_slower_than_the_timeout_is_a_fault():
+    timeline = run([Finish()], latency=30, timeout=29)
+    assert timeline.fault is not None
+    assert timeline.fault.cause == Cause.TIMEOUT
+    assert run([Finish()], latency=30, timeout=30).fault is None
