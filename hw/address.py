@@ -5,8 +5,9 @@ that is not at its last pass and starts the loops inside of it anew.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,6 +18,15 @@ def one_of(hits: Sequence[Value], values: Sequence[Value]) -> Value:
     for value in others:
         result = result | value
     return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loop:
+    """Registers of a loop: passes left, whether it has but one, whether this is the last."""
+
+    remaining: Signal
+    single: Signal
+    last: Signal
 
 
 class LoopCounter(wiring.Component):
@@ -35,6 +45,7 @@ class LoopCounter(wiring.Component):
         count: array of In. Passes of each loop; read with `start` only.
         advance: Out. One bit a loop: the next step advances this loop; none at the last iteration.
         ends: Out. One bit a loop: the last pass of the loop and of all inside of it. Bit 0: of the nest.
+        done: Out. Bit 0 of `ends` as a register, for what is late already.
     """
 
     def __init__(self, count_bits: Sequence[int]) -> None:
@@ -47,21 +58,42 @@ class LoopCounter(wiring.Component):
                 "count": In(max(self.count_bits)).array(levels),
                 "advance": Out(levels),
                 "ends": Out(levels),
+                "done": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         inner: Value | int = 1
+        loops = []
         for level in reversed(range(len(self.count_bits))):
-            last = self._elaborate_loop(m, level)
-            m.d.comb += self.advance[level].eq(~last & inner)
-            m.d.comb += self.ends[level].eq(last & inner)
+            loop = self._elaborate_loop(m, level)
+            m.d.comb += self.advance[level].eq(~loop.last & inner)
+            m.d.comb += self.ends[level].eq(loop.last & inner)
             inner = self.ends[level]
+            loops.insert(0, loop)
+        self._elaborate_done(m, loops)
         return m
 
-    def _elaborate_loop(self, m: Module, level: int) -> Signal:
-        """The counter of one loop, and whether it is in its last pass."""
+    def _elaborate_done(self, m: Module, loops: Sequence["_Loop"]) -> None:
+        """A step leads to the last iteration if the loop that advances comes to its last pass, those outside
+        of it are there, and those inside of it, which start anew, have but one."""
+        leads = [
+            Cat(
+                self.advance[level],
+                loop.remaining == 2,
+                *(outer.last for outer in loops[:level]),
+                *(inner.single for inner in loops[level + 1 :]),
+            ).all()
+            for level, loop in enumerate(loops)
+        ]
+        with m.If(self.start):
+            m.d.sync += self.done.eq(Cat(given == 1 for given in self.count).all())
+        with m.Elif(self.step):
+            m.d.sync += self.done.eq(Cat(*leads).any())
+
+    def _elaborate_loop(self, m: Module, level: int) -> "_Loop":
+        """The counter of one loop."""
         bits = self.count_bits[level]
         count = Signal(bits, name=f"count_{level}")
         remaining = Signal(bits, name=f"remaining_{level}")
@@ -74,7 +106,7 @@ class LoopCounter(wiring.Component):
             m.d.sync += [remaining.eq(remaining - 1), last.eq(remaining == 2)]
         with m.Elif(self.step & self.ends[level]):
             m.d.sync += [remaining.eq(count), last.eq(single)]
-        return last
+        return _Loop(remaining=remaining, single=single, last=last)
 
 
 class LoopAddress(wiring.Component):
@@ -150,6 +182,7 @@ class LoopNest(wiring.Component):
         stride: array of In, operands x loops. Signed steps, outermost loop first.
         address: array of Out. The address of each operand in this iteration, registers.
         ends: Out. One bit a loop: the last pass of the loop and of all inside of it. Bit 0: of the nest.
+        done: Out. Bit 0 of `ends` as a register.
     """
 
     def __init__(self, count_bits: Sequence[int], address_bits: int, *, operands: int = 1) -> None:
@@ -165,6 +198,7 @@ class LoopNest(wiring.Component):
                 "stride": In(signed(address_bits)).array(operands, levels),
                 "address": Out(address_bits).array(operands),
                 "ends": Out(levels),
+                "done": Out(1),
             }
         )
 
@@ -173,7 +207,7 @@ class LoopNest(wiring.Component):
         m.submodules.counter = self.counter
         m.d.comb += [self.counter.start.eq(self.start), self.counter.step.eq(self.step)]
         m.d.comb += [count.eq(given) for count, given in zip(self.counter.count, self.count, strict=True)]
-        m.d.comb += self.ends.eq(self.counter.ends)
+        m.d.comb += [self.ends.eq(self.counter.ends), self.done.eq(self.counter.done)]
         for place, operand in enumerate(self.operands):
             m.submodules[f"operand_{place}"] = operand
             self._connect(m, place, operand)

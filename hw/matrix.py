@@ -84,7 +84,7 @@ class WeightPreload(wiring.Component):
         m.submodules.tiles = tiles = LoopCounter(count_bits(TILE_LOOPS))
         m.d.comb += [tiles.start.eq(self.open), tiles.step.eq(proceed)]
         m.d.comb += [tiles.count[place].eq(self.head[f"n_{loop}"]) for place, loop in enumerate(TILE_LOOPS)]
-        m.d.comb += self.last_tile.eq(tiles.ends[0])
+        m.d.comb += self.last_tile.eq(tiles.done)
         m.d.sync += self.first_tile.eq(self.start | (self.first_tile & ~self.swap))
 
     def _elaborate_rows(self, m: Module, proceed: Value, busy: Signal) -> None:
@@ -154,13 +154,13 @@ class ActivationStream(wiring.Component):
         m = Module()
         active, follow, tile_end = Signal(), Signal(), Signal()
         m.submodules.nest = nest = LoopNest(count_bits(LOOPS), self.address_bits)
-        last = self.stream.valid & nest.ends[0]
+        last = self.stream.valid & nest.done
         m.d.comb += follow.eq(~active | last)
         m.d.sync += active.eq(self.begin | (active & ~last))
         self._connect_nest(m, nest, follow)
         m.d.comb += tile_end.eq(nest.ends[len(TILE_LOOPS)])
         m.d.comb += nest.step.eq(self.begin | (self.stream.valid & ~tile_end))
-        m.d.comb += self.stream.last.eq(nest.ends[0])
+        m.d.comb += self.stream.last.eq(nest.done)
         self._elaborate_stream(m, follow, tile_end)
         m.submodules.place = self.place
         m.d.comb += [self.place.start.eq(follow), self.place.base.eq(self.instruction.activation)]

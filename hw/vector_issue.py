@@ -219,9 +219,9 @@ class VectorIssue(wiring.Component):
 
     def _elaborate_nest(self, m: Module, slots: VectorSlots) -> LoopNest:
         m.submodules.nest = nest = LoopNest(COUNT_BITS, ADDRESS_BITS, operands=len(OPERANDS))
-        m.d.comb += [slots.start.eq(self.start), slots.head.eq(self.head), slots.end.eq(nest.ends[0])]
+        m.d.comb += [slots.start.eq(self.start), slots.head.eq(self.head), slots.end.eq(nest.done)]
         m.d.comb += [self.ready.eq(slots.ready), nest.start.eq(self.ready)]
-        m.d.comb += nest.step.eq(slots.leave & ~nest.ends[0])
+        m.d.comb += nest.step.eq(slots.leave & ~nest.done)
         m.d.comb += [count.eq(self.head[f"n_{loop}"]) for loop, count in enumerate(nest.count)]
         for base, strides, name in zip(nest.base, nest.stride, OPERANDS, strict=True):
             m.d.comb += base.eq(self.head[name])
@@ -244,7 +244,7 @@ class VectorIssue(wiring.Component):
             item.parameter.eq(in_parameters),
             Cat(item.bias, item.scale).eq(slots.parameter),
             item.first.eq(first),
-            item.last.eq(slots.item & nest.ends[0]),
+            item.last.eq(slots.item & nest.done),
             item.op.eq(Mux(in_parameters, VectorOp.PASS, current.op)),
             item.constant.eq(Mux(constant, current.immediate, 0)),
             item.add_bias.eq(slots.item & current.bias),

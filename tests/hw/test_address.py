@@ -48,7 +48,7 @@ async def check_nest(ctx, nest, rng, bits, until):
             if idle:
                 await ctx.tick()
             assert [ctx.get(address) for address in nest.address] == addresses
-            assert ctx.get(nest.ends) == ends
+            assert (ctx.get(nest.ends), ctx.get(nest.done)) == (ends, ends & 1)
         ctx.set(nest.step, not ends & 1)
         if not ends & 1:
             await ctx.tick()
