@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilewright.cli.program import choose_config
+
 if TYPE_CHECKING:
     from tilewright.isa.assembly import Assembly
     from tilewright.isa.config import Config
@@ -26,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from tilewright.isa.executable import Executable
 
     assembly = assemble(_read(args.file), args.file)
-    config = _config(assembly, args)
+    config = choose_config(args.file, assembly.config, args.config)
     _require_defined(assembly, config, args.file)
     Executable.of(assembly.program, config, assembly.regions).save(args.output)
     return 0
@@ -39,22 +41,6 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise TilewrightError(f"{path}: must be text in UTF-8: {error}") from None
-
-
-def _config(assembly: "Assembly", args: argparse.Namespace) -> "Config":
-    """The configuration of the text or of the command line."""
-    from tilewright.isa.config import load_config
-    from tilewright.isa.error import TilewrightError
-
-    named = None if args.config is None else load_config(args.config)
-    if named is not None and assembly.config not in (None, named):
-        raise TilewrightError(
-            f"{args.file}: .config says another machine than --config {args.config}: drop one"
-        )
-    config = assembly.config or named
-    if config is None:
-        raise TilewrightError(f"{args.file}: must name its machine: add .config NAME, or give --config NAME")
-    return config
 
 
 def _require_defined(assembly: "Assembly", config: "Config", source: str) -> None:

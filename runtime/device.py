@@ -83,6 +83,9 @@ class DeviceResult:
         fault: what ended it, or None.
         counters: each of `COUNTERS`.
         deal, start, finish: int64[n], the cycle of each, `NOT_YET` for what did not happen.
+        willing: int64[n], the first cycle at the head of its queue in which each had its tokens and room for
+            those that it gives; None if the device cannot see it.
+        able: the same of its engine being able to take it.
         seconds: wall time.
     """
 
@@ -94,6 +97,8 @@ class DeviceResult:
     start: NDArray[np.int64]
     finish: NDArray[np.int64]
     seconds: float
+    willing: NDArray[np.int64] | None = None
+    able: NDArray[np.int64] | None = None
 
 
 class Device(Protocol):
@@ -108,19 +113,25 @@ class Device(Protocol):
         """Of the machine."""
 
     def run(
-        self, executable: Executable, regions: Mapping[int, bytes], host: Host = DEFAULT_HOST
+        self,
+        executable: Executable,
+        regions: Mapping[int, bytes],
+        host: Host = DEFAULT_HOST,
+        *,
+        check: bool = True,
     ) -> DeviceResult:
         """Run a program on the bytes behind its base registers.
-
-        The program is taken as it is: what `isa.checker` would refuse may fault, or depend on time.
 
         Args:
             executable: made for this device's configuration.
             regions: initial bytes by base register; what a program only writes may be left out.
             host: the memory outside, and the host's patience.
+            check: refuse what is undefined, racy or stuck (`isa.checker`), and what leaves its regions.
+                Without it such a program faults, or its result depends on time.
 
         Raises:
             LoadError: if program, regions and device do not fit each other.
+            CheckError, InstructionError: if `check` and the program is unsound.
         """
 
 

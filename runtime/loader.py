@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.isa.checker import check
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import ProgramTable, decode_table
 from tilewright.isa.error import TilewrightError
@@ -68,6 +69,15 @@ def load(executable: Executable, given: Mapping[int, bytes], config: Config) -> 
     sizes = {base: region.size_bytes for base, region in declared.items()}
     sizes |= {base: max(len(data), sizes.get(base, 0)) for base, data in given.items()}
     return _lay_out(executable.code, sizes, given)
+
+
+def require_sound(executable: Executable, image: Image) -> None:
+    """Refuse a program that is undefined, racy, stuck, or leaves its regions.
+
+    Raises:
+        CheckError, InstructionError: with everything that is wrong.
+    """
+    check(executable.program(), executable.config, region_bytes=image.sizes).raise_for_problems()
 
 
 def _lay_out(code: bytes, sizes: Mapping[int, int], given: Mapping[int, bytes]) -> Image:

@@ -10,7 +10,7 @@ from tilewright.isa.encoding import decode_table
 from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
 from tilewright.runtime.device import DEFAULT_HOST, NOT_YET, DeviceResult, Host, engines_of
-from tilewright.runtime.loader import load
+from tilewright.runtime.loader import load, require_sound
 from tilewright.runtime.rtl_build import Optimise
 from tilewright.runtime.rtl_gates import Cycles, Gates
 from tilewright.runtime.rtl_machine import RtlMachine
@@ -48,10 +48,17 @@ class RtlDevice:
         return self._machine.config
 
     def run(
-        self, executable: Executable, regions: Mapping[int, bytes], host: Host = DEFAULT_HOST
+        self,
+        executable: Executable,
+        regions: Mapping[int, bytes],
+        host: Host = DEFAULT_HOST,
+        *,
+        check: bool = True,
     ) -> DeviceResult:
         """Run a program on the bytes behind its base registers; see `device.Device.run`."""
         image = load(executable, regions, self.config)
+        if check:
+            require_sound(executable, image)
         result = self._machine.run(
             executable.code,
             dram=image.dram,

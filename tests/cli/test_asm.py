@@ -56,7 +56,7 @@ def test_the_configuration_may_come_from_the_command_line(files):
 
 def test_a_program_without_or_with_two_machines_is_refused(capsys, files):
     assert refusal(capsys, files, "finish").startswith("program.s: must name its machine: add .config NAME")
-    expected = "program.s: .config says another machine than --config reference: drop one\n"
+    expected = "program.s: is made for another machine than --config reference: drop one\n"
     assert refusal(capsys, files, TEXT, "--config", "reference") == expected
 
 

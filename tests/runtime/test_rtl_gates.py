@@ -35,7 +35,13 @@ def amaranth_gates(bus_bytes):
     return AmaranthGates(lambda: StubBench(bus_bytes), bus_bytes)
 
 
-@pytest.fixture(params=[verilator_gates, amaranth_gates], ids=["verilator", "amaranth"])
+MAKERS = [
+    pytest.param(verilator_gates, marks=pytest.mark.slow, id="verilator"),
+    pytest.param(amaranth_gates, id="amaranth"),
+]
+
+
+@pytest.fixture(params=MAKERS)
 def gates(request):
     return request.param(8)
 
@@ -53,7 +59,7 @@ def random_bytes(size=1024):
     return np.random.default_rng(1).integers(0, 256, size, np.uint8)
 
 
-@pytest.mark.parametrize("make", [verilator_gates, amaranth_gates], ids=["verilator", "amaranth"])
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("bus_bytes", BUS_BYTES)
 def test_memory_is_read_and_written_in_the_same_cycle(make, bus_bytes):
     gates, data = make(bus_bytes), random_bytes()

@@ -1,0 +1,21 @@
+"""`tilewright verilog`: the gates of a configuration as one Verilog file."""
+
+import argparse
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Declare the command and its options."""
+    parser = subparsers.add_parser("verilog", help="the machine as one Verilog file")
+    parser.add_argument("--config", metavar="NAME|FILE", required=True, help="a preset or a TOML file")
+    parser.add_argument("-o", "--output", metavar="FILE.v", required=True, help="the file to write")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file."""
+    from tilewright.cli.output import write_files
+    from tilewright.hw.verilog import emit
+    from tilewright.isa.config import load_config
+
+    write_files({args.output: emit(load_config(args.config)).encode()})
+    return 0

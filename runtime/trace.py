@@ -1,0 +1,42 @@
+"""The timeline of a run as a file for trace viewers, from any device."""
+
+import json
+
+from tilewright.isa.assembly import format_instruction
+from tilewright.isa.encoding import decode_table
+from tilewright.isa.executable import Executable
+from tilewright.runtime.device import DeviceResult, engines_of
+from tilewright.sim.timeline import Timeline
+from tilewright.sim.trace import chrome_trace
+
+
+def timeline_json(executable: Executable, result: DeviceResult) -> bytes:
+    """The timeline in Chrome's trace format, a microsecond a cycle, one lane for each engine.
+
+    What each instruction waited for is in it where the device knows.
+    """
+    program = executable.program()
+    trace = chrome_trace(_timeline(executable, result), lambda index: format_instruction(program[index]))
+    if result.willing is None:
+        for event in trace["traceEvents"]:
+            # It would all be blamed on tokens.
+            event["args"].pop("waited", None)
+    return json.dumps(trace).encode()
+
+
+def _timeline(executable: Executable, result: DeviceResult) -> Timeline:
+    return Timeline(
+        cycles=result.cycles,
+        fault=result.fault,
+        traffic=(
+            result.counters["fetch_bytes"],
+            result.counters["load_bytes"],
+            result.counters["store_bytes"],
+        ),
+        engine=engines_of(decode_table(executable.code)),
+        dealt=result.deal,
+        willing=result.start if result.willing is None else result.willing,
+        able=result.start if result.able is None else result.able,
+        start=result.start,
+        finish=result.finish,
+    )
