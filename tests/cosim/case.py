@@ -69,7 +69,7 @@ class Case:
 
     def code_bytes(self) -> int:
         """Room for the longest program."""
-        return max(len(encode_program(run.program)) for run in self.runs)
+        return max(len(run.program) for run in self.runs) * INSTRUCTION_BYTES
 
     def program_address(self) -> int:
         """First byte of the programs."""

@@ -42,14 +42,21 @@ class Observation:
 
 
 class Pair:
-    """The simulator and the gates of one configuration, each with its memories on the chip."""
+    """The simulator and the gates of one configuration, each with its memories on the chip.
+
+    Members:
+        rtl: the gates.
+        seen: what the simulator did in the runs of the last case, up to the first difference.
+    """
 
     def __init__(self, rtl: RtlMachine) -> None:
         self.rtl = rtl
+        self.seen: list[Observation] = []
 
     def first_difference(self, case: Case) -> str | None:
         """What differs first between the two, in words; None if nothing does."""
         self.rtl.power_cycle()
+        self.seen = []
         simulator = Simulator(case.config)
         dram = case.dram()
         for index, run in enumerate(_with_dump(case)):
@@ -57,6 +64,7 @@ class Pair:
             seen = dram[:size].copy()
             by_sim = observe_simulator(simulator, case, run, dram[:size])
             by_gates = observe_gates(self.rtl, case, run, seen)
+            self.seen.append(by_sim)
             difference = next(_differences(run, by_sim, by_gates), None)
             if difference is not None:
                 return f"run {index}: {difference}"

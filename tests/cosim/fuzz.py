@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from tests.cosim.case import Case
-from tests.cosim.compare import Pair, observe_simulator
+from tests.cosim.compare import Observation, Pair
 from tests.cosim.generate import random_case
 from tests.cosim.shrink import shrink
 
@@ -23,17 +23,18 @@ from tilewright.isa.config import Config, load_config
 from tilewright.isa.random_program import random_config
 from tilewright.runtime.rtl_build import Optimise
 from tilewright.runtime.rtl_machine import RtlMachine
-from tilewright.sim.machine import Simulator
 
 _RACES = frozenset({ProblemKind.HAZARD, ProblemKind.IN_PLACE})
 """Problems that leave a program's result to chance: no case may have them."""
 
 
 class Difference(Exception):
-    """Simulator and gates disagree: the smallest case found, and the first difference."""
+    """Simulator and gates disagree: the case, and the first difference."""
 
 
-def fuzz_config(config: Config, *, seed: int, programs: int, tally: Counter[str]) -> None:
+def fuzz_config(
+    config: Config, *, seed: int, programs: int, tally: Counter[str], shrinks: bool = True
+) -> None:
     """Run `programs` programs on one configuration.
 
     Args:
@@ -41,9 +42,10 @@ def fuzz_config(config: Config, *, seed: int, programs: int, tally: Counter[str]
         seed: the cases are a function of it and the configuration.
         programs: how many, at least.
         tally: counts programs, cycles and causes of faults.
+        shrinks: whether a case that differs is made small first.
 
     Raises:
-        Difference: with the shrunk case.
+        Difference: with the case.
     """
     pair = Pair(RtlMachine(config, optimise=Optimise.BUILD))
     rng = np.random.default_rng(seed)
@@ -52,17 +54,17 @@ def fuzz_config(config: Config, *, seed: int, programs: int, tally: Counter[str]
         case = random_case(rng, config)
         difference = pair.first_difference(case)
         if difference is not None:
-            raise Difference(_report(pair, case))
-        _count(case, tally)
+            raise Difference(_report(pair, case, shrinks))
+        _count(pair.seen[: len(case.runs)], tally)
 
 
-def _report(pair: Pair, case: Case) -> str:
+def _report(pair: Pair, case: Case, shrinks: bool) -> str:
     wrong = _problem_kinds(case)
 
     def fails(candidate: Case) -> bool:
         return _problem_kinds(candidate) <= wrong - _RACES and pair.first_difference(candidate) is not None
 
-    small = shrink(case, fails)
+    small = shrink(case, fails) if shrinks else case
     return f"{small.text()}\n# first difference: {pair.first_difference(small)}"
 
 
@@ -72,15 +74,12 @@ def _problem_kinds(case: Case) -> frozenset[ProblemKind]:
     return frozenset(problem.kind for report in reports for problem in report.problems)
 
 
-def _count(case: Case, tally: Counter[str]) -> None:
-    simulator, dram = Simulator(case.config), case.dram()
-    for run in case.runs:
-        size = case.memory_size_bytes(run)
-        seen = observe_simulator(simulator, case, run, dram[:size])
+def _count(seen: Sequence[Observation], tally: Counter[str]) -> None:
+    for program in seen:
         tally["programs"] += 1
-        tally["instructions"] += sum(map(len, seen.starts))
-        tally["cycles"] += seen.cycles
-        tally[seen.fault.cause.name if seen.fault else "finished"] += 1
+        tally["instructions"] += sum(map(len, program.starts))
+        tally["cycles"] += program.cycles
+        tally[program.fault.cause.name if program.fault else "finished"] += 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--programs", type=int, default=500, help="programs to run, at least")
     parser.add_argument("--per-config", type=int, default=250, help="programs on each configuration")
     parser.add_argument("--config", action="append", help="preset or TOML file instead of random ones")
+    parser.add_argument("--no-shrink", action="store_true", help="print the case that differs as it is")
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(options.seed)
     named = [load_config(name) for name in options.config or ()]
@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = named[number % len(named)] if named else random_config(rng)
         count = min(options.per_config, options.programs - tally["programs"])
         try:
-            fuzz_config(config, seed=int(rng.integers(1 << 62)), programs=count, tally=tally)
+            seed = int(rng.integers(1 << 62))
+            fuzz_config(config, seed=seed, programs=count, tally=tally, shrinks=not options.no_shrink)
         except Difference as difference:
             print(difference)
             return 1
