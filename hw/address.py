@@ -65,7 +65,7 @@ class LoopCounter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         inner: Value | int = 1
-        loops = []
+        loops: list[Value] = []
         for level in reversed(range(len(self.count_bits))):
             loop = self._elaborate_loop(m, level)
             m.d.comb += self.advance[level].eq(~loop.last & inner)

@@ -1,5 +1,7 @@
 """The machine behind its registers: fetch, queues, scoreboard, engines, memories and the bus."""
 
+from typing import Any
+
 from amaranth import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -104,7 +106,7 @@ class Core(wiring.Component):
         m.submodules.bus_monitor = self._monitor = BusMonitor()
         m.submodules.faults = self._faults = FaultRecorder()
         m.submodules.counters = self._counters = Counters()
-        self._engines = {
+        self._engines: dict[Engine, Any] = {
             Engine.LOAD: LoadEngine(config),
             Engine.MATRIX: MatrixEngine(config),
             Engine.VECTOR: VectorEngine(config),
@@ -171,7 +173,7 @@ class Core(wiring.Component):
     def _accesses(self, memory: Memory, kind: str) -> list[Value]:
         """The read or write requests of all engines to a memory."""
         name = f"{memory.label}_{kind}"
-        result = []
+        result: list[Value] = []
         for unit in self._engines.values():
             if name in unit.signature.members:
                 member = getattr(unit, name)
