@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # Else a yosys on PATH would be taken silently.
 os.environ["AMARANTH_USE_YOSYS"] = "builtin"
@@ -11,4 +11,8 @@ os.environ["AMARANTH_USE_YOSYS"] = "builtin"
 # examples are looked for by `make fuzz`.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)
+# Of a mistake it is enough to know that it is found.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("suite")

@@ -1,0 +1,145 @@
+"""Mistakes in what numbers, instructions and programs mean."""
+
+from tests.mutants.mutant import Mutant, suite
+
+_NUMERICS = suite("numerics/test_requantise.py", "numerics/test_saturate.py", "numerics/test_table.py")
+_SEMANTICS = suite("isa/test_semantics.py")
+_CHECKER = suite("isa/test_checker.py")
+_LEGALITY = suite("isa/test_legality.py")
+
+MUTANTS = (
+    Mutant(
+        name="rounding-half-to-even",
+        file="numerics/requantise.py",
+        old="    x += _HALF\n    np.floor(x, out=x)\n",
+        new="    np.rint(x, out=x)\n",
+        check=_NUMERICS,
+    ),
+    Mutant(
+        name="saturation-limit",
+        file="numerics/requantise.py",
+        old="X_LIMIT = (1 << 16) - 64",
+        new="X_LIMIT = (1 << 16) - 1",
+        check=_NUMERICS,
+    ),
+    Mutant(
+        name="saturation-minimum",
+        file="numerics/saturate.py",
+        old="np.maximum(x, -limit)",
+        new="np.maximum(x, 1 - limit)",
+        check=_NUMERICS,
+    ),
+    Mutant(
+        name="shift-rounds-down",
+        file="numerics/saturate.py",
+        old="half = (np.int64(1) << right) >> np.int64(1)",
+        new="half = np.int64(0) * right",
+        check=_NUMERICS,
+    ),
+    Mutant(
+        name="look-up-offset",
+        file="numerics/table.py",
+        old="* ENTRIES - FIRST",
+        new="* ENTRIES - FIRST - 1",
+        check=_NUMERICS,
+    ),
+    Mutant(
+        name="pad-value",
+        file="isa/semantics.py",
+        old="load.pad_value, vectors.dtype)",
+        new="0, vectors.dtype)",
+        check=_SEMANTICS,
+    ),
+    Mutant(
+        name="matrix-overwrites",
+        file="isa/semantics.py",
+        old="    if matrix.accumulate:\n",
+        new="    if not matrix.accumulate:\n",
+        check=_SEMANTICS,
+    ),
+    Mutant(
+        name="clamp-order",
+        file="isa/semantics.py",
+        old="np.minimum(np.maximum(y, vector.lo), vector.hi)",
+        new="np.maximum(np.minimum(y, vector.hi), vector.lo)",
+        check=_SEMANTICS,
+    ),
+    Mutant(
+        name="bias-wraps",
+        file="isa/semantics.py",
+        old="return t if bias is None else saturating_add(t, bias)",
+        new="return t if bias is None else t + bias",
+        check=_SEMANTICS,
+    ),
+    Mutant(
+        name="factor-width",
+        file="isa/semantics.py",
+        old="_product_of(_narrow(factor, 16), _narrow(b, 8))",
+        new="_product_of(factor, _narrow(b, 8))",
+        check=_SEMANTICS,
+    ),
+    Mutant(
+        name="float-products",
+        file="isa/semantics.py",
+        old="FLOAT_PRODUCTS = 1024",
+        new="FLOAT_PRODUCTS = 4096",
+        check=_SEMANTICS,
+    ),
+    Mutant(
+        name="table-round",
+        file="isa/semantics.py",
+        old="np.arange(len(entries) - len(last), len(entries)) % ENTRIES",
+        new="np.arange(len(last)) % ENTRIES",
+        check=_SEMANTICS,
+    ),
+    Mutant(
+        name="checker-token-edge",
+        file="isa/order.py",
+        old="merged[engine] = max(merged[engine], self.positions[index])",
+        new="merged[engine] = max(merged[engine], self.positions[index] + 1)",
+        check=_CHECKER,
+    ),
+    Mutant(
+        name="checker-token-chain",
+        file="isa/order.py",
+        old="merged = list(map(max, clock, started))",
+        new="merged = list(clock)",
+        check=_CHECKER,
+    ),
+    Mutant(
+        name="checker-write-after-read",
+        file="isa/hazard.py",
+        old="(history.write or access.write)",
+        new="history.write",
+        check=_CHECKER,
+    ),
+    Mutant(
+        name="checker-queue-depth",
+        file="isa/order.py",
+        old="== self.config.queue_depth:",
+        new="== self.config.queue_depth + 1:",
+        check=_CHECKER,
+    ),
+    Mutant(
+        name="checker-token-capacity",
+        file="isa/order.py",
+        old="len(room[taker]) >= capacity",
+        new="len(room[taker]) > capacity",
+        check=_CHECKER,
+    ),
+    Mutant(
+        name="checker-range-ends",
+        file="isa/hazard.py",
+        old="lows[k] <= high and highs[k] >= low]",
+        new="lows[k] < high and highs[k] > low]",
+        check=_CHECKER,
+    ),
+    Mutant(
+        name="checker-region-end",
+        file="isa/checker.py",
+        old="if low >= 0 and high < size_bytes:",
+        new="if low >= 0 and high <= size_bytes:",
+        check=_CHECKER,
+    ),
+)
+"""Numbers, instructions, programs."""

@@ -1,0 +1,127 @@
+"""Mistakes in the simulator and in the constants of time that it shares with the contract."""
+
+from tests.mutants.mutant import Fuzz, Mutant, Suite, suite
+
+_TIMELINE = suite("sim/test_timeline.py")
+_TINY = Fuzz("tiny")
+
+
+def _constant(name: str, cycles: int, wrong: int, check: Suite) -> Mutant:
+    """A constant of time that is off by one; the gates have it in their registers."""
+    label = name.lower().replace("_", "-")
+    old, new = f"\n{name} = {cycles}\n", f"\n{name} = {wrong}\n"
+    return Mutant(name=f"time-{label}", file="isa/timing.py", old=old, new=new, check=check)
+
+
+_CONSTANTS = (
+    _constant("FETCH_VISIBLE", 2, 3, _TIMELINE),
+    _constant("DEAL_CHECK", 2, 1, _TIMELINE),
+    _constant("DMA_SETUP", 3, 2, suite("hw/test_load.py")),
+    _constant("WALK_SETUP", 2, 3, suite("hw/test_load.py")),
+    _constant("LANDING_VISIBLE", 2, 3, suite("hw/test_load.py")),
+    _constant("LANDING_FREE", 3, 4, suite("hw/test_load.py")),
+    _constant("LANDING_WRITE", 4, 3, suite("hw/test_load.py")),
+    _constant("LANDING_BUS_FAULT", 2, 1, suite("hw/test_load.py")),
+    _constant("STORE_RESPONSE", 1, 2, suite("hw/test_store.py")),
+    _constant("STORE_FREE", 2, 3, suite("hw/test_store.py")),
+    _constant("MATRIX_PIPELINE", 7, 8, suite("hw/test_matrix.py")),
+    _constant("MATRIX_ACCUMULATOR_FAULT", 4, 5, suite("hw/test_matrix.py")),
+    _constant("ADDRESS_FAULT", 1, 2, suite("hw/test_matrix.py")),
+    Mutant(
+        name="time-fetch-quiet",
+        file="isa/timing.py",
+        old="return last_beat + 2",
+        new="return last_beat + 3",
+        check=_TINY,
+    ),
+)
+
+_EVENTS = (
+    Mutant(
+        name="sim-token-visible",
+        file="sim/scoreboard.py",
+        old="_given(m, pair, state.taken[pair]) + 1)",
+        new="_given(m, pair, state.taken[pair]))",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-token-room",
+        file="sim/scoreboard.py",
+        old="state.promised[pair] - state.token_capacity) + 1)",
+        new="state.promised[pair] - state.token_capacity - 1) + 1)",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-queue-room",
+        file="sim/fetch.py",
+        old="last = state.queued[engine] - state.queue_depth\n",
+        new="last = state.queued[engine] - state.queue_depth - 1\n",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-read-tie",
+        file="sim/core.py",
+        old="not (fetch_stands and state.load_granted_last)",
+        new="not fetch_stands",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-landing-free",
+        file="sim/load.py",
+        old="state.walk - 1 + LANDING_FREE",
+        new="state.walk + LANDING_FREE",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-store-free",
+        file="sim/store.py",
+        old="= answered + STORE_FREE",
+        new="= answered + STORE_FREE + 1",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-fault-cycle",
+        file="sim/matrix.py",
+        old="issue = stream + place // vectors * period + place % vectors + 1",
+        new="issue = stream + place // vectors * period + place % vectors",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-fault-stops-starts",
+        file="sim/core.py",
+        old="cycle > state.fault_cycle",
+        new="cycle >= state.fault_cycle",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-in-flight-limit",
+        file="sim/scoreboard.py",
+        old="if started >= IN_FLIGHT:",
+        new="if started > IN_FLIGHT:",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-end-cycle",
+        file="sim/timeline.py",
+        old="return _End(max(finish_dealt, last_finish) + 1, None)",
+        new="return _End(max(finish_dealt, last_finish), None)",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-end-after-a-fault",
+        file="sim/timeline.py",
+        old="return _End(max(fault.cycle + 1, last_finish + 1, quiet), fault)",
+        new="return _End(max(fault.cycle + 1, last_finish + 1), fault)",
+        check=_TIMELINE,
+    ),
+    Mutant(
+        name="sim-counters",
+        file="sim/counters.py",
+        old="waiting = _total(heads.idle, np.minimum(heads.willing, heads.start))",
+        new="waiting = _total(heads.head, np.minimum(heads.willing, heads.start))",
+        check=suite("sim/test_timeline.py", "sim/test_machine.py"),
+    ),
+)
+
+MUTANTS = (*_CONSTANTS, *_EVENTS)
+"""Constants first."""
