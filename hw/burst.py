@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tilewright.hw.address import LoopAddress, LoopCounter
+from tilewright.hw.address import LoopCounter, one_of
 from tilewright.hw.interface import BURST, MEMORY_ADDRESS_BITS, record_layout
 from tilewright.hw.queue import Queue
 from tilewright.isa.config import Config
@@ -108,7 +108,6 @@ class BurstGenerator(wiring.Component):
         m = Module()
         counts = [self.head[name].shape().width for name in ("n_z", "n_y", "n_x")]
         m.submodules.counter = self._counter = LoopCounter(counts)
-        m.submodules.run = self._run = LoopAddress(len(counts), MEMORY_ADDRESS_BITS)
         m.submodules.bursts = self._bursts = Queue(LAST_BURST, 2)
         self._wide = Signal(reset_less=True)
         self._dense = Signal(reset_less=True)
@@ -117,6 +116,7 @@ class BurstGenerator(wiring.Component):
         self._setup, self._advance, self._first, self._run_ends = Signal(), Signal(), Signal(), Signal()
         self._elaborate_start(m)
         self._elaborate_step(m)
+        self._elaborate_run(m)
         self._elaborate_burst(m)
         self._elaborate_length(m)
         self._elaborate_request(m)
@@ -142,20 +142,33 @@ class BurstGenerator(wiring.Component):
 
     def _elaborate_step(self, m: Module) -> None:
         """Cycle t + 1 loads the loops over runs; from t + 2 on they step from run to run."""
-        taken, counter, run = self._taken, self._counter, self._run
+        taken, counter = self._taken, self._counter
         counts = (taken.n_z, taken.n_y, Mux(self._dense, 1, taken.n_x))
-        strides = (taken.stride_z, taken.stride_y, taken.stride_x)
         m.d.comb += [port.eq(count) for port, count in zip(counter.count, counts, strict=True)]
-        m.d.comb += [port.eq(stride) for port, stride in zip(run.stride, strides, strict=True)]
-        step = self._advance & self._run_ends & ~counter.ends[0]
+        self._step = Signal()
         m.d.comb += [
+            self._step.eq(self._advance & self._run_ends & ~counter.ends[0]),
             counter.start.eq(self._setup),
-            counter.step.eq(step),
-            run.start.eq(self._setup),
-            run.step.eq(step),
-            run.advance.eq(counter.advance),
-            run.base.eq(self._base + taken.offset),
+            counter.step.eq(self._step),
         ]
+
+    def _elaborate_run(self, m: Module) -> None:
+        """Where the run begins, and where its plane and row did: at first the sum of t + 1, then a stride on.
+
+        64 bits are long: each stride has an adder of its own, so that the choice is not before the carry.
+        """
+        taken, setup = self._taken, self._setup
+        strides = (taken.stride_z, taken.stride_y, taken.stride_x)
+        names = ("plane", "row", "run")
+        begun = [Signal(MEMORY_ADDRESS_BITS, name=name, reset_less=True) for name in names]
+        advance = [bit & ~setup for bit in self._counter.advance]
+        sums = [address + stride for address, stride in zip(begun, strides, strict=True)]
+        following = Signal(MEMORY_ADDRESS_BITS)
+        m.d.comb += following.eq(one_of([setup, *advance], [self._base + taken.offset, *sums]))
+        for level, address in enumerate(begun):
+            with m.If(setup | (self._step & Cat(advance[: level + 1]).any())):
+                m.d.sync += address.eq(following)
+        self._run = begun[-1]
 
     def _elaborate_burst(self, m: Module) -> None:
         """From t + 2 on, a burst a cycle: from the run's address, or from where the last one ended."""
@@ -165,7 +178,7 @@ class BurstGenerator(wiring.Component):
         m.d.comb += [
             self._advance.eq(active & self._bursts.room),
             self._bursts.push.eq(self._advance),
-            item.address.eq(Mux(self._first, self._run.address, block << self.boundary)),
+            item.address.eq(Mux(self._first, self._run, block << self.boundary)),
             item.size.eq(self.transfers.choose(self._wide, lambda t: t.beat_bytes_log2)),
             item.last.eq(self._run_ends & self._counter.ends[0]),
         ]
@@ -193,7 +206,7 @@ class BurstGenerator(wiring.Component):
         burst how many follow (`left`) and how long the last of them is (`tail`).
         """
         length, long = self._elaborate_run_length(m)
-        low = self._choose(lambda t: self._run.address[t.beat_bytes_log2 : self.boundary])
+        low = self._choose(lambda t: self._run[t.beat_bytes_log2 : self.boundary])
         full = self._choose(lambda t: (1 << t.burst_beats_log2) - 1)
         place = Signal(len(length) + 1)
         left, tail = Signal.like(place, reset_less=True), Signal(BEATS_BITS, reset_less=True)

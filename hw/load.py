@@ -139,7 +139,10 @@ class LoadEngine(wiring.Component):
         return part
 
     def _elaborate_fault(self, m: Module, outside: Value) -> None:
-        """A bus fault is of an earlier action than an address fault in the same cycle."""
+        """A bus fault is of an earlier action than an address fault in the same cycle.
+
+        Between instructions the walk rests, so the action after one in error names the same instruction.
+        """
         fault, taken = self.control.fault, self._landing.taken
         address_fault = Signal()
         bus_fault = taken.valid & taken.error
@@ -147,5 +150,5 @@ class LoadEngine(wiring.Component):
         m.d.comb += [
             fault.valid.eq(address_fault | bus_fault),
             fault.cause.eq(Mux(bus_fault, Cause.BUS, Cause.ADDRESS)),
-            fault.index.eq(Mux(bus_fault, self._actions[2].index, self._actions[1].index)),
+            fault.index.eq(self._actions[1].index),
         ]

@@ -89,6 +89,18 @@ def test_every_beat_in_error_is_a_fault_and_written_as_zeros():
     assert [data for *_, data in found.writes][1] == 0
 
 
+def test_lanes_follow_the_block_and_not_its_padding():
+    config = CONFIGS["bus-wide"]
+    pads = dict.fromkeys(("pad_top", "pad_bottom", "pad_left", "pad_right"), 1)
+    counts = {"n_z": 2, "n_y": 2, "n_x": 2, "chip_stride_z": 16, "chip_stride_y": 4}
+    jobs = []
+    for memory in (Memory.ACTIVATION, Memory.ACCUMULATOR):
+        beat = config.transfer_bytes(memory)
+        strides = {"stride_z": 23 * beat, "stride_y": 9 * beat, "stride_x": 3 * beat}
+        jobs.append(Job(Load(memory=memory, offset=5 * beat, **counts, **strides, **pads), 0))
+    assert len(check_loads(small_world(config), jobs).writes) == 2 * 32
+
+
 @pytest.mark.slow
 @every_config
 def test_bytes_are_right_whenever_the_memory_answers(config):
