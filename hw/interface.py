@@ -59,7 +59,7 @@ class EngineControl(wiring.Signature):
 
     Members:
         head: In. The instruction at the head of the queue, stable until it starts.
-        start: In. The engine takes `head` at the end of this cycle; only while `ready` is up, never for a nop.
+        start: In. The engine takes `head` at the end of this cycle; only while `ready`, never for a nop.
         ready: Out. The engine's own conditions for a start in this cycle hold, by registers alone.
         finish: Out. The oldest instruction in flight finishes in this cycle.
         fault: Out. A fault in this cycle.

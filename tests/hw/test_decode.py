@@ -67,7 +67,7 @@ def test_words_are_judged_and_claimed_as_by_the_tables(config: Config) -> None:
     code = b"".join(word.to_bytes(64, "little") for word in words)
     table = decode_table(code)
     expected = deal_faults(table, config)
-    seen = {cause: 0 for cause in Cause}
+    seen = dict.fromkeys(Cause, 0)
     decoder = Decoder(config)
 
     async def bench(ctx) -> None:  # type: ignore[no-untyped-def]  # Amaranth's contexts are untyped
