@@ -3,18 +3,22 @@
 PYTHON ?= $(firstword $(shell command -v python3.11) python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
+# What `make fuzz` draws from, and how much.
+SEED ?= 1
+PROGRAMS ?= 2000
 
 # Else a yosys on PATH would be taken silently.
 export AMARANTH_USE_YOSYS := builtin
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint fuzz bench clean
+.PHONY: help env demo test lint fuzz mutants bench clean
 
 help:
 	@echo "make demo    a matrix product, checked, on the simulator and in the gates"
 	@echo "make test    format, lint, types and all tests"
 	@echo "make lint    format, lint and types alone"
 	@echo "make fuzz    the random tests with many new examples"
+	@echo "make mutants small mistakes put into a copy of the tree: each must turn a check red"
 	@echo "make bench   the measurements"
 	@echo "make clean   remove the environment and everything built"
 
@@ -45,6 +49,10 @@ test: env
 
 fuzz: env
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz
+	$(BIN)/python -m tests.cosim.fuzz --seed $(SEED) --programs $(PROGRAMS)
+
+mutants: env
+	$(BIN)/python -m tests.mutants
 
 bench: env
 	@for script in $(sort $(wildcard bench/*.py)); do echo "$$script"; $(BIN)/python $$script || exit 1; done

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.axi import master_pins
-from tilewright.hw.bus_monitor import BusMonitor
+from tilewright.hw.bus_monitor import TIMEOUT_BITS, BusMonitor
 from tilewright.hw.counter import COUNTERS, Counters
 from tilewright.hw.decode import dealt_layout
 from tilewright.hw.fault import FAULT_RECORD, FaultRecorder
@@ -25,9 +25,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause, FaultEngine
 from tilewright.isa.instruction import Instruction, Load, Matrix, Store, Vector
 from tilewright.isa.memory import Engine, Memory
-
-BASE_REGISTERS = 8
-TIMEOUT_BITS = 32
+from tilewright.isa.register import BASE_REGISTERS
 
 PROGRAM = data.StructLayout(
     {
