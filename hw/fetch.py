@@ -1,6 +1,6 @@
 """Fetch: reads the program over the bus, checks each instruction, deals it to its engine's queue."""
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -69,28 +69,34 @@ class InstructionReader(wiring.Component):
 
     def _elaborate_request(self, m: Module) -> None:
         capacity = self.config.fetch_buffer_instructions
-        per_burst = self.config.burst_bytes // INSTRUCTION_BYTES
         armed = Signal()
-        requested = Signal(INDEX_BITS)
+        m.d.sync += armed.eq(self.running)
+        place = Signal(MEMORY_ADDRESS_BITS - exact_log2(INSTRUCTION_BYTES))
+        count = Signal(range(self.config.burst_bytes // INSTRUCTION_BYTES + 1))
+        granted, grant_beats = self._elaborate_port(m, place, count)
+        self._elaborate_next(m, ~armed, granted, place, count)
         reserved = Signal(range(capacity + 1))
         outstanding = Signal(range(capacity * INSTRUCTION_BYTES // self.config.bus_bytes + 1))
-        m.d.sync += armed.eq(self.running)
-        first = self.address[exact_log2(INSTRUCTION_BYTES) :]
-        place = Signal(MEMORY_ADDRESS_BITS - exact_log2(INSTRUCTION_BYTES))
-        m.d.comb += place.eq(first + requested)
-        remaining = Signal(INDEX_BITS)
-        m.d.comb += remaining.eq(self.length - requested)
-        to_boundary = Signal(range(per_burst + 1))
-        m.d.comb += to_boundary.eq(per_burst - place[: exact_log2(per_burst)])
-        count = Signal(range(per_burst + 1))
-        m.d.comb += count.eq(Mux(remaining < to_boundary, remaining, to_boundary))
-        granted, grant_beats = self._elaborate_port(m, place, count)
-        stands = armed & (remaining != 0) & (reserved + count <= capacity) & ~self.halted
+        stands = armed & (count != 0) & (reserved + count <= capacity) & ~self.halted
         m.d.comb += self.request.valid.eq(stands)
-        m.d.sync += requested.eq(requested + Mux(granted, count, 0))
         m.d.sync += reserved.eq(reserved + Mux(granted, count, 0) - self.pop)
         m.d.sync += outstanding.eq(outstanding + Mux(granted, grant_beats, 0) - self.beat.valid)
         m.d.comb += self.quiet.eq(~stands & (outstanding == 0))
+
+    def _elaborate_next(self, m: Module, begin: Value, granted: Value, place: Signal, count: Signal) -> None:
+        """Where the next burst begins and its instructions, at most to the boundary; 0 behind the last."""
+        per_burst = self.config.burst_bytes // INSTRUCTION_BYTES
+        remaining, left = Signal(INDEX_BITS), Signal(INDEX_BITS)
+        first = self.address[exact_log2(INSTRUCTION_BYTES) :]
+        to_boundary = Signal.like(count)
+        m.d.comb += to_boundary.eq(per_burst - first[: exact_log2(per_burst)])
+        m.d.comb += left.eq(remaining - count)
+        with m.If(begin):
+            m.d.sync += [place.eq(first), remaining.eq(self.length)]
+            m.d.sync += count.eq(Mux(self.length < to_boundary, self.length, to_boundary))
+        with m.Elif(granted):
+            m.d.sync += [place.eq(place + count), remaining.eq(left)]
+            m.d.sync += count.eq(Mux(left < per_burst, left, per_burst))
 
     def _elaborate_port(self, m: Module, place: Signal, count: Signal) -> tuple[Signal, Signal]:
         beats_each = INSTRUCTION_BYTES // self.config.bus_bytes
@@ -175,7 +181,10 @@ class Fetch(wiring.Component):
     def _elaborate_check(self, m: Module, decoder: Decoder) -> None:
         """HEAD takes the instruction over, CHECK its decoding; DEAL waits for room."""
         word = Signal(_WORD)
-        m.d.comb += [decoder.word.eq(word.word), decoder.last.eq(self.index + 1 == self.length)]
+        # A register: an instruction is checked two cycles after the one before it was dealt, or later.
+        last = Signal()
+        m.d.sync += last.eq(self.index + 1 == self.length)
+        m.d.comb += [decoder.word.eq(word.word), decoder.last.eq(last)]
         cause = Mux(decoder.illegal, Cause.ILLEGAL, Mux(decoder.outside, Cause.ADDRESS, 0))
         with m.If((self._state == State.HEAD) & self._reader.valid & ~self.halted):
             m.d.sync += [word.eq(self._reader.head), self._state.eq(State.CHECK)]
