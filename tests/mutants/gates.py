@@ -12,8 +12,8 @@ _REQUANTISE = suite("hw/test_requantise.py")
 _DECODE = suite("hw/test_decode.py")
 _READS = suite("hw/test_read_channel.py")
 _MONITOR = suite("hw/test_bus_monitor.py")
+_SCOREBOARD = suite("hw/test_scoreboard.py")
 _TINY = Fuzz("tiny")
-_ONES = Fuzz("4x8-everything-one")
 
 _ARITHMETIC = (
     Mutant(
@@ -324,56 +324,77 @@ _CONTROL = (
         file="hw/scoreboard.py",
         old="self.available.eq(self.give | (tokens > 1)",
         new="self.available.eq((tokens > 1)",
-        check=_TINY,
+        check=_SCOREBOARD,
     ),
     Mutant(
         name="token-take",
         file="hw/scoreboard.py",
         old="((tokens == 1) & ~self.take)",
         new="(tokens == 1)",
-        check=_TINY,
+        check=_SCOREBOARD,
     ),
     Mutant(
         name="token-promise",
         file="hw/scoreboard.py",
         old="filled = (promised == self.capacity) | (self.promise & (promised == self.capacity - 1))",
         new="filled = promised == self.capacity",
-        check=_ONES,
+        check=_SCOREBOARD,
     ),
     Mutant(
         name="token-room",
         file="hw/scoreboard.py",
         old="self.room.eq(self.take | ~filled)",
         new="self.room.eq(~filled)",
-        check=_ONES,
+        check=_SCOREBOARD,
     ),
     Mutant(
         name="start-priority",
         file="hw/scoreboard.py",
         old="for engine in START_PRIORITY:",
         new="for engine in reversed(START_PRIORITY):",
-        check=_TINY,
+        check=_SCOREBOARD,
     ),
     Mutant(
         name="nop-waits-for-its-engine",
         file="hw/scoreboard.py",
         old="Mux(head.nop, ~flight.some, room & ~taken)",
         new="Mux(head.nop, 1, room & ~taken)",
-        check=_TINY,
+        check=_SCOREBOARD,
     ),
     Mutant(
         name="in-flight-limit",
         file="hw/scoreboard.py",
         old="full.eq((rest == IN_FLIGHT) | (more & (rest == IN_FLIGHT - 1)))",
         new="full.eq(rest == IN_FLIGHT)",
-        check=_TINY,
+        check=_SCOREBOARD,
     ),
     Mutant(
         name="vector-reads-own-writes",
         file="hw/scoreboard.py",
         old="taken |= self._reads_own_writes(head, flight)",
         new="pass",
-        check=_TINY,
+        check=_SCOREBOARD,
+    ),
+    Mutant(
+        name="nop-gives-its-tokens",
+        file="hw/scoreboard.py",
+        old="self.start[engine] & head.nop, head.signal, 0",
+        new="self.run[engine], head.signal, 0",
+        check=_SCOREBOARD,
+    ),
+    Mutant(
+        name="ports-held-at-the-finish",
+        file="hw/scoreboard.py",
+        old="some.eq(more | (rest != 0))",
+        new="some.eq(more | (number != 0))",
+        check=_SCOREBOARD,
+    ),
+    Mutant(
+        name="bytes-of-a-burst",
+        file="hw/counter.py",
+        old="(accepted.beats_minus_1 + 1) << accepted.size",
+        new="accepted.beats_minus_1 << accepted.size",
+        check=suite("hw/test_counter.py"),
     ),
     Mutant(
         name="fetch-room",
@@ -387,7 +408,7 @@ _CONTROL = (
         file="hw/fault.py",
         old="for code in reversed(FaultEngine):",
         new="for code in FaultEngine:",
-        check=_TINY,
+        check=suite("hw/test_fault.py"),
     ),
     Mutant(
         name="fetch-cause-priority",
@@ -408,14 +429,14 @@ _CONTROL = (
         file="hw/counter.py",
         old="idle_head = self.heading[engine] & ~self.occupied[engine]",
         new="idle_head = self.heading[engine]",
-        check=_TINY,
+        check=suite("hw/test_counter.py"),
     ),
     Mutant(
         name="register-read",
         file="hw/registers.py",
         old="return value[word * WORD_BITS : (word + 1) * WORD_BITS]",
         new="return value[:WORD_BITS]",
-        check=_TINY,
+        check=suite("hw/test_registers.py"),
     ),
     Mutant(
         name="end-of-the-program",

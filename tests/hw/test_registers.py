@@ -1,0 +1,135 @@
+from random import Random
+
+from amaranth.sim import Simulator
+
+from tilewright.hw.counter import COUNTERS
+from tilewright.hw.registers import Registers
+from tilewright.isa.config import PRESETS
+from tilewright.isa.register import BASE_ALIGNMENT_BYTES, BASE_REGISTERS, REGISTERS, WORD_BYTES, Access
+
+TINY = PRESETS["tiny"]
+ALIGNED = ("program_address", *(f"base_{index}" for index in range(BASE_REGISTERS)))
+STATUS = ("running", "done", "faulted", "bus_idle")
+
+
+async def write(ctx, registers, offset, word, strobe=0xF):
+    for name, value in (("awaddr", offset), ("wdata", word), ("wstrb", strobe), ("bready", 1)):
+        ctx.set(getattr(registers, f"s_axi_{name}"), value)
+    await handshake(ctx, registers, "aw", "w")
+    while not ctx.get(registers.s_axi_bvalid):
+        await ctx.tick()
+    await ctx.tick()
+
+
+async def read(ctx, registers, offset):
+    ctx.set(registers.s_axi_araddr, offset)
+    ctx.set(registers.s_axi_rready, 1)
+    await handshake(ctx, registers, "ar")
+    while not ctx.get(registers.s_axi_rvalid):
+        await ctx.tick()
+    word = ctx.get(registers.s_axi_rdata)
+    await ctx.tick()
+    return word
+
+
+async def handshake(ctx, registers, *channels):
+    """Show each channel's valid for one cycle in which it is taken."""
+    for channel in channels:
+        valid, ready = (getattr(registers, f"s_axi_{channel}{end}") for end in ("valid", "ready"))
+        ctx.set(valid, 1)
+        while not ctx.get(ready):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(valid, 0)
+
+
+async def read_row(ctx, registers, row):
+    words = [await read(ctx, registers, row.offset + WORD_BYTES * place) for place in range(row.words)]
+    return sum(word << 32 * place for place, word in enumerate(words))
+
+
+def run(registers, bench, watch=None):
+    simulator = Simulator(registers)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    if watch is not None:
+        simulator.add_process(watch)
+    simulator.run()
+
+
+def test_what_the_machine_says_is_read_in_its_place():
+    random, registers = Random(2), Registers(TINY)
+
+    async def bench(ctx):
+        said = {name: random.getrandbits(1) for name in STATUS}
+        for name, value in said.items():
+            ctx.set(getattr(registers, name), value)
+        wanted = {"status": sum(said[name] << place for place, name in enumerate(STATUS))}
+        record = {"cycle": random.getrandbits(64), "engine": 5, "index": 1234567, "cause": 6}
+        for name, value in record.items():
+            ctx.set(getattr(registers.record, name), value)
+        wanted |= {"fault": 0x506, "fault_instruction": 1234567, "fault_cycle": record["cycle"]}
+        for name in COUNTERS.members:
+            wanted[name] = random.getrandbits(64)
+            ctx.set(getattr(registers.count, name), wanted[name])
+        wanted["config_digest"] = int.from_bytes(TINY.digest(), "little")
+        for name, value in wanted.items():
+            assert await read_row(ctx, registers, REGISTERS[name]) == value, name
+
+    run(registers, bench)
+
+
+def test_what_the_host_writes_is_kept_byte_by_byte_and_aligned():
+    random, registers = Random(3), Registers(TINY)
+    rows = [row for row in REGISTERS.values() if row.access is Access.WRITE and row.name != "control"]
+
+    async def bench(ctx):
+        wanted = dict.fromkeys((row.name for row in rows), 0)
+        for row in (*rows, *rows):
+            for place in range(row.words):
+                word, strobe = random.getrandbits(32), random.choice((0xF, random.randrange(16)))
+                await write(ctx, registers, row.offset + WORD_BYTES * place, word, strobe)
+                mask = sum(0xFF << 8 * byte for byte in range(WORD_BYTES) if strobe >> byte & 1)
+                low_bits = BASE_ALIGNMENT_BYTES - 1 if row.name in ALIGNED and place == 0 else 0
+                wanted[row.name] &= ~(mask << 32 * place)
+                wanted[row.name] |= (word & mask & ~low_bits) << 32 * place
+        for row in rows:
+            assert await read_row(ctx, registers, row) == wanted[row.name], row.name
+        for index in range(BASE_REGISTERS):
+            assert ctx.get(registers.program.bases[index]) == wanted[f"base_{index}"]
+        assert ctx.get(registers.program.address) == wanted["program_address"]
+        assert ctx.get(registers.program.length) == wanted["program_length"]
+        assert ctx.get(registers.program.timeout) == wanted["timeout"]
+
+    run(registers, bench)
+
+
+def test_start_and_reset_are_asked_for_in_one_cycle_and_read_as_0():
+    seen, registers = [], Registers(TINY)
+
+    async def bench(ctx):
+        for word in (1, 2, 3, 0):
+            await write(ctx, registers, REGISTERS["control"].offset, word)
+        assert await read_row(ctx, registers, REGISTERS["control"]) == 0
+
+    async def watch(ctx):
+        async for _, _, start, reset in ctx.tick().sample(registers.start, registers.reset):
+            if start or reset:
+                seen.append((start, reset))
+
+    run(registers, bench, watch)
+    assert seen == [(1, 0), (0, 1), (1, 1)]
+
+
+def test_a_program_for_another_configuration_is_a_mismatch():
+    registers = Registers(TINY)
+
+    async def bench(ctx):
+        digest = int.from_bytes(TINY.digest(), "little")
+        offset = REGISTERS["expected_digest"].offset
+        for low, high, mismatch in ((0, 0, 1), (digest, digest >> 32, 0), (digest, 0, 1)):
+            await write(ctx, registers, offset, low & 0xFFFFFFFF)
+            await write(ctx, registers, offset + WORD_BYTES, high & 0xFFFFFFFF)
+            assert ctx.get(registers.program.mismatch) == mismatch
+
+    run(registers, bench)
