@@ -41,12 +41,12 @@ class Machine(wiring.Component):
         core = Core(self.config)
         m.submodules.core = ResetInserter(clear)(core)
         self._connect_pins(m, registers, core)
-        start = registers.start & ~running & ~registers.reset
-        m.d.comb += clear.eq(start | registers.reset)
-        with m.If(registers.reset):
-            m.d.sync += [running.eq(0), done.eq(0)]
-        with m.Elif(start):
-            m.d.sync += [running.eq(1), done.eq(0)]
+        # What clears nearly all registers is a register itself.
+        starting = Signal()
+        start = registers.start & ~running & ~starting & ~registers.reset
+        m.d.sync += [starting.eq(start), clear.eq(start | registers.reset)]
+        with m.If(clear):
+            m.d.sync += [running.eq(starting), done.eq(0)]
         with m.Elif(core.end):
             m.d.sync += [running.eq(0), done.eq(1)]
         m.d.comb += [core.running.eq(running), core.program.eq(registers.program)]
