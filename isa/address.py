@@ -92,11 +92,6 @@ class Operand(NamedTuple):
         """The vector that says which bank the operand lies in."""
         return self.nest.first // self.slices
 
-    @property
-    def address_bits(self) -> int:
-        """Addresses are computed modulo 2 to this power."""
-        return ADDRESS_BITS if self.slices == 1 else ADDRESS_BITS + self.slices.bit_length() - 1
-
 
 # --- load and store ----------------------------------------------------------------------------------------
 

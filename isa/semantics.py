@@ -196,8 +196,7 @@ def _matrix(matrix: Matrix, state: State) -> None:
     config = state.config
     slices = state.memories[Memory.ACTIVATION].reshape(-1, config.rows)
     depth = state.depths[Memory.ACTIVATION] * config.slices
-    bits = ADDRESS_BITS + config.slices.bit_length() - 1
-    activations = _gather(slices, depth, address.matrix_slices(matrix), bits)
+    activations = _gather(slices, depth, address.matrix_slices(matrix), address.SLICE_ADDRESS_BITS)
     weights = _read(state, Memory.WEIGHT, address.matrix_weights(matrix, config))
     result = _product(activations, weights)
     nest = address.matrix_results(matrix)

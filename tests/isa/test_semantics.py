@@ -295,3 +295,16 @@ def test_decoded_fields_mean_the_same():
 def test_a_memory_outside_of_another_form_is_refused(data, bases, message):
     with pytest.raises(TilewrightError, match=message):
         Dram(data, bases)
+
+
+def test_slices_wrap_at_25_bits_whatever_the_vectors_need():
+    config = PRESETS["tiny"]
+    state = State(config)
+    state.memories[Memory.ACTIVATION][0] = 1
+    state.memories[Memory.WEIGHT][: config.rows] = 1
+    dram = Dram(np.zeros(64, np.uint8))
+    # One slice a vector: slice 2**20 is beyond the memory, not its first again; slice 2**25 is.
+    execute(Matrix(n_x=2, stride_x=1 << 20), state, dram)
+    execute(Matrix(accumulator=2, n_x=3, stride_x=-(1 << 24)), state, dram)
+    sums = state.memories[Memory.ACCUMULATOR][:5, 0]
+    assert sums.tolist() == [config.rows, 0, config.rows, 0, config.rows]
