@@ -8,7 +8,19 @@ from tilewright.hw.decode import Decoder
 from tilewright.isa.config import PRESETS, Config
 from tilewright.isa.encoding import decode_table
 from tilewright.isa.fault import Cause
-from tilewright.isa.instruction import INSTRUCTIONS, ISA_VERSION, Finish, Nop, layout
+from tilewright.isa.instruction import (
+    INSTRUCTIONS,
+    ISA_VERSION,
+    Destination,
+    Finish,
+    Nop,
+    Reduce,
+    SourceA,
+    SourceB,
+    Vector,
+    VectorOp,
+    layout,
+)
 from tilewright.isa.legality import deal_faults
 from tilewright.isa.memory import Engine
 
@@ -31,8 +43,11 @@ def random_word(rng: np.random.Generator, config: Config) -> int:
     word = ISA_VERSION | kind.opcode << 4
     if kind is not Finish:
         word |= int(rng.integers(256) & rng.integers(256)) << 8
+    values = {name: _random_value(rng, name, config) for name in layout(kind)}
+    if kind is Vector and rng.random() < 0.3:
+        values |= _nearly_in_place(rng, values)
     for name, (position, row) in layout(kind).items():
-        word |= (_random_value(rng, name, config) & ((1 << row.bits) - 1)) << position
+        word |= (values[name] & ((1 << row.bits) - 1)) << position
     if rng.random() < 0.1:
         word ^= 1 << int(rng.integers(512))
     return word
@@ -48,6 +63,16 @@ def _random_value(rng: np.random.Generator, name: str, config: Config) -> int:
     if name in ("destination", "a", "b", "address", "activation", "weight", "accumulator", "parameter"):
         return int(rng.integers(4)) * config.activation_vectors + int(rng.integers(2))
     return int(rng.integers(4))
+
+
+def _nearly_in_place(rng: np.random.Generator, values: dict[str, int]) -> dict[str, int]:
+    """Fields of a vector instruction that overwrites its source, or differs from that in one field."""
+    memory = {"to": Destination.ACTIVATION, "a_from": SourceA.ACTIVATION, "b_from": SourceB.CONSTANT}
+    plain = {"op": VectorOp.ADD, "reduce": Reduce.ADD, "lookup": 0, "n_2": 1, "n_3": 1}
+    same = {f"destination{part}": values[f"a{part}"] for part in ("", "_stride_0", "_stride_1")}
+    result: dict[str, int] = memory | plain | same
+    changed = str(rng.choice([*same, "n_2", "n_3", "zero_point"]))
+    return result | {changed: result.get(changed, 0) + 1}
 
 
 def claimed_ports(word: int, config: Config) -> int | None:

@@ -13,6 +13,7 @@ _DECODE = suite("hw/test_decode.py")
 _READS = suite("hw/test_read_channel.py")
 _MONITOR = suite("hw/test_bus_monitor.py")
 _SCOREBOARD = suite("hw/test_scoreboard.py")
+_FETCH = suite("hw/test_fetch.py")
 _TINY = Fuzz("tiny")
 
 _ARITHMETIC = (
@@ -230,7 +231,7 @@ _TRANSFER = (
         file="hw/landing.py",
         old="place.eq(Mux(place == self.depth - 1, 0, place + 1))",
         new="place.eq(Mux(place == self.depth - 2, 0, place + 1))",
-        check=_LOAD,
+        check=suite("hw/test_landing.py"),
     ),
     Mutant(
         name="pad-sign",
@@ -401,7 +402,7 @@ _CONTROL = (
         file="hw/fetch.py",
         old="(reserved + count <= capacity)",
         new="(reserved + count < capacity)",
-        check=_TINY,
+        check=_FETCH,
     ),
     Mutant(
         name="fault-priority",
@@ -415,7 +416,7 @@ _CONTROL = (
         file="hw/fetch.py",
         old="Mux(word.error, Cause.BUS, cause)",
         new="Mux(cause != 0, cause, Mux(word.error, Cause.BUS, 0))",
-        check=_TINY,
+        check=_FETCH,
     ),
     Mutant(
         name="deadlock-while-fetching",
@@ -457,7 +458,7 @@ _CONTROL = (
         file="hw/fetch.py",
         old="(self._state == State.HEAD) & self._reader.valid & ~self.halted",
         new="(self._state == State.HEAD) & self._reader.valid & ~self.halted & ~self.beat.valid",
-        check=_TINY,
+        check=_FETCH,
     ),
 )
 

@@ -1,9 +1,8 @@
 """Mistakes in the simulator and in the constants of time that it shares with the contract."""
 
-from tests.mutants.mutant import Fuzz, Mutant, Suite, suite
+from tests.mutants.mutant import Mutant, Suite, suite
 
 _TIMELINE = suite("sim/test_timeline.py")
-_TINY = Fuzz("tiny")
 
 
 def _constant(name: str, cycles: int, wrong: int, check: Suite) -> Mutant:
@@ -32,7 +31,7 @@ _CONSTANTS = (
         file="isa/timing.py",
         old="return last_beat + 2",
         new="return last_beat + 3",
-        check=_TINY,
+        check=suite("hw/test_fetch.py"),
     ),
 )
 
