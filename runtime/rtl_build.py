@@ -55,7 +55,7 @@ class Optimise(StrEnum):
         return ("-O2",) if self is Optimise.SPEED else ("-O1",)
 
 
-def build(config: Config, toolchain: Toolchain, optimise: Optimise = Optimise.SPEED) -> Path:
+def build(config: Config, toolchain: Toolchain, optimise: Optimise = Optimise.BUILD) -> Path:
     """The shared library of the gates of `config`, from the cache or compiled now.
 
     Raises:

@@ -32,7 +32,7 @@ class RtlDevice:
         RtlBuildError: if Verilator or the compiler fails.
     """
 
-    def __init__(self, config: Config, *, optimise: Optimise = Optimise.SPEED) -> None:
+    def __init__(self, config: Config, *, optimise: Optimise = Optimise.BUILD) -> None:
         gates = None if find_toolchain() else _amaranth_gates(config)
         self._name = RTL_AMARANTH if gates else RTL
         self._machine = RtlMachine(config, optimise=optimise, gates=gates)

@@ -68,7 +68,7 @@ class RtlMachine:
     """
 
     def __init__(
-        self, config: Config, *, optimise: Optimise = Optimise.SPEED, gates: Gates | None = None
+        self, config: Config, *, optimise: Optimise = Optimise.BUILD, gates: Gates | None = None
     ) -> None:
         self.config = config
         self._gates = gates or VerilatorGates(build(config, require_toolchain(), optimise))
