@@ -228,15 +228,27 @@ def test_every_instruction_means_what_the_contract_says(config, kind, data):
 
 def test_sums_of_more_products_than_float32_holds_are_exact():
     state = State(PRESETS["reference"])
+    # One odd product, else every sum is a multiple of a power of two and fits all the same.
     state.memories[Memory.ACTIVATION][...] = -128
+    state.memories[Memory.ACTIVATION][:, 5] = 127
     state.memories[Memory.WEIGHT][...] = -128
     state.memories[Memory.WEIGHT][5, 0] = 127
     tiles = 144
     state.memories[Memory.ACCUMULATOR][0] = 2**31 - 1
     execute(Matrix(n_ci=tiles, accumulate=1), state, Dram(np.zeros(0, np.uint8)))
-    total = 16 * tiles * 2**14
+    total = tiles * (15 * 2**14 - 127 * 128)
     assert state.memories[Memory.ACCUMULATOR][0, 1] == wrap(2**31 - 1 + total)
-    assert state.memories[Memory.ACCUMULATOR][0, 0] == wrap(2**31 - 1 + total - 128 * 255)
+    assert state.memories[Memory.ACCUMULATOR][0, 0] == wrap(2**31 - 1 + total + 127 * 255)
+
+
+def test_a_bias_saturates_at_both_ends():
+    state = State(TINY)
+    state.memories[Memory.ACCUMULATOR][0] = [2**31 - 1, -(2**31), 2**31 - 1, 5]
+    state.memories[Memory.PARAMETER][0] = [1, -1, -1, -7]
+    there = TINY.depth(Memory.ACCUMULATOR)
+    add = Vector(a_from=SourceA.ACCUMULATOR, bias=1, to=Destination.ACCUMULATOR, destination=there)
+    execute(add, state, Dram(np.zeros(0, np.uint8)))
+    assert state.memories[Memory.ACCUMULATOR][there].tolist() == [2**31 - 1, -(2**31), 2**31 - 2, -2]
 
 
 def test_addresses_wrap_at_20_bits_into_the_bank_they_then_lie_in():

@@ -95,6 +95,13 @@ _ARITHMETIC = (
         check=_VECTOR,
     ),
     Mutant(
+        name="bias-saturation",
+        file="hw/vector_lane.py",
+        old="t.eq(saturated(fold + Mux(control.add_bias, bias, 0), LANE_BITS))",
+        new="t.eq(fold + Mux(control.add_bias, bias, 0))",
+        check=_VECTOR,
+    ),
+    Mutant(
         name="clamp-bounds-crossed",
         file="hw/lane_table.py",
         old="(self.y > control.hi) | (control.lo > control.hi)",

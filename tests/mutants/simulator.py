@@ -13,8 +13,8 @@ def _constant(name: str, cycles: int, wrong: int, check: Suite) -> Mutant:
 
 
 _CONSTANTS = (
-    _constant("FETCH_VISIBLE", 2, 3, _TIMELINE),
-    _constant("DEAL_CHECK", 2, 1, _TIMELINE),
+    _constant("FETCH_VISIBLE", 2, 3, suite("hw/test_fetch.py")),
+    _constant("DEAL_CHECK", 2, 1, suite("hw/test_fetch.py")),
     _constant("DMA_SETUP", 3, 2, suite("hw/test_load.py")),
     _constant("WALK_SETUP", 2, 3, suite("hw/test_load.py")),
     _constant("LANDING_VISIBLE", 2, 3, suite("hw/test_load.py")),
