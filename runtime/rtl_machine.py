@@ -115,6 +115,10 @@ class RtlMachine:
         begun = time.perf_counter()
         host = Host(latency=latency, outstanding=outstanding, silent_from=silent_from, timeout=timeout)
         _require_array(dram)
+        if silent_from is not None and not timeout and max_cycles is None:
+            raise TilewrightError(
+                "timeout must be set where the memory falls silent, or the gates wait for ever"
+            )
         settings = {
             "program_address": _aligned("program_address", program_address),
             "program_length": len(code) // INSTRUCTION_BYTES,

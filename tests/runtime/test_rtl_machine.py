@@ -129,6 +129,7 @@ def test_progress_is_reported_in_cycles(machine, dram):
         ({"program_address": 32}, "program_address must be a multiple of 64"),
         ({"latency": 0}, "latency must be an integer from 1"),
         ({"timeout": -1}, "timeout must be from 0"),
+        ({"silent_from": 5}, "timeout must be set where the memory falls silent"),
         ({"dram": np.zeros(64, np.int8)}, "writeable contiguous uint8 array"),
         ({"dram": np.zeros(65, np.uint8)}, "multiple of 64"),
     ],
