@@ -342,6 +342,22 @@ def test_an_instruction_of_one_item_can_follow_one_of_one_item():
     assert 1 in [later.start - item.start for item, later in itertools.pairwise(plan)]
 
 
+def test_a_bias_saturates_at_both_ends():
+    rng = np.random.default_rng(7)
+    state = random_state(TINY, rng)
+    for memory in (Memory.ACCUMULATOR, Memory.PARAMETER):
+        vectors = state.memories[memory]
+        vectors[...] = rng.choice([-(2**31), 2**31 - 1, -1, 1], vectors.shape)
+    walk = {
+        "n_1": 8,
+        "a_stride_1": 1,
+        "destination_stride_1": 1,
+        "destination": TINY.depth(Memory.ACCUMULATOR),
+    }
+    add = Vector(a_from=SourceA.ACCUMULATOR, to=Destination.ACCUMULATOR, bias=1, **walk)
+    Bench(TINY, state, schedule([add, replace(add, requantise=1)], TINY, rng)).run()
+
+
 @pytest.mark.slow
 def test_a_look_up_right_behind_the_load_of_its_table_sees_it():
     rng = np.random.default_rng(6)

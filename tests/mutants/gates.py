@@ -430,7 +430,7 @@ _CONTROL = (
         file="hw/core.py",
         old="& ~starting & fetch.stuck & fetch.quiet",
         new="& ~starting & fetch.stuck",
-        check=_TINY,
+        check=Fuzz("4x8-everything-one", 90),
     ),
     Mutant(
         name="counter-classes",

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepped.trial import draw_trial, ending, simulated, stepped
-from tilewright.isa.config import PRESETS
+from tilewright.isa.config import IN_FLIGHT, PRESETS
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause, Fault, FaultEngine
-from tilewright.isa.instruction import Finish, Load, Nop
-from tilewright.isa.memory import Engine
+from tilewright.isa.instruction import Finish, Load, Matrix, Nop
+from tilewright.isa.memory import Engine, Memory
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import Surroundings
 from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
@@ -50,6 +50,32 @@ def test_a_lonely_finish_takes_what_the_fetch_of_one_burst_takes():
     assert timeline.cycles == dealt + 1 + 1
     assert timeline.fault is None
     assert timeline.traffic == (64, 0, 0)
+
+
+def test_an_engine_runs_as_many_instructions_as_may_be_in_flight():
+    # Padding alone: each can start long before the one before it has finished.
+    pad = Load(memory=Memory.ACTIVATION, n_y=0, n_x=0, pad_top=1, pad_left=250)
+    timeline = run([pad] * (IN_FLIGHT + 2) + [Finish()])
+    start, finish = timeline.start.tolist(), timeline.finish.tolist()
+    assert start[IN_FLIGHT - 1] < finish[0]
+    assert start[IN_FLIGHT : IN_FLIGHT + 2] == [finish[0] + 1, finish[1] + 1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "delay"),
+    [
+        # Streamed from start + 4 on, issued one cycle later, a fault one later still.
+        ({"activation": 255, "n_x": 2, "stride_x": 1}, 4 + 1 + 1 + 1),
+        # Row 2 of the preload, which issues from start + 1 on.
+        ({"weight": 254}, 1 + 2 + 1),
+        # Behind 4 rows and 4 columns.
+        ({"accumulator": 63, "n_x": 2}, 4 + 1 + 4 + 4 + 4),
+    ],
+    ids=["activation", "weight", "accumulator"],
+)
+def test_an_address_of_a_matrix_instruction_is_a_fault_after_its_issue(fields, delay):
+    timeline = run([Matrix(**fields), Finish()])
+    assert timeline.fault == Fault(int(timeline.start[0]) + delay, FaultEngine.MATRIX, 0, Cause.ADDRESS)
 
 
 def test_an_empty_program_is_illegal_in_cycle_0():
