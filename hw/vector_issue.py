@@ -112,8 +112,8 @@ class VectorSlots(wiring.Component):
         m = Module()
         busy = Signal()
         resting = Signal()
-        pending = self._elaborate_parameters(m, busy)
-        in_items = busy & ~pending.any() & ~resting
+        in_parameters = self._elaborate_parameters(m, busy)
+        in_items = busy & ~in_parameters & ~resting
         first, last = self._elaborate_phase(m, in_items)
         m.d.comb += [self.item.eq(in_items & first), self.leave.eq(in_items & last)]
         ends = self.leave & self.end
@@ -142,14 +142,17 @@ class VectorSlots(wiring.Component):
         return (ends & ~close) | (left == 1)
 
     def _elaborate_parameters(self, m: Module, busy: Value) -> Signal:
-        pending = Signal(len(PARAMETERS))
+        """Whether there are parameters to issue, from a register: `ready` is what starts wait for."""
+        pending, some = Signal(len(PARAMETERS)), Signal()
         others = pending & (pending - 1)
         m.d.comb += [
             self.parameter.eq(Mux(busy, pending & ~others, 0)),
-            self.last_parameter.eq(busy & pending.any() & ~others.any()),
+            self.last_parameter.eq(busy & some & ~others.any()),
         ]
-        m.d.sync += pending.eq(Mux(self.ready, used_parameters(self.head), others))
-        return pending
+        used = used_parameters(self.head)
+        m.d.sync += pending.eq(Mux(self.ready, used, others))
+        m.d.sync += some.eq(Mux(self.ready, used.any(), others.any()))
+        return some
 
     def _elaborate_phase(self, m: Module, in_items: Value) -> tuple[Value, Value]:
         """Whether this is the first slot of an item, and whether it is the last."""
