@@ -1,5 +1,5 @@
-"""The root of the errors that input can cause."""
+"""The root of the errors that input can cause, under the name that users of the contract import it by."""
 
+from tilewright.numerics.error import TilewrightError
 
-class TilewrightError(ValueError):
-    """Input that cannot be used: its text is one clear line that says what must change."""
+__all__ = ["TilewrightError"]

@@ -27,6 +27,8 @@ LANDING_BUS_FAULT = 2
 """From the walk action that takes a beat in error to the fault."""
 STORE_BEAT = 6
 """From a walk action of a store to its beat on the bus."""
+STORE_BEATS = STORE_BEAT + 1
+"""Most beats from their walk actions on that the bus has not taken: with fewer, one a cycle would not fit."""
 STORE_RESPONSE = 1
 """From a write response on the bus to the finish (or fault) it causes."""
 STORE_FREE = 2

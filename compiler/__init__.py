@@ -1,0 +1,1 @@
+"""From trained networks to programs for the accelerator and the host."""

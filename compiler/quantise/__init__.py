@@ -1,0 +1,1 @@
+"""From float graphs to integer graphs of fused operators."""

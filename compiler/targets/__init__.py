@@ -1,0 +1,1 @@
+"""Targets: what loop programs are turned into."""

@@ -1,0 +1,1 @@
+"""The accelerator: layouts, intrinsics, tasks, placement, tokens, programs."""

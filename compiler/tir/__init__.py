@@ -1,0 +1,1 @@
+"""Loop programs: expressions, statements, printer, verifier, interpreter."""

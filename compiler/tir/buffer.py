@@ -1,0 +1,42 @@
+"""Buffers: arrays that loop programs read and write, each in a memory scope."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.tir.expr import Expr
+
+
+class Scope(StrEnum):
+    """Where a buffer lies. What a target can hold there is the target's to say."""
+
+    GLOBAL = "global"
+    """The memory outside, or the host's."""
+    ACTIVATION = "activation"
+    WEIGHT = "weight"
+    ACCUMULATOR = "accumulator"
+    PARAMETER = "parameter"
+    LANE = "lane"
+    """A register of each lane: exists from item to item of one instruction."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A dense row-major array.
+
+    Members:
+        name: unique in a function.
+        shape: extents; expressions in the variables of the loops around its `Allocate`, constants elsewhere.
+            The array is dense in the extents that it has there: at an edge it is smaller, not padded.
+        dtype: of its elements.
+        scope: where it lies.
+        versions: how many instances exist at a time: the instances that successive iterations allocate take
+            turns, so that one is filled while another is used. An instance still there with the contents that
+            a fill would give it again need not be filled again.
+    """
+
+    name: str
+    shape: tuple[Expr, ...]
+    dtype: DType
+    scope: Scope = Scope.GLOBAL
+    versions: int = 1
