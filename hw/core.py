@@ -214,7 +214,9 @@ class Core(wiring.Component):
         with m.Else():
             m.d.comb += system.cause.eq(Cause.TIMEOUT)
         m.d.comb += [self.record.eq(faults.record), self.faulted.eq(faults.halted)]
-        m.d.comb += self._abandoned.eq(faults.halted & (faults.record.cause == Cause.TIMEOUT))
+        # Even if another fault is on record: what is in flight may never end.
+        with m.If(self.running & expired):
+            m.d.sync += self._abandoned.eq(1)
 
     def _deadlock(self) -> Value:
         """Nothing moves in this cycle, so nothing ever will.

@@ -23,8 +23,8 @@ _INDEX = data.StructLayout({"index": INDEX_BITS})
 class StoreEngine(wiring.Component):
     """Requests the write bursts of stores and sends their beats.
 
-    Latency and throughput: docs/machine.md, "Store". The beats of a burst follow its address, never before it
-    is accepted.
+    Latency and throughput: docs/machine.md, "Store". The beats of a burst follow its address onto the bus,
+    whether that is accepted or not: a slave may wait for both.
 
     Members:
         control: how the scoreboard runs it.
@@ -71,11 +71,12 @@ class StoreEngine(wiring.Component):
     def _elaborate_address(self, m: Module) -> None:
         """The write address register, and the room for bursts that are not answered."""
         request, answered = self._bursts.request, Signal()
+        shown = Signal()  # First cycle of an address on the bus.
         room = Signal(range(self.config.outstanding_writes + 1), init=self.config.outstanding_writes)
         free = ~self.awvalid | self.awready
         granted = request.valid & request.ready
         m.d.comb += request.ready.eq(free & (room != 0))
-        m.d.sync += [answered.eq(self.bvalid), room.eq(room - granted + answered)]
+        m.d.sync += [answered.eq(self.bvalid), room.eq(room - granted + answered), shown.eq(granted)]
         with m.If(free):
             m.d.sync += [
                 self.awvalid.eq(granted),
@@ -86,12 +87,12 @@ class StoreEngine(wiring.Component):
         m.d.comb += [
             self._answers.push.eq(granted),
             self._answers.item.last.eq(request.payload.last),
-            self._lengths.push.eq(self.awvalid & self.awready),
+            self._lengths.push.eq(shown),
             self._lengths.item.beats_minus_1.eq(self.awlen),
         ]
 
     def _elaborate_walk(self, m: Module) -> None:
-        """Beats are taken of bursts whose address is accepted; `position` counts those of the burst."""
+        """Beats are taken of bursts whose address was on the bus; `position` counts those of the burst."""
         action, lengths = self._walk.action, self._lengths
         position = Signal(BEATS_BITS)
         last = position == lengths.head.beats_minus_1

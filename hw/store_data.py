@@ -13,10 +13,8 @@ from tilewright.hw.walk import ADDRESS_BITS, action_layout
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Store
 from tilewright.isa.memory import Memory
-from tilewright.isa.timing import STORE_BEAT
+from tilewright.isa.timing import STORE_BEAT, STORE_BEATS
 
-BEATS = STORE_BEAT + 1
-"""Beats that may be on their way to the bus: with fewer, a bus that takes one a cycle would be waited for."""
 _CARRIED = ("valid", "part", "lane", "bytes")
 """What of an action goes with its vector."""
 
@@ -67,7 +65,7 @@ class StoreData(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.beats = self._beats = Queue(self.beat, BEATS)
+        m.submodules.beats = self._beats = Queue(self.beat, STORE_BEATS)
         self._elaborate_info(m)
         self._elaborate_requests(m)
         self._elaborate_data(m)
@@ -143,7 +141,7 @@ class StoreData(wiring.Component):
 
     def _elaborate_pins(self, m: Module) -> None:
         beats, ready = self._beats, self._info[5]
-        room = Signal(range(BEATS + 1), init=BEATS)
+        room = Signal(range(STORE_BEATS + 1), init=STORE_BEATS)
         m.d.comb += [
             beats.push.eq(ready.valid),
             beats.item.last.eq(ready.last),

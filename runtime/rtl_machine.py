@@ -164,10 +164,12 @@ class RtlMachine:
         if found["cycles"] != self._gates.cycles:
             raise GatesError(f"the gates ran for {self._gates.cycles} cycles, but counted {found['cycles']}")
         fault = _fault(found) if Status.FAULTED & found["status"] else None
-        self._needs_reset = fault is not None and fault.cause is Cause.TIMEOUT
+        status = Status(found["status"])
+        timed_out = fault is not None and fault.cause is Cause.TIMEOUT
+        self._needs_reset = timed_out or not status & Status.BUS_IDLE
         return RtlResult(
             cycles=found["cycles"],
-            status=Status(found["status"]),
+            status=status,
             fault=fault,
             trace=self._gates.trace(),
             counters={name: found[name] for name in COUNTERS},

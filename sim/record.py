@@ -63,8 +63,8 @@ STATE = _record(
     "load load_bursts load_request walk walked bad_action",
     # Matrix: the last stream.
     "stream stream_vectors stream_base",
-    # Store: bursts granted, when its address register is free, next walk action.
-    "store_bursts store_address_free store_walk",
+    # Store: bursts granted, when its address register is free, next walk action, beats walked in vain.
+    "store_bursts store_address_free store_walk store_beats_left",
     # Bursts of all, logged or not; bytes of fetch, load and store.
     "bursts",
     bytes_moved=(3,),

@@ -8,6 +8,7 @@ from tilewright.isa.timing import (
     ADDRESS_FAULT,
     DMA_SETUP,
     STORE_BEAT,
+    STORE_BEATS,
     STORE_FREE,
     STORE_RESPONSE,
     WALK_SETUP,
@@ -62,17 +63,31 @@ def _follow(m: Machine, index: int, granted: int, beats: int, bad_beat: int) -> 
     """The cycle of a burst's answer; `bad_beat`, if it has so many beats, is the first outside."""
     state, cursor = m.state[0], m.cursors[1]
     accepted = granted + 1 if granted + 1 < state.silent_from else NEVER
-    walk = min(NEVER, max(state.store_walk, accepted + 1))
-    if 0 <= bad_beat < beats:
+    walk = min(NEVER, max(state.store_walk, granted + 2))
+    walked = _walked(state, walk, beats)
+    if 0 <= bad_beat < walked:
         report(state, walk + bad_beat + ADDRESS_FAULT, _STORE, index, _ADDRESS)
     answered = write_burst(m, granted, accepted, walk + STORE_BEAT, beats, cursor.beat_bytes)
     if good_beats(state, cursor.address, beats, cursor.beat_bytes) < beats:
         report(state, answered + STORE_RESPONSE, _STORE, index, _BUS)
-    state.store_walk = min(NEVER, walk + beats)
+    state.store_walk = min(NEVER, walk + beats) if walked == beats else NEVER
     state.store_address_free = accepted
     state.store_freed[state.store_bursts % state.outstanding_writes] = answered + STORE_FREE
     state.store_bursts += 1
     return answered
+
+
+@compiled
+def _walked(state: Any, walk: int, beats: int) -> int:
+    """The beats of a burst that the walk takes from cycle `walk` on: all, unless a silent bus leaves no room.
+
+    A bus that takes each beat at once always leaves room; of the beats that it does not take, there is room
+    for STORE_BEATS.
+    """
+    taken_by_bus = max(0, min(beats, state.silent_from - STORE_BEAT - walk))
+    left = min(beats - taken_by_bus, STORE_BEATS - state.store_beats_left)
+    state.store_beats_left += left
+    return taken_by_bus + left
 
 
 @compiled

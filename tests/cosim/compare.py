@@ -68,7 +68,8 @@ class Pair:
             difference = next(_differences(run, by_sim, by_gates), None)
             if difference is not None:
                 return f"run {index}: {difference}"
-            if by_sim.fault is not None and by_sim.fault.cause == Cause.TIMEOUT:
+            timed_out = by_sim.fault is not None and by_sim.fault.cause == Cause.TIMEOUT
+            if timed_out or run.silent_from is not None:
                 self.rtl.power_cycle()
                 simulator = Simulator(case.config)
         return None

@@ -299,7 +299,7 @@ class StoreReference:
         self.world, self.jobs, self.chip, self.events = world, jobs, chip, Events()
         self.starts = Starts(jobs, self.events)
         self.requests = Requests(world.config.outstanding_writes)
-        self.accepted = []  # (cycle, burst, last of its instruction, job)
+        self.granted = []  # (cycle, burst, last of its instruction)
         self.walk = self._walk()
         self.next_action = next(self.walk, None)
         self.action_from = 0
@@ -325,7 +325,7 @@ class StoreReference:
             _, burst, last = self.requests.waiting.pop(0)
             self.requests.grants.append(t)
             self.events.bursts.append((t + 1, burst))
-            self.accepted.append((t + 1, burst, last))
+            self.granted.append((t, burst, last))
             if last:
                 self.starts.free_from = t + 1
         self._act(t)
@@ -344,11 +344,11 @@ class StoreReference:
 
     def _act(self, t):
         action = self.next_action
-        if action is None or action[0] >= len(self.events.starts) or not self.accepted:
+        if action is None or action[0] >= len(self.events.starts) or not self.granted:
             return
         place, chip, address, part, last = action
-        accepted, burst, ends_job = self.accepted[0]
-        first = max(self.action_from, self.events.starts[place] + timing.WALK_SETUP, accepted + 1)
+        granted, burst, ends_job = self.granted[0]
+        first = max(self.action_from, self.events.starts[place] + timing.WALK_SETUP, granted + 2)
         if t < first:
             return
         self.beat += 1
@@ -386,5 +386,5 @@ class StoreReference:
         self.requests.freed.append(t + timing.STORE_FREE)
         if ends_job:
             self.events.finishes.append(t + timing.STORE_RESPONSE)
-        self.accepted.pop(0)
+        self.granted.pop(0)
         self.beat, self.failed = 0, False

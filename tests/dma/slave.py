@@ -79,8 +79,9 @@ class WriteSlave:
         names = ("awaddr", "awlen", "awsize", "awburst", "awid")
         self.addresses = Held(master, "awvalid", "awready", names)
         self.beats = Held(master, "wvalid", "wready", ("wdata", "wstrb", "wlast"))
-        self.bursts, self.answers = deque(), deque()
+        self.bursts, self.written, self.answers = deque(), deque(), deque()
         self.beat, self.error = 0, False
+        self.accepted = self.ended = 0
 
     def _wants(self):
         return self.random.random() < self.eagerness
@@ -91,14 +92,25 @@ class WriteSlave:
         if answers:
             ctx.set(self.master.bresp, 2 if self.answers.popleft() else 0)
             assert ctx.get(self.master.bready)
-        taken = self.addresses.step(ctx, self._wants())
-        written = self.beats.step(ctx, self._wants())
-        if written:
-            assert self.bursts, "a beat must not come before its address"
-            self._write(*written)
+        offered = self.accepted + ctx.get(self.master.awvalid)
+        if ctx.get(self.master.wvalid):
+            assert self.ended < offered, "a beat must not be offered before its address"
+        takes_address, takes_beat = self._willing(ctx)
+        taken = self.addresses.step(ctx, takes_address)
+        written = self.beats.step(ctx, takes_beat)
         if taken:
             check_burst(self.world.config, *taken[:4])
             self.bursts.append(taken)
+            self.accepted += 1
+        if written:
+            self.written.append(written)
+            self.ended += written[-1]
+        while self.bursts and self.written:
+            self._write(*self.written.popleft())
+
+    def _willing(self, ctx):
+        """Whether to accept an address, and a beat, in this cycle."""
+        return self._wants(), self._wants()
 
     def _write(self, word, strobe, last):
         """Keep the strobed bytes, which must lie on the lanes of the beat."""
@@ -118,3 +130,13 @@ class WriteSlave:
             self.bursts.popleft()
             self.answers.append(self.error)
             self.beat, self.error = 0, False
+
+
+class WaitingSlave(WriteSlave):
+    """Accepts an address only once it sees its first beat; every other one after the last beat."""
+
+    def _willing(self, ctx):
+        address, beat = super()._willing(ctx)
+        patient = bool(self.ended % 2)
+        seen = self.ended + (not patient and ctx.get(self.master.wvalid))
+        return address and self.accepted < seen, beat and (patient or self.ended < self.accepted)

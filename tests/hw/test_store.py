@@ -8,7 +8,7 @@ import pytest
 from dma.bench import run_stores, run_stores_on_slave
 from dma.draw import CONFIGS, draw_jobs, draw_store, draw_world
 from dma.reference import Job, StoreReference, World
-from dma.slave import WriteSlave
+from dma.slave import WaitingSlave, WriteSlave
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Store
 from tilewright.isa.memory import Memory
@@ -102,14 +102,15 @@ def test_an_answer_in_error_is_a_fault_of_the_oldest_instruction():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("slave", [WriteSlave, WaitingSlave])
 @every_config
-def test_bytes_and_rules_are_right_whenever_the_memory_accepts(config):
+def test_bytes_and_rules_are_right_whenever_the_memory_accepts(config, slave):
     random = Random(2)
     world = small_world(config)
     jobs = draw_jobs(random, world, draw_store, 5)
     chip = chip_contents(config, 6)
     expected_world = replace(world, memory=bytearray(world.memory))
     StoreReference(expected_world, jobs, chip).run()
-    found = run_stores_on_slave(world, jobs, chip, lambda *around: WriteSlave(*around, random, 0.5))
+    found = run_stores_on_slave(world, jobs, chip, lambda *around: slave(*around, random, 0.5))
     assert world.memory == expected_world.memory
     assert not found.faults

@@ -262,6 +262,13 @@ _TRANSFER = (
         check=_STORE,
     ),
     Mutant(
+        name="store-waits-for-its-address",
+        file="hw/store.py",
+        old="self._lengths.push.eq(shown)",
+        new="self._lengths.push.eq(self.awvalid & self.awready)",
+        check=_STORE,
+    ),
+    Mutant(
         name="store-strobe",
         file="hw/store_data.py",
         old="Cat(place < tail for place",
@@ -459,6 +466,13 @@ _CONTROL = (
         old="self.end.eq(self.running & ~in_flight.any() & self._fetch.quiet)",
         new="self.end.eq(self.running & ~in_flight.any())",
         check=_TINY,
+    ),
+    Mutant(
+        name="timeout-after-another-fault",
+        file="hw/core.py",
+        old="with m.If(self.running & expired):",
+        new="with m.If(self.running & expired & ~faults.halted):",
+        check=suite("cosim/test_silence.py"),
     ),
     Mutant(
         name="deal-check-delay",

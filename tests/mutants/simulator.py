@@ -79,6 +79,13 @@ _EVENTS = (
         check=_TIMELINE,
     ),
     Mutant(
+        name="sim-store-room",
+        file="sim/store.py",
+        old="STORE_BEATS - state.store_beats_left)",
+        new="STORE_BEATS + 1 - state.store_beats_left)",
+        check=_TIMELINE,
+    ),
+    Mutant(
         name="sim-fault-cycle",
         file="sim/matrix.py",
         old="issue = stream + place // vectors * period + place % vectors + 1",

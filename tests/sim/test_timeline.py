@@ -8,8 +8,9 @@ from stepped.trial import draw_trial, ending, simulated, stepped
 from tilewright.isa.config import IN_FLIGHT, PRESETS
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause, Fault, FaultEngine
-from tilewright.isa.instruction import Finish, Load, Matrix, Nop
+from tilewright.isa.instruction import Finish, Load, Matrix, Nop, Store
 from tilewright.isa.memory import Engine, Memory
+from tilewright.isa.timing import ADDRESS_FAULT, DMA_SETUP, STORE_BEATS
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import Surroundings
 from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
@@ -105,6 +106,23 @@ def test_a_silent_memory_is_a_timeout_after_as_many_quiet_cycles():
     # The address is accepted in cycle 2, the last handshake.
     assert timeline.fault == Fault(2 + 1 + 50, FaultEngine.SYSTEM, 0, Cause.TIMEOUT)
     assert timeline.cycles == timeline.fault.cycle + 2
+
+
+@pytest.mark.parametrize(
+    ("inside", "cause"), [(STORE_BEATS - 1, Cause.ADDRESS), (STORE_BEATS, Cause.TIMEOUT)]
+)
+def test_a_store_whose_address_is_not_accepted_walks_as_long_as_there_is_room(inside, cause):
+    depth, cols = TINY.depth(Memory.ACTIVATION), TINY.cols
+    store = Store(address=depth - inside, n_x=16, stride_x=cols, bytes=cols)
+    shown = int(run([store, Finish()]).start[0]) + DMA_SETUP + 1
+    timeline = run([store, Finish()], silent_from=shown, timeout=50)
+    # The last handshake is fetch's; what is pending from then on is the address.
+    timeout = shown + 50
+    walked = shown + 1 + inside
+    cycle = walked + ADDRESS_FAULT if cause == Cause.ADDRESS else timeout
+    assert timeline.fault is not None
+    assert (timeline.fault.cycle, timeline.fault.cause) == (cycle, cause)
+    assert timeline.cycles == timeout + 2
 
 
 def test_a_silent_memory_without_a_timeout_is_refused_with_the_remedy():

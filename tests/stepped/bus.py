@@ -14,6 +14,7 @@ class Burst:
     beats: int
     beat_bytes: int
     owner: object = None
+    granted_at: int = -1
     accepted_at: int = -1
     sent: int = 0
 
@@ -108,6 +109,7 @@ class WriteBus:
         self.memory, self.monitor = memory, monitor
         self.register = None
         self.beats = deque()
+        self.beats_taken = 0
         self.answers = deque()
         self.unanswered = 0
 
@@ -118,14 +120,13 @@ class WriteBus:
         return self.memory.silent_from is not None and t >= self.memory.silent_from
 
     def accept(self, t):
-        """The burst in the register, if it is accepted in this cycle."""
+        """Take the burst in the register, if there is one."""
         if self.register is None or self.silent(t):
-            return None
+            return
         burst, self.register = self.register, None
         self.monitor.handshake = True
         self.monitor.moved["store"] += burst.beats * burst.beat_bytes
         self.unanswered += 1
-        return burst
 
     def put_beat(self, t, burst, fails, last):
         """A beat that is on the bus from cycle t on."""
@@ -137,6 +138,7 @@ class WriteBus:
             return None
         if self.beats and self.beats[0][0] <= t:
             _, burst, fails, last = self.beats.popleft()
+            self.beats_taken += 1
             burst.sent += 1
             burst.failed = getattr(burst, "failed", False) or fails
             self.monitor.handshake = True

@@ -189,6 +189,7 @@ class Store:
         self.granted_count = self.freed_count = 0
         self.walks = deque()
         self.walk_from = 0
+        self.walked_beats = 0
 
     def ready(self, t):
         return not self.bursts
@@ -212,9 +213,7 @@ class Store:
         )
 
     def step(self, t):
-        accepted = self.bus.accept(t)
-        if accepted is not None:
-            accepted.accepted_at = t
+        self.bus.accept(t)
         self._grant(t)
         self._walk(t)
         answered = self.bus.step(t)
@@ -229,6 +228,7 @@ class Store:
         room = self.granted_count - self.freed_count < self.config.outstanding_writes
         if self.bursts and t >= self.request_from and room and self.bus.register is None:
             self.bus.register = self.bursts.popleft()
+            self.bus.register.granted_at = t
             self.granted_count += 1
             self.request_from = t + 1
 
@@ -237,8 +237,11 @@ class Store:
             return
         first, index, store, actions, bursts = self.walks[0]
         burst = bursts[0]
-        if t < max(first, self.walk_from) or not 0 <= burst.accepted_at < t:
+        if t < max(first, self.walk_from) or burst.granted_at < 0 or t < burst.granted_at + 2:
             return
+        if self.walked_beats - self.bus.beats_taken == timing.STORE_BEATS:
+            return
+        self.walked_beats += 1
         place = getattr(burst, "walked", 0)
         burst.walked = place + 1
         if outside(self.config, Memory(store.memory), store.address, actions.popleft()):
