@@ -1,0 +1,105 @@
+"""Convolutions by BLAS: floats, and int8 with sums that are exact."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.operator import Array, expect, expect_dtype, expect_rank
+from tilewright.compiler.ops.window import Pads, Pair, expect_sizes, pad, patches, swept
+
+_EXACT_TERMS = 1 << 10
+"""Products of two int8 below 2¹⁴ whose sum stays below 2²⁴: exact in float32, in any order."""
+_COLUMN_ELEMENTS = 1 << 23
+"""Of one matrix of unfolded windows: bounds the memory of a batch."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """The geometry of a convolution.
+
+    Members:
+        strides: down, right.
+        pads: rows above, columns left, rows below, columns right.
+        dilations: distance of the taps, down, right.
+        groups: 1, or as many as channels (depthwise).
+    """
+
+    strides: Pair
+    pads: Pads
+    dilations: Pair
+    groups: int
+
+    def __post_init__(self) -> None:
+        expect_sizes("strides", self.strides, 2, 1)
+        expect_sizes("pads", self.pads, 4, 0)
+        expect_sizes("dilations", self.dilations, 2, 1)
+        expect_sizes("groups", (self.groups,), 1, 1)
+
+    def infer(self, x: TensorType, weight: TensorType, dtype: DType) -> tuple[int, int, int, int]:
+        """The shape of the result; x and weight are of `dtype`."""
+        expect_dtype("x", x, dtype)
+        expect_rank("x", x, "NCHW")
+        expect_dtype("weight", weight, dtype)
+        expect_rank("weight", weight, "OIHW")
+        outputs, inputs, *kernel = weight.shape
+        channels = x.shape[1]
+        expect(
+            inputs * self.groups == channels,
+            f"weight must have {channels}/{self.groups} input channels for {x}, not {inputs}",
+        )
+        expect(
+            self.groups == 1 or self.groups == channels == outputs,
+            f"groups must be 1, or as many as channels of x and of the result ({channels}, {outputs}),"
+            f" not {self.groups}",
+        )
+        size = swept(x.shape[2], x.shape[3], (kernel[0], kernel[1]), self.strides, self.pads, self.dilations)
+        return x.shape[0], outputs, *size
+
+    def run_float(self, x: Array, weight: Array) -> Array:
+        """Convolution of float32 arrays."""
+        return self._convolve(x, weight, 0.0)
+
+    def run_integer(self, x: Array, weight: Array, zero_point: int) -> Array:
+        """Exact sums of int8 products, as float64; x is padded with `zero_point`."""
+        return self._convolve(x.astype(np.float32), weight.astype(np.float32), float(zero_point), exact=True)
+
+    def _convolve(self, x: Array, weight: Array, fill: float, exact: bool = False) -> Array:
+        kernel = (weight.shape[2], weight.shape[3])
+        windows = patches(pad(x, self.pads, fill), kernel, self.strides, self.dilations)
+        if self.groups > 1:
+            return _depthwise(windows, weight, exact)
+        terms = weight[0].size
+        samples = max(1, _COLUMN_ELEMENTS // (terms * windows.shape[2] * windows.shape[3]))
+        parts = [
+            _dense(windows[start : start + samples], weight, exact) for start in range(0, len(x), samples)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _depthwise(windows: Array, weight: Array, exact: bool) -> Array:
+    """Tap by tap: windows (N, C, OH, OW, KH, KW), weight (C, 1, KH, KW)."""
+    dtype = np.float64 if exact else windows.dtype
+    total = np.zeros(windows.shape[:4], dtype)
+    for row, column in np.ndindex(windows.shape[4:]):
+        total += windows[..., row, column] * weight[:, :, row, column, None]
+    return total
+
+
+def _dense(windows: Array, weight: Array, exact: bool) -> Array:
+    """One product of matrices: windows (N, C, OH, OW, KH, KW), weight (O, C, KH, KW)."""
+    samples, _, height, width = windows.shape[:4]
+    columns = windows.transpose(1, 4, 5, 0, 2, 3).reshape(weight[0].size, -1)
+    rows = weight.reshape(len(weight), -1)
+    product = exact_product(rows, columns) if exact else rows @ columns
+    return product.reshape(len(weight), samples, height, width).transpose(1, 0, 2, 3)
+
+
+def exact_product(a: Array, b: Array) -> Array:
+    """a @ b in float64, of float32 arrays that hold int8 values."""
+    total = np.zeros((a.shape[0], b.shape[1]))
+    for start in range(0, a.shape[1], _EXACT_TERMS):
+        end = start + _EXACT_TERMS
+        total += a[:, start:end] @ b[start:end]
+    return total

@@ -1,0 +1,94 @@
+"""Windows that move over pictures: sizes, and views of what they see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from tilewright.compiler.ops.operator import Array, OperatorError, expect
+
+Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
+"""Rows above, columns left, rows below, columns right."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of height × width, its steps, and the padding around the picture.
+
+    Members:
+        kernel: height, width.
+        strides: down, right.
+        pads: rows above, columns left, rows below, columns right.
+
+    Raises:
+        OperatorError: for sizes below 1, or padding that hides a whole window.
+    """
+
+    kernel: Pair
+    strides: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        expect_sizes("kernel", self.kernel, 2, 1)
+        expect_sizes("strides", self.strides, 2, 1)
+        expect_sizes("pads", self.pads, 4, 0)
+        for pad, size in zip(self.pads, self.kernel * 2, strict=True):
+            expect(pad < size, f"pads must be smaller than the kernel {self.kernel}, not {self.pads}")
+
+    def extent(self, height: int, width: int) -> Pair:
+        """Positions down and right in a picture of that size."""
+        return swept(height, width, self.kernel, self.strides, self.pads)
+
+    def patches(self, x: Array, fill: int | float) -> Array:
+        """View (N, C, OH, OW, KH, KW) of x (N, C, H, W), padded with `fill`."""
+        return patches(pad(x, self.pads, fill), self.kernel, self.strides)
+
+    def counts(self, height: int, width: int) -> Array:
+        """Pixels of the picture in each window: int64 (OH, OW)."""
+        inside = np.ones((1, 1, height, width), np.int64)
+        total: Array = self.patches(inside, 0).sum(axis=(4, 5))[0, 0]
+        return total
+
+
+def expect_sizes(what: str, sizes: tuple[int, ...], count: int, low: int) -> None:
+    """Raises OperatorError unless these are `count` integers from `low` up."""
+    good = isinstance(sizes, tuple) and len(sizes) == count
+    good = good and all(isinstance(size, int) and size >= low for size in sizes)
+    expect(good, f"{what} must be {count} integers from {low} up, not {sizes!r}")
+
+
+def swept(height: int, width: int, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair = (1, 1)) -> Pair:
+    """Positions down and right of a window in a padded picture.
+
+    Raises:
+        OperatorError: if there is none.
+    """
+    down = _positions(height + pads[0] + pads[2], kernel[0], strides[0], dilations[0])
+    right = _positions(width + pads[1] + pads[3], kernel[1], strides[1], dilations[1])
+    if min(down, right) < 1:
+        raise OperatorError(f"a window of {kernel} must fit the padded picture, not exceed {height}×{width}")
+    return down, right
+
+
+def pad(x: Array, pads: Pads, fill: int | float) -> Array:
+    """x (N, C, H, W) with a frame of that value."""
+    if not any(pads):
+        return x
+    top, left, bottom, right = pads
+    n, c, h, w = x.shape
+    framed = np.full((n, c, top + h + bottom, left + w + right), fill, x.dtype)
+    framed[:, :, top : top + h, left : left + w] = x
+    return framed
+
+
+def patches(x: Array, kernel: Pair, strides: Pair, dilations: Pair = (1, 1)) -> Array:
+    """Read-only view (N, C, OH, OW, KH, KW) of x (N, C, H, W)."""
+    down, right = swept(x.shape[2], x.shape[3], kernel, strides, (0, 0, 0, 0), dilations)
+    n, c, row, column = x.strides
+    steps = (n, c, row * strides[0], column * strides[1], row * dilations[0], column * dilations[1])
+    return as_strided(x, (*x.shape[:2], down, right, *kernel), steps, writeable=False)
+
+
+def _positions(size: int, kernel: int, stride: int, dilation: int) -> int:
+    return (size - (kernel - 1) * dilation - 1) // stride + 1
