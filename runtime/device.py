@@ -101,6 +101,20 @@ class DeviceResult:
     able: NDArray[np.int64] | None = None
 
 
+class Prepared(Protocol):
+    """A program in a device's memory with the bytes behind its base registers, to be run again and again."""
+
+    def run(self, regions: Mapping[int, bytes]) -> DeviceResult:
+        """Run it on new bytes for some regions; the others are as the run before left them.
+
+        Args:
+            regions: bytes by base register, as many as the region has.
+
+        Raises:
+            LoadError: if a region is not there, or has another size.
+        """
+
+
 class Device(Protocol):
     """A machine that runs assembled programs; its memories keep their contents from one to the next."""
 
@@ -133,6 +147,16 @@ class Device(Protocol):
             LoadError: if program, regions and device do not fit each other.
             CheckError, InstructionError: if `check` and the program is unsound.
         """
+
+    def prepare(
+        self,
+        executable: Executable,
+        regions: Mapping[int, bytes],
+        host: Host = DEFAULT_HOST,
+        *,
+        check: bool = True,
+    ) -> Prepared:
+        """Load a program and check it, to run it on many inputs; arguments and errors are those of `run`."""
 
 
 def engines_of(table: ProgramTable) -> NDArray[np.int64]:

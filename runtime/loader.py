@@ -48,6 +48,18 @@ class Image:
         """The bytes of all regions as they are now."""
         return {base: self.region(base) for base in self.sizes}
 
+    def write(self, regions: Mapping[int, bytes]) -> None:
+        """Put bytes into regions, each as many as the region has.
+
+        Raises:
+            LoadError: if a region is not there, or has another size.
+        """
+        for base, data in regions.items():
+            if len(data) != self.sizes.get(base, 0):
+                size = self.sizes.get(base, 0)
+                raise LoadError(f"region {base} must be given its {size} bytes, not {len(data)}")
+            self.dram[self.bases[base] :][: len(data)] = np.frombuffer(data, np.uint8)
+
 
 def load(executable: Executable, given: Mapping[int, bytes], config: Config) -> Image:
     """The memory that `executable` starts with.

@@ -9,8 +9,8 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import decode_table
 from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
-from tilewright.runtime.device import DEFAULT_HOST, NOT_YET, DeviceResult, Host, engines_of
-from tilewright.runtime.loader import load, require_sound
+from tilewright.runtime.device import DEFAULT_HOST, NOT_YET, DeviceResult, Host, Prepared, engines_of
+from tilewright.runtime.loader import Image, load, require_sound
 from tilewright.runtime.rtl_build import Optimise
 from tilewright.runtime.rtl_gates import Cycles, Gates
 from tilewright.runtime.rtl_machine import RtlMachine
@@ -56,29 +56,55 @@ class RtlDevice:
         check: bool = True,
     ) -> DeviceResult:
         """Run a program on the bytes behind its base registers; see `device.Device.run`."""
+        return self.prepare(executable, regions, host, check=check).run({})
+
+    def prepare(
+        self,
+        executable: Executable,
+        regions: Mapping[int, bytes],
+        host: Host = DEFAULT_HOST,
+        *,
+        check: bool = True,
+    ) -> Prepared:
+        """Load a program, to run it on many inputs; see `device.Device.prepare`."""
         image = load(executable, regions, self.config)
         if check:
             require_sound(executable, image)
+        return _PreparedProgram(self._machine, executable, image, host)
+
+
+class _PreparedProgram:
+    """A program that the gates run anew each time."""
+
+    def __init__(self, machine: RtlMachine, executable: Executable, image: Image, host: Host) -> None:
+        self._machine = machine
+        self._code = executable.code
+        self._engines = engines_of(decode_table(executable.code))
+        self._image = image
+        self._host = host
+
+    def run(self, regions: Mapping[int, bytes]) -> DeviceResult:
+        """Run it; see `device.Prepared.run`."""
+        self._image.write(regions)
         result = self._machine.run(
-            executable.code,
-            dram=image.dram,
-            bases=image.bases,
-            program_address=image.program_address,
-            latency=host.latency,
-            outstanding=host.outstanding,
-            silent_from=host.silent_from,
-            timeout=host.timeout,
-            progress=host.progress,
+            self._code,
+            dram=self._image.dram,
+            bases=self._image.bases,
+            program_address=self._image.program_address,
+            latency=self._host.latency,
+            outstanding=self._host.outstanding,
+            silent_from=self._host.silent_from,
+            timeout=self._host.timeout,
+            progress=self._host.progress,
         )
-        engines = engines_of(decode_table(executable.code))
         return DeviceResult(
-            regions=image.regions(),
+            regions=self._image.regions(),
             cycles=result.cycles,
             fault=result.fault,
             counters=result.counters,
-            deal=_padded(result.trace.deals, len(engines)),
-            start=of_engines(engines, result.trace.starts),
-            finish=of_engines(engines, result.trace.finishes),
+            deal=_padded(result.trace.deals, len(self._engines)),
+            start=of_engines(self._engines, result.trace.starts),
+            finish=of_engines(self._engines, result.trace.finishes),
             seconds=result.seconds,
         )
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -9,9 +10,11 @@ from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.encoding import encode
 from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Finish
-from tilewright.runtime.device import DEFAULT_HOST, DeviceResult, Host
-from tilewright.runtime.loader import load, require_sound
+from tilewright.isa.state import Dram
+from tilewright.runtime.device import DEFAULT_HOST, DeviceResult, Host, Prepared
+from tilewright.runtime.loader import Image, load, require_sound
 from tilewright.sim.machine import Simulator
+from tilewright.sim.result import RunResult
 
 SIM = "sim"
 
@@ -42,21 +45,46 @@ class SimDevice:
         check: bool = True,
     ) -> DeviceResult:
         """Run a program on the bytes behind its base registers; see `device.Device.run`."""
+        return self.prepare(executable, regions, host, check=check).run({})
+
+    def prepare(
+        self,
+        executable: Executable,
+        regions: Mapping[int, bytes],
+        host: Host = DEFAULT_HOST,
+        *,
+        check: bool = True,
+    ) -> Prepared:
+        """Load a program, to run it on many inputs; see `device.Device.prepare`."""
         image = load(executable, regions, self.config)
         if check:
             require_sound(executable, image)
+        return _PreparedProgram(self._simulator, executable, image, host)
+
+    def _warm_up(self) -> None:
+        """Have the simulator compiled, or read from its cache, before a run is timed."""
+        memory = DEFAULT_HOST.memory(INSTRUCTION_BYTES)
+        self._simulator.run(encode(Finish()), dram=np.zeros(memory.size_bytes, np.uint8), memory=memory)
+
+
+class _PreparedProgram:
+    """A program whose time is found in its first run: no data changes it."""
+
+    def __init__(self, simulator: Simulator, executable: Executable, image: Image, host: Host) -> None:
+        self._simulator = simulator
+        self._code = executable.code
+        self._image = image
+        self._outside = Dram(image.dram, image.bases)
+        self._host = host
+
+    def run(self, regions: Mapping[int, bytes]) -> DeviceResult:
+        """Run it; see `device.Prepared.run`."""
+        self._image.write(regions)
         begun = time.perf_counter()
-        result = self._simulator.run(
-            executable.code,
-            dram=image.dram,
-            memory=host.memory(len(image.dram)),
-            bases=image.bases,
-            program_address=image.program_address,
-            timeout=host.timeout,
-            check=False,
-        )
+        result = self._time
+        self._simulator.apply(result, self._outside)
         return DeviceResult(
-            regions=image.regions(),
+            regions=self._image.regions(),
             cycles=result.cycles,
             fault=result.fault,
             counters=result.counters,
@@ -68,7 +96,14 @@ class SimDevice:
             seconds=time.perf_counter() - begun,
         )
 
-    def _warm_up(self) -> None:
-        """Have the simulator compiled, or read from its cache, before a run is timed."""
-        memory = DEFAULT_HOST.memory(INSTRUCTION_BYTES)
-        self._simulator.run(encode(Finish()), dram=np.zeros(memory.size_bytes, np.uint8), memory=memory)
+    @cached_property
+    def _time(self) -> RunResult:
+        return self._simulator.time(
+            self._code,
+            dram=self._image.dram,
+            memory=self._host.memory(len(self._image.dram)),
+            bases=self._image.bases,
+            program_address=self._image.program_address,
+            timeout=self._host.timeout,
+            check=False,
+        )

@@ -1,6 +1,6 @@
 """What a program does to data, instruction after instruction, once its time is known."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from tilewright.isa.address import ADDRESS_BITS, memory_block, store_block
 from tilewright.isa.encoding import BoolArray, ProgramTable
@@ -10,19 +10,32 @@ from tilewright.isa.semantics import execute_fields
 from tilewright.isa.state import Dram, State
 
 Fields = Mapping[str, int]
+Operation = tuple[Opcode, Fields]
+"""What an instruction does to data."""
 
 
-def apply_table(table: ProgramTable, chosen: BoolArray, state: State, dram: Dram) -> None:
-    """Execute the chosen instructions, bool[n], in the order of the program; they must be defined."""
-    for opcode, fields in _chosen(table, chosen):
+def operations(table: ProgramTable, chosen: BoolArray) -> tuple[Operation, ...]:
+    """What the chosen instructions, bool[n], do to data, in their order; they must be defined."""
+    found: dict[int, Operation] = {}
+    for opcode in (Opcode.LOAD, Opcode.STORE, Opcode.MATRIX, Opcode.VECTOR):
+        part = table.classes[opcode]
+        own = chosen[part.rows]
+        columns = [column[own].tolist() for column in part.fields.values()]
+        rows = part.rows[own].tolist()
+        for row, values in zip(rows, zip(*columns, strict=True), strict=True):
+            found[row] = (opcode, dict(zip(part.fields, values, strict=True)))
+    return tuple(found[row] for row in sorted(found))
+
+
+def apply(done: Iterable[Operation], state: State, dram: Dram) -> None:
+    """Execute operations in their order."""
+    for opcode, fields in done:
         execute_fields(opcode, fields, state, dram)
 
 
-def apply_abandoned(
-    table: ProgramTable, chosen: BoolArray, state: State, dram: Dram, store_beats: int
-) -> None:
+def apply_abandoned(done: Iterable[Operation], state: State, dram: Dram, store_beats: int) -> None:
     """The same where of the stores only the first `store_beats` beats reach the memory."""
-    for opcode, fields in _chosen(table, chosen):
+    for opcode, fields in done:
         if opcode != Opcode.STORE:
             execute_fields(opcode, fields, state, dram)
             continue
@@ -32,19 +45,6 @@ def apply_abandoned(
         else:
             _store_some(fields, state, dram, store_beats)
         store_beats = max(0, store_beats - beats)
-
-
-def _chosen(table: ProgramTable, chosen: BoolArray) -> Iterator[tuple[Opcode, Fields]]:
-    """Opcode and fields of each chosen instruction that does something to data."""
-    found: dict[int, tuple[Opcode, Fields]] = {}
-    for opcode in (Opcode.LOAD, Opcode.STORE, Opcode.MATRIX, Opcode.VECTOR):
-        part = table.classes[opcode]
-        own = chosen[part.rows]
-        columns = [column[own].tolist() for column in part.fields.values()]
-        rows = part.rows[own].tolist()
-        for row, values in zip(rows, zip(*columns, strict=True), strict=True):
-            found[row] = (opcode, dict(zip(part.fields, values, strict=True)))
-    return (found[row] for row in sorted(found))
 
 
 def _transfer_bytes(fields: Fields, state: State) -> int:

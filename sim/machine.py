@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from tilewright.isa.checker import check as check_program
 from tilewright.isa.config import Config
-from tilewright.isa.encoding import ProgramTable, decode_program, decode_table
+from tilewright.isa.encoding import decode_program, decode_table
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import InstructionError
 from tilewright.isa.legality import deal_faults, explain_row
 from tilewright.isa.register import BASE_ALIGNMENT_BYTES
 from tilewright.isa.state import Dram, State
 from tilewright.sim.counters import count_engines
-from tilewright.sim.data import apply_abandoned, apply_table
+from tilewright.sim.data import apply, apply_abandoned, operations
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import Surroundings
 from tilewright.sim.result import RunResult
-from tilewright.sim.timeline import Host, Timeline, run_timeline
+from tilewright.sim.timeline import Host, run_timeline
 
 _CHECKED_PROGRAMS = 64
 """Programs that are remembered to be sound."""
@@ -70,16 +70,49 @@ class Simulator:
             NeverEndsError: if the program waits for a silent memory for ever.
         """
         outside = Dram(dram, bases)
-        _require_fit(outside, memory, program_address, timeout)
+        result = self.time(
+            code,
+            dram=dram,
+            memory=memory,
+            bases=bases,
+            program_address=program_address,
+            config_digest=config_digest,
+            timeout=timeout,
+            check=check,
+        )
+        _place(code, dram, program_address)
+        self.apply(result, outside)
+        return result
+
+    def time(
+        self,
+        code: bytes,
+        *,
+        dram: NDArray[np.uint8],
+        memory: MemoryModel,
+        bases: Sequence[int] = (),
+        program_address: int = 0,
+        config_digest: bytes | None = None,
+        timeout: int = 0,
+        check: bool = True,
+    ) -> RunResult:
+        """What a run of a program takes, which no data changes, without running it; see `run`."""
+        _require_fit(Dram(dram, bases), memory, program_address, timeout)
         host = Host(timeout, config_digest is not None and config_digest != self.config.digest())
         table = decode_table(code)
         if check and len(table) and not host.mismatch:
             _require_sound(code, self.config)
-        _place(code, dram, program_address)
         timeline = run_timeline(self.config, table, Surroundings(memory, program_address, bases), host)
-        self._apply(table, timeline, outside)
         engines = count_engines(timeline)
         return RunResult(config=self.config, code=code, table=table, timeline=timeline, engines=engines)
+
+    def apply(self, result: RunResult, outside: Dram) -> None:
+        """Do to the memories what a run does, given what `time` says of it."""
+        store_beats = result.timeline.store_beats
+        if store_beats is None:
+            apply(result.operations, self.state, outside)
+        else:
+            apply_abandoned(result.operations, self.state, outside, store_beats)
 
     def run_functional(
         self,
@@ -110,14 +143,7 @@ class Simulator:
             first = int(undefined[0])
             reasons = "; ".join(explain_row(table, first, self.config))
             raise InstructionError(f"instruction {first} must be defined: {reasons}")
-        apply_table(table, np.ones(len(table), np.bool_), self.state, outside)
-
-    def _apply(self, table: ProgramTable, timeline: Timeline, outside: Dram) -> None:
-        started = np.greater_equal(timeline.start, 0)
-        if timeline.store_beats is None:
-            apply_table(table, started, self.state, outside)
-        else:
-            apply_abandoned(table, started, self.state, outside, timeline.store_beats)
+        apply(operations(table, np.ones(len(table), np.bool_)), self.state, outside)
 
 
 def _require_fit(outside: Dram, memory: MemoryModel, program_address: int, timeout: int) -> None:

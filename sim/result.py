@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
@@ -12,6 +15,7 @@ from tilewright.isa.instruction import InstructionError
 from tilewright.isa.legality import explain_row
 from tilewright.isa.memory import Engine
 from tilewright.sim.counters import EngineCounters
+from tilewright.sim.data import Operation, operations
 from tilewright.sim.timeline import Timeline
 from tilewright.sim.trace import InstructionTrace, instruction_traces
 
@@ -70,6 +74,11 @@ class RunResult:
     def finish(self) -> IntArray:
         """int64[n]: the cycle in which each instruction finished; -1: never."""
         return self.timeline.finish
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """What the instructions that started do to data."""
+        return operations(self.table, np.greater_equal(self.timeline.start, 0))
 
     @property
     def counters(self) -> Mapping[str, int]:
