@@ -219,6 +219,14 @@ def both(conditions: Sequence[Expr]) -> Expr:
     return result
 
 
+def either(conditions: Sequence[Expr]) -> Expr:
+    """Whether one holds."""
+    result = conditions[0]
+    for condition in conditions[1:]:
+        result = Binary(BinaryOp.OR, result, condition)
+    return result
+
+
 def minimum(a: ExprLike, b: ExprLike) -> Expr:
     """The smaller one."""
     return _pair(BinaryOp.MIN, a, b)

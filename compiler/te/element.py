@@ -1,0 +1,72 @@
+"""Functions of elements, as expressions."""
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.tir.error import TirError
+from tilewright.compiler.tir.expr import (
+    Call,
+    Cast,
+    Const,
+    Expr,
+    ExprLike,
+    Function,
+    Select,
+    as_expr,
+    maximum,
+    minimum,
+)
+from tilewright.compiler.tir.function import result_type
+
+
+def constant(value: int | float, dtype: DType) -> Expr:
+    """A number of a type."""
+    return Const(value, dtype)
+
+
+def cast(value: Expr, dtype: DType) -> Expr:
+    """The value in another type; a narrower integer takes the low bits."""
+    return value if value.dtype is dtype else Cast(dtype, value)
+
+
+def select(condition: Expr, then: Expr, otherwise: Expr | float) -> Expr:
+    """`then` where the condition holds, else `otherwise`; the other one is not evaluated."""
+    return Select(condition, then, as_expr(otherwise, then.dtype))
+
+
+def clamp(value: Expr, lo: ExprLike, hi: ExprLike) -> Expr:
+    """min(max(value, lo), hi)."""
+    return minimum(maximum(value, lo), hi)
+
+
+def requantise(value: Expr, scale: Expr) -> Expr:
+    """An int32 sum by an int32 packed scale (`numerics/`), int32."""
+    return call(Function.REQUANTISE, value, scale)
+
+
+def saturating_add(a: Expr, b: Expr) -> Expr:
+    """The int32 nearest to the sum of two."""
+    return call(Function.SATURATING_ADD, a, b)
+
+
+def saturate(value: Expr, dtype: DType) -> Expr:
+    """The int8 or int16 nearest to an int32.
+
+    Raises:
+        TirError: for another type.
+    """
+    functions = {DType.INT8: Function.SATURATE_INT8, DType.INT16: Function.SATURATE_INT16}
+    if dtype not in functions:
+        raise TirError(f"the type to saturate to must be int8 or int16, not {dtype}: use clamp() and cast()")
+    return call(functions[dtype], value)
+
+
+def call(function: Function, *arguments: Expr) -> Expr:
+    """A function of elements.
+
+    Raises:
+        TirError: if it does not take these types.
+    """
+    types = tuple(argument.dtype for argument in arguments)
+    dtype = result_type(function, types)
+    if dtype is None:
+        raise TirError(f"{function} must not be applied to ({', '.join(types)}): cast the arguments")
+    return Call(function, arguments, dtype)

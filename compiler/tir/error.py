@@ -1,0 +1,7 @@
+"""What is wrong with a loop program."""
+
+from tilewright.numerics.error import TilewrightError
+
+
+class TirError(TilewrightError):
+    """A loop program or a tensor expression that means nothing."""

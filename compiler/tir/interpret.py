@@ -1,0 +1,144 @@
+"""The meaning of loop programs: runs them on numpy arrays, exactly, in the order that they are written.
+
+A nest of loops around one block runs as one numpy evaluation where its instances do not depend on each other,
+or only as the sum, minimum or maximum of a reduction; all else runs an instance at a time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.error import TirError
+from tilewright.compiler.tir.evaluate import Array, check_inside, element_index, evaluate
+from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.grid import Nest, run_nest
+from tilewright.compiler.tir.printer import print_buffer, print_expr
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    For,
+    Function,
+    Intrinsic,
+    IterKind,
+    Seq,
+    Stmt,
+    Store,
+)
+
+POISON_BYTE = 0xA5
+"""What a new buffer holds: nothing that a program computes by chance: what is never written shows."""
+GRID_LIMIT = 1 << 21
+"""Points that one numpy evaluation takes: some tens of megabytes."""
+
+
+def run(function: Function, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of a function, by name.
+
+    Args:
+        function: a verified loop program.
+        inputs: an array for each parameter that is no output, by name: exactly of its shape and dtype.
+
+    Raises:
+        TirError: if an array is missing, of another shape or dtype, or if an index leaves its buffer.
+    """
+    count = len(function.parameters) - function.outputs
+    arrays = {buffer.name: _checked(buffer, inputs) for buffer in function.parameters[:count]}
+    outputs = function.parameters[count:]
+    for buffer in outputs:
+        arrays[buffer.name] = _poisoned(buffer.dtype, _constant_shape(buffer))
+    # Integers wrap, and poison may be any float: neither is a mistake of the interpreter.
+    with np.errstate(all="ignore"):
+        _Run(arrays, {}, {}).statement(function.body)
+    return {buffer.name: arrays[buffer.name] for buffer in outputs}
+
+
+@dataclass
+class _Run:
+    """One execution: the contents of the buffers and the values of the loop variables."""
+
+    arrays: dict[str, Array]
+    points: dict[str, Array]
+    nests: dict[int, Nest | None]
+    """By identity of the outer loop; None where the loop must run in Python."""
+
+    def statement(self, stmt: Stmt) -> None:
+        match stmt:
+            case For():
+                self._loop(stmt)
+            case Seq(body=body):
+                for child in body:
+                    self.statement(child)
+            case Allocate(buffer=buffer, body=body):
+                shape = tuple(max(0, self._number(extent)) for extent in buffer.shape)
+                self.arrays[buffer.name] = _poisoned(buffer.dtype, shape)
+                self.statement(body)
+                del self.arrays[buffer.name]
+            case Intrinsic(body=body):
+                self.statement(body)
+            case Block():
+                self._block(stmt)
+            case Store():
+                self._store(stmt)
+            case _:
+                raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
+
+    def _loop(self, loop: For) -> None:
+        if id(loop) not in self.nests:
+            self.nests[id(loop)] = Nest.of(loop)
+        nest = self.nests[id(loop)]
+        if nest is not None and self._whole(nest):
+            return
+        for value in range(self._number(loop.extent)):
+            self.points[loop.var.name] = np.asarray(value, np.int64)
+            self.statement(loop.body)
+        self.points.pop(loop.var.name, None)
+
+    def _whole(self, nest: Nest) -> bool:
+        """Whether the nest could be run in one evaluation, and was."""
+        extents = [max(0, self._number(loop.extent)) for loop in nest.loops]
+        if int(np.prod(extents, dtype=np.int64)) > GRID_LIMIT:
+            return False
+        return 0 in extents or run_nest(nest, extents, self.points, self.arrays)
+
+    def _number(self, expr: Expr) -> int:
+        return int(evaluate(expr, self.points, self.arrays))
+
+    def _block(self, block: Block) -> None:
+        inside = {it.var.name: evaluate(it.value, self.points, self.arrays) for it in block.iters}
+        outer = self.points
+        self.points = {**outer, **inside}
+        first = all(not inside[it.var.name] for it in block.iters if it.kind is IterKind.REDUCE)
+        if block.init is not None and first:
+            self._store(block.init)
+        self._store(block.body)
+        self.points = outer
+
+    def _store(self, store: Store) -> None:
+        array = self.arrays[store.buffer.name]
+        index = element_index(store.indices, self.points, self.arrays)
+        text = f"{store.buffer.name}[{', '.join(print_expr(e) for e in store.indices)}]"
+        check_inside(store.buffer.name, index, array.shape, text)
+        array[index] = evaluate(store.value, self.points, self.arrays)
+
+
+def _checked(buffer: Buffer, inputs: Mapping[str, Array]) -> Array:
+    if buffer.name not in inputs:
+        raise TirError(f"inputs must hold {print_buffer(buffer)}, not only {sorted(inputs)}")
+    array, shape = inputs[buffer.name], _constant_shape(buffer)
+    if array.shape != shape or array.dtype != buffer.dtype.numpy:
+        raise TirError(f"input {print_buffer(buffer)} must have this type, not {array.dtype}{array.shape}")
+    return array
+
+
+def _constant_shape(buffer: Buffer) -> tuple[int, ...]:
+    return tuple(int(evaluate(extent, {}, {})) for extent in buffer.shape)
+
+
+def _poisoned(dtype: DType, shape: tuple[int, ...]) -> Array:
+    if dtype is DType.BOOL:
+        return np.ones(shape, np.bool_)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.size_bytes
+    return np.full(size, POISON_BYTE, np.uint8).view(dtype.numpy).reshape(shape)

@@ -1,0 +1,144 @@
+"""Loop programs as text: read like Python, for errors, dumps and goldens."""
+
+from collections.abc import Iterator
+
+from tilewright.compiler.dtype import INDEX
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    For,
+    Function,
+    Intrinsic,
+    Iter,
+    IterKind,
+    LoopKind,
+    Seq,
+    Stmt,
+    Store,
+)
+
+_INDENT = "    "
+_PRECEDENCE = {
+    BinaryOp.OR: 1,
+    BinaryOp.AND: 2,
+    BinaryOp.LT: 3,
+    BinaryOp.LE: 3,
+    BinaryOp.EQ: 3,
+    BinaryOp.NE: 3,
+    BinaryOp.ADD: 4,
+    BinaryOp.SUB: 4,
+    BinaryOp.MUL: 5,
+    BinaryOp.FLOORDIV: 5,
+    BinaryOp.MOD: 5,
+}
+"""How tightly operators bind; minimum and maximum are printed as calls."""
+
+
+def print_function(function: Function) -> str:
+    """The function as text, without a newline at its end."""
+    inputs = len(function.parameters) - function.outputs
+    taken = ", ".join(print_buffer(buffer) for buffer in function.parameters[:inputs])
+    given = ", ".join(print_buffer(buffer) for buffer in function.parameters[inputs:])
+    head = f"function {function.name}({taken}) -> ({given}):"
+    return "\n".join([head, *(_INDENT + line for line in _lines(function.body))])
+
+
+def print_stmt(stmt: Stmt) -> str:
+    """A statement as text, without a newline at its end."""
+    return "\n".join(_lines(stmt))
+
+
+def print_buffer(buffer: Buffer) -> str:
+    """name: type[shape], with its scope and versions where they are not the usual ones."""
+    text = f"{buffer.name}: {buffer.dtype}[{_list(buffer.shape)}]"
+    if buffer.scope is not Scope.GLOBAL:
+        text += f" {buffer.scope}"
+    return text if buffer.versions == 1 else f"{text} x{buffer.versions}"
+
+
+def print_expr(expr: Expr) -> str:
+    """An expression as text."""
+    match expr:
+        case Const(value=value):
+            return str(value)
+        case Var(name=name):
+            return name
+        case Binary():
+            return _binary(expr)
+        case Select(condition=condition, then=then, otherwise=otherwise):
+            return f"select({_list((condition, then, otherwise))})"
+        case Cast(type=dtype, value=value):
+            return f"{dtype}({print_expr(value)})"
+        case Load(buffer=buffer, indices=indices):
+            return f"{buffer.name}[{_list(indices)}]"
+        case Call(function=function, arguments=arguments):
+            return f"{function}({_list(arguments)})"
+        case _:
+            return repr(expr)
+
+
+def _binary(expr: Binary) -> str:
+    if expr.op in (BinaryOp.MIN, BinaryOp.MAX):
+        return f"{expr.op}({_list((expr.a, expr.b))})"
+    own = _PRECEDENCE[expr.op]
+    # Comparisons do not associate; the right side of a - (b + c) keeps its parentheses.
+    left = _inside(expr.a, own + expr.op.is_comparison)
+    return f"{left} {expr.op} {_inside(expr.b, own + 1)}"
+
+
+def _inside(expr: Expr, least: int) -> str:
+    text = print_expr(expr)
+    loose = isinstance(expr, Binary) and _PRECEDENCE.get(expr.op, least) < least
+    return f"({text})" if loose else text
+
+
+def _list(exprs: tuple[Expr, ...]) -> str:
+    return ", ".join(print_expr(expr) for expr in exprs)
+
+
+def _lines(stmt: Stmt) -> Iterator[str]:
+    match stmt:
+        case For(var=var, extent=extent, body=body, kind=kind):
+            loop = "range" if kind is LoopKind.SERIAL else kind
+            yield f"for {var.name} in {loop}({print_expr(extent)}):"
+            yield from _inner(body)
+        case Seq(body=body):
+            for child in body:
+                yield from _lines(child)
+        case Allocate(buffer=buffer, body=body):
+            yield f"allocate {print_buffer(buffer)}"
+            yield from _lines(body)
+        case Intrinsic(name=name, body=body):
+            yield f"intrinsic {name}:"
+            yield from _inner(body)
+        case Block():
+            yield from _block(stmt)
+        case Store():
+            yield _store(stmt)
+        case _:
+            yield repr(stmt)
+
+
+def _inner(stmt: Stmt) -> Iterator[str]:
+    return (_INDENT + line for line in _lines(stmt))
+
+
+def _block(block: Block) -> Iterator[str]:
+    yield f"block {block.name}({', '.join(_iter(it) for it in block.iters)}):"
+    if block.init is not None:
+        yield f"{_INDENT}init {_store(block.init)}"
+    yield _INDENT + _store(block.body)
+
+
+def _iter(it: Iter) -> str:
+    prefix = "reduce " if it.kind is IterKind.REDUCE else ""
+    return f"{prefix}{it.var.name} = {print_expr(it.value)}"
+
+
+def _store(store: Store) -> str:
+    value = print_expr(store.value)
+    if isinstance(store.value, Const) and store.value.dtype is not INDEX:
+        value = f"{store.value.dtype}({value})"
+    return f"{store.buffer.name}[{_list(store.indices)}] = {value}"

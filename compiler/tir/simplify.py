@@ -1,0 +1,173 @@
+"""Index expressions made small: sums in normal form, quotients and minima decided where loops allow it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import gcd
+
+from tilewright.compiler.dtype import INDEX, DType
+from tilewright.compiler.tir.affine import Affine
+from tilewright.compiler.tir.bound import Domain, lower, upper
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, Stmt
+from tilewright.compiler.tir.walk import children, constant, map_store, rewrite, with_children
+
+_EMPTY: Domain = {}
+
+
+def simplify(expr: Expr, domain: Domain = _EMPTY) -> Expr:
+    """The same value for all variables in their loops; what is no index is left as it is written.
+
+    Args:
+        expr: any expression.
+        domain: the loops around. Variables that are not in it may be anything.
+    """
+    return rewrite(expr, lambda node: _simplify(node, domain))
+
+
+def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
+    """The statement with simple extents, shapes, indices and conditions; no loop or block is removed."""
+    match stmt:
+        case For(var=var, extent=extent, body=body):
+            extent = simplify(extent, domain)
+            inner = {**domain, var.name: extent}
+            return replace(stmt, extent=extent, body=simplify_stmt(body, inner))
+        case Allocate(buffer=buffer, body=body):
+            shape = tuple(simplify(extent, domain) for extent in buffer.shape)
+            return Allocate(replace(buffer, shape=shape), simplify_stmt(body, domain))
+        case Block():
+            return _simplify_block(stmt, domain)
+        case _:
+            return with_children(stmt, tuple(simplify_stmt(child, domain) for child in children(stmt)))
+
+
+def is_zero(expr: Expr, domain: Domain = _EMPTY) -> bool:
+    """Whether it is 0 for sure."""
+    return constant(simplify(expr, domain)) == 0
+
+
+def _simplify_block(block: Block, domain: Domain) -> Block:
+    iters = tuple(Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters)
+    # Indices of blocks have no loop of their own: their values are bounded where they are substituted.
+    init = None if block.init is None else map_store(block.init, lambda e: simplify(e, domain))
+    return replace(block, iters=iters, init=init, body=map_store(block.body, lambda e: simplify(e, domain)))
+
+
+def _simplify(expr: Expr, domain: Domain) -> Expr:
+    if isinstance(expr, Select):
+        return _select(expr)
+    if not isinstance(expr, Binary) or expr.a.dtype not in (INDEX, DType.BOOL):
+        return expr
+    if expr.op.is_comparison:
+        return _compare(expr, domain) if expr.a.dtype is INDEX else expr
+    if expr.dtype is DType.BOOL:
+        return _logic(expr)
+    match expr.op:
+        case BinaryOp.MIN | BinaryOp.MAX:
+            return _extreme(expr, domain)
+        case BinaryOp.FLOORDIV | BinaryOp.MOD:
+            return _divide(expr, domain)
+        case _:
+            return _merge_remainders(Affine.of(expr)).expr()
+
+
+def _select(expr: Select) -> Expr:
+    if isinstance(expr.condition, Const):
+        return expr.then if expr.condition.value else expr.otherwise
+    return expr
+
+
+def _compare(expr: Binary, domain: Domain) -> Expr:
+    difference = (Affine.of(expr.a) - Affine.of(expr.b)).expr()
+    low, high = lower(difference, domain), upper(difference, domain)
+    known = {
+        BinaryOp.LT: _known(high < 0, low >= 0),
+        BinaryOp.LE: _known(high <= 0, low > 0),
+        BinaryOp.EQ: _known(low == high == 0, low > 0 or high < 0),
+        BinaryOp.NE: _known(low > 0 or high < 0, low == high == 0),
+    }[expr.op]
+    return expr if known is None else Const(known, DType.BOOL)
+
+
+def _known(yes: bool, no: bool) -> bool | None:
+    return yes if yes or no else None
+
+
+def _logic(expr: Binary) -> Expr:
+    absorbing = expr.op is BinaryOp.OR
+    for side, other in ((expr.a, expr.b), (expr.b, expr.a)):
+        if isinstance(side, Const):
+            return side if bool(side.value) == absorbing else other
+    return expr
+
+
+def _extreme(expr: Binary, domain: Domain) -> Expr:
+    difference = (Affine.of(expr.a) - Affine.of(expr.b)).expr()
+    smaller, larger = (expr.a, expr.b) if expr.op is BinaryOp.MIN else (expr.b, expr.a)
+    if upper(difference, domain) <= 0:
+        return smaller
+    if lower(difference, domain) >= 0:
+        return larger
+    return expr
+
+
+def _divide(expr: Binary, domain: Domain) -> Expr:
+    """a // c and a % c, with a = c · whole + rest taken apart as far as the bounds of the rest allow."""
+    divisor = constant(expr.b)
+    if divisor is None or divisor <= 0:
+        return expr
+    whole, rest = _parts(Affine.of(expr.a), divisor)
+    quotient, remainder = _divide_rest(rest, divisor, domain)
+    return ((whole + quotient) if expr.op is BinaryOp.FLOORDIV else remainder).expr()
+
+
+def _parts(sum_: Affine, unit: int) -> tuple[Affine, Affine]:
+    """whole and rest of sum = unit · whole + rest, by coefficients."""
+    whole = Affine((), sum_.constant // unit)
+    rest = Affine((), sum_.constant % unit)
+    for atom, coefficient in sum_.terms:
+        part = Affine(((atom, 1),), 0)
+        if coefficient % unit:
+            rest += part.scaled(coefficient)
+        else:
+            whole += part.scaled(coefficient // unit)
+    return whole, rest
+
+
+def _divide_rest(rest: Affine, divisor: int, domain: Domain) -> tuple[Affine, Affine]:
+    for unit in _units(rest, divisor):
+        whole, small = _parts(rest, unit)
+        if not (lower(small.expr(), domain) >= 0 and upper(small.expr(), domain) < unit):
+            continue
+        if unit == divisor:
+            return whole, small
+        coarse = divisor // unit
+        return _opaque(BinaryOp.FLOORDIV, whole, coarse), (
+            _opaque(BinaryOp.MOD, whole, coarse).scaled(unit) + small
+        )
+    return _opaque(BinaryOp.FLOORDIV, rest, divisor), _opaque(BinaryOp.MOD, rest, divisor)
+
+
+def _units(rest: Affine, divisor: int) -> Iterable[int]:
+    """Divisors of the divisor that a part of the sum may be a multiple of, the largest first."""
+    common = {gcd(coefficient, divisor) for _, coefficient in rest.terms} | {divisor}
+    return sorted(common - {1}, reverse=True)
+
+
+def _opaque(op: BinaryOp, sum_: Affine, divisor: int) -> Affine:
+    if sum_.is_constant:
+        value = sum_.constant // divisor if op is BinaryOp.FLOORDIV else sum_.constant % divisor
+        return Affine((), value)
+    return Affine.of(Binary(op, sum_.expr(), Const(divisor)))
+
+
+def _merge_remainders(sum_: Affine) -> Affine:
+    """a from k · c · (a // c) + k · (a % c), k times."""
+    for atom, coefficient in sum_.terms:
+        if not (isinstance(atom, Binary) and atom.op is BinaryOp.MOD):
+            continue
+        quotient = Binary(BinaryOp.FLOORDIV, atom.a, atom.b)
+        divisor = constant(atom.b)
+        if divisor is not None and sum_.coefficients.get(quotient) == coefficient * divisor:
+            rest = sum_.without(atom).without(quotient)
+            return _merge_remainders(rest + Affine.of(atom.a).scaled(coefficient))
+    return sum_

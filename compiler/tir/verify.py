@@ -1,0 +1,200 @@
+"""What every loop program must be: names unique and bound, types agreeing, as many indices as dimensions."""
+
+from dataclasses import dataclass, field
+
+from tilewright.compiler.dtype import INDEX, DType
+from tilewright.compiler.tir.bound import lower, upper
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.error import TirError
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Expr, Load, Select, Var
+from tilewright.compiler.tir.function import result_type
+from tilewright.compiler.tir.printer import print_buffer, print_expr, print_function
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    For,
+    Function,
+    Intrinsic,
+    IterKind,
+    Seq,
+    Stmt,
+    Store,
+)
+from tilewright.compiler.tir.walk import constant, operands, variables
+
+
+def verify(function: Function) -> None:
+    """Refuse a function that breaks a rule.
+
+    Raises:
+        TirError: naming the first broken rule and where, with the function as text below it.
+    """
+    try:
+        _Verifier.of(function).statement(function.body)
+    except TirError as error:
+        raise TirError(f"{function.name}: {error}\n{print_function(function)}") from None
+
+
+@dataclass
+class _Verifier:
+    """What is declared around the statement that is looked at."""
+
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+    domain: dict[str, Expr] = field(default_factory=dict)
+    bound: set[str] = field(default_factory=set)
+    used_names: dict[str, set[str]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(function: Function) -> "_Verifier":
+        _require(0 <= function.outputs <= len(function.parameters), "outputs must be the last parameters")
+        verifier = _Verifier()
+        for buffer in function.parameters:
+            verifier.declare("buffer", buffer.name)
+            verifier.buffers[buffer.name] = buffer
+            constant_shape = all(constant(extent) is not None for extent in buffer.shape)
+            _require(constant_shape, f"parameter {buffer.name} must have a constant shape")
+            _require(buffer.scope is Scope.GLOBAL, f"parameter {buffer.name} must be global")
+        return verifier
+
+    def declare(self, kind: str, name: str) -> None:
+        names = self.used_names.setdefault(kind, set())
+        _require(name not in names, f"the name of {kind} {name} must be unique in the function")
+        names.add(name)
+
+    def statement(self, stmt: Stmt) -> None:
+        match stmt:
+            case For():
+                self._loop(stmt)
+            case Seq(body=body):
+                for child in body:
+                    self.statement(child)
+            case Allocate():
+                self._allocate(stmt)
+            case Intrinsic(body=body):
+                self.statement(body)
+            case Block():
+                self._block(stmt)
+            case Store():
+                self._store(stmt)
+            case _:
+                raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
+
+    def _loop(self, loop: For) -> None:
+        name = loop.var.name
+        self.declare("variable", name)
+        self._index(loop.extent, f"the extent of loop {name}")
+        self.domain[name] = loop.extent
+        self.bound.add(name)
+        self.statement(loop.body)
+        del self.domain[name]
+        self.bound.remove(name)
+
+    def _allocate(self, stmt: Allocate) -> None:
+        name = stmt.buffer.name
+        self.declare("buffer", name)
+        for extent in stmt.buffer.shape:
+            self._index(extent, f"the shape of {name}")
+        _require(stmt.buffer.versions >= 1, f"versions of {name} must be at least 1")
+        self.buffers[name] = stmt.buffer
+        self.statement(stmt.body)
+        del self.buffers[name]
+
+    def _block(self, block: Block) -> None:
+        self.declare("block", block.name)
+        for it in block.iters:
+            self.declare("variable", it.var.name)
+            self._index(it.value, f"index {it.var.name} of block {block.name}")
+        inside = {it.var.name for it in block.iters}
+        self.bound |= inside
+        self._store(block.body)
+        if block.init is not None:
+            self._store(block.init)
+            same = (block.init.buffer, block.init.indices) == (block.body.buffer, block.body.indices)
+            _require(same, f"the init of block {block.name} must store to the element of its body")
+        self._check_reduction(block)
+        self.bound -= inside
+
+    def _check_reduction(self, block: Block) -> None:
+        stored = {name for index in block.body.indices for name in variables(index)}
+        for it in block.iters:
+            if it.kind is IterKind.REDUCE:
+                text = f"reduced index {it.var.name} of block {block.name} must not be in the stored element"
+                _require(it.var.name not in stored, text)
+
+    def _store(self, store: Store) -> None:
+        self._access(store.buffer, store.indices, guarded=False)
+        self._expr(store.value, guarded=False)
+        where = f"what {store.buffer.name} is assigned, {print_expr(store.value)},"
+        _require_type(where, store.value.dtype, store.buffer.dtype)
+
+    def _index(self, expr: Expr, where: str) -> None:
+        self._expr(expr, guarded=False)
+        _require_type(where, expr.dtype, INDEX)
+
+    def _access(self, buffer: Buffer, indices: tuple[Expr, ...], guarded: bool) -> None:
+        declared = self.buffers.get(buffer.name)
+        _require(declared is not None, f"buffer {buffer.name} must be allocated around its use")
+        same = f"buffer {buffer.name} must be used as it is declared"
+        _require(declared == buffer, f"{same}: {print_buffer(buffer)}")
+        rank = f"{buffer.name} must have {len(buffer.shape)} indices, not {len(indices)}"
+        _require(len(indices) == len(buffer.shape), rank)
+        for index, extent in zip(indices, buffer.shape, strict=True):
+            self._expr(index, guarded)
+            _require_type(f"index {print_expr(index)} of {buffer.name}", index.dtype, INDEX)
+            if not guarded:
+                self._check_inside(buffer, index, extent)
+
+    def _check_inside(self, buffer: Buffer, index: Expr, extent: Expr) -> None:
+        """Refuse what is outside for sure; what may be inside is left to the run."""
+        beyond = lower(index - extent, self.domain) >= 0 or upper(index, self.domain) < 0
+        text = f"index {print_expr(index)} of {buffer.name} must be from 0 to {print_expr(extent)} - 1"
+        _require(not beyond, text)
+
+    def _expr(self, expr: Expr, guarded: bool) -> None:
+        match expr:
+            case Var(name=name):
+                _require(name in self.bound, f"variable {name} must be bound by a loop or a block around it")
+            case Load(buffer=buffer, indices=indices):
+                self._access(buffer, indices, guarded)
+                return
+            case Select(condition=condition, then=then, otherwise=otherwise):
+                self._expr(condition, guarded)
+                self._expr(then, guarded=True)
+                self._expr(otherwise, guarded=True)
+                _check_types(expr)
+                return
+        for operand in operands(expr):
+            self._expr(operand, guarded)
+        _check_types(expr)
+
+
+def _check_types(expr: Expr) -> None:
+    match expr:
+        case Binary():
+            _check_binary(expr)
+        case Select(condition=condition, then=then, otherwise=otherwise):
+            _require_type(f"the condition {print_expr(condition)}", condition.dtype, DType.BOOL)
+            _require_type(f"the second side of {print_expr(expr)}", otherwise.dtype, then.dtype)
+        case Call():
+            types = tuple(argument.dtype for argument in expr.arguments)
+            given = ", ".join(types)
+            accepted = result_type(expr.function, types) is expr.type
+            _require(accepted, f"{print_expr(expr)} must not be {expr.type} of ({given}): cast its arguments")
+        case _:
+            pass
+
+
+def _check_binary(expr: Binary) -> None:
+    text = print_expr(expr)
+    _require_type(f"the second operand of {text}", expr.b.dtype, expr.a.dtype)
+    if expr.op in (BinaryOp.AND, BinaryOp.OR):
+        _require_type(f"an operand of {text}", expr.a.dtype, DType.BOOL)
+
+
+def _require_type(what: str, dtype: DType, wanted: DType) -> None:
+    _require(dtype is wanted, f"{what} must be {wanted}, not {dtype}: cast it")
+
+
+def _require(holds: bool, text: str) -> None:
+    if not holds:
+        raise TirError(text)

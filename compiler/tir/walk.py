@@ -1,0 +1,164 @@
+"""Ways through loop programs: what a node consists of, and the same node of other parts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Binary, Call, Cast, Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, Iter, Seq, Stmt, Store
+
+Rewrite = Callable[[Expr], Expr]
+
+
+def operands(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions directly inside of this one."""
+    match expr:
+        case Binary(a=a, b=b):
+            return (a, b)
+        case Select(condition=condition, then=then, otherwise=otherwise):
+            return (condition, then, otherwise)
+        case Cast(value=value):
+            return (value,)
+        case Load(indices=indices):
+            return indices
+        case Call(arguments=arguments):
+            return arguments
+        case _:
+            return ()
+
+
+def with_operands(expr: Expr, new: tuple[Expr, ...]) -> Expr:
+    """The same node of other operands."""
+    match expr:
+        case Binary():
+            return replace(expr, a=new[0], b=new[1])
+        case Select():
+            return replace(expr, condition=new[0], then=new[1], otherwise=new[2])
+        case Cast():
+            return replace(expr, value=new[0])
+        case Load():
+            return replace(expr, indices=new)
+        case Call():
+            return replace(expr, arguments=new)
+        case _:
+            return expr
+
+
+def rewrite(expr: Expr, change: Rewrite) -> Expr:
+    """`change` of each node, operands first."""
+    old = operands(expr)
+    new = tuple(rewrite(operand, change) for operand in old)
+    same = all(a is b for a, b in zip(old, new, strict=True))
+    return change(expr if same else with_operands(expr, new))
+
+
+def nodes(expr: Expr) -> Iterator[Expr]:
+    """The expression and all inside of it."""
+    yield expr
+    for operand in operands(expr):
+        yield from nodes(operand)
+
+
+def variables(expr: Expr) -> set[str]:
+    """The names of the variables in it."""
+    return {node.name for node in nodes(expr) if isinstance(node, Var)}
+
+
+def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
+    """The expression with values for variables, by name."""
+    if not values:
+        return expr
+    return rewrite(expr, lambda node: values.get(node.name, node) if isinstance(node, Var) else node)
+
+
+def constant(expr: Expr) -> int | None:
+    """Its integer value, if it is a constant."""
+    return expr.value if isinstance(expr, Const) and isinstance(expr.value, int) else None
+
+
+def children(stmt: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly inside of this one; the store and the init of a block are parts of it."""
+    match stmt:
+        case Seq(body=body):
+            return body
+        case For(body=inner) | Allocate(body=inner) | Intrinsic(body=inner):
+            return (inner,)
+        case _:
+            return ()
+
+
+def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
+    """The same statement around others."""
+    match stmt:
+        case Seq():
+            return replace(stmt, body=new)
+        case For() | Allocate() | Intrinsic():
+            return replace(stmt, body=new[0])
+        case _:
+            return stmt
+
+
+def statements(stmt: Stmt) -> Iterator[Stmt]:
+    """The statement and all inside of it, in order."""
+    yield stmt
+    for child in children(stmt):
+        yield from statements(child)
+
+
+def blocks(stmt: Stmt) -> Iterator[Block]:
+    """The blocks of a statement, in order."""
+    return (node for node in statements(stmt) if isinstance(node, Block))
+
+
+def rewrite_stmt(stmt: Stmt, change: Callable[[Stmt], Stmt]) -> Stmt:
+    """`change` of each statement, those inside first."""
+    old = children(stmt)
+    new = tuple(rewrite_stmt(child, change) for child in old)
+    same = all(a is b for a, b in zip(old, new, strict=True))
+    return change(stmt if same else with_children(stmt, new))
+
+
+def map_store(store: Store, change: Rewrite) -> Store:
+    """A store with `change` of each index and of the value."""
+    indices = tuple(change(index) for index in store.indices)
+    return replace(store, indices=indices, value=change(store.value))
+
+
+def map_exprs(stmt: Stmt, change: Rewrite) -> Stmt:
+    """The statement with `change` of each whole expression: extents, shapes, values of indices, elements."""
+    return rewrite_stmt(stmt, lambda node: _map_own(node, change))
+
+
+def _map_own(stmt: Stmt, change: Rewrite) -> Stmt:
+    match stmt:
+        case For(extent=extent):
+            return replace(stmt, extent=change(extent))
+        case Allocate(buffer=buffer):
+            return replace(stmt, buffer=_map_shape(buffer, change))
+        case Store():
+            return map_store(stmt, change)
+        case Block():
+            return _map_block(stmt, change)
+        case _:
+            return stmt
+
+
+def _map_block(block: Block, change: Rewrite) -> Block:
+    iters = tuple(Iter(it.var, it.kind, change(it.value)) for it in block.iters)
+    init = None if block.init is None else map_store(block.init, change)
+    return replace(block, iters=iters, body=map_store(block.body, change), init=init)
+
+
+def _map_shape(buffer: Buffer, change: Rewrite) -> Buffer:
+    return replace(buffer, shape=tuple(change(extent) for extent in buffer.shape))
+
+
+def loads(block: Block) -> tuple[Load, ...]:
+    """What the value and the indices of a block read, its own buffer in a reduction included."""
+    exprs = (block.body.value, *block.body.indices)
+    return tuple(node for expr in exprs for node in nodes(expr) if isinstance(node, Load))
+
+
+def block_indices(block: Block) -> dict[str, Expr]:
+    """The values of a block's indices, by name."""
+    return {it.var.name: it.value for it in block.iters}
