@@ -1,4 +1,4 @@
-"""Two models of the memory outside: one that others wrote, and one that is as nasty as AXI allows."""
+"""Models of the memory outside: one that others wrote, and two that are as nasty as AXI allows."""
 
 import random
 from collections import deque
@@ -64,7 +64,10 @@ class ShufflingMemory:
         self._reads: Mapping[int, deque[tuple[int, int, bool]]] = {owner: deque() for owner in ReadId}
         self._writes: deque[tuple[int, int]] = deque()
         self._beats: list[tuple[int, int]] = []
+        self._written: deque[list[tuple[int, int]]] = deque()
         self._answers: deque[list[tuple[int, bytes]]] = deque()
+        self._addresses = self._ends = 0
+        self._beat_waits = False
 
     async def _serve(self) -> None:
         edge = RisingEdge(self._dut.clk)
@@ -74,8 +77,12 @@ class ShufflingMemory:
                 self._take_read()
             if self._passes("aw"):
                 self._writes.append((self._get("awaddr"), self._get("awsize")))
+                self._addresses += 1
             if self._passes("w"):
                 self._take_beat()
+            self._beat_waits = bool(self._pin("wvalid").value) and not self._passes("w")
+            while self._writes and self._written:
+                self._finish_write()
             for channel in ("ar", "aw", "w"):
                 self._pin(f"{channel}ready").value = self._willing(channel)
             self._offer("r", self._next_read)
@@ -128,20 +135,24 @@ class ShufflingMemory:
     # --- writes --------------------------------------------------------------------------------------------
 
     def _take_beat(self) -> None:
-        """Keep the bytes of the beat; with the last one, all of the burst is to be answered."""
+        """Keep the beat; with the last one, all of its burst is there, whose address may be yet to come."""
         self._beats.append((self._get("wdata"), self._get("wstrb")))
-        if not self._get("wlast"):
-            return
+        if self._get("wlast"):
+            self._written.append(self._beats)
+            self._beats = []
+            self._ends += 1
+
+    def _finish_write(self) -> None:
+        """Of a burst with address and beats, the bytes are to be written and answered."""
         address, size = self._writes.popleft()
         self._answers.append(
             [
                 (address + (beat << size) & -self._bus_bytes | lane, bytes([data >> 8 * lane & 0xFF]))
-                for beat, (data, strobes) in enumerate(self._beats)
+                for beat, (data, strobes) in enumerate(self._written.popleft())
                 for lane in range(self._bus_bytes)
                 if strobes >> lane & 1
             ]
         )
-        self._beats = []
 
     def _next_answer(self) -> Mapping[str, int] | None:
         if not self._answers:
@@ -155,6 +166,20 @@ class ShufflingMemory:
         return {"id": 0, "resp": response}
 
 
+class WaitingMemory(ShufflingMemory):
+    """Takes the address of a burst only once it sees the first beat, which it takes after it; of every other
+    burst only after the last beat."""
+
+    def _willing(self, channel: str) -> bool:
+        willing = super()._willing(channel)
+        patient = bool(self._ends % 2)
+        if channel == "aw":
+            return willing and self._addresses < self._ends + (self._beat_waits and not patient)
+        if channel == "w":
+            return willing and (patient or self._ends < self._addresses)
+        return willing
+
+
 MEMORIES: Mapping[str, Callable[[Any, Storage, random.Random], ShufflingMemory | None]] = MappingProxyType(
-    {"in_order": in_order_memory, "shuffling": ShufflingMemory}
+    {"in_order": in_order_memory, "shuffling": ShufflingMemory, "waiting": WaitingMemory}
 )

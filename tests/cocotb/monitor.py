@@ -19,13 +19,23 @@ Take = Callable[..., None]
 
 
 class _Channel:
-    """A channel that the machine drives: what is offered stays until it is taken."""
+    """A channel that the machine drives: what is offered stays until it is taken.
 
-    def __init__(self, dut: Any, prefix: str, payload: Sequence[str], take: Take | None = None) -> None:
+    `offer` and `take` get the payload in its first cycle and in the one in which it is taken.
+    """
+
+    def __init__(
+        self,
+        dut: Any,
+        prefix: str,
+        payload: Sequence[str],
+        take: Take | None = None,
+        offer: Take | None = None,
+    ) -> None:
         self.name = prefix
         self._valid, self._ready = getattr(dut, f"{prefix}valid"), getattr(dut, f"{prefix}ready")
         self._payload = [getattr(dut, prefix + field) for field in payload]
-        self._take = take
+        self._take, self._offer = take, offer
         self.offered: tuple[int, ...] | None = None
 
     def step(self) -> None:
@@ -35,6 +45,8 @@ class _Channel:
             return
         payload = tuple(int(field.value) for field in self._payload)
         assert self.offered in (None, payload), f"{self.name} must not change what it offers: {payload}"
+        if self.offered is None and self._offer is not None:
+            self._offer(*payload)
         self.offered = None if ready else payload
         if ready and self._take is not None:
             self._take(*payload)
@@ -53,8 +65,8 @@ class Monitor:
         self._config = config
         self._edge = RisingEdge(dut.clk)
         self._channels = (
-            _Channel(dut, "m_axi_aw", _BURST, self._take_write),
-            _Channel(dut, "m_axi_w", ("data", "strb", "last"), self._take_beat),
+            _Channel(dut, "m_axi_aw", _BURST, self._take_write, self._offer_write),
+            _Channel(dut, "m_axi_w", ("data", "strb", "last"), offer=self._offer_beat),
             _Channel(dut, "m_axi_ar", _BURST, self._take_read),
             _Channel(dut, "s_axi_r", ("data", "resp")),
             _Channel(dut, "s_axi_b", ("resp",)),
@@ -80,9 +92,11 @@ class Monitor:
         self._check_burst(address, length, size, kind)
         self.bytes_of[ReadId(owner).name.lower()] += length + 1 << size
 
-    def _take_write(self, _owner: int, address: int, length: int, size: int, kind: int) -> None:
-        self._check_burst(address, length, size, kind)
+    def _take_write(self, _owner: int, _address: int, length: int, size: int, _kind: int) -> None:
         self.bytes_of["store"] += length + 1 << size
+
+    def _offer_write(self, _owner: int, address: int, length: int, size: int, kind: int) -> None:
+        self._check_burst(address, length, size, kind)
         beats = range(length + 1)
         self._beats.extend((address + (beat << size), 1 << size, beat == length) for beat in beats)
 
@@ -94,8 +108,8 @@ class Monitor:
         last = address + (length + 1 << size) - 1
         assert address // _PAGE_BYTES == last // _PAGE_BYTES, f"{burst} must stay in its page"
 
-    def _take_beat(self, _data: int, strobes: int, last: int) -> None:
-        assert self._beats, "a beat must belong to a burst whose address was taken"
+    def _offer_beat(self, _data: int, strobes: int, last: int) -> None:
+        assert self._beats, "a beat must belong to a burst whose address was offered"
         address, length, is_last = self._beats.popleft()
         assert last == is_last, f"wlast must be {is_last} in the beat at {address:#x}"
         lanes = (1 << length) - 1 << address % self._config.bus_bytes

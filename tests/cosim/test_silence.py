@@ -1,4 +1,4 @@
-"""A memory that falls silent in the middle of a store: simulator and gates do the same with the rest of it."""
+"""A memory that falls silent amid a store: simulator and gates do the same with the rest of it."""
 
 import pytest
 from tests.cosim.case import Case, Run
