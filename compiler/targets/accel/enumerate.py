@@ -1,0 +1,330 @@
+"""Enumerate: run the loops outside of intrinsics, with numbers; what is left is a list of tasks.
+
+Each execution of an `Allocate` takes one of the buffer's versions that are not in use: the one whose last use
+ended longest ago; the instance that was there is gone. If loads of memory that nobody writes are all that fills
+a buffer, an instance is the same wherever these loads are the same: one that is still there is taken as it is,
+and its loads are left out.
+
+Iterations of a virtual-thread loop take turns, one task each. They share what they would fill alike.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic as Kind
+from tilewright.compiler.targets.accel.intrinsic.limits import Limits
+from tilewright.compiler.targets.accel.intrinsic.nest import parse
+from tilewright.compiler.targets.accel.intrinsic.table import INTRINSICS
+from tilewright.compiler.targets.accel.task import Instance, Task
+from tilewright.compiler.tir.bound import Domain
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.expr import Load
+from tilewright.compiler.tir.printer import print_stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Intrinsic, LoopKind, Seq, Stmt
+from tilewright.compiler.tir.walk import children, nodes, statements
+from tilewright.isa.config import Config
+from tilewright.isa.instruction import Instruction
+from tilewright.numerics.error import TilewrightError
+
+
+class EnumerateError(TilewrightError):
+    """A tensorised function that has no list of tasks."""
+
+
+def tasks(function: Function, layer: str, config: Config) -> list[Task]:
+    """The tasks of a tensorised function, in the order in which they may run.
+
+    Args:
+        function: every block is inside of an intrinsic.
+        layer: the name that the tasks carry.
+        config: the machine.
+
+    Raises:
+        EnumerateError: if a block is outside of intrinsics, an intrinsic is not one instruction with its
+            numbers, or more instances of a buffer are in use at a time than it has versions.
+    """
+    shapes = {
+        buffer.name: tuple(compiled(extent)({}) for extent in buffer.shape) for buffer in function.parameters
+    }
+    root = _Planner(function, Limits.of(config)).step(function.body, {})
+    return list(root.run(_State(layer), _Frame({}, shapes, {})))
+
+
+# --- what runs ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Version:
+    """One of a buffer's places on the chip.
+
+    Members:
+        instance: what is there; None at first.
+        contents: what its loads are, if they alone make it.
+        waiting: those of its loads that are not among the tasks yet.
+        users: executions of the `Allocate` that it serves.
+        used: when the last of them ended.
+    """
+
+    instance: Instance | None = None
+    contents: object = None
+    waiting: deque[Task] = field(default_factory=deque)
+    users: int = 0
+    used: int = -1
+
+
+class _State:
+    """What all parts of one enumeration share."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        self.numbers = count()
+        self.clock = count()
+        self.versions: dict[str, list[_Version]] = {}
+
+
+@dataclass
+class _Frame:
+    """Where a thread is: values of loop variables, extents and instances of the buffers, by name."""
+
+    env: dict[str, int]
+    shapes: dict[str, tuple[int, ...]]
+    versions: dict[str, _Version]
+
+    def copy(self) -> "_Frame":
+        return _Frame(dict(self.env), dict(self.shapes), dict(self.versions))
+
+
+class _Step:
+    """A statement made ready to run."""
+
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+        raise NotImplementedError
+
+
+@dataclass
+class _Sequence(_Step):
+    parts: Sequence[_Step]
+
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+        for part in self.parts:
+            yield from part.run(state, frame)
+
+
+@dataclass
+class _Loop(_Step):
+    name: str
+    extent: Number
+    body: _Step
+
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+        for value in range(self.extent(frame.env)):
+            frame.env[self.name] = value
+            yield from self.body.run(state, frame)
+
+
+@dataclass
+class _Threads(_Loop):
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+        waiting = deque(self._thread(state, frame.copy(), value) for value in range(self.extent(frame.env)))
+        while waiting:
+            thread = waiting.popleft()
+            task = next(thread, None)
+            if task is not None:
+                yield task
+                waiting.append(thread)
+
+    def _thread(self, state: _State, frame: _Frame, value: int) -> Iterator[Task]:
+        frame.env[self.name] = value
+        yield from self.body.run(state, frame)
+
+
+@dataclass
+class _Work(_Step):
+    """An intrinsic."""
+
+    intrinsic: Kind
+    statement: Stmt
+
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+        yield self.task(state, frame)
+
+    def task(self, state: _State, frame: _Frame) -> Task:
+        operands = {}
+        for name, buffer in self.intrinsic.operands.items():
+            instance = frame.versions[buffer.name].instance
+            assert instance is not None
+            operands[name] = instance
+        return Task(state.layer, self.instruction(frame), operands, self.intrinsic.memory)
+
+    def instruction(self, frame: _Frame) -> Instruction:
+        try:
+            return self.intrinsic.fold(frame.env, frame.shapes)
+        except MismatchError as error:
+            text = f"a {self.intrinsic.name} intrinsic is no instruction at {frame.env}: {error}"
+            raise EnumerateError(f"{text}\n{print_stmt(self.statement)}") from error
+
+
+@dataclass
+class _Fill(_Step):
+    """Loads that alone make an instance: run where it is allocated, if they are needed; told here."""
+
+    buffer: str
+    loads: _Step
+
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+        waiting = frame.versions[self.buffer].waiting
+        while waiting:
+            yield waiting.popleft()
+
+
+@dataclass
+class _Allocation(_Step):
+    buffer: Buffer
+    shape: Sequence[Number]
+    fills: Sequence[_Fill]
+    body: _Step
+
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+        name = self.buffer.name
+        frame.shapes[name] = tuple([extent(frame.env) for extent in self.shape])
+        version = self._version(state, frame)
+        frame.versions[name] = version
+        version.users += 1
+        yield from self.body.run(state, frame)
+        version.users -= 1
+        version.used = next(state.clock)
+
+    def _version(self, state: _State, frame: _Frame) -> _Version:
+        """A version with an instance, filled or to be filled."""
+        versions = state.versions.setdefault(
+            self.buffer.name, [_Version() for _ in range(self.buffer.versions)]
+        )
+        shape = frame.shapes[self.buffer.name]
+        fresh = _Version(Instance(self.buffer, next(state.numbers), shape))
+        loads = self._loads(state, frame, fresh)
+        contents = (shape, *((task.instruction, id(task.memory)) for task in loads)) if loads else None
+        for version in versions:
+            if contents is not None and version.contents == contents:
+                return version
+        version = self._oldest(versions)
+        version.instance, version.contents, version.waiting = fresh.instance, contents, deque(loads)
+        return version
+
+    def _loads(self, state: _State, frame: _Frame, fresh: _Version) -> list[Task]:
+        """The loads that would make the instance, if they alone do."""
+        frame.versions[self.buffer.name] = fresh
+        return [task for fill in self.fills for task in fill.loads.run(state, frame)]
+
+    def _oldest(self, versions: Sequence[_Version]) -> _Version:
+        free = [version for version in versions if not version.users]
+        if not free:
+            text = f"buffer {self.buffer.name!r} needs more than {len(versions)} versions: so many are in use"
+            raise EnumerateError(f"{text} at a time; give it one for each virtual thread")
+        return min(free, key=lambda version: version.used)
+
+
+# --- making it ready ---------------------------------------------------------------------------------------
+
+
+class _Planner:
+    """Turns statements into steps: matches every intrinsic once, finds what fills each buffer."""
+
+    def __init__(self, function: Function, limits: Limits) -> None:
+        self._limits = limits
+        self._written = {_written(s).name for s in statements(function.body) if isinstance(s, Block)}
+        self._fills: dict[int, str] = {}
+
+    def step(self, stmt: Stmt, domain: Domain) -> _Step:
+        """The statement, below the loops of `domain`."""
+        step = self._step(stmt, domain)
+        buffer = self._fills.get(id(stmt))
+        return step if buffer is None else _Fill(buffer, step)
+
+    def _step(self, stmt: Stmt, domain: Domain) -> _Step:
+        match stmt:
+            case Seq(body=body):
+                return _Sequence([self.step(part, domain) for part in body])
+            case For(var=var, extent=extent, body=body, kind=kind):
+                inner = self.step(body, {**domain, var.name: extent})
+                loop = _Threads if kind is LoopKind.VIRTUAL_THREAD else _Loop
+                return loop(var.name, compiled(extent), inner)
+            case Allocate(buffer=buffer, body=body):
+                return self._allocation(buffer, body, domain)
+            case Intrinsic(name=name, body=body):
+                return self._work(name, body, domain)
+        raise EnumerateError(
+            f"outside of intrinsics, only loops can run; tensorise first:\n{print_stmt(stmt)}"
+        )
+
+    def _allocation(self, buffer: Buffer, body: Stmt, domain: Domain) -> _Allocation:
+        self._fills |= {id(stmt): buffer.name for stmt in self._filling(buffer, body)}
+        step = self.step(body, domain)
+        shape = [compiled(extent) for extent in buffer.shape]
+        fills = [found for found in _steps(step) if isinstance(found, _Fill) and found.buffer == buffer.name]
+        return _Allocation(buffer, shape, fills, step)
+
+    def _filling(self, buffer: Buffer, body: Stmt) -> list[Stmt]:
+        """The statements that alone write a buffer, from memory that nobody writes; else none."""
+        found = [stmt for stmt in _straight(body) if self._is_fill(buffer, stmt)]
+        writes = sum(_writes(stmt, buffer) for stmt in found)
+        return found if writes and writes == _writes(body, buffer) else []
+
+    def _is_fill(self, buffer: Buffer, stmt: Stmt) -> bool:
+        blocks = [s for s in statements(stmt) if isinstance(s, Block)]
+        plain = not any(isinstance(s, Allocate) for s in statements(stmt))
+        return plain and all(self._is_load(buffer, block) for block in blocks)
+
+    def _is_load(self, buffer: Buffer, block: Block) -> bool:
+        sources = [load.buffer for load in _loads(block)]
+        constant = all(
+            source.scope is Scope.GLOBAL and source.name not in self._written for source in sources
+        )
+        return _written(block) == buffer and bool(sources) and constant
+
+    def _work(self, name: str, body: Stmt, domain: Domain) -> _Work:
+        if name not in INTRINSICS:
+            raise EnumerateError(f"intrinsic must be one of {', '.join(INTRINSICS)}, not {name!r}")
+        try:
+            return _Work(INTRINSICS[name](parse(body, domain), self._limits), body)
+        except MismatchError as error:
+            raise EnumerateError(f"intrinsic {name!r} does not stand for its body: {error}") from error
+
+
+def _written(block: Block) -> Buffer:
+    return block.body.buffer if isinstance(block, Block) else block.buffer
+
+
+def _loads(block: Block) -> list[Load]:
+    store = block.body if isinstance(block, Block) else block
+    return [node for expr in (store.value, *store.indices) for node in nodes(expr) if isinstance(node, Load)]
+
+
+def _writes(stmt: Stmt, buffer: Buffer) -> int:
+    """How many blocks of a statement write a buffer."""
+    blocks = (s for s in statements(stmt) if isinstance(s, Block))
+    return sum(_written(block).name == buffer.name for block in blocks)
+
+
+def _straight(stmt: Stmt) -> Iterator[Stmt]:
+    """The statements that run once where a statement does."""
+    if isinstance(stmt, Seq | Allocate):
+        for child in children(stmt):
+            yield from _straight(child)
+    else:
+        yield stmt
+
+
+def _steps(step: _Step) -> Iterator[_Step]:
+    """The steps that `_straight` statements became."""
+    match step:
+        case _Sequence(parts=parts):
+            for part in parts:
+                yield from _steps(part)
+        case _Allocation(body=body):
+            yield from _steps(body)
+        case _:
+            yield step

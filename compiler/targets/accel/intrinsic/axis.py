@@ -1,0 +1,99 @@
+"""Numeric loops: merged where they compose, split and put into the loop fields of an instruction."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+
+
+class Axis(NamedTuple):
+    """A loop of `extent` steps; a step moves each access by one of `strides` (elements of its buffer)."""
+
+    extent: int
+    strides: tuple[int, ...]
+
+    def split(self, inner: int) -> "tuple[Axis, Axis]":
+        """An outer loop around one of `inner` steps, which must divide the extent."""
+        outer = tuple(inner * stride for stride in self.strides)
+        return Axis(self.extent // inner, outer), Axis(inner, self.strides)
+
+    def composes(self, inner: "Axis") -> bool:
+        """Whether this loop around `inner` is one loop: each stride is that of all steps of `inner`."""
+        return all(mine == inner.extent * its for mine, its in zip(self.strides, inner.strides, strict=True))
+
+
+def merged(axes: Iterable[Axis]) -> list[Axis]:
+    """The loops without those of one step, and with one for each two that compose."""
+    left = [axis for axis in axes if axis.extent != 1]
+    while (pair := _composing(left)) is not None:
+        outer, inner = pair
+        left[outer] = Axis(left[outer].extent * left[inner].extent, left[inner].strides)
+        del left[inner]
+    return left
+
+
+def _composing(axes: Sequence[Axis]) -> tuple[int, int] | None:
+    for outer, axis in enumerate(axes):
+        for inner, other in enumerate(axes):
+            if outer != inner and axis.composes(other):
+                return outer, inner
+    return None
+
+
+def fitted(axes: Sequence[Axis], maxima: Sequence[int], what: str) -> list[Axis]:
+    """The loops in fields of these largest values, both innermost first; absent loops have one step.
+
+    A loop too long for its field goes into two.
+
+    Raises:
+        MismatchError: if there are more loops than fields.
+    """
+    waiting, result = list(axes), []
+    for maximum in maxima:
+        if not waiting:
+            break
+        axis = waiting.pop(0)
+        if axis.extent > maximum:
+            outer, axis = axis.split(_largest_divisor(axis.extent, maximum))
+            waiting.insert(0, outer)
+        result.append(axis)
+    if waiting:
+        extents = [axis.extent for axis in axes]
+        text = f"loops of {extents} {what} (innermost first) do not fit fields up to {list(maxima)}"
+        raise MismatchError(f"{text}: leave the outer ones outside", Progress.LOOPS)
+    width = len(axes[0].strides) if axes else 0
+    return result + [Axis(1, (0,) * width)] * (len(maxima) - len(result))
+
+
+def _largest_divisor(extent: int, maximum: int) -> int:
+    return next(candidate for candidate in range(maximum, 0, -1) if extent % candidate == 0)
+
+
+def lane_axis(axes: list[Axis], strides: tuple[int, ...], extent: int) -> list[Axis]:
+    """The loops without that over the lanes: of these strides and this extent.
+
+    Raises:
+        MismatchError: if there is none.
+    """
+    for place, axis in enumerate(axes):
+        if axis == Axis(extent, strides):
+            return axes[:place] + axes[place + 1 :]
+    nearest = [axis.extent for axis in axes if axis.strides == strides]
+    text = f"a loop of {extent} steps over the lanes (stride 1 in every vector)"
+    raise MismatchError(f"{text} is missing: {_found(nearest)}", Progress.LANES)
+
+
+def _found(extents: Sequence[int]) -> str:
+    return f"there is one of {extents[0]} steps" if extents else "no loop strides so"
+
+
+def in_units(stride: int, unit: int, what: str) -> int:
+    """A stride or base in vectors, slices or transfers.
+
+    Raises:
+        MismatchError: if it is no multiple of the unit.
+    """
+    quotient, remainder = divmod(stride, unit)
+    if remainder:
+        raise MismatchError(f"{what} must be a multiple of {unit}, not {stride}", Progress.LIMITS)
+    return quotient

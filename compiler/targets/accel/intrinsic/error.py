@@ -1,0 +1,27 @@
+"""Why a nest is not one instruction."""
+
+from enum import IntEnum
+
+from tilewright.numerics.error import TilewrightError
+
+
+class Progress(IntEnum):
+    """How far a nest agrees with an intrinsic before the first difference."""
+
+    EXPRESSION = 0
+    ACCESS = 1
+    LANES = 2
+    LOOPS = 3
+    LIMITS = 4
+
+
+class MismatchError(TilewrightError):
+    """A nest that an intrinsic does not stand for: the first difference.
+
+    Members:
+        progress: how far it agreed.
+    """
+
+    def __init__(self, text: str, progress: Progress) -> None:
+        super().__init__(text)
+        self.progress = progress

@@ -1,0 +1,106 @@
+"""From the accesses of a nest to numeric loops: what depends only on extents and shapes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled, compiled_sum, split
+from tilewright.compiler.targets.accel.intrinsic.axis import Axis
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.nest import Loop, check_rectangular
+from tilewright.compiler.tir.affine import Affine
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Expr, Load
+from tilewright.isa.instruction import Instruction, InstructionError
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""The extents that buffers have, by name."""
+Key = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
+"""Extents of the loops and shapes of the buffers accessed."""
+
+
+class Access:
+    """Where a nest accesses a buffer: each index as strides over the loops and a base."""
+
+    def __init__(self, load: Load, loops: tuple[Loop, ...]) -> None:
+        self.buffer: Buffer = load.buffer
+        names = [loop.name for loop in loops]
+        self._indices = [self._split(index, names) for index in load.indices]
+
+    def _split(self, index: Expr, names: Sequence[str]) -> tuple[tuple[int, ...], Affine]:
+        parts = split(Affine.of(index), names)
+        if parts is None:
+            text = f"an index of buffer {self.buffer.name!r} is not affine in the loops {', '.join(names)}"
+            raise MismatchError(f"{text}: split them, or leave them outside", Progress.ACCESS)
+        return parts
+
+    def flattened(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Affine]:
+        """Strides over the loops and base in elements of the dense buffer of that shape."""
+        steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        strides = [0] * (len(self._indices[0][0]) if self._indices else 0)
+        base = Affine((), 0)
+        for (own, rest), step in zip(self._indices, steps, strict=True):
+            strides = [total + step * stride for total, stride in zip(strides, own, strict=True)]
+            base += rest.scaled(step)
+        return tuple(strides), base
+
+
+@dataclass
+class Pattern:
+    """An instruction but for its addresses, for one set of extents and shapes.
+
+    Members:
+        kind: its class.
+        fields: those that are the same wherever it stands.
+        bases: where each access begins, in elements.
+    """
+
+    kind: type[Instruction]
+    fields: Mapping[str, int]
+    bases: Sequence[Number] = ()
+    _made: dict[Any, Instruction] = field(default_factory=dict)
+
+    def instruction(self, names: Sequence[str], values: tuple[int, ...]) -> Instruction:
+        """The instruction with these further fields.
+
+        Raises:
+            MismatchError: if one does not fit.
+        """
+        found = self._made.get(values)
+        if found is None:
+            further = dict(zip(names, values, strict=True))
+            try:
+                found = self.kind(**self.fields, **further)
+            except InstructionError as error:
+                raise MismatchError(str(error), Progress.LIMITS) from error
+            self._made[values] = found
+        return found
+
+
+class Geometry:
+    """The loops and accesses of one nest.
+
+    Raises:
+        MismatchError: if the loops are not rectangular, or an index is not affine in them.
+    """
+
+    def __init__(self, loops: tuple[Loop, ...], loads: Sequence[Load]) -> None:
+        check_rectangular(loops)
+        self.loops = loops
+        self.accesses = [Access(load, loops) for load in loads]
+        self._extents = [compiled(loop.extent) for loop in loops]
+
+    def key(self, env: Env, shapes: Shapes) -> Key:
+        """What a pattern depends on."""
+        extents = tuple([extent(env) for extent in self._extents])
+        return extents, tuple([shapes[access.buffer.name] for access in self.accesses])
+
+    def axes(self, key: Key, further: Sequence[tuple[int, ...]] = ()) -> tuple[list[Axis], list[Number]]:
+        """The loops with the strides of the accesses and of `further` columns, and the accesses' bases."""
+        extents, shapes = key
+        flat = [access.flattened(shape) for access, shape in zip(self.accesses, shapes, strict=True)]
+        columns = [strides for strides, _ in flat] + list(further)
+        rows = zip(*columns, strict=True) if extents else ()
+        axes = [Axis(extent, tuple(row)) for extent, row in zip(extents, rows, strict=True)]
+        return axes, [compiled_sum(base) for _, base in flat]

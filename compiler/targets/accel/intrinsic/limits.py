@@ -1,0 +1,30 @@
+"""What of a machine decides which nests are one instruction."""
+
+from dataclasses import dataclass
+
+from tilewright.isa.config import Config
+from tilewright.isa.memory import Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Sizes of the array, and of what the bus moves at a time; ranges of fields are those of the ISA.
+
+    Members:
+        rows: of the array, elements of an activation slice.
+        cols: of the array, lanes of a vector.
+        bus_bytes: of the bus.
+    """
+
+    rows: int
+    cols: int
+    bus_bytes: int
+
+    @classmethod
+    def of(cls, config: Config) -> "Limits":
+        """Those of a configuration."""
+        return cls(rows=config.rows, cols=config.cols, bus_bytes=config.bus_bytes)
+
+    def transfer_bytes(self, memory: Memory) -> int:
+        """What offsets and strides in the memory outside must be a multiple of."""
+        return min(self.cols * memory.element_bytes, self.bus_bytes)

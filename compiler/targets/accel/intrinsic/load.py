@@ -1,0 +1,208 @@
+"""The load intrinsic: chip[…] = global[…], or a constant outside of the picture."""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
+from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, lane_axis, merged
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.limits import Limits
+from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest
+from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
+from tilewright.compiler.tir.affine import Affine
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
+from tilewright.compiler.tir.expr import Load as Read
+from tilewright.isa.instruction import Instruction, Load, specs
+
+_SPECS = specs(Load)
+_ADDRESSES = ("offset", "address")
+_PAD = _SPECS["pad_top"].maximum
+_CONDITIONS = OUTSIDE + 1
+"""First column of strides that is a condition's."""
+
+State = tuple[int | None, ...] | None
+"""Of each condition, None where it holds for the whole tile, else its base. None alone: nothing is inside."""
+
+
+class Condition(NamedTuple):
+    """base + Σ stride · variable ≥ 0."""
+
+    strides: tuple[int, ...]
+    base: Number
+
+
+class Clip(NamedTuple):
+    """The steps of a loop that are inside of the picture: from `first` up to but not including `end`."""
+
+    first: int
+    end: int
+
+
+class LoadIntrinsic(Intrinsic):
+    """x is the loop that goes from vector to vector on the chip, y the one that the picture's border cuts."""
+
+    name: ClassVar[str] = "load"
+
+    def __init__(self, nest: Nest, limits: Limits) -> None:
+        statement = nest.only
+        conditions, source, self._pad = _parts(statement.store.value)
+        chip = statement.store.buffer
+        self.memory = source.buffer
+        self.operands = {"address": chip}
+        self._memory = memory_of(chip, self.memory)
+        self._limits = limits
+        self._geometry = Geometry(statement.loops, (Read(chip, statement.store.indices), source))
+        self._conditions = [_condition(item, statement.loops) for item in conditions]
+        self._patterns: dict[tuple[Key, State], Pattern] = {}
+
+    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+        """The instruction with these outer variables."""
+        key = self._geometry.key(env, shapes)
+        state = self._state(env, key[0])
+        pattern = self._patterns.get((key, state))
+        if pattern is None:
+            pattern = self._patterns[key, state] = self._pattern(key, state)
+        chip, outside = pattern.bases
+        address = in_units(chip(env), self._limits.cols, "the first element on the chip")
+        offset = 0 if state is None else self._bytes(outside(env), "the first byte loaded from")
+        return pattern.instruction(_ADDRESSES, (offset, address))
+
+    def _state(self, env: Env, extents: tuple[int, ...]) -> State:
+        """Which conditions cut the tile."""
+        result: list[int | None] = []
+        for strides, number in self._conditions:
+            base = low = high = number(env)
+            for stride, extent in zip(strides, extents, strict=True):
+                if stride < 0:
+                    low += stride * (extent - 1)
+                else:
+                    high += stride * (extent - 1)
+            if high < 0:
+                return None
+            result.append(None if low >= 0 else base)
+        return tuple(result)
+
+    def _pattern(self, key: Key, state: State) -> Pattern:
+        active = [place for place, base in enumerate(state or ()) if base is not None]
+        axes, bases = self._geometry.axes(key, [self._conditions[place].strides for place in active])
+        lanes = (1, 1, *(0 for _ in active))
+        axes = lane_axis(axes, lanes, self._limits.cols)
+        if state is None:
+            return self._outside(axes, bases)
+        loops = merged(axes)
+        cuts = [base for base in state if base is not None]
+        clips = [_clip(loops, _CONDITIONS + place, base) for place, base in enumerate(cuts)]
+        sides = {axis: _common([clip for cut, clip in clips if cut is axis], axis) for axis, _ in clips}
+        if any(side.end <= side.first for side in sides.values()):
+            return self._outside(axes, bases)
+        x, y, z = self._roles(loops, list(sides))
+        return self._inside((x, y, z), sides, bases)
+
+    def _inside(self, roles: Sequence[Axis], sides: dict[Axis, Clip], bases: list[Number]) -> Pattern:
+        fields = {"memory": int(self._memory), "pad_value": self._pad}
+        start = 0
+        for name, axis, pads in zip("xyz", roles, (("left", "right"), ("top", "bottom"), ()), strict=True):
+            first, end = sides.get(axis, Clip(0, axis.extent))
+            fields[f"n_{name}"] = end - first
+            start += first * axis.strides[OUTSIDE]
+            if axis.extent > 1:
+                fields |= self._strides(name, axis)
+            if pads:
+                fields |= {f"pad_{side}": n for side, n in zip(pads, (first, axis.extent - end), strict=True)}
+        chip, outside = bases
+        return Pattern(Load, fields, (chip, lambda env: outside(env) + start))
+
+    def _strides(self, name: str, axis: Axis) -> dict[str, int]:
+        fields = {f"stride_{name}": self._bytes(axis.strides[OUTSIDE], f"the stride of {name}")}
+        if name != "x":
+            vectors = in_units(axis.strides[CHIP], self._limits.cols, f"the stride of {name} on the chip")
+            fields[f"chip_stride_{name}"] = vectors
+        return fields
+
+    def _outside(self, axes: list[Axis], bases: list[Number]) -> Pattern:
+        """A tile of padding only: rows that are all above or below of nothing."""
+        loops = merged([Axis(axis.extent, (axis.strides[CHIP], 0)) for axis in axes])
+        x, y, z = self._roles(loops, [])
+        top = min(y.extent, _PAD)
+        fields = {"n_x": x.extent, "n_y": 0, "n_z": z.extent, "pad_top": top, "pad_bottom": y.extent - top}
+        for name, axis in (("y", y), ("z", z)):
+            vectors = in_units(axis.strides[CHIP], self._limits.cols, f"the stride of {name} on the chip")
+            fields[f"chip_stride_{name}"] = vectors
+        return Pattern(Load, {"memory": int(self._memory), "pad_value": self._pad, **fields}, bases)
+
+    def _roles(self, loops: list[Axis], cut: list[Axis]) -> tuple[Axis, Axis, Axis]:
+        """x, y and z: x dense on the chip, y cut if one but x is, z the rest."""
+        inner = [axis for axis in loops if axis.strides[CHIP] == self._limits.cols][:1]
+        others = [axis for axis in loops if axis not in inner]
+        others.sort(key=lambda axis: (axis not in cut, abs(axis.strides[CHIP])))
+        if any(axis in cut for axis in others[1:]):
+            text = "the border cuts two loops that are no rows of vectors on the chip: leave one outside"
+            raise MismatchError(text, Progress.LOOPS)
+        width = len(loops[0].strides) if loops else _CONDITIONS
+        absent = Axis(1, (0,) * width)
+        names = ("x", "y", "z")
+        maxima = [_SPECS[f"n_{name}"].maximum for name in names]
+        x, y, z = fitted([*(inner or [absent]), *others], maxima, "over vectors")
+        if any(axis not in (x, y) for axis in cut):
+            text = f"a loop cut by the border must be at most {maxima[1]} long, not {cut[0].extent}"
+            raise MismatchError(text, Progress.LIMITS)
+        return x, y, z
+
+    def _bytes(self, elements: int, what: str) -> int:
+        return in_bytes(elements, self._memory, self._limits, what)
+
+
+def _clip(loops: list[Axis], column: int, base: int) -> tuple[Axis, Clip]:
+    """The loop that a condition cuts, and what it leaves of it."""
+    cut = [axis for axis in loops if axis.strides[column]]
+    if len(cut) != 1:
+        text = f"a condition cuts {len(cut)} loops at once: leave all but one of them outside"
+        raise MismatchError(text, Progress.LOOPS)
+    (axis,) = cut
+    stride = axis.strides[column]
+    if stride > 0:
+        return axis, Clip(max(0, -(base // stride)), axis.extent)
+    return axis, Clip(0, min(axis.extent, base // -stride + 1))
+
+
+def _common(clips: Sequence[Clip], axis: Axis) -> Clip:
+    return Clip(max(clip.first for clip in clips), min(clip.end for clip in clips))
+
+
+# --- the value ---------------------------------------------------------------------------------------------
+
+
+def _parts(value: Expr) -> tuple[list[Affine], Read, int]:
+    """The conditions (each a sum that must not be negative), the element, and the constant outside."""
+    match value:
+        case Read():
+            return [], value, 0
+        case Select(condition=condition, then=Read() as source, otherwise=Const(value=int(constant))):
+            if not _SPECS["pad_value"].minimum <= constant <= _SPECS["pad_value"].maximum:
+                raise MismatchError(f"the padding must be an int8, not {constant}", Progress.LIMITS)
+            return _sums(condition), source, constant
+    text = "an element, or select(inside, element, constant), is expected"
+    raise MismatchError(text, Progress.EXPRESSION)
+
+
+def _sums(condition: Expr) -> list[Affine]:
+    match condition:
+        case Const(value=value) if value:
+            return []
+        case Binary(op=BinaryOp.AND, a=a, b=b):
+            return _sums(a) + _sums(b)
+        case Binary(op=BinaryOp.LE, a=a, b=b):
+            return [Affine.of(b) - Affine.of(a)]
+        case Binary(op=BinaryOp.LT, a=a, b=b):
+            return [Affine.of(b) - Affine.of(a) + Affine((), -1)]
+    raise MismatchError("inside must be comparisons < and <= that all hold", Progress.EXPRESSION)
+
+
+def _condition(total: Affine, loops: Sequence[Loop]) -> Condition:
+    parts = split(total, [loop.name for loop in loops])
+    if parts is None:
+        raise MismatchError("the border is not affine in the loops", Progress.ACCESS)
+    strides, rest = parts
+    return Condition(strides, compiled_sum(rest))

@@ -1,0 +1,142 @@
+"""The matrix intrinsic: acc[m, c] (+)= Σ int32(x[…, r]) · int32(w[k, r, c])."""
+
+from typing import ClassVar
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
+from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, lane_axis, merged
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.limits import Limits
+from tilewright.compiler.targets.accel.intrinsic.nest import Nest, Statement
+from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Load
+from tilewright.isa.instruction import Instruction, Matrix, specs
+
+_SPECS = specs(Matrix)
+_ADDRESSES = ("activation", "weight", "accumulator", "accumulate")
+
+
+class MatrixIntrinsic(Intrinsic):
+    """Roles: y and x move activations and results, ky, kx and ci activations and weights, r and c the tile.
+
+    Weights are dense over the tiles and results over y and x. `accumulate` is 0 where the nest contains the
+    first step of the reduction: all of its indices are 0 there, and the block starts from 0.
+    """
+
+    name: ClassVar[str] = "matrix"
+
+    def __init__(self, nest: Nest, limits: Limits) -> None:
+        statement = nest.only
+        _check_result(statement)
+        activation, weight = _factors(statement)
+        result = Load(statement.store.buffer, statement.store.indices)
+        loads = (activation, weight, result)
+        self.operands = dict(zip(_ADDRESSES, (load.buffer for load in loads), strict=False))
+        self._limits = limits
+        self._geometry = Geometry(statement.loops, loads)
+        self._first = _first_step(statement)
+        self._patterns: dict[Key, Pattern] = {}
+
+    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+        """The instruction with these outer variables."""
+        key = self._geometry.key(env, shapes)
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            pattern = self._patterns[key] = self._pattern(key)
+        rows, cols = self._limits.rows, self._limits.cols
+        activation, weight, result = [base(env) for base in pattern.bases]
+        accumulate = self._first is None or any(index(env) for index in self._first)
+        values = (
+            in_units(activation, rows, "the first activation"),
+            in_units(weight, cols, "the first weight"),
+            in_units(result, cols, "the first result"),
+            int(accumulate),
+        )
+        return pattern.instruction(_ADDRESSES, values)
+
+    def _pattern(self, key: Key) -> Pattern:
+        rows, cols = self._limits.rows, self._limits.cols
+        axes, bases = self._geometry.axes(key)
+        axes = merged(_without_row(lane_axis(axes, (0, 1, 1), cols), rows, cols))
+        results = _dense([axis for axis in axes if axis.strides[2]], 2, cols, "results")
+        tiles = _dense([axis for axis in axes if not axis.strides[2]], 1, rows * cols, "weight tiles")
+        if any(axis.strides[1] for axis in results):
+            text = "a loop that moves results and weights is no role of the array: leave it outside"
+            raise MismatchError(text, Progress.LOOPS)
+        fields: dict[str, int] = {}
+        for names, loops, what in (
+            (("x", "y"), results, "over results"),
+            (("ci", "kx", "ky"), tiles, "over tiles"),
+        ):
+            for name, axis in zip(
+                names, fitted(loops, [_SPECS[f"n_{n}"].maximum for n in names], what), strict=True
+            ):
+                fields[f"n_{name}"] = axis.extent
+                fields[f"stride_{name}"] = in_units(axis.strides[0], rows, f"the stride of {name}")
+        return Pattern(Matrix, fields, bases)
+
+
+def _without_row(axes: list[Axis], rows: int, cols: int) -> list[Axis]:
+    """The loops without that over the rows of a tile; what is left of one over several tiles' rows stays."""
+    strides = (1, cols, 0)
+    for place, axis in enumerate(axes):
+        if axis.strides == strides and axis.extent % rows == 0:
+            return [*axes[:place], axis.split(rows)[0], *axes[place + 1 :]]
+    return lane_axis(axes, strides, rows)
+
+
+def _dense(axes: list[Axis], column: int, unit: int, what: str) -> list[Axis]:
+    """The loops innermost first, which must be dense in an access from `unit` elements up."""
+    ordered = sorted(axes, key=lambda axis: axis.strides[column])
+    expected = unit
+    for axis in ordered:
+        if axis.strides[column] != expected:
+            text = f"{what} must be dense: a loop of {axis.extent} strides {axis.strides[column]} elements"
+            raise MismatchError(f"{text}, not {expected}; leave it outside", Progress.LOOPS)
+        expected *= axis.extent
+    return ordered
+
+
+def _check_result(statement: Statement) -> None:
+    buffer = statement.store.buffer
+    if buffer.scope is not Scope.ACCUMULATOR or buffer.dtype is not DType.INT32:
+        text = f"sums must be int32 in accumulator memory, not {buffer.dtype} in {buffer.scope}"
+        raise MismatchError(text, Progress.EXPRESSION)
+
+
+def _factors(statement: Statement) -> tuple[Load, Load]:
+    """The activation and the weight of acc + int32(activation) · int32(weight)."""
+    added = statement.added()
+    if added is None or added[0].op is not BinaryOp.ADD:
+        raise MismatchError("acc[…] = acc[…] + a product is expected", Progress.EXPRESSION)
+    product = added[1]
+    if not (isinstance(product, Binary) and product.op is BinaryOp.MUL):
+        raise MismatchError("a product is expected to be added", Progress.EXPRESSION)
+    loads = {load.buffer.scope: load for load in map(_widened, (product.a, product.b))}
+    if loads.keys() != {Scope.ACTIVATION, Scope.WEIGHT}:
+        text = f"factors must lie in activation and weight memory, not in {', '.join(sorted(loads))}"
+        raise MismatchError(text, Progress.EXPRESSION)
+    return loads[Scope.ACTIVATION], loads[Scope.WEIGHT]
+
+
+def _widened(factor: Expr) -> Load:
+    match factor:
+        case Cast(type=DType.INT32, value=Load() as load) if load.dtype is DType.INT8:
+            return load
+    raise MismatchError("factors must be int8 elements, converted to int32", Progress.EXPRESSION)
+
+
+def _first_step(statement: Statement) -> list[Number] | None:
+    """The reduced indices at the first step of the nest; None if the sum does not start in this block."""
+    if statement.init is None:
+        return None
+    if statement.init != Const(0, DType.INT32):
+        raise MismatchError("the sum must start from an int32 0", Progress.EXPRESSION)
+    names = [loop.name for loop in statement.loops]
+    parts = [split(index, names) for index in statement.reduced]
+    if any(part is None or min(part[0], default=0) < 0 for part in parts):
+        text = "reduced indices must grow affinely with the loops: their first step is not to be found"
+        raise MismatchError(text, Progress.ACCESS)
+    return [compiled_sum(part[1]) for part in parts if part is not None]

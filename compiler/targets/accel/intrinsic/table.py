@@ -1,0 +1,47 @@
+"""Which intrinsic a nest is for, by the scopes that it writes and reads."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.limits import Limits
+from tilewright.compiler.targets.accel.intrinsic.load import LoadIntrinsic
+from tilewright.compiler.targets.accel.intrinsic.matrix import MatrixIntrinsic
+from tilewright.compiler.targets.accel.intrinsic.nest import Nest
+from tilewright.compiler.targets.accel.intrinsic.store import StoreIntrinsic
+from tilewright.compiler.targets.accel.intrinsic.vector import VectorIntrinsic
+from tilewright.compiler.tir.buffer import Scope
+
+INTRINSICS: Mapping[str, type[Intrinsic]] = MappingProxyType(
+    {kind.name: kind for kind in (LoadIntrinsic, StoreIntrinsic, MatrixIntrinsic, VectorIntrinsic)}
+)
+"""By name."""
+
+
+def intrinsic_of(nest: Nest) -> type[Intrinsic]:
+    """The intrinsic whose instruction has these scopes.
+
+    Raises:
+        MismatchError: if none has.
+    """
+    written, read = nest.last.store.buffer.scope, nest.reads()
+    if Scope.GLOBAL in read and written is not Scope.GLOBAL:
+        return LoadIntrinsic
+    if written is Scope.GLOBAL and Scope.GLOBAL not in read:
+        return StoreIntrinsic
+    if Scope.WEIGHT in read:
+        return MatrixIntrinsic
+    if written in (Scope.ACTIVATION, Scope.ACCUMULATOR):
+        return VectorIntrinsic
+    text = f"no instruction writes {written} memory from {', '.join(sorted(read)) or 'nothing'}"
+    raise MismatchError(text, Progress.EXPRESSION)
+
+
+def matched(nest: Nest, limits: Limits) -> Intrinsic:
+    """The nest as the intrinsic that it is for.
+
+    Raises:
+        MismatchError: if it is not of its form.
+    """
+    return intrinsic_of(nest)(nest, limits)

@@ -1,0 +1,134 @@
+"""The vector intrinsic: up to two loops over results and two that fold, and the value of `expression`."""
+
+from typing import ClassVar
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.intrinsic.affine import Env
+from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, lane_axis, merged
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.expression import Value, value_of
+from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.limits import Limits
+from tilewright.compiler.targets.accel.intrinsic.nest import Nest
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.expr import Load
+from tilewright.isa.instruction import Destination, Instruction, Reduce, SourceA, SourceB, Vector, specs
+from tilewright.isa.memory import Memory
+
+_SPECS = specs(Vector)
+
+
+class VectorIntrinsic(Intrinsic):
+    """Loops that move the destination are over results, the others fold; parameters stay where they are.
+
+    The parameters lie one after the other in the order of the machine: bias, scale, factor, those in use.
+    """
+
+    name: ClassVar[str] = "vector"
+
+    def __init__(self, nest: Nest, limits: Limits) -> None:
+        store = nest.last.store
+        self._value = value_of(nest)
+        self._limits = limits
+        loads = {"destination": Load(store.buffer, store.indices), "a": self._value.item.a}
+        if isinstance(self._value.item.b, Load):
+            loads["b"] = self._value.item.b
+        parameters = (self._value.bias, self._value.scale, self._value.item.factor)
+        self._parameters = [load for load in parameters if load is not None]
+        self._moving = len(loads)
+        self.operands = _operands(loads, self._parameters)
+        self._geometry = Geometry(self._value.loops, [*loads.values(), *self._parameters])
+        self._constant = _constant_fields(self._value, store.buffer)
+        self._patterns: dict[Key, Pattern] = {}
+
+    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+        """The instruction with these outer variables."""
+        key = self._geometry.key(env, shapes)
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            pattern = self._patterns[key] = self._pattern(key)
+        cols = self._limits.cols
+        addresses = [in_units(base(env), cols, "a first element") for base in pattern.bases]
+        parameters = addresses[self._moving :]
+        if any(place != parameters[0] + step for step, place in enumerate(parameters)):
+            text = (
+                f"parameters must lie one after the other (bias, scale, factor), not at vectors {parameters}"
+            )
+            raise MismatchError(text, Progress.LIMITS)
+        kept = addresses[: len(self.operands)]
+        return pattern.instruction(tuple(self.operands), tuple(kept))
+
+    def _pattern(self, key: Key) -> Pattern:
+        axes, bases = self._geometry.axes(key)
+        axes = merged(lane_axis(axes, (1,) * len(self._geometry.accesses), self._limits.cols))
+        for axis in axes:
+            if any(axis.strides[self._moving :]):
+                text = f"a loop of {axis.extent} steps moves the parameters: leave it outside"
+                raise MismatchError(text, Progress.LOOPS)
+        results = _ordered([axis for axis in axes if axis.strides[0]])
+        folds = _ordered([axis for axis in axes if not axis.strides[0]])
+        if folds and self._value.reduce is Reduce.NONE:
+            text = f"a loop of {folds[0].extent} steps writes the same results again: leave it outside"
+            raise MismatchError(text, Progress.LOOPS)
+        fields = self._loop_fields((1, 0), results, "over results")
+        fields |= self._loop_fields((3, 2), folds, "that fold")
+        return Pattern(Vector, {**self._constant, **fields}, bases)
+
+    def _loop_fields(self, places: tuple[int, int], axes: list[Axis], what: str) -> dict[str, int]:
+        fields = {}
+        loops = fitted(axes, [_SPECS[f"n_{place}"].maximum for place in places], what)
+        names = ("destination", "a", "b")[: self._moving]
+        for place, axis in zip(places, loops, strict=True):
+            fields[f"n_{place}"] = axis.extent
+            for name, stride in zip(names, axis.strides, strict=False):
+                if axis.extent > 1 and f"{name}_stride_{place}" in _SPECS:
+                    vectors = in_units(stride, self._limits.cols, f"a stride of {name}")
+                    fields[f"{name}_stride_{place}"] = vectors
+        return fields
+
+
+def _ordered(axes: list[Axis]) -> list[Axis]:
+    """Innermost first: what moves a least."""
+    return sorted(axes, key=lambda axis: abs(axis.strides[1]))
+
+
+def _operands(loads: dict[str, Load], parameters: list[Load]) -> dict[str, Buffer]:
+    """The buffer of each address field."""
+    operands = {name: load.buffer for name, load in loads.items()}
+    names = {load.buffer.name for load in parameters}
+    if len(names) > 1:
+        text = f"bias, scale and factor must lie in one buffer, not in {', '.join(sorted(names))}"
+        raise MismatchError(text, Progress.EXPRESSION)
+    if parameters:
+        operands["parameter"] = parameters[0].buffer
+    return operands
+
+
+def _memory(buffer: Buffer) -> str:
+    """The name of the memory of a buffer, whose elements must be those of the memory."""
+    memory = Memory[buffer.scope.name]
+    if buffer.dtype is not (DType.INT8 if memory.element_bytes == 1 else DType.INT32):
+        text = f"{memory.label} memory does not hold {buffer.dtype}, the elements of buffer {buffer.name!r}"
+        raise MismatchError(text, Progress.EXPRESSION)
+    return memory.name
+
+
+def _constant_fields(value: Value, destination: Buffer) -> dict[str, int]:
+    """All fields that are no addresses, counts and strides."""
+    fields = {
+        "op": int(value.item.op),
+        "to": int(Destination[_memory(destination)]),
+        "a_from": int(SourceA[_memory(value.item.a.buffer)]),
+        "reduce": int(value.reduce),
+        "zero_point": value.zero_point,
+        "bias": int(value.bias is not None),
+        "requantise": int(value.scale is not None),
+    }
+    if destination.scope is Scope.ACTIVATION:
+        fields |= {"lo": value.lo, "hi": value.hi}
+    if isinstance(value.item.b, Load):
+        fields["b_from"] = int(SourceB[_memory(value.item.b.buffer)])
+    else:
+        fields |= {"b_from": int(SourceB.CONSTANT), "immediate": value.item.b}
+    return fields

@@ -1,0 +1,155 @@
+"""Tensorise: mark the largest nests that are one instruction each; surplus loops stay around them.
+
+Before and after, of a product whose reduction has one loop more than the array:
+
+    for k: for m: for r: for c: acc[m, c] += …
+    for k: intrinsic "matrix": for m: for r: for c: acc[m, c] += …
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
+from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic as Kind
+from tilewright.compiler.targets.accel.intrinsic.limits import Limits
+from tilewright.compiler.targets.accel.intrinsic.nest import Nest, parse
+from tilewright.compiler.targets.accel.intrinsic.table import intrinsic_of
+from tilewright.compiler.tir.bound import Domain
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.printer import print_stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Intrinsic, LoopKind, Seq, Stmt, Store
+from tilewright.compiler.tir.walk import statements
+from tilewright.isa.config import Config
+from tilewright.numerics.error import TilewrightError
+
+
+class TensoriseError(TilewrightError):
+    """A nest that no intrinsic stands for: its block and text, the nearest one, the first difference."""
+
+
+def limits_of(config: Config) -> Limits:
+    """What of a machine tensorising must know."""
+    return Limits.of(config)
+
+
+def tensorise(function: Function, limits: Limits) -> Function:
+    """The function with every nest around a block inside of an intrinsic.
+
+    Args:
+        function: scheduled: every buffer has its memory scope.
+        limits: of the machine.
+
+    Raises:
+        TensoriseError: naming the first nest that is none.
+    """
+    shapes = {buffer.name: buffer.shape for buffer in function.parameters}
+    body = _Tensoriser(limits, {}, shapes).statement(function.body)
+    return replace(function, body=body)
+
+
+@dataclass(frozen=True)
+class _Tensoriser:
+    """A place in a function.
+
+    Members:
+        limits: of the machine.
+        domain: extents of the loops around.
+        shapes: of the buffers that exist.
+    """
+
+    limits: Limits
+    domain: Domain
+    shapes: Mapping[str, tuple[Expr, ...]]
+
+    def statement(self, stmt: Stmt) -> Stmt:
+        """The statement with intrinsics."""
+        match stmt:
+            case Intrinsic():
+                return stmt
+            case Seq(body=body) if not _is_of_lanes(stmt):
+                return Seq(tuple(self.statement(part) for part in body))
+            case Allocate(buffer=buffer, body=inner) if buffer.scope is not Scope.LANE:
+                return Allocate(buffer, self._with_buffer(buffer).statement(inner))
+            case For(body=inner) if not _is_nest(inner):
+                return replace(stmt, body=self._inside(stmt).statement(inner))
+        return self._nest(stmt)
+
+    def _inside(self, loop: For) -> "_Tensoriser":
+        return replace(self, domain={**self.domain, loop.var.name: loop.extent})
+
+    def _with_buffer(self, buffer: Buffer) -> "_Tensoriser":
+        return replace(self, shapes={**self.shapes, buffer.name: buffer.shape})
+
+    def _nest(self, stmt: Stmt) -> Stmt:
+        """A nest of one result, as an intrinsic with surplus loops around."""
+        try:
+            nest = parse(stmt, self.domain)
+            kind = intrinsic_of(nest)
+        except MismatchError as error:
+            raise TensoriseError(_text(stmt, "none", error)) from error
+        return self._peeled(stmt, nest, kind, [])
+
+    def _peeled(self, stmt: Stmt, nest: Nest, kind: type[Kind], before: list[MismatchError]) -> Stmt:
+        """The statement if it is one instruction, else its outermost loop around what is inside of it."""
+        if not any(isinstance(s, For) and s.kind is LoopKind.VIRTUAL_THREAD for s in statements(stmt)):
+            try:
+                self._check(kind(nest, self.limits))
+                return Intrinsic(kind.name, stmt)
+            except MismatchError as error:
+                before = [*before, error]
+        if isinstance(stmt, For):
+            inner = self._inside(stmt)._peeled(stmt.body, nest.without(stmt.var.name), kind, before)
+            return replace(stmt, body=inner)
+        difference = max(before, key=lambda error: error.progress)
+        raise TensoriseError(_text(stmt, kind.name, difference, nest))
+
+    def _check(self, intrinsic: Kind) -> None:
+        """Fold at the first and the last step of every loop around."""
+        loops = [(name, compiled(extent)) for name, extent in self.domain.items()]
+        shapes = {name: [compiled(extent) for extent in shape] for name, shape in self.shapes.items()}
+        for env in _corners(loops, {}):
+            numbers = {name: tuple(extent(env) for extent in shape) for name, shape in shapes.items()}
+            intrinsic.fold(env, numbers)
+
+
+def _corners(loops: list[tuple[str, Number]], env: dict[str, int]) -> Iterator[dict[str, int]]:
+    if not loops:
+        yield env
+        return
+    (name, extent), *rest = loops
+    last = extent(env) - 1
+    for value in sorted({0, last}) if last >= 0 else ():
+        yield from _corners(rest, {**env, name: value})
+
+
+def _is_nest(stmt: Stmt) -> bool:
+    """Whether everything below is of one nest: nothing is allocated but lanes, and one result is written."""
+    found = list(statements(stmt))
+    results = [s for s in found if isinstance(s, Block | Store) and _written(s).scope is not Scope.LANE]
+    others = (s for s in found if isinstance(s, Intrinsic) or _allocates(s))
+    return len(results) == 1 and not any(others)
+
+
+def _is_of_lanes(seq: Seq) -> bool:
+    """Whether the parts belong to one instruction: all but the last write lanes."""
+    *before, last = seq.body
+    written = [_written(s) for part in before for s in statements(part) if isinstance(s, Block | Store)]
+    return _is_nest(last) and bool(written) and all(buffer.scope is Scope.LANE for buffer in written)
+
+
+def _written(stmt: Block | Store) -> Buffer:
+    return stmt.body.buffer if isinstance(stmt, Block) else stmt.buffer
+
+
+def _allocates(stmt: Stmt) -> bool:
+    return isinstance(stmt, Allocate) and stmt.buffer.scope is not Scope.LANE
+
+
+def _text(stmt: Stmt, nearest: str, error: MismatchError, nest: Nest | None = None) -> str:
+    name = nest.last.name if nest else next((s.name for s in statements(stmt) if isinstance(s, Block)), "?")
+    return (
+        f"block {name!r} is no instruction; nearest intrinsic: {nearest}; first difference: {error}\n"
+        f"{print_stmt(stmt)}"
+    )
