@@ -1,0 +1,122 @@
+"""Scales and zero points, chosen; and the integer factors that stand for real ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.ops.operator import Array
+from tilewright.compiler.quantise.error import IslandError
+from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
+from tilewright.numerics.requantise import PRODUCT_SHIFT, SHIFT_MAXIMUM, pack_scale, quantise_multiplier
+
+Real = NDArray[np.float64]
+
+_WEIGHT_MAXIMUM = 127
+"""Of weights that are quantised here: symmetric, without −128."""
+_BIAS_LIMIT = 2.0**30
+_SMALLEST_RATIO = 2.0**-30
+_FACTOR_MAXIMUM = 2**15 - 1
+_SMALLEST_MULTIPLIER = 2.0 ** -(PRODUCT_SHIFT + SHIFT_MAXIMUM + 1)
+"""At and below, every int32 becomes 0."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the integers of an activation mean: x ≈ (q − zero_point) · scale."""
+
+    scale: float
+    zero_point: int
+
+    def quantised(self, x: float) -> int:
+        """The integer of a real number, which may be infinite."""
+        q = np.rint(np.float32(x) / np.float32(self.scale)) + self.zero_point
+        return int(min(max(q, INT8_MINIMUM), INT8_MAXIMUM))
+
+
+def choose_parameters(low: float, high: float) -> Parameters:
+    """All 256 integers spread from the least to the greatest value, 0 among them."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    if low == high:
+        return Parameters(1.0, 0)
+    scale = float(np.float32((high - low) / (INT8_MAXIMUM - INT8_MINIMUM)))
+    return Parameters(scale, int(np.rint(INT8_MINIMUM - low / scale)))
+
+
+def weight_scales(weight: Array, bias: Real, x: Parameters, y: Parameters, residual: float = 0.0) -> Real:
+    """A scale for each output channel: as fine as its weights allow.
+
+    Coarser where the bias, the requantisation or the residual's factor would leave its integers: such a channel
+    has next to no weights, so that nothing is lost.
+
+    Args:
+        weight: float32 (O, …).
+        bias: (O,).
+        x, y: of the input and of the result.
+        residual: scale of the activation that is added, if there is one.
+    """
+    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
+    return np.maximum.reduce(
+        [
+            largest / _WEIGHT_MAXIMUM,
+            np.abs(bias) / (x.scale * _BIAS_LIMIT),
+            np.full(len(weight), _SMALLEST_RATIO * y.scale / x.scale),
+            np.full(len(weight), residual / (x.scale * _FACTOR_MAXIMUM)),
+        ]
+    )
+
+
+def quantise_weights(weight: Array, scale: Real) -> NDArray[np.int8]:
+    """The integers of weights (O, …) for one scale each channel."""
+    scaled = weight / scale.reshape(-1, *(1 for _ in weight.shape[1:]))
+    return np.clip(np.rint(scaled), -_WEIGHT_MAXIMUM, _WEIGHT_MAXIMUM).astype(np.int8)
+
+
+def scale_words(ratio: Array | float) -> NDArray[np.int32]:
+    """Packed words of `numerics.requantise` for these factors from sums to results.
+
+    Raises:
+        IslandError: if one is too large for the requantisation.
+    """
+    real = np.asarray(ratio, np.float64)
+    vanishing = real <= _SMALLEST_MULTIPLIER
+    try:
+        multiplier, shift = quantise_multiplier(np.where(vanishing, 1.0, real))
+    except ValueError as error:
+        raise IslandError(f"its sums cannot be requantised: {error}") from error
+    return pack_scale(np.where(vanishing, 0, multiplier), np.where(vanishing, 0, shift))
+
+
+def residual_is_fine(weight: Array, x: Parameters, y: Parameters, residual: Parameters) -> bool:
+    """Whether the residual's integer factors stay within a quarter step of the result of the real ones."""
+    largest = float(np.abs(weight).max()) / _WEIGHT_MAXIMUM
+    half_unit = x.scale * largest / 2
+    return half_unit * -INT8_MINIMUM <= y.scale / 4 and residual.scale <= y.scale * _FACTOR_MAXIMUM / 256
+
+
+def residual_factors(residual: Parameters, unit: Real) -> NDArray[np.int16]:
+    """How many units of the sums one step of the residual is, for each channel.
+
+    Raises:
+        IslandError: if one does not fit int16, or is 0.
+    """
+    factor = np.rint(residual.scale / unit)
+    if factor.max() > _FACTOR_MAXIMUM or factor.min() < 1:
+        raise IslandError(
+            f"the residual's factor must be from 1 to {_FACTOR_MAXIMUM}, not {factor.min():g} … {factor.max():g}: "
+            "quantise the convolution's result before the sum"
+        )
+    return factor.astype(np.int16)
+
+
+def add_factors(a: float, b: float) -> tuple[int, int, float]:
+    """Integers ka ≤ 127 and kb ≤ 32767, and the scale s, so that s·ka = a and s·kb ≈ b; for a ≤ b."""
+    ratio = b / a
+    if ratio > _FACTOR_MAXIMUM:
+        # Within half a step of b, all of a vanishes.
+        return 0, 1, b
+    ka = np.arange(1, 128)
+    kb = np.rint(ka * ratio)
+    error = np.where(kb > _FACTOR_MAXIMUM, np.inf, np.abs(kb / (ka * ratio) - 1))
+    best = len(ka) - 1 - int(error[::-1].argmin())
+    return int(ka[best]), int(kb[best]), a / float(ka[best])
