@@ -1,1 +1,55 @@
-"""Schedules: primitives, one file each, that change how a loop program runs and never what it means."""
+"""Schedules: how a loop program runs, apart from what it computes."""
+
+from collections.abc import Sequence
+
+from tilewright.compiler.schedule.cache_read import CacheRead
+from tilewright.compiler.schedule.cache_write import CacheWrite
+from tilewright.compiler.schedule.compute_at import ComputeAt
+from tilewright.compiler.schedule.error import ScheduleError
+from tilewright.compiler.schedule.fuse import Fuse
+from tilewright.compiler.schedule.inline import Inline
+from tilewright.compiler.schedule.loop_kind import Parallel, Unroll, Vectorise, VirtualThread
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.schedule.reorder import Reorder
+from tilewright.compiler.schedule.reverse_compute_at import ReverseComputeAt
+from tilewright.compiler.schedule.set_scope import SetScope
+from tilewright.compiler.schedule.split import Split
+from tilewright.compiler.schedule.text import parse_schedule, print_schedule
+from tilewright.compiler.schedule.versions import Versions, double_buffer
+from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.verify import verify
+
+__all__ = [
+    "CacheRead",
+    "CacheWrite",
+    "ComputeAt",
+    "Fuse",
+    "Inline",
+    "Parallel",
+    "Primitive",
+    "Reorder",
+    "ReverseComputeAt",
+    "ScheduleError",
+    "SetScope",
+    "Split",
+    "Unroll",
+    "Vectorise",
+    "Versions",
+    "VirtualThread",
+    "apply",
+    "double_buffer",
+    "parse_schedule",
+    "print_schedule",
+]
+
+
+def apply(function: Function, primitives: Sequence[Primitive]) -> Function:
+    """The function after each primitive in turn, verified after each.
+
+    Raises:
+        ScheduleError: if one cannot be applied.
+    """
+    for primitive in primitives:
+        function = primitive.apply(function)
+        verify(function)
+    return function

@@ -9,7 +9,7 @@ from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain, lower, upper
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, Stmt
-from tilewright.compiler.tir.walk import children, constant, map_store, rewrite, with_children
+from tilewright.compiler.tir.walk import children, constant, map_store, rewrite, substitute, with_children
 
 _EMPTY: Domain = {}
 
@@ -28,11 +28,11 @@ def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
     """The statement with simple extents, shapes, indices and conditions; no loop or block is removed."""
     match stmt:
         case For(var=var, extent=extent, body=body):
-            extent = simplify(extent, domain)
+            extent = _simplify_extent(extent, domain)
             inner = {**domain, var.name: extent}
             return replace(stmt, extent=extent, body=simplify_stmt(body, inner))
         case Allocate(buffer=buffer, body=body):
-            shape = tuple(simplify(extent, domain) for extent in buffer.shape)
+            shape = tuple(_simplify_extent(extent, domain) for extent in buffer.shape)
             return Allocate(replace(buffer, shape=shape), simplify_stmt(body, domain))
         case Block():
             return _simplify_block(stmt, domain)
@@ -43,6 +43,12 @@ def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
 def is_zero(expr: Expr, domain: Domain = _EMPTY) -> bool:
     """Whether it is 0 for sure."""
     return constant(simplify(expr, domain)) == 0
+
+
+def _simplify_extent(extent: Expr, domain: Domain) -> Expr:
+    # Variables of single trips stay in indices, whose dimensions they name, but tell nothing in an extent.
+    single: dict[str, Expr] = {name: Const(0) for name, trips in domain.items() if constant(trips) == 1}
+    return simplify(substitute(extent, single), domain)
 
 
 def _simplify_block(block: Block, domain: Domain) -> Block:
@@ -102,10 +108,13 @@ def _logic(expr: Binary) -> Expr:
 
 def _extreme(expr: Binary, domain: Domain) -> Expr:
     difference = (Affine.of(expr.a) - Affine.of(expr.b)).expr()
+    low, high = lower(difference, domain), upper(difference, domain)
+    if low == high == 0:
+        return expr.a
     smaller, larger = (expr.a, expr.b) if expr.op is BinaryOp.MIN else (expr.b, expr.a)
-    if upper(difference, domain) <= 0:
+    if high <= 0:
         return smaller
-    if lower(difference, domain) >= 0:
+    if low >= 0:
         return larger
     return expr
 

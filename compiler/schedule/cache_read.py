@@ -1,0 +1,61 @@
+"""cache_read: a block reads a copy of a buffer."""
+
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.schedule.nest import (
+    Level,
+    allocation_of,
+    change_accesses,
+    check_fresh,
+    copy_nest,
+    edit,
+    edit_stmt,
+    find_block,
+    level_body,
+    writers,
+)
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.stmt import Block, Function
+from tilewright.compiler.tir.walk import loads
+
+
+@dataclass(frozen=True)
+class CacheRead(Primitive):
+    """A copy block `name` fills a buffer `name` in a scope, all of it, right before the block's nest."""
+
+    block: str
+    buffer: str
+    scope: Scope
+    name: str
+
+    def apply(self, function: Function) -> Function:
+        """As said above; `compute_at` then moves the copy and shrinks it."""
+        block = find_block(self, function, self.block)[-1]
+        assert isinstance(block, Block)
+        check_fresh(self, function, self.name)
+        source = self._source(function, block)
+        body = level_body(allocation_of(function, self.buffer), function)
+        level = Level.of(body)
+        position = level.position(block)
+        if writers(level.nests[position], self.buffer):
+            raise self.refusal(
+                function,
+                f"{self.buffer} is written in the loops of {self.block}: use cache_write on its writer",
+            )
+        copy = replace(source, name=self.name, scope=self.scope, versions=1)
+        reading = change_accesses(block, self.buffer, lambda indices: indices, copy)
+        nest = edit_stmt(level.nests[position], {id(block): reading})
+        assert nest is not None
+        filling = copy_nest(self.name, [str(axis) for axis in range(len(copy.shape))], source, copy)
+        return edit(function, {id(body): level.with_nests(position, filling, nest, buffers=[copy]).stmt})
+
+    def _source(self, function: Function, block: Block) -> Buffer:
+        read = {load.buffer.name: load.buffer for load in loads(block)}
+        if self.buffer == block.body.buffer.name or self.buffer not in read:
+            names = ", ".join(name for name in read if name != block.body.buffer.name)
+            raise self.refusal(
+                function,
+                f"block {self.block} must read buffer {self.buffer} and not write it: name one of {names}",
+            )
+        return read[self.buffer]

@@ -1,0 +1,141 @@
+"""compute_at: a stage computed inside the loops of its consumers, as far as they need it there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.schedule.fit import Place, fitted, places, rebased, whole_where_fixed
+from tilewright.compiler.schedule.nest import (
+    Level,
+    contains,
+    domain_of,
+    edit,
+    find_allocation,
+    find_block,
+    find_loop,
+    path_to,
+    readers,
+    writers,
+)
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.schedule.region import Span, span, touched
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Stmt
+from tilewright.compiler.tir.walk import block_indices, blocks, loads, statements, substitute
+
+
+@dataclass(frozen=True)
+class ComputeAt(Primitive):
+    """The nest of a block moves to the start of a loop's body, and its buffer is allocated there.
+
+    Loops and buffer shrink to the box of what the consumers inside read in one iteration, clipped to the
+    buffer: low ends and extents may depend on the loops outside. Computing an element twice is allowed.
+    """
+
+    block: str
+    loop: str
+
+    def apply(self, function: Function) -> Function:
+        """As said above."""
+        block = find_block(self, function, self.block)[-1]
+        assert isinstance(block, Block)
+        allocation_path = find_allocation(self, function, block.body.buffer.name)
+        allocation = allocation_path[-1]
+        assert isinstance(allocation, Allocate)
+        level = Level.of(allocation.body)
+        nest = level.nests[level.position(block)]
+        loop = self._loop(function, allocation, nest)
+        consumers = self._consumers(function, allocation, block, loop)
+        self._check_alone(function, nest, block)
+        outer = domain_of((*allocation_path, *path_to(allocation.body, loop)))
+        spans = _read_spans(allocation.body, loop, consumers, allocation.buffer, outer)
+        around = domain_of(allocation_path)
+        found = self._places(function, nest, block, around)
+        spans = whole_where_fixed(spans, found, allocation.buffer, outer)
+        fit = _fit(nest, found, spans)
+        body, small = rebased(_with_first(loop.body, fit), allocation.buffer, spans)
+        moved = replace(loop, body=Allocate(small, body))
+        return edit(function, {id(nest): None, id(loop): moved}, unwrap={id(allocation)})
+
+    def _loop(self, function: Function, allocation: Allocate, nest: Stmt) -> For:
+        loop = find_loop(self, function, self.loop)[-1]
+        assert isinstance(loop, For)
+        if contains(nest, loop):
+            raise self.refusal(
+                function, f"{self.loop} is a loop of {self.block} itself: name one of its consumer"
+            )
+        if not contains(allocation.body, loop):
+            raise self.refusal(
+                function,
+                f"{self.loop} must be inside of where {allocation.buffer.name} is allocated: "
+                "stages move inwards only",
+            )
+        return loop
+
+    def _consumers(self, function: Function, allocation: Allocate, block: Block, loop: For) -> list[Block]:
+        name = allocation.buffer.name
+        found = readers(allocation.body, name)
+        if not found:
+            raise self.refusal(function, f"no block reads {name}: there is nothing to attach it to")
+        for reader in found:
+            if not contains(loop, reader):
+                raise self.refusal(
+                    function,
+                    f"{self.loop} must be around all that read {name}, {reader.name} too: "
+                    f"attach {reader.name} first, or name a loop around both",
+                )
+        return found
+
+    def _check_alone(self, function: Function, nest: Stmt, block: Block) -> None:
+        """Refuse what would move along although it is needed elsewhere."""
+        inside = {stmt.buffer.name for stmt in statements(nest) if isinstance(stmt, Allocate)}
+        others = [other for other in writers(function.body, block.body.buffer.name) if other is not block]
+        others += [
+            other for other in blocks(nest) if other is not block and other.body.buffer.name not in inside
+        ]
+        for other in others:
+            raise self.refusal(
+                function, f"block {other.name} shares its loops or buffer: attach {self.block} before it"
+            )
+
+    def _places(
+        self, function: Function, nest: Stmt, block: Block, around: dict[str, Expr]
+    ) -> tuple[Place, ...]:
+        result = []
+        for dimension, place in enumerate(places(nest, block, block.body.indices, around)):
+            if isinstance(place, str):
+                raise self.refusal(
+                    function,
+                    f"dimension {dimension} of {block.body.buffer.name} is stored at {place}, by several "
+                    f"loops: attach {self.block} before its loops are split or fused",
+                )
+            result.append(place)
+        return tuple(result)
+
+
+def _read_spans(
+    root: Stmt, loop: For, consumers: Sequence[Block], buffer: Buffer, outer: dict[str, Expr]
+) -> tuple[Span, ...]:
+    """What the consumers read of a buffer in one iteration of the loop, in each dimension."""
+    reads: list[list[tuple[Expr, Expr] | None]] = [[] for _ in buffer.shape]
+    for consumer in consumers:
+        inside = domain_of(path_to(loop.body, consumer))
+        values = block_indices(consumer)
+        for load in loads(consumer):
+            if load.buffer.name != buffer.name:
+                continue
+            for dimension, index in enumerate(load.indices):
+                at = substitute(index, values)
+                reads[dimension].append(touched(at, list(inside), {**outer, **inside}))
+    return tuple(span(ends, size, outer) for ends, size in zip(reads, buffer.shape, strict=True))
+
+
+def _fit(nest: Stmt, found: Sequence[Place], spans: Sequence[Span]) -> Stmt:
+    changed = {place.loop: item for place, item in zip(found, spans, strict=True) if place.loop is not None}
+    bases = {place.loop: place.base for place in found if place.loop is not None}
+    return fitted(nest, changed, bases)
+
+
+def _with_first(body: Stmt, nest: Stmt) -> Stmt:
+    level = Level.of(body)
+    return Level(level.buffers, (nest, *level.nests)).stmt

@@ -1,0 +1,104 @@
+"""A nest made to run for a part of the elements only, and a buffer made to hold no more than that part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.schedule.nest import (
+    change_accesses,
+    domain_of,
+    path_to,
+    substitute_stmt,
+)
+from tilewright.compiler.schedule.region import Span
+from tilewright.compiler.tir.affine import Affine
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Const, Expr, Var
+from tilewright.compiler.tir.printer import print_expr
+from tilewright.compiler.tir.simplify import is_zero, simplify
+from tilewright.compiler.tir.stmt import Block, For, Stmt
+from tilewright.compiler.tir.walk import block_indices, rewrite_stmt, substitute, variables
+
+
+@dataclass(frozen=True)
+class Place:
+    """One dimension of an access: the index is the variable of a loop of its own, plus what is added outside.
+
+    Members:
+        loop: the loop's name; None where no loop of the nest is in the index.
+        base: the rest of the index.
+    """
+
+    loop: str | None
+    base: Expr
+
+
+def places(
+    nest: Stmt, block: Block, indices: Sequence[Expr], outer: dict[str, Expr]
+) -> tuple[Place | str, ...]:
+    """How the dimensions of an access follow the loops of its nest; a text where one does not.
+
+    Args:
+        nest: the loops that may be changed, around the block.
+        block: the one of the access.
+        indices: of the access, in terms of the block's own.
+        outer: the loops around the nest.
+    """
+    loops = domain_of(path_to(nest, block))
+    domain = {**outer, **loops}
+    values = block_indices(block)
+    sums = [Affine.of(simplify(substitute(index, values), domain)) for index in indices]
+    return tuple(_place(sum_, loops, [other for other in sums if other is not sum_]) for sum_ in sums)
+
+
+def _place(sum_: Affine, loops: dict[str, Expr], others: Sequence[Affine]) -> Place | str:
+    used = variables(sum_.expr()) & set(loops)
+    if not used:
+        return Place(None, sum_.expr())
+    name = next(iter(used))
+    base = sum_.without(Var(name))
+    alone = len(used) == 1 and sum_.coefficient(name) == 1 and name not in variables(base.expr())
+    if not alone or any(name in variables(other.expr()) for other in others):
+        return print_expr(sum_.expr())
+    return Place(name, base.expr())
+
+
+def fitted(nest: Stmt, spans: dict[str, Span], bases: dict[str, Expr]) -> Stmt:
+    """The nest with loops that run over spans.
+
+    Args:
+        nest: the loops and blocks.
+        spans: what the index of each loop that changes is to run over, by the loop's name.
+        bases: what the index adds to the variable of the loop.
+    """
+    moved = {name: Var(name) + (item.low - bases[name]) for name, item in spans.items()}
+
+    def shrink(stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For) and stmt.var.name in spans:
+            return replace(stmt, extent=spans[stmt.var.name].extent)
+        return stmt
+
+    return rewrite_stmt(substitute_stmt(nest, moved), shrink)
+
+
+def whole_where_fixed(
+    spans: Sequence[Span], found: Sequence[Place], buffer: Buffer, outer: dict[str, Expr]
+) -> tuple[Span, ...]:
+    """The spans, but the whole dimension where the writer has no loop to shrink and writes elsewhere."""
+    result = []
+    for item, place, size in zip(spans, found, buffer.shape, strict=True):
+        fixed = place.loop is None and not is_zero(item.low - place.base, outer)
+        result.append(Span(Const(0), size) if fixed else item)
+    return tuple(result)
+
+
+def rebased(stmt: Stmt, buffer: Buffer, spans: Sequence[Span]) -> tuple[Stmt, Buffer]:
+    """The statement with a buffer that holds the spans only, and that buffer."""
+    small = replace(buffer, shape=tuple(item.extent for item in spans))
+
+    def change(indices: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        return tuple(
+            index if is_zero(item.low) else index - item.low
+            for index, item in zip(indices, spans, strict=True)
+        )
+
+    return change_accesses(stmt, buffer.name, change, small), small

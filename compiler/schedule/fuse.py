@@ -1,0 +1,40 @@
+"""fuse: two loops as one."""
+
+from dataclasses import dataclass
+
+from tilewright.compiler.schedule.nest import check_fresh, edit, find_loop, substitute_stmt
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.expr import Var
+from tilewright.compiler.tir.stmt import For, Function, LoopKind
+from tilewright.compiler.tir.walk import constant
+
+
+@dataclass(frozen=True)
+class Fuse(Primitive):
+    """for outer in m: for inner in n → for name in m · n, with outer = name // n and inner = name % n."""
+
+    outer: str
+    inner: str
+    name: str
+
+    def apply(self, function: Function) -> Function:
+        """As said above; the order in which the body runs is the same."""
+        outer = find_loop(self, function, self.outer)[-1]
+        inner = find_loop(self, function, self.inner)[-1]
+        assert isinstance(outer, For)
+        assert isinstance(inner, For)
+        check_fresh(self, function, self.name)
+        if outer.body is not inner:
+            raise self.refusal(
+                function, f"{self.inner} must be directly inside of {self.outer}: reorder first"
+            )
+        count = constant(inner.extent)
+        if count is None:
+            raise self.refusal(
+                function,
+                f"the extent of {self.inner} must be constant: fuse first, or split by a factor that divides",
+            )
+        fused = Var(self.name)
+        body = substitute_stmt(inner.body, {self.outer: fused // count, self.inner: fused % count})
+        kind = outer.kind if outer.kind is inner.kind else LoopKind.SERIAL
+        return edit(function, {id(outer): For(fused, outer.extent * count, body, kind)})

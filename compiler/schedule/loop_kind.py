@@ -1,0 +1,58 @@
+"""unroll, vectorise, parallel, virtual_thread: how the iterations of a loop run."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from tilewright.compiler.schedule.nest import edit, find_loop, reduces_over
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.stmt import For, Function, LoopKind
+from tilewright.compiler.tir.walk import blocks
+
+
+@dataclass(frozen=True)
+class _Kind(Primitive):
+    loop: str
+    kind: ClassVar[LoopKind]
+    in_order: ClassVar[bool] = False
+    """Whether the iterations still run one after the other, so that a fold may be among them."""
+
+    def apply(self, function: Function) -> Function:
+        """As the class says; refused for a loop that a block folds over, unless the order stays."""
+        loop = find_loop(self, function, self.loop)[-1]
+        assert isinstance(loop, For)
+        for block in blocks(loop):
+            if not self.in_order and reduces_over(block, self.loop):
+                raise self.refusal(
+                    function,
+                    f"{self.loop} must not fold ({block.name} does, over it): name one of its other loops",
+                )
+        return edit(function, {id(loop): replace(loop, kind=self.kind)})
+
+
+@dataclass(frozen=True)
+class Unroll(_Kind):
+    """The body once for each iteration."""
+
+    kind = LoopKind.UNROLL
+    in_order = True
+
+
+@dataclass(frozen=True)
+class Vectorise(_Kind):
+    """All iterations at once, one a lane."""
+
+    kind = LoopKind.VECTORISE
+
+
+@dataclass(frozen=True)
+class Parallel(_Kind):
+    """Iterations on several processors."""
+
+    kind = LoopKind.PARALLEL
+
+
+@dataclass(frozen=True)
+class VirtualThread(_Kind):
+    """Iterations in turns: each has buffers of its own, so one computes while another loads."""
+
+    kind = LoopKind.VIRTUAL_THREAD

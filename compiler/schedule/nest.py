@@ -1,0 +1,266 @@
+"""Where things are in a loop program, and the program with statements moved.
+
+A *level* is the body of a function or of a loop: buffers allocated there, around statements one after the
+other. A *nest* is one of these statements.
+"""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Expr, Load, Var
+from tilewright.compiler.tir.simplify import simplify_stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Iter, IterKind, Seq, Stmt, Store
+from tilewright.compiler.tir.walk import (
+    block_indices,
+    blocks,
+    children,
+    loads,
+    map_exprs,
+    rewrite,
+    rewrite_stmt,
+    statements,
+    substitute,
+    variables,
+    with_children,
+)
+
+Path = tuple[Stmt, ...]
+"""Statements from the root to one inside, both included."""
+
+
+def find_loop(primitive: Primitive, function: Function, name: str) -> Path:
+    """The path to a loop; refused if there is none."""
+    path = _path(function.body, lambda stmt: isinstance(stmt, For) and stmt.var.name == name)
+    if path is None:
+        names = [stmt.var.name for stmt in statements(function.body) if isinstance(stmt, For)]
+        raise primitive.refusal(function, f"there is no loop {name}: name one of {', '.join(names)}")
+    return path
+
+
+def find_block(primitive: Primitive, function: Function, name: str) -> Path:
+    """The path to a block; refused if there is none."""
+    path = _path(function.body, lambda stmt: isinstance(stmt, Block) and stmt.name == name)
+    if path is None:
+        names = [block.name for block in blocks(function.body)]
+        raise primitive.refusal(function, f"there is no block {name}: name one of {', '.join(names)}")
+    return path
+
+
+def find_allocation(primitive: Primitive, function: Function, name: str) -> Path:
+    """The path to where a buffer is allocated; refused if it is a parameter or unknown."""
+    path = _path(function.body, lambda stmt: isinstance(stmt, Allocate) and stmt.buffer.name == name)
+    if path is not None:
+        return path
+    if any(buffer.name == name for buffer in function.parameters):
+        raise primitive.refusal(
+            function,
+            f"buffer {name} is a parameter, in the caller's memory: use cache_read or cache_write first",
+        )
+    names = [stmt.buffer.name for stmt in statements(function.body) if isinstance(stmt, Allocate)]
+    raise primitive.refusal(function, f"there is no buffer {name}: name one of {', '.join(names)}")
+
+
+def path_to(root: Stmt, target: Stmt) -> Path:
+    """The path from a statement to one inside of it."""
+    path = _path(root, lambda stmt: stmt is target)
+    assert path is not None, "the target must lie inside of the root"
+    return path
+
+
+def contains(root: Stmt, target: Stmt) -> bool:
+    """Whether a statement lies inside of another, or is it."""
+    return any(stmt is target for stmt in statements(root))
+
+
+def domain_of(path: Path) -> dict[str, Expr]:
+    """The loops on a path, outer first."""
+    return {stmt.var.name: stmt.extent for stmt in path if isinstance(stmt, For)}
+
+
+def check_fresh(primitive: Primitive, function: Function, *names: str) -> None:
+    """Refuse names that loops, blocks or buffers have already."""
+    taken = {buffer.name for buffer in function.parameters}
+    for stmt in statements(function.body):
+        match stmt:
+            case For(var=var):
+                taken.add(var.name)
+            case Allocate(buffer=buffer):
+                taken.add(buffer.name)
+            case Block(name=name, iters=iters):
+                taken |= {name, *(it.var.name for it in iters)}
+    for name in names:
+        if name in taken or not name.isidentifier() or names.count(name) > 1:
+            raise primitive.refusal(function, f"{name!r} must be a new identifier: choose another name")
+
+
+@dataclass(frozen=True)
+class Level:
+    """Buffers around statements one after the other."""
+
+    buffers: tuple[Buffer, ...]
+    nests: tuple[Stmt, ...]
+
+    @staticmethod
+    def of(body: Stmt) -> "Level":
+        """The level that a body is."""
+        buffers: list[Buffer] = []
+        while isinstance(body, Allocate):
+            buffers.append(body.buffer)
+            body = body.body
+        return Level(tuple(buffers), body.body if isinstance(body, Seq) else (body,))
+
+    @property
+    def stmt(self) -> Stmt:
+        """The body that this level is."""
+        body = self.nests[0] if len(self.nests) == 1 else Seq(self.nests)
+        for buffer in reversed(self.buffers):
+            body = Allocate(buffer, body)
+        return body
+
+    def position(self, target: Stmt) -> int:
+        """Of the nest that a statement lies in."""
+        return next(index for index, nest in enumerate(self.nests) if contains(nest, target))
+
+    def with_nests(self, position: int, *new: Stmt, buffers: Sequence[Buffer] = ()) -> "Level":
+        """With other nests instead of the one at a position, and further buffers."""
+        nests = (*self.nests[:position], *new, *self.nests[position + 1 :])
+        return Level((*buffers, *self.buffers), nests)
+
+
+def level_body(path_to_allocation: Path | None, function: Function) -> Stmt:
+    """The body in which a buffer lives: of its allocation, or of the function for a parameter."""
+    if path_to_allocation is None:
+        return function.body
+    allocation = path_to_allocation[-1]
+    assert isinstance(allocation, Allocate)
+    return allocation.body
+
+
+def allocation_of(function: Function, name: str) -> Path | None:
+    """The path to where a buffer is allocated; None for a parameter."""
+    return _path(function.body, lambda stmt: isinstance(stmt, Allocate) and stmt.buffer.name == name)
+
+
+def edit(function: Function, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> Function:
+    """The function after `edit_stmt`, made simple."""
+    body = edit_stmt(function.body, changes, unwrap)
+    assert body is not None, "a function must keep a statement"
+    return replace(function, body=simplify_stmt(body))
+
+
+def edit_stmt(stmt: Stmt, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> Stmt | None:
+    """A statement with others inside of it changed; None if nothing is left.
+
+    Args:
+        stmt: where to look.
+        changes: new statements by the identity of the old; None removes one.
+        unwrap: identities of allocations of which only the body stays.
+    """
+    if id(stmt) in changes:
+        return changes[id(stmt)]
+    old = children(stmt)
+    if not old:
+        return stmt
+    found = (edit_stmt(child, changes, unwrap) for child in old)
+    new = tuple(child for child in found if child is not None)
+    if not new:
+        return None
+    if isinstance(stmt, Seq):
+        return Level((), _flat(new)).stmt
+    return new[0] if id(stmt) in unwrap else with_children(stmt, new)
+
+
+def _flat(nests: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    return tuple(part for nest in nests for part in (nest.body if isinstance(nest, Seq) else (nest,)))
+
+
+def substitute_stmt(stmt: Stmt, values: Mapping[str, Expr]) -> Stmt:
+    """The statement with values for variables, by name."""
+    return map_exprs(stmt, lambda expr: substitute(expr, values))
+
+
+def change_accesses(
+    stmt: Stmt, name: str, change: Callable[[tuple[Expr, ...]], tuple[Expr, ...]], new: Buffer
+) -> Stmt:
+    """Every read and write of a buffer made one of another, at changed indices."""
+
+    def load(expr: Expr) -> Expr:
+        if isinstance(expr, Load) and expr.buffer.name == name:
+            return Load(new, change(expr.indices))
+        return expr
+
+    def store(old: Store | None) -> Store | None:
+        if old is None or old.buffer.name != name:
+            return old
+        return replace(old, buffer=new, indices=change(old.indices))
+
+    def node(part: Stmt) -> Stmt:
+        match part:
+            case Block(body=body, init=init):
+                changed = store(body)
+                assert changed is not None
+                return replace(part, body=changed, init=store(init))
+            case Store():
+                return store(part) or part
+            case _:
+                return part
+
+    return rewrite_stmt(map_exprs(stmt, lambda expr: rewrite(expr, load)), node)
+
+
+def replace_buffer(stmt: Stmt, new: Buffer) -> Stmt:
+    """The statement with a buffer of the same name in the place of the old one, its allocation too."""
+
+    def allocation(part: Stmt) -> Stmt:
+        mine = isinstance(part, Allocate) and part.buffer.name == new.name
+        return Allocate(new, part.body) if mine and isinstance(part, Allocate) else part
+
+    return rewrite_stmt(change_accesses(stmt, new.name, lambda indices: indices, new), allocation)
+
+
+def readers(stmt: Stmt, name: str) -> list[Block]:
+    """The blocks that read a buffer that they do not write."""
+    return [
+        block
+        for block in blocks(stmt)
+        if block.body.buffer.name != name and any(load.buffer.name == name for load in loads(block))
+    ]
+
+
+def writers(stmt: Stmt, name: str) -> list[Block]:
+    """The blocks that write a buffer."""
+    return [block for block in blocks(stmt) if block.body.buffer.name == name]
+
+
+def reduces_over(block: Block, loop: str) -> bool:
+    """Whether the loop runs over a reduced index of the block."""
+    return any(it.kind is IterKind.REDUCE and loop in variables(it.value) for it in block.iters)
+
+
+def stored_at(block: Block) -> tuple[Expr, ...]:
+    """The element that a block stores to, in terms of the loops."""
+    values = block_indices(block)
+    return tuple(substitute(index, values) for index in block.body.indices)
+
+
+def copy_nest(name: str, axes: Sequence[str], source: Buffer, target: Buffer) -> Stmt:
+    """A block `name` in loops {name}_{axis} that copies all of a buffer."""
+    loops = [Var(f"{name}_{axis}") for axis in axes]
+    inside = tuple(Var(f"v_{name}_{axis}") for axis in axes)
+    iters = tuple(Iter(var, IterKind.SPATIAL, loop) for var, loop in zip(inside, loops, strict=True))
+    stmt: Stmt = Block(name, iters, Store(target, inside, Load(source, inside)))
+    for loop, extent in zip(reversed(loops), reversed(source.shape), strict=True):
+        stmt = For(loop, extent, stmt)
+    return stmt
+
+
+def _path(root: Stmt, wanted: Callable[[Stmt], bool]) -> Path | None:
+    if wanted(root):
+        return (root,)
+    for child in children(root):
+        inside = _path(child, wanted)
+        if inside is not None:
+            return (root, *inside)
+    return None

@@ -1,0 +1,65 @@
+"""reorder: loops in another order."""
+
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.schedule.nest import Path, edit, find_loop
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.stmt import For, Function, Stmt
+from tilewright.compiler.tir.walk import variables
+
+
+@dataclass(frozen=True)
+class Reorder(Primitive):
+    """The named loops, outer first, in the places that they have among themselves; others stay.
+
+    They and those between must be directly inside one another. Sums of floats may round otherwise.
+    """
+
+    loops: tuple[str, ...]
+
+    def apply(self, function: Function) -> Function:
+        """As said above."""
+        chain = self._chain(function)
+        names = iter(self.loops)
+        by_name = {loop.var.name: loop for loop in chain}
+        new = [by_name[next(names)] if loop.var.name in self.loops else loop for loop in chain]
+        self._check_extents(function, new)
+        stmt: Stmt = chain[-1].body
+        for loop in reversed(new):
+            stmt = replace(loop, body=stmt)
+        return edit(function, {id(chain[0]): stmt})
+
+    def _chain(self, function: Function) -> list[For]:
+        """The loops from the outermost to the innermost named one."""
+        if len(set(self.loops)) != len(self.loops) or not self.loops:
+            raise self.refusal(function, "loops must name each loop once")
+        paths = sorted((find_loop(self, function, name) for name in self.loops), key=len)
+        outer, innermost = paths[0][-1], paths[-1]
+        between = innermost[len(paths[0]) - 1 :]
+        for path in paths:
+            if path[-1] not in between or outer is not innermost[len(paths[0]) - 1]:
+                raise self.refusal(function, f"loop {_name(path)} must be around or inside of the others")
+        for stmt in between:
+            if not isinstance(stmt, For):
+                raise self.refusal(
+                    function,
+                    f"nothing may stand between {_name(paths[0])} and {_name(innermost)} but loops: "
+                    "reorder before other stages are attached there",
+                )
+        return [stmt for stmt in between if isinstance(stmt, For)]
+
+    def _check_extents(self, function: Function, loops: list[For]) -> None:
+        for position, loop in enumerate(loops):
+            for inner in loops[position:]:
+                if inner.var.name in variables(loop.extent):
+                    raise self.refusal(
+                        function,
+                        f"the extent of {loop.var.name} depends on {inner.var.name}: "
+                        f"keep {inner.var.name} outside of it, or split by a factor that divides",
+                    )
+
+
+def _name(path: Path) -> str:
+    loop = path[-1]
+    assert isinstance(loop, For)
+    return loop.var.name

@@ -1,0 +1,25 @@
+"""set_scope: a buffer in another memory."""
+
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.schedule.nest import edit, find_allocation, replace_buffer
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.stmt import Allocate, Function
+
+
+@dataclass(frozen=True)
+class SetScope(Primitive):
+    """The buffer of a stage in a memory of the target; parameters stay where the caller has them."""
+
+    buffer: str
+    scope: Scope
+
+    def apply(self, function: Function) -> Function:
+        """As said above."""
+        allocation = find_allocation(self, function, self.buffer)[-1]
+        assert isinstance(allocation, Allocate)
+        return edit(
+            function,
+            {id(allocation): replace_buffer(allocation, replace(allocation.buffer, scope=self.scope))},
+        )

@@ -1,0 +1,44 @@
+"""split: one loop as two."""
+
+from dataclasses import dataclass
+
+from tilewright.compiler.schedule.nest import check_fresh, domain_of, edit, find_loop, substitute_stmt
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.bound import upper
+from tilewright.compiler.tir.expr import Const, Expr, Var, minimum
+from tilewright.compiler.tir.simplify import is_zero, simplify
+from tilewright.compiler.tir.stmt import For, Function
+
+
+@dataclass(frozen=True)
+class Split(Primitive):
+    """for i in n → for outer in ceil(n / factor): for inner in min(factor, n − factor · outer).
+
+    The last tile is smaller where the factor does not divide: no iteration is guarded.
+    """
+
+    loop: str
+    factor: int
+    outer: str
+    inner: str
+
+    def apply(self, function: Function) -> Function:
+        """As said above; the order in which the body runs is the same."""
+        if self.factor < 1:
+            raise self.refusal(function, f"the factor must be at least 1, not {self.factor}")
+        path = find_loop(self, function, self.loop)
+        check_fresh(self, function, self.outer, self.inner)
+        loop = path[-1]
+        assert isinstance(loop, For)
+        outer, inner = Var(self.outer), Var(self.inner)
+        body = substitute_stmt(loop.body, {self.loop: self.factor * outer + inner})
+        trips, size = self._extents(loop.extent, domain_of(path[:-1]))
+        return edit(function, {id(loop): For(outer, trips, For(inner, size, body, loop.kind), loop.kind)})
+
+    def _extents(self, extent: Expr, domain: dict[str, Expr]) -> tuple[Expr, Expr]:
+        trips = simplify((extent + (self.factor - 1)) // self.factor, domain)
+        if upper(extent, domain) <= self.factor:
+            return Const(1), extent
+        if is_zero(extent % self.factor, domain):
+            return trips, Const(self.factor)
+        return trips, minimum(self.factor, extent - self.factor * Var(self.outer))
