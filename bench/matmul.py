@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 from matmul import Product
 from matmul_demo import random_operands
 
-from tilewright.cli.run import make_device
+from tilewright.cli.machine import make_device
 from tilewright.cli.table import format_table
 from tilewright.isa.assembly import assemble
 from tilewright.isa.checker import check

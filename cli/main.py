@@ -13,7 +13,7 @@ from tilewright.isa.error import TilewrightError
 # The commands in the order of the help, each a module of this room with `add_parser(subparsers)`, which
 # returns its parser, and `run(args)`, which returns the exit code. Such a module imports numpy and the other
 # rooms inside of functions only: the help must come at once.
-COMMANDS: tuple[str, ...] = ("run", "asm", "disasm", "check", "verilog", "configs", "doctor")
+COMMANDS: tuple[str, ...] = ("run", "compile", "asm", "disasm", "check", "verilog", "configs", "doctor")
 
 # What can be wrong with a path that the user named.
 _PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)

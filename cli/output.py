@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -23,6 +23,20 @@ def write_files(contents: Mapping[str, bytes]) -> None:
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
+
+
+def require_apart(paths: Iterable[str | None]) -> None:
+    """Refuse two outputs in one file: they would be one output. None stands for an output not asked for.
+
+    Raises:
+        TilewrightError: naming the path.
+    """
+    from tilewright.isa.error import TilewrightError
+
+    named = [path for path in paths if path is not None]
+    for path in named:
+        if named.count(path) > 1:
+            raise TilewrightError(f"{path}: must be named for one output, not {named.count(path)}")
 
 
 def _write_part(path: str, part: Path, data: bytes) -> None:

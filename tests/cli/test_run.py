@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tilewright.cli import run as command
+from tilewright.cli import machine, terminal
 from tilewright.cli.main import COMMANDS, main
 from tilewright.isa.config import PRESETS
 from tilewright.runtime.rtl_toolchain import find_toolchain
@@ -130,7 +130,7 @@ def test_the_gates_give_the_same_bytes_and_cycles(folder, capsys):
 
 def test_gates_without_verilator_say_by_name_how_they_run(monkeypatch, capsys):
     monkeypatch.setattr("tilewright.runtime.rtl_device.find_toolchain", lambda: None)
-    device = command.make_device("rtl", PRESETS["tiny"])
+    device = machine.make_device("rtl", PRESETS["tiny"])
     assert device.name == "rtl-amaranth"
     assert "as device rtl-amaranth" in capsys.readouterr().err
 
@@ -138,7 +138,7 @@ def test_gates_without_verilator_say_by_name_how_they_run(monkeypatch, capsys):
 def test_a_text_without_a_machine_runs_on_the_reference(folder, capsys):
     (folder / "program.s").write_text("finish\n")
     assert main(["run", "program.s", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["config"] == command.DEFAULT_CONFIG
+    assert json.loads(capsys.readouterr().out)["config"] == machine.DEFAULT_CONFIG
 
 
 def test_a_machine_of_the_users_own_has_the_name_of_its_file(folder, capsys):
@@ -171,7 +171,12 @@ def test_a_machine_of_the_users_own_has_the_name_of_its_file(folder, capsys):
         (["program.s", "--memory", "0=in.bin", "--dump", "1=no/out"], "no/out: No such file or directory"),
         (["program.s", "--memory", "0=in.bin", "--trace", "."], ".: Is a directory"),
         (["missing.s"], "missing.s: No such file or directory"),
-        (["model.onnx"], "model.onnx: must be an executable or a program as text, not an ONNX model"),
+        (["model.onnx"], "model.onnx: No such file or directory"),
+        (
+            ["program.s", "--input", "in.bin", "--report", "a"],
+            "program.s: --input and --report cannot be used: it is a program, not a model",
+        ),
+        (["program.s", "--device", "cpu"], "program.s: --device must be sim or rtl for a program, not cpu"),
     ],
 )
 def test_what_cannot_be_run_is_one_line_and_leaves_no_file(folder, capsys, arguments, message):
@@ -215,9 +220,9 @@ def test_a_region_without_its_form_is_wrong_usage(option, capsys):
 
 
 def test_progress_goes_to_terminals_only(monkeypatch, capsys):
-    assert command._progress() is None
+    assert terminal.cycle_progress() is None
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    command._progress()(1_234_567)
+    terminal.cycle_progress()(1_234_567)
     assert "1,234,567 cycles" in capsys.readouterr().err
 
 

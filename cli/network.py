@@ -1,0 +1,142 @@
+"""Networks as commands take them: ONNX, quantised and compiled here, or compiled before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tilewright.cli.kind import Kind, kind_of
+from tilewright.cli.machine import DEFAULT_CONFIG
+from tilewright.cli.program import choose_config
+from tilewright.cli.terminal import note, say
+
+if TYPE_CHECKING:
+    from tilewright.compiler.graph.graph import Graph
+    from tilewright.isa.config import Config
+    from tilewright.isa.model import Model
+    from tilewright.runtime.model_input import Samples
+
+FIRST_INPUTS = 32
+"""Samples that calibrate where the user names no data for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network from a file.
+
+    Members:
+        path: where it was read.
+        config: of the machine it is, or will be, compiled for.
+        source: the network of an ONNX file.
+        model: the compiled model, where the file is one.
+        shapes: of one sample of each input, by name.
+        results: of one sample of each output, by name.
+    """
+
+    path: str
+    config: "Config"
+    source: "Graph | None" = None
+    model: "Model | None" = None
+    shapes: Mapping[str, tuple[int, ...]]
+    results: Mapping[str, tuple[int, ...]]
+
+
+def open_network(path: str, config: str | None) -> Network:
+    """Read a network.
+
+    Args:
+        path: of an ONNX file or of a compiled model.
+        config: the preset or TOML file that the user names, if any.
+
+    Raises:
+        TilewrightError: if the file is neither, has what is not supported, or is for another configuration
+            than the user names.
+        OSError: if it cannot be read.
+    """
+    from tilewright.isa.error import TilewrightError
+    from tilewright.isa.model import Model
+
+    kind = kind_of(path)
+    if kind is Kind.PROGRAM:
+        raise TilewrightError(f"{path}: must be a network (ONNX) or a compiled model, not a program")
+    if kind is Kind.MODEL:
+        model = Model.load(path)
+        choose_config(path, model.config, config)
+        shapes, results = ({each.name: each.shape for each in side} for side in (model.inputs, model.outputs))
+        return Network(path=path, config=model.config, model=model, shapes=shapes, results=results)
+    machine = choose_config(path, None, config, DEFAULT_CONFIG)
+    from tilewright.compiler.frontend import load_onnx
+
+    say(f"reading {path}")
+    graph = load_onnx(path)
+    shapes = {name: tensor.shape[1:] for name, tensor in graph.inputs}
+    results = {name: graph.types[name].shape[1:] for name in graph.outputs}
+    return Network(path=path, config=machine, source=graph, shapes=shapes, results=results)
+
+
+def integer_graph(network: Network, calibration: "Samples | None", inputs: "Samples | None") -> "Graph":
+    """The network in integers: quantised now, or when it was compiled.
+
+    Args:
+        network: of any kind.
+        calibration: samples that the user names for quantisation, if any.
+        inputs: samples to run, whose first ones calibrate otherwise; a note says so.
+
+    Raises:
+        TilewrightError: if a network of floats has neither.
+    """
+    if network.source is None:
+        assert network.model is not None
+        return _graph_of(network.path, network.model)
+    from tilewright.compiler.quantise import quantise
+
+    needed = not _is_quantised(network.source)
+    if calibration is None and needed:
+        calibration = _first(network.path, inputs)
+    say("quantising")
+    return quantise(network.source, calibration or {})
+
+
+def compile_graph(graph: "Graph", config: "Config") -> "Model":
+    """The compiled model of a network in integers.
+
+    Raises:
+        TilewrightError: if the machine cannot do all of it.
+    """
+    from tilewright.compiler.pipeline import compile_model
+
+    say("compiling")
+    model = compile_model(graph, config)
+    say("")
+    return model
+
+
+def _is_quantised(graph: "Graph") -> bool:
+    """Whether a network brings the scales of its integers along."""
+    from tilewright.compiler.ops.quantise import Quantise
+
+    return any(isinstance(node.operator, Quantise) for node in graph.nodes)
+
+
+def _first(path: str, inputs: "Samples | None") -> "Samples":
+    from tilewright.isa.error import TilewrightError
+
+    if inputs is None:
+        raise TilewrightError(
+            f"{path}: a network of floats must be calibrated: give typical inputs with --calibrate FILE"
+        )
+    first = {name: values[:FIRST_INPUTS] for name, values in inputs.items()}
+    count = len(next(iter(first.values())))
+    what = f"the first {count} inputs" if count > 1 else "the first input"
+    note(f"quantisation is calibrated on {what}: give other data with --calibrate FILE")
+    return first
+
+
+def _graph_of(path: str, model: "Model") -> "Graph":
+    from tilewright.compiler.graph.constant_file import load_constants
+    from tilewright.compiler.graph.parser import parse_graph
+    from tilewright.isa.error import TilewrightError
+
+    try:
+        return parse_graph(model.graph, load_constants(model.tensors))
+    except TilewrightError as error:
+        raise TilewrightError(f"{path}: {error}") from None

@@ -1,0 +1,97 @@
+"""Options that commands share."""
+
+import argparse
+from collections.abc import Iterable
+
+from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVICES
+
+MODEL_OPTIONS = ("input", "labels", "calibrate", "output", "report")
+PROGRAM_OPTIONS = ("memory", "dump")
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """Where something runs, and what of it is told."""
+    parser.add_argument("--device", choices=DEVICES, default=DEVICES[0], help="default: %(default)s")
+    parser.add_argument(
+        "--config",
+        metavar="NAME|FILE",
+        help=f"a preset or a TOML file, where the file does not say it (default: {DEFAULT_CONFIG})",
+    )
+    parser.add_argument(
+        "--latency",
+        metavar="CYCLES",
+        type=int,
+        default=DEFAULT_LATENCY_CYCLES,
+        help="of the memory outside (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE.json",
+        help="write a timeline for chrome://tracing or Perfetto, of the first sample",
+    )
+    parser.add_argument("--json", action="store_true", help="print one object: cycles, counters, utilization")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What a model is given, and what is written of its answers."""
+    group = parser.add_argument_group("models")
+    group.add_argument(
+        "--input",
+        metavar="FILE",
+        help=(
+            "FILE.npz with an array for each input by name, FILE.npy for the only input, or a picture of "
+            "exactly the input's size: pixels are given as they are, 0 to 255, as RGB for three channels "
+            "and grey for one; a network that wants them scaled needs an array. A longer first axis is run "
+            "sample by sample"
+        ),
+    )
+    group.add_argument("--labels", metavar="FILE.npy", help="the right class of each sample: prints top-1")
+    group.add_argument(
+        "--calibrate",
+        metavar="FILE",
+        help="data for quantisation, in the forms of --input (default: the first inputs)",
+    )
+    group.add_argument("--output", metavar="FILE.npz", help="write the outputs by name")
+    group.add_argument("--report", metavar="FILE.html", help="write a page with the cycles of every layer")
+
+
+def add_program_options(parser: argparse.ArgumentParser) -> None:
+    """The memory of a program."""
+    group = parser.add_argument_group("programs")
+    group.add_argument(
+        "--memory",
+        metavar="N=FILE",
+        action="append",
+        default=[],
+        type=_region_file,
+        help="bytes behind base register N before the program runs",
+    )
+    group.add_argument(
+        "--dump",
+        metavar="N=FILE",
+        action="append",
+        default=[],
+        type=_region_file,
+        help="write the bytes behind base register N after it ran",
+    )
+
+
+def refuse_options(args: argparse.Namespace, names: Iterable[str], reason: str) -> None:
+    """Refuse options that have no meaning here.
+
+    Raises:
+        TilewrightError: naming those that were given.
+    """
+    from tilewright.isa.error import TilewrightError
+
+    given = [f"--{name}" for name in names if getattr(args, name, None)]
+    if given:
+        raise TilewrightError(f"{args.file}: {' and '.join(given)} cannot be used: {reason}")
+
+
+def _region_file(text: str) -> tuple[int, str]:
+    """The base register and the path of N=FILE."""
+    number, separator, path = text.partition("=")
+    if not number.isdecimal() or not separator or not path:
+        raise argparse.ArgumentTypeError(f"must be N=FILE, N a base register, not {text!r}")
+    return int(number), path
