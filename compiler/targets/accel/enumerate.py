@@ -1,9 +1,9 @@
 """Enumerate: run the loops outside of intrinsics, with numbers; what is left is a list of tasks.
 
-Each execution of an `Allocate` takes one of the buffer's versions that are not in use: the one whose last use
-ended longest ago; the instance that was there is gone. If loads of memory that nobody writes are all that fills
-a buffer, an instance is the same wherever these loads are the same: one that is still there is taken as it is,
-and its loads are left out.
+Each execution of an `Allocate` takes one of the buffer's versions that are not in use: that whose last use
+ended longest ago; the instance that was there is gone. If loads of memory that nobody writes are all that
+fills a buffer, an instance is the same wherever these loads are the same: one that is still there is taken as
+it is, and its loads are left out.
 
 Iterations of a virtual-thread loop take turns, one task each. They share what they would fill alike.
 """

@@ -22,6 +22,10 @@ class Axis(NamedTuple):
         return all(mine == inner.extent * its for mine, its in zip(self.strides, inner.strides, strict=True))
 
 
+ABSENT = Axis(1, ())
+"""A role that no loop has; what does not move has no strides."""
+
+
 def merged(axes: Iterable[Axis]) -> list[Axis]:
     """The loops without those of one step, and with one for each two that compose."""
     left = [axis for axis in axes if axis.extent != 1]
@@ -41,7 +45,7 @@ def _composing(axes: Sequence[Axis]) -> tuple[int, int] | None:
 
 
 def fitted(axes: Sequence[Axis], maxima: Sequence[int], what: str) -> list[Axis]:
-    """The loops in fields of these largest values, both innermost first; absent loops have one step.
+    """The loops in fields of these largest values, both innermost first; `ABSENT` where none is left.
 
     A loop too long for its field goes into two.
 
@@ -61,8 +65,7 @@ def fitted(axes: Sequence[Axis], maxima: Sequence[int], what: str) -> list[Axis]
         extents = [axis.extent for axis in axes]
         text = f"loops of {extents} {what} (innermost first) do not fit fields up to {list(maxima)}"
         raise MismatchError(f"{text}: leave the outer ones outside", Progress.LOOPS)
-    width = len(axes[0].strides) if axes else 0
-    return result + [Axis(1, (0,) * width)] * (len(maxima) - len(result))
+    return result + [ABSENT] * (len(maxima) - len(result))
 
 
 def _largest_divisor(extent: int, maximum: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, lane_axis, merged
+from tilewright.compiler.targets.accel.intrinsic.axis import ABSENT, Axis, fitted, in_units, lane_axis, merged
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
@@ -106,8 +106,8 @@ class LoadIntrinsic(Intrinsic):
         for name, axis, pads in zip("xyz", roles, (("left", "right"), ("top", "bottom"), ()), strict=True):
             first, end = sides.get(axis, Clip(0, axis.extent))
             fields[f"n_{name}"] = end - first
-            start += first * axis.strides[OUTSIDE]
             if axis.extent > 1:
+                start += first * axis.strides[OUTSIDE]
                 fields |= self._strides(name, axis)
             if pads:
                 fields |= {f"pad_{side}": n for side, n in zip(pads, (first, axis.extent - end), strict=True)}
@@ -117,9 +117,11 @@ class LoadIntrinsic(Intrinsic):
     def _strides(self, name: str, axis: Axis) -> dict[str, int]:
         fields = {f"stride_{name}": self._bytes(axis.strides[OUTSIDE], f"the stride of {name}")}
         if name != "x":
-            vectors = in_units(axis.strides[CHIP], self._limits.cols, f"the stride of {name} on the chip")
-            fields[f"chip_stride_{name}"] = vectors
+            fields[f"chip_stride_{name}"] = self._on_chip(name, axis)
         return fields
+
+    def _on_chip(self, name: str, axis: Axis) -> int:
+        return in_units(axis.strides[CHIP], self._limits.cols, f"the stride of {name} on the chip")
 
     def _outside(self, axes: list[Axis], bases: list[Number]) -> Pattern:
         """A tile of padding only: rows that are all above or below of nothing."""
@@ -128,8 +130,8 @@ class LoadIntrinsic(Intrinsic):
         top = min(y.extent, _PAD)
         fields = {"n_x": x.extent, "n_y": 0, "n_z": z.extent, "pad_top": top, "pad_bottom": y.extent - top}
         for name, axis in (("y", y), ("z", z)):
-            vectors = in_units(axis.strides[CHIP], self._limits.cols, f"the stride of {name} on the chip")
-            fields[f"chip_stride_{name}"] = vectors
+            if axis.extent > 1:
+                fields[f"chip_stride_{name}"] = self._on_chip(name, axis)
         return Pattern(Load, {"memory": int(self._memory), "pad_value": self._pad, **fields}, bases)
 
     def _roles(self, loops: list[Axis], cut: list[Axis]) -> tuple[Axis, Axis, Axis]:
@@ -140,11 +142,8 @@ class LoadIntrinsic(Intrinsic):
         if any(axis in cut for axis in others[1:]):
             text = "the border cuts two loops that are no rows of vectors on the chip: leave one outside"
             raise MismatchError(text, Progress.LOOPS)
-        width = len(loops[0].strides) if loops else _CONDITIONS
-        absent = Axis(1, (0,) * width)
-        names = ("x", "y", "z")
-        maxima = [_SPECS[f"n_{name}"].maximum for name in names]
-        x, y, z = fitted([*(inner or [absent]), *others], maxima, "over vectors")
+        maxima = [_SPECS[f"n_{name}"].maximum for name in "xyz"]
+        x, y, z = fitted([*(inner or [ABSENT]), *others], maxima, "over vectors")
         if any(axis not in (x, y) for axis in cut):
             text = f"a loop cut by the border must be at most {maxima[1]} long, not {cut[0].extent}"
             raise MismatchError(text, Progress.LIMITS)

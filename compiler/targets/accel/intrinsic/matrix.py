@@ -65,17 +65,21 @@ class MatrixIntrinsic(Intrinsic):
         if any(axis.strides[1] for axis in results):
             text = "a loop that moves results and weights is no role of the array: leave it outside"
             raise MismatchError(text, Progress.LOOPS)
-        fields: dict[str, int] = {}
-        for names, loops, what in (
-            (("x", "y"), results, "over results"),
-            (("ci", "kx", "ky"), tiles, "over tiles"),
-        ):
-            for name, axis in zip(
-                names, fitted(loops, [_SPECS[f"n_{n}"].maximum for n in names], what), strict=True
-            ):
-                fields[f"n_{name}"] = axis.extent
-                fields[f"stride_{name}"] = in_units(axis.strides[0], rows, f"the stride of {name}")
+        fields = self._loop_fields(("x", "y"), results, "over results")
+        fields |= self._loop_fields(("ci", "kx", "ky"), tiles, "over tiles")
         return Pattern(Matrix, fields, bases)
+
+    def _loop_fields(self, names: tuple[str, ...], axes: list[Axis], what: str) -> dict[str, int]:
+        """Counts and strides of the loops, which are given and named innermost first."""
+        fields = {}
+        loops = fitted(axes, [_SPECS[f"n_{name}"].maximum for name in names], what)
+        for name, axis in zip(names, loops, strict=True):
+            fields[f"n_{name}"] = axis.extent
+            if axis.extent > 1:
+                fields[f"stride_{name}"] = in_units(
+                    axis.strides[0], self._limits.rows, f"the stride of {name}"
+                )
+        return fields
 
 
 def _without_row(axes: list[Axis], rows: int, cols: int) -> list[Axis]:
