@@ -1,0 +1,61 @@
+"""Loop programs fitted into their surroundings: results as a part of something larger, names of their own."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Const, Expr, Load
+from tilewright.compiler.tir.stmt import Allocate, Block, Function, Stmt, Store
+from tilewright.compiler.tir.walk import map_exprs, rewrite, rewrite_stmt
+
+
+def embed(function: Function, shape: tuple[int, ...], origin: tuple[int, ...]) -> Function:
+    """The function whose last parameter is a larger array, of which it writes a part.
+
+    Args:
+        function: only writes its last parameter.
+        shape: of the whole.
+        origin: of the part.
+    """
+    part = function.parameters[-1]
+    whole = replace(part, shape=tuple(Const(extent) for extent in shape))
+
+    def moved(store: Store) -> Store:
+        if store.buffer != part:
+            return store
+        indices = (
+            index if not offset else index + offset
+            for index, offset in zip(store.indices, origin, strict=True)
+        )
+        return Store(whole, tuple(indices), store.value)
+
+    def change(stmt: Stmt) -> Stmt:
+        if isinstance(stmt, Block):
+            return replace(stmt, body=moved(stmt.body), init=stmt.init and moved(stmt.init))
+        return stmt
+
+    body = rewrite_stmt(function.body, change)
+    return replace(function, parameters=(*function.parameters[:-1], whole), body=body)
+
+
+def named(function: Function, prefix: str) -> Function:
+    """The function with `prefix` and a dot before the name of each buffer."""
+    return _with_buffers(function, lambda buffer: replace(buffer, name=f"{prefix}.{buffer.name}"))
+
+
+def _with_buffers(function: Function, change: Callable[[Buffer], Buffer]) -> Function:
+    def value(expr: Expr) -> Expr:
+        return rewrite(
+            expr, lambda node: replace(node, buffer=change(node.buffer)) if isinstance(node, Load) else node
+        )
+
+    def stmt(node: Stmt) -> Stmt:
+        if isinstance(node, Allocate):
+            return replace(node, buffer=change(node.buffer))
+        if isinstance(node, Block):
+            init = node.init and replace(node.init, buffer=change(node.init.buffer))
+            return replace(node, body=replace(node.body, buffer=change(node.body.buffer)), init=init)
+        return node
+
+    body = rewrite_stmt(map_exprs(function.body, value), stmt)
+    return replace(function, parameters=tuple(map(change, function.parameters)), body=body)

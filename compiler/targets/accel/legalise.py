@@ -1,0 +1,40 @@
+"""Integer graphs in which every operator is one that the machine does as a unit."""
+
+from dataclasses import replace
+from math import prod
+
+from tilewright.compiler.graph.graph import Graph, Node
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
+from tilewright.isa.config import Config
+
+
+def legalise(graph: Graph, config: Config) -> Graph:
+    """The same network without poolings that cannot follow their convolution on the chip.
+
+    A maximum pooling behind a convolution is a loop of the instruction that requantises; where its windows
+    are padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone,
+    so that both are equal.
+    """
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        nodes += _apart(node) if _must_part(node, config) else [node]
+    return replace(graph, nodes=tuple(nodes))
+
+
+def _must_part(node: Node, config: Config) -> bool:
+    operator = node.operator
+    if not isinstance(operator, QConv2d) or operator.pool is None:
+        return False
+    too_large = prod(operator.pool.kernel) > config.accumulator_vectors
+    return any(operator.pool.pads) or too_large or operator.groups > 1 or operator.residual
+
+
+def _apart(node: Node) -> list[Node]:
+    operator = node.operator
+    assert isinstance(operator, QConv2d), "only convolutions hold poolings"
+    assert operator.pool is not None, "only convolutions with a pooling are parted"
+    between = f"{node.output}:unpooled"
+    alone = replace(node, operator=replace(operator, pool=None), output=between)
+    pooling = QMaxPool2d(operator.pool)
+    return [alone, Node(f"{node.name}:pool", pooling, (between,), node.output)]

@@ -1,0 +1,112 @@
+"""Convolutions over all channels: the matrix engine, and behind it the vector engine."""
+
+from dataclasses import dataclass
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
+from tilewright.compiler.targets.accel.operator.picture import padded
+from tilewright.compiler.targets.accel.tiling import Convolution
+from tilewright.compiler.te import (
+    Tensor,
+    cast,
+    compute,
+    lower,
+    max_of,
+    placeholder,
+    reduce_axis,
+    saturate,
+    sum_of,
+)
+from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.stmt import Function
+from tilewright.isa.config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionNest:
+    """A convolution in the layouts of the machine.
+
+    Members:
+        sizes: in blocks.
+        height, width: of the input.
+        pads: (top, left) of the input.
+        input_zero_point: what pads it.
+        zero_point, lo, hi: of the result.
+    """
+
+    sizes: Convolution
+    height: int
+    width: int
+    pads: tuple[int, int]
+    input_zero_point: int
+    zero_point: int
+    lo: int
+    hi: int
+
+    def function(self, name: str, config: Config) -> Function:
+        """The loops: stages input, sums, pooled (with a pooling), result."""
+        sizes, lanes = self.sizes, config.cols
+        kernel, rows = sizes.kernel, config.rows
+        x = placeholder((sizes.in_blocks, self.height, self.width, lanes), DType.INT8, "x")
+        shape = (sizes.out_blocks, config.slices, *kernel, sizes.in_blocks, rows, lanes)
+        weight = placeholder(shape, DType.INT8, "weight")
+        vectors = (sizes.out_blocks, sizes.parameter_vectors, lanes)
+        parameters = placeholder(vectors, DType.INT32, "parameters")
+        inputs = [x, weight, parameters]
+        sums = self._sums(self._window(x), weight, config)
+        total = self._pooled(sums)
+        residual = None
+        if sizes.residual:
+            residual = placeholder(self._result_shape(lanes), DType.INT8, "residual")
+            inputs.append(residual)
+        return lower(name, inputs, [self._result(total, parameters, residual)])
+
+    def _window(self, x: Tensor) -> Tensor:
+        sizes = self.sizes
+        height = sizes.inputs(sizes.out_height, sizes.kernel[0], 0)
+        width = sizes.inputs(sizes.out_width, sizes.kernel[1], 1)
+        return padded(x, (height, width), self.pads, self.input_zero_point, "input")
+
+    def _sums(self, window: Tensor, weight: Tensor, config: Config) -> Tensor:
+        sizes = self.sizes
+        (stride_y, stride_x), (step_y, step_x) = sizes.strides, sizes.dilations
+        s = reduce_axis(config.slices, "s")
+        ky, kx = (reduce_axis(taps, name) for taps, name in zip(sizes.kernel, ("ky", "kx"), strict=True))
+        i, r = reduce_axis(sizes.in_blocks, "i"), reduce_axis(config.rows, "r")
+
+        def product(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+            at_y, at_x = y * stride_y + ky * step_y, x * stride_x + kx * step_x
+            operand = window[i, at_y, at_x, s * config.rows + r]
+            return cast(operand, DType.INT32) * cast(weight[o, s, ky, kx, i, r, c], DType.INT32)
+
+        height, width = sizes.sums(sizes.out_height, 0), sizes.sums(sizes.out_width, 1)
+        return compute(
+            (sizes.out_blocks, height, width, config.cols),
+            lambda o, y, x, c: sum_of(product(o, y, x, c), (s, ky, kx, i, r)),
+            "sums",
+        )
+
+    def _pooled(self, sums: Tensor) -> Tensor:
+        sizes = self.sizes
+        if sizes.pool_kernel == (1, 1) and sizes.pool_strides == (1, 1):
+            return sums
+        py, px = (reduce_axis(taps, name) for taps, name in zip(sizes.pool_kernel, ("py", "px"), strict=True))
+        stride_y, stride_x = sizes.pool_strides
+        return compute(
+            (sums.shape[0], sizes.out_height, sizes.out_width, sums.shape[3]),
+            lambda o, y, x, c: max_of(sums[o, y * stride_y + py, x * stride_x + px, c], (py, px)),
+            "pooled",
+        )
+
+    def _result(self, total: Tensor, parameters: Tensor, residual: Tensor | None) -> Tensor:
+        def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+            t: Expr = total[o, y, x, c]
+            if residual is not None:
+                factor = cast(saturate(parameters[o, FACTOR, c], DType.INT16), DType.INT32)
+                t = t + cast(residual[o, y, x, c], DType.INT32) * factor
+            return finish(t, parameters, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+
+        return compute(self._result_shape(total.shape[3]), value, "result")
+
+    def _result_shape(self, lanes: int) -> tuple[int, int, int, int]:
+        return self.sizes.out_blocks, self.sizes.out_height, self.sizes.out_width, lanes

@@ -1,0 +1,45 @@
+"""Which operator becomes what."""
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.operator import Operator
+from tilewright.compiler.ops.qadd import QAdd
+from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.compiler.targets.accel.operator.qadd import lower_qadd
+from tilewright.compiler.targets.accel.operator.qconv2d import lower_qconv2d
+from tilewright.compiler.targets.accel.operator.qpool2d import lower_qaverage_pool2d, lower_qmax_pool2d
+from tilewright.isa.config import Config
+
+_LOWERINGS: dict[type[Operator], Callable[..., list[Lowered]]] = {
+    QConv2d: lower_qconv2d,
+    QMaxPool2d: lower_qmax_pool2d,
+    QAveragePool2d: lower_qaverage_pool2d,
+    QAdd: lower_qadd,
+}
+
+OPERATORS = tuple(_LOWERINGS)
+"""What the machine does."""
+
+
+def lower(
+    operator: Operator, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
+) -> list[Lowered]:
+    """The loops and schedules of an operator, in parts that run one after the other.
+
+    Args:
+        operator: one of `OPERATORS`.
+        types: of its inputs.
+        constants: its inputs that are constants; None for the others.
+        config: the machine.
+
+    Raises:
+        TilingError: if it does not fit the machine.
+    """
+    return _LOWERINGS[type(operator)](operator, types, constants, config)

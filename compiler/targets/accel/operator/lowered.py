@@ -1,0 +1,30 @@
+"""An operator ready for the passes: loops, how to schedule them, and what its parameters are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tilewright.compiler.schedule import Primitive
+from tilewright.compiler.tir.stmt import Function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """What an operator becomes.
+
+    Members:
+        function: its loops; the only output is its result.
+        schedule: what makes them fit the machine.
+        tensors: for each input parameter that is a tensor of the network, by its name, which input of the
+            operator it is.
+        constants: the contents of the other parameters, in the layout of the machine.
+        origin: where in the result's picture (y, x) the output begins, if it is only a part of it.
+    """
+
+    function: Function
+    schedule: tuple[Primitive, ...]
+    tensors: Mapping[str, int]
+    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    origin: tuple[int, int] = (0, 0)

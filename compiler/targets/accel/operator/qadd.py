@@ -1,0 +1,43 @@
+"""The sum of two activations of integers on the vector engine."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.qadd import QAdd
+from tilewright.compiler.targets.accel.operator.addition import AdditionNest
+from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
+from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.compiler.targets.accel.operator.schedule import addition_schedule
+from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.isa.config import Config
+
+
+def lower_qadd(
+    operator: QAdd, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
+) -> list[Lowered]:
+    """The loops of a sum."""
+    _, channels, height, width = types[0].shape
+    shape = (blocks(channels, config), height, width, config.cols)
+    nest = AdditionNest(
+        shape=shape, ka=operator.ka, zero_point=operator.zero_point, lo=operator.lo, hi=operator.hi
+    )
+    rows = [np.full(channels, value, np.int32) for value in (operator.bias, operator.scale, operator.kb)]
+    sizes = Windows(
+        blocks=shape[0],
+        height=height,
+        width=width,
+        operands=2,
+        parameter_vectors=len(rows),
+        keeps_sums=True,
+    )
+    return [
+        Lowered(
+            function=nest.function("addition"),
+            schedule=addition_schedule(choose_windows(sizes, config)),
+            tensors={"a": 0, "b": 1},
+            constants={"parameters": parameter_vectors(rows, config)},
+        )
+    ]

@@ -1,0 +1,117 @@
+"""Convolutions of integers: all channels on the matrix engine, depthwise ones on the vector engine."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
+from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, SCALE
+from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
+from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule, window_schedule
+from tilewright.compiler.targets.accel.operator.window import WindowNest
+from tilewright.compiler.targets.accel.tiling import Convolution, choose
+from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.isa.config import Config
+
+_X, _WEIGHT, _BIAS, _SCALE, _RESIDUAL, _FACTOR = range(6)
+
+
+def lower_qconv2d(
+    operator: QConv2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
+) -> list[Lowered]:
+    """The loops of a convolution; `pool` must have no padding (`legalise`)."""
+    depthwise = operator.groups > 1
+    return [(_depthwise if depthwise else _dense)(operator, types, constants, config)]
+
+
+def _dense(
+    operator: QConv2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
+) -> Lowered:
+    sizes = _sizes(operator, types, config)
+    nest = ConvolutionNest(
+        sizes=sizes,
+        height=types[_X].shape[2],
+        width=types[_X].shape[3],
+        pads=operator.pads[:2],
+        input_zero_point=operator.input_zero_point,
+        zero_point=operator.zero_point,
+        lo=operator.lo,
+        hi=operator.hi,
+    )
+    weight = constants[_WEIGHT]
+    assert weight is not None, "verified: weights are constants"
+    schedule = convolution_schedule(
+        choose(sizes, config), pooled=operator.pool is not None, residual=operator.residual
+    )
+    return Lowered(
+        function=nest.function("convolution", config),
+        schedule=schedule,
+        tensors={"x": _X, **({"residual": _RESIDUAL} if operator.residual else {})},
+        constants={
+            "weight": weight_tiles(weight, config),
+            "parameters": parameter_vectors(_vectors(operator, constants), config),
+        },
+    )
+
+
+def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> Convolution:
+    out = operator.infer(*types).shape
+    weight, pool = types[_WEIGHT].shape, operator.pool
+    return Convolution(
+        out_blocks=blocks(out[1], config),
+        out_height=out[2],
+        out_width=out[3],
+        in_blocks=blocks(weight[1], config),
+        kernel=(weight[2], weight[3]),
+        strides=operator.strides,
+        dilations=operator.dilations,
+        pool_kernel=pool.kernel if pool else (1, 1),
+        pool_strides=pool.strides if pool else (1, 1),
+        parameter_vectors=FACTOR + operator.residual,
+        residual=operator.residual,
+    )
+
+
+def _vectors(operator: QConv2d, constants: list[NDArray[Any] | None]) -> list[NDArray[np.int32]]:
+    """Parameter vectors in their order: bias, scale, factor."""
+    rows = [constants[_BIAS], constants[_SCALE], *([constants[_FACTOR]] if operator.residual else [])]
+    return [row.astype(np.int32) for row in rows if row is not None]
+
+
+def _depthwise(
+    operator: QConv2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
+) -> Lowered:
+    weight = constants[_WEIGHT]
+    assert weight is not None, "verified: weights are constants"
+    channels, _, height, width = weight.shape
+    out = operator.infer(*types).shape
+    sizes = Windows(
+        blocks=blocks(channels, config),
+        height=out[2],
+        width=out[3],
+        kernel=(height, width),
+        strides=operator.strides,
+        dilations=operator.dilations,
+        parameter_vectors=SCALE + 1 + height * width,
+    )
+    nest = WindowNest(
+        sizes=sizes,
+        height=types[_X].shape[2],
+        width=types[_X].shape[3],
+        before=operator.pads[:2],
+        fill=operator.input_zero_point,
+        zero_point=operator.zero_point,
+        lo=operator.lo,
+        hi=operator.hi,
+    )
+    taps = weight.reshape(channels, -1).T.astype(np.int32)
+    return Lowered(
+        function=nest.depthwise("depthwise", config.cols),
+        schedule=window_schedule(choose_windows(sizes, config), parameters=True),
+        tensors={"x": _X},
+        constants={"parameters": parameter_vectors([*_vectors(operator, constants), *taps], config)},
+    )

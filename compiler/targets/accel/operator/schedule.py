@@ -1,0 +1,119 @@
+"""Default schedules: primitives that cut an operator's loops as its tiling says."""
+
+from tilewright.compiler.schedule import (
+    CacheRead,
+    CacheWrite,
+    ComputeAt,
+    Primitive,
+    Reorder,
+    SetScope,
+    Split,
+    Versions,
+)
+from tilewright.compiler.targets.accel.tiling import Tiling
+from tilewright.compiler.targets.accel.window_tiling import WindowTiling
+from tilewright.compiler.tir.buffer import Scope
+
+Schedule = tuple[Primitive, ...]
+
+TILE = "tile"
+"""The buffer of results on the chip, and the block that stores it."""
+
+
+def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Schedule:
+    """Of `ConvolutionNest.function`."""
+    primitives: list[Primitive] = [
+        *_cut_results(tiling.height, tiling.width),
+        Split("tile_o", tiling.group_blocks, "og", "oi"),
+        Reorder(("og", "yo", "xo", "oi", "yi", "xi", "tile_c")),
+        ComputeAt("result", "oi"),
+        *(_fold("pooled") if pooled else ()),
+        ComputeAt("sums", "oi"),
+        SetScope("sums", Scope.ACCUMULATOR),
+        Versions("sums", tiling.sum_versions),
+        Split("sums_ky", tiling.taps[0], "kyo", "kyi"),
+        Split("sums_kx", tiling.taps[1], "kxo", "kxi"),
+        Split("sums_i", tiling.chunk_blocks, "io", "ii"),
+        Reorder(
+            (
+                "kyo",
+                "kxo",
+                "io",
+                "sums_s",
+                "sums_o",
+                "sums_y",
+                "sums_x",
+                "kyi",
+                "kxi",
+                "ii",
+                "sums_r",
+                "sums_c",
+            )
+        ),
+        *_bring_stage("input", "io", tiling.input_versions),
+        *_bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", tiling.weight_versions),
+        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "oi", tiling.parameter_versions),
+        Versions(TILE, tiling.result_versions),
+    ]
+    if residual:
+        primitives += _bring(
+            "result", "residual", Scope.ACTIVATION, "shortcut", "oi", tiling.residual_versions
+        )
+    return tuple(primitives)
+
+
+def window_schedule(tiling: WindowTiling, *, parameters: bool, folds: bool = True) -> Schedule:
+    """Of the nests of `WindowNest`."""
+    primitives: list[Primitive] = [
+        *_cut_results(tiling.height, tiling.width),
+        Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
+        ComputeAt("result", "xo"),
+        *(_fold("fold") if folds else ()),
+        *_bring_stage("input", "xo", tiling.input_versions),
+        Versions(TILE, tiling.result_versions),
+    ]
+    if parameters:
+        primitives += _bring(
+            "result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions
+        )
+    return tuple(primitives)
+
+
+def addition_schedule(tiling: WindowTiling) -> Schedule:
+    """Of `AdditionNest.function`."""
+    return (
+        *_cut_results(tiling.height, tiling.width),
+        Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
+        ComputeAt("result", "xo"),
+        ComputeAt("sums", "xo"),
+        SetScope("sums", Scope.ACCUMULATOR),
+        Versions("sums", tiling.sum_versions),
+        *_bring("sums", "a", Scope.ACTIVATION, "a_tile", "xo", tiling.input_versions),
+        *_bring("result", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
+        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
+        Versions(TILE, tiling.result_versions),
+    )
+
+
+def _cut_results(height: int, width: int) -> Schedule:
+    """Results leave through a tile on the chip."""
+    return (
+        CacheWrite("result", Scope.ACTIVATION, TILE),
+        Split("tile_y", height, "yo", "yi"),
+        Split("tile_x", width, "xo", "xi"),
+    )
+
+
+def _fold(stage: str) -> Schedule:
+    """A reduction in the lanes, item by item of the instruction that takes its result."""
+    return (ComputeAt(stage, "result_c"), SetScope(stage, Scope.LANE))
+
+
+def _bring_stage(stage: str, loop: str, versions: int) -> Schedule:
+    """A padded picture is loaded where it is needed."""
+    return (ComputeAt(stage, loop), SetScope(stage, Scope.ACTIVATION), Versions(stage, versions))
+
+
+def _bring(block: str, buffer: str, scope: Scope, name: str, loop: str, versions: int) -> Schedule:
+    """A parameter of the function is loaded where it is needed."""
+    return (CacheRead(block, buffer, scope, name), ComputeAt(name, loop), Versions(name, versions))

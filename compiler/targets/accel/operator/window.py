@@ -1,0 +1,101 @@
+"""What the vector engine does alone, one block of channels at a time: depthwise convolutions and poolings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.operator.epilogue import SCALE, finish
+from tilewright.compiler.targets.accel.operator.picture import padded
+from tilewright.compiler.targets.accel.window_tiling import Windows
+from tilewright.compiler.te import (
+    Tensor,
+    cast,
+    clamp,
+    compute,
+    lower,
+    max_of,
+    placeholder,
+    reduce_axis,
+    saturate,
+    sum_of,
+)
+from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.stmt import Function
+
+TAPS = SCALE + 1
+"""Place of the first weight of a depthwise convolution among the parameter vectors of a block."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowNest:
+    """Windows over pictures in the layout of the machine.
+
+    Members:
+        sizes: in blocks.
+        height, width: of the input.
+        before: (rows, columns) by which the first window begins before the picture; below 0: inside of it.
+        fill: what lies outside of the picture.
+        zero_point, lo, hi: of the result.
+    """
+
+    sizes: Windows
+    height: int
+    width: int
+    before: tuple[int, int]
+    fill: int
+    zero_point: int
+    lo: int
+    hi: int
+
+    def depthwise(self, name: str, lanes: int) -> Function:
+        """Each channel with its own kernel: stages input, fold, result."""
+        columns = self.sizes.kernel[1]
+
+        def product(pixel: Expr, parameters: Tensor, o: Expr, taps: tuple[Expr, Expr], c: Expr) -> Expr:
+            weight = parameters[o, TAPS + taps[0] * columns + taps[1], c]
+            return cast(pixel, DType.INT32) * cast(saturate(weight, DType.INT8), DType.INT32)
+
+        return self._requantised(name, lanes, product)
+
+    def average(self, name: str, lanes: int) -> Function:
+        """The sum of each window, scaled: stages input, fold, result."""
+        return self._requantised(name, lanes, lambda pixel, *_: cast(pixel, DType.INT32))
+
+    def maximum(self, name: str, lanes: int) -> Function:
+        """The maximum of each window: stages input, fold, result."""
+        x = self._input(lanes)
+        fold = self._fold(x, lambda pixel, *_: cast(pixel, DType.INT32), max_of)
+        result = compute(
+            fold.shape,
+            lambda o, y, x, c: cast(clamp(fold[o, y, x, c], self.lo, self.hi), DType.INT8),
+            "result",
+        )
+        return lower(name, [x], [result])
+
+    def _input(self, lanes: int) -> Tensor:
+        return placeholder((self.sizes.blocks, self.height, self.width, lanes), DType.INT8, "x")
+
+    def _requantised(self, name: str, lanes: int, term: Callable[..., Expr]) -> Function:
+        x = self._input(lanes)
+        shape = (self.sizes.blocks, self.sizes.parameter_vectors, lanes)
+        parameters = placeholder(shape, DType.INT32, "parameters")
+        fold = self._fold(x, lambda pixel, *places: term(pixel, parameters, *places), sum_of)
+
+        def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+            total = fold[o, y, x, c]
+            return finish(total, parameters, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+
+        return lower(name, [x, parameters], [compute(fold.shape, value, "result")])
+
+    def _fold(self, x: Tensor, term: Callable[..., Expr], reduce: Callable[..., Expr]) -> Tensor:
+        sizes = self.sizes
+        (stride_y, stride_x), (step_y, step_x) = sizes.strides, sizes.dilations
+        seen = (sizes.inputs(sizes.height, 0), sizes.inputs(sizes.width, 1))
+        window = padded(x, seen, self.before, self.fill, "input")
+        ky, kx = (reduce_axis(taps, name) for taps, name in zip(sizes.kernel, ("ky", "kx"), strict=True))
+
+        def element(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+            pixel = window[o, y * stride_y + ky * step_y, x * stride_x + kx * step_x, c]
+            return reduce(term(pixel, o, (ky, kx), c), (ky, kx))
+
+        return compute((sizes.blocks, sizes.height, sizes.width, x.shape[3]), element, "fold")

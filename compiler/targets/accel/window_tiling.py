@@ -1,0 +1,129 @@
+"""Tilings of what the vector engine does alone: windows over one block of channels at a time."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from tilewright.compiler.targets.accel.tiling import TilingError, parts
+from tilewright.isa.config import Config
+from tilewright.isa.memory import Memory
+
+_MOST_VERSIONS = 4
+_INSTRUCTION_CYCLES = 24
+"""About what a tile costs beside its items, bytes and bursts, when nothing else runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Sizes of windows over pictures; channels in blocks of `cols`.
+
+    Members:
+        blocks, height, width: of the results.
+        kernel, strides, dilations: (y, x).
+        operands: pictures that are read: two for a sum.
+        parameter_vectors: of a block.
+        keeps_sums: whether a first instruction leaves sums for a second one.
+    """
+
+    blocks: int
+    height: int
+    width: int
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    operands: int = 1
+    parameter_vectors: int = 0
+    keeps_sums: bool = False
+
+    def inputs(self, results: int, axis: int) -> int:
+        """Input pixels along an axis that so many results need."""
+        return (results - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis] + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowTiling:
+    """How windows are cut.
+
+    Members:
+        height, width: results of a tile.
+        input_versions: of each operand's buffer; and the versions of the others.
+        cycles: estimated for all.
+    """
+
+    height: int
+    width: int
+    input_versions: int
+    result_versions: int
+    sum_versions: int
+    parameter_versions: int
+    cycles: int
+
+
+@cache
+def choose_windows(windows: Windows, config: Config) -> WindowTiling:
+    """The tiling with the fewest estimated cycles.
+
+    Raises:
+        TilingError: if not even one result fits the machine.
+    """
+    tilings = (
+        _tiling(windows, config, height, width)
+        for height in parts(windows.height)
+        for width in parts(windows.width)
+        if max(height, width) < 4096
+    )
+    found = [tiling for tiling in tilings if tiling is not None]
+    if not found:
+        raise TilingError(_refusal(windows, config))
+    return min(found, key=lambda tiling: tiling.cycles)
+
+
+def _tiling(windows: Windows, config: Config, height: int, width: int) -> WindowTiling | None:
+    read = windows.inputs(height, 0) * windows.inputs(width, 1)
+    depth = config.activation_vectors
+    banks = max(1, (config.activation_banks - 1) // windows.operands)
+    sums = config.accumulator_banks * (config.accumulator_vectors // (height * width))
+    parameters = _slots(config, Memory.PARAMETER, windows.parameter_vectors)
+    # With two banks and two operands, an operand shares its bank with the results.
+    room = depth // 2 if config.activation_banks < 1 + windows.operands else depth
+    if read > room or height * width > room or not parameters or (windows.keeps_sums and not sums):
+        return None
+    versions = min(banks * (room // read), _MOST_VERSIONS)
+    return WindowTiling(
+        height=height,
+        width=width,
+        input_versions=versions,
+        result_versions=min(room // (height * width), _MOST_VERSIONS),
+        sum_versions=max(1, min(sums, _MOST_VERSIONS)),
+        parameter_versions=min(parameters, windows.blocks),
+        cycles=_cycles(windows, config, height, width, versions),
+    )
+
+
+def _slots(config: Config, memory: Memory, vectors: int) -> int:
+    return config.banks(memory) * (config.depth(memory) // vectors) if vectors else 1
+
+
+def _cycles(windows: Windows, config: Config, height: int, width: int, versions: int) -> int:
+    beats = config.cols // min(config.bus_bytes, config.cols)
+    tiles = windows.blocks * -(-windows.height // height) * -(-windows.width // width)
+    rows = min(windows.inputs(height, 0), windows.inputs(windows.height, 0))
+    load = windows.operands * rows * windows.inputs(width, 1) * beats
+    results = height * width
+    work = results * (windows.kernel[0] * windows.kernel[1] + windows.keeps_sums) + _INSTRUCTION_CYCLES
+    store = results * beats
+    if versions == 1 and tiles > 1:
+        return tiles * (load + work + store)
+    return tiles * max(load, work, store) + load + work + store
+
+
+def _refusal(windows: Windows, config: Config) -> str:
+    needs = {
+        Memory.ACTIVATION: windows.inputs(1, 0) * windows.inputs(1, 1),
+        Memory.PARAMETER: windows.parameter_vectors,
+    }
+    short = [
+        f"a bank of {memory.label} memory must hold {need} vectors, not {config.depth(memory)}"
+        for memory, need in needs.items()
+        if need > config.depth(memory)
+    ]
+    return "not even one result fits the machine: " + ("; ".join(short) or "it has too few banks")

@@ -1,0 +1,57 @@
+"""Tilings that fit, for any convolution and machine, or a refusal that says why."""
+
+from dataclasses import replace
+
+import pytest
+
+from tilewright.compiler.targets.accel.tiling import Convolution, TilingError, choose, parts
+from tilewright.isa.config import PRESETS
+
+RESNET = {
+    "C2": Convolution(out_blocks=4, out_height=56, out_width=56, in_blocks=4, kernel=(3, 3)),
+    "C5": Convolution(out_blocks=8, out_height=28, out_width=28, in_blocks=4, kernel=(1, 1), strides=(2, 2)),
+    "C12": Convolution(out_blocks=32, out_height=7, out_width=7, in_blocks=32, kernel=(3, 3)),
+}
+
+
+@pytest.mark.parametrize("layer", RESNET)
+@pytest.mark.parametrize("preset", ["tiny", "reference", "reference-wide", "ecp5-85f"])
+def test_every_buffer_of_a_tiling_fits_a_bank(layer: str, preset: str) -> None:
+    convolution, config = RESNET[layer], PRESETS[preset]
+    tiling = choose(convolution, config)
+    rows, columns = (
+        convolution.inputs(tiling.height, tiling.taps[0], 0),
+        convolution.inputs(tiling.width, tiling.taps[1], 1),
+    )
+    assert tiling.chunk_blocks * rows * columns <= config.activation_vectors
+    assert tiling.taps[0] * tiling.taps[1] * tiling.chunk_blocks * config.rows <= config.weight_vectors
+    sums = convolution.sums(tiling.height, 0) * convolution.sums(tiling.width, 1)
+    assert sums <= config.accumulator_vectors
+    assert tiling.sum_versions * sums <= config.accumulator_banks * config.accumulator_vectors
+
+
+def test_parts_are_the_sizes_of_even_cuts() -> None:
+    assert parts(7) == [7, 4, 3, 2, 1]
+
+
+def test_an_estimate_is_never_below_the_products() -> None:
+    config = PRESETS["reference"]
+    for convolution in RESNET.values():
+        products = convolution.out_blocks * convolution.out_height * convolution.out_width
+        products *= convolution.in_blocks * convolution.kernel[0] * convolution.kernel[1]
+        assert choose(convolution, config).cycles >= products
+
+
+def test_a_refusal_names_the_memory_that_is_too_small() -> None:
+    config = replace(PRESETS["tiny"], activation_vectors=16)
+    huge = Convolution(
+        out_blocks=1,
+        out_height=1,
+        out_width=1,
+        in_blocks=1,
+        kernel=(1, 1),
+        pool_kernel=(9, 9),
+        pool_strides=(9, 9),
+    )
+    with pytest.raises(TilingError, match="a bank of accumulator memory must hold 81 vectors, not 64"):
+        choose(huge, config)
