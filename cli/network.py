@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tilewright.isa.model import Model
     from tilewright.runtime.model_input import Samples
 
-FIRST_INPUTS = 32
+FIRST_INPUTS = 100
 """Samples that calibrate where the user names no data for it."""
 
 
@@ -64,7 +64,7 @@ def open_network(path: str, config: str | None) -> Network:
         shapes, results = ({each.name: each.shape for each in side} for side in (model.inputs, model.outputs))
         return Network(path=path, config=model.config, model=model, shapes=shapes, results=results)
     machine = choose_config(path, None, config, DEFAULT_CONFIG)
-    from tilewright.compiler.frontend import load_onnx
+    from tilewright.compiler.frontend.load import load_onnx
 
     say(f"reading {path}")
     graph = load_onnx(path)
@@ -87,13 +87,12 @@ def integer_graph(network: Network, calibration: "Samples | None", inputs: "Samp
     if network.source is None:
         assert network.model is not None
         return _graph_of(network.path, network.model)
-    from tilewright.compiler.quantise import quantise
+    from tilewright.compiler.quantise.quantise import has_scales, quantise
 
-    needed = not _is_quantised(network.source)
-    if calibration is None and needed:
+    if calibration is None and not has_scales(network.source):
         calibration = _first(network.path, inputs)
     say("quantising")
-    return quantise(network.source, calibration or {})
+    return quantise(network.source, calibration)
 
 
 def compile_graph(graph: "Graph", config: "Config") -> "Model":
@@ -108,13 +107,6 @@ def compile_graph(graph: "Graph", config: "Config") -> "Model":
     model = compile_model(graph, config)
     say("")
     return model
-
-
-def _is_quantised(graph: "Graph") -> bool:
-    """Whether a network brings the scales of its integers along."""
-    from tilewright.compiler.ops.quantise import Quantise
-
-    return any(isinstance(node.operator, Quantise) for node in graph.nodes)
 
 
 def _first(path: str, inputs: "Samples | None") -> "Samples":
