@@ -1,0 +1,127 @@
+"""`tilewright run` takes ONNX files: quantises them, says on what, and refuses what it cannot in one line."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from tilewright.cli.main import main
+
+RNG = np.random.default_rng(7)
+WEIGHT = RNG.normal(0, 0.3, (6, 3, 1, 1)).astype(np.float32)
+X = RNG.normal(0, 1, (9, 3, 4, 4)).astype(np.float32)
+Y = np.maximum(np.einsum("oc,nchw->nohw", WEIGHT[:, :, 0, 0], X), 0)
+CALIBRATED = "quantisation is calibrated on"
+
+
+def save(path, nodes, outputs=("y",), shape=("N", 3, 4, 4)):
+    """A network from `x` to `outputs`, with a weight `w`."""
+    floats = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", floats, shape)],
+        [helper.make_tensor_value_info(name, floats, ("N", 6, 4, 4)) for name in outputs],
+        [numpy_helper.from_array(WEIGHT, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The current folder, with a network of floats and inputs."""
+    monkeypatch.chdir(tmp_path)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["y"])]
+    save("net.onnx", nodes)
+    np.savez("x.npz", x=X)
+    return tmp_path
+
+
+def run(*arguments):
+    return main(["run", "net.onnx", "--device", "cpu", *arguments])
+
+
+def refusal(capsys):
+    """The one line on stderr."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("tilewright: error: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("tilewright: error: ").rstrip()
+
+
+def test_answers_are_near_those_of_floats():
+    assert run("--input", "x.npz", "--calibrate", "x.npz", "--output", "y.npz") == 0
+    with np.load("y.npz") as found:
+        assert found["y"].shape == Y.shape
+        assert np.abs(found["y"] - Y).max() < 0.05
+
+
+def test_the_first_inputs_calibrate_where_nothing_else_does_and_it_says_so(capsys):
+    assert run("--input", "x.npz", "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["samples"] == 9
+    assert err == f"tilewright: {CALIBRATED} the first 9 inputs: give other data with --calibrate FILE\n"
+
+
+def test_named_data_calibrate_without_a_word(capsys):
+    assert run("--input", "x.npz", "--calibrate", "x.npz", "--json") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_cpu_needs_no_machine(capsys):
+    assert run("--input", "x.npz", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["config"], found["cycles"], found["engines"]) == ("reference", None, {})
+    assert found["host"]["graph"] > 0
+
+
+def test_a_network_of_floats_must_be_calibrated(capsys):
+    assert run() == 1
+    assert refusal(capsys).startswith("net.onnx: a network of floats must be calibrated: give typical inputs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "names.npz"], "names.npz: 'X' must be an input of the model: x (3×4×4)"),
+        (["--input", "x.npz", "--calibrate", "names.npz"], "names.npz: 'X' must be an input of the model"),
+        (["--input", "x.npz", "--calibrate", "no.npz"], "no.npz: No such file or directory"),
+        (["--input", "x.npz", "--config", "huge"], "huge"),
+        (["--input", "x.npz", "--labels", "labels.npy"], "labels.npy: labels must be from 0 to 95, not 96"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_leaves_no_file(folder, capsys, arguments, message):
+    np.savez("names.npz", X=X)
+    np.save("labels.npy", np.full(9, 96))
+    before = sorted(folder.iterdir())
+    assert run(*arguments, "--output", "y.npz") == 1
+    assert message in refusal(capsys)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_labels_go_with_one_output(capsys):
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"]), helper.make_node("Relu", ["y"], ["z"])]
+    save("net.onnx", nodes, ("y", "z"))
+    np.save("labels.npy", np.zeros(9, int))
+    assert run("--input", "x.npz", "--labels", "labels.npy") == 1
+    assert "labels must go with one output, not y, z" in refusal(capsys)
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://", b"\x00\x01garbage", None])
+def test_a_file_that_is_no_network_is_refused(folder, capsys, content):
+    data = (folder / "net.onnx").read_bytes()[:-40] if content is None else content
+    (folder / "net.onnx").write_bytes(data)
+    assert run("--input", "x.npz") == 1
+    assert refusal(capsys).startswith("net.onnx")
+
+
+def test_everything_unsupported_is_told_at_once(capsys):
+    nodes = [helper.make_node("Det", ["x"], ["a"]), helper.make_node("Erf", ["x"], ["b"])]
+    save("net.onnx", [*nodes, helper.make_node("Add", ["a", "b"], ["y"])])
+    assert run("--input", "x.npz") == 1
+    message = refusal(capsys)
+    assert "Det" in message
+    assert "Erf" in message
