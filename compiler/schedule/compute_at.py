@@ -14,6 +14,7 @@ from tilewright.compiler.schedule.nest import (
     find_loop,
     path_to,
     readers,
+    simplified,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
@@ -55,7 +56,7 @@ class ComputeAt(Primitive):
         fit = _fit(nest, found, spans)
         body, small = rebased(_with_first(loop.body, fit), allocation.buffer, spans)
         moved = replace(loop, body=Allocate(small, body))
-        return edit(function, {id(nest): None, id(loop): moved}, unwrap={id(allocation)})
+        return simplified(edit(function, {id(nest): None, id(loop): moved}, unwrap={id(allocation)}))
 
     def _loop(self, function: Function, allocation: Allocate, nest: Stmt) -> For:
         loop = find_loop(self, function, self.loop)[-1]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import check_fresh, edit, find_loop, substitute_stmt
+from tilewright.compiler.schedule.nest import check_fresh, edit, find_loop, simplified, substitute_stmt
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.expr import Var
 from tilewright.compiler.tir.stmt import For, Function, LoopKind
@@ -37,4 +37,4 @@ class Fuse(Primitive):
         fused = Var(self.name)
         body = substitute_stmt(inner.body, {self.outer: fused // count, self.inner: fused % count})
         kind = outer.kind if outer.kind is inner.kind else LoopKind.SERIAL
-        return edit(function, {id(outer): For(fused, outer.extent * count, body, kind)})
+        return simplified(edit(function, {id(outer): For(fused, outer.extent * count, body, kind)}))

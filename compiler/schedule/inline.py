@@ -8,6 +8,7 @@ from tilewright.compiler.schedule.nest import (
     edit_stmt,
     find_allocation,
     find_block,
+    simplified,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
@@ -46,7 +47,8 @@ class Inline(Primitive):
             at = {name: expr.indices[position] - base for position, (name, base) in enumerate(bases)}
             return substitute(block.body.value, at)
 
-        return edit(function, {id(allocation): map_exprs(rest, lambda expr: rewrite(expr, read))})
+        inlined = map_exprs(rest, lambda expr: rewrite(expr, read))
+        return simplified(edit(function, {id(allocation): inlined}))
 
     def _check(self, function: Function, allocation: Allocate, block: Block) -> None:
         name = allocation.buffer.name

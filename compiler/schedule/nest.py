@@ -144,10 +144,15 @@ def allocation_of(function: Function, name: str) -> Path | None:
 
 
 def edit(function: Function, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> Function:
-    """The function after `edit_stmt`, made simple."""
+    """The function after `edit_stmt`."""
     body = edit_stmt(function.body, changes, unwrap)
     assert body is not None, "a function must keep a statement"
-    return replace(function, body=simplify_stmt(body))
+    return replace(function, body=body)
+
+
+def simplified(function: Function) -> Function:
+    """The function with simple indices and extents."""
+    return replace(function, body=simplify_stmt(function.body))
 
 
 def edit_stmt(stmt: Stmt, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> Stmt | None:

@@ -16,6 +16,7 @@ from tilewright.compiler.schedule.nest import (
     path_to,
     readers,
     reduces_over,
+    simplified,
     stored_at,
     writers,
 )
@@ -64,7 +65,7 @@ class ReverseComputeAt(Primitive):
                 unwrap.add(id(allocation))
                 body, small = rebased(body, source, spans[source.name])
                 body = Allocate(small, body)
-        return edit(function, {id(nest): None, id(loop): replace(loop, body=body)}, unwrap)
+        return simplified(edit(function, {id(nest): None, id(loop): replace(loop, body=body)}, unwrap))
 
     def _meeting(self, function: Function, block_path: Path, loop_path: Path) -> tuple[Seq, Stmt, Stmt]:
         """The level where both are, the nest of the block there and that of the loop."""

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import check_fresh, domain_of, edit, find_loop, substitute_stmt
+from tilewright.compiler.schedule.nest import (
+    check_fresh,
+    domain_of,
+    edit,
+    find_loop,
+    simplified,
+    substitute_stmt,
+)
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.bound import upper
 from tilewright.compiler.tir.expr import Const, Expr, Var, minimum
@@ -33,7 +40,8 @@ class Split(Primitive):
         outer, inner = Var(self.outer), Var(self.inner)
         body = substitute_stmt(loop.body, {self.loop: self.factor * outer + inner})
         trips, size = self._extents(loop.extent, domain_of(path[:-1]))
-        return edit(function, {id(loop): For(outer, trips, For(inner, size, body, loop.kind), loop.kind)})
+        nest = For(outer, trips, For(inner, size, body, loop.kind), loop.kind)
+        return simplified(edit(function, {id(loop): nest}))
 
     def _extents(self, extent: Expr, domain: dict[str, Expr]) -> tuple[Expr, Expr]:
         trips = simplify((extent + (self.factor - 1)) // self.factor, domain)

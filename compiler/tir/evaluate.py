@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Select, Var
 from tilewright.compiler.tir.function import call
@@ -73,8 +74,16 @@ def element_index(
     return tuple(values if mask is None else [np.where(mask, value, 0) for value in values])
 
 
-def check_inside(name: str, index: tuple[Array, ...], shape: tuple[int, ...], text: str) -> None:
+def check_inside(
+    buffer: Buffer, indices: tuple[Expr, ...], index: tuple[Array, ...], shape: tuple[int, ...]
+) -> None:
     """Refuse indices beyond a buffer, which numpy would take from its other end.
+
+    Args:
+        buffer: what is accessed.
+        indices: at which expressions, for the error.
+        index: their values.
+        shape: the extents of the array.
 
     Raises:
         TirError: naming the first dimension and a value outside.
@@ -84,8 +93,8 @@ def check_inside(name: str, index: tuple[Array, ...], shape: tuple[int, ...], te
         if outside.any():
             value = values.flat[int(outside.argmax())]
             raise TirError(
-                f"index {dimension} of {text} must be from 0 to {extent - 1}, not {value}: "
-                f"{name} has shape {shape}"
+                f"index {dimension} of {print_expr(Load(buffer, indices))} must be from 0 to {extent - 1}, "
+                f"not {value}: its shape is {list(shape)}"
             )
 
 
@@ -106,5 +115,5 @@ def _load(expr: Load, points: Points, arrays: Mapping[str, Array], mask: Array |
     index = element_index(expr.indices, points, arrays, mask)
     if mask is not None and not mask.any():
         return np.zeros((), array.dtype)
-    check_inside(expr.buffer.name, index, array.shape, print_expr(expr))
+    check_inside(expr.buffer, expr.indices, index, array.shape)
     return np.asarray(array[index])

@@ -75,7 +75,7 @@ def run_nest(nest: Nest, extents: list[int], outer: Arrays, arrays: Arrays) -> b
     target = arrays[store.buffer.name]
     kept = [1 if axis in nest.reduced else extent for axis, extent in enumerate(extents)]
     index = tuple(np.broadcast_to(i, kept) for i in element_index(store.indices, points, arrays))
-    check_inside(store.buffer.name, index, target.shape, f"the store of {nest.block.name}")
+    check_inside(store.buffer, store.indices, index, target.shape)
     if not _is_injective(index, target.shape, kept):
         return False
     before = _before(nest, extents, points, target[index].reshape(kept), arrays)

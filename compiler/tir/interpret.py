@@ -15,7 +15,7 @@ from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.evaluate import Array, check_inside, element_index, evaluate
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.grid import Nest, run_nest
-from tilewright.compiler.tir.printer import print_buffer, print_expr
+from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
@@ -119,8 +119,7 @@ class _Run:
     def _store(self, store: Store) -> None:
         array = self.arrays[store.buffer.name]
         index = element_index(store.indices, self.points, self.arrays)
-        text = f"{store.buffer.name}[{', '.join(print_expr(e) for e in store.indices)}]"
-        check_inside(store.buffer.name, index, array.shape, text)
+        check_inside(store.buffer, store.indices, index, array.shape)
         array[index] = evaluate(store.value, self.points, self.arrays)
 
 

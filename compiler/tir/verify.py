@@ -52,13 +52,13 @@ class _Verifier:
             verifier.declare("buffer", buffer.name)
             verifier.buffers[buffer.name] = buffer
             constant_shape = all(constant(extent) is not None for extent in buffer.shape)
-            _require(constant_shape, f"parameter {buffer.name} must have a constant shape")
-            _require(buffer.scope is Scope.GLOBAL, f"parameter {buffer.name} must be global")
+            _require(constant_shape, "parameter {} must have a constant shape", buffer.name)
+            _require(buffer.scope is Scope.GLOBAL, "parameter {} must be global", buffer.name)
         return verifier
 
     def declare(self, kind: str, name: str) -> None:
         names = self.used_names.setdefault(kind, set())
-        _require(name not in names, f"the name of {kind} {name} must be unique in the function")
+        _require(name not in names, "the name of {} {} must be unique in the function", kind, name)
         names.add(name)
 
     def statement(self, stmt: Stmt) -> None:
@@ -82,7 +82,7 @@ class _Verifier:
     def _loop(self, loop: For) -> None:
         name = loop.var.name
         self.declare("variable", name)
-        self._index(loop.extent, f"the extent of loop {name}")
+        self._index(loop.extent, "the extent of loop", name)
         self.domain[name] = loop.extent
         self.bound.add(name)
         self.statement(loop.body)
@@ -93,8 +93,8 @@ class _Verifier:
         name = stmt.buffer.name
         self.declare("buffer", name)
         for extent in stmt.buffer.shape:
-            self._index(extent, f"the shape of {name}")
-        _require(stmt.buffer.versions >= 1, f"versions of {name} must be at least 1")
+            self._index(extent, "the shape of", name)
+        _require(stmt.buffer.versions >= 1, "versions of {} must be at least 1", name)
         self.buffers[name] = stmt.buffer
         self.statement(stmt.body)
         del self.buffers[name]
@@ -103,14 +103,14 @@ class _Verifier:
         self.declare("block", block.name)
         for it in block.iters:
             self.declare("variable", it.var.name)
-            self._index(it.value, f"index {it.var.name} of block {block.name}")
+            self._index(it.value, "index", it.var.name)
         inside = {it.var.name for it in block.iters}
         self.bound |= inside
         self._store(block.body)
         if block.init is not None:
             self._store(block.init)
             same = (block.init.buffer, block.init.indices) == (block.body.buffer, block.body.indices)
-            _require(same, f"the init of block {block.name} must store to the element of its body")
+            _require(same, "the init of block {} must store to the element of its body", block.name)
         self._check_reduction(block)
         self.bound -= inside
 
@@ -118,42 +118,43 @@ class _Verifier:
         stored = {name for index in block.body.indices for name in variables(index)}
         for it in block.iters:
             if it.kind is IterKind.REDUCE:
-                text = f"reduced index {it.var.name} of block {block.name} must not be in the stored element"
-                _require(it.var.name not in stored, text)
+                text = "reduced index {} of block {} must not be in the stored element"
+                _require(it.var.name not in stored, text, it.var.name, block.name)
 
     def _store(self, store: Store) -> None:
         self._access(store.buffer, store.indices, guarded=False)
         self._expr(store.value, guarded=False)
-        where = f"what {store.buffer.name} is assigned, {print_expr(store.value)},"
-        _require_type(where, store.value.dtype, store.buffer.dtype)
+        name = store.buffer.name
+        _require_type(store.buffer.dtype, store.value.dtype, "{}, assigned to {},", store.value, name)
 
-    def _index(self, expr: Expr, where: str) -> None:
+    def _index(self, expr: Expr, what: str, name: str) -> None:
         self._expr(expr, guarded=False)
-        _require_type(where, expr.dtype, INDEX)
+        _require_type(INDEX, expr.dtype, "{} {}", what, name)
 
     def _access(self, buffer: Buffer, indices: tuple[Expr, ...], guarded: bool) -> None:
         declared = self.buffers.get(buffer.name)
-        _require(declared is not None, f"buffer {buffer.name} must be allocated around its use")
-        same = f"buffer {buffer.name} must be used as it is declared"
-        _require(declared == buffer, f"{same}: {print_buffer(buffer)}")
-        rank = f"{buffer.name} must have {len(buffer.shape)} indices, not {len(indices)}"
-        _require(len(indices) == len(buffer.shape), rank)
+        _require(declared is not None, "buffer {} must be allocated around its use", buffer.name)
+        same = declared is buffer or declared == buffer
+        _require(same, "buffer {} must be used as it is declared, not as {}", buffer.name, buffer)
+        rank = len(buffer.shape)
+        _require(len(indices) == rank, "{} must have {} indices, not {}", buffer.name, rank, len(indices))
         for index, extent in zip(indices, buffer.shape, strict=True):
             self._expr(index, guarded)
-            _require_type(f"index {print_expr(index)} of {buffer.name}", index.dtype, INDEX)
+            _require_type(INDEX, index.dtype, "index {} of {}", index, buffer.name)
             if not guarded:
                 self._check_inside(buffer, index, extent)
 
     def _check_inside(self, buffer: Buffer, index: Expr, extent: Expr) -> None:
-        """Refuse what is outside for sure; what may be inside is left to the run."""
+        """Refuse a constant that is outside for sure; what depends on loops is left to the run."""
+        if constant(index) is None:
+            return
         beyond = lower(index - extent, self.domain) >= 0 or upper(index, self.domain) < 0
-        text = f"index {print_expr(index)} of {buffer.name} must be from 0 to {print_expr(extent)} - 1"
-        _require(not beyond, text)
+        _require(not beyond, "index {} of {} must be from 0 to {} - 1", index, buffer.name, extent)
 
     def _expr(self, expr: Expr, guarded: bool) -> None:
         match expr:
             case Var(name=name):
-                _require(name in self.bound, f"variable {name} must be bound by a loop or a block around it")
+                _require(name in self.bound, "variable {} must be bound by a loop or a block around it", name)
             case Load(buffer=buffer, indices=indices):
                 self._access(buffer, indices, guarded)
                 return
@@ -173,28 +174,35 @@ def _check_types(expr: Expr) -> None:
         case Binary():
             _check_binary(expr)
         case Select(condition=condition, then=then, otherwise=otherwise):
-            _require_type(f"the condition {print_expr(condition)}", condition.dtype, DType.BOOL)
-            _require_type(f"the second side of {print_expr(expr)}", otherwise.dtype, then.dtype)
+            _require_type(DType.BOOL, condition.dtype, "the condition {}", condition)
+            _require_type(then.dtype, otherwise.dtype, "the second side of {}", expr)
         case Call():
             types = tuple(argument.dtype for argument in expr.arguments)
-            given = ", ".join(types)
             accepted = result_type(expr.function, types) is expr.type
-            _require(accepted, f"{print_expr(expr)} must not be {expr.type} of ({given}): cast its arguments")
+            text = "{} must not be {} of ({}): cast its arguments"
+            _require(accepted, text, expr, expr.type, ", ".join(types))
         case _:
             pass
 
 
 def _check_binary(expr: Binary) -> None:
-    text = print_expr(expr)
-    _require_type(f"the second operand of {text}", expr.b.dtype, expr.a.dtype)
+    _require_type(expr.a.dtype, expr.b.dtype, "the second operand of {}", expr)
     if expr.op in (BinaryOp.AND, BinaryOp.OR):
-        _require_type(f"an operand of {text}", expr.a.dtype, DType.BOOL)
+        _require_type(DType.BOOL, expr.a.dtype, "an operand of {}", expr)
 
 
-def _require_type(what: str, dtype: DType, wanted: DType) -> None:
-    _require(dtype is wanted, f"{what} must be {wanted}, not {dtype}: cast it")
+def _require_type(wanted: DType, dtype: DType, what: str, *parts: object) -> None:
+    if dtype is not wanted:
+        _require(False, what + " must be {}, not {}: cast it", *parts, wanted, dtype)
 
 
-def _require(holds: bool, text: str) -> None:
+def _require(holds: bool, text: str, *parts: object) -> None:
+    """Raise with the parts in the text, where they are printed only then, for it is called very often."""
     if not holds:
-        raise TirError(text)
+        raise TirError(text.format(*(_printed(part) for part in parts)))
+
+
+def _printed(part: object) -> str:
+    if isinstance(part, Expr):
+        return print_expr(part)
+    return print_buffer(part) if isinstance(part, Buffer) else str(part)
