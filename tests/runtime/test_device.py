@@ -63,6 +63,27 @@ def test_regions_come_back_as_the_program_leaves_them(device):
     assert device.run(executable(COPY), {0: IN}).regions == {0: IN, 1: IN}
 
 
+def test_a_prepared_program_runs_on_new_bytes_as_if_alone(device):
+    prepared = device.prepare(executable(COPY), {0: IN})
+    for data in (IN, IN[::-1], bytes(64)):
+        one, alone = prepared.run({0: data}), device.run(executable(COPY), {0: data})
+        assert one.regions == {0: data, 1: data}
+        assert (one.cycles, one.counters) == (alone.cycles, alone.counters)
+    assert prepared.run({}).regions == {0: bytes(64), 1: bytes(64)}
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        ({0: b"abc"}, "region 0 must be given its 64 bytes, not 3"),
+        ({3: b"abc"}, "region 3 must be given its 0 bytes, not 3"),
+    ],
+)
+def test_new_bytes_fill_their_region(device, regions, message):
+    with pytest.raises(LoadError, match=message):
+        device.prepare(executable(COPY), {0: IN}).run(regions)
+
+
 def test_every_instruction_has_its_cycles(device):
     result = device.run(executable(COPY), {0: IN})
     assert result.fault is None
