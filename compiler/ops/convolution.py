@@ -62,14 +62,14 @@ class Convolution:
         return self._convolve(x, weight, 0.0)
 
     def run_integer(self, x: Array, weight: Array, zero_point: int) -> Array:
-        """Exact sums of int8 products, as float64; x is padded with `zero_point`."""
+        """Exact sums of int8 products, as float32 or float64; x is padded with `zero_point`."""
         return self._convolve(x.astype(np.float32), weight.astype(np.float32), float(zero_point), exact=True)
 
     def _convolve(self, x: Array, weight: Array, fill: float, exact: bool = False) -> Array:
         kernel = (weight.shape[2], weight.shape[3])
         windows = patches(pad(x, self.pads, fill), kernel, self.strides, self.dilations)
         if self.groups > 1:
-            return _depthwise(windows, weight, exact)
+            return _depthwise(windows, weight)
         terms = weight[0].size
         samples = max(1, _COLUMN_ELEMENTS // (terms * windows.shape[2] * windows.shape[3]))
         parts = [
@@ -78,9 +78,9 @@ class Convolution:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _depthwise(windows: Array, weight: Array, exact: bool) -> Array:
+def _depthwise(windows: Array, weight: Array) -> Array:
     """Tap by tap: windows (N, C, OH, OW, KH, KW), weight (C, 1, KH, KW)."""
-    dtype = np.float64 if exact else windows.dtype
+    dtype = windows.dtype if weight[0].size <= _EXACT_TERMS else np.float64
     total = np.zeros(windows.shape[:4], dtype)
     for row, column in np.ndindex(windows.shape[4:]):
         total += windows[..., row, column] * weight[:, :, row, column, None]
@@ -97,9 +97,12 @@ def _dense(windows: Array, weight: Array, exact: bool) -> Array:
 
 
 def exact_product(a: Array, b: Array) -> Array:
-    """a @ b in float64, of float32 arrays that hold int8 values."""
-    total = np.zeros((a.shape[0], b.shape[1]))
-    for start in range(0, a.shape[1], _EXACT_TERMS):
+    """a @ b, of float32 arrays that hold int8 values; in float64 if float32 cannot hold the sums."""
+    product: Array = a[:, :_EXACT_TERMS] @ b[:_EXACT_TERMS]
+    if a.shape[1] <= _EXACT_TERMS:
+        return product
+    total = product.astype(np.float64)
+    for start in range(_EXACT_TERMS, a.shape[1], _EXACT_TERMS):
         end = start + _EXACT_TERMS
         total += a[:, start:end] @ b[start:end]
     return total

@@ -11,7 +11,7 @@ def finish(t: Array, bias: Array, scale: Array, zero_point: int, lo: int, hi: in
     """clamp(requantise(sat32(t + bias), scale) + zero_point, lo, hi) as int8.
 
     Args:
-        t: exact sums, float64 or int32.
+        t: exact sums, of any dtype that holds them.
         bias: int32, broadcasts with t.
         scale: packed scales, int32, broadcasts with t.
     """

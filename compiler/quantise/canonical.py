@@ -15,7 +15,7 @@ from tilewright.compiler.ops.reshape import Reshape
 
 
 def canonicalise(graph: Graph) -> Graph:
-    """A graph with the same outputs; each batch norm is part of a convolution or dense layer, or one itself."""
+    """The same network; each batch norm is part of a convolution or dense layer, or one itself."""
     return _fold_batch_norms(_drop_identities(graph))
 
 

@@ -1,7 +1,7 @@
 """Quantise and dequantise nodes for a float graph: where the accelerator will write int8, and only there.
 
-A value stays a sum that is not yet rounded where its one reader can do its work on it: activation functions, a
-maximum pooling behind a convolution, the addition of a residual.
+A value stays a sum that is not yet rounded where its one reader can do its work on it: activation
+functions, a maximum pooling behind a convolution, the addition of a residual.
 """
 
 from collections.abc import Mapping
@@ -139,7 +139,7 @@ def _state(work: _Insertion, node: Node, fused: str | None) -> _State:
 
 
 def _fusable_sum(work: _Insertion, node: Node) -> str | None:
-    """The convolution's sums, among the inputs of an addition, to which the other input can be added exactly."""
+    """The sums of a convolution, among the inputs of an addition, to which the other input can be added."""
     if not isinstance(node.operator, Add):
         return None
     order = [each.output for each in work.nodes]

@@ -68,7 +68,10 @@ def lower_linear(
     kernels = _kernels(node, weights.weight, shape)
     unit = weights.scale * x.parameters.scale
     bias = _bias(weights, unit, x.parameters.zero_point)
-    inputs = {"weight": kernels, "scale": scale_words(unit / parameters.scale)}
+    inputs: dict[str, Array] = {
+        "weight": kernels,
+        "scale": scale_words(unit / parameters.scale, parameters.reach),
+    }
     operands = []
     if residual is not None:
         factor = residual_factors(residual.parameters, unit)
@@ -131,7 +134,8 @@ def _check_sums(weight: NDArray[np.int8], factor: Array | None, bias: Real) -> N
     )
     require(
         float(np.abs(bias).max()) <= _INT32_MAXIMUM,
-        f"its bias must fit int32 in units of the sums, not be {np.abs(bias).max():g}: raise the weights' scales",
+        f"its bias must fit int32 in units of the sums, not be {np.abs(bias).max():g}: "
+        "raise the weights' scales",
     )
 
 

@@ -50,15 +50,15 @@ def lower_average(draft: Draft, node: Node, island: Island, parameters: Paramete
     return Integer(output, draft.types[output].shape, parameters)
 
 
-def lower_passed(
-    draft: Draft, name: str, x: Integer, island: Island, parameters: Parameters, output: str
-) -> Integer:
+def lower_passed(draft: Draft, x: Integer, island: Island, parameters: Parameters, end: Node) -> Integer:
     """Adds what clamps and pools an activation, and gives it another scale, as far as that is needed.
 
     Args:
-        name: of the node, if there is one.
         x: the activation.
+        end: the quantise node behind.
     """
+    producer = draft.source.producers.get(end.inputs[0])
+    name, output = producer.name if producer else end.name, end.output
     shape = pictures_of(x, draft.source.types[island.core].shape)
     limits = island.limits(parameters)
     rescaled = x.parameters != parameters
@@ -85,7 +85,7 @@ def _sum(a: Parameters, b: Parameters, y: Parameters, island: Island) -> QAdd:
     ka, kb, unit = add_factors(a.scale, b.scale)
     bias = -(a.zero_point * ka + b.zero_point * kb)
     lo, hi = island.limits(y)
-    return QAdd(ka, kb, bias, int(scale_words(unit / y.scale)), y.zero_point, lo, hi)
+    return QAdd(ka, kb, bias, int(scale_words(unit / y.scale, y.reach)), y.zero_point, lo, hi)
 
 
 def _average(
@@ -100,5 +100,7 @@ def _average(
     size = math.prod(window.kernel)
     pixels = sorted({int(count) for count in window.counts(shape[2], shape[3]).flat})
     ratio = x.scale / y.scale
-    scales = tuple((count, int(scale_words(ratio / (size if counted else count)))) for count in pixels)
+    scales = tuple(
+        (count, int(scale_words(ratio / (size if counted else count), y.reach))) for count in pixels
+    )
     return QAveragePool2d(window, x.zero_point, -size * x.zero_point, scales, y.zero_point, *limits)

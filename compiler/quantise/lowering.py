@@ -1,7 +1,7 @@
 """From a graph of floats with quantise and dequantise nodes to a graph of integers.
 
-Each quantise node ends an island: an operator on quantised values and what clamps or pools its result. An island
-becomes one integer operator.
+Each quantise node ends an island: an operator on quantised values and what clamps or pools its result. An
+island becomes one integer operator.
 """
 
 from collections.abc import Callable
@@ -81,11 +81,7 @@ def _lowered(draft: Draft, end: Node, island: Island, parameters: Parameters) ->
         x = Integer(island.core, shape, parameters, given=True)
     else:
         x = draft.operand(island.core)
-    return (
-        lower_passed(draft, draft.source.producers[end.inputs[0]].name, x, island, parameters, end.output)
-        if (end.inputs[0] in draft.source.producers)
-        else x
-    )
+    return lower_passed(draft, x, island, parameters, end)
 
 
 def _finish(draft: Draft, name: str) -> str | None:

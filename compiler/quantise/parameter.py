@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 from tilewright.compiler.ops.operator import Array
 from tilewright.compiler.quantise.error import IslandError
 from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
-from tilewright.numerics.requantise import PRODUCT_SHIFT, SHIFT_MAXIMUM, pack_scale, quantise_multiplier
+from tilewright.numerics.requantise import (
+    PRODUCT_SHIFT,
+    SHIFT_MAXIMUM,
+    X_LIMIT,
+    pack_scale,
+    quantise_multiplier,
+)
 
 Real = NDArray[np.float64]
 
@@ -28,6 +34,11 @@ class Parameters:
     scale: float
     zero_point: int
 
+    @property
+    def reach(self) -> int:
+        """The largest distance of an integer from the zero point."""
+        return max(INT8_MAXIMUM - self.zero_point, self.zero_point - INT8_MINIMUM)
+
     def quantised(self, x: float) -> int:
         """The integer of a real number, which may be infinite."""
         q = np.rint(np.float32(x) / np.float32(self.scale)) + self.zero_point
@@ -46,8 +57,8 @@ def choose_parameters(low: float, high: float) -> Parameters:
 def weight_scales(weight: Array, bias: Real, x: Parameters, y: Parameters, residual: float = 0.0) -> Real:
     """A scale for each output channel: as fine as its weights allow.
 
-    Coarser where the bias, the requantisation or the residual's factor would leave its integers: such a channel
-    has next to no weights, so that nothing is lost.
+    Coarser where the bias, the requantisation or the residual's factor would leave its integers: such a
+    channel has next to no weights, so that nothing is lost.
 
     Args:
         weight: float32 (O, …).
@@ -56,14 +67,9 @@ def weight_scales(weight: Array, bias: Real, x: Parameters, y: Parameters, resid
         residual: scale of the activation that is added, if there is one.
     """
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
-    return np.maximum.reduce(
-        [
-            largest / _WEIGHT_MAXIMUM,
-            np.abs(bias) / (x.scale * _BIAS_LIMIT),
-            np.full(len(weight), _SMALLEST_RATIO * y.scale / x.scale),
-            np.full(len(weight), residual / (x.scale * _FACTOR_MAXIMUM)),
-        ]
-    )
+    least = max(_SMALLEST_RATIO * y.scale, residual / _FACTOR_MAXIMUM) / x.scale
+    of_bias = np.abs(bias) / (x.scale * _BIAS_LIMIT)
+    return np.asarray(np.maximum(np.maximum(largest / _WEIGHT_MAXIMUM, of_bias), least))
 
 
 def quantise_weights(weight: Array, scale: Real) -> NDArray[np.int8]:
@@ -72,8 +78,12 @@ def quantise_weights(weight: Array, scale: Real) -> NDArray[np.int8]:
     return np.clip(np.rint(scaled), -_WEIGHT_MAXIMUM, _WEIGHT_MAXIMUM).astype(np.int8)
 
 
-def scale_words(ratio: Array | float) -> NDArray[np.int32]:
+def scale_words(ratio: Array | float, reach: int) -> NDArray[np.int32]:
     """Packed words of `numerics.requantise` for these factors from sums to results.
+
+    Args:
+        ratio: a real factor, or one for each channel.
+        reach: the largest distance of a result from its zero point.
 
     Raises:
         IslandError: if one is too large for the requantisation.
@@ -84,7 +94,22 @@ def scale_words(ratio: Array | float) -> NDArray[np.int32]:
         multiplier, shift = quantise_multiplier(np.where(vanishing, 1.0, real))
     except ValueError as error:
         raise IslandError(f"its sums cannot be requantised: {error}") from error
+    finer = np.rint(np.ldexp(real, PRODUCT_SHIFT + shift - 1)).astype(np.int32)
+    is_better = _error(finer, shift - 1, real, reach) < _error(multiplier, shift, real, reach)
+    multiplier, shift = np.where(is_better, finer, multiplier), np.where(is_better, shift - 1, shift)
     return pack_scale(np.where(vanishing, 0, multiplier), np.where(vanishing, 0, shift))
+
+
+def _error(multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, reach: int) -> Real:
+    """The error to expect of a requantisation, in steps of the result; infinite where it saturates too early.
+
+    The sum is rounded to x, off by a quarter on average where bits are lost; the multiplier is off by a
+    constant part of results of which most are small.
+    """
+    unit = np.ldexp(multiplier.astype(np.float64), -PRODUCT_SHIFT)
+    rounding = np.where(shift > 0, unit / 4, 0.0)
+    slope = np.abs(np.ldexp(unit, -shift) / real - 1) * reach / 8
+    return np.where(unit * X_LIMIT < reach + 0.5, np.inf, rounding + slope)
 
 
 def residual_is_fine(weight: Array, x: Parameters, y: Parameters, residual: Parameters) -> bool:
@@ -103,8 +128,8 @@ def residual_factors(residual: Parameters, unit: Real) -> NDArray[np.int16]:
     factor = np.rint(residual.scale / unit)
     if factor.max() > _FACTOR_MAXIMUM or factor.min() < 1:
         raise IslandError(
-            f"the residual's factor must be from 1 to {_FACTOR_MAXIMUM}, not {factor.min():g} … {factor.max():g}: "
-            "quantise the convolution's result before the sum"
+            f"the residual's factor must be from 1 to {_FACTOR_MAXIMUM}, "
+            f"not {factor.min():g} … {factor.max():g}: quantise the convolution's result before the sum"
         )
     return factor.astype(np.int16)
 
