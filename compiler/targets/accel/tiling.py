@@ -22,6 +22,7 @@ _INSTRUCTION_CYCLES = WALK_SETUP
 """What an engine loses from one instruction to the next."""
 _MOST_VERSIONS = 4
 """Of results: more would not be used."""
+_SIZES_TRIED = 8
 _CHUNKS_TRIED = 4
 _UNHIDDEN = 16
 """A cycle in so many of loads is taken to be waited for."""
@@ -201,32 +202,46 @@ def _pads_fit(cut: _Cut) -> bool:
 
 
 def _cuts(convolution: Convolution, config: Config) -> Iterator[_Cut]:
-    for height in parts(convolution.out_height):
-        for width in parts(convolution.out_width):
-            for taps, blocks in _chunks(convolution, config, height, width):
-                for group in _groups(convolution.out_blocks):
-                    yield _Cut(
-                        convolution=convolution,
-                        config=config,
-                        group_blocks=group,
-                        height=height,
-                        width=width,
-                        taps=taps,
-                        chunk_blocks=blocks,
-                    )
+    for height, width in _tiles(convolution, config):
+        for taps, blocks in _chunks(convolution, config, height, width):
+            for group in _groups(convolution.out_blocks):
+                yield _Cut(
+                    convolution=convolution,
+                    config=config,
+                    group_blocks=group,
+                    height=height,
+                    width=width,
+                    taps=taps,
+                    chunk_blocks=blocks,
+                )
+
+
+def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]]:
+    """Tiles whose sums fit a bank."""
+    room = config.accumulator_vectors
+    least = convolution.sums(1, 0)
+    widths = [width for width in parts(convolution.out_width) if least * convolution.sums(width, 1) <= room]
+    for width in _spread(widths):
+        columns = convolution.sums(width, 1)
+        heights = [h for h in parts(convolution.out_height) if convolution.sums(h, 0) * columns <= room]
+        yield from ((height, width) for height in _spread(heights))
+
+
+def _spread(sizes: list[int]) -> list[int]:
+    """Some of them, from the first to the last."""
+    step = max(1, (len(sizes) - 1) / (_SIZES_TRIED - 1))
+    return [sizes[round(k * step)] for k in range(min(len(sizes), _SIZES_TRIED))]
 
 
 def _groups(blocks: int) -> list[int]:
     """All at once, one by one, and a few between."""
-    return sorted({blocks, 1, -(-blocks // 2), -(-blocks // 4), -(-blocks // 8)})
+    return sorted({blocks, 1, -(-blocks // 2), -(-blocks // 4)})
 
 
 def _chunks(
     convolution: Convolution, config: Config, height: int, width: int
 ) -> list[tuple[tuple[int, int], int]]:
     """The largest parts of the reduction that fit such a tile: blocks are cut first, then the kernel."""
-    if convolution.sums(height, 0) * convolution.sums(width, 1) > config.accumulator_vectors:
-        return []
     rows, columns = convolution.kernel
     whole = [((rows, columns), blocks) for blocks in parts(convolution.in_blocks)]
     cut_rows = [((taps, columns), 1) for taps in parts(rows)[1:]]
