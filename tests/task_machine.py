@@ -1,4 +1,4 @@
-"""Runs tasks by the meaning of the instructions, every instance in a place of its own on a chip full of garbage."""
+"""Runs tasks by the meaning of the instructions, every instance in its own place on a chip of garbage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ def machine(rows: int = 4, cols: int = 4, bus_bytes: int = 8) -> Config:
 
 
 class Runner:
-    """Places instances as they are met, operands of one task in banks of their own where the memory has some."""
+    """Places instances as they are met, the buffers in banks by turns."""
 
     def __init__(self, function: Function, inputs: Arrays, config: Config) -> None:
         self._config = config
@@ -96,7 +96,7 @@ def random_inputs(function: Function, seed: int = 0) -> dict[str, NDArray[np.gen
 
 
 def check(function: Function, config: Config, inputs: Arrays | None = None) -> list[Task]:
-    """The tasks of a function, after the machine computed with them, byte by byte, what the function means."""
+    """The tasks of a function, which make the machine compute, byte by byte, what the function means."""
     verify(function)
     values = random_inputs(function) if inputs is None else inputs
     expected = run(function, values)

@@ -83,7 +83,9 @@ def assign(target: Load, value: Expr) -> Block:
     return Block(fresh("block"), (), Store(target.buffer, target.indices, value))
 
 
-def accumulate(target: Load, item: Expr, reduced: Sequence[ExprLike], init: int = 0, op=BinaryOp.ADD) -> Block:
+def accumulate(
+    target: Load, item: Expr, reduced: Sequence[ExprLike], init: int = 0, op=BinaryOp.ADD
+) -> Block:
     """target = op(target, item), from `init` on where all of `reduced` are 0."""
     iters = tuple(Iter(Var(fresh("r")), IterKind.REDUCE, as_expr(value)) for value in reduced)
     start = Store(target.buffer, target.indices, Const(init, target.dtype))
@@ -97,7 +99,7 @@ def copy(target: Buffer, extents: Sequence[ExprLike], source: Callable[..., Expr
 
 
 def scaled(t: Expr, parameters: Buffer, first: Sequence[ExprLike], lane: Expr, zero_point: int = 3) -> Expr:
-    """int8 of clamp(requantise(saturating_add(t, bias), scale) + zero point), parameters at `first` and on."""
+    """int8 of t with bias, requantised, clamped; the parameters are at `first` and behind."""
     *outer, vector = [as_expr(index) for index in first]
     bias, scale = (at(parameters, *outer, vector + step, lane) for step in range(2))
     y = Call(Function.REQUANTISE, (Call(Function.SATURATING_ADD, (t, bias), DType.INT32), scale), DType.INT32)

@@ -44,7 +44,7 @@ class Task:
             from the first of the global buffer, base 0. It waits for nothing and signals nobody.
         operands: by the field that names it (`address`; `activation`, `weight`, `accumulator`;
             `destination`, `a`, `b`, `parameter`), the instances that the instruction uses.
-        memory: the global buffer of a load or store.
+        memory: the global buffer of a load or store; None too for a load of nothing but padding.
     """
 
     layer: str

@@ -106,10 +106,10 @@ class _Tensoriser:
         raise TensoriseError(_text(stmt, kind.name, difference, nest))
 
     def _check(self, intrinsic: Kind) -> None:
-        """Fold at the first and the last step of every loop around."""
+        """Fold at the first and last steps of the loops around, and one step away from the first."""
         loops = [(name, compiled(extent)) for name, extent in self.domain.items()]
         shapes = {name: [compiled(extent) for extent in shape] for name, shape in self.shapes.items()}
-        for env in _corners(loops, {}):
+        for env in (*_corners(loops, {}), *_neighbours(loops)):
             numbers = {name: tuple(extent(env) for extent in shape) for name, shape in shapes.items()}
             intrinsic.fold(env, numbers)
 
@@ -122,6 +122,13 @@ def _corners(loops: list[tuple[str, Number]], env: dict[str, int]) -> Iterator[d
     last = extent(env) - 1
     for value in sorted({0, last}) if last >= 0 else ():
         yield from _corners(rest, {**env, name: value})
+
+
+def _neighbours(loops: list[tuple[str, Number]]) -> Iterator[dict[str, int]]:
+    first = {name: 0 for name, _ in loops}
+    for name, extent in loops:
+        if extent(first) > 1:
+            yield {**first, name: 1}
 
 
 def _is_nest(stmt: Stmt) -> bool:

@@ -65,6 +65,8 @@ def compiled(expression: Expr) -> Number:
             return lambda env: number
         case Var(name=name):
             return lambda env: env[name]
+        case Binary() if (total := Affine.of(expression)).terms != ((expression, 1),):
+            return compiled_sum(total)
         case Binary(op=op, a=a, b=b):
             function, left, right = _FUNCTIONS[op], compiled(a), compiled(b)
             return lambda env: function(left(env), right(env))

@@ -72,8 +72,14 @@ def _largest_divisor(extent: int, maximum: int) -> int:
     return next(candidate for candidate in range(maximum, 0, -1) if extent % candidate == 0)
 
 
-def lane_axis(axes: list[Axis], strides: tuple[int, ...], extent: int) -> list[Axis]:
-    """The loops without that over the lanes: of these strides and this extent.
+def without(axes: list[Axis], strides: tuple[int, ...], extent: int, what: str = "lanes") -> list[Axis]:
+    """The loops without that of these strides and this extent.
+
+    Args:
+        axes: loops.
+        strides: of the one to leave out.
+        extent: of the one to leave out.
+        what: it runs over.
 
     Raises:
         MismatchError: if there is none.
@@ -82,8 +88,8 @@ def lane_axis(axes: list[Axis], strides: tuple[int, ...], extent: int) -> list[A
         if axis == Axis(extent, strides):
             return axes[:place] + axes[place + 1 :]
     nearest = [axis.extent for axis in axes if axis.strides == strides]
-    text = f"a loop of {extent} steps over the lanes (stride 1 in every vector)"
-    raise MismatchError(f"{text} is missing: {_found(nearest)}", Progress.LANES)
+    text = f"a loop of {extent} steps over the {what}, which strides {list(strides)} elements, is missing"
+    raise MismatchError(f"{text}: {_found(nearest)}", Progress.LANES)
 
 
 def _found(extents: Sequence[int]) -> str:

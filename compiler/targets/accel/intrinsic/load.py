@@ -1,10 +1,10 @@
-"""The load intrinsic: chip[…] = global[…], or a constant outside of the picture."""
+"""The load intrinsic: chip[…] = global[…], a constant outside of the picture, or everywhere."""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import ABSENT, Axis, fitted, in_units, lane_axis, merged
+from tilewright.compiler.targets.accel.intrinsic.axis import ABSENT, Axis, fitted, in_units, without, merged
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
@@ -49,11 +49,12 @@ class LoadIntrinsic(Intrinsic):
         statement = nest.only
         conditions, source, self._pad = _parts(statement.store.value)
         chip = statement.store.buffer
-        self.memory = source.buffer
+        loads = [Read(chip, statement.store.indices), *([] if source is None else [source])]
+        self.memory = None if source is None else source.buffer
         self.operands = {"address": chip}
-        self._memory = memory_of(chip, self.memory)
+        self._memory = memory_of(*(load.buffer for load in loads))
         self._limits = limits
-        self._geometry = Geometry(statement.loops, (Read(chip, statement.store.indices), source))
+        self._geometry = Geometry(statement.loops, loads)
         self._conditions = [_condition(item, statement.loops) for item in conditions]
         self._patterns: dict[tuple[Key, State], Pattern] = {}
 
@@ -64,13 +65,16 @@ class LoadIntrinsic(Intrinsic):
         pattern = self._patterns.get((key, state))
         if pattern is None:
             pattern = self._patterns[key, state] = self._pattern(key, state)
-        chip, outside = pattern.bases
-        address = in_units(chip(env), self._limits.cols, "the first element on the chip")
-        offset = 0 if state is None else self._bytes(outside(env), "the first byte loaded from")
+        address = in_units(pattern.bases[CHIP](env), self._limits.cols, "the first element on the chip")
+        offset = 0
+        if state is not None:
+            offset = self._bytes(pattern.bases[OUTSIDE](env), "the first byte loaded from")
         return pattern.instruction(_ADDRESSES, (offset, address))
 
     def _state(self, env: Env, extents: tuple[int, ...]) -> State:
         """Which conditions cut the tile."""
+        if self.memory is None:
+            return None
         result: list[int | None] = []
         for strides, number in self._conditions:
             base = low = high = number(env)
@@ -87,8 +91,8 @@ class LoadIntrinsic(Intrinsic):
     def _pattern(self, key: Key, state: State) -> Pattern:
         active = [place for place, base in enumerate(state or ()) if base is not None]
         axes, bases = self._geometry.axes(key, [self._conditions[place].strides for place in active])
-        lanes = (1, 1, *(0 for _ in active))
-        axes = lane_axis(axes, lanes, self._limits.cols)
+        moved = len(self._geometry.accesses)
+        axes = without(axes, (1,) * moved + (0,) * len(active), self._limits.cols)
         if state is None:
             return self._outside(axes, bases)
         loops = merged(axes)
@@ -125,7 +129,7 @@ class LoadIntrinsic(Intrinsic):
 
     def _outside(self, axes: list[Axis], bases: list[Number]) -> Pattern:
         """A tile of padding only: rows that are all above or below of nothing."""
-        loops = merged([Axis(axis.extent, (axis.strides[CHIP], 0)) for axis in axes])
+        loops = merged([Axis(axis.extent, (axis.strides[CHIP],)) for axis in axes])
         x, y, z = self._roles(loops, [])
         top = min(y.extent, _PAD)
         fields = {"n_x": x.extent, "n_y": 0, "n_z": z.extent, "pad_top": top, "pad_bottom": y.extent - top}
@@ -173,17 +177,26 @@ def _common(clips: Sequence[Clip], axis: Axis) -> Clip:
 # --- the value ---------------------------------------------------------------------------------------------
 
 
-def _parts(value: Expr) -> tuple[list[Affine], Read, int]:
-    """The conditions (each a sum that must not be negative), the element, and the constant outside."""
+def _parts(value: Expr) -> tuple[list[Affine], Read | None, int]:
+    """The conditions (each a sum that must not be negative), the element inside, and the constant outside."""
     match value:
         case Read():
             return [], value, 0
-        case Select(condition=condition, then=Read() as source, otherwise=Const(value=int(constant))):
-            if not _SPECS["pad_value"].minimum <= constant <= _SPECS["pad_value"].maximum:
-                raise MismatchError(f"the padding must be an int8, not {constant}", Progress.LIMITS)
-            return _sums(condition), source, constant
-    text = "an element, or select(inside, element, constant), is expected"
+        case Const():
+            return [], None, _pad(value)
+        case Select(condition=condition, then=Read() as source, otherwise=Const() as constant):
+            return _sums(condition), source, _pad(constant)
+    text = "an element, a constant, or select(inside, element, constant) is expected"
     raise MismatchError(text, Progress.EXPRESSION)
+
+
+def _pad(constant: Const) -> int:
+    spec, value = _SPECS["pad_value"], constant.value
+    if isinstance(value, int) and spec.minimum <= value <= spec.maximum:
+        return value
+    raise MismatchError(
+        f"padding must be from {spec.minimum} to {spec.maximum}, not {value}", Progress.LIMITS
+    )
 
 
 def _sums(condition: Expr) -> list[Affine]:

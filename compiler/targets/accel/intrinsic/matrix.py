@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, lane_axis, merged
+from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, without, merged
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
@@ -59,7 +59,7 @@ class MatrixIntrinsic(Intrinsic):
     def _pattern(self, key: Key) -> Pattern:
         rows, cols = self._limits.rows, self._limits.cols
         axes, bases = self._geometry.axes(key)
-        axes = merged(_without_row(lane_axis(axes, (0, 1, 1), cols), rows, cols))
+        axes = merged(_without_row(without(axes, (0, 1, 1), cols), rows, cols))
         results = _dense([axis for axis in axes if axis.strides[2]], 2, cols, "results")
         tiles = _dense([axis for axis in axes if not axis.strides[2]], 1, rows * cols, "weight tiles")
         if any(axis.strides[1] for axis in results):
@@ -88,7 +88,7 @@ def _without_row(axes: list[Axis], rows: int, cols: int) -> list[Axis]:
     for place, axis in enumerate(axes):
         if axis.strides == strides and axis.extent % rows == 0:
             return [*axes[:place], axis.split(rows)[0], *axes[place + 1 :]]
-    return lane_axis(axes, strides, rows)
+    return without(axes, strides, rows, "rows of a weight tile")
 
 
 def _dense(axes: list[Axis], column: int, unit: int, what: str) -> list[Axis]:

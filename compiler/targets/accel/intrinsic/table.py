@@ -26,7 +26,7 @@ def intrinsic_of(nest: Nest) -> type[Intrinsic]:
         MismatchError: if none has.
     """
     written, read = nest.last.store.buffer.scope, nest.reads()
-    if Scope.GLOBAL in read and written is not Scope.GLOBAL:
+    if written is not Scope.GLOBAL and (Scope.GLOBAL in read or not read):
         return LoadIntrinsic
     if written is Scope.GLOBAL and Scope.GLOBAL not in read:
         return StoreIntrinsic

@@ -11,15 +11,15 @@ CHIP, OUTSIDE = 0, 1
 """Columns of strides: elements of the chip buffer, and of the global one."""
 
 
-def memory_of(chip: Buffer, outside: Buffer) -> Memory:
+def memory_of(chip: Buffer, *others: Buffer) -> Memory:
     """The memory of the chip that a buffer lies in.
 
     Raises:
-        MismatchError: if the elements are not those of the memory.
+        MismatchError: if the elements of it or of the others are not those of the memory.
     """
     memory = Memory[chip.scope.name]
     dtype = DType.INT8 if memory.element_bytes == 1 else DType.INT32
-    for buffer in (chip, outside):
+    for buffer in (chip, *others):
         if buffer.dtype is not dtype:
             text = f"{memory.label} memory holds {dtype}, and buffer {buffer.name!r} is {buffer.dtype}"
             raise MismatchError(text, Progress.EXPRESSION)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.affine import Env
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, lane_axis, merged
+from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, without, merged
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.targets.accel.intrinsic.expression import Value, value_of
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
@@ -61,7 +61,7 @@ class VectorIntrinsic(Intrinsic):
 
     def _pattern(self, key: Key) -> Pattern:
         axes, bases = self._geometry.axes(key)
-        axes = merged(lane_axis(axes, (1,) * len(self._geometry.accesses), self._limits.cols))
+        axes = merged(without(axes, (1,) * len(self._geometry.accesses), self._limits.cols))
         for axis in axes:
             if any(axis.strides[self._moving :]):
                 text = f"a loop of {axis.extent} steps moves the parameters: leave it outside"
