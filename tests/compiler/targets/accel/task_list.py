@@ -1,0 +1,110 @@
+"""Task lists made by hand, for tests of placement, tokens and programs."""
+
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.task import Instance, Task
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.expr import Const
+from tilewright.isa.config import Config
+from tilewright.isa.instruction import Load, Matrix, SourceA, Store, Vector
+from tilewright.isa.memory import Memory
+from tilewright.numerics.requantise import requantise
+
+
+def chip_buffer(name, memory, versions=1):
+    dtype = DType.INT8 if memory.element_bytes == 1 else DType.INT32
+    return Buffer(name, (Const(1),), dtype, Scope(memory.label), versions)
+
+
+def global_buffer(name):
+    return Buffer(name, (Const(1),), DType.INT8)
+
+
+def instance(buffer, number, vectors):
+    return Instance(buffer, number, (vectors, 16))
+
+
+def load_task(target, source, layer="layer", **fields):
+    memory = Memory[target.buffer.scope.name]
+    fields = {"n_x": target.vectors, **fields}
+    return Task(layer, Load(memory=memory, **fields), {"address": target}, source)
+
+
+@dataclass
+class Product:
+    """C = requantise(A x B + bias) as tasks: bands of A stay on the chip, all of B passes along each.
+
+    Global buffers are a, b, parameters and c, behind base registers 0 to 3.
+    """
+
+    config: Config
+    m: int
+    k: int
+    n: int
+    band_rows: int
+    layer: str = "product"
+
+    def __post_init__(self):
+        self.numbers = count()
+        self.globals = {name: global_buffer(f"{self.layer}.{name}") for name in ("a", "b", "parameters", "c")}
+        wanted = {
+            "band": (Memory.ACTIVATION, 2),
+            "tiles": (Memory.WEIGHT, 6),
+            "pair": (Memory.PARAMETER, 6),
+            "sums": (Memory.ACCUMULATOR, 2),
+            "results": (Memory.ACTIVATION, 2),
+        }
+        self.buffers = {
+            name: chip_buffer(f"{self.layer}.{name}", memory, versions)
+            for name, (memory, versions) in wanted.items()
+        }
+
+    def addresses(self):
+        return {buffer: (base, 0) for base, buffer in enumerate(self.globals.values())}
+
+    def region_bytes(self):
+        parameters = 2 * self.n * 4
+        return {0: self.m * self.k, 1: self.k * self.n, 2: parameters, 3: self.m * self.n}
+
+    def new(self, name, vectors):
+        return instance(self.buffers[name], next(self.numbers), vectors)
+
+    def tasks(self):
+        vectors, cols = self.k // self.config.cols, self.config.cols
+        for row in range(0, self.m, self.band_rows):
+            band = self.new("band", self.band_rows * vectors)
+            yield load_task(band, self.globals["a"], self.layer, offset=row * self.k, stride_x=cols)
+            for block in range(self.n // cols):
+                yield from self.step(row, block, band)
+
+    def step(self, row, block, band):
+        config, layer = self.config, self.layer
+        cols, slices = config.cols, self.k // config.rows
+        tiles, pair = self.new("tiles", self.k), self.new("pair", 2)
+        sums, results = self.new("sums", self.band_rows), self.new("results", self.band_rows)
+        yield load_task(tiles, self.globals["b"], layer, offset=block * self.k * cols, stride_x=cols)
+        yield load_task(pair, self.globals["parameters"], layer, offset=block * 8 * cols, stride_x=4 * cols)
+        matrix = Matrix(n_x=self.band_rows, stride_x=slices, n_ci=slices, stride_ci=1)
+        yield Task(layer, matrix, {"activation": band, "weight": tiles, "accumulator": sums}, None)
+        strides = {"a_stride_1": 1, "destination_stride_1": 1}
+        vector = Vector(a_from=SourceA.ACCUMULATOR, n_1=self.band_rows, bias=1, requantise=1, **strides)
+        yield Task(layer, vector, {"a": sums, "parameter": pair, "destination": results}, None)
+        place = {"offset": row * self.n + block * cols, "stride_x": self.n}
+        store = Store(n_x=self.band_rows, bytes=cols, **place)
+        yield Task(layer, store, {"address": results}, self.globals["c"])
+
+    def contents(self, rng):
+        """Bytes of the regions but the last, and the expected bytes of that one."""
+        a = rng.integers(-128, 128, (self.m, self.k), np.int8)
+        b = rng.integers(-128, 128, (self.k, self.n), np.int8)
+        bias = rng.integers(-1000, 1000, self.n, np.int32)
+        scale = np.full(self.n, 20000 | 3 << 16, np.int32)
+        blocks = b.reshape(self.k, -1, self.config.cols).transpose(1, 0, 2)
+        pairs = np.stack([bias.reshape(-1, self.config.cols), scale.reshape(-1, self.config.cols)], axis=1)
+        sums = (a.astype(np.int64) @ b.astype(np.int64) + bias).astype(np.int32)
+        expected = np.clip(requantise(sums, np.broadcast_to(scale, sums.shape)), -128, 127).astype(np.int8)
+        return [a.tobytes(), blocks.tobytes(), pairs.astype("<i4").tobytes()], expected.tobytes()
