@@ -1,5 +1,7 @@
 """Random programs under random schedules: each primitive keeps the numbers, or refuses."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,9 +113,7 @@ def steps(function, number):
     names = [block.name for block in found]
     reads = sorted({(block.name, load.buffer.name) for block in found for load in loads(block)})
     loop, block, new = st.sampled_from(loops), st.sampled_from(names), f"n{number}"
-    inner = st.sampled_from(
-        [(a, b) for a, b in zip(loops, loops[1:], strict=False)] or [(loops[0], loops[0])]
-    )
+    inner = st.sampled_from(list(pairwise(loops)) or [(loops[0], loops[0])])
     scope = st.sampled_from([Scope.ACTIVATION, Scope.LANE])
     kinds = [
         st.builds(Split, loop, st.integers(1, 5), st.just(f"{new}o"), st.just(f"{new}i")),
