@@ -23,9 +23,9 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def machine(rows: int = 4, cols: int = 4, bus_bytes: int = 8) -> Config:
-    """Two banks of each memory that matters, large enough for every instance of a small test."""
+    """Banks for every buffer of a small test, of room for all of its instances."""
     sizes = {f"{memory.label}_vectors": 1 << 14 for memory in Memory}
-    return Config(rows=rows, cols=cols, activation_banks=4, bus_bytes=bus_bytes, **sizes)
+    return Config(rows=rows, cols=cols, activation_banks=4, accumulator_banks=4, bus_bytes=bus_bytes, **sizes)
 
 
 class Runner:
@@ -48,7 +48,7 @@ class Runner:
             memory[...] = random.integers(-128, 128, memory.shape)
         self._places: dict[int, int] = {}
         self._used = {(memory, bank): 0 for memory in Memory for bank in range(config.banks(memory))}
-        self._banks: dict[str, int] = {}
+        self._banks: dict[Memory, dict[str, int]] = {memory: {} for memory in Memory}
 
     def run(self, work: Sequence[Task]) -> dict[str, NDArray[np.generic]]:
         for task in work:
@@ -75,8 +75,8 @@ class Runner:
     def _place(self, instance: Instance) -> int:
         if instance.number not in self._places:
             memory = Memory[instance.buffer.scope.name]
-            known = self._banks.setdefault(instance.buffer.name, len(self._banks))
-            bank = known % self._config.banks(memory)
+            banks = self._banks[memory]
+            bank = banks.setdefault(instance.buffer.name, len(banks)) % self._config.banks(memory)
             first = self._used[memory, bank]
             self._used[memory, bank] += instance.vectors
             assert self._used[memory, bank] <= self._config.depth(memory), "the test is too large"

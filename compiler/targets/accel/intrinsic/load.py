@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import ABSENT, Axis, fitted, in_units, without, merged
+from tilewright.compiler.targets.accel.intrinsic.axis import ABSENT, Axis, fitted, in_units, merged, without
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic

@@ -38,20 +38,13 @@ class Statement:
     init: Expr | None = None
     reduced: tuple[Affine, ...] = ()
 
-    def item(self) -> Binary | None:
-        """The value as `old op item` or `item op old`, if it combines what was there with something."""
-        value = self.store.value
-        return value if isinstance(value, Binary) and self._is_old(value.a) | self._is_old(value.b) else None
-
-    def _is_old(self, expression: Expr) -> bool:
-        return expression == Load(self.store.buffer, self.store.indices)
-
     def added(self) -> tuple[Binary, Expr] | None:
-        """The operation of a reduction and what it combines with the old value."""
-        value = self.item()
-        if value is None:
-            return None
-        return value, value.b if self._is_old(value.a) else value.a
+        """The value, if it combines what was there with an item, and the item."""
+        old = Load(self.store.buffer, self.store.indices)
+        match self.store.value:
+            case Binary(a=a, b=b) as value if old in (a, b):
+                return value, b if a == old else a
+        return None
 
 
 @dataclass(frozen=True)
@@ -79,12 +72,9 @@ class Nest:
         return self.last
 
     def reads(self) -> frozenset[Scope]:
-        """The scopes that are read, `lane` aside, and what a reduction adds to aside."""
-        found = set()
-        for statement in self.statements:
-            added = statement.added()
-            value = statement.store.value if added is None else added[1]
-            found |= {node.buffer.scope for node in nodes(value) if isinstance(node, Load)}
+        """The scopes that are read, `lane` aside."""
+        values = (statement.store.value for statement in self.statements)
+        found = {node.buffer.scope for value in values for node in nodes(value) if isinstance(node, Load)}
         return frozenset(found - {Scope.LANE})
 
     def without(self, name: str) -> "Nest":

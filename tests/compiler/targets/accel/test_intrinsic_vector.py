@@ -1,0 +1,355 @@
+"""Vector nests: every accepted form of expression means on the machine what it means in loops."""
+
+import pytest
+
+from task_machine import check, machine
+from task_program import (
+    accumulate,
+    allocated,
+    as_int32,
+    assign,
+    at,
+    buffer,
+    copy,
+    int8,
+    int32,
+    nest,
+    scaled,
+    wide,
+)
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Function, as_expr
+from tilewright.compiler.tir.stmt import Allocate, Seq
+from tilewright.compiler.tir.stmt import Function as Program
+from tilewright.isa.instruction import Destination, Reduce, SourceB, Vector, VectorOp
+
+SHAPE = (3, 2, 4)
+
+
+def saturate(value, bits):
+    narrow = DType.INT8 if bits == 8 else DType.INT16
+    function = Function.SATURATE_INT8 if bits == 8 else Function.SATURATE_INT16
+    return Cast(DType.INT32, Call(function, (value,), narrow))
+
+
+def least(a, b):
+    return Binary(BinaryOp.MIN, a, b)
+
+
+def most(a, b):
+    return Binary(BinaryOp.MAX, a, b)
+
+
+def narrow(value, lo=-128, hi=127):
+    return Cast(DType.INT8, least(most(value, int32(lo)), int32(hi)))
+
+
+class Operands:
+    """What nests read: activations a and b, accumulators s and t of one shape, 5 parameter vectors p."""
+
+    def __init__(self, shape=SHAPE):
+        lanes = (5, shape[-1])
+        self.outside = [buffer("xa", shape), buffer("xb", shape), wide("xs", shape), wide("xt", shape)]
+        self.outside.append(wide("xp", lanes))
+        scopes = [Scope.ACTIVATION, Scope.ACTIVATION, Scope.ACCUMULATOR, Scope.ACCUMULATOR]
+        self.chip = [buffer(n, shape, scope) for n, scope in zip("abst", scopes, strict=True)]
+        self.chip.append(buffer("p", lanes, Scope.PARAMETER))
+        self.a, self.b, self.s, self.t, self.p = self.chip
+
+    def fills(self):
+        for chip, outside in zip(self.chip, self.outside, strict=True):
+            yield copy(chip, chip.shape, lambda *i, x=outside: at(x, *i))
+
+
+def program(operands: Operands, out: Buffer, work):
+    """`work` makes a chip buffer `out` of the operands, and it is stored."""
+    y = buffer("y", out.shape) if out.dtype is DType.INT8 else wide("y", out.shape)
+    stored = copy(y, y.shape, lambda *i: at(out, *i))
+    body = allocated([*operands.chip, out], *operands.fills(), work, stored)
+    return Program("f", (*operands.outside, y), 1, body)
+
+
+def elementwise(value, scope=Scope.ACTIVATION):
+    """A program of one vector nest; `value` of the operands and the indices."""
+    operands = Operands()
+    out = buffer("out", SHAPE, scope)
+    return program(operands, out, copy(out, SHAPE, lambda *i: value(operands, *i)))
+
+
+def vectors(work):
+    return [task.instruction for task in work if isinstance(task.instruction, Vector)]
+
+
+def only(program):
+    (vector,) = vectors(check(program, machine()))
+    return vector
+
+
+FORMS = {
+    "pass": lambda o, *i: at(o.a, *i),
+    "relu": lambda o, *i: most(at(o.a, *i), int8(0)),
+    "relu of sums": lambda o, *i: narrow(at(o.s, *i), 0, 100),
+    "saturated": lambda o, *i: Call(Function.SATURATE_INT8, (at(o.s, *i),), DType.INT8),
+    "clamps in clamps": lambda o, *i: Cast(
+        DType.INT8, most(least(most(least(at(o.s, *i), int32(90)), int32(-90)), int32(80)), int32(-120))
+    ),
+    "clamp that leaves one value": lambda o, *i: Cast(
+        DType.INT8, least(most(at(o.s, *i), int32(50)), int32(-50))
+    ),
+    "add": lambda o, *i: narrow(as_int32(at(o.a, *i)) + as_int32(at(o.b, *i))),
+    "add a constant": lambda o, *i: narrow(as_int32(at(o.a, *i)) + 1000, -128, 127),
+    "add a parameter": lambda o, *i: narrow(at(o.p, 3, i[-1]) + at(o.s, *i)),
+    "subtract": lambda o, *i: narrow(at(o.s, *i) - as_int32(at(o.a, *i))),
+    "subtract a constant": lambda o, *i: narrow(at(o.s, *i) - 12),
+    "maximum": lambda o, *i: most(at(o.a, *i), at(o.b, *i)),
+    "minimum": lambda o, *i: least(at(o.a, *i), at(o.b, *i)),
+    "multiply": lambda o, *i: narrow(as_int32(at(o.a, *i)) * as_int32(at(o.b, *i))),
+    "multiply by a constant": lambda o, *i: narrow(as_int32(at(o.a, *i)) * -3),
+    "multiply by a parameter": lambda o, *i: narrow(as_int32(at(o.a, *i)) * saturate(at(o.p, 2, i[-1]), 8)),
+    "multiply sums": lambda o, *i: narrow(saturate(at(o.s, *i), 16) * as_int32(at(o.b, *i))),
+    "multiply sums by sums": lambda o, *i: narrow(saturate(at(o.s, *i), 8) * saturate(at(o.t, *i), 16)),
+    "residual": lambda o, *i: scaled(
+        at(o.s, *i) + as_int32(at(o.b, *i)) * saturate(at(o.p, 2, i[-1]), 16), o.p, (0,), i[-1]
+    ),
+    "scaled": lambda o, *i: scaled(at(o.s, *i), o.p, (1,), i[-1]),
+    "scaled without a bias": lambda o, *i: narrow(
+        Call(Function.REQUANTISE, (at(o.s, *i), at(o.p, 1, i[-1])), DType.INT32) - 5
+    ),
+    "bias alone": lambda o, *i: narrow(
+        Call(Function.SATURATING_ADD, (at(o.p, 1, i[-1]), at(o.s, *i)), DType.INT32)
+    ),
+}
+WIDE_FORMS = {
+    "pass": lambda o, *i: as_int32(at(o.a, *i)),
+    "add": lambda o, *i: at(o.s, *i) + at(o.t, *i),
+    "maximum with a constant": lambda o, *i: most(at(o.s, *i), int32(1 << 18)),
+    "multiply by a constant": lambda o, *i: as_int32(at(o.a, *i)) * 77,
+    "multiply add": lambda o, *i: at(o.s, *i) + saturate(at(o.p, 4, i[-1]), 16) * as_int32(at(o.b, *i)),
+    "scaled": lambda o, *i: Call(
+        Function.REQUANTISE,
+        (Call(Function.SATURATING_ADD, (at(o.s, *i), at(o.p, 0, i[-1])), DType.INT32), at(o.p, 1, i[-1])),
+        DType.INT32,
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_int8_results(form):
+    vector = only(elementwise(form))
+    assert (vector.to, vector.n_1, vector.n_0) == (Destination.ACTIVATION, 6, 1)
+
+
+@pytest.mark.parametrize("form", WIDE_FORMS.values(), ids=WIDE_FORMS)
+def test_int32_results(form):
+    assert only(elementwise(form, Scope.ACCUMULATOR)).to == Destination.ACCUMULATOR
+
+
+# --- folds -------------------------------------------------------------------------------------------------
+
+
+def lane(shape=(4,), dtype=DType.INT32):
+    return Buffer("lane", tuple(as_expr(extent) for extent in shape), dtype, Scope.LANE)
+
+
+def window(item, finish, init=0, op=BinaryOp.ADD, kernel=(3, 2), stride=2, dtype=DType.INT32):
+    """Results of windows over the operands, folded in lanes."""
+    operands = Operands((7, 6, 4))
+    out, fold = buffer("out", (3, 3, 4), Scope.ACTIVATION), lane(dtype=dtype)
+
+    def result(y, x):
+        taps = nest(
+            (*kernel, 4),
+            lambda ky, kx, c: accumulate(
+                at(fold, c), item(operands, y * stride + ky, x * stride + kx, c, ky, kx), [ky, kx], init, op
+            ),
+        )
+        last = nest((4,), lambda c: assign(at(out, y, x, c), finish(operands, at(fold, c), c)))
+        return Allocate(fold, Seq((taps, last)))
+
+    return program(operands, out, nest((3, 3), result))
+
+
+def test_average_pooling():
+    vector = only(
+        window(lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: scaled(t, o.p, (0,), c))
+    )
+    assert (vector.op, vector.reduce, vector.n_2, vector.n_3) == (VectorOp.PASS, Reduce.ADD, 3, 2)
+
+
+@pytest.mark.parametrize("kernel", [(3, 2), (1, 1), (1, 4), (2, 1)])
+def test_maximum_pooling_of_int8(kernel):
+    vector = only(
+        window(
+            lambda o, y, x, c, *_: at(o.a, y, x, c),
+            lambda o, t, c: t,
+            -128,
+            BinaryOp.MAX,
+            kernel,
+            1,
+            DType.INT8,
+        )
+    )
+    assert vector.reduce == Reduce.MAXIMUM
+
+
+def test_maximum_pooling_of_sums_and_scaling():
+    vector = only(
+        window(
+            lambda o, y, x, c, *_: at(o.s, y, x, c),
+            lambda o, t, c: scaled(t, o.p, (0,), c),
+            -(1 << 31),
+            BinaryOp.MAX,
+        )
+    )
+    assert (vector.bias, vector.requantise) == (1, 1)
+
+
+def test_minimum_pooling():
+    vector = only(
+        window(
+            lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)),
+            lambda o, t, c: narrow(t),
+            127,
+            BinaryOp.MIN,
+        )
+    )
+    assert vector.reduce == Reduce.MINIMUM
+
+
+def test_a_depthwise_convolution():
+    vector = only(
+        window(
+            lambda o, y, x, c, ky, kx: as_int32(at(o.a, y, x, c)) * saturate(at(o.p, ky * 2 + kx, c), 8),
+            lambda o, t, c: narrow(t),
+            kernel=(2, 2),
+        )
+    )
+    assert (vector.op, vector.b_from) == (VectorOp.MULTIPLY, SourceB.PARAMETER)
+    assert (vector.b_stride_2, vector.b_stride_3, vector.b_stride_1) == (2, 1, 0)
+
+
+def test_lanes_that_fold_nothing_stand_for_their_value():
+    operands = Operands()
+    out, held = buffer("out", SHAPE, Scope.ACTIVATION), lane((2, 4))
+    work = nest(
+        (3,),
+        lambda y: Allocate(
+            held,
+            Seq(
+                (
+                    nest((2, 4), lambda x, c: assign(at(held, x, c), at(operands.s, y, x, c) + 7)),
+                    nest((2, 4), lambda x, c: assign(at(out, y, x, c), narrow(at(held, x, c)))),
+                )
+            ),
+        ),
+    )
+    assert only(program(operands, out, work)).op == VectorOp.ADD
+
+
+def test_a_fold_into_accumulators():
+    operands = Operands()
+    out = buffer("out", (2, 4), Scope.ACCUMULATOR)
+    work = nest((3, 2, 4), lambda y, x, c: accumulate(at(out, x, c), as_int32(at(operands.a, y, x, c)), [y]))
+    vector = only(program(operands, out, work))
+    assert (vector.n_1, vector.n_3, vector.reduce) == (2, 3, Reduce.ADD)
+
+
+def test_a_picture_is_folded_by_two_loops():
+    operands = Operands((17, 19, 4))
+    out, fold = buffer("out", (4,), Scope.ACTIVATION), lane()
+    taps = nest(
+        (17, 19, 4), lambda y, x, c: accumulate(at(fold, c), as_int32(at(operands.a, y, x, c)), [y, x])
+    )
+    last = nest((4,), lambda c: assign(at(out, c), scaled(at(fold, c), operands.p, (0,), c)))
+    vector = only(program(operands, out, Allocate(fold, Seq((taps, last)))))
+    assert vector.n_2 * vector.n_3 == 17 * 19
+
+
+def test_a_change_in_place():
+    operands = Operands()
+    a = operands.a
+    work = copy(a, SHAPE, lambda *i: most(at(a, *i), int8(3)))
+    y = buffer("y", SHAPE)
+    body = allocated(operands.chip, *operands.fills(), work, copy(y, SHAPE, lambda *i: at(a, *i)))
+    only(Program("f", (*operands.outside, y), 1, body))
+
+
+# --- what is refused ---------------------------------------------------------------------------------------
+
+
+def refusal(program):
+    with pytest.raises(TensoriseError) as error:
+        tensorise(program, limits_of(machine()))
+    return str(error.value)
+
+
+REFUSED = {
+    "an int8 result must be clamped": lambda o, *i: Cast(DType.INT8, at(o.s, *i)),
+    "of int8 wraps where the machine does not": lambda o, *i: at(o.a, *i) + at(o.b, *i),
+    "a product must have one factor within int16": lambda o, *i: narrow(at(o.s, *i) * as_int32(at(o.a, *i))),
+    "the factor, a parameter": lambda o, *i: narrow(
+        at(o.s, *i) + as_int32(at(o.a, *i)) * as_int32(at(o.b, *i))
+    ),
+    "one side of a saturating_add must be a parameter": lambda o, *i: narrow(
+        Call(Function.SATURATING_ADD, (at(o.s, *i), at(o.t, *i)), DType.INT32)
+    ),
+    "the scale must be an element of parameter memory, not one of accumulator": lambda o, *i: narrow(
+        Call(Function.REQUANTISE, (at(o.s, *i), at(o.t, *i)), DType.INT32)
+    ),
+    "the first operand must be an element of activation or accumulator memory": lambda o, *i: narrow(
+        at(o.p, 0, i[-1])
+    ),
+    "parameters must lie one after the other": lambda o, *i: narrow(
+        Call(
+            Function.REQUANTISE,
+            (Call(Function.SATURATING_ADD, (at(o.s, *i), at(o.p, 0, i[-1])), DType.INT32), at(o.p, 2, i[-1])),
+            DType.INT32,
+        )
+    ),
+    "must be from -128 to 127, not 200": lambda o, *i: narrow(
+        Call(Function.REQUANTISE, (at(o.s, *i), at(o.p, 1, i[-1])), DType.INT32) + 200
+    ),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_the_machine_would_compute_otherwise_is_refused(text):
+    found = refusal(elementwise(REFUSED[text]))
+    assert text in found
+    assert "nearest intrinsic: vector" in found
+    assert "out[" in found
+
+
+def test_a_fold_from_another_start_is_refused():
+    program = window(lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: narrow(t), 5)
+    assert "a fold by add must start from a value that does not change it, not 5" in refusal(program)
+
+
+def test_a_fold_of_maxima_from_above_is_refused():
+    program = window(
+        lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: narrow(t), -127, BinaryOp.MAX
+    )
+    assert "a fold by maximum must start" in refusal(program)
+
+
+def test_too_many_folding_loops_are_refused():
+    operands = Operands((7, 6, 4))
+    out, fold = buffer("out", (4,), Scope.ACTIVATION), lane()
+    taps = nest(
+        (2, 2, 2, 4),
+        lambda i, j, k, c: accumulate(
+            at(fold, c), as_int32(at(operands.a, i * 3 + j, j + k * 3, c)), [i, j, k]
+        ),
+    )
+    last = nest((4,), lambda c: assign(at(out, c), narrow(at(fold, c))))
+    assert "do not fit fields" in refusal(program(operands, out, Allocate(fold, Seq((taps, last)))))
+
+
+def test_parameters_of_another_block_leave_its_loop_outside():
+    operands = Operands()
+    out = buffer("out", SHAPE, Scope.ACTIVATION)
+    work = copy(out, SHAPE, lambda y, x, c: scaled(at(operands.s, y, x, c), operands.p, (y,), c))
+    found = vectors(check(program(operands, out, work), machine()))
+    assert [(vector.parameter, vector.n_1) for vector in found] == [(0, 2), (1, 2), (2, 2)]
