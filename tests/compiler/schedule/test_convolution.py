@@ -3,6 +3,7 @@ import pytest
 
 from te_convolution import Convolution, random_inputs, reference, tensors
 from tilewright.compiler import schedule, te
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
     CacheRead,
     CacheWrite,
@@ -15,7 +16,9 @@ from tilewright.compiler.schedule import (
 )
 from tilewright.compiler.tir.buffer import Scope
 from tilewright.compiler.tir.interpret import run
-from tilewright.compiler.tir.printer import print_function
+from tilewright.compiler.tir.printer import print_buffer, print_function
+from tilewright.compiler.tir.stmt import Allocate
+from tilewright.compiler.tir.walk import statements
 
 SIZES = [
     Convolution(),
@@ -50,18 +53,73 @@ def steps(tile_y, tile_x, chunk):
     )
 
 
+def check(function, conv, arrays):
+    np.testing.assert_array_equal(run(function, arrays)["out"], reference(conv, arrays))
+
+
 @pytest.mark.parametrize("tile", [(4, 4), (3, 5), (100, 100), (1, 2)])
 @pytest.mark.parametrize("conv", SIZES)
-def test_every_step_keeps_the_numbers(conv, tile):
+def test_schedule_keeps_the_numbers(conv, tile):
     inputs, out = tensors(conv)
-    arrays = random_inputs(conv)
-    expected = reference(conv, arrays)
+    chunk = conv.lanes // conv.rows
+    check(schedule.apply(te.lower("conv", inputs, [out]), steps(*tile, chunk)), conv, random_inputs(conv))
+
+
+def test_every_step_keeps_the_numbers():
+    conv = SIZES[2]
+    inputs, out = tensors(conv)
     function = te.lower("conv", inputs, [out])
-    for step in steps(*tile, chunk=conv.lanes // conv.rows):
+    for step in steps(3, 4, chunk=2):
         function = schedule.apply(function, [step])
-        np.testing.assert_array_equal(run(function, arrays)["out"], expected, err_msg=str(step))
+        check(function, conv, random_inputs(conv))
 
 
-if __name__ == "__main__":
+def test_buffers_hold_what_a_tile_needs_and_no_more():
     inputs, out = tensors(SIZES[2])
-    print(print_function(schedule.apply(te.lower("conv", inputs, [out]), steps(4, 4, 2))))
+    function = schedule.apply(te.lower("conv", inputs, [out]), steps(3, 4, chunk=2))
+    text = {print_buffer(stmt.buffer) for stmt in statements(function.body) if isinstance(stmt, Allocate)}
+    tile_y, tile_x = "min(3, 4 - 3 * yo)", "min(4, 9 - 4 * xo)"
+    assert text == {
+        "vectors: int32[1, 2, 4] parameter",
+        f"acc: int32[1, {tile_y}, {tile_x}, 4] accumulator x2",
+        f"result: int8[1, {tile_y}, {tile_x}, 4] activation x2",
+        f"xp: int8[1, 2 * {tile_y} + 1, {tile_x} + 2, 4] activation x2",
+        "weights: int8[1, 3, 2, 2, 2, 4] weight x2",
+    }
+
+
+def test_schedule_prints_and_parses_back():
+    text = schedule.print_schedule(steps(3, 4, 2))
+    assert text.startswith("split loop=out_y factor=3 outer=yo inner=yi\n")
+    assert schedule.parse_schedule(text + "\n\n  # a remark\n") == steps(3, 4, 2)
+
+
+def test_maximum_of_a_window_is_one_element_of_a_lane():
+    x = te.placeholder((2, 9, 8, 4), DType.INT8, "x")
+    py, px = te.reduce_axis(3, "py"), te.reduce_axis(3, "px")
+
+    def border(z, y, x_, c):
+        inside = te.both([y >= 1, y < 10, x_ >= 1, x_ < 9])
+        return te.select(inside, x[z, y - 1, x_ - 1, c], -128)
+
+    xp = te.compute((2, 11, 10, 4), border, "xp")
+    pool = te.compute(
+        (2, 5, 4, 4), lambda z, y, x, c: te.max_of(xp[z, 2 * y + py, 2 * x + px, c], [py, px]), "pool"
+    )
+    out = te.compute((2, 5, 4, 4), lambda z, y, x, c: pool[z, y, x, c] * 2, "out")
+    function = te.lower("pool", [x], [out])
+    arrays = {"x": np.random.default_rng(0).integers(-128, 128, (2, 9, 8, 4), np.int8)}
+    plan = (
+        Split("out_y", 2, "yo", "yi"),
+        Reorder(("yo", "out_z", "yi", "out_x", "out_c")),
+        CacheWrite("out", Scope.ACTIVATION, "result"),
+        ReverseComputeAt("result", "out_z"),
+        ComputeAt("pool", "out_c"),
+        SetScope("pool", Scope.LANE),
+        ComputeAt("xp", "out_z"),
+        SetScope("xp", Scope.ACTIVATION),
+    )
+    scheduled = schedule.apply(function, plan)
+    assert "allocate pool: int8[1, 1, 1, 1] lane" in print_function(scheduled)
+    assert "allocate xp: int8[1, 2 * min(2, 5 - 2 * yo) + 1, 9, 4] activation" in print_function(scheduled)
+    np.testing.assert_array_equal(run(scheduled, arrays)["out"], run(function, arrays)["out"])
