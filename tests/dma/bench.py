@@ -344,7 +344,7 @@ def run_loads_on_slave(world, jobs, fetches, make_slave, limit=40000):
     return board.events, log.beats
 
 
-def run_stores_on_slave(world, jobs, chip, make_slave, limit=40000):
+def run_stores_on_slave(world, jobs, chip, make_slave, limit=5000):
     """Run stores on a memory that answers when it likes; what happened."""
     bench = StoreBench(world.config)
     slave, board = make_slave(world, bench.engine), Scoreboard(bench.engine, jobs)
