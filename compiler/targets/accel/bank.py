@@ -14,7 +14,7 @@ from tilewright.isa.memory import PORTS, Engine, Memory, Port
 
 _OPTIONS = 256
 """Sets of banks that are considered for one buffer; of up to 8 banks these are all."""
-_VISITS = 4000
+_VISITS = 1000
 """Steps after which the best that was found so far is good enough."""
 
 

@@ -34,6 +34,27 @@ def load_task(target, source, layer="layer", **fields):
     return Task(layer, Load(memory=memory, **fields), {"address": target}, source)
 
 
+def random_tasks(r, layers):
+    """Buffers that are filled and drained in random turns, layer after layer."""
+    outside, number, tasks = global_buffer("outside"), 0, []
+    for layer in map(str, range(layers)):
+        buffers = [
+            chip_buffer(f"{layer}.{k}", r.choice(list(Memory)), r.randint(1, 4))
+            for k in range(r.randint(1, 5))
+        ]
+        alive = {buffer: [] for buffer in buffers}
+        for _ in range(40):
+            buffer = r.choice(buffers)
+            if len(alive[buffer]) == buffer.versions:
+                used = alive[buffer].pop(r.randrange(buffer.versions))
+                tasks.append(Task(layer, Store(n_x=used.vectors, bytes=16), {"address": used}, outside))
+            else:
+                number += 1
+                alive[buffer].append(instance(buffer, number, r.randint(1, 25)))
+                tasks.append(load_task(alive[buffer][-1], outside, layer))
+    return tasks
+
+
 @dataclass
 class Product:
     """C = requantise(A x B + bias) as tasks: bands of A stay on the chip, all of B passes along each.

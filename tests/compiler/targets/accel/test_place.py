@@ -1,0 +1,262 @@
+import random
+from dataclasses import replace
+from itertools import combinations, product
+
+import pytest
+
+from task_list import Product, chip_buffer, global_buffer, instance, load_task, random_tasks
+from tilewright.compiler.targets.accel.bank import Demand, fits, share
+from tilewright.compiler.targets.accel.place import PlaceError, place
+from tilewright.compiler.targets.accel.task import Task
+from tilewright.isa.config import PRESETS
+from tilewright.isa.instruction import Destination, Matrix, SourceA, SourceB, Store, Vector, VectorOp
+from tilewright.isa.memory import Engine, Memory
+
+REFERENCE = PRESETS["reference"]
+DEPTH = REFERENCE.activation_vectors
+LOAD, MATRIX, VECTOR, STORE = Engine
+
+
+def demand(name, vectors, slots, writer, reader, memory=Memory.ACTIVATION):
+    return Demand(name, memory, vectors, slots, frozenset([writer]), frozenset([reader]))
+
+
+def shared(demands, apart=(), banks=4, depth=DEPTH):
+    chosen = share(demands, apart, banks, depth)
+    return None if chosen is None else [sorted(set(slots)) for slots in chosen]
+
+
+# --- banks -------------------------------------------------------------------------------------------------
+
+
+def test_buffers_of_different_engines_have_banks_of_their_own():
+    demands = [
+        demand("input", 900, 4, LOAD, MATRIX),
+        demand("residual", 500, 2, LOAD, VECTOR),
+        demand("result", 500, 2, VECTOR, STORE),
+    ]
+    sets = shared(demands, [(1, 2)])
+    assert [len(banks) for banks in sets] == [2, 1, 1]
+    assert len(set().union(*sets)) == 4
+
+
+def test_versions_of_accumulators_alternate_between_banks():
+    sums = demand("sums", 100, 4, MATRIX, VECTOR, Memory.ACCUMULATOR)
+    assert share([sums], [], 2, 1024) == [[0, 1, 0, 1]]
+
+
+def test_a_buffer_that_one_engine_fills_and_another_reads_may_take_one_bank():
+    assert shared([demand("tiles", 512, 4, LOAD, MATRIX)]) == [[0]]
+
+
+def test_what_must_be_apart_is_apart_though_others_share():
+    demands = [
+        demand("input", 900, 1, LOAD, MATRIX),
+        demand("residual", 900, 1, LOAD, VECTOR),
+        demand("result", 1900, 1, VECTOR, STORE),
+    ]
+    assert shared(demands, [(1, 2)], banks=2) == [[0], [0], [1]]
+    assert shared(demands, [(1, 2), (0, 1)], banks=2) is None
+
+
+def test_slots_that_must_be_apart_take_a_bank_each():
+    turns = demand("turns", 10, 3, VECTOR, VECTOR)
+    assert share([turns], [(0, 0)], 4, DEPTH) == [[0, 1, 2]]
+    assert share([replace(turns, slots=5)], [(0, 0)], 4, DEPTH) is None
+
+
+def test_a_memory_may_be_filled_to_the_last_vector():
+    assert shared([demand("a", DEPTH // 64, 192, LOAD, MATRIX), demand("b", DEPTH, 1, VECTOR, STORE)]) == [
+        [0, 1, 2],
+        [3],
+    ]
+    assert fits([demand("tiles", 64, 128, LOAD, MATRIX, Memory.WEIGHT)], REFERENCE)
+    assert not fits([demand("tiles", 64, 129, LOAD, MATRIX, Memory.WEIGHT)], REFERENCE)
+
+
+def test_many_banks_are_shared_out_as_well():
+    demands = [
+        demand(name, 1500, 4, LOAD, reader)
+        for name, reader in zip("abc", (MATRIX, VECTOR, STORE), strict=True)
+    ]
+    sets = shared([*demands, demand("d", 1500, 4, VECTOR, STORE)], banks=16)
+    assert all(not set(a) & set(b) for a, b in combinations(sets, 2))
+
+
+def test_operands_that_the_vector_engine_may_combine_are_asked_to_fit_apart():
+    pooled = [
+        demand("input", DEPTH // 2 + 1, 2, LOAD, VECTOR),
+        demand("output", DEPTH // 2 + 1, 2, VECTOR, STORE),
+    ]
+    assert fits(pooled, REFERENCE)
+    assert not fits([*pooled, demand("other", DEPTH // 3, 1, LOAD, VECTOR)], REFERENCE)
+    assert fits([*pooled, demand("other", DEPTH // 3, 1, LOAD, VECTOR)], REFERENCE, apart=[(0, 1)])
+
+
+def test_random_choices_keep_every_hard_rule():
+    r = random.Random(3)
+    for _ in range(80):
+        count, banks = r.randint(1, 5), r.choice((1, 2, 4, 8))
+        demands = [
+            demand(
+                str(k), r.randint(1, 60), r.randint(1, 6), r.choice((LOAD, VECTOR)), r.choice(list(Engine))
+            )
+            for k in range(count)
+        ]
+        apart = {pair for pair in combinations(range(count), 2) if r.random() < 0.3}
+        apart |= {(k, k) for k in range(count) if r.random() < 0.1}
+        chosen = share(demands, apart, banks, 100)
+        if chosen is not None:
+            assert_sound(demands, apart, chosen, banks)
+
+
+def assert_sound(demands, apart, chosen, banks):
+    used = [0] * banks
+    for wanted, slots in zip(demands, chosen, strict=True):
+        assert len(slots) == wanted.slots
+        for bank in slots:
+            used[bank] += wanted.vectors
+    assert max(used) <= 100
+    for a, b in apart:
+        assert not set(chosen[a]) & set(chosen[b]) if a != b else len(set(chosen[a])) == len(chosen[a])
+
+
+def exists(demands, apart, banks):
+    """Whether any banks at all would do, by trying all."""
+    owners = [k for k, wanted in enumerate(demands) for _ in range(wanted.slots)]
+    for guess in product(range(banks), repeat=len(owners)):
+        used, sets = [0] * banks, [[] for _ in demands]
+        for owner, bank in zip(owners, guess, strict=True):
+            used[bank] += demands[owner].vectors
+            sets[owner].append(bank)
+        if max(used) <= 100 and all(set(sets[a]).isdisjoint(sets[b]) for a, b in apart):
+            return True
+    return False
+
+
+def test_what_fits_is_found():
+    r = random.Random(1)
+    for _ in range(150):
+        count, banks = r.randint(1, 4), r.choice((1, 2, 3))
+        demands = [
+            demand(
+                str(k), r.randint(5, 60), r.randint(1, 2), r.choice((LOAD, VECTOR)), r.choice(list(Engine))
+            )
+            for k in range(count)
+        ]
+        apart = {pair for pair in combinations(range(count), 2) if r.random() < 0.3}
+        if sum(wanted.slots for wanted in demands) <= 6:
+            assert (share(demands, apart, banks, 100) is not None) == exists(demands, apart, banks)
+
+
+# --- places ------------------------------------------------------------------------------------------------
+
+
+def lives(tasks):
+    found = {}
+    for at, task in enumerate(tasks):
+        for used in task.operands.values():
+            found[used] = (found.get(used, (at, at))[0], at)
+    return found
+
+
+def assert_apart(tasks, config):
+    """Instances lie in one bank, those that live at the same time have no vector in common."""
+    places, found = place(tasks, config), lives(tasks)
+    assert places.keys() == found.keys()
+    for one in places:
+        depth = config.depth(Memory[one.buffer.scope.name])
+        assert places[one] // depth == (places[one] + one.vectors - 1) // depth
+    for one, other in combinations(places, 2):
+        same_memory = one.buffer.scope == other.buffer.scope
+        together = found[one][0] <= found[other][1] and found[other][0] <= found[one][1]
+        if same_memory and together:
+            assert places[one] + one.vectors <= places[other] or places[other] + other.vectors <= places[one]
+    return places
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_instances_that_live_together_have_no_vector_in_common(seed):
+    assert_apart(random_tasks(random.Random(seed), 4), REFERENCE)
+
+
+def test_the_instances_of_a_buffer_take_turns():
+    work = Product(REFERENCE, 32, 64, 64, 32)
+    tasks = list(work.tasks())
+    places = assert_apart(tasks, REFERENCE)
+    sums = [places[used] for used in lives(tasks) if used.buffer is work.buffers["sums"]]
+    assert sums == [0, 1024, 0, 1024]
+
+
+def test_the_next_layer_begins_where_the_last_one_ended():
+    first, second = (Product(REFERENCE, 32, 64, 32, 32, layer) for layer in ("first", "second"))
+    tasks = [*first.tasks(), *second.tasks()]
+    places = place(tasks, REFERENCE)
+    weights = [places[used] for used in lives(tasks) if used.buffer.scope == "weight"]
+    assert weights == [0, 64, 128, 192]
+
+
+def test_the_next_layer_keeps_the_banks_of_those_in_the_same_role():
+    first, second = (Product(REFERENCE, 32, 64, 32, 32, layer) for layer in ("first", "second"))
+    places = place([*first.tasks(), *second.tasks()], REFERENCE)
+    banks = {
+        (used.buffer.name): address // DEPTH
+        for used, address in places.items()
+        if used.buffer.scope == "activation"
+    }
+    assert banks["first.band"] == banks["second.band"] != banks["first.results"] == banks["second.results"]
+
+
+def test_a_layer_that_fills_the_memory_starts_anew():
+    first, second = (chip_buffer(name, Memory.WEIGHT) for name in ("first", "second"))
+    outside, whole = global_buffer("outside"), REFERENCE.weight_vectors
+    used = [instance(first, 0, 100), instance(second, 0, whole)]
+    assert list(place([load_task(one, outside) for one in used], REFERENCE).values()) == [0, 0]
+
+
+def test_parts_that_follow_each_other_share_memory():
+    outside = global_buffer("outside")
+    used = [instance(chip_buffer(str(k), Memory.PARAMETER), 0, 400) for k in range(3)]
+    tasks = [load_task(one, outside) for one in used]
+    assert len(place(tasks, REFERENCE)) == 3
+    with pytest.raises(PlaceError, match=r"2 1 x 400: use smaller tiles or fewer versions"):
+        place([*tasks, *tasks], REFERENCE)
+
+
+def added(a, b, destination):
+    vector = Vector(
+        op=VectorOp.ADD, a_from=SourceA.ACTIVATION, b_from=SourceB.ACTIVATION, to=Destination.ACTIVATION
+    )
+    return Task("sum", vector, {"a": a, "b": b, "destination": destination}, None)
+
+
+def test_operands_of_a_vector_instruction_lie_in_different_banks():
+    a, b, c = (instance(chip_buffer(name, Memory.ACTIVATION), 0, 4) for name in "abc")
+    places = place([added(a, b, c)], REFERENCE)
+    assert len({places[used] // DEPTH for used in (a, b, c)}) == 3
+    few = replace(REFERENCE, activation_banks=2)
+    in_place = place([added(a, b, a)], few)
+    assert in_place[a] // DEPTH != in_place[b] // DEPTH
+    with pytest.raises(PlaceError, match="operands of one vector instruction in different ones"):
+        place([added(a, b, c)], few)
+
+
+def test_instances_of_one_buffer_that_meet_lie_in_different_banks():
+    buffer = chip_buffer("turns", Memory.ACTIVATION, 3)
+    a, b, c = (instance(buffer, number, 4) for number in range(3))
+    places = place([added(a, b, c)], REFERENCE)
+    assert len({places[used] // DEPTH for used in (a, b, c)}) == 3
+
+
+def test_more_instances_than_versions_are_refused():
+    buffer, outside = chip_buffer("narrow", Memory.WEIGHT, 1), global_buffer("outside")
+    a, b = (instance(buffer, number, 4) for number in range(2))
+    matrix = Task("layer", Matrix(), {"weight": a}, None)
+    with pytest.raises(PlaceError, match="more than 1 instances of buffer 'narrow' live at the same time"):
+        place([load_task(a, outside), load_task(b, outside), matrix], REFERENCE)
+
+
+def test_a_slot_larger_than_a_bank_is_refused():
+    large = instance(chip_buffer("large", Memory.ACCUMULATOR), 0, REFERENCE.accumulator_vectors + 1)
+    with pytest.raises(PlaceError, match=r"layer 'layer': .*2 banks of 1024 vectors.* not large 1 x 1025"):
+        place([Task("layer", Store(bytes=16), {"address": large}, global_buffer("outside"))], REFERENCE)
