@@ -24,6 +24,9 @@ from tilewright.compiler.tir.walk import statements
 from tilewright.isa.config import Config
 from tilewright.numerics.error import TilewrightError
 
+_Attempt = tuple[Stmt, MismatchError]
+"""A nest, and why it is not the intrinsic."""
+
 
 class TensoriseError(TilewrightError):
     """A nest that no intrinsic stands for: its block and text, the nearest one, the first difference."""
@@ -91,19 +94,19 @@ class _Tensoriser:
             raise TensoriseError(_text(stmt, "none", error)) from error
         return self._peeled(stmt, nest, kind, [])
 
-    def _peeled(self, stmt: Stmt, nest: Nest, kind: type[Kind], before: list[MismatchError]) -> Stmt:
+    def _peeled(self, stmt: Stmt, nest: Nest, kind: type[Kind], before: list[_Attempt]) -> Stmt:
         """The statement if it is one instruction, else its outermost loop around what is inside of it."""
         if not any(isinstance(s, For) and s.kind is LoopKind.VIRTUAL_THREAD for s in statements(stmt)):
             try:
                 self._check(kind(nest, self.limits))
                 return Intrinsic(kind.name, stmt)
             except MismatchError as error:
-                before = [*before, error]
+                before = [*before, (stmt, error)]
         if isinstance(stmt, For):
             inner = self._inside(stmt)._peeled(stmt.body, nest.without(stmt.var.name), kind, before)
             return replace(stmt, body=inner)
-        difference = max(before, key=lambda error: error.progress)
-        raise TensoriseError(_text(stmt, kind.name, difference, nest))
+        nearest, difference = max(before, key=lambda attempt: attempt[1].progress)
+        raise TensoriseError(_text(nearest, kind.name, difference))
 
     def _check(self, intrinsic: Kind) -> None:
         """Fold at the first and last steps of the loops around, and one step away from the first."""
@@ -154,9 +157,9 @@ def _allocates(stmt: Stmt) -> bool:
     return isinstance(stmt, Allocate) and stmt.buffer.scope is not Scope.LANE
 
 
-def _text(stmt: Stmt, nearest: str, error: MismatchError, nest: Nest | None = None) -> str:
-    name = nest.last.name if nest else next((s.name for s in statements(stmt) if isinstance(s, Block)), "?")
+def _text(stmt: Stmt, nearest: str, error: MismatchError) -> str:
+    names = ", ".join(repr(s.name) for s in statements(stmt) if isinstance(s, Block))
     return (
-        f"block {name!r} is no instruction; nearest intrinsic: {nearest}; first difference: {error}\n"
+        f"block {names} is no instruction; nearest intrinsic: {nearest}; first difference: {error}\n"
         f"{print_stmt(stmt)}"
     )

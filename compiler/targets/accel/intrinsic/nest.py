@@ -1,15 +1,16 @@
 """A nest as an intrinsic sees it: loops around assignments, their indices simple sums of loop variables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Binary, Expr, Load
+from tilewright.compiler.tir.expr import Binary, Const, Expr, Load
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, IterKind, Seq, Stmt, Store
-from tilewright.compiler.tir.walk import block_indices, nodes, substitute, variables
+from tilewright.compiler.tir.walk import block_indices, constant, map_store, nodes, substitute, variables
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def parse(stmt: Stmt, domain: Domain) -> Nest:
     Raises:
         MismatchError: if it is no nest of one result.
     """
-    found = _statements(stmt, domain, ())
+    found = _statements(stmt, _Around(domain, (), {}))
     *before, last = found
     if last.store.buffer.scope is Scope.LANE or any(s.store.buffer.scope is not Scope.LANE for s in before):
         names = ", ".join(repr(s.name) for s in found)
@@ -106,19 +107,46 @@ def parse(stmt: Stmt, domain: Domain) -> Nest:
     return Nest(tuple(found))
 
 
-def _statements(stmt: Stmt, domain: Domain, loops: tuple[Loop, ...]) -> list[Statement]:
+@dataclass(frozen=True)
+class _Around:
+    """What is around a statement of a nest.
+
+    Members:
+        domain: all loops.
+        loops: those of the nest, but for those of one step.
+        known: the variables of the latter.
+    """
+
+    domain: Domain
+    loops: tuple[Loop, ...]
+    known: Mapping[str, Expr]
+
+    def inside(self, name: str, extent: Expr) -> "_Around":
+        domain = {**self.domain, name: extent}
+        if constant(extent) == 1:
+            return _Around(domain, self.loops, {**self.known, name: Const(0)})
+        loop = Loop(name, self.simple(extent))
+        return _Around(domain, (*self.loops, loop), self.known)
+
+    def simple(self, expression: Expr) -> Expr:
+        return simplify(substitute(expression, self.known), self.domain)
+
+    def store(self, store: Store) -> Store:
+        return Store(store.buffer, tuple(map(self.simple, store.indices)), self.simple(store.value))
+
+
+def _statements(stmt: Stmt, around: _Around) -> list[Statement]:
     match stmt:
         case For(var=var, extent=extent, body=body):
-            loop = Loop(var.name, extent)
-            return _statements(body, {**domain, var.name: extent}, (*loops, loop))
+            return _statements(body, around.inside(var.name, extent))
         case Seq(body=body):
-            return [statement for part in body for statement in _statements(part, domain, loops)]
+            return [statement for part in body for statement in _statements(part, around)]
         case Allocate(buffer=Buffer(scope=Scope.LANE), body=body):
-            return _statements(body, domain, loops)
+            return _statements(body, around)
         case Block():
-            return [_of_block(stmt, domain, loops)]
+            return [_of_block(stmt, around)]
         case Store():
-            return [Statement(stmt.buffer.name, loops, _simple(stmt, domain))]
+            return [Statement(stmt.buffer.name, around.loops, around.store(stmt))]
         case Allocate(buffer=buffer):
             text = (
                 f"buffer {buffer.name!r} of scope {buffer.scope} inside: only lanes exist in an instruction"
@@ -129,18 +157,13 @@ def _statements(stmt: Stmt, domain: Domain, loops: tuple[Loop, ...]) -> list[Sta
     raise MismatchError(f"a statement that no instruction has: {stmt!r}", Progress.EXPRESSION)
 
 
-def _of_block(block: Block, domain: Domain, loops: tuple[Loop, ...]) -> Statement:
+def _of_block(block: Block, around: _Around) -> Statement:
     values = block_indices(block)
-    indices = tuple(substitute(index, values) for index in block.body.indices)
-    store = _simple(Store(block.body.buffer, indices, substitute(block.body.value, values)), domain)
-    reduced = tuple(Affine.of(simplify(it.value, domain)) for it in block.iters if it.kind is IterKind.REDUCE)
+    store = around.store(map_store(block.body, lambda expression: substitute(expression, values)))
+    reduces = (it.value for it in block.iters if it.kind is IterKind.REDUCE)
+    reduced = tuple(Affine.of(around.simple(value)) for value in reduces)
     init = None if block.init is None else block.init.value
-    return Statement(block.name, loops, store, init, reduced)
-
-
-def _simple(store: Store, domain: Domain) -> Store:
-    indices = tuple(simplify(index, domain) for index in store.indices)
-    return Store(store.buffer, indices, simplify(store.value, domain))
+    return Statement(block.name, around.loops, store, init, reduced)
 
 
 def check_rectangular(loops: tuple[Loop, ...]) -> None:

@@ -26,6 +26,8 @@ def intrinsic_of(nest: Nest) -> type[Intrinsic]:
         MismatchError: if none has.
     """
     written, read = nest.last.store.buffer.scope, nest.reads()
+    if len(nest.statements) > 1:
+        return VectorIntrinsic
     if written is not Scope.GLOBAL and (Scope.GLOBAL in read or not read):
         return LoadIntrinsic
     if written is Scope.GLOBAL and Scope.GLOBAL not in read:
