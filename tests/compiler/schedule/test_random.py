@@ -23,6 +23,7 @@ from tilewright.compiler.schedule import (
     Split,
     VirtualThread,
 )
+from tilewright.compiler.schedule.nest import path_to
 from tilewright.compiler.tir.buffer import Scope
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.stmt import Allocate, For
@@ -113,6 +114,7 @@ def steps(function, number):
     names = [block.name for block in found]
     reads = sorted({(block.name, load.buffer.name) for block in found for load in loads(block)})
     loop, block, new = st.sampled_from(loops), st.sampled_from(names), f"n{number}"
+    pairs = producers(function, found) or [(found[0], found[0], loops[0], loops[0])]
     inner = st.sampled_from(list(pairwise(loops)) or [(loops[0], loops[0])])
     scope = st.sampled_from([Scope.ACTIVATION, Scope.LANE])
     kinds = [
@@ -121,8 +123,8 @@ def steps(function, number):
         inner.map(lambda pair: Reorder((pair[1], pair[0]))),
         inner.map(lambda pair: Fuse(*pair, new)),
         st.builds(ComputeAt, block, loop),
-        st.builds(ComputeAt, block, loop),
-        st.builds(ReverseComputeAt, block, loop),
+        st.sampled_from(pairs).map(lambda pair: ComputeAt(pair[0].name, pair[2])),
+        st.sampled_from(pairs).map(lambda pair: ReverseComputeAt(pair[1].name, pair[3])),
         st.sampled_from(reads).flatmap(
             lambda read: st.builds(CacheRead, st.just(read[0]), st.just(read[1]), scope, st.just(new))
         ),
@@ -133,6 +135,22 @@ def steps(function, number):
     if buffers:
         kinds.append(st.builds(SetScope, st.sampled_from(buffers), scope))
     return st.one_of(kinds)
+
+
+def producers(function, found):
+    """Each block with one that reads what it writes, a loop of the reader and one of its own."""
+    around = {
+        block.name: [stmt.var.name for stmt in path_to(function.body, block) if isinstance(stmt, For)]
+        for block in found
+    }
+    return [
+        (writer, reader, ahead, behind)
+        for writer in found
+        for reader in found
+        if reader is not writer and any(load.buffer == writer.body.buffer for load in loads(reader))
+        for ahead in around[reader.name]
+        for behind in around[writer.name]
+    ]
 
 
 @pytest.mark.parametrize("program", [convolution(), product()], ids=["convolution", "product"])
