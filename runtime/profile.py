@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.isa.encoding import decode_table
+from tilewright.isa.instruction import Opcode
 from tilewright.isa.model import Layer, Model
 from tilewright.runtime.device import DeviceResult
+
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +23,8 @@ class LayerProfile:
         begin, end: cycles of its first start and its last finish; layers overlap.
         cycles: by which it moved the end of all layers so far: together with those of the others the whole
             sample, from cycle 0 to the last finish.
-        utilization: its products of what the array could do in `cycles`; a layer that mostly ran beside the
-            one before may be above 1.
+        utilization: its products of what the array could do from the start of its first matrix instruction
+            to the finish of its last; 0 without any.
     """
 
     layer: Layer
@@ -30,17 +37,17 @@ class LayerProfile:
 def profile_layers(model: Model, result: DeviceResult) -> tuple[LayerProfile, ...]:
     """The profile of each layer with instructions that ran, from a run without a fault."""
     profiles: list[LayerProfile] = []
+    matrix = decode_table(model.executable.code).classes[Opcode.MATRIX].rows
     latest = 0
     for layer in model.layers:
-        span = slice(layer.first, layer.first + layer.count)
-        finishes = result.finish[span][result.finish[span] >= 0]
-        if not len(finishes):
+        places = np.arange(layer.first, layer.first + layer.count)
+        span = _span(result, places)
+        if span is None:
             continue
-        begin, end = int(result.start[span][result.start[span] >= 0].min()), int(finishes.max())
+        begin, end = span
         cycles = max(0, end + 1 - latest)
         latest += cycles
-        possible = cycles * model.config.peak_macs
-        utilization = layer.macs / possible if possible else 0.0
+        utilization = _utilization(model, layer, _span(result, np.intersect1d(places, matrix)))
         profiles.append(
             LayerProfile(layer=layer, begin=begin, end=end, cycles=cycles, utilization=utilization)
         )
@@ -50,3 +57,16 @@ def profile_layers(model: Model, result: DeviceResult) -> tuple[LayerProfile, ..
 def costliest(profiles: Sequence[LayerProfile]) -> LayerProfile | None:
     """The layer that added the most cycles; None if there is no layer."""
     return max(profiles, key=lambda profile: profile.cycles, default=None)
+
+
+def _span(result: DeviceResult, places: Places) -> tuple[int, int] | None:
+    """The first start and the last finish of instructions; None if none of them ran."""
+    ran = places[result.finish[places] >= 0]
+    return (int(result.start[ran].min()), int(result.finish[ran].max())) if len(ran) else None
+
+
+def _utilization(model: Model, layer: Layer, span: tuple[int, int] | None) -> float:
+    if span is None:
+        return 0.0
+    begin, end = span
+    return layer.macs / ((end + 1 - begin) * model.config.peak_macs)

@@ -9,7 +9,7 @@ import network
 from tilewright.isa.config import PRESETS
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
-from tilewright.isa.instruction import Finish, Nop
+from tilewright.isa.instruction import Finish, Matrix, Nop
 from tilewright.isa.model import Layer
 from tilewright.runtime.device import Host
 from tilewright.runtime.loader import LoadError
@@ -92,7 +92,10 @@ def test_layers_share_the_cycles(runner):
     assert first.cycles + second.cycles == int(result.first.finish.max()) + 1
     assert first.end < second.begin
     assert second.cycles == second.end - first.end
-    assert second.utilization == pytest.approx(6 * 3 * 6 / (second.cycles * 16))
+    program = network.make_model().executable.program()
+    place = max(index for index, each in enumerate(program) if isinstance(each, Matrix))
+    matrix_cycles = result.first.finish[place] + 1 - result.first.start[place]
+    assert second.utilization == pytest.approx(6 * 3 * 6 / (matrix_cycles * 16))
 
 
 def test_a_layer_without_instructions_that_ran_is_left_out(device):
