@@ -69,7 +69,7 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
     ]
     note = (
         "<p>Cycles are those by which a layer moved the end of all layers so far; layers overlap. "
-        "Utilisation is that of the array from the start of a layer's first product to the end of its last.</p>"
+        "Utilisation is that of the array from the start of a layer's first product to its last.</p>"
     )
     return _table(("layer", "operator", "cycles", "share", "MACs", "utilisation"), rows) + note
 

@@ -24,7 +24,8 @@ class LayerProfile:
         cycles: by which it moved the end of all layers so far: together with those of the others the whole
             sample, from cycle 0 to the last finish.
         utilization: its products of what the array could do from the start of its first matrix instruction
-            to the finish of its last; 0 without any.
+            to the finish of its last; 0 without any. Above 1 where the program leaves out products that the
+            network asks for and nothing uses, such as those in rows that a pooling drops.
     """
 
     layer: Layer

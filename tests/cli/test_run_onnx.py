@@ -3,38 +3,20 @@
 import json
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper
 
+from onnx_file import X, Y, save_network
 from tilewright.cli.main import main
 
-RNG = np.random.default_rng(7)
-WEIGHT = RNG.normal(0, 0.3, (6, 3, 1, 1)).astype(np.float32)
-X = RNG.normal(0, 1, (9, 3, 4, 4)).astype(np.float32)
-Y = np.maximum(np.einsum("oc,nchw->nohw", WEIGHT[:, :, 0, 0], X), 0)
 CALIBRATED = "quantisation is calibrated on"
-
-
-def save(path, nodes, outputs=("y",), shape=("N", 3, 4, 4)):
-    """A network from `x` to `outputs`, with a weight `w`."""
-    floats = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("x", floats, shape)],
-        [helper.make_tensor_value_info(name, floats, ("N", 6, 4, 4)) for name in outputs],
-        [numpy_helper.from_array(WEIGHT, "w")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """The current folder, with a network of floats and inputs."""
     monkeypatch.chdir(tmp_path)
-    nodes = [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["y"])]
-    save("net.onnx", nodes)
+    save_network("net.onnx")
     np.savez("x.npz", x=X)
     return tmp_path
 
@@ -104,7 +86,7 @@ def test_what_does_not_fit_is_one_line_and_leaves_no_file(folder, capsys, argume
 
 def test_labels_go_with_one_output(capsys):
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"]), helper.make_node("Relu", ["y"], ["z"])]
-    save("net.onnx", nodes, ("y", "z"))
+    save_network("net.onnx", nodes, ("y", "z"))
     np.save("labels.npy", np.zeros(9, int))
     assert run("--input", "x.npz", "--labels", "labels.npy") == 1
     assert "labels must go with one output, not y, z" in refusal(capsys)
@@ -120,7 +102,7 @@ def test_a_file_that_is_no_network_is_refused(folder, capsys, content):
 
 def test_everything_unsupported_is_told_at_once(capsys):
     nodes = [helper.make_node("Det", ["x"], ["a"]), helper.make_node("Erf", ["x"], ["b"])]
-    save("net.onnx", [*nodes, helper.make_node("Add", ["a", "b"], ["y"])])
+    save_network("net.onnx", [*nodes, helper.make_node("Add", ["a", "b"], ["y"])])
     assert run("--input", "x.npz") == 1
     message = refusal(capsys)
     assert "Det" in message

@@ -1,0 +1,127 @@
+"""`tilewright compile` saves networks as models that run like the network they were."""
+
+import json
+
+import numpy as np
+import pytest
+
+from onnx_file import X, save_network
+from tilewright.cli.main import COMMANDS, main
+from tilewright.isa.config import PRESETS
+from tilewright.isa.model import Model
+
+CALIBRATE = ("--calibrate", "x.npz")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The current folder, with a network of floats and inputs."""
+    monkeypatch.chdir(tmp_path)
+    save_network("net.onnx")
+    np.savez("x.npz", x=X)
+    return tmp_path
+
+
+def compile_network(*arguments):
+    return main(["compile", "net.onnx", "-o", "net.twx", "--config", "tiny", *arguments])
+
+
+def refusal(capsys):
+    """The one line on stderr."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("tilewright: error: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("tilewright: error: ").rstrip()
+
+
+def outputs(path):
+    with np.load(path) as found:
+        return found["y"]
+
+
+def test_the_command_is_listed():
+    assert "compile" in COMMANDS
+
+
+def test_a_compiled_model_answers_like_its_network(capsys):
+    assert compile_network(*CALIBRATE) == 0
+    assert Model.load("net.twx").config == PRESETS["tiny"]
+    for device in ("sim", "cpu"):
+        assert (
+            main(["run", "net.twx", "--input", "x.npz", "--device", device, "--output", f"{device}.npz"]) == 0
+        )
+    run = ["run", "net.onnx", "--config", "tiny", *CALIBRATE, "--input", "x.npz", "--output", "net.npz"]
+    assert main(run) == 0
+    assert capsys.readouterr().err == ""
+    assert len(np.unique(outputs("net.npz"))) > 20
+    assert np.array_equal(outputs("sim.npz"), outputs("net.npz"))
+    assert np.array_equal(outputs("cpu.npz"), outputs("net.npz"))
+
+
+def test_equal_networks_give_equal_files(folder):
+    assert compile_network(*CALIBRATE) == 0
+    first = (folder / "net.twx").read_bytes()
+    assert compile_network(*CALIBRATE) == 0
+    assert (folder / "net.twx").read_bytes() == first
+
+
+def test_without_input_it_says_what_the_model_holds(capsys):
+    assert compile_network(*CALIBRATE, "--json") == 0
+    found, model = json.loads(capsys.readouterr().out), Model.load("net.twx")
+    assert (found["samples"], found["cycles"], found["config"]) == (0, None, "tiny")
+    assert (found["instructions"], found["macs"]) == (model.instructions, 6 * 3 * 16)
+    assert compile_network(*CALIBRATE) == 0
+    assert ["macs", "288"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_with_input_it_runs_as_well(capsys):
+    assert (
+        compile_network("--input", "x.npz", "--json", "--report", "report.html", "--trace", "trace.json") == 0
+    )
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["samples"], found["device"]) == (9, "sim")
+    assert found["utilization"] == pytest.approx(288 / (found["cycles"] * 16))
+    assert "the first 9 inputs" in err
+    assert main(["run", "net.twx", "--input", "x.npz", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cycles"] == found["cycles"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "net.onnx: a network of floats must be calibrated: give typical inputs with --calibrate FILE"),
+        ([*CALIBRATE, "--report", "a"], "--report cannot be used: give --input FILE with them"),
+        ([*CALIBRATE, "--input", "x.npz", "--output", "net.twx"], "net.twx: must be named for one output"),
+        ([*CALIBRATE, "-o", "no/net.twx"], "no/net.twx: No such file or directory"),
+        ([*CALIBRATE, "--input", "x.npz", "--output", "no/y.npz"], "no/y.npz: No such file or directory"),
+        ([*CALIBRATE, "--config", "huge"], "huge"),
+        ([*CALIBRATE, "--latency", "0"], "latency must be an integer from 1"),
+    ],
+)
+def test_what_cannot_be_compiled_is_one_line_and_leaves_no_file(folder, capsys, arguments, message):
+    before = sorted(folder.iterdir())
+    assert compile_network(*arguments) == 1
+    assert message in refusal(capsys)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_compiled_model_is_not_compiled_again(capsys):
+    assert compile_network(*CALIBRATE) == 0
+    capsys.readouterr()
+    assert main(["compile", "net.twx", "-o", "again.twx"]) == 1
+    assert refusal(capsys) == "net.twx: must be an ONNX file, not a compiled model"
+
+
+def test_a_program_is_not_compiled(folder, capsys):
+    (folder / "a.s").write_text("finish\n")
+    assert main(["compile", "a.s", "-o", "a.twx"]) == 1
+    assert refusal(capsys) == "a.s: must be a network (ONNX) or a compiled model, not a program"
+
+
+def test_a_file_to_write_must_be_named(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["compile", "net.onnx"])
+    assert leaving.value.code == 2
+    assert "-o" in capsys.readouterr().err
