@@ -30,11 +30,13 @@ class AdditionNest:
         a, b = (placeholder(self.shape, DType.INT8, operand) for operand in ("a", "b"))
         parameters = placeholder((self.shape[0], FACTOR + 1, self.shape[3]), DType.INT32, "parameters")
         sums = compute(self.shape, lambda o, y, x, c: cast(a[o, y, x, c], DType.INT32) * self.ka, "sums")
-        result = compute(self.shape, lambda *at: self._value(sums, b, parameters, *at), "result")
+        result = compute(
+            self.shape, lambda o, y, x, c: self._value(sums, b, parameters, o, y, x, c), "result"
+        )
         return lower(name, [a, b, parameters], [result])
 
     def _value(self, sums: Tensor, b: Tensor, parameters: Tensor, *at: Expr) -> Expr:
-        block, lane = at[0], at[3]
+        block, _, _, lane = at
         factor = cast(saturate(parameters[block, FACTOR, lane], DType.INT16), DType.INT32)
         total = sums[at] + cast(b[at], DType.INT32) * factor
         return finish(total, parameters, block, lane, zero_point=self.zero_point, lo=self.lo, hi=self.hi)

@@ -111,7 +111,10 @@ def _depthwise(
     taps = weight.reshape(channels, -1).T.astype(np.int32)
     return Lowered(
         function=nest.depthwise("depthwise", config.cols),
-        schedule=window_schedule(choose_windows(sizes, config), parameters=True),
+        schedule=window_schedule(choose_windows(sizes, config), parameters=True, taps=True),
         tensors={"x": _X},
-        constants={"parameters": parameter_vectors([*_vectors(operator, constants), *taps], config)},
+        constants={
+            "parameters": parameter_vectors(_vectors(operator, constants), config),
+            "taps": parameter_vectors(list(taps), config),
+        },
     )

@@ -37,7 +37,7 @@ def lower_qmax_pool2d(
         lo=operator.lo,
         hi=operator.hi,
     )
-    schedule = window_schedule(choose_windows(sizes, config), parameters=False)
+    schedule = window_schedule(choose_windows(sizes, config))
     return [Lowered(function=nest.maximum("max_pool", config.cols), schedule=schedule, tensors={"x": 0})]
 
 

@@ -62,20 +62,21 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
     return tuple(primitives)
 
 
-def window_schedule(tiling: WindowTiling, *, parameters: bool, folds: bool = True) -> Schedule:
+def window_schedule(tiling: WindowTiling, *, parameters: bool = False, taps: bool = False) -> Schedule:
     """Of the nests of `WindowNest`."""
     primitives: list[Primitive] = [
         *_cut_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *(_fold("fold") if folds else ()),
+        *_fold("fold"),
         *_bring_stage("input", "xo", tiling.input_versions),
         Versions(TILE, tiling.result_versions),
     ]
+    versions = tiling.parameter_versions
     if parameters:
-        primitives += _bring(
-            "result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions
-        )
+        primitives += _bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", versions)
+    if taps:
+        primitives += _bring("fold", "taps", Scope.PARAMETER, "weights", "xo", versions)
     return tuple(primitives)
 
 

@@ -22,9 +22,6 @@ from tilewright.compiler.te import (
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.stmt import Function
 
-TAPS = SCALE + 1
-"""Place of the first weight of a depthwise convolution among the parameter vectors of a block."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class WindowNest:
@@ -48,23 +45,24 @@ class WindowNest:
     hi: int
 
     def depthwise(self, name: str, lanes: int) -> Function:
-        """Each channel with its own kernel: stages input, fold, result."""
-        columns = self.sizes.kernel[1]
+        """Each channel with its own kernel, `taps` [blocks][taps][lanes]: stages input, fold, result."""
+        rows, columns = self.sizes.kernel
+        taps = placeholder((self.sizes.blocks, rows * columns, lanes), DType.INT32, "taps")
 
-        def product(pixel: Expr, parameters: Tensor, o: Expr, taps: tuple[Expr, Expr], c: Expr) -> Expr:
-            weight = parameters[o, TAPS + taps[0] * columns + taps[1], c]
-            return cast(pixel, DType.INT32) * cast(saturate(weight, DType.INT8), DType.INT32)
+        def product(pixel: Expr, o: Expr, place: tuple[Expr, Expr], c: Expr) -> Expr:
+            weight = saturate(taps[o, place[0] * columns + place[1], c], DType.INT8)
+            return cast(pixel, DType.INT32) * cast(weight, DType.INT32)
 
-        return self._requantised(name, lanes, product)
+        return self._requantised(name, lanes, product, [taps])
 
     def average(self, name: str, lanes: int) -> Function:
         """The sum of each window, scaled: stages input, fold, result."""
-        return self._requantised(name, lanes, lambda pixel, *_: cast(pixel, DType.INT32))
+        return self._requantised(name, lanes, _pixel, [])
 
     def maximum(self, name: str, lanes: int) -> Function:
         """The maximum of each window: stages input, fold, result."""
         x = self._input(lanes)
-        fold = self._fold(x, lambda pixel, *_: cast(pixel, DType.INT32), max_of)
+        fold = self._fold(x, _pixel, max_of)
         result = compute(
             fold.shape,
             lambda o, y, x, c: cast(clamp(fold[o, y, x, c], self.lo, self.hi), DType.INT8),
@@ -75,17 +73,18 @@ class WindowNest:
     def _input(self, lanes: int) -> Tensor:
         return placeholder((self.sizes.blocks, self.height, self.width, lanes), DType.INT8, "x")
 
-    def _requantised(self, name: str, lanes: int, term: Callable[..., Expr]) -> Function:
+    def _requantised(
+        self, name: str, lanes: int, term: Callable[..., Expr], further: list[Tensor]
+    ) -> Function:
         x = self._input(lanes)
-        shape = (self.sizes.blocks, self.sizes.parameter_vectors, lanes)
-        parameters = placeholder(shape, DType.INT32, "parameters")
-        fold = self._fold(x, lambda pixel, *places: term(pixel, parameters, *places), sum_of)
+        parameters = placeholder((self.sizes.blocks, SCALE + 1, lanes), DType.INT32, "parameters")
+        fold = self._fold(x, term, sum_of)
 
         def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
             total = fold[o, y, x, c]
             return finish(total, parameters, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
 
-        return lower(name, [x, parameters], [compute(fold.shape, value, "result")])
+        return lower(name, [x, parameters, *further], [compute(fold.shape, value, "result")])
 
     def _fold(self, x: Tensor, term: Callable[..., Expr], reduce: Callable[..., Expr]) -> Tensor:
         sizes = self.sizes
@@ -99,3 +98,7 @@ class WindowNest:
             return reduce(term(pixel, o, (ky, kx), c), (ky, kx))
 
         return compute((sizes.blocks, sizes.height, sizes.width, x.shape[3]), element, "fold")
+
+
+def _pixel(pixel: Expr, *_: object) -> Expr:
+    return cast(pixel, DType.INT32)

@@ -1,0 +1,224 @@
+"""From an integer graph to a compiled model: every pass of the accelerator in its order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.graph.constant_file import save_constants
+from tilewright.compiler.graph.graph import Graph, Node, verify
+from tilewright.compiler.graph.printer import print_graph
+from tilewright.compiler.schedule import apply
+from tilewright.compiler.targets.accel.embed import embed, named
+from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.legalise import legalise
+from tilewright.compiler.targets.accel.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.accel.network import Network, Port, network_of, picture
+from tilewright.compiler.targets.accel.operator.layout import blocks
+from tilewright.compiler.targets.accel.operator.lower import lower
+from tilewright.compiler.targets.accel.program import Program, assemble
+from tilewright.compiler.targets.accel.task import Task
+from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
+from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.printer import print_function
+from tilewright.compiler.tir.stmt import Function
+from tilewright.isa.config import Config
+from tilewright.isa.executable import Executable
+from tilewright.isa.model import BETWEEN, CONSTANTS, INPUTS, OUTPUTS, REGION_NAMES, Binding, Layer, Model
+from tilewright.isa.region import Region
+from tilewright.numerics.error import TilewrightError
+
+Observe = Callable[[str, str, str], None]
+"""Is told what a pass made: name of the layer, name of the pass, text."""
+
+
+def compile_graph(graph: Graph, config: Config, observe: Observe | None = None) -> Model:
+    """The model that runs an integer graph on a machine.
+
+    Args:
+        graph: quantised; values between the host's quantisation and dequantisation are int8.
+        config: the machine.
+        observe: is told what each pass makes of each layer.
+
+    Raises:
+        NetworkError: if the machine cannot do all of it, listing what it cannot.
+        TilingError: naming each layer that does not fit, and why.
+        PlaceError: if what a layer keeps on the chip at a time does not fit.
+    """
+    verify(graph)
+    network = network_of(legalise(graph, config))
+    parts = _parts(network, config, observe or (lambda *_: None))
+    plan = _Plan(network, config)
+    addresses = {
+        buffer: plan.address(contents) for part in parts for buffer, contents in part.parameters.items()
+    }
+    work = [task for part in parts for task in part.tasks]
+    program = assemble(work, config, addresses, plan.sizes())
+    return _model(network, graph, config, program, plan)
+
+
+# --- layers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a layer, or a part of one, becomes; each parameter is a value of the network or a constant."""
+
+    tasks: list[Task]
+    parameters: Mapping[Buffer, str | NDArray[Any]]
+
+
+def _parts(network: Network, config: Config, observe: Observe) -> list[_Part]:
+    parts: list[_Part] = []
+    problems: list[str] = []
+    for node in network.layers:
+        try:
+            parts += _layer(network, node, config, observe)
+        except TilingError as error:
+            problems.append(f"layer {node.name!r} ({node.operator.name}): {error}")
+    if problems:
+        raise TilingError("\n".join(problems))
+    return parts
+
+
+def _layer(network: Network, node: Node, config: Config, observe: Observe) -> list[_Part]:
+    """Lower, schedule, tensorise, enumerate."""
+    graph = network.graph
+    types = [graph.types[name] for name in node.inputs]
+    constants = [graph.constants.get(name) for name in node.inputs]
+    channels, height, width = picture(graph.types[node.output])
+    result = (blocks(channels, config), height, width, config.cols)
+    parts = []
+    for number, lowered in enumerate(lower(node.operator, types, constants, config)):
+        observe(node.name, "lower", print_function(lowered.function))
+        scheduled = embed(apply(lowered.function, lowered.schedule), result, (0, *lowered.origin, 0))
+        observe(node.name, "schedule", print_function(scheduled))
+        function = tensorise(named(scheduled, f"{node.name}.{number}"), limits_of(config))
+        observe(node.name, "tensorise", print_function(function))
+        contents: dict[str, str | NDArray[Any]] = {
+            **{name: node.inputs[place] for name, place in lowered.tensors.items()},
+            **lowered.constants,
+        }
+        parts.append(_Part(tasks(function, node.name, config), _bound(function, contents, node.output)))
+    return parts
+
+
+def _bound(
+    function: Function, contents: Mapping[str, str | NDArray[Any]], result: str
+) -> dict[Buffer, str | NDArray[Any]]:
+    """What each parameter is, by the last part of its name; the last one is the result."""
+    *inputs, output = function.parameters
+    bound = {buffer: contents[buffer.name.rpartition(".")[2]] for buffer in inputs}
+    return {**bound, output: result}
+
+
+# --- the memory outside ------------------------------------------------------------------------------------
+
+
+class _Plan:
+    """Where values and constants lie in the memory outside."""
+
+    def __init__(self, network: Network, config: Config) -> None:
+        self._config = config
+        self._values: dict[str, tuple[int, int]] = {}
+        self._used = dict.fromkeys(REGION_NAMES, 0)
+        self._constants: list[bytes] = []
+        self._place(network, INPUTS, network.inputs)
+        self._place(network, OUTPUTS, network.outputs)
+        lifetimes = _lifetimes(network, self._values.keys(), config)
+        offsets, self._used[BETWEEN] = plan_memory(lifetimes, config.burst_bytes)
+        self._values |= {name: (BETWEEN, offset) for name, offset in offsets.items()}
+
+    def _place(self, network: Network, region: int, ports: tuple[Port, ...]) -> None:
+        for port in ports:
+            if port.value in self._values and self._values[port.value][0] != region:
+                raise TilewrightError(f"output {port.name!r} must be the result of a layer, not an input")
+            if port.value not in self._values:
+                size = _bytes(network.graph, port.value, self._config)
+                self._values[port.value] = (region, self._reserve(region, size))
+
+    def _reserve(self, region: int, size: int) -> int:
+        """Room that begins where bursts do."""
+        offset = self._used[region]
+        self._used[region] = offset + size + -size % self._config.burst_bytes
+        return offset
+
+    def address(self, contents: str | NDArray[Any]) -> tuple[int, int]:
+        """Region and offset of a value, or of a constant that is added."""
+        if isinstance(contents, str):
+            return self._values[contents]
+        data = np.ascontiguousarray(contents).tobytes()
+        offset = self._reserve(CONSTANTS, len(data))
+        self._constants.append(data.ljust(self._used[CONSTANTS] - offset, b"\0"))
+        return CONSTANTS, offset
+
+    def constants(self) -> bytes:
+        """The contents of their region."""
+        return b"".join(self._constants)
+
+    def sizes(self) -> dict[int, int]:
+        """Bytes of each region that is used."""
+        return {region: size for region, size in self._used.items() if size}
+
+
+def _bytes(graph: Graph, value: str, config: Config) -> int:
+    channels, height, width = picture(graph.types[value])
+    return prod((blocks(channels, config), height, width, config.cols))
+
+
+def _lifetimes(network: Network, placed: Any, config: Config) -> list[Lifetime]:
+    """Of values between layers: from the layer that makes one to the last that reads it."""
+    last = {name: place for place, node in enumerate(network.layers) for name in node.inputs}
+    return [
+        Lifetime(node.output, _bytes(network.graph, node.output, config), place, last.get(node.output, place))
+        for place, node in enumerate(network.layers)
+        if node.output not in placed
+    ]
+
+
+# --- the model ---------------------------------------------------------------------------------------------
+
+
+def _model(network: Network, graph: Graph, config: Config, program: Program, plan: _Plan) -> Model:
+    regions = [Region(base, size, REGION_NAMES[base]) for base, size in plan.sizes().items()]
+    return Model(
+        executable=Executable.of(program.instructions, config, regions),
+        inputs=tuple(_binding(network, port, plan) for port in network.inputs),
+        outputs=tuple(_binding(network, port, plan) for port in network.outputs),
+        layers=tuple(_layers(network, program)),
+        constants=plan.constants(),
+        graph=print_graph(graph),
+        tensors=save_constants(graph.constants),
+    )
+
+
+def _binding(network: Network, port: Port, plan: _Plan) -> Binding:
+    region, offset = plan.address(port.value)
+    return Binding(
+        name=port.name,
+        shape=port.shape,
+        picture=picture(network.graph.types[port.value]),
+        region=region,
+        offset=offset,
+        scale=port.scale,
+        zero_point=port.zero_point,
+    )
+
+
+def _layers(network: Network, program: Program) -> list[Layer]:
+    nodes = {node.name: node for node in network.layers}
+    types = network.graph.types
+    return [
+        Layer(
+            name=span.name,
+            operator=nodes[span.name].operator.name,
+            first=span.first,
+            count=span.count,
+            macs=nodes[span.name].operator.macs(*(types[name] for name in nodes[span.name].inputs)),
+        )
+        for span in program.layers
+    ]

@@ -1,0 +1,123 @@
+"""Random small networks on random machines: compiled, run, and compared with the interpreter to the byte.
+
+python -m tests.e2e.fuzz --seed S --networks N [--config NAME]
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from tests.compiler.random_network import random_input, random_network
+
+from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.graph.interpreter import run
+from tilewright.compiler.graph.printer import print_graph
+from tilewright.compiler.pipeline import compile_model, quantise
+from tilewright.compiler.quantise.error import QuantiseError
+from tilewright.compiler.targets.accel.place import PlaceError
+from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.isa.config import PRESETS, Config
+from tilewright.isa.model import Model
+from tilewright.isa.random_program import random_config
+from tilewright.numerics.error import TilewrightError
+from tilewright.runtime.model_runner import ModelRunner
+from tilewright.runtime.sim_device import SimDevice
+
+SAMPLES = 2
+NAMED = ("tiny", "reference", "reference-wide", "ecp5-85f")
+
+
+class DifferenceError(AssertionError):
+    """A network whose compiled form is not what it means."""
+
+
+@dataclass
+class Tally:
+    """What became of the networks."""
+
+    equal: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+    def refuse(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def __str__(self) -> str:
+        refused = ", ".join(f"{count} × {reason}" for reason, count in sorted(self.refused.items()))
+        return f"{self.equal} networks equal; refused: {refused or 'none'}"
+
+
+def integer_network(rng: np.random.Generator) -> tuple[Graph, dict[str, np.ndarray]] | None:
+    """A random network of integers and inputs for it; None if the drawn one cannot be quantised."""
+    graph = random_network(rng)
+    calibration = random_input(rng, graph, 4)
+    try:
+        return quantise(graph, calibration), random_input(rng, graph, SAMPLES)
+    except QuantiseError:
+        return None
+
+
+def check_network(graph: Graph, inputs: dict[str, np.ndarray], config: Config) -> Model:
+    """Compile, run on the simulator, compare.
+
+    Raises:
+        DifferenceError: with the network and the first difference.
+        TilewrightError: if the network does not fit the machine.
+    """
+    model = compile_model(graph, config)
+    result = ModelRunner(model, SimDevice(config)).run(inputs)
+    for name, expected in run(graph, inputs).items():
+        got = result.outputs[name]
+        if not np.array_equal(got, expected):
+            place = tuple(int(index) for index in np.argwhere(got != expected)[0])
+            raise DifferenceError(
+                f"output {name!r} must be {expected[place]} at {place}, not {got[place]}, "
+                f"in {int((got != expected).sum())} of {expected.size} places\n{config}\n{print_graph(graph)}"
+            )
+    return model
+
+
+def fuzz(seed: int, networks: int, config: Config | None = None) -> Tally:
+    """Check that many networks, each on the machine given or one drawn for it."""
+    tally = Tally()
+    for number in range(networks):
+        rng = np.random.default_rng((seed, number))
+        drawn = integer_network(rng)
+        if drawn is None:
+            tally.refuse("QuantiseError")
+            continue
+        machine = config or _machine(rng)
+        try:
+            check_network(*drawn, machine)
+            tally.equal += 1
+        except (TilingError, PlaceError) as error:
+            tally.refuse(type(error).__name__)
+        except (DifferenceError, TilewrightError) as error:
+            raise DifferenceError(f"seed {seed}, network {number}: {error}") from error
+    return tally
+
+
+def _machine(rng: np.random.Generator) -> Config:
+    if rng.random() < 0.5:
+        return PRESETS[NAMED[rng.integers(len(NAMED))]]
+    return random_config(rng)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--networks", type=int, default=200)
+    parser.add_argument("--config", choices=sorted(PRESETS))
+    options = parser.parse_args()
+    begun = time.monotonic()
+    config = PRESETS[options.config] if options.config else None
+    print(fuzz(options.seed, options.networks, config), f"in {time.monotonic() - begun:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
