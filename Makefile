@@ -14,7 +14,7 @@ export AMARANTH_USE_YOSYS := builtin
 .PHONY: help env demo test lint fuzz mutants bench clean
 
 help:
-	@echo "make demo    a matrix product, checked, on the simulator and in the gates"
+	@echo "make demo    a matrix product and handwritten digits, on the simulator and in the gates"
 	@echo "make test    format, lint, types and all tests"
 	@echo "make lint    format, lint and types alone"
 	@echo "make fuzz    the random tests with many new examples"
@@ -35,6 +35,7 @@ $(STAMP): pyproject.toml
 demo: env
 	@$(BIN)/tilewright doctor --for rtl --install >/dev/null || $(BIN)/tilewright doctor --for rtl
 	@$(BIN)/python examples/matmul_demo.py
+	@$(BIN)/python examples/digits_demo.py
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -54,7 +54,8 @@ def draw(pictures: NDArray[np.uint8]) -> str:
     """Pictures side by side as text, two rows a line."""
     rows = pictures[:, ::2].transpose(1, 0, 2)
     shades = np.array(list(_SHADES))[rows.astype(np.int64) * len(_SHADES) // 256]
-    return "\n".join(" ".join("".join(picture) for picture in line).rstrip() for line in shades)
+    lines = (" ".join("".join(picture) for picture in line).rstrip() for line in shades)
+    return "\n".join(lines).strip("\n")
 
 
 def main() -> int:
