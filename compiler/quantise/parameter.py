@@ -113,10 +113,10 @@ def _error(multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, 
 
 
 def residual_is_fine(weight: Array, x: Parameters, y: Parameters, residual: Parameters) -> bool:
-    """Whether the residual's integer factors stay within a quarter step of the result of the real ones."""
+    """Whether the residual's integer factors stay within half a step of the result of the real ones."""
     largest = float(np.abs(weight).max()) / _WEIGHT_MAXIMUM
     half_unit = x.scale * largest / 2
-    return half_unit * -INT8_MINIMUM <= y.scale / 4 and residual.scale <= y.scale * _FACTOR_MAXIMUM / 256
+    return half_unit * -INT8_MINIMUM <= y.scale / 2 and residual.scale <= y.scale * _FACTOR_MAXIMUM / 256
 
 
 def residual_factors(residual: Parameters, unit: Real) -> NDArray[np.int16]:
