@@ -147,12 +147,29 @@ def edit(function: Function, changes: Mapping[int, Stmt | None], unwrap: Contain
     """The function after `edit_stmt`."""
     body = edit_stmt(function.body, changes, unwrap)
     assert body is not None, "a function must keep a statement"
-    return replace(function, body=body)
+    return replace(function, body=_linked(body, {}))
 
 
 def simplified(function: Function) -> Function:
     """The function with simple indices and extents."""
-    return replace(function, body=simplify_stmt(function.body))
+    return replace(function, body=_linked(simplify_stmt(function.body), {}))
+
+
+def _linked(stmt: Stmt, declared: Mapping[str, Buffer]) -> Stmt:
+    """The statement whose accesses are to the buffers as they are allocated, when a shape has changed."""
+    match stmt:
+        case Allocate(buffer=buffer, body=body):
+            return replace(stmt, body=_linked(body, {**declared, buffer.name: buffer}))
+        case Block(body=body):
+            used = {body.buffer, *(load.buffer for load in loads(stmt))}
+            result: Stmt = stmt
+            for old in used:
+                new = declared.get(old.name, old)
+                if new != old:
+                    result = change_accesses(result, old.name, lambda indices: indices, new)
+            return result
+        case _:
+            return with_children(stmt, tuple(_linked(child, declared) for child in children(stmt)))
 
 
 def edit_stmt(stmt: Stmt, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> Stmt | None:

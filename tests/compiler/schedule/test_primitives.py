@@ -136,6 +136,15 @@ def test_compute_at_moves_along_what_is_attached(program):
     assert text.index("for out_i in range(9):") < text.index("allocate twice: int32[2, 1]")
 
 
+@pytest.mark.parametrize(
+    "step", [Split("io", 2, "x", "y"), Fuse("io", "out_j", "f"), Split("io", 8, "x", "y")], ids=str
+)
+def test_shape_of_an_attached_buffer_follows_its_loops(program, step):
+    tiled = after(program, Split("out_i", 4, "io", "ii"), Reorder(("out_j", "ii")), ComputeAt("row", "out_j"))
+    assert "allocate row: int32[min(4, 9 - 4 * io), 1]" in loops(tiled)
+    after(tiled, step)
+
+
 def test_halo_is_clipped_to_what_there_is():
     a = te.placeholder((9,), DType.INT32, "a")
     b = te.compute((9,), lambda i: a[i] + 1, "b")
