@@ -42,12 +42,14 @@ class _Verifier:
     buffers: dict[str, Buffer] = field(default_factory=dict)
     domain: dict[str, Expr] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
+    inputs: set[str] = field(default_factory=set)
     used_names: dict[str, set[str]] = field(default_factory=dict)
 
     @staticmethod
     def of(function: Function) -> "_Verifier":
         _require(0 <= function.outputs <= len(function.parameters), "outputs must be the last parameters")
-        verifier = _Verifier()
+        count = len(function.parameters) - function.outputs
+        verifier = _Verifier(inputs={buffer.name for buffer in function.parameters[:count]})
         for buffer in function.parameters:
             verifier.declare("buffer", buffer.name)
             verifier.buffers[buffer.name] = buffer
@@ -123,6 +125,7 @@ class _Verifier:
 
     def _store(self, store: Store) -> None:
         self._access(store.buffer, store.indices, guarded=False)
+        _require(store.buffer.name not in self.inputs, "input {} must not be written", store.buffer.name)
         self._expr(store.value, guarded=False)
         name = store.buffer.name
         _require_type(store.buffer.dtype, store.value.dtype, "{}, assigned to {},", store.value, name)

@@ -68,6 +68,7 @@ def test_what_obeys_the_rules_is_accepted():
         (loops(Block("s", BOTH, store(V))), "v, assigned to b, must be int8, not int64"),
         (loops(Block("s", BOTH, store(ONE, W))), "reduced index w of block s must not be in the stored"),
         (loops(replace(BLOCK, init=store(ONE, Const(0)))), "the init of block s must store to the element"),
+        (For(Y, Const(3), Store(A, (Y, Y), ONE)), "input a must not be written"),
         (folded(Binary(BinaryOp.AND, ONE, ONE)), "an operand of 1 and 1 must be bool"),
         (
             folded(Call(ElementFunction.SATURATE_INT8, (ONE,), DType.INT8)),
