@@ -24,8 +24,9 @@ def sum_bits(products: int) -> int:
 class ArrayRow(wiring.Component):
     """One row of processing elements.
 
-    Each holds two weights, the active one and its shadow, in which the next tile's is put meanwhile. Factors
-    and product have registers that do nothing else, such as the multiplier blocks of FPGAs bring along.
+    Each holds two weights, the factor and its shadow, in which the next tile's is put meanwhile. Factors and
+    product have registers with nothing before the multiplier or behind it, such as the multiplier blocks of
+    FPGAs bring along.
 
     Latency: 2 cycles from the activation of column 0 to its sum (product, sum); column c is c cycles later.
     Throughput: one activation a cycle.
@@ -37,8 +38,8 @@ class ArrayRow(wiring.Component):
     Members:
         activation: In. Operand of column 0, a register of the sender.
         load: In. One bit a column: `weight` becomes the shadow weight.
-        swap: In. One bit a column: the shadow weight becomes the active one, that of the operands from two
-            cycles later on.
+        swap: In. One bit a column: the shadow weight becomes the factor, that of the operands from the next
+            cycle on.
         weight: array of In. One a column.
         above: array of In. Sums of the row above, each in the cycle of this row's product; without row 0.
         sum: array of Out. Sums of this row and those above, registers.
@@ -69,14 +70,13 @@ class ArrayRow(wiring.Component):
 
     def _elaborate_element(self, m: Module, col: int, operand: Value) -> None:
         shadow = Signal(ELEMENT, name=f"shadow_{col}", reset_less=True)
-        active = Signal(ELEMENT, name=f"active_{col}", reset_less=True)
         factor = Signal(ELEMENT, name=f"factor_{col}", reset_less=True)
         product = Signal(signed(PRODUCT_BITS), name=f"product_{col}", reset_less=True)
         with m.If(self.load[col]):
             m.d.sync += shadow.eq(self.weight[col])
         with m.If(self.swap[col]):
-            m.d.sync += active.eq(shadow)
-        m.d.sync += [factor.eq(active), product.eq(operand * factor)]
+            m.d.sync += factor.eq(shadow)
+        m.d.sync += product.eq(operand * factor)
         m.d.sync += self.sum[col].eq(product if self.first else self.above[col] + product)
 
 
@@ -94,8 +94,8 @@ class SystolicArray(wiring.Component):
         swap: In. One cycle before the first vector of a tile: the weights loaded since the last swap are
             its own.
         weight: array of In. A row of weights, int8, one element a column.
-        load: In. With row 0 of a tile, which the others follow cycle by cycle. After the swap to the tile
-            before, and at least 2 cycles before the swap to this one: waves cannot overtake each other.
+        load: In. With row 0 of a tile, which the others follow cycle by cycle. Not before the swap to the
+            tile before, and before the swap to this one: waves cannot overtake each other.
         result: array of Out. The sums of the products, one a column, registers.
     """
 
@@ -138,7 +138,7 @@ class SystolicArray(wiring.Component):
 
     def _connect_flags(self, m: Module, rows: list[ArrayRow]) -> None:
         """Element (r, c) takes the flags of its diagonal r + c: one register for all of it."""
-        swap, load = [self.swap], [delay(m, self.load, 1, name="load")]
+        swap, load = [delay(m, self.swap, 1, name="swap")], [delay(m, self.load, 1, name="load")]
         for diagonal in range(1, self.rows + self.cols - 1):
             swap.append(delay(m, swap[-1], 1, name=f"swap_{diagonal}"))
             load.append(delay(m, load[-1], 1, name=f"load_{diagonal}"))

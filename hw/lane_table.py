@@ -4,7 +4,6 @@ from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.request import delay
 from tilewright.hw.vector_lane import LANE_BITS
 from tilewright.isa.instruction import Vector, specs
 
@@ -16,6 +15,7 @@ TABLE_LATENCY = 3
 
 TABLE_CONTROL = data.StructLayout(
     {
+        "valid": 1,
         "narrow": 1,
         "lookup": 1,
         "write_table": 1,
@@ -27,6 +27,7 @@ TABLE_CONTROL = data.StructLayout(
 """What becomes of the result in a stage.
 
 Members:
+    valid: something is there.
     narrow: it is clamped to lo ... hi; else it is written as it is.
     lookup: it is replaced by its entry in the table.
     write_table: it becomes `entry` of the table.
@@ -58,9 +59,11 @@ class LaneTable(wiring.Component):
         m = Module()
         clamped = self._elaborate_clamp(m, self.control[0])
         entry = self._elaborate_table(m, self.control[1], clamped[:ELEMENT_BITS])
-        late = delay(m, clamped, 1, name="late", reset_less=True)
-        result = Signal(LANE_BITS, reset_less=True)
-        m.d.sync += result.eq(Mux(self.control[2].lookup, entry, late))
+        late, result = (Signal(LANE_BITS, name=name, reset_less=True) for name in ("late", "result"))
+        with m.If(self.control[1].valid):
+            m.d.sync += late.eq(clamped)
+        with m.If(self.control[2].valid):
+            m.d.sync += result.eq(Mux(self.control[2].lookup, entry, late))
         m.d.comb += self.result.eq(result)
         return m
 
@@ -68,11 +71,12 @@ class LaneTable(wiring.Component):
         """min(max(y, lo), hi), which is hi wherever lo > hi."""
         clamped = Signal(LANE_BITS, reset_less=True)
         above = (self.y > control.hi) | (control.lo > control.hi)
-        m.d.sync += clamped.eq(self.y)
-        with m.If(control.narrow & above):
-            m.d.sync += clamped.eq(control.hi)
-        with m.Elif(control.narrow & (self.y < control.lo)):
-            m.d.sync += clamped.eq(control.lo)
+        with m.If(control.valid):
+            m.d.sync += clamped.eq(self.y)
+            with m.If(control.narrow & above):
+                m.d.sync += clamped.eq(control.hi)
+            with m.Elif(control.narrow & (self.y < control.lo)):
+                m.d.sync += clamped.eq(control.lo)
         return clamped
 
     def _elaborate_table(self, m: Module, control: data.View, element: Value) -> Value:

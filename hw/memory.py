@@ -50,9 +50,12 @@ class BankedMemory(wiring.Component):
         hits = [request.enable & (request.bank == bank) for request in self.read]
         m.d.comb += read.en.eq(_any(hits))
         m.d.comb += read.addr.eq(_merge(hits, [request.vector for request in self.read]))
-        # Without a reset it fits into the block RAM's own output register.
+        # Without a reset it fits into the block RAM's own output register, which has an enable.
         output = Signal(width, name=f"output_{bank}", reset_less=True)
-        m.d.sync += output.eq(read.data)
+        taken = Signal(name=f"taken_{bank}")
+        m.d.sync += taken.eq(read.en)
+        with m.If(taken):
+            m.d.sync += output.eq(read.data)
         m.d.comb += self.data[bank].eq(output)
         hits = [request.enable & (request.bank == bank) for request in self.write]
         m.d.comb += write.en.eq(_any(hits))

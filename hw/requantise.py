@@ -35,10 +35,13 @@ WINDOW_BITS = X_BITS + FINE - 1
 X_STAGE = 3
 """Registers from t to x."""
 
-REQUANTISE_CONTROL = data.StructLayout({"scale": 1, "requantise": 1, "zero_point": signed(ZERO_POINT_BITS)})
+REQUANTISE_CONTROL = data.StructLayout(
+    {"valid": 1, "scale": 1, "requantise": 1, "zero_point": signed(ZERO_POINT_BITS)}
+)
 """What lies in a stage of the requantiser.
 
 Members:
+    valid: something is there.
     scale: the scale of the results that follow.
     requantise: a result to be requantised; everything else passes unchanged.
     zero_point: added to a result that is requantised.
@@ -112,7 +115,7 @@ class LaneGroup(wiring.Component):
 
     def _elaborate_lane(self, m: Module, turn: int) -> tuple[Value, Value, Value]:
         """x and multiplier of a lane in its turn, and its t beside the products."""
-        m.submodules[f"shift_{turn}"] = shift = LaneShift(hold=self.lanes > 1)
+        m.submodules[f"shift_{turn}"] = shift = LaneShift()
         m.d.comb += shift.t.eq(self.t[turn])
         m.d.comb += [inner.eq(outer) for inner, outer in zip(shift.control, self.control, strict=False)]
         stages = [self.t[turn]]
@@ -132,10 +135,9 @@ class LaneGroup(wiring.Component):
 
     def _elaborate_products(self, m: Module, xs: Sequence[Value], factors: Sequence[Value]) -> list[Signal]:
         """One multiplication a cycle, kept for each lane until all are made."""
-        if self.lanes == 1:
-            return [delay(m, xs[0] * factors[0], 1, name="product", reset_less=True)]
         hits = [control.requantise for control in self.control[X_STAGE : X_STAGE + self.lanes]]
-        product = one_of(hits, xs) * one_of(hits, factors)
+        x, factor = (one_of(hits, of) if self.lanes > 1 else of[0] for of in (xs, factors))
+        product = x * factor
         products = []
         for turn, hit in enumerate(hits):
             kept = Signal(signed(PRODUCT_BITS), name=f"product_{turn}", reset_less=True)
@@ -151,7 +153,8 @@ class LaneGroup(wiring.Component):
         # Half a unit is the bit below: rounding is the adder's carry.
         half = product[PRODUCT_SHIFT - 1]
         rounded = product[PRODUCT_SHIFT:].as_signed() + control.zero_point + half
-        m.d.sync += result.eq(Mux(control.requantise, rounded, passed))
+        with m.If(control.valid):
+            m.d.sync += result.eq(Mux(control.requantise, rounded, passed))
         m.d.comb += y.eq(result)
 
 
@@ -162,17 +165,13 @@ class LaneShift(wiring.Component):
 
     Latency: X_STAGE cycles from `t` to `x`. Throughput: one a cycle.
 
-    Args:
-        hold: x stays until the next result that is to be requantised.
-
     Members:
         t: In. The value, or the scale; a register.
         control: array of In. What lies in each stage, from that of `t` on.
-        x: Out. Shifted, rounded, saturated.
+        x: Out. Shifted, rounded, saturated; it stays until the next result that is to be requantised.
     """
 
-    def __init__(self, *, hold: bool) -> None:
-        self.hold = hold
+    def __init__(self) -> None:
         super().__init__(
             {
                 "t": In(signed(LANE_BITS)),
@@ -184,8 +183,7 @@ class LaneShift(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shift = self._elaborate_amount(m, self.control[0])
-        window, beyond = self._elaborate_coarse(m, shift[FINE_BITS:])
-        sign = delay(m, self.t[-1], 1, name="sign", reset_less=True)
+        window, beyond, sign = self._elaborate_coarse(m, self.control[0], shift[FINE_BITS:])
         self._elaborate_fine(m, shift[:FINE_BITS], sign, window, beyond)
         return m
 
@@ -197,20 +195,22 @@ class LaneShift(wiring.Component):
             m.d.sync += shift.eq(Mux(pre < -LEFT, 0, pre + LEFT))
         return shift
 
-    def _elaborate_coarse(self, m: Module, steps: Value) -> tuple[Signal, Signal]:
-        """The lowest bits after the coarse shift and one below, and whether any above is not the sign."""
+    def _elaborate_coarse(self, m: Module, control: data.View, steps: Value) -> tuple[Signal, ...]:
+        """The lowest bits after the coarse shift and one below; is any above not the sign; the sign."""
         window = Signal(WINDOW_BITS + 1, reset_less=True)
-        beyond = Signal(reset_less=True)
+        beyond, sign_late = (Signal(name=name, reset_less=True) for name in ("beyond", "sign"))
         sign = self.t[-1]
         # One bit below the value, which is 0, and copies of the sign above.
         value = Cat(C(0, LEFT + 1), self.t, sign.replicate(COARSE_STEPS * FINE))
-        with m.Switch(steps):
-            for step in range(COARSE_STEPS):
-                above = self.t[max(step * FINE + WINDOW_BITS - LEFT, 0) :]
-                with m.Case(step):
-                    m.d.sync += window.eq(value[step * FINE :])
-                    m.d.sync += beyond.eq((above ^ sign.replicate(len(above))).any())
-        return window, beyond
+        with m.If(control.requantise):
+            m.d.sync += sign_late.eq(sign)
+            with m.Switch(steps):
+                for step in range(COARSE_STEPS):
+                    above = self.t[max(step * FINE + WINDOW_BITS - LEFT, 0) :]
+                    with m.Case(step):
+                        m.d.sync += window.eq(value[step * FINE :])
+                        m.d.sync += beyond.eq((above ^ sign.replicate(len(above))).any())
+        return window, beyond, sign_late
 
     def _elaborate_fine(self, m: Module, shift: Value, sign: Value, window: Signal, beyond: Signal) -> None:
         """The fine shift; then the half is added, or the result saturates."""
@@ -218,13 +218,14 @@ class LaneShift(wiring.Component):
         half, outside, sign_late = (
             Signal(name=name, reset_less=True) for name in ("half", "outside", "sign_late")
         )
-        with m.Switch(shift):
-            for step in range(FINE):
-                above = window[step + X_BITS :]
-                with m.Case(step):
-                    m.d.sync += Cat(half, floor).eq(window[step:])
-                    m.d.sync += outside.eq(beyond | (above ^ sign.replicate(len(above))).any())
-        m.d.sync += sign_late.eq(sign)
+        with m.If(self.control[1].requantise):
+            m.d.sync += sign_late.eq(sign)
+            with m.Switch(shift):
+                for step in range(FINE):
+                    above = window[step + X_BITS :]
+                    with m.Case(step):
+                        m.d.sync += Cat(half, floor).eq(window[step:])
+                        m.d.sync += outside.eq(beyond | (above ^ sign.replicate(len(above))).any())
         self._elaborate_x(m, floor.as_signed(), half, outside, sign_late)
 
     def _elaborate_x(self, m: Module, floor: Value, half: Value, outside: Value, sign: Value) -> None:
@@ -232,6 +233,6 @@ class LaneShift(wiring.Component):
         x = Signal(signed(X_BITS), reset_less=True)
         high = ~sign & (outside | (floor >= X_LIMIT))
         low = sign & (outside | (floor < -X_LIMIT))
-        with m.If(self.control[X_STAGE - 1].requantise | (not self.hold)):
+        with m.If(self.control[X_STAGE - 1].requantise):
             m.d.sync += x.eq(Mux(high, X_LIMIT, Mux(low, -X_LIMIT, floor + half)))
         m.d.comb += self.x.eq(x)

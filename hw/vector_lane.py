@@ -92,7 +92,8 @@ class VectorLane(wiring.Component):
         left, right, less, a, b = self._elaborate_factors(m, self.control[1], a, b)
         terms = self._elaborate_terms(m, self.control[2], left, right, less, a, b)
         result = Signal(signed(LANE_BITS), reset_less=True)
-        m.d.sync += result.eq(sum(terms[1:], start=terms[0]))
+        with m.If(self.control[3].valid):
+            m.d.sync += result.eq(sum(terms[1:], start=terms[0]))
         fold = self._elaborate_fold(m, self.control[4], result)
         bias = self._elaborate_bias(m, self.control[4], result)
         self._elaborate_sum(m, self.control[5], fold, bias)
@@ -103,8 +104,9 @@ class VectorLane(wiring.Component):
         a, b = (Signal(signed(LANE_BITS), name=name, reset_less=True) for name in ("a", "b"))
         source = self.source
         parameter = Mux(control.parameter, source.parameter, 0)
-        m.d.sync += a.eq(source.a_activation | source.a_accumulator | parameter)
-        m.d.sync += b.eq(source.b_activation | source.b_accumulator | source.parameter | source.constant)
+        with m.If(control.valid):
+            m.d.sync += a.eq(source.a_activation | source.a_accumulator | parameter)
+            m.d.sync += b.eq(source.b_activation | source.b_accumulator | source.parameter | source.constant)
         return a, b
 
     def _elaborate_factors(self, m: Module, control: data.View, a: Signal, b: Signal) -> tuple[Signal, ...]:
@@ -115,7 +117,8 @@ class VectorLane(wiring.Component):
         a_late, b_late = (Signal.like(value, reset_less=True) for value in (a, b))
         with m.If(control.valid & (control.op != VectorOp.MULTIPLY_ADD)):
             m.d.sync += left.eq(saturated(a, LEFT_BITS))
-        m.d.sync += [right.eq(saturated(b, RIGHT_BITS)), less.eq(a < b), a_late.eq(a), b_late.eq(b)]
+        with m.If(control.valid):
+            m.d.sync += [right.eq(saturated(b, RIGHT_BITS)), less.eq(a < b), a_late.eq(a), b_late.eq(b)]
         return left, right, less, a_late, b_late
 
     def _elaborate_terms(
@@ -127,20 +130,21 @@ class VectorLane(wiring.Component):
         carry = Signal(reset_less=True)
         low_product = _half_product(left, right[:NIBBLE_BITS])
         high_product = _half_product(left, right[NIBBLE_BITS:].as_signed())
-        m.d.sync += [base.eq(a), addend.eq(0), high.eq(0), carry.eq(0)]
-        with m.Switch(control.op):
-            with m.Case(VectorOp.ADD):
-                m.d.sync += addend.eq(b)
-            with m.Case(VectorOp.SUBTRACT):
-                m.d.sync += [addend.eq(~b), carry.eq(1)]
-            with m.Case(VectorOp.MAXIMUM):
-                m.d.sync += base.eq(Mux(less, b, a))
-            with m.Case(VectorOp.MINIMUM):
-                m.d.sync += base.eq(Mux(less, a, b))
-            with m.Case(VectorOp.MULTIPLY):
-                m.d.sync += [base.eq(0), addend.eq(low_product), high.eq(high_product)]
-            with m.Case(VectorOp.MULTIPLY_ADD):
-                m.d.sync += [addend.eq(low_product), high.eq(high_product)]
+        with m.If(control.valid):
+            m.d.sync += [base.eq(a), addend.eq(0), high.eq(0), carry.eq(0)]
+            with m.Switch(control.op):
+                with m.Case(VectorOp.ADD):
+                    m.d.sync += addend.eq(b)
+                with m.Case(VectorOp.SUBTRACT):
+                    m.d.sync += [addend.eq(~b), carry.eq(1)]
+                with m.Case(VectorOp.MAXIMUM):
+                    m.d.sync += base.eq(Mux(less, b, a))
+                with m.Case(VectorOp.MINIMUM):
+                    m.d.sync += base.eq(Mux(less, a, b))
+                with m.Case(VectorOp.MULTIPLY, VectorOp.MULTIPLY_ADD):
+                    m.d.sync += [addend.eq(low_product), high.eq(high_product)]
+            with m.If(control.op == VectorOp.MULTIPLY):
+                m.d.sync += base.eq(0)
         # The carry of a subtraction has the place below the high half: one adder less.
         return [base, addend, Cat(carry, C(0, NIBBLE_BITS - 1), high).as_signed()]
 
@@ -165,7 +169,8 @@ class VectorLane(wiring.Component):
 
     def _elaborate_sum(self, m: Module, control: data.View, fold: Signal, bias: Signal) -> None:
         t = Signal(signed(LANE_BITS), reset_less=True)
-        m.d.sync += t.eq(saturated(fold + Mux(control.add_bias, bias, 0), LANE_BITS))
+        with m.If(control.valid):
+            m.d.sync += t.eq(saturated(fold + Mux(control.add_bias, bias, 0), LANE_BITS))
         m.d.comb += self.t.eq(t)
 
 

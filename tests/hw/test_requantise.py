@@ -65,22 +65,23 @@ def schedule(rng, cols, interval, cycles):
     """Control and t of every cycle, and the y that must come of it (None: nothing was there)."""
     zeros = np.zeros(cols, np.int32)
     scale, pre = random_scale(rng, cols)
-    events = [({"scale": 1}, scale, None)]
+    events = [({"valid": 1, "scale": 1}, scale, None)]
     since = interval
     while len(events) < cycles:
         since += 1
         kind = rng.integers(10)
         if kind == 0:
             scale, pre = random_scale(rng, cols)
-            events.append(({"scale": 1}, scale, None))
+            events.append(({"valid": 1, "scale": 1}, scale, None))
         elif kind < 7 and since >= interval:
             t, zero_point = random_values(rng, pre, cols), int(rng.integers(-128, 128))
             expected = requantise(t, scale) + zero_point
-            events.append(({"requantise": 1, "zero_point": zero_point}, t, expected))
+            control = {"valid": 1, "requantise": 1, "zero_point": zero_point}
+            events.append((control, t, expected))
             since = 0
         elif kind < 8:
             t = random_values(rng, pre, cols)
-            events.append(({"zero_point": 55}, t, t))
+            events.append(({"valid": 1, "zero_point": 55}, t, t))
         else:
             events.append(({}, zeros, None))
     return events
