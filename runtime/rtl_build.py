@@ -39,6 +39,7 @@ _VERILATOR_OPTIONS = (
 _BATCH_BYTES = 1_000_000
 """Text that is worth a compiler of its own."""
 _COMPILER_OPTIONS = ("-std=c++20", "-fPIC", "-w")
+_ARITHMETIC = "rtl_arithmetic.h"
 
 Options = tuple[str, ...]
 
@@ -77,13 +78,14 @@ def build_verilog(text: str, bus_bytes: int, toolchain: Toolchain, optimise: Opt
     Raises:
         RtlBuildError: if a step fails, with the end of its output.
     """
-    harness = (resources.files(__package__) / "rtl_harness.cpp").read_text()
+    harness, arithmetic = _own_source("rtl_harness.cpp"), _own_source(_ARITHMETIC)
     options = (*_COMPILER_OPTIONS, *optimise.flags, f"-DBUS_BYTES={bus_bytes}", f"-DENGINES={len(Engine)}")
-    name = f"rtl-{digest(text, harness, toolchain.version, *_VERILATOR_OPTIONS, *options)}"
+    name = f"rtl-{digest(text, harness, arithmetic, toolchain.version, *_VERILATOR_OPTIONS, *options)}"
 
     def produce(folder: Path) -> None:
         (folder / f"{TOP}.v").write_text(text)
         (folder / "harness.cpp").write_text(harness)
+        (folder / _ARITHMETIC).write_text(arithmetic)
         names = ("--top-module", TOP, "--prefix", f"V{TOP}", "--Mdir", ".")
         toolchain.verilate((*_VERILATOR_OPTIONS, *names, f"{TOP}.v"), folder)
         objects = _compile(toolchain, _batches(folder, options), folder)
@@ -92,6 +94,10 @@ def build_verilog(text: str, bus_bytes: int, toolchain: Toolchain, optimise: Opt
         _remove_all_but(folder, f"{TOP}.so")
 
     return built(name, produce) / f"{TOP}.so"
+
+
+def _own_source(name: str) -> str:
+    return (resources.files(__package__) / name).read_text()
 
 
 def _emit(config: Config, path: Path) -> None:
@@ -138,7 +144,8 @@ def _batches(folder: Path, options: Options) -> list[tuple[Path, Options]]:
 
 
 def _write_batch(path: Path, sources: Sequence[Path]) -> Path:
-    path.write_text("".join(f'#include "{source.name}"\n' for source in sources))
+    names = (_ARITHMETIC, *(source.name for source in sources))
+    path.write_text("".join(f'#include "{name}"\n' for name in names))
     return path
 
 

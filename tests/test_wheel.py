@@ -18,7 +18,7 @@ def shipped_files() -> set[str]:
     return {
         f"tilewright/{path.as_posix()}"
         for path in inside
-        if path.suffix in (".py", ".cpp") or path.name == "py.typed"
+        if path.suffix in (".py", ".cpp", ".h") or path.name == "py.typed"
     }
 
 
