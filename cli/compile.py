@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         write_files(files)
         _print_summary(args, model)
         return 0
-    outcome = run_samples(args.device, model, graph, given.samples, host)
+    outcome = run_samples(args.device, model, graph, given.samples, host, check=False)
     finish_run(args, network, model, given, outcome, files)
     return 0
 

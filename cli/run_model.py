@@ -85,7 +85,7 @@ def run_model(args: argparse.Namespace) -> int:
         assert graph is not None
         model = compile_graph(graph, network.config)
     samples = given.samples or _zeros(network)
-    outcome = run_samples(args.device, model, graph, samples, host)
+    outcome = run_samples(args.device, model, graph, samples, host, check=network.model is not None)
     finish_run(args, network, model, given, outcome, {})
     return 0
 
@@ -109,9 +109,24 @@ def read_given(args: argparse.Namespace, network: Network) -> Given:
 
 
 def run_samples(
-    device: str, model: "Model | None", graph: "Graph | None", samples: "Samples", host: "Host"
+    device: str,
+    model: "Model | None",
+    graph: "Graph | None",
+    samples: "Samples",
+    host: "Host",
+    *,
+    check: bool,
 ) -> Outcome:
-    """Run samples on a device: a compiled model on a machine, or a network in integers on the CPU."""
+    """Run samples on a device: a compiled model on a machine, or a network in integers on the CPU.
+
+    Args:
+        device: its name, as in `--device`.
+        model: for a machine.
+        graph: for the CPU.
+        samples: to run, one after another.
+        host: the memory outside of the machine.
+        check: the program, before it runs; one that was just compiled is known to be sound.
+    """
     if device == CPU:
         assert graph is not None
         return _run_interpreter(graph, samples)
@@ -119,7 +134,8 @@ def run_samples(
 
     assert model is not None
     machine = make_device(device, model.config)
-    runner = ModelRunner(model, machine, host)
+    say("checking the program" if check else "")
+    runner = ModelRunner(model, machine, host, check=check)
     result = runner.run(samples, say_samples)
     say("")
     return Outcome(

@@ -24,8 +24,9 @@ class LayerProfile:
         cycles: by which it moved the end of all layers so far: together with those of the others the whole
             sample, from cycle 0 to the last finish.
         utilization: its products of what the array could do from the start of its first matrix instruction
-            to the finish of its last; 0 without any. Above 1 where the program leaves out products that the
-            network asks for and nothing uses, such as those in rows that a pooling drops.
+            to the finish of its last, or of its vector instructions if it has no other; 0 without any.
+            Above 1 where the program leaves out products that the network asks for and nothing uses, such
+            as those in rows that a pooling drops.
     """
 
     layer: Layer
@@ -38,7 +39,8 @@ class LayerProfile:
 def profile_layers(model: Model, result: DeviceResult) -> tuple[LayerProfile, ...]:
     """The profile of each layer with instructions that ran, from a run without a fault."""
     profiles: list[LayerProfile] = []
-    matrix = decode_table(model.executable.code).classes[Opcode.MATRIX].rows
+    classes = decode_table(model.executable.code).classes
+    computing = [classes[opcode].rows for opcode in (Opcode.MATRIX, Opcode.VECTOR)]
     latest = 0
     for layer in model.layers:
         places = np.arange(layer.first, layer.first + layer.count)
@@ -48,7 +50,8 @@ def profile_layers(model: Model, result: DeviceResult) -> tuple[LayerProfile, ..
         begin, end = span
         cycles = max(0, end + 1 - latest)
         latest += cycles
-        utilization = _utilization(model, layer, _span(result, np.intersect1d(places, matrix)))
+        spans = [_span(result, np.intersect1d(places, rows)) for rows in computing]
+        utilization = _utilization(model, layer, spans[0] or spans[1])
         profiles.append(
             LayerProfile(layer=layer, begin=begin, end=end, cycles=cycles, utilization=utilization)
         )
