@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 from tilewright.compiler.graph.graph import Graph, Node, constant_type
 from tilewright.compiler.graph.type import TensorType
@@ -81,11 +82,13 @@ class Draft:
         return integer.name
 
     def emit(self, name: str, operator: Operator, inputs: Sequence[str], output: str) -> str:
-        """Adds a node; its name is that, or its result's if there is one of that name already."""
+        """Adds a node; its name is that, or its result's, or like it, whichever no node has yet."""
         types = [self._type(each) for each in inputs]
         self.types[output] = operator.infer(*types)
-        taken = any(node.name == name for node in self.nodes)
-        self.nodes.append(Node(output if taken else name, operator, tuple(inputs), output))
+        taken = {node.name for node in self.nodes}
+        names = chain((name, output), (f"{output}.{number}" for number in count(1)))
+        free = next(each for each in names if each not in taken)
+        self.nodes.append(Node(free, operator, tuple(inputs), output))
         return output
 
     def finish(self, output: str) -> None:
