@@ -91,6 +91,19 @@ def test_tiles_at_every_border(reverse):
     assert loads >= {(0, 1, 0, 0, 0), (3, 0, 0, 0, 0), (1, 2, 0, 0, 0), (2, 0, 1, 0, 0)}
 
 
+def test_more_rows_of_padding_than_one_side_has():
+    x, y = buffer("x", (4, 4)), buffer("y", (300, 3, 4))
+    chip = buffer("chip", y.shape, Scope.ACTIVATION)
+    halves = [
+        nest((300, columns, 4), lambda i, j, c, f=first: assign(at(chip, i, j + f, c), int8(-3)))
+        for first, columns in ((0, 2), (2, 1))
+    ]
+    program = Program("f", (x, y), 1, allocated([chip], *halves, copy(y, y.shape, lambda *i: at(chip, *i))))
+    first, second = only(check(program, machine()), Load)
+    assert (first.pad_top, first.pad_bottom, first.n_x, first.chip_stride_y) == (255, 45, 2, 3)
+    assert (second.n_x, second.n_y, second.address) == (1, 0, 2)
+
+
 def test_dense_rows_are_one_long_run():
     x, y = buffer("x", (3, 4, 5, 4)), buffer("y", (3, 4, 5, 4))
     chip = buffer("chip", x.shape, Scope.WEIGHT)

@@ -248,6 +248,23 @@ def test_lanes_that_fold_nothing_stand_for_their_value():
     assert only(program(operands, out, work)).op == VectorOp.ADD
 
 
+def test_a_lane_of_one_element_at_the_innermost_loop():
+    # As compute_at leaves it: one element, and a loop of one step for each of its axes.
+    operands = Operands((7, 6, 4))
+    out, fold = buffer("out", (3, 3, 4), Scope.ACTIVATION), lane((1, 1, 1))
+
+    def result(y, x, c):
+        def tap(i, j, k, ky, kx):
+            pixel = at(operands.s, (y + i) * 2 + ky, (x + j) * 2 + kx, c + k)
+            return accumulate(at(fold, i, j, k), pixel, [ky, kx], -(1 << 31), BinaryOp.MAX)
+
+        last = assign(at(out, y, x, c), scaled(at(fold, 0, 0, 0), operands.p, (0,), c))
+        return Allocate(fold, Seq((nest((1, 1, 1, 2, 2), tap), last)))
+
+    vector = only(program(operands, out, nest((3, 3, 4), result)))
+    assert (vector.n_0, vector.n_1, vector.n_2, vector.n_3) == (3, 3, 2, 2)
+
+
 def test_a_fold_into_accumulators():
     operands = Operands()
     out = buffer("out", (2, 4), Scope.ACCUMULATOR)
