@@ -45,6 +45,7 @@ def convert_squeeze(node: OnnxNode, draft: Draft) -> None:
     x = draft.activation(node.input(0))
     axes = read_axes(node, draft, len(x.shape))
     require(bool(axes), "axes must be given")
+    require(0 not in axes, f"axes must lie behind the batch, not be {axes}")
     require(all(x.shape[axis] == 1 for axis in axes), f"axes must have size 1, not those {axes} of {x}")
     _emit(node, draft, tuple(size for axis, size in enumerate(x.shape) if axis not in axes))
 
@@ -55,6 +56,7 @@ def convert_unsqueeze(node: OnnxNode, draft: Draft) -> None:
     given = _given_axes(node, draft)
     rank = len(x.shape) + len(given)
     axes = {axis % rank for axis in given}
+    require(0 not in axes, f"axes must lie behind the batch, not be {given}")
     sizes = iter(x.shape)
     _emit(node, draft, tuple(1 if axis in axes else next(sizes) for axis in range(rank)))
 

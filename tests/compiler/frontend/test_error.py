@@ -133,6 +133,8 @@ def test_everything_unsupported_is_told_at_once(tmp_path):
         ([node("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2])], "dilations of a pooling must be 1"),
         ([node("MaxPool", "x", kernel_shape=[2])], "kernel_shape must be two numbers, for pictures, not [2]"),
         ([node("ReduceMean", "x", axes=[1])], "axes must be height and width, 2 and 3, of pictures, not [1]"),
+        ([node("Unsqueeze", "x", "axis")], "axes must lie behind the batch, not be [0]"),
+        ([node("Squeeze", "x", "axis")], "axes must lie behind the batch, not be [0]"),
         ([node("Add", "x", "big")], "its constant must be one number, or one for each channel"),
         (
             [node("QuantizeLinear", "x", "zero", output="y")],
@@ -148,6 +150,7 @@ def test_attributes_and_shapes_that_are_not_supported(nodes, message, tmp_path):
         "bad": np.array([1, 5]),
         "big": np.ones((1, 3, 8, 8), np.float32),
         "zero": np.float32(0),
+        "axis": np.array([0]),
     }
     used = {name: value for name, value in constants.items() if any(name in each.input for each in nodes)}
     model = make_model(nodes, PICTURE, constants=used)
