@@ -49,7 +49,7 @@ TABLE = {
     "compiler": Allowed(
         rooms=names("numerics"),
         packages=names("numpy"),
-        exceptions={"targets/accel/*": names("isa"), "frontend/*": names("onnx")},
+        exceptions={"targets/accel/*": names("isa"), "frontend/*": names("onnx google")},
     ),
     "fpga": Allowed(rooms=names("isa hw"), packages=names("amaranth")),
     "cli": Allowed(rooms=names("numerics isa hw sim runtime compiler fpga"), packages=names("numpy PIL")),
