@@ -1,10 +1,10 @@
 """Buffers: arrays that loop programs read and write, each in a memory scope."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.value import value
 
 
 class Scope(StrEnum):
@@ -20,7 +20,7 @@ class Scope(StrEnum):
     """A register of each lane: exists from item to item of one instruction."""
 
 
-@dataclass(frozen=True)
+@value
 class Buffer:
     """A dense row-major array.
 

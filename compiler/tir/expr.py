@@ -5,11 +5,11 @@ elements is in the type of the operands, which must agree: nothing is converted 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Union
 
 from tilewright.compiler.dtype import INDEX, DType
+from tilewright.compiler.tir.value import value
 
 if TYPE_CHECKING:
     from tilewright.compiler.tir.buffer import Buffer
@@ -113,7 +113,7 @@ class Expr:
         raise TypeError("an expression must be combined with both() or either(), not with and, or, if")
 
 
-@dataclass(frozen=True)
+@value
 class Const(Expr):
     """A number."""
 
@@ -126,7 +126,7 @@ class Const(Expr):
         return self.type
 
 
-@dataclass(frozen=True)
+@value
 class Var(Expr):
     """A loop variable or an index of a block; its name is unique in a function."""
 
@@ -138,7 +138,7 @@ class Var(Expr):
         return INDEX
 
 
-@dataclass(frozen=True)
+@value
 class Binary(Expr):
     """Two operands of one type."""
 
@@ -152,7 +152,7 @@ class Binary(Expr):
         return DType.BOOL if self.op.is_comparison else self.a.dtype
 
 
-@dataclass(frozen=True)
+@value
 class Select(Expr):
     """`then` where `condition` holds, else `otherwise`; the other one is not evaluated."""
 
@@ -166,7 +166,7 @@ class Select(Expr):
         return self.then.dtype
 
 
-@dataclass(frozen=True)
+@value
 class Cast(Expr):
     """The value in another type; a narrower integer takes the low bits."""
 
@@ -179,7 +179,7 @@ class Cast(Expr):
         return self.type
 
 
-@dataclass(frozen=True)
+@value
 class Load(Expr):
     """An element of a buffer."""
 
@@ -192,7 +192,7 @@ class Load(Expr):
         return self.buffer.dtype
 
 
-@dataclass(frozen=True)
+@value
 class Call(Expr):
     """A function of elements."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from math import gcd
 
 from tilewright.compiler.dtype import INDEX, DType
@@ -21,6 +22,13 @@ def simplify(expr: Expr, domain: Domain = _EMPTY) -> Expr:
         expr: any expression.
         domain: the loops around. Variables that are not in it may be anything.
     """
+    return _simplified(expr, tuple(domain.items()))
+
+
+@lru_cache(maxsize=1 << 16)
+def _simplified(expr: Expr, loops: tuple[tuple[str, Expr], ...]) -> Expr:
+    """`simplify`, once: schedules ask again and again for what they did not change."""
+    domain = dict(loops)
     return rewrite(expr, lambda node: _simplify(node, domain))
 
 
