@@ -203,11 +203,14 @@ def describe(outcome: Outcome, model: "Model | None") -> dict[str, Any]:
 
 
 def format_answer(outcome: Outcome, given: Given) -> str:
-    """The top class of the first samples, beside what is right where that is known."""
+    """The top class of the first samples, beside what is right where that is known.
+
+    Outputs that are not one score for each class are told by their shapes and their ranges.
+    """
     import numpy as np
 
     name, values = next(iter(outcome.outputs.items()))
-    if len(outcome.outputs) > 1 or values[0].size < 2:
+    if len(outcome.outputs) > 1 or not 1 < values[0].size == max(values.shape[1:]):
         return _format_outputs(outcome)
     shown = values[:_SHOWN_SAMPLES].reshape(min(len(values), _SHOWN_SAMPLES), -1)
     rows = [

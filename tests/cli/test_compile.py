@@ -8,6 +8,7 @@ import pytest
 from onnx_file import X, save_network
 from tilewright.cli.main import COMMANDS, main
 from tilewright.isa.config import PRESETS
+from tilewright.isa.error import TilewrightError
 from tilewright.isa.model import Model
 
 CALIBRATE = ("--calibrate", "x.npz")
@@ -104,6 +105,19 @@ def test_what_cannot_be_compiled_is_one_line_and_leaves_no_file(folder, capsys, 
     before = sorted(folder.iterdir())
     assert compile_network(*arguments) == 1
     assert message in refusal(capsys)
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["compile", "run"])
+def test_what_the_machine_cannot_do_is_one_line_and_leaves_no_file(folder, capsys, monkeypatch, command):
+    def refuse(graph, config):
+        raise TilewrightError("layer 'y' (qconv2d): must fit the accumulators")
+
+    monkeypatch.setattr("tilewright.compiler.pipeline.compile_model", refuse)
+    before = sorted(folder.iterdir())
+    files = ["-o", "net.twx"] if command == "compile" else ["--input", "x.npz", "--output", "y.npz"]
+    assert main([command, "net.onnx", *CALIBRATE, *files]) == 1
+    assert refusal(capsys) == "layer 'y' (qconv2d): must fit the accumulators"
     assert sorted(folder.iterdir()) == before
 
 

@@ -48,6 +48,13 @@ def test_the_first_inputs_calibrate_where_nothing_else_does_and_it_says_so(capsy
     assert err == f"tilewright: {CALIBRATED} the first 9 inputs: give other data with --calibrate FILE\n"
 
 
+def test_pictures_as_answers_are_told_by_shape_and_range(capsys):
+    assert run("--input", "x.npz", "--calibrate", "x.npz") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["output", "shape", "least", "most"]
+    assert lines[2][:3] == ["y", "9×6×4×4", "0"]
+
+
 def test_named_data_calibrate_without_a_word(capsys):
     assert run("--input", "x.npz", "--calibrate", "x.npz", "--json") == 0
     assert capsys.readouterr().err == ""
