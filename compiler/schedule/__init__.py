@@ -16,6 +16,7 @@ from tilewright.compiler.schedule.set_scope import SetScope
 from tilewright.compiler.schedule.split import Split
 from tilewright.compiler.schedule.text import parse_schedule, print_schedule
 from tilewright.compiler.schedule.versions import Versions, double_buffer
+from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.stmt import Function
 from tilewright.compiler.tir.verify import verify
 
@@ -44,12 +45,28 @@ __all__ = [
 
 
 def apply(function: Function, primitives: Sequence[Primitive]) -> Function:
-    """The function after each primitive in turn, verified after each.
+    """The function after each primitive in turn, verified.
 
     Raises:
         ScheduleError: if one cannot be applied.
+        TirError: if one breaks a rule of loop programs.
     """
+    result = function
+    for primitive in primitives:
+        result = primitive.apply(result)
+    try:
+        verify(result)
+    except TirError:
+        _verify_each(function, primitives)
+        raise
+    return result
+
+
+def _verify_each(function: Function, primitives: Sequence[Primitive]) -> None:
+    """Find the step that breaks a rule: only then is it worth the time to look after each."""
     for primitive in primitives:
         function = primitive.apply(function)
-        verify(function)
-    return function
+        try:
+            verify(function)
+        except TirError as error:
+            raise TirError(f"after {primitive}: {error}") from None

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from operator import is_
 
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Binary, Call, Cast, Const, Expr, Load, Select, Var
@@ -12,6 +14,9 @@ Rewrite = Callable[[Expr], Expr]
 
 def operands(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside of this one."""
+    # The most frequent by far.
+    if isinstance(expr, Var | Const):
+        return ()
     match expr:
         case Binary(a=a, b=b):
             return (a, b)
@@ -30,16 +35,16 @@ def operands(expr: Expr) -> tuple[Expr, ...]:
 def with_operands(expr: Expr, new: tuple[Expr, ...]) -> Expr:
     """The same node of other operands."""
     match expr:
-        case Binary():
-            return replace(expr, a=new[0], b=new[1])
+        case Binary(op=op):
+            return Binary(op, *new)
         case Select():
-            return replace(expr, condition=new[0], then=new[1], otherwise=new[2])
-        case Cast():
-            return replace(expr, value=new[0])
+            return Select(*new)
+        case Cast(type=dtype):
+            return Cast(dtype, *new)
         case Load():
             return replace(expr, indices=new)
-        case Call():
-            return replace(expr, arguments=new)
+        case Call(function=function, type=dtype):
+            return Call(function, new, dtype)
         case _:
             return expr
 
@@ -47,28 +52,37 @@ def with_operands(expr: Expr, new: tuple[Expr, ...]) -> Expr:
 def rewrite(expr: Expr, change: Rewrite) -> Expr:
     """`change` of each node, operands first."""
     old = operands(expr)
-    new = tuple(rewrite(operand, change) for operand in old)
-    same = all(a is b for a, b in zip(old, new, strict=True))
+    if not old:
+        return change(expr)
+    new = tuple([rewrite(operand, change) for operand in old])
+    same = all(map(is_, old, new))
     return change(expr if same else with_operands(expr, new))
 
 
 def nodes(expr: Expr) -> Iterator[Expr]:
     """The expression and all inside of it."""
-    yield expr
-    for operand in operands(expr):
-        yield from nodes(operand)
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += reversed(operands(node))
 
 
-def variables(expr: Expr) -> set[str]:
+@lru_cache(maxsize=1 << 16)
+def variables(expr: Expr) -> frozenset[str]:
     """The names of the variables in it."""
-    return {node.name for node in nodes(expr) if isinstance(node, Var)}
+    if isinstance(expr, Var):
+        return frozenset((expr.name,))
+    return frozenset().union(*map(variables, operands(expr)))
 
 
 def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """The expression with values for variables, by name."""
-    if not values:
+    if variables(expr).isdisjoint(values):
         return expr
-    return rewrite(expr, lambda node: values.get(node.name, node) if isinstance(node, Var) else node)
+    if isinstance(expr, Var):
+        return values[expr.name]
+    return with_operands(expr, tuple([substitute(operand, values) for operand in operands(expr)]))
 
 
 def constant(expr: Expr) -> int | None:
@@ -91,9 +105,13 @@ def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
     """The same statement around others."""
     match stmt:
         case Seq():
-            return replace(stmt, body=new)
-        case For() | Allocate() | Intrinsic():
-            return replace(stmt, body=new[0])
+            return Seq(new)
+        case For(var=var, extent=extent, kind=kind):
+            return For(var, extent, new[0], kind)
+        case Allocate(buffer=buffer):
+            return Allocate(buffer, new[0])
+        case Intrinsic(name=name):
+            return Intrinsic(name, new[0])
         case _:
             return stmt
 
@@ -113,8 +131,8 @@ def blocks(stmt: Stmt) -> Iterator[Block]:
 def rewrite_stmt(stmt: Stmt, change: Callable[[Stmt], Stmt]) -> Stmt:
     """`change` of each statement, those inside first."""
     old = children(stmt)
-    new = tuple(rewrite_stmt(child, change) for child in old)
-    same = all(a is b for a, b in zip(old, new, strict=True))
+    new = tuple([rewrite_stmt(child, change) for child in old])
+    same = all(map(is_, old, new))
     return change(stmt if same else with_children(stmt, new))
 
 

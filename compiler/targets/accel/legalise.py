@@ -4,8 +4,11 @@ from dataclasses import replace
 from math import prod
 
 from tilewright.compiler.graph.graph import Graph, Node
+from tilewright.compiler.ops.dequantise import Dequantise
 from tilewright.compiler.ops.qconv2d import QConv2d
 from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantise import Quantise
+from tilewright.compiler.ops.window import Window
 from tilewright.isa.config import Config
 
 
@@ -18,8 +21,21 @@ def legalise(graph: Graph, config: Config) -> Graph:
     """
     nodes: list[Node] = []
     for node in graph.nodes:
-        nodes += _apart(node) if _must_part(node, config) else [node]
+        if isinstance(node.operator, Dequantise):
+            nodes += _behind_a_layer(graph, node)
+        else:
+            nodes += _apart(node) if _must_part(node, config) else [node]
     return replace(graph, nodes=tuple(nodes))
+
+
+def _behind_a_layer(graph: Graph, node: Node) -> list[Node]:
+    """A dequantisation of what a layer made: results are not handed back without having been on the chip."""
+    producer = graph.producers.get(node.inputs[0])
+    if producer is None or not isinstance(producer.operator, Quantise):
+        return [node]
+    copied = f"{node.output}:copied"
+    copy = Node(f"{node.name}:copy", QMaxPool2d(Window((1, 1))), node.inputs, copied)
+    return [copy, replace(node, inputs=(copied,))]
 
 
 def _must_part(node: Node, config: Config) -> bool:

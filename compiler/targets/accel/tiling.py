@@ -57,6 +57,11 @@ class Convolution:
     parameter_vectors: int = 2
     residual: bool = False
 
+    @property
+    def pools(self) -> bool:
+        """Whether a pooling follows that is more than the sums themselves."""
+        return (self.pool_kernel, self.pool_strides) != ((1, 1), (1, 1))
+
     def sums(self, results: int, axis: int) -> int:
         """Sums along an axis that so many results need."""
         return (results - 1) * self.pool_strides[axis] + self.pool_kernel[axis]

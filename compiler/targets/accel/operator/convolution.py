@@ -88,7 +88,7 @@ class ConvolutionNest:
 
     def _pooled(self, sums: Tensor) -> Tensor:
         sizes = self.sizes
-        if sizes.pool_kernel == (1, 1) and sizes.pool_strides == (1, 1):
+        if not sizes.pools:
             return sums
         py, px = (reduce_axis(taps, name) for taps, name in zip(sizes.pool_kernel, ("py", "px"), strict=True))
         stride_y, stride_x = sizes.pool_strides

@@ -44,9 +44,7 @@ def _dense(
     )
     weight = constants[_WEIGHT]
     assert weight is not None, "verified: weights are constants"
-    schedule = convolution_schedule(
-        choose(sizes, config), pooled=operator.pool is not None, residual=operator.residual
-    )
+    schedule = convolution_schedule(choose(sizes, config), pooled=sizes.pools, residual=operator.residual)
     return Lowered(
         function=nest.function("convolution", config),
         schedule=schedule,
