@@ -24,7 +24,7 @@ from tilewright.isa.config import load_config
 from tilewright.isa.executable import Executable
 from tilewright.runtime.device import Device
 
-REPEATS = 5
+REPEATS = 9
 
 
 def measure(device: Device, product: Product, repeats: int) -> tuple[int, float, bool]:

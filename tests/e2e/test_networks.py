@@ -1,0 +1,99 @@
+"""Networks compiled for machines answer to the byte what their graph means."""
+
+import numpy as np
+import pytest
+from tests.compiler.random_network import random_input
+from tests.e2e.fuzz import check_network, fuzz, integer_network
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.graph.graph import Graph, Node
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.dequantise import Dequantise
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ops.quantise import Quantise
+from tilewright.compiler.ops.window import Window
+from tilewright.isa.config import PRESETS
+from tilewright.numerics.requantise import pack_scale
+from tilewright.runtime.device import Host
+from tilewright.runtime.model_runner import ModelRunner
+from tilewright.runtime.rtl_device import RtlDevice
+from tilewright.runtime.rtl_toolchain import find_toolchain
+from tilewright.runtime.sim_device import SimDevice
+
+NETWORKS = 200
+PARTS = 4
+ON_GATES = 6
+TINY = PRESETS["tiny"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_random_networks_answer_what_they_mean(part: int) -> None:
+    tally = fuzz(seed=100 + part, networks=NETWORKS // PARTS)
+    assert tally.equal >= 0.9 * NETWORKS / PARTS, tally
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_toolchain() is None, reason="needs Verilator and a C++ compiler")
+@pytest.mark.parametrize("latency", [1, 16, 100])
+def test_simulator_and_gates_agree_on_random_networks(latency: int) -> None:
+    """Bytes and cycles."""
+    agree, number, gates = 0, 0, RtlDevice(TINY)
+    while agree < ON_GATES:
+        rng = np.random.default_rng((7, latency, number))
+        number += 1
+        drawn = integer_network(rng)
+        if drawn is None:
+            continue
+        graph, inputs = drawn
+        model = check_network(graph, inputs, TINY)
+        host = Host(latency=latency)
+        one = {name: array[:1] for name, array in inputs.items()}
+        on_sim, on_gates = (ModelRunner(model, device, host).run(one) for device in (SimDevice(TINY), gates))
+        assert on_sim.cycles == on_gates.cycles
+        for name, answer in on_sim.outputs.items():
+            np.testing.assert_array_equal(answer, on_gates.outputs[name])
+        agree += 1
+
+
+def test_a_pooling_of_single_sums_is_none() -> None:
+    """Found by random networks: a window of 1 × 1 was a stage for the schedule and none for the loops."""
+    graph = _convolution(pool=Window((1, 1)))
+    check_network(graph, random_input(np.random.default_rng(1), graph, 2), TINY)
+
+
+def test_a_padded_pooling_becomes_an_operator_of_its_own() -> None:
+    graph = _convolution(pool=Window((3, 3), (2, 2), (1, 1, 1, 1)))
+    check_network(graph, random_input(np.random.default_rng(2), graph, 2), TINY)
+
+
+def test_an_input_that_is_an_output_passes_the_chip() -> None:
+    """Found by random networks that consist of identities."""
+    graph = Graph(
+        name="nothing",
+        inputs=(("x", TensorType((1, 5, 3, 4), DType.FLOAT32)),),
+        nodes=(
+            Node("quantise", Quantise(0.1, 3), ("x",), "q"),
+            Node("dequantise", Dequantise(0.1, 3), ("q",), "y"),
+        ),
+        outputs=("y",),
+    )
+    check_network(graph, random_input(np.random.default_rng(3), graph, 2), TINY)
+
+
+def _convolution(pool: Window) -> Graph:
+    rng = np.random.default_rng(4)
+    weight = rng.integers(-127, 128, (6, 5, 3, 3), np.int8)
+    operator = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, 2, -128, 127, pool=pool)
+    scale = pack_scale(np.full(6, 20000), np.full(6, 7))
+    return Graph(
+        name="convolution",
+        inputs=(("x", TensorType((1, 5, 7, 6), DType.FLOAT32)),),
+        nodes=(
+            Node("quantise", Quantise(0.1, -4), ("x",), "q"),
+            Node("layer", operator, ("q", "weight", "bias", "scale"), "r"),
+            Node("dequantise", Dequantise(0.1, 2), ("r",), "y"),
+        ),
+        outputs=("y",),
+        constants={"weight": weight, "bias": np.zeros(6, np.int32), "scale": scale},
+    )
