@@ -24,6 +24,8 @@ _MOST_VERSIONS = 4
 """Of results: more would not be used."""
 _SIZES_TRIED = 8
 _CHUNKS_TRIED = 4
+_TILES_AHEAD = 3
+_THREADS = 2
 _UNHIDDEN = 16
 """A cycle in so many of loads is taken to be waited for."""
 
@@ -82,6 +84,7 @@ class Tiling:
         chunk_blocks: input blocks of a chunk.
         input_versions, weight_versions, sum_versions, result_versions, residual_versions, parameter_versions:
             of the buffers on the chip.
+        residual: whether there is one.
         cycles: estimated for the whole convolution.
     """
 
@@ -96,7 +99,18 @@ class Tiling:
     result_versions: int
     residual_versions: int
     parameter_versions: int
+    residual: bool
     cycles: int
+
+    @property
+    def threads(self) -> int:
+        """Output blocks that run in turns, sharing inputs: two, if there are buffers for both."""
+        kept = [self.weight_versions, self.sum_versions, self.result_versions, self.parameter_versions]
+        if self.residual:
+            kept.append(self.residual_versions)
+        # One of them may be a chunk ahead of the other, whose inputs must not go before.
+        enough = min(kept) >= _THREADS and self.input_versions > _THREADS
+        return _THREADS if enough and self.group_blocks >= _THREADS else 1
 
 
 @cache
@@ -268,7 +282,9 @@ def _tiling(cut: _Cut) -> Tiling:
     convolution, config = cut.convolution, cut.config
     subtiles = config.slices
     keys = cut.chunks * subtiles
-    inputs = min(cut.input_slots, cut.chunks * cut.tiles, 2 * cut.chunks + 2)
+    # All of the input stays where it is used again; else what is used now, and next.
+    used = cut.chunks * (cut.tiles if cut.groups > 1 else min(cut.tiles, _TILES_AHEAD))
+    inputs = min(cut.input_slots, used)
     weights = min(cut.slots(Memory.WEIGHT, cut.weight_vectors), keys * convolution.out_blocks)
     parameters = cut.slots(Memory.PARAMETER, convolution.parameter_vectors)
     versions = {
@@ -285,28 +301,100 @@ def _tiling(cut: _Cut) -> Tiling:
         width=cut.width,
         taps=cut.taps,
         chunk_blocks=cut.chunk_blocks,
+        residual=convolution.residual,
         cycles=_cycles(cut, versions),
         **versions,
     )
 
 
 def _cycles(cut: _Cut, versions: dict[str, int]) -> int:
-    matrix, load_input, load_weights = _matrix(cut), _input(cut, versions), _weights(cut, versions)
+    matrix = _matrix(cut)
     results = cut.convolution.out_blocks * cut.tiles * _store(cut)
-    load = load_input + load_weights + _fetch(cut) + (results if cut.convolution.residual else 0)
+    load = _loads(cut, versions)
     drain = cut.sum_vectors * cut.convolution.out_blocks * cut.tiles
-    busy = max(matrix, load, results, drain)
+    busy = max(_overlapped(matrix, load), results, drain)
     # Without a second version, a buffer is filled while nobody can use it.
-    if versions["input_versions"] == 1 and cut.tiles * cut.chunks > 1:
-        busy = max(busy, matrix + load_input)
-    if versions["weight_versions"] == 1 and cut.tiles * cut.chunks * cut.convolution.out_blocks > 1:
-        busy = max(busy, matrix + load_weights)
+    if 1 in (versions["input_versions"], versions["weight_versions"]) and load.steps > 1:
+        busy = max(busy, matrix + load.total)
     if versions["sum_versions"] == 1:
         busy = max(busy, matrix + drain)
     # What is hidden is not free: the less of it, the more surely it stays hidden.
-    busy += load // _UNHIDDEN
-    begin = _row_cycles(cut, _input_rows(cut), _input_row_bytes(cut)) + _one_weight(cut)
-    return busy + begin + cut.sum_vectors + _store(cut)
+    busy += load.total // _UNHIDDEN
+    return busy + cut.sum_vectors + _store(cut)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loads:
+    """Cycles of the bus for tiles of results and groups of output blocks.
+
+    Members:
+        begin: of what the first instruction waits for.
+        inputs: of a tile, for a whole group.
+        weights: of one block.
+        inputs_again, weights_again: how much of these each further group, or tile, loads anew.
+        further: instructions and residuals of a tile and group.
+        tiles, groups, blocks: how many there are; blocks: of a group.
+    """
+
+    begin: int
+    inputs: int
+    weights: int
+    inputs_again: bool
+    weights_again: bool
+    further: int
+    tiles: int
+    groups: int
+    blocks: int
+
+    @property
+    def steps(self) -> int:
+        """Tiles of all groups."""
+        return self.tiles * self.groups
+
+    @property
+    def later(self) -> list[tuple[int, int]]:
+        """Cycles of steps but the first, and of how many: they are loaded while others are computed."""
+        tiles, groups, weights = self.tiles - 1, self.groups - 1, self.weights * self.blocks
+        inputs, weights_again = self.inputs * self.inputs_again, weights * self.weights_again
+        return [
+            (self.further + self.inputs + weights_again, tiles),
+            (self.further + inputs + weights, groups),
+            (self.further + inputs + weights_again, tiles * groups),
+        ]
+
+    @property
+    def total(self) -> int:
+        """Of all steps."""
+        first = self.inputs + self.weights * self.blocks + self.further
+        return first + sum(cycles * count for cycles, count in self.later)
+
+
+def _overlapped(matrix: int, load: _Loads) -> int:
+    """Cycles of array and bus side by side: block by block in the first step, step by step in the others."""
+    step = matrix // load.steps
+    block = step // load.blocks
+    first = load.begin + max(block, load.inputs + load.weights - load.begin)
+    others = (load.blocks - 1) * max(block, load.weights)
+    return first + others + sum(max(step, cycles) * count for cycles, count in load.later)
+
+
+def _loads(cut: _Cut, versions: dict[str, int]) -> _Loads:
+    convolution = cut.convolution
+    parts = cut.chunks * cut.config.slices
+    inputs = cut.chunks * _row_cycles(cut, _input_rows(cut), _input_row_bytes(cut))
+    if versions["input_versions"] < cut.chunks:
+        inputs *= cut.group_blocks
+    return _Loads(
+        begin=_row_cycles(cut, _input_rows(cut), _input_row_bytes(cut)) + _one_weight(cut),
+        inputs=inputs,
+        weights=parts * _one_weight(cut),
+        inputs_again=versions["input_versions"] < cut.chunks * cut.tiles,
+        weights_again=versions["weight_versions"] < cut.group_blocks * parts,
+        further=(_store(cut) * cut.group_blocks if convolution.residual else 0) + _fetch(cut),
+        tiles=cut.tiles,
+        groups=cut.groups,
+        blocks=cut.group_blocks,
+    )
 
 
 def _matrix(cut: _Cut) -> int:
@@ -329,26 +417,12 @@ def _sizes(extent: int, part: int) -> list[tuple[int, int]]:
     return [(part, extent // part), *([(rest, 1)] if rest else [])]
 
 
-def _input(cut: _Cut, versions: dict[str, int]) -> int:
-    stays = versions["input_versions"] >= cut.chunks
-    passes = cut.groups if stays else cut.convolution.out_blocks
-    if versions["input_versions"] >= cut.chunks * cut.tiles:
-        passes = 1
-    return passes * cut.tiles * cut.chunks * _row_cycles(cut, _input_rows(cut), _input_row_bytes(cut))
-
-
 def _input_rows(cut: _Cut) -> int:
     return cut.chunk_blocks * cut.convolution.inputs(cut.height, cut.taps[0], 0)
 
 
 def _input_row_bytes(cut: _Cut) -> int:
     return cut.convolution.inputs(cut.width, cut.taps[1], 1) * cut.config.cols
-
-
-def _weights(cut: _Cut, versions: dict[str, int]) -> int:
-    keys = cut.group_blocks * cut.chunks * cut.config.slices
-    passes = 1 if versions["weight_versions"] >= keys else cut.tiles
-    return passes * cut.convolution.out_blocks * cut.chunks * cut.config.slices * _one_weight(cut)
 
 
 def _one_weight(cut: _Cut) -> int:
@@ -376,7 +450,8 @@ def _row_cycles(cut: _Cut, rows: int, row_bytes: int) -> int:
 
 
 def _fetch(cut: _Cut) -> int:
-    instructions = cut.tiles * cut.convolution.out_blocks * (2 + 3 * cut.chunks * cut.config.slices)
+    """Cycles of the bus for the instructions of a step."""
+    instructions = cut.group_blocks * (2 + 3 * cut.chunks * cut.config.slices)
     return instructions * INSTRUCTION_BYTES // cut.config.bus_bytes
 
 

@@ -9,6 +9,7 @@ from tilewright.compiler.schedule import (
     SetScope,
     Split,
     Versions,
+    VirtualThread,
 )
 from tilewright.compiler.targets.accel.tiling import Tiling
 from tilewright.compiler.targets.accel.window_tiling import WindowTiling
@@ -24,8 +25,9 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
     """Of `ConvolutionNest.function`."""
     primitives: list[Primitive] = [
         *_cut_results(tiling.height, tiling.width),
-        Split("tile_o", tiling.group_blocks, "og", "oi"),
-        Reorder(("og", "yo", "xo", "oi", "yi", "xi", "tile_c")),
+        Split("tile_o", tiling.group_blocks, "og", "ob"),
+        Split("ob", tiling.threads, "oo", "oi"),
+        Reorder(("og", "yo", "xo", "oo", "oi", "yi", "xi", "tile_c")),
         ComputeAt("result", "oi"),
         *(_fold("pooled") if pooled else ()),
         ComputeAt("sums", "oi"),
@@ -55,6 +57,8 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
         *_bring("result", "parameters", Scope.PARAMETER, "vectors", "oi", tiling.parameter_versions),
         Versions(TILE, tiling.result_versions),
     ]
+    if tiling.threads > 1:
+        primitives.append(VirtualThread("oi"))
     if residual:
         primitives += _bring(
             "result", "residual", Scope.ACTIVATION, "shortcut", "oi", tiling.residual_versions
