@@ -81,7 +81,7 @@ def _parts(network: Network, config: Config, observe: Observe) -> list[_Part]:
         except TilingError as error:
             problems.append(f"layer {node.name!r} ({node.operator.name}): {error}")
     if problems:
-        raise TilingError("\n".join(problems))
+        raise TilingError("; ".join(problems))
     return parts
 
 
