@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.cut import Convolution
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
 from tilewright.compiler.targets.accel.operator.picture import padded
-from tilewright.compiler.targets.accel.tiling import Convolution
 from tilewright.compiler.te import (
     Tensor,
     cast,

@@ -23,19 +23,20 @@ TILE = "tile"
 
 def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Schedule:
     """Of `ConvolutionNest.function`."""
+    cut, versions = tiling.cut, tiling.versions
     primitives: list[Primitive] = [
-        *_cut_results(tiling.height, tiling.width),
-        Split("tile_o", tiling.group_blocks, "og", "ob"),
+        *_cut_results(cut.height, cut.width),
+        Split("tile_o", cut.group_blocks, "og", "ob"),
         Split("ob", tiling.threads, "oo", "oi"),
         Reorder(("og", "yo", "xo", "oo", "oi", "yi", "xi", "tile_c")),
         ComputeAt("result", "oi"),
         *(_fold("pooled") if pooled else ()),
         ComputeAt("sums", "oi"),
         SetScope("sums", Scope.ACCUMULATOR),
-        Versions("sums", tiling.sum_versions),
-        Split("sums_ky", tiling.taps[0], "kyo", "kyi"),
-        Split("sums_kx", tiling.taps[1], "kxo", "kxi"),
-        Split("sums_i", tiling.chunk_blocks, "io", "ii"),
+        Versions("sums", versions.sums),
+        Split("sums_ky", cut.taps[0], "kyo", "kyi"),
+        Split("sums_kx", cut.taps[1], "kxo", "kxi"),
+        Split("sums_i", cut.chunk_blocks, "io", "ii"),
         Reorder(
             (
                 "kyo",
@@ -52,17 +53,15 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
                 "sums_c",
             )
         ),
-        *_bring_stage("input", "io", tiling.input_versions),
-        *_bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", tiling.weight_versions),
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "oi", tiling.parameter_versions),
-        Versions(TILE, tiling.result_versions),
+        *_bring_stage("input", "io", versions.inputs),
+        *_bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", versions.weights),
+        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "oi", versions.parameters),
+        Versions(TILE, versions.results),
     ]
     if tiling.threads > 1:
         primitives.append(VirtualThread("oi"))
     if residual:
-        primitives += _bring(
-            "result", "residual", Scope.ACTIVATION, "shortcut", "oi", tiling.residual_versions
-        )
+        primitives += _bring("result", "residual", Scope.ACTIVATION, "shortcut", "oi", versions.residuals)
     return tuple(primitives)
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tilewright.compiler.targets.accel.tiling import Convolution, TilingError, choose, parts
+from tilewright.compiler.targets.accel.cut import Convolution
+from tilewright.compiler.targets.accel.tiling import TilingError, choose, parts
 from tilewright.isa.config import PRESETS
 
 RESNET = {
@@ -19,15 +20,16 @@ RESNET = {
 def test_every_buffer_of_a_tiling_fits_a_bank(layer: str, preset: str) -> None:
     convolution, config = RESNET[layer], PRESETS[preset]
     tiling = choose(convolution, config)
+    cut = tiling.cut
     rows, columns = (
-        convolution.inputs(tiling.height, tiling.taps[0], 0),
-        convolution.inputs(tiling.width, tiling.taps[1], 1),
+        convolution.inputs(cut.height, cut.taps[0], 0),
+        convolution.inputs(cut.width, cut.taps[1], 1),
     )
-    assert tiling.chunk_blocks * rows * columns <= config.activation_vectors
-    assert tiling.taps[0] * tiling.taps[1] * tiling.chunk_blocks * config.rows <= config.weight_vectors
-    sums = convolution.sums(tiling.height, 0) * convolution.sums(tiling.width, 1)
+    assert cut.chunk_blocks * rows * columns <= config.activation_vectors
+    assert cut.taps[0] * cut.taps[1] * cut.chunk_blocks * config.rows <= config.weight_vectors
+    sums = convolution.sums(cut.height, 0) * convolution.sums(cut.width, 1)
     assert sums <= config.accumulator_vectors
-    assert tiling.sum_versions * sums <= config.accumulator_banks * config.accumulator_vectors
+    assert tiling.versions.sums * sums <= config.accumulator_banks * config.accumulator_vectors
 
 
 def test_parts_are_the_sizes_of_even_cuts() -> None:

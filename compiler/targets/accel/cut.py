@@ -1,0 +1,161 @@
+"""Convolutions and ways to cut them: what a tile needs on the chip, and how many there are."""
+
+from dataclasses import dataclass
+
+from tilewright.isa.config import Config
+from tilewright.isa.memory import Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """Sizes of a convolution; channels in blocks of `cols`.
+
+    Members:
+        out_blocks, out_height, out_width: results as stored: behind the pooling, if there is one.
+        in_blocks: blocks of the input's channels.
+        kernel, strides, dilations: (y, x).
+        pool_kernel, pool_strides: (y, x) of the maximum pooling behind it; (1, 1) without.
+        parameter_vectors: of a block: bias, scale and so on.
+        residual: whether a second operand comes from memory.
+    """
+
+    out_blocks: int
+    out_height: int
+    out_width: int
+    in_blocks: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    pool_kernel: tuple[int, int] = (1, 1)
+    pool_strides: tuple[int, int] = (1, 1)
+    parameter_vectors: int = 2
+    residual: bool = False
+
+    @property
+    def pools(self) -> bool:
+        """Whether a pooling follows that is more than the sums themselves."""
+        return (self.pool_kernel, self.pool_strides) != ((1, 1), (1, 1))
+
+    def sums(self, results: int, axis: int) -> int:
+        """Sums along an axis that so many results need."""
+        return (results - 1) * self.pool_strides[axis] + self.pool_kernel[axis]
+
+    def inputs(self, results: int, taps: int, axis: int) -> int:
+        """Input pixels along an axis that so many results need from so many taps of the kernel."""
+        return (self.sums(results, axis) - 1) * self.strides[axis] + (taps - 1) * self.dilations[axis] + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """How many instances of each buffer on the chip exist at a time."""
+
+    inputs: int
+    weights: int
+    sums: int
+    results: int
+    residuals: int
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A convolution cut for a machine.
+
+    Members:
+        convolution, config: what is cut, for what.
+        group_blocks: output blocks of a group.
+        height, width: results of a tile.
+        taps: kernel rows and columns of a chunk.
+        chunk_blocks: input blocks of a chunk.
+    """
+
+    convolution: Convolution
+    config: Config
+    group_blocks: int
+    height: int
+    width: int
+    taps: tuple[int, int]
+    chunk_blocks: int
+
+    # --- what it needs on the chip ---
+
+    @property
+    def sum_vectors(self) -> int:
+        """Accumulators of a block of results."""
+        return self.convolution.sums(self.height, 0) * self.convolution.sums(self.width, 1)
+
+    @property
+    def input_vectors(self) -> int:
+        """Activations of a chunk."""
+        rows = self.convolution.inputs(self.height, self.taps[0], 0)
+        return self.chunk_blocks * rows * self.convolution.inputs(self.width, self.taps[1], 1)
+
+    @property
+    def weight_vectors(self) -> int:
+        """Weight rows of a chunk, of one slice of its channels."""
+        return self.taps[0] * self.taps[1] * self.chunk_blocks * self.config.rows
+
+    @property
+    def result_vectors(self) -> int:
+        """Activations of a block of results."""
+        return self.height * self.width
+
+    @property
+    def _apart(self) -> bool:
+        """Whether input, residual and results each have banks of their own."""
+        return self.config.activation_banks > 1 + self.convolution.residual
+
+    @property
+    def input_slots(self) -> int:
+        """Chunks of inputs that fit beside residual and results."""
+        banks = max(1, self.config.activation_banks - 1 - self.convolution.residual)
+        depth = self.config.activation_vectors // (1 if self._apart else 2)
+        return banks * (depth // self.input_vectors)
+
+    @property
+    def residual_slots(self) -> int:
+        """Blocks of residuals that fit."""
+        depth = self.config.activation_vectors // (1 if self._apart else 2)
+        return depth // self.result_vectors
+
+    def slots(self, memory: Memory, vectors: int) -> int:
+        """Buffers of so many vectors that fit a memory."""
+        return self.config.banks(memory) * (self.config.depth(memory) // vectors)
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for one of each."""
+        convolution, config = self.convolution, self.config
+        return (
+            self.input_slots > 0
+            and self.slots(Memory.WEIGHT, self.weight_vectors) > 0
+            and self.slots(Memory.ACCUMULATOR, self.sum_vectors) > 0
+            and self.slots(Memory.PARAMETER, convolution.parameter_vectors) > 0
+            and self.result_vectors <= config.activation_vectors
+            and (not convolution.residual or self.residual_slots > 0)
+            and _pads_fit(self)
+        )
+
+    # --- how often ---
+
+    @property
+    def chunks(self) -> int:
+        """Parts of the reduction whose input differs."""
+        kernel = self.convolution.kernel
+        taps = -(-kernel[0] // self.taps[0]) * -(-kernel[1] // self.taps[1])
+        return taps * -(-self.convolution.in_blocks // self.chunk_blocks)
+
+    @property
+    def groups(self) -> int:
+        """Groups of output blocks."""
+        return -(-self.convolution.out_blocks // self.group_blocks)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of results."""
+        return -(-self.convolution.out_height // self.height) * -(-self.convolution.out_width // self.width)
+
+
+def _pads_fit(cut: Cut) -> bool:
+    """Whether a window is small enough for the fields of padding and of loops over taps."""
+    return max(cut.taps) < 256 and max(cut.height, cut.width) < 4096
