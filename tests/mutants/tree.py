@@ -67,7 +67,14 @@ class Tree:
         )
 
     def _hold_imports(self) -> None:
-        rooms = ("isa.config", "hw.core", "sim.core", "numerics.requantise", "runtime.device")
+        rooms = (
+            "isa.config",
+            "hw.core",
+            "sim.core",
+            "numerics.requantise",
+            "runtime.device",
+            "compiler.dtype",
+        )
         lines = (f"import tilewright.{room} as room; print(room.__file__)" for room in rooms)
         seen = self.python("-c", "\n".join(lines))
         places = [Path(line).resolve() for line in seen.stdout.splitlines()]

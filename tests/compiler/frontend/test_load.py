@@ -62,7 +62,8 @@ def test_padding_by_rule(rule, strides, tmp_path):
 
 @pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
 @pytest.mark.parametrize(
-    ("kernel", "strides", "pads"), [((3, 2), (2, 2), (0, 0, 0, 0)), ((2, 3), (3, 2), (1, 1, 0, 1))]
+    ("kernel", "strides", "pads"),
+    [((3, 2), (2, 2), (0, 0, 0, 0)), ((2, 3), (3, 2), (1, 1, 0, 1)), ((2, 2), (2, 2), (1, 0, 1, 1))],
 )
 def test_incomplete_windows_count_with_ceil_mode(kind, kernel, strides, pads, tmp_path):
     pool = node(kind, "x", kernel_shape=kernel, strides=strides, pads=pads, ceil_mode=1)

@@ -67,6 +67,17 @@ def test_last_of_several_stores_to_one_element_stays():
     assert run(stores, a=np.array([1, 2, 3, 4], np.int8)).tolist() == [2, 4, -91, -91]
 
 
+def test_all_that_is_added_to_one_element_counts():
+    total = Store(B, (Y // 2,), Load(B, (Y // 2,)) + Load(A, (Y,)))
+    ones = loop(Store(B, (Y,), Const(1, DType.INT8)))
+    assert run(Seq((ones, loop(block("s", total)))), a=np.array([1, 2, 3, 4], np.int8)).tolist() == [
+        4,
+        8,
+        1,
+        1,
+    ]
+
+
 def test_element_that_depends_on_the_one_before_runs_in_order():
     first = Store(B, (Const(0),), Const(1, DType.INT8))
     sums = loop(block("s", Store(B, (Y + 1,), Load(B, (Y,)) + Load(A, (Y,)))), 3)

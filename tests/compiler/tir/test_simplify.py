@@ -87,6 +87,7 @@ def test_stored_span_is_exact(expr, inner):
         ((K * 2 + Y % 2) // 4, "k // 2"),
         ((K * 2 + Y % 2) % 4, "2 * (k % 2) + i % 2"),
         ((K // 3) * 3 + K % 3, "k"),
+        ((K // 3) * 6 + K % 3, "6 * (k // 3) + k % 3"),
         (minimum(4 * OUT + Y, 9), "4 * o + i"),
         (maximum(K - 1, 0), "max(k - 1, 0)"),
         (minimum(K + 1, K), "k"),

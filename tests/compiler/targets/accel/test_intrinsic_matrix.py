@@ -123,6 +123,19 @@ def test_only_the_first_step_overwrites():
     assert [matrix.weight for matrix in found] == [0, 2 * 3 * 2 * 4]
 
 
+def test_a_later_slice_begins_within_a_vector():
+    # As above, with the slices outermost: they stay outside, and the second is not at a vector's begin.
+    program = product(
+        (2, 2, 3, 2, 3, 4, 8),
+        (5, 4, 4, 8),
+        (2, 2, 3, 2, 4, 8),
+        (3, 8),
+        lambda s, b, d, e, m, r, c: ((m, c), (b + m, d, e, s * 4 + r), (s, b, d, e, r, c), (s, b, d, e, r)),
+    )
+    found = matrices(check(program, machine(4, 8)))
+    assert [matrix.activation for matrix in found] == [0, 1]
+
+
 def test_results_that_are_not_dense_stay_outside():
     program = product(
         (3, 2, 4, 4),

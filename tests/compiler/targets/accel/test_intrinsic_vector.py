@@ -98,6 +98,9 @@ FORMS = {
     "clamp that leaves one value": lambda o, *i: Cast(
         DType.INT8, least(most(at(o.s, *i), int32(50)), int32(-50))
     ),
+    "clamp that leaves one value from above": lambda o, *i: Cast(
+        DType.INT8, most(least(at(o.s, *i), int32(-50)), int32(50))
+    ),
     "add": lambda o, *i: narrow(as_int32(at(o.a, *i)) + as_int32(at(o.b, *i))),
     "add a constant": lambda o, *i: narrow(as_int32(at(o.a, *i)) + 1000, -128, 127),
     "add a parameter": lambda o, *i: narrow(at(o.p, 3, i[-1]) + at(o.s, *i)),

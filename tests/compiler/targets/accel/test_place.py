@@ -214,6 +214,17 @@ def test_a_layer_that_fills_the_memory_starts_anew():
     assert list(place([load_task(one, outside) for one in used], REFERENCE).values()) == [0, 0]
 
 
+def test_a_layer_that_would_meet_itself_round_the_end_starts_anew():
+    outside, whole = global_buffer("outside"), REFERENCE.weight_vectors
+    first, long, short = (
+        instance(chip_buffer(name, Memory.WEIGHT), 0, vectors)
+        for name, vectors in (("first", 100), ("long", whole - 190), ("short", 190))
+    )
+    tasks = [load_task(used, outside) for used in (first, long, short, long)]
+    places = assert_apart(tasks, REFERENCE)
+    assert (places[long], places[short]) == (0, whole - 190)
+
+
 def test_parts_that_follow_each_other_share_memory():
     outside = global_buffer("outside")
     used = [instance(chip_buffer(str(k), Memory.PARAMETER), 0, 400) for k in range(3)]
@@ -254,6 +265,14 @@ def test_more_instances_than_versions_are_refused():
     matrix = Task("layer", Matrix(), {"weight": a}, None)
     with pytest.raises(PlaceError, match="more than 1 instances of buffer 'narrow' live at the same time"):
         place([load_task(a, outside), load_task(b, outside), matrix], REFERENCE)
+
+
+def test_instances_that_one_instruction_names_need_a_version_each():
+    buffer, outside = chip_buffer("narrow", Memory.WEIGHT, 1), global_buffer("outside")
+    a, b = (instance(buffer, number, 4) for number in range(2))
+    both = Task("layer", Matrix(), {"weight": a, "activation": b}, None)
+    with pytest.raises(PlaceError, match="more than 1 instances of buffer 'narrow' live at the same time"):
+        place([load_task(a, outside), both], REFERENCE)
 
 
 def test_a_slot_larger_than_a_bank_is_refused():

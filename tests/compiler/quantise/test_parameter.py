@@ -1,0 +1,57 @@
+"""Scales are as fine, and integer factors as near, as they can be."""
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.quantise.parameter import (
+    Parameters,
+    add_factors,
+    choose_parameters,
+    residual_factors,
+    scale_words,
+    weight_scales,
+)
+from tilewright.numerics.requantise import requantise
+
+X, Y = Parameters(0.02, 3), Parameters(0.05, -7)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    [(-1.0, 3.0, (-128, 127)), (0.5, 4.0, (-128, 127)), (-9.0, -2.0, (-128, 127)), (0.0, 0.0, (0, 0))],
+)
+def test_a_range_that_holds_0_takes_all_integers(low, high, ends):
+    parameters = choose_parameters(low, high)
+    assert tuple(map(parameters.quantised, (min(low, 0.0), max(high, 0.0)))) == ends
+    assert parameters.quantised(0.0) == parameters.zero_point
+
+
+def test_an_integer_is_the_nearest_and_stays_in_int8():
+    assert [Y.quantised(x) for x in (0.0, 0.12, -0.13, 99.0, -float("inf"))] == [-7, -5, -10, 127, -128]
+
+
+def test_each_channel_has_a_scale_of_its_own():
+    weight = np.float32([[1.0, -2.0], [0.5, 0.1], [-4.0, 0.0]])
+    scale = weight_scales(weight, np.zeros(3), X, Y)
+    np.testing.assert_allclose(scale * 127, [2.0, 0.5, 4.0])
+
+
+def test_a_residuals_factor_is_the_nearest():
+    factor = residual_factors(Parameters(1.0, 0), 1 / np.array([300.4, 300.6, 1.5001]))
+    assert factor.tolist() == [300, 301, 2]
+
+
+def test_the_factors_of_a_sum_keep_the_ratio():
+    for ratio in (1.0, 1.37, 250.3, 9000.0):
+        ka, kb, unit = add_factors(0.01, 0.01 * ratio)
+        assert abs(kb / ka / ratio - 1) < 1e-3
+        assert unit * ka == pytest.approx(0.01)
+
+
+def test_a_scale_word_is_right_up_to_the_reach():
+    """Within half a step and what 15 bits of multiplier cost; never the word that saturates too early."""
+    for ratio in np.geomspace(1e-6, 0.5, 97):
+        for reach in (127, 128, 200, 255):
+            t = np.rint(np.linspace(-reach, reach, 1001) / ratio)
+            got = requantise(t, scale_words(ratio, reach))
+            assert np.abs(got - t * ratio).max() < 0.52

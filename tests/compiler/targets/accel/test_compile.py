@@ -1,0 +1,78 @@
+"""Integer graphs become models: where their values lie, and that parts of a result meet."""
+
+import numpy as np
+from tests.compiler.random_network import random_input
+from tests.e2e.fuzz import check_network
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.graph.graph import Graph, Node
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.dequantise import Dequantise
+from tilewright.compiler.ops.qadd import QAdd
+from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ops.quantise import Quantise
+from tilewright.compiler.ops.window import Window
+from tilewright.compiler.targets.accel.compile import compile_graph
+from tilewright.compiler.targets.accel.operator.layout import parameter_vectors
+from tilewright.isa.config import PRESETS
+from tilewright.numerics.requantise import pack_scale
+
+TINY = PRESETS["tiny"]
+PICTURE = TensorType((1, 5, 7, 6), DType.FLOAT32)
+BIAS, SCALE = np.arange(5, dtype=np.int32) + 1000, pack_scale(np.full(5, 24000), np.full(5, 5))
+
+
+def layered(*nodes, inputs=("x",)):
+    """A graph of nodes (result, operator, inputs…) between a quantisation of each input and the result's end.
+
+    Inputs are pictures; weights w (5 channels to 5, 3 × 3), bias and scale are there.
+    """
+    before = [Node(f"quantise {name}", Quantise(0.1, -4), (name,), f"{name}.q") for name in inputs]
+    middle = [Node(result, operator, operands, result) for result, operator, *operands in nodes]
+    middle = [Node(node.name, node.operator, tuple(node.inputs), node.output) for node in middle]
+    end = Node("dequantise", Dequantise(0.1, 2), (middle[-1].output,), "y")
+    weight = np.random.default_rng(4).integers(-60, 60, (5, 5, 3, 3)).astype(np.int8)
+    return Graph(
+        name="layers",
+        inputs=tuple((name, PICTURE) for name in inputs),
+        nodes=(*before, *middle, end),
+        outputs=("y",),
+        constants={"w": weight, "bias": BIAS, "scale": SCALE},
+    )
+
+
+def check(graph):
+    check_network(graph, random_input(np.random.default_rng(1), graph, 2), TINY)
+
+
+CONVOLUTION = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, -4, -128, 127)
+SUM = QAdd(64, 64, 0, int(pack_scale(32000, 0)), 0, -128, 127)
+LAYER = ("w", "bias", "scale")
+
+
+def test_parts_of_an_average_lie_beside_each_other():
+    window = Window((3, 3), (2, 2), (1, 1, 1, 1))
+    scales = tuple((count, int(pack_scale(16384 + 999 * count, -3))) for count in (4, 6, 9))
+    check(layered(("r", QAveragePool2d(window, -4, 36, scales, 2, -128, 127), "x.q")))
+
+
+def test_a_value_stays_until_its_last_reader():
+    check(
+        layered(
+            ("a", CONVOLUTION, "x.q", *LAYER),
+            ("b", CONVOLUTION, "a", *LAYER),
+            ("c", CONVOLUTION, "b", *LAYER),
+            ("r", SUM, "a", "c"),
+        )
+    )
+
+
+def test_every_value_begins_where_bursts_do():
+    graph = layered(
+        ("a", CONVOLUTION, "x.q", *LAYER), ("b", SUM, "a", "z.q"), ("r", SUM, "b", "x.q"), inputs=("x", "z")
+    )
+    model = compile_graph(graph, TINY)
+    assert [each.offset for each in model.inputs] == [0, 384], "336 bytes in bursts of 64"
+    parameters = parameter_vectors([BIAS, SCALE], TINY).tobytes()
+    assert model.constants.index(parameters) % TINY.burst_bytes == 0

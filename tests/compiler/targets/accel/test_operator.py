@@ -1,0 +1,163 @@
+"""The loops of each operator, in the layouts of the machine, compute what the operator means."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.qadd import QAdd
+from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.window import Window
+from tilewright.compiler.schedule import apply
+from tilewright.compiler.targets.accel.operator.lower import lower
+from tilewright.compiler.tir.interpret import run
+from tilewright.isa.config import PRESETS
+from tilewright.numerics.requantise import pack_scale
+
+TINY = PRESETS["tiny"]
+NARROW = replace(TINY, rows=4, cols=8)
+"""Fewer rows than columns: weights in two slices."""
+SMALL = replace(NARROW, activation_vectors=16, accumulator_vectors=16)
+"""Pictures of more than a few pixels go in tiles, with borders and tails."""
+FORMS = pytest.mark.parametrize(
+    ("config", "scheduled"),
+    [(TINY, False), (NARROW, False), (SMALL, True)],
+    ids=["square", "slices", "schedule"],
+)
+
+
+def int8(rng, *shape):
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def words(rng, *shape):
+    return pack_scale(rng.integers(16384, 32768, shape), rng.integers(3, 9, shape))
+
+
+def in_blocks(x, config, rng):
+    """[blocks][height][width][lanes] of a picture (C, H, W); lanes without a channel hold anything."""
+    channels, height, width = x.shape
+    blocks = -(-channels // config.cols)
+    lanes = int8(rng, blocks * config.cols, height, width)
+    lanes[:channels] = x
+    return np.ascontiguousarray(lanes.reshape(blocks, config.cols, height, width).transpose(0, 2, 3, 1))
+
+
+def in_channels(y, channels):
+    blocks, height, width, lanes = y.shape
+    return y.transpose(0, 3, 1, 2).reshape(blocks * lanes, height, width)[:channels]
+
+
+def check(operator, arrays, config, scheduled):
+    """Whether the loops make of these pictures and constants what `run` makes of them.
+
+    Args:
+        operator: of integers.
+        arrays: its inputs; those with four axes and one sample are pictures, all others constants.
+        config: the machine.
+        scheduled: whether the loops are scheduled before.
+    """
+    rng = np.random.default_rng(9)
+    types = [TensorType(array.shape, DType(array.dtype.name)) for array in arrays]
+    pictures = [array.ndim == 4 and len(array) == 1 for array in arrays]
+    constants = [None if picture else array for array, picture in zip(arrays, pictures, strict=True)]
+    expected = operator.run(*arrays)[0]
+    got = np.full(expected.shape, 99, np.int16)
+    for part in lower(operator, types, constants, config):
+        inputs = {name: in_blocks(arrays[place][0], config, rng) for name, place in part.tensors.items()}
+        function = apply(part.function, part.schedule) if scheduled else part.function
+        (result,) = run(function, {**inputs, **part.constants}).values()
+        (y, x), found = part.origin, in_channels(result, len(expected))
+        got[:, y : y + found.shape[1], x : x + found.shape[2]] = found
+    np.testing.assert_array_equal(got, expected)
+    assert len(np.unique(expected)) > 8, "results must tell mistakes"
+
+
+def convolution(operator, kernel, *, inputs=9, outputs=10, size=(7, 6)):
+    """The operator's arrays."""
+    rng = np.random.default_rng(1)
+    weight = int8(rng, outputs, inputs // operator.groups, *kernel)
+    bias = rng.integers(-3000, 3000, outputs).astype(np.int32)
+    arrays = [int8(rng, 1, inputs, *size), weight, bias, words(rng, outputs)]
+    if operator.residual:
+        height, width = operator.geometry().infer(*_types(arrays[:2]), DType.INT8)[2:]
+        arrays += [int8(rng, 1, outputs, height, width), rng.integers(1, 400, outputs).astype(np.int16)]
+    return arrays
+
+
+def _types(arrays):
+    return [TensorType(array.shape, DType.INT8) for array in arrays]
+
+
+CONVOLUTIONS = {
+    "pads": (QConv2d((1, 1), (2, 1, 0, 1), (1, 1), 1, 5, -3, -100, 90), (3, 3)),
+    "strides": (QConv2d((2, 1), (0, 1, 1, 0), (1, 1), 1, -128, 3, -128, 127), (3, 2)),
+    "dilations": (QConv2d((1, 2), (1, 2, 1, 2), (1, 2), 1, 7, 0, -128, 127), (2, 3)),
+    "point": (QConv2d((1, 1), (0, 0, 0, 0), (1, 1), 1, 9, -7, -7, 127), (1, 1)),
+    "pooling": (
+        QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, 5, 0, -128, 127, pool=Window((3, 2), (2, 1))),
+        (3, 3),
+    ),
+    "residual": (QConv2d((2, 1), (1, 0, 1, 2), (1, 1), 1, -4, 1, -128, 127, residual=True), (3, 3)),
+}
+
+
+@FORMS
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_a_convolution_is_the_operator(case, config, scheduled):
+    operator, kernel = CONVOLUTIONS[case]
+    check(operator, convolution(operator, kernel), config, scheduled)
+
+
+DEPTHWISE = {
+    "pads": QConv2d((1, 1), (2, 1, 0, 1), (1, 1), 10, 5, -3, -100, 90),
+    "strides": QConv2d((1, 2), (1, 1, 1, 0), (1, 1), 10, -128, 3, -128, 127),
+    "dilations": QConv2d((2, 1), (0, 2, 1, 1), (1, 2), 10, 7, 0, -128, 127),
+}
+
+
+@FORMS
+@pytest.mark.parametrize("case", DEPTHWISE)
+def test_a_depthwise_convolution_is_the_operator(case, config, scheduled):
+    operator = DEPTHWISE[case]
+    check(operator, convolution(operator, (3, 2), inputs=10), config, scheduled)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window((3, 2), (2, 1), (1, 0, 2, 1)),
+        Window((2, 3), (1, 2), (0, 2, 1, 1)),
+        Window((4, 4), (3, 2)),
+    ],
+    ids=str,
+)
+def test_an_average_has_the_scale_of_each_number_of_pixels(window, config, scheduled):
+    """Each count's scale is another, so that a window that takes that of its neighbour is seen."""
+    rng = np.random.default_rng(2)
+    counts = sorted({int(count) for count in window.counts(7, 6).flat})
+    scales = tuple((count, int(pack_scale(16384 + 5000 * count % 16384, -3))) for count in counts)
+    bias = 12 * window.kernel[0] * window.kernel[1]
+    operator = QAveragePool2d(window, -12, bias, scales, 4, -110, 120)
+    check(operator, [int8(rng, 1, 23, 7, 6)], config, scheduled)
+
+
+@FORMS
+def test_a_maximum_is_the_operator(config, scheduled):
+    rng = np.random.default_rng(3)
+    # All below any padding but the least.
+    x = rng.integers(-128, -40, (1, 10, 7, 6)).astype(np.int8)
+    operator = QMaxPool2d(Window((3, 2), (2, 1), (2, 0, 1, 1)), -120, -50)
+    check(operator, [x], config, scheduled)
+
+
+@FORMS
+def test_an_addition_is_the_operator(config, scheduled):
+    rng = np.random.default_rng(4)
+    operator = QAdd(77, 9000, -1500, int(pack_scale(21000, 6)), -9, -128, 100)
+    check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, 5, 6)], config, scheduled)

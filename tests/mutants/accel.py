@@ -1,0 +1,304 @@
+"""Mistakes on the way from loops to a program of the accelerator."""
+
+from tests.mutants.mutant import Mutant, suite
+
+_ACCEL = "compiler/targets/accel"
+_OPERATOR = suite(f"{_ACCEL}/test_operator.py")
+_TRANSFER = suite(f"{_ACCEL}/test_intrinsic_transfer.py")
+_ARRAY = suite(f"{_ACCEL}/test_intrinsic_matrix.py")
+_VECTOR = suite(f"{_ACCEL}/test_intrinsic_vector.py")
+_ENUMERATE = suite(f"{_ACCEL}/test_enumerate.py")
+_PLACE = suite(f"{_ACCEL}/test_place.py")
+_TOKENS = suite(f"{_ACCEL}/test_token.py")
+_PROGRAM = suite(f"{_ACCEL}/test_program.py")
+_COMPILE = suite(f"{_ACCEL}/test_compile.py")
+
+_INSTRUCTIONS = (
+    Mutant(
+        name="layout-slices",
+        file=f"{_ACCEL}/operator/layout.py",
+        old="split.transpose(0, 3, 5, 6, 2, 4, 1))",
+        new="split.transpose(0, 3, 5, 6, 2, 4, 1)[:, ::-1])",
+        check=suite(f"{_ACCEL}/test_layout.py"),
+    ),
+    Mutant(
+        name="expression-slices",
+        file=f"{_ACCEL}/operator/convolution.py",
+        old="s * config.rows + r]",
+        new="r * config.slices + s]",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="expression-dilations",
+        file=f"{_ACCEL}/operator/window.py",
+        old="y * stride_y + ky * step_y",
+        new="y * stride_y + ky * step_x",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="expression-factor",
+        file=f"{_ACCEL}/operator/qadd.py",
+        old="operator.scale, operator.kb)",
+        new="operator.scale, operator.ka)",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="average-count-of-a-part",
+        file=f"{_ACCEL}/operator/qpool2d.py",
+        old="counts[origin], size, config)",
+        new="counts[0, 0], size, config)",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="average-begin-of-a-part",
+        file=f"{_ACCEL}/operator/qpool2d.py",
+        old="origin[1] * window.strides[1]",
+        new="origin[1]",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="load-padding-upside-down",
+        file=f"{_ACCEL}/intrinsic/load.py",
+        old='("top", "bottom")',
+        new='("bottom", "top")',
+        check=_TRANSFER,
+    ),
+    Mutant(
+        name="load-begins-in-the-padding",
+        file=f"{_ACCEL}/intrinsic/load.py",
+        old="start += first * axis",
+        new="start += 0 * axis",
+        check=_TRANSFER,
+    ),
+    Mutant(
+        name="load-border-by-one",
+        file=f"{_ACCEL}/intrinsic/load.py",
+        old="base // -stride + 1)",
+        new="base // -stride)",
+        check=_TRANSFER,
+    ),
+    Mutant(
+        name="store-stride",
+        file=f"{_ACCEL}/intrinsic/store.py",
+        old='in_units(axis.strides[CHIP], self._limits.cols, f"the stride of {name} on the chip")',
+        new='in_units(axis.strides[OUTSIDE], self._limits.cols, f"the stride of {name} on the chip")',
+        check=_TRANSFER,
+    ),
+    Mutant(
+        name="matrix-always-adds",
+        file=f"{_ACCEL}/intrinsic/matrix.py",
+        old="int(accumulate),",
+        new="1,",
+        check=_ARRAY,
+    ),
+    Mutant(
+        name="matrix-never-adds",
+        file=f"{_ACCEL}/intrinsic/matrix.py",
+        old="int(accumulate),",
+        new="0,",
+        check=_ARRAY,
+    ),
+    Mutant(
+        name="matrix-slices",
+        file=f"{_ACCEL}/intrinsic/matrix.py",
+        old='in_units(activation, rows, "the first activation")',
+        new='in_units(activation, cols, "the first activation")',
+        check=_ARRAY,
+    ),
+    Mutant(
+        name="matrix-loops-over-tiles",
+        file=f"{_ACCEL}/intrinsic/matrix.py",
+        old='("ci", "kx", "ky")',
+        new='("ci", "ky", "kx")',
+        check=_ARRAY,
+    ),
+    Mutant(
+        name="vector-widths-of-a-product",
+        file=f"{_ACCEL}/intrinsic/expression.py",
+        old="first, second = self._narrow(left, 16), self._narrow(right, 8)",
+        new="first, second = self._narrow(left, 16), self._narrow(right, 16)",
+        check=_VECTOR,
+    ),
+    Mutant(
+        name="vector-start-of-a-fold",
+        file=f"{_ACCEL}/intrinsic/expression.py",
+        old="start is not None and start <= low",
+        new="start is not None",
+        check=_VECTOR,
+    ),
+    Mutant(
+        name="vector-clamp-within-a-clamp",
+        file=f"{_ACCEL}/intrinsic/expression.py",
+        old="low, high = (min(max(end, low), high) for end in ends)",
+        new="low, high = max(ends[0], low), min(ends[1], high)",
+        check=_VECTOR,
+    ),
+    Mutant(
+        name="vector-parameters-order",
+        file=f"{_ACCEL}/intrinsic/vector.py",
+        old="place != parameters[0] + step for",
+        new="place < parameters[0] for",
+        check=_VECTOR,
+    ),
+)
+
+_TASKS = (
+    Mutant(
+        name="fill-of-a-changed-buffer",
+        file=f"{_ACCEL}/enumerate.py",
+        old="if writes and writes == _writes(body, buffer) else",
+        new="if writes else",
+        check=_ENUMERATE,
+    ),
+    Mutant(
+        name="fill-from-written-memory",
+        file=f"{_ACCEL}/enumerate.py",
+        old="source.scope is Scope.GLOBAL and source.name not in self._written",
+        new="source.scope is Scope.GLOBAL",
+        check=_ENUMERATE,
+    ),
+    Mutant(
+        name="fill-that-was-replaced",
+        file=f"{_ACCEL}/enumerate.py",
+        old="= fresh.instance, contents, deque(loads)",
+        new="= fresh.instance, version.contents or contents, deque(loads)",
+        check=_ENUMERATE,
+    ),
+    Mutant(
+        name="version-used-last",
+        file=f"{_ACCEL}/enumerate.py",
+        old="return min(free, key=",
+        new="return max(free, key=",
+        check=_ENUMERATE,
+    ),
+    Mutant(
+        name="version-in-use",
+        file=f"{_ACCEL}/enumerate.py",
+        old="if not version.users]",
+        new="if version.users < 2]",
+        check=_ENUMERATE,
+    ),
+    Mutant(
+        name="threads-one-after-the-other",
+        file=f"{_ACCEL}/enumerate.py",
+        old="waiting.append(thread)",
+        new="waiting.appendleft(thread)",
+        check=_ENUMERATE,
+    ),
+    Mutant(
+        name="place-of-a-living-instance",
+        file=f"{_ACCEL}/place.py",
+        old="if slot.last >= life.first:",
+        new="if slot.last > life.first:",
+        check=_PLACE,
+    ),
+    Mutant(
+        name="place-round-the-end",
+        file=f"{_ACCEL}/place.py",
+        old="    return at <= end",
+        new="    return at <= end or end < depth",
+        check=_PLACE,
+    ),
+    Mutant(
+        name="place-of-groups-that-meet",
+        file=f"{_ACCEL}/life.py",
+        old="use.first > max(",
+        new="use.first >= max(",
+        check=_PLACE,
+    ),
+    Mutant(
+        name="bank-of-two-operands",
+        file=f"{_ACCEL}/life.py",
+        old="and one != other:",
+        new="and one.buffer != other.buffer:",
+        check=_PLACE,
+    ),
+    Mutant(
+        name="bank-with-room-to-spare",
+        file=f"{_ACCEL}/bank.py",
+        old="room[bank] < vectors:",
+        new="room[bank] <= vectors:",
+        check=_PLACE,
+    ),
+    Mutant(
+        name="token-write-after-read",
+        file=f"{_ACCEL}/history.py",
+        old="(past.write or write)",
+        new="past.write",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="token-for-what-is-known",
+        file=f"{_ACCEL}/token.py",
+        old="starts[other][engine] < needs[engine]",
+        new="starts[other][engine] <= needs[engine]",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="token-that-says-too-much",
+        file=f"{_ACCEL}/token.py",
+        old="max(clock[giver], given)",
+        new="max(clock[giver], given + 1)",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="token-capacity",
+        file=f"{_ACCEL}/token.py",
+        old="> self._config.token_capacity:",
+        new="> self._config.token_capacity + 1:",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="token-merged-too-early",
+        file=f"{_ACCEL}/token.py",
+        old="        tokens[k].giver = removed.giver\n",
+        new="        self._signal[tokens[k].giver] |= 1 << taker\n"
+        "        self._signal[removed.giver] &= ~(1 << taker)\n",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="tensors-that-meet",
+        file=f"{_ACCEL}/memory_plan.py",
+        old="self.first <= other.last and",
+        new="self.first < other.last and",
+        check=_PROGRAM,
+    ),
+    Mutant(
+        name="tensor-of-a-later-reader",
+        file=f"{_ACCEL}/compile.py",
+        old="for place, node in enumerate(network.layers) for name in node.inputs}",
+        new="for place, node in reversed([*enumerate(network.layers)]) for name in node.inputs}",
+        check=_COMPILE,
+    ),
+    Mutant(
+        name="offset-between-bursts",
+        file=f"{_ACCEL}/compile.py",
+        old="offset + size + -size % self._config.burst_bytes",
+        new="offset + size",
+        check=_COMPILE,
+    ),
+    Mutant(
+        name="part-without-its-origin",
+        file=f"{_ACCEL}/compile.py",
+        old="(0, *lowered.origin, 0)",
+        new="(0, 0, 0, 0)",
+        check=_COMPILE,
+    ),
+    Mutant(
+        name="pooling-of-padded-sums",
+        file=f"{_ACCEL}/legalise.py",
+        old="any(operator.pool.pads) or too_large",
+        new="too_large",
+        check=suite("e2e/test_networks.py::test_a_padded_pooling_becomes_an_operator_of_its_own"),
+    ),
+    Mutant(
+        name="output-read-from-the-start",
+        file="runtime/layout.py",
+        old="size, binding.offset)",
+        new="size)",
+        check=suite("runtime/test_layout.py"),
+    ),
+)
+
+MUTANTS = (*_INSTRUCTIONS, *_TASKS)
+"""From loops to programs."""

@@ -1,0 +1,233 @@
+"""Mistakes on the way from a network to loops."""
+
+from tests.mutants.mutant import Mutant, suite
+
+_LOAD = suite("compiler/frontend/test_load.py")
+_OPS = suite("compiler/ops/test_integer.py")
+_PARAMETERS = suite("compiler/quantise/test_parameter.py")
+_QUANTISE = suite("compiler/quantise/test_quantise.py")
+_SIMPLIFY = suite("compiler/tir/test_simplify.py")
+_INTERPRET = suite("compiler/tir/test_interpret.py")
+_PRIMITIVES = suite("compiler/schedule/test_primitives.py")
+
+_NETWORKS = (
+    Mutant(
+        name="onnx-pads-order",
+        file="compiler/frontend/window.py",
+        old="return pads[0], pads[1], pads[2], pads[3]",
+        new="return pads[0], pads[2], pads[1], pads[3]",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="onnx-odd-padding",
+        file="compiler/frontend/window.py",
+        old="(small, large) if upper else (large, small)",
+        new="(large, small) if upper else (small, large)",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="onnx-window-behind-the-picture",
+        file="compiler/frontend/window.py",
+        old="if last >= size + before else",
+        new="if last > size + before else",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="onnx-strides-swapped",
+        file="compiler/frontend/linear.py",
+        old="operator = Conv2d(strides, pads",
+        new="operator = Conv2d(strides[::-1], pads",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="onnx-transposed-weights",
+        file="compiler/frontend/linear.py",
+        old='transpose = not node.integer("transB", 0)',
+        new="transpose = True",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="onnx-batch-norm-mean",
+        file="compiler/frontend/pointwise.py",
+        old="beta - mean * scale)",
+        new="beta + mean * scale)",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="operator-padding",
+        file="compiler/ops/convolution.py",
+        old="float(zero_point), exact=True",
+        new="0.0, exact=True",
+        check=_OPS,
+    ),
+    Mutant(
+        name="operator-dilations",
+        file="compiler/ops/window.py",
+        old="row * dilations[0], column * dilations[1]",
+        new="row * dilations[1], column * dilations[0]",
+        check=_OPS,
+    ),
+    Mutant(
+        name="operator-pixels-of-a-window",
+        file="compiler/ops/window.py",
+        old="self.patches(inside, 0)",
+        new="self.patches(inside, 1)",
+        check=_OPS,
+    ),
+    Mutant(
+        name="operator-maximum-of-padding",
+        file="compiler/ops/qmax_pool2d.py",
+        old="self.window, -128)",
+        new="self.window, 0)",
+        check=_OPS,
+    ),
+)
+
+_INTEGERS = (
+    Mutant(
+        name="scale-of-activations",
+        file="compiler/quantise/parameter.py",
+        old="(high - low) / (INT8_MAXIMUM - INT8_MINIMUM)",
+        new="(high - low) / INT8_MAXIMUM",
+        check=_PARAMETERS,
+    ),
+    Mutant(
+        name="scale-of-all-channels",
+        file="compiler/quantise/parameter.py",
+        old="-1)).max(axis=1)",
+        new="-1)).max()",
+        check=_PARAMETERS,
+    ),
+    Mutant(
+        name="scale-word-coarser",
+        file="compiler/quantise/parameter.py",
+        old="reach) < _error(multiplier",
+        new="reach) > _error(multiplier",
+        check=_PARAMETERS,
+    ),
+    Mutant(
+        name="zero-point-of-sums",
+        file="compiler/quantise/lower_linear.py",
+        old="- zero_point * sums",
+        new="+ zero_point * sums",
+        check=_QUANTISE,
+    ),
+    Mutant(
+        name="residual-zero-point",
+        file="compiler/quantise/lower_linear.py",
+        old="bias -= residual",
+        new="bias += residual",
+        check=_QUANTISE,
+    ),
+    Mutant(
+        name="residual-factor-rounds-down",
+        file="compiler/quantise/parameter.py",
+        old="factor = np.rint(residual.scale / unit)",
+        new="factor = np.floor(residual.scale / unit)",
+        check=_PARAMETERS,
+    ),
+    Mutant(
+        name="relu-bound",
+        file="compiler/quantise/parameter.py",
+        old="np.float32(self.scale)) + self.zero_point",
+        new="np.float32(self.scale)) - self.zero_point",
+        check=_QUANTISE,
+    ),
+    Mutant(
+        name="average-counts-padding",
+        file="compiler/quantise/lower_pointwise.py",
+        old="(size if counted else count)",
+        new="(count if counted else size)",
+        check=_QUANTISE,
+    ),
+)
+
+_LOOPS = (
+    Mutant(
+        name="fold-identity",
+        file="compiler/te/reduction.py",
+        old="_lowest(dtype) if self.op is BinaryOp.MAX",
+        new="_lowest(dtype) if self.op is BinaryOp.MIN",
+        check=suite("compiler/te/test_compute.py"),
+    ),
+    Mutant(
+        name="minimum-decided-early",
+        file="compiler/tir/simplify.py",
+        old="    if high <= 0:\n        return smaller",
+        new="    if high <= 1:\n        return smaller",
+        check=_SIMPLIFY,
+    ),
+    Mutant(
+        name="quotient-of-the-divisor",
+        file="compiler/tir/simplify.py",
+        old="upper(small.expr(), domain) < unit",
+        new="upper(small.expr(), domain) <= unit",
+        check=_SIMPLIFY,
+    ),
+    Mutant(
+        name="remainder-merged-wrongly",
+        file="compiler/tir/simplify.py",
+        old="== coefficient * divisor:",
+        new="is not None:",
+        check=_SIMPLIFY,
+    ),
+    Mutant(
+        name="bound-of-a-loop",
+        file="compiler/tir/bound.py",
+        old="Affine((), -1)).scaled(coefficient)",
+        new="Affine((), -2)).scaled(coefficient)",
+        check=_SIMPLIFY,
+    ),
+    Mutant(
+        name="interpreter-init",
+        file="compiler/tir/interpret.py",
+        old="first = all(not inside",
+        new="first = any(not inside",
+        check=_INTERPRET,
+    ),
+    Mutant(
+        name="interpreter-stores-at-once",
+        file="compiler/tir/grid.py",
+        old="if not _is_injective(index, target.shape, kept):",
+        new="if not index:",
+        check=_INTERPRET,
+    ),
+    Mutant(
+        name="split-tail",
+        file="compiler/schedule/split.py",
+        old="return trips, minimum(self.factor, extent - self.factor * Var(self.outer))",
+        new="return trips, minimum(self.factor, extent)",
+        check=_PRIMITIVES,
+    ),
+    Mutant(
+        name="region-end",
+        file="compiler/schedule/region.py",
+        old="simplify(minimum(high, size - 1), outer)",
+        new="simplify(minimum(high, size - 2), outer)",
+        check=_PRIMITIVES,
+    ),
+    Mutant(
+        name="region-begin",
+        file="compiler/schedule/fit.py",
+        old="else index - item.low",
+        new="else index",
+        check=_PRIMITIVES,
+    ),
+    Mutant(
+        name="versions-lost",
+        file="compiler/schedule/versions.py",
+        old="versions=self.count)",
+        new="versions=1)",
+        check=_PRIMITIVES,
+    ),
+    Mutant(
+        name="copy-not-read",
+        file="compiler/schedule/cache_read.py",
+        old="{id(block): reading}",
+        new="{id(block): block}",
+        check=_PRIMITIVES,
+    ),
+)
+
+MUTANTS = (*_NETWORKS, *_INTEGERS, *_LOOPS)
+"""From the file of a model down to scheduled loops."""
