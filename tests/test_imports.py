@@ -49,7 +49,11 @@ TABLE = {
     "compiler": Allowed(
         rooms=names("numerics"),
         packages=names("numpy"),
-        exceptions={"targets/accel/*": names("isa"), "frontend/*": names("onnx google")},
+        exceptions={
+            "targets/accel/*": names("isa"),
+            "targets/cpu/*": names("llvmlite"),
+            "frontend/*": names("onnx google"),
+        },
     ),
     "fpga": Allowed(rooms=names("isa hw"), packages=names("amaranth")),
     "cli": Allowed(rooms=names("numerics isa hw sim runtime compiler fpga"), packages=names("numpy PIL")),

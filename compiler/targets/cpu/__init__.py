@@ -1,0 +1,1 @@
+"""The host: loop programs as machine code, called from numpy or linked into other programs."""

@@ -1,0 +1,40 @@
+"""Machine code that was made once: files named by all that they depend on, complete or absent."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Where code is kept: below XDG_CACHE_HOME, else ~/.cache. It can be deleted at any time."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tilewright" / "cpu"
+
+
+def cached(produce: Callable[[], bytes], *depends_on: str) -> bytes:
+    """What `produce` gives, from the cache if it gave it once for the same texts."""
+    path = cache_folder() / f"{_digest(depends_on)}.o"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        data = produce()
+    _write(path, data)
+    return data
+
+
+def _digest(texts: tuple[str, ...]) -> str:
+    result = hashlib.sha256()
+    for text in texts:
+        data = text.encode()
+        result.update(len(data).to_bytes(8, "little") + data)
+    return result.hexdigest()[:32]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Under its name only when complete, so that others find all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(data)
+    os.replace(file.name, path)

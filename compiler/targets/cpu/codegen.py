@@ -1,0 +1,63 @@
+"""Loop programs as LLVM modules: each function with a plain C interface, `void name(T *a, …)`.
+
+The numbers are those of `tir.interpret`, operation by operation in the order of the loops: integers are the same
+bits; floats too where neither adds in another order (the interpreter may add a whole fold pairwise) and but for
+exp and tanh, which are the C library's. Buffers must not overlap; indices are not checked.
+"""
+
+import re
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.frame import Frame
+from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
+from tilewright.compiler.targets.cpu.statement import Statements
+from tilewright.compiler.targets.cpu.type import POINTER
+from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.verify import verify
+
+RESERVED = frozenset(
+    f"{POOL_FUNCTION} abort aligned_alloc free exp expf tanh tanhf fmod fmodf memcpy memmove memset main".split()
+)
+"""Names that a function must not have: those that compiled code calls, and a program's own entry."""
+
+
+def emit_module(functions: Sequence[Function], *, contract: bool = False, parallel: bool = True) -> ir.Module:
+    """The LLVM module of some functions, for no machine in particular.
+
+    Args:
+        functions: scheduled in any way; every memory scope is the host's memory.
+        contract: whether a product and a sum of floats may be rounded once, which is faster.
+        parallel: whether parallel loops call a pool of threads; else they are plain loops.
+
+    Raises:
+        CpuError: if a name cannot be one in C, or a function needs what the host does not have.
+        TirError: if a function breaks a rule of loop programs.
+    """
+    module = ir.Module("tilewright")
+    for function in functions:
+        verify(function)
+        _check_name(function.name, module)
+        _emit(module, function, contract, parallel)
+    return module
+
+
+def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool) -> None:
+    of = ir.FunctionType(ir.VoidType(), [POINTER] * len(function.parameters))
+    written = ir.Function(module, of, function.name)
+    frame = Frame.of(written)
+    for buffer, argument in zip(function.parameters, written.args, strict=True):
+        argument.name = buffer.name
+        argument.add_attribute("noalias")
+        frame.pointers[buffer.name] = argument
+    Statements(frame, contract, parallel).write(function.body)
+    frame.close()
+
+
+def _check_name(name: str, module: ir.Module) -> None:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise CpuError(f"the name of a function must be an identifier of C, not {name!r}")
+    if name in RESERVED or name in module.globals:
+        raise CpuError(f"the name of a function must be its own, not {name!r}: choose another one")

@@ -1,0 +1,90 @@
+"""One LLVM function while it is written: its builder, what is bound in it, and the buffers it owns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from llvmlite import ir
+
+from tilewright.compiler.targets.cpu.intrinsic import external
+from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
+from tilewright.compiler.targets.cpu.value import Value
+
+ALIGNMENT_BYTES = 64
+"""Of a buffer: a cache line, and the widest vector there is."""
+STACK_BUFFER_BYTES = 16 << 10
+"""Larger buffers come from the heap."""
+STACK_BYTES = 128 << 10
+"""All buffers of a function that lie on the stack."""
+
+
+@dataclass
+class Frame:
+    """A function under construction.
+
+    Members:
+        function: it.
+        entry: writes what takes memory of the stack.
+        setup: writes what takes memory of the heap, next.
+        builder: writes the next instruction.
+        variables: what loop variables and indices of blocks are, by name.
+        pointers: where buffers lie, by name.
+        lanes: how many iterations of a vectorised loop are computed together.
+    """
+
+    function: ir.Function
+    entry: ir.IRBuilder
+    setup: ir.IRBuilder
+    builder: ir.IRBuilder
+    variables: dict[str, Value] = field(default_factory=dict)
+    pointers: dict[str, ir.Value] = field(default_factory=dict)
+    lanes: int = 1
+    heap: list[ir.Value] = field(default_factory=list)
+    stack_bytes: int = 0
+
+    @staticmethod
+    def of(function: ir.Function) -> "Frame":
+        """The frame of a function without blocks."""
+        entry, setup, body = (function.append_basic_block(name) for name in ("entry", "setup", "body"))
+        return Frame(function, ir.IRBuilder(entry), ir.IRBuilder(setup), ir.IRBuilder(body))
+
+    def close(self) -> None:
+        """Write what ends the function: to be called once, when all else is written."""
+        _, setup, body = self.function.blocks[:3]
+        self.entry.branch(setup)
+        self.setup.branch(body)
+        free = external(self.function.module, "free", ir.VoidType(), [POINTER])
+        for pointer in self.heap:
+            self.builder.call(free, [pointer])
+        self.builder.ret_void()
+
+    def allocate(self, size_bytes: int) -> ir.Value:
+        """Memory that is there while the function runs; the same at each execution."""
+        if size_bytes <= STACK_BUFFER_BYTES and self.stack_bytes + size_bytes <= STACK_BYTES:
+            self.stack_bytes += size_bytes
+            pointer = self.entry.alloca(ir.ArrayType(ir.IntType(8), max(size_bytes, 1)))
+            pointer.align = ALIGNMENT_BYTES
+            return pointer
+        self.heap.append(self._from_heap(-(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES))
+        return self.heap[-1]
+
+    def _from_heap(self, size_bytes: int) -> ir.Value:
+        """Memory of the C library; the program ends where there is none left."""
+        module, setup = self.function.module, self.setup
+        allocate = external(module, "aligned_alloc", POINTER, [INDEX_TYPE, INDEX_TYPE])
+        allocate.return_value.add_attribute("noalias")
+        arguments = [ir.Constant(INDEX_TYPE, ALIGNMENT_BYTES), ir.Constant(INDEX_TYPE, size_bytes)]
+        pointer = setup.call(allocate, arguments)
+        missing = setup.icmp_unsigned("==", pointer, ir.Constant(POINTER, None))
+        with setup.if_then(missing, likely=False):
+            setup.call(external(module, "abort", ir.VoidType(), []), [])
+        return pointer
+
+    @contextmanager
+    def bound(self, values: dict[str, Value], lanes: int | None = None) -> Iterator[None]:
+        """Variables, and how many lanes there are, for a while."""
+        before, lanes_before = self.variables, self.lanes
+        self.variables = {**before, **values}
+        self.lanes = lanes_before if lanes is None else lanes
+        yield
+        self.variables, self.lanes = before, lanes_before

@@ -1,0 +1,121 @@
+"""Loop programs compiled for this machine and called on numpy arrays."""
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from llvmlite import binding as llvm
+from numpy.typing import NDArray
+
+from tilewright.compiler.targets.cpu.cache import cached
+from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.machine import Machine, object_code, target_machine
+from tilewright.compiler.targets.cpu.pool import install_pool
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.printer import print_buffer
+from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.walk import constant
+
+Array = NDArray[Any]
+
+
+class Kernel:
+    """A function as machine code of this process.
+
+    Members:
+        function: the loop program.
+    """
+
+    def __init__(self, function: Function, engine: llvm.ExecutionEngine) -> None:
+        self.function = function
+        self._engine = engine
+        count = len(function.parameters)
+        # Foreign code runs without the lock of the interpreter.
+        prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * count)
+        self._entry = prototype(engine.get_function_address(function.name))
+        self._inputs = count - function.outputs
+
+    def __call__(self, *arrays: Array) -> None:
+        """Run on arrays for all parameters, in their order; those of outputs are written.
+
+        Raises:
+            CpuError: if there are not as many, or one is of another type or shape, not dense row by row, or an
+                output that cannot be written or overlaps another array.
+        """
+        parameters = self.function.parameters
+        if len(arrays) != len(parameters):
+            texts = ", ".join(print_buffer(buffer) for buffer in parameters)
+            raise CpuError(f"{self.function.name} must be called with {texts}, not with {len(arrays)} arrays")
+        for position, (buffer, array) in enumerate(zip(parameters, arrays, strict=True)):
+            _check(buffer, array, is_output=position >= self._inputs)
+        for position in range(self._inputs, len(arrays)):
+            self._check_apart(position, arrays)
+        self._entry(*[array.ctypes.data for array in arrays])
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs, by name, new arrays: as `tir.interpret.run`.
+
+        Raises:
+            CpuError: if an array is missing, or as in a call.
+        """
+        parameters = self.function.parameters
+        taken, given = parameters[: self._inputs], parameters[self._inputs :]
+        missing = [print_buffer(buffer) for buffer in taken if buffer.name not in inputs]
+        if missing:
+            raise CpuError(f"inputs must hold {', '.join(missing)}, not only {sorted(inputs)}")
+        outputs = {buffer.name: np.empty(shape_of(buffer), buffer.dtype.numpy) for buffer in given}
+        self(*[np.ascontiguousarray(inputs[buffer.name]) for buffer in taken], *outputs.values())
+        return outputs
+
+    def _check_apart(self, position: int, arrays: tuple[Array, ...]) -> None:
+        for other, array in enumerate(arrays):
+            if other != position and np.may_share_memory(arrays[position], array):
+                names = [self.function.parameters[number].name for number in (position, other)]
+                raise CpuError(f"output {names[0]} must not overlap {names[1]}: give it memory of its own")
+
+
+def compile_function(function: Function, *, contract: bool = False, parallel: bool = True) -> Kernel:
+    """A function as machine code for this machine; from the cache if it was compiled before.
+
+    Args:
+        function: scheduled in any way.
+        contract: whether a product and a sum of floats may be rounded once, which is faster.
+        parallel: whether parallel loops run on several threads.
+
+    Raises:
+        CpuError: if the host cannot run it.
+        TirError: if it breaks a rule of loop programs.
+    """
+    text = str(emit_module([function], contract=contract, parallel=parallel))
+    machine = Machine.host()
+    code = cached(lambda: object_code(text, machine), text, machine.key)
+    if parallel:
+        install_pool()
+    return Kernel(function, load(code, machine))
+
+
+def load(code: bytes, machine: Machine) -> llvm.ExecutionEngine:
+    """An engine with the functions of an object file, whose references this process resolves."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(machine))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def shape_of(buffer: Buffer) -> tuple[int, ...]:
+    """The shape of a parameter, all of whose extents are constants."""
+    return tuple(extent for extent in map(constant, buffer.shape) if extent is not None)
+
+
+def _check(buffer: Buffer, array: Array, is_output: bool) -> None:
+    what = f"argument {print_buffer(buffer)} must be"
+    if not isinstance(array, np.ndarray):
+        raise CpuError(f"{what} a numpy array, not {type(array).__name__}")
+    if array.dtype != buffer.dtype.numpy or array.shape != shape_of(buffer):
+        raise CpuError(f"{what} of this type, not {array.dtype}{list(array.shape)}")
+    if not array.flags.c_contiguous or not array.flags.aligned:
+        raise CpuError(f"{what} dense, row by row: pass numpy.ascontiguousarray({buffer.name})")
+    if is_output and not array.flags.writeable:
+        raise CpuError(f"{what} writeable: pass a copy")

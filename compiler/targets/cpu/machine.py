@@ -1,0 +1,106 @@
+"""The machine that code is for, and the way from LLVM text to its machine code."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite
+from llvmlite import binding as llvm
+
+from tilewright.compiler.targets.cpu.error import CpuError
+
+OPTIMISATION_LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A processor.
+
+    Members:
+        triple: architecture, vendor, system.
+        cpu: model, as LLVM names it.
+        features: what it has beyond the model or lacks, `+avx512f,-avx`; may be empty.
+    """
+
+    triple: str
+    cpu: str
+    features: str = ""
+
+    @staticmethod
+    def host() -> "Machine":
+        """This machine, with all it has."""
+        _initialise()
+        features: str = llvm.get_host_cpu_features().flatten()
+        return Machine(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
+
+    @staticmethod
+    def baseline() -> "Machine":
+        """The oldest processor of this machine's architecture: for code that runs elsewhere."""
+        _initialise()
+        return Machine(llvm.get_default_triple(), "x86-64" if "x86_64" in llvm.get_default_triple() else "generic")
+
+    @property
+    def key(self) -> str:
+        """All that machine code depends on besides its source."""
+        return "|".join([self.triple, self.cpu, self.features, llvmlite.__version__, str(OPTIMISATION_LEVEL)])
+
+
+def optimised(text: str, machine: Machine) -> str:
+    """LLVM text after the passes of level 3.
+
+    Raises:
+        CpuError: if LLVM does not know the machine.
+    """
+    return str(_optimise(text, target_machine(machine)))
+
+
+def object_code(text: str, machine: Machine) -> bytes:
+    """A relocatable object file of LLVM text.
+
+    Raises:
+        CpuError: if LLVM does not know the machine.
+    """
+    target = target_machine(machine)
+    code: bytes = target.emit_object(_optimise(text, target))
+    return code
+
+
+def assembly_text(text: str, machine: Machine) -> str:
+    """The machine code of LLVM text, as assembler text."""
+    target = target_machine(machine)
+    code: str = target.emit_assembly(_optimise(text, target))
+    return code
+
+
+def target_machine(machine: Machine) -> llvm.TargetMachine:
+    """LLVM's code generator for a machine; its code may lie anywhere.
+
+    Raises:
+        CpuError: if LLVM does not know it.
+    """
+    _initialise()
+    try:
+        target = llvm.Target.from_triple(machine.triple)
+    except RuntimeError:
+        raise CpuError(f"the triple must be one of this build of LLVM, not {machine.triple!r}") from None
+    return target.create_target_machine(
+        cpu=machine.cpu, features=machine.features, opt=OPTIMISATION_LEVEL, reloc="pic", codemodel="small"
+    )
+
+
+def _optimise(text: str, target: llvm.TargetMachine) -> llvm.ModuleRef:
+    module = llvm.parse_assembly(text)
+    module.triple, module.data_layout = target.triple, str(target.target_data)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMISATION_LEVEL)
+    options.loop_vectorization = options.slp_vectorization = True
+    builder = llvm.create_pass_builder(target, options)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+@cache
+def _initialise() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    # Inline assembly of the thread pool.
+    llvm.initialize_native_asmparser()

@@ -1,0 +1,72 @@
+"""Parallel loops as functions of a range of iterations, for a pool of threads to call."""
+
+from llvmlite import ir
+
+from tilewright.compiler.dtype import INDEX
+from tilewright.compiler.targets.cpu.frame import Frame
+from tilewright.compiler.targets.cpu.intrinsic import external
+from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
+from tilewright.compiler.targets.cpu.value import Value
+
+POOL_FUNCTION = "tilewright_parallel"
+"""void (body, environment, extent): calls body(environment, begin, end) for ranges that cover 0 … extent − 1."""
+
+
+def outline(frame: Frame, name: str) -> tuple[Frame, list[ir.Value]]:
+    """A frame of a function of its own that sees what is bound in this one.
+
+    Args:
+        frame: the function around.
+        name: of the new one, which no other module sees.
+
+    Returns:
+        the frame; its function takes begin, end and what it captures; and the captured values.
+    """
+    module = frame.function.module
+    captured = [*frame.pointers.values(), *(value.ir for value in frame.variables.values())]
+    types = [INDEX_TYPE, INDEX_TYPE, *(value.type for value in captured)]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), types), module.get_unique_name(name))
+    function.linkage = "internal"
+    inner = Frame.of(function)
+    taken = iter(function.args[2:])
+    for buffer in frame.pointers:
+        inner.pointers[buffer] = next(taken)
+        # As in the function around: no two buffers overlap.
+        inner.pointers[buffer].add_attribute("noalias")
+    inner.variables = {variable: Value(next(taken), INDEX) for variable in frame.variables}
+    return inner, captured
+
+
+def call_parallel(frame: Frame, function: ir.Function, captured: list[ir.Value], extent: ir.Value) -> None:
+    """Hand an outlined function to the pool, and wait until all iterations are done."""
+    builder = frame.builder
+    record = ir.LiteralStructType([value.type for value in captured])
+    environment = frame.entry.alloca(record)
+    for position, value in enumerate(captured):
+        builder.store(value, _field(builder, environment, record, position))
+    entered = _trampoline(function, record)
+    types = [POINTER, POINTER, INDEX_TYPE]
+    pool = external(builder.module, POOL_FUNCTION, ir.VoidType(), types)
+    builder.call(pool, [entered, environment, extent])
+
+
+def _trampoline(function: ir.Function, record: ir.LiteralStructType) -> ir.Function:
+    """body(environment, begin, end) for a function that takes what is in the environment as arguments."""
+    module = function.module
+    of = ir.FunctionType(ir.VoidType(), [POINTER, INDEX_TYPE, INDEX_TYPE])
+    entered = ir.Function(module, of, module.get_unique_name(f"{function.name}.enter"))
+    entered.linkage = "internal"
+    builder = ir.IRBuilder(entered.append_basic_block("entry"))
+    environment, begin, end = entered.args
+    fields = [
+        builder.load(_field(builder, environment, record, position), typ=of)
+        for position, of in enumerate(record.elements)
+    ]
+    builder.call(function, [begin, end, *fields])
+    builder.ret_void()
+    return entered
+
+
+def _field(builder: ir.IRBuilder, base: ir.Value, record: ir.LiteralStructType, position: int) -> ir.Value:
+    indices = [ir.Constant(ir.IntType(32), number) for number in (0, position)]
+    return builder.gep(base, indices, inbounds=True, source_etype=record)

@@ -1,0 +1,3 @@
+"""stub"""
+def install_pool() -> None:
+    """stub"""

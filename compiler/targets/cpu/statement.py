@@ -1,0 +1,249 @@
+"""Statements of loop programs as LLVM control flow."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from llvmlite import ir
+
+from tilewright.compiler.dtype import INDEX
+from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.expression import Expressions
+from tilewright.compiler.targets.cpu.frame import Frame
+from tilewright.compiler.targets.cpu.outline import call_parallel, outline
+from tilewright.compiler.targets.cpu.type import INDEX_TYPE
+from tilewright.compiler.targets.cpu.value import Value, index
+from tilewright.compiler.targets.cpu.vectorise import is_vectorisable
+from tilewright.compiler.tir.affine import Affine
+from tilewright.compiler.tir.bound import UNBOUNDED, upper
+from tilewright.compiler.tir.expr import Expr, Var
+from tilewright.compiler.tir.printer import print_buffer
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    For,
+    Intrinsic,
+    IterKind,
+    LoopKind,
+    Seq,
+    Stmt,
+    Store,
+)
+from tilewright.compiler.tir.walk import blocks, constant
+
+LANES_MAXIMUM = 64
+"""Of one vector; longer loops take several. LLVM cuts a vector into what registers hold."""
+COPIES_MAXIMUM = 256
+"""Of a statement in loops written out; beyond, LLVM decides."""
+PEELED_BLOCKS = 2
+"""A loop around more blocks is not written twice to take the inits out of it."""
+
+
+@dataclass
+class Statements:
+    """Writes statements into a frame.
+
+    Members:
+        frame: where to.
+        contract: whether a product and a sum of floats may be rounded once.
+        parallel: whether a parallel loop may be handed to other threads.
+        domain: extents of the loops around, by variable.
+        begun: blocks of which a first instance, which runs the init, is behind.
+        copies: how often the statement is written out, by the loops around.
+    """
+
+    frame: Frame
+    contract: bool
+    parallel: bool
+    domain: dict[str, Expr] = field(default_factory=dict)
+    begun: frozenset[str] = frozenset()
+    copies: int = 1
+
+    @property
+    def _expressions(self) -> Expressions:
+        return Expressions(self.frame, self.contract)
+
+    def write(self, stmt: Stmt) -> None:
+        """The statement and all inside of it."""
+        match stmt:
+            case For():
+                self._for(stmt)
+            case Seq(body=body):
+                for child in body:
+                    self.write(child)
+            case Allocate():
+                self._allocate(stmt)
+            case Intrinsic(body=body):
+                self.write(body)
+            case Block():
+                self._block(stmt)
+            case Store():
+                self._store(stmt)
+            case _:
+                raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
+
+    def _store(self, store: Store) -> None:
+        expressions = self._expressions
+        expressions.store(store.buffer, store.indices, expressions.value(store.value))
+
+    def _block(self, block: Block) -> None:
+        inside = {it.var.name: self._expressions.value(it.value) for it in block.iters}
+        with self.frame.bound(inside):
+            if block.init is not None and block.name not in self.begun:
+                self._init(block)
+            self._store(block.body)
+
+    def _init(self, block: Block) -> None:
+        """The init, where all folded indices are 0."""
+        assert block.init is not None
+        builder = self.frame.builder
+        first = ir.Constant(ir.IntType(1), 1)
+        for it in block.iters:
+            if it.kind is IterKind.REDUCE:
+                zero = builder.icmp_signed("==", self._expressions.scalar(it.var), ir.Constant(INDEX_TYPE, 0))
+                first = builder.and_(first, zero)
+        with builder.if_then(first):
+            self._store(block.init)
+
+    def _allocate(self, stmt: Allocate) -> None:
+        """One instance serves all executions: none of them expects what an earlier one left."""
+        size_bytes = stmt.buffer.dtype.size_bytes
+        for extent in stmt.buffer.shape:
+            most = upper(extent, self.domain)
+            if most >= UNBOUNDED // 2:
+                raise CpuError(f"the shape of {print_buffer(stmt.buffer)} must be bounded by loops around it")
+            size_bytes *= max(most, 0)
+        self.frame.pointers[stmt.buffer.name] = self.frame.allocate(size_bytes)
+        self.write(stmt.body)
+        del self.frame.pointers[stmt.buffer.name]
+
+    def _for(self, loop: For) -> None:
+        alone = self.frame.lanes == 1
+        if loop.kind is LoopKind.VECTORISE and alone:
+            self._at_full_extent(loop, self._vector, lambda lanes: is_vectorisable(loop, lanes))
+        elif loop.kind is LoopKind.UNROLL:
+            self._at_full_extent(loop, self._unrolled, lambda n: n * self.copies <= COPIES_MAXIMUM)
+        elif loop.kind is LoopKind.PARALLEL and alone and self.parallel:
+            self._parallel(loop)
+        else:
+            self._serial(loop)
+
+    def _at_full_extent(
+        self, loop: For, write: Callable[[For, int], None], holds: Callable[[int], bool]
+    ) -> None:
+        """Written for its largest extent, and beside it plainly for a smaller one at an edge."""
+        number = constant(loop.extent)
+        most = upper(loop.extent, self.domain) if number is None else number
+        if not 0 < most < UNBOUNDED // 2 or not holds(most):
+            self._serial(loop)
+        elif number is not None:
+            write(loop, number)
+        else:
+            builder, extent = self.frame.builder, self._expressions.scalar(loop.extent)
+            full = builder.icmp_signed("==", extent, ir.Constant(INDEX_TYPE, most))
+            with builder.if_else(full) as (then, otherwise):
+                with then:
+                    write(loop, most)
+                with otherwise:
+                    self._serial(loop)
+
+    def _vector(self, loop: For, extent: int) -> None:
+        lanes = min(extent, LANES_MAXIMUM)
+        full, rest = divmod(extent, lanes)
+        width = ir.Constant(INDEX_TYPE, lanes)
+        if full == 1:
+            self._lanes(loop, index(0), lanes)
+        else:
+            ends = ir.Constant(INDEX_TYPE, 0), ir.Constant(INDEX_TYPE, full)
+            with self._range(*ends, loop.var.name) as at:
+                self._lanes(loop, Value(self.frame.builder.mul(at, width), INDEX), lanes)
+        if rest:
+            self._lanes(loop, index(full * lanes), rest)
+
+    def _lanes(self, loop: For, base: Value, lanes: int) -> None:
+        value = Value(base.ir, INDEX, 0 if lanes == 1 else 1)
+        with self._inside(loop), self.frame.bound({loop.var.name: value}, lanes):
+            self.write(loop.body)
+
+    def _unrolled(self, loop: For, extent: int) -> None:
+        self.copies *= extent
+        for number in range(extent):
+            with self._inside(loop, first=number == 0), self.frame.bound({loop.var.name: index(number)}):
+                self.write(loop.body)
+        self.copies //= extent
+
+    def _serial(self, loop: For) -> None:
+        zero, one = (ir.Constant(INDEX_TYPE, number) for number in (0, 1))
+        extent = self._expressions.scalar(loop.extent)
+        if not self._peels(loop):
+            self._iterate(loop, zero, extent)
+            return
+        builder = self.frame.builder
+        with builder.if_then(builder.icmp_signed(">", extent, zero)):
+            with self._inside(loop), self.frame.bound({loop.var.name: index(0)}):
+                self.write(loop.body)
+        self._iterate(loop, one, extent, first=False)
+
+    def _iterate(self, loop: For, begin: ir.Value, end: ir.Value, first: bool = True) -> None:
+        with self._range(begin, end, loop.var.name) as at, self._inside(loop, first):
+            with self.frame.bound({loop.var.name: Value(at, INDEX)}):
+                self.write(loop.body)
+
+    def _parallel(self, loop: For) -> None:
+        """The loop as a function of a range, which threads call."""
+        extent = self._expressions.scalar(loop.extent)
+        inner, captured = outline(self.frame, f"{self.frame.function.name}.{loop.var.name}")
+        begin, end = inner.function.args[:2]
+        writer = Statements(inner, self.contract, False, dict(self.domain), self.begun, self.copies)
+        writer._iterate(loop, begin, end)
+        inner.close()
+        call_parallel(self.frame, inner.function, captured, extent)
+
+    def _peels(self, loop: For) -> bool:
+        """Whether the first iteration is written apart, so that no other one asks whether to run an init."""
+        inside = list(blocks(loop))
+        return len(inside) <= PEELED_BLOCKS and bool(self._settled(loop))
+
+    def _settled(self, loop: For) -> frozenset[str]:
+        """The blocks inside that have an init and never run it but in the first iteration."""
+        inside = (block for block in blocks(loop) if block.init is not None and block.name not in self.begun)
+        return frozenset(block.name for block in inside if _begins(block, loop.var))
+
+    @contextmanager
+    def _inside(self, loop: For, first: bool = True) -> Iterator[None]:
+        """The body of a loop; `first` if it may be that of the first iteration."""
+        begun, self.domain[loop.var.name] = self.begun, loop.extent
+        if not first:
+            self.begun = begun | self._settled(loop)
+        yield
+        self.begun = begun
+        del self.domain[loop.var.name]
+
+    @contextmanager
+    def _range(self, begin: ir.Value, end: ir.Value, name: str) -> Iterator[ir.Value]:
+        """A loop over begin … end − 1; gives its counter."""
+        builder = self.frame.builder
+        head, body, after = (builder.append_basic_block(f"{name}.{part}") for part in ("head", "body", "end"))
+        before = builder.block
+        builder.branch(head)
+        builder.position_at_end(head)
+        counter = builder.phi(INDEX_TYPE)
+        counter.add_incoming(begin, before)
+        builder.cbranch(builder.icmp_signed("<", counter, end), body, after)
+        builder.position_at_end(body)
+        yield counter
+        counter.add_incoming(builder.add(counter, ir.Constant(INDEX_TYPE, 1)), builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+
+
+def _begins(block: Block, variable: Var) -> bool:
+    """Whether a folded index is a sum of loop variables, none subtracted, with this one among them."""
+    for it in block.iters:
+        position = Affine.of(it.value)
+        rising = all(isinstance(atom, Var) and coefficient > 0 for atom, coefficient in position.terms)
+        if it.kind is IterKind.REDUCE and rising and position.constant >= 0 and position.coefficient(variable.name):
+            return True
+    return False
+
+

@@ -1,0 +1,66 @@
+"""Element types in LLVM: in registers, alone or as lanes of a vector, and in memory."""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from tilewright.compiler.dtype import INDEX, DType
+from tilewright.compiler.targets.cpu.error import CpuError
+
+POINTER = ir.PointerType()
+_ELEMENTS = {
+    DType.BOOL: ir.IntType(1),
+    DType.INT8: ir.IntType(8),
+    DType.UINT8: ir.IntType(8),
+    DType.INT16: ir.IntType(16),
+    DType.INT32: ir.IntType(32),
+    DType.INT64: ir.IntType(64),
+    DType.FLOAT32: ir.FloatType(),
+    DType.FLOAT64: ir.DoubleType(),
+}
+INDEX_TYPE = _ELEMENTS[INDEX]
+
+
+def register_type(dtype: DType, lanes: int = 1) -> ir.Type:
+    """What values are in; one lane is a scalar."""
+    return with_lanes(_ELEMENTS[dtype], lanes)
+
+
+def memory_type(dtype: DType, lanes: int = 1) -> ir.Type:
+    """What buffers hold: as in registers, but a truth value takes a byte."""
+    return with_lanes(_ELEMENTS[DType.UINT8 if dtype is DType.BOOL else dtype], lanes)
+
+
+def with_lanes(element: ir.Type, lanes: int) -> ir.Type:
+    """A vector of that many, or the element itself."""
+    return element if lanes == 1 else ir.VectorType(element, lanes)
+
+
+def lanes_of(value: ir.Value) -> int:
+    """How many elements a value has."""
+    return value.type.count if isinstance(value.type, ir.VectorType) else 1
+
+
+def element_of(value: ir.Value) -> ir.Type:
+    """The type of one lane."""
+    return value.type.element if isinstance(value.type, ir.VectorType) else value.type
+
+
+def like(value: ir.Value, number: float) -> ir.Constant:
+    """A number in the type of a value, in all of its lanes."""
+    if isinstance(value.type, ir.VectorType):
+        return ir.Constant(value.type, [number] * value.type.count)
+    return ir.Constant(value.type, number)
+
+
+def number(value: int | float, dtype: DType) -> Any:
+    """A number as Python has it, after rounding to the type.
+
+    Raises:
+        CpuError: if the type cannot hold it.
+    """
+    try:
+        return np.asarray(value, dtype.numpy).item()
+    except OverflowError:
+        raise CpuError(f"the constant {value} must fit {dtype}: use a wider type") from None
