@@ -11,6 +11,7 @@ _ENUMERATE = suite(f"{_ACCEL}/test_enumerate.py")
 _PLACE = suite(f"{_ACCEL}/test_place.py")
 _TOKENS = suite(f"{_ACCEL}/test_token.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
+_LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
 
 _INSTRUCTIONS = (
@@ -144,6 +145,13 @@ _INSTRUCTIONS = (
 
 _TASKS = (
     Mutant(
+        name="tail-not-looked-at",
+        file=f"{_ACCEL}/tensorise.py",
+        old="for value in sorted({0, last}) if",
+        new="for value in sorted({0}) if",
+        check=suite(f"{_ACCEL}/test_tensorise.py"),
+    ),
+    Mutant(
         name="fill-of-a-changed-buffer",
         file=f"{_ACCEL}/enumerate.py",
         old="if writes and writes == _writes(body, buffer) else",
@@ -228,6 +236,13 @@ _TASKS = (
         check=_TOKENS,
     ),
     Mutant(
+        name="token-for-what-is-far-back",
+        file=f"{_ACCEL}/history.py",
+        old="np.flatnonzero((lows <= high) & (highs >= low))",
+        new="np.flatnonzero((lows < high) & (highs > low))",
+        check=_TOKENS,
+    ),
+    Mutant(
         name="token-for-what-is-known",
         file=f"{_ACCEL}/token.py",
         old="starts[other][engine] < needs[engine]",
@@ -289,7 +304,21 @@ _TASKS = (
         file=f"{_ACCEL}/legalise.py",
         old="any(operator.pool.pads) or too_large",
         new="too_large",
-        check=suite("e2e/test_networks.py::test_a_padded_pooling_becomes_an_operator_of_its_own"),
+        check=_LEGALISE,
+    ),
+    Mutant(
+        name="pooling-of-a-residual",
+        file=f"{_ACCEL}/legalise.py",
+        old=" or operator.residual",
+        new="",
+        check=_LEGALISE,
+    ),
+    Mutant(
+        name="output-without-its-zero-point",
+        file=f"{_ACCEL}/network.py",
+        old="int(dequantise.zero_point)",
+        new="0",
+        check=_COMPILE,
     ),
     Mutant(
         name="output-read-from-the-start",

@@ -140,6 +140,34 @@ _INTEGERS = (
         new="(count if counted else size)",
         check=_QUANTISE,
     ),
+    Mutant(
+        name="bias-beyond-its-scale",
+        file="compiler/quantise/parameter.py",
+        old="np.maximum(largest / _WEIGHT_MAXIMUM, of_bias)",
+        new="(largest / _WEIGHT_MAXIMUM)",
+        check=_QUANTISE,
+    ),
+    Mutant(
+        name="range-of-the-last-data",
+        file="compiler/quantise/calibration.py",
+        old="max(self.high, other.high)",
+        new="self.high",
+        check=_QUANTISE,
+    ),
+    Mutant(
+        name="pooling-of-what-others-read",
+        file="compiler/quantise/fusion.py",
+        old="return single and pair and",
+        new="return pair and",
+        check=_QUANTISE,
+    ),
+    Mutant(
+        name="norm-of-a-bias",
+        file="compiler/quantise/canonical.py",
+        old="constants[bias] * scale + shift",
+        new="constants[bias] + shift",
+        check=_QUANTISE,
+    ),
 )
 
 _LOOPS = (
@@ -211,6 +239,20 @@ _LOOPS = (
         file="compiler/schedule/fit.py",
         old="else index - item.low",
         new="else index",
+        check=_PRIMITIVES,
+    ),
+    Mutant(
+        name="region-of-remainders",
+        file="compiler/schedule/region.py",
+        old="if is_zero(ends[0].expr() // divisor - ends[1].expr() // divisor, domain):",
+        new="if True:",
+        check=_SIMPLIFY,
+    ),
+    Mutant(
+        name="attached-to-what-was-before",
+        file="compiler/schedule/reverse_compute_at.py",
+        old="lower(ends[0] - item.low, outer) < 0:",
+        new="lower(ends[0] - item.low, outer) < -1:",
         check=_PRIMITIVES,
     ),
     Mutant(

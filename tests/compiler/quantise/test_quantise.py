@@ -30,6 +30,7 @@ from tilewright.compiler.ops.quantise import Quantise
 from tilewright.compiler.ops.relu import Relu
 from tilewright.compiler.ops.reshape import Reshape
 from tilewright.compiler.ops.window import Window
+from tilewright.compiler.quantise import calibration
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.quantise.quantise import quantise
 
@@ -223,6 +224,25 @@ def test_two_readers_read_the_same_integers():
     assert [type(each) for each in found] == [QConv2d, QConv2d, QConv2d, QAdd]
     assert [each.residual for each in found[:3]] == [False, False, True]
     assert error.max() < 6
+
+
+def test_a_pooling_is_alone_where_another_reads_what_it_pools():
+    builder = Builder(np.random.default_rng(7))
+    builder.types["x"] = TensorType((1, 3, 6, 6), DType.FLOAT32)
+    trunk = builder.emit(Conv2d(), "x", *builder.weights(5, 3, 1, 1))
+    pooled = builder.emit(MaxPool2d(Window((3, 3), (1, 1), (1, 1, 1, 1))), trunk)
+    builder.emit(Add(), trunk, pooled)
+    _, found, error = integers(finished(builder))
+    assert [type(each) for each in found] == [QConv2d, QMaxPool2d, QAdd]
+    assert error.max() < 4
+
+
+def test_ranges_of_data_in_parts_are_those_of_the_whole(monkeypatch):
+    graph = build((Conv2d(), 5, 6, 3, 3), (Relu(),))
+    inputs = random_input(np.random.default_rng(1), graph, 20)
+    whole = calibration.measure_ranges(graph, inputs)
+    monkeypatch.setattr(calibration, "_CHUNK_BYTES", 1)
+    assert calibration.measure_ranges(graph, inputs) == whole
 
 
 def test_a_network_without_scales_needs_data():

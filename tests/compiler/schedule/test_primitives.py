@@ -23,10 +23,11 @@ from tilewright.compiler.schedule import (
     VirtualThread,
     double_buffer,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.expr import Const, Load, Var, maximum
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import For
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Iter, IterKind, Seq, Store
 from tilewright.compiler.tir.walk import statements
 
 ARRAYS = {"a": np.arange(70, dtype=np.int32).reshape(10, 7), "w": np.array([3, 5], np.int32)}
@@ -180,6 +181,24 @@ def test_cache_write_copies_behind_the_nest_and_moves_into_it(program):
         "for tile_j in range(7):",
         "block tile(v_tile_i = 4 * io + tile_i, v_tile_j = tile_j):",
     ]
+
+
+def test_a_buffer_of_which_an_earlier_element_is_read_stays_whole():
+    a, t, b, c = (Buffer(name, (Const(6),), DType.INT32) for name in "atbc")
+    i, j = Var("i"), Var("j")
+
+    def block(name, loop, target, value):
+        index = Var(f"v_{name}")
+        return Block(name, (Iter(index, IterKind.SPATIAL, loop),), Store(target, (index,), value(index)))
+
+    first = block("first", i, t, lambda v: Load(a, (v,)))
+    before = block("before", i, b, lambda v: Load(t, (maximum(v - 1, 0),)))
+    twice = block("twice", j, c, lambda v: Load(t, (v,)) * 2)
+    body = Seq((For(i, Const(6), Seq((first, before))), For(j, Const(6), twice)))
+    result = schedule.apply(Function("f", (a, b, c), 2, Allocate(t, body)), [ReverseComputeAt("twice", "i")])
+    found = run(result, {"a": np.arange(6, dtype=np.int32)})
+    assert found["b"].tolist() == [0, 0, 1, 2, 3, 4]
+    assert found["c"].tolist() == [0, 2, 4, 6, 8, 10]
 
 
 def test_inline_leaves_no_stage(program):

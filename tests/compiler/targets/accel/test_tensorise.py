@@ -6,7 +6,7 @@ from task_machine import check, machine
 from task_program import Conv, accumulate, allocated, as_int32, assign, at, buffer, copy, int8, nest
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
 from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp
+from tilewright.compiler.tir.expr import Binary, BinaryOp, minimum
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, LoopKind
 from tilewright.compiler.tir.stmt import Function as Program
 from tilewright.compiler.tir.walk import statements
@@ -107,6 +107,21 @@ def test_an_extent_that_depends_on_an_inner_loop_is_told():
     program = Program("f", (x, y), 1, allocated([a], triangle, out))
     # Rows of different lengths are one load each.
     assert marked(program) == [("load", 2), ("store", 2)]
+
+
+def test_a_tail_that_is_no_instruction_is_told():
+    x, y = buffer("x", (3, 2, 4)), buffer("y", (3, 2, 4))
+    a = buffer("a", (3, 2, 4), Scope.ACTIVATION)
+
+    def tile(o):
+        lanes = minimum(4, 10 - 4 * o)
+        return nest((2, lanes), lambda i, c: assign(at(a, o, i, c), at(x, o, i, c)))
+
+    program = Program(
+        "f", (x, y), 1, allocated([a], nest((3,), tile), copy(y, y.shape, lambda *i: at(a, *i)))
+    )
+    with pytest.raises(TensoriseError, match=r"a loop of 4 steps over the lanes.* there is one of 2 steps"):
+        tensorise(program, limits_of(machine()))
 
 
 def test_a_product_of_three_is_told_with_its_nest():

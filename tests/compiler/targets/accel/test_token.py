@@ -121,8 +121,10 @@ def test_memory_outside_is_told_apart_by_bytes_and_base_register():
     assert tokens(with_tokens([out, *back, Finish()], TINY)) == [(0, 3)]
 
 
-def test_a_conflict_far_back_is_found():
-    old = Load(memory=Memory.WEIGHT, n_x=4, stride_x=4)
+@pytest.mark.parametrize(("address", "count"), [(0, 4), (0, 1), (3, 1)])
+def test_a_conflict_far_back_is_found(address, count):
+    """The matrix reads four vectors: all of what was loaded, its first, its last."""
+    old = Load(memory=Memory.WEIGHT, address=address, n_x=count, stride_x=4)
     between = [Load(memory=Memory.WEIGHT, address=8 + k, stride_x=4) for k in range(100)]
     assert tokens(with_tokens([old, *between, Matrix(), Finish()], TINY)) == [(0, 101)]
 
