@@ -21,6 +21,15 @@ class Scope(StrEnum):
 
 
 @value
+class Align:
+    """The stride of an axis is k · factor + offset elements, for the smallest k that fits."""
+
+    axis: int
+    factor: int
+    offset: int
+
+
+@value
 class Buffer:
     """A dense row-major array.
 
@@ -33,6 +42,7 @@ class Buffer:
         versions: how many instances exist at a time: the instances that successive iterations allocate take
             turns, so that one is filled while another is used. An instance still there with the contents that
             a fill would give it again need not be filled again.
+        align: strides that are larger than dense ones; holes between elements hold nothing.
     """
 
     name: str
@@ -40,3 +50,16 @@ class Buffer:
     dtype: DType
     scope: Scope = Scope.GLOBAL
     versions: int = 1
+    align: tuple[Align, ...] = ()
+
+    def strides(self, extents: tuple[int, ...]) -> tuple[int, ...]:
+        """Elements from one index to the next, in each dimension, where the extents have these values."""
+        result: list[int] = []
+        step = 1
+        for axis in reversed(range(len(extents))):
+            for align in self.align:
+                if align.axis == axis:
+                    step += (align.offset - step) % align.factor
+            result.append(step)
+            step *= extents[axis]
+        return tuple(reversed(result))

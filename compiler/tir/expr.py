@@ -139,6 +139,18 @@ class Var(Expr):
 
 
 @value
+class Parameter(Var):
+    """What the combine of a `Reducer` is a function of: stands for an element of a type."""
+
+    type: DType
+
+    @property
+    def dtype(self) -> DType:
+        """Of the element."""
+        return self.type
+
+
+@value
 class Binary(Expr):
     """Two operands of one type."""
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from tilewright.compiler.tir.evaluate import Array, check_inside, element_index, evaluate
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Expr
 from tilewright.compiler.tir.stmt import Block, For, Intrinsic, IterKind, Stmt
 from tilewright.compiler.tir.walk import block_indices, loads, substitute, variables
 
@@ -14,6 +14,7 @@ Arrays = dict[str, Array]
 
 _COMBINE: dict[BinaryOp, np.ufunc] = {
     BinaryOp.ADD: np.add,
+    BinaryOp.MUL: np.multiply,
     BinaryOp.MIN: np.minimum,
     BinaryOp.MAX: np.maximum,
 }
@@ -119,7 +120,9 @@ def _before(nest: Nest, extents: list[int], points: Arrays, current: Array, arra
     first = runs[tuple(slice(0, 1) if axis in nest.reduced else slice(None) for axis in range(len(extents)))]
     if np.count_nonzero(runs) != np.count_nonzero(first):
         return None
-    return np.where(first, evaluate(nest.block.init.value, {}, arrays), current)
+    init = evaluate(nest.block.init.value, points, arrays)
+    # An init that differs along a fold is what the first instance stores: left to the run in order.
+    return None if np.broadcast(init, current).shape != current.shape else np.where(first, init, current)
 
 
 def _is_injective(index: tuple[Array, ...], shape: tuple[int, ...], grid: list[int]) -> bool:
@@ -133,7 +136,7 @@ def _is_injective(index: tuple[Array, ...], shape: tuple[int, ...], grid: list[i
 def _update(block: Block) -> Update | None:
     store = block.body
     init = block.init
-    if init is not None and not (isinstance(init.value, Const) and init.indices == store.indices):
+    if block.more or (init is not None and init.indices != store.indices):
         return None
     own = [load for load in loads(block) if load.buffer.name == store.buffer.name]
     if not own:

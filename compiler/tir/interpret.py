@@ -19,6 +19,7 @@ from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    Extern,
     For,
     Function,
     Intrinsic,
@@ -81,7 +82,9 @@ class _Run:
             case Block():
                 self._block(stmt)
             case Store():
-                self._store(stmt)
+                self._assign((stmt,))
+            case Extern():
+                self._extern(stmt)
             case _:
                 raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
 
@@ -112,15 +115,24 @@ class _Run:
         self.points = {**outer, **inside}
         first = all(not inside[it.var.name] for it in block.iters if it.kind is IterKind.REDUCE)
         if block.init is not None and first:
-            self._store(block.init)
-        self._store(block.body)
+            self._assign(block.inits)
+        self._assign(block.stores)
         self.points = outer
 
-    def _store(self, store: Store) -> None:
-        array = self.arrays[store.buffer.name]
-        index = element_index(store.indices, self.points, self.arrays)
-        check_inside(store.buffer, store.indices, index, array.shape)
-        array[index] = evaluate(store.value, self.points, self.arrays)
+    def _assign(self, stores: tuple[Store, ...]) -> None:
+        """All values first: none of the stores is seen by another."""
+        values = [evaluate(store.value, self.points, self.arrays) for store in stores]
+        for store, value in zip(stores, values, strict=True):
+            array = self.arrays[store.buffer.name]
+            index = element_index(store.indices, self.points, self.arrays)
+            check_inside(store.buffer, store.indices, index, array.shape)
+            array[index] = value
+
+    def _extern(self, stmt: Extern) -> None:
+        given = [self.arrays[buffer.name].view() for buffer in stmt.reads]
+        for array in given:
+            array.flags.writeable = False
+        stmt.function(*given, *(self.arrays[buffer.name] for buffer in stmt.writes))
 
 
 def _checked(buffer: Buffer, inputs: Mapping[str, Array]) -> Array:

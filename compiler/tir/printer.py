@@ -8,6 +8,7 @@ from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Ex
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    Extern,
     For,
     Function,
     Intrinsic,
@@ -55,7 +56,9 @@ def print_buffer(buffer: Buffer) -> str:
     text = f"{buffer.name}: {buffer.dtype}[{_list(buffer.shape)}]"
     if buffer.scope is not Scope.GLOBAL:
         text += f" {buffer.scope}"
-    return text if buffer.versions == 1 else f"{text} x{buffer.versions}"
+    if buffer.versions != 1:
+        text += f" x{buffer.versions}"
+    return text + "".join(f" align({a.axis}, {a.factor}, {a.offset})" for a in buffer.align)
 
 
 def print_expr(expr: Expr) -> str:
@@ -100,9 +103,10 @@ def _list(exprs: tuple[Expr, ...]) -> str:
 
 def _lines(stmt: Stmt) -> Iterator[str]:
     match stmt:
-        case For(var=var, extent=extent, body=body, kind=kind):
+        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch):
             loop = "range" if kind is LoopKind.SERIAL else kind
-            yield f"for {var.name} in {loop}({print_expr(extent)}):"
+            hints = "".join(f" prefetch({hint.buffer}, {hint.distance})" for hint in prefetch)
+            yield f"for {var.name} in {loop}({print_expr(extent)}):{hints}"
             yield from _inner(body)
         case Seq(body=body):
             for child in body:
@@ -113,6 +117,9 @@ def _lines(stmt: Stmt) -> Iterator[str]:
         case Intrinsic(name=name, body=body):
             yield f"intrinsic {name}:"
             yield from _inner(body)
+        case Extern(name=name, reads=reads, writes=writes):
+            taken, filled = (", ".join(buffer.name for buffer in buffers) for buffers in (reads, writes))
+            yield f"extern {name}({taken}) -> ({filled})"
         case Block():
             yield from _block(stmt)
         case Store():
@@ -127,18 +134,26 @@ def _inner(stmt: Stmt) -> Iterator[str]:
 
 def _block(block: Block) -> Iterator[str]:
     yield f"block {block.name}({', '.join(_iter(it) for it in block.iters)}):"
-    if block.init is not None:
-        yield f"{_INDENT}init {_store(block.init)}"
-    yield _INDENT + _store(block.body)
+    for stores, word in ((block.inits, "init "), (block.stores, "")):
+        if stores:
+            yield _INDENT + word + _stores(stores)
 
 
 def _iter(it: Iter) -> str:
-    prefix = "reduce " if it.kind is IterKind.REDUCE else ""
+    prefix = "" if it.kind is IterKind.SPATIAL else f"{it.kind} "
     return f"{prefix}{it.var.name} = {print_expr(it.value)}"
 
 
 def _store(store: Store) -> str:
-    value = print_expr(store.value)
-    if isinstance(store.value, Const) and store.value.dtype is not INDEX:
-        value = f"{store.value.dtype}({value})"
-    return f"{store.buffer.name}[{_list(store.indices)}] = {value}"
+    return _stores((store,))
+
+
+def _stores(stores: tuple[Store, ...]) -> str:
+    """All at the same time, as Python assigns tuples."""
+    targets = ", ".join(f"{store.buffer.name}[{_list(store.indices)}]" for store in stores)
+    return f"{targets} = {', '.join(_value(store.value) for store in stores)}"
+
+
+def _value(value: Expr) -> str:
+    text = print_expr(value)
+    return f"{value.dtype}({text})" if isinstance(value, Const) and value.dtype is not INDEX else text

@@ -10,7 +10,15 @@ from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain, lower, upper
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, Stmt
-from tilewright.compiler.tir.walk import children, constant, map_store, rewrite, substitute, with_children
+from tilewright.compiler.tir.walk import (
+    children,
+    constant,
+    map_store,
+    map_stores,
+    rewrite,
+    substitute,
+    with_children,
+)
 
 _EMPTY: Domain = {}
 
@@ -62,8 +70,9 @@ def _simplify_extent(extent: Expr, domain: Domain) -> Expr:
 def _simplify_block(block: Block, domain: Domain) -> Block:
     iters = tuple(Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters)
     # Indices of blocks have no loop of their own: their values are bounded where they are substituted.
-    init = None if block.init is None else map_store(block.init, lambda e: simplify(e, domain))
-    return replace(block, iters=iters, init=init, body=map_store(block.body, lambda e: simplify(e, domain)))
+    return map_stores(
+        replace(block, iters=iters), lambda store: map_store(store, lambda e: simplify(e, domain))
+    )
 
 
 def _simplify(expr: Expr, domain: Domain) -> Expr:

@@ -1,14 +1,16 @@
 """Statements of loop programs: immutable trees of loops around blocks.
 
-A block is one assignment with named index variables, each spatial or reduced; the loops around say in which
-order its instances run. Extents may depend on outer variables (min(8, 60 - 8 * o)): tails need no predicates.
+A block is one assignment with named index variables, each spatial, reduced or ordered; the loops around say
+in which order its instances run. Extents may depend on outer variables (min(8, 60 - 8 * o)): tails need no
+predicates.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr, Var
+from tilewright.compiler.tir.expr import Const, Expr, Parameter, Var
 
 
 class LoopKind(StrEnum):
@@ -27,10 +29,20 @@ class IterKind(StrEnum):
 
     SPATIAL = "spatial"
     REDUCE = "reduce"
+    ORDERED = "ordered"
+    """Instances read what those of smaller indices wrote: they run one after the other."""
 
 
 class Stmt:
     """Any statement; use a subclass."""
+
+
+@dataclass(frozen=True)
+class PrefetchHint:
+    """What iteration i + distance reads of a buffer is asked for in iteration i; changes no value."""
+
+    buffer: str
+    distance: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class For(Stmt):
     extent: Expr
     body: Stmt
     kind: LoopKind = LoopKind.SERIAL
+    prefetch: tuple[PrefetchHint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,13 +82,69 @@ class Iter:
 
 
 @dataclass(frozen=True)
+class Reducer:
+    """How two results of a fold become one: associative and commutative, of one element or several.
+
+    Members:
+        left, right: parameters for the elements of either result.
+        combined: the elements of both together, in terms of these.
+        identity: what changes nothing when it is combined.
+    """
+
+    left: tuple[Parameter, ...]
+    right: tuple[Parameter, ...]
+    combined: tuple[Expr, ...]
+    identity: tuple[Const, ...]
+
+
+@dataclass(frozen=True)
 class Block(Stmt):
-    """One assignment under names for its indices; `init` runs first where all reduced indices are 0."""
+    """One assignment under names for its indices; `init` runs first where all reduced indices are 0.
+
+    Members:
+        name: unique in a function.
+        iters: its indices.
+        body: what is assigned.
+        init: what stands there before the first reduced instance.
+        more: further elements that are assigned at the same time: all values are evaluated before a store.
+        more_init: the inits of these.
+        reducer: of a fold that is no operator; None where `body` shows it, or there is none.
+    """
 
     name: str
     iters: tuple[Iter, ...]
     body: Store
     init: Store | None = None
+    more: tuple[Store, ...] = ()
+    more_init: tuple[Store, ...] = ()
+    reducer: Reducer | None = None
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """All that is assigned."""
+        return (self.body, *self.more)
+
+    @property
+    def inits(self) -> tuple[Store, ...]:
+        """All that is assigned first; empty if nothing is."""
+        return () if self.init is None else (self.init, *self.more_init)
+
+
+@dataclass(frozen=True)
+class Extern(Stmt):
+    """Code that is known by what it reads and writes only: all of its buffers.
+
+    Members:
+        name: unique among blocks.
+        reads: in the order of the arguments.
+        writes: the arguments behind them, to be filled.
+        function: its meaning: takes numpy arrays; those that it reads are read-only.
+    """
+
+    name: str
+    reads: tuple[Buffer, ...]
+    writes: tuple[Buffer, ...]
+    function: Callable[..., None]
 
 
 @dataclass(frozen=True)

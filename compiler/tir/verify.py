@@ -12,6 +12,7 @@ from tilewright.compiler.tir.printer import print_buffer, print_expr, print_func
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    Extern,
     For,
     Function,
     Intrinsic,
@@ -78,6 +79,8 @@ class _Verifier:
                 self._block(stmt)
             case Store():
                 self._store(stmt)
+            case Extern():
+                self._extern(stmt)
             case _:
                 raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
 
@@ -85,6 +88,9 @@ class _Verifier:
         name = loop.var.name
         self.declare("variable", name)
         self._index(loop.extent, "the extent of loop", name)
+        for hint in loop.prefetch:
+            text = "the distance of prefetching {} in loop {} must be at least 1"
+            _require(hint.distance >= 1, text, hint.buffer, name)
         self.domain[name] = loop.extent
         self.bound.add(name)
         self.statement(loop.body)
@@ -97,6 +103,9 @@ class _Verifier:
         for extent in stmt.buffer.shape:
             self._index(extent, "the shape of", name)
         _require(stmt.buffer.versions >= 1, "versions of {} must be at least 1", name)
+        for align in stmt.buffer.align:
+            inside = 0 <= align.axis < len(stmt.buffer.shape) and align.factor >= 1
+            _require(inside, "{} must align axes that it has, to factors of at least 1", stmt.buffer)
         self.buffers[name] = stmt.buffer
         self.statement(stmt.body)
         del self.buffers[name]
@@ -108,16 +117,29 @@ class _Verifier:
             self._index(it.value, "index", it.var.name)
         inside = {it.var.name for it in block.iters}
         self.bound |= inside
-        self._store(block.body)
-        if block.init is not None:
-            self._store(block.init)
-            same = (block.init.buffer, block.init.indices) == (block.body.buffer, block.body.indices)
-            _require(same, "the init of block {} must store to the element of its body", block.name)
+        for store in (*block.stores, *block.inits):
+            self._store(store)
+        self._check_stores(block)
         self._check_reduction(block)
         self.bound -= inside
 
+    def _check_stores(self, block: Block) -> None:
+        names = {store.buffer.name for store in block.stores}
+        _require(len(names) == len(block.stores), "block {} must store to each buffer once", block.name)
+        elements = [[(s.buffer, s.indices) for s in stores] for stores in (block.stores, block.inits)]
+        same = elements[0] == elements[1] or not (block.inits or block.more_init)
+        _require(same, "the init of block {} must store to the element of its body", block.name)
+
+    def _extern(self, stmt: Extern) -> None:
+        self.declare("block", stmt.name)
+        for buffer in (*stmt.reads, *stmt.writes):
+            declared = self.buffers.get(buffer.name)
+            _require(declared == buffer, "buffer {} must be allocated around its use, as it is used", buffer)
+        for buffer in stmt.writes:
+            _require(buffer.name not in self.inputs, "input {} must not be written", buffer.name)
+
     def _check_reduction(self, block: Block) -> None:
-        stored = {name for index in block.body.indices for name in variables(index)}
+        stored = {n for store in block.stores for index in store.indices for n in variables(index)}
         for it in block.iters:
             if it.kind is IterKind.REDUCE:
                 text = "reduced index {} of block {} must not be in the stored element"

@@ -106,8 +106,8 @@ def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
     match stmt:
         case Seq():
             return Seq(new)
-        case For(var=var, extent=extent, kind=kind):
-            return For(var, extent, new[0], kind)
+        case For(var=var, extent=extent, kind=kind, prefetch=prefetch):
+            return For(var, extent, new[0], kind, prefetch)
         case Allocate(buffer=buffer):
             return Allocate(buffer, new[0])
         case Intrinsic(name=name):
@@ -142,6 +142,17 @@ def map_store(store: Store, change: Rewrite) -> Store:
     return replace(store, indices=indices, value=change(store.value))
 
 
+def map_stores(block: Block, change: Callable[[Store], Store]) -> Block:
+    """A block with `change` of each of its stores and inits."""
+    return replace(
+        block,
+        body=change(block.body),
+        init=None if block.init is None else change(block.init),
+        more=tuple(change(store) for store in block.more),
+        more_init=tuple(change(store) for store in block.more_init),
+    )
+
+
 def map_exprs(stmt: Stmt, change: Rewrite) -> Stmt:
     """The statement with `change` of each whole expression: extents, shapes, values of indices, elements."""
     return rewrite_stmt(stmt, lambda node: _map_own(node, change))
@@ -163,8 +174,7 @@ def _map_own(stmt: Stmt, change: Rewrite) -> Stmt:
 
 def _map_block(block: Block, change: Rewrite) -> Block:
     iters = tuple(Iter(it.var, it.kind, change(it.value)) for it in block.iters)
-    init = None if block.init is None else map_store(block.init, change)
-    return replace(block, iters=iters, body=map_store(block.body, change), init=init)
+    return map_stores(replace(block, iters=iters), lambda store: map_store(store, change))
 
 
 def _map_shape(buffer: Buffer, change: Rewrite) -> Buffer:
@@ -172,8 +182,11 @@ def _map_shape(buffer: Buffer, change: Rewrite) -> Buffer:
 
 
 def loads(block: Block) -> tuple[Load, ...]:
-    """What the value and the indices of a block read, its own buffer in a reduction included."""
-    exprs = (block.body.value, *block.body.indices)
+    """What the values, the inits and the indices of a block read, its own buffer in a reduction included."""
+    stores = (*block.stores, *block.inits) if block.more else block.stores
+    exprs = [expr for store in stores for expr in (store.value, *store.indices)]
+    if block.init is not None:
+        exprs.append(block.init.value)
     return tuple(node for expr in exprs for node in nodes(expr) if isinstance(node, Load))
 
 
