@@ -11,9 +11,12 @@ from tilewright.compiler.te.element import (
     select,
 )
 from tilewright.compiler.te.evaluate import evaluate
+from tilewright.compiler.te.extern import extern
 from tilewright.compiler.te.lower import lower
-from tilewright.compiler.te.reduction import Axis, max_of, min_of, reduce_axis, sum_of
-from tilewright.compiler.te.tensor import Tensor, compute, placeholder
+from tilewright.compiler.te.reduction import Axis, max_of, min_of, prod_of, reduce_axis, reducer, sum_of
+from tilewright.compiler.te.scan import scan
+from tilewright.compiler.te.stage import Tensor
+from tilewright.compiler.te.tensor import compute, placeholder
 from tilewright.compiler.tir.expr import both, either, maximum, minimum
 
 __all__ = [
@@ -27,16 +30,20 @@ __all__ = [
     "constant",
     "either",
     "evaluate",
+    "extern",
     "lower",
     "max_of",
     "maximum",
     "min_of",
     "minimum",
     "placeholder",
+    "prod_of",
     "reduce_axis",
+    "reducer",
     "requantise",
     "saturate",
     "saturating_add",
+    "scan",
     "select",
     "sum_of",
 ]

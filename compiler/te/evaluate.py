@@ -5,9 +5,12 @@ from itertools import product
 
 import numpy as np
 
+from tilewright.compiler.te.extern import Extern
 from tilewright.compiler.te.graph import stages
-from tilewright.compiler.te.reduction import Axis, Reduction
-from tilewright.compiler.te.tensor import Tensor
+from tilewright.compiler.te.reduction import Axis, Fold
+from tilewright.compiler.te.scan import Scan
+from tilewright.compiler.te.stage import Stage, Tensor
+from tilewright.compiler.te.tensor import Compute
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.evaluate import Array
 from tilewright.compiler.tir.evaluate import evaluate as evaluate_expr
@@ -16,8 +19,12 @@ from tilewright.compiler.tir.expr import BinaryOp
 GRID_LIMIT = 1 << 21
 """Points that one evaluation takes; axes of a fold beyond it are run in Python."""
 
+Arrays = dict[str, Array]
+Points = dict[str, Array]
+
 _COMBINE: dict[BinaryOp, np.ufunc] = {
     BinaryOp.ADD: np.add,
+    BinaryOp.MUL: np.multiply,
     BinaryOp.MIN: np.minimum,
     BinaryOp.MAX: np.maximum,
 }
@@ -33,11 +40,24 @@ def evaluate(outputs: Sequence[Tensor], inputs: Mapping[Tensor, Array]) -> tuple
     Raises:
         TirError: if an array is missing or of another type, or an index leaves its tensor.
     """
-    arrays: dict[str, Array] = {}
+    arrays: Arrays = {}
     with np.errstate(all="ignore"):
         for stage in stages(outputs):
-            arrays[stage.name] = _given(stage, inputs) if stage.body is None else _computed(stage, arrays)
+            arrays.update(_results(stage, inputs, arrays))
     return tuple(arrays[output.name] for output in outputs)
+
+
+def _results(stage: Stage, inputs: Mapping[Tensor, Array], arrays: Arrays) -> Arrays:
+    match stage:
+        case Compute():
+            found = _computed(stage, _named_axes(stage), arrays)
+        case Scan():
+            found = _scanned(stage, arrays)
+        case Extern():
+            found = _filled(stage, arrays)
+        case _:
+            found = tuple(_given(tensor, inputs) for tensor in stage.tensors)
+    return dict(zip((buffer.name for buffer in stage.buffers), found, strict=True))
 
 
 def _given(tensor: Tensor, inputs: Mapping[Tensor, Array]) -> Array:
@@ -50,34 +70,85 @@ def _given(tensor: Tensor, inputs: Mapping[Tensor, Array]) -> Array:
     return array
 
 
-def _computed(tensor: Tensor, arrays: Mapping[str, Array]) -> Array:
-    body = tensor.body
-    if not isinstance(body, Reduction):
-        points = _grid([(axis.name, n) for axis, n in zip(tensor.axes, tensor.shape, strict=True)])
-        values = evaluate_expr(tensor.element, points, arrays)
-        return np.array(np.broadcast_to(values, tensor.shape), tensor.dtype.numpy)
-    result = np.full(tensor.shape, body.identity.value, tensor.dtype.numpy)
-    for part in _parts(tensor, body, arrays):
-        result = np.asarray(_COMBINE[body.op](result, part))
+def _filled(stage: Extern, arrays: Arrays) -> tuple[Array, ...]:
+    result = tuple(np.zeros(tensor.shape, tensor.dtype.numpy) for tensor in stage.tensors)
+    stage.function(*(arrays[tensor.name].copy() for tensor in stage.sources), *result)
     return result
 
 
-def _parts(tensor: Tensor, body: Reduction, arrays: Mapping[str, Array]) -> Iterator[Array]:
+def _scanned(stage: Scan, arrays: Arrays) -> tuple[Array, ...]:
+    """Step after step: what runs at each t is computed at that t alone."""
+    inside = dict(arrays)
+    tensors = (*(tensor for inner in stage.inner for tensor in inner.tensors), *stage.states)
+    inside.update({tensor.name: np.zeros(tensor.shape, tensor.dtype.numpy) for tensor in tensors})
+    for state, init in zip(stage.states, stage.inits, strict=True):
+        inside[state.name][: stage.first] = arrays[init.name]
+    for t in range(stage.first, stage.first + stage.steps):
+        for inner in stage.inner:
+            (_, *axes), time = _named_axes(inner), inner.axes[0].name
+            values = _computed(inner, axes, inside, {time: np.asarray(t)})
+            for tensor, value in zip(inner.tensors, values, strict=True):
+                inside[tensor.name][t] = value
+        for state, update in zip(stage.states, stage.updates, strict=True):
+            inside[state.name][t] = inside[update.name][t]
+    return tuple(inside[state.name] for state in stage.states)
+
+
+_Axes = list[tuple[str, int]]
+
+
+def _named_axes(stage: Compute) -> _Axes:
+    return [(axis.name, extent) for axis, extent in zip(stage.axes, stage.shape, strict=True)]
+
+
+def _computed(
+    stage: Compute, axes: _Axes, arrays: Arrays, fixed: Mapping[str, Array] | None = None
+) -> tuple[Array, ...]:
+    """The elements at all points of the axes, where others are fixed."""
+    shape = tuple(extent for _, extent in axes)
+    points = {**_grid(axes), **(fixed or {})}
+    if stage.fold is None:
+        return tuple(_whole(evaluate_expr(value, points, arrays), shape) for value in stage.values)
+    result = tuple(_whole(evaluate_expr(init, points, arrays), shape) for init in stage.fold.init)
+    if stage.fold.op is None:
+        return _folded(stage.fold, result, points, arrays)
+    for part in _parts(stage.fold, axes, arrays, fixed or {}):
+        result = (np.asarray(_COMBINE[stage.fold.op](result[0], part)),)
+    return result
+
+
+def _whole(values: Array, shape: tuple[int, ...]) -> Array:
+    return np.array(np.broadcast_to(values, shape))
+
+
+def _folded(fold: Fold, result: tuple[Array, ...], points: Points, arrays: Arrays) -> tuple[Array, ...]:
+    """The fold of a reducer, one point of its axes after the other."""
+    shape = result[0].shape
+    for values in product(*(range(axis.extent) for axis in fold.axes)):
+        at = {axis.name: np.asarray(value) for axis, value in zip(fold.axes, values, strict=True)}
+        right = [evaluate_expr(value, {**points, **at}, arrays) for value in fold.values]
+        names = [parameter.name for parameter in (*fold.reducer.left, *fold.reducer.right)]
+        sides = dict(zip(names, (*result, *right), strict=True))
+        result = tuple(_whole(evaluate_expr(expr, sides, arrays), shape) for expr in fold.reducer.combined)
+    return result
+
+
+def _parts(fold: Fold, named: _Axes, arrays: Arrays, fixed: Mapping[str, Array]) -> Iterator[Array]:
     """Folds over parts of the points, in order."""
-    whole, outer = _split(tensor, body.axes)
-    named = [*((axis.name, n) for axis, n in zip(tensor.axes, tensor.shape, strict=True))]
+    assert fold.op is not None
+    whole, outer = _split(int(np.prod([n for _, n in named], dtype=np.int64)), fold.axes)
     grid = named + [(axis.name, axis.extent) for axis in whole]
     shape = [n for _, n in grid]
-    axes = tuple(range(len(tensor.shape), len(shape)))
+    axes = tuple(range(len(named), len(shape)))
     for values in product(*(range(axis.extent) for axis in outer)):
-        fixed = {axis.name: np.asarray(value) for axis, value in zip(outer, values, strict=True)}
-        part = evaluate_expr(body.value, {**_grid(grid), **fixed}, arrays)
-        yield _COMBINE[body.op].reduce(np.broadcast_to(part, shape), axis=axes, dtype=part.dtype)
+        at = {axis.name: np.asarray(value) for axis, value in zip(outer, values, strict=True)}
+        part = evaluate_expr(fold.values[0], {**_grid(grid), **fixed, **at}, arrays)
+        yield _COMBINE[fold.op].reduce(np.broadcast_to(part, shape), axis=axes, dtype=part.dtype)
 
 
-def _split(tensor: Tensor, axes: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+def _split(points: int, axes: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
     """The inner axes that fit into one grid, and those before them."""
-    points, inner = int(np.prod(tensor.shape, dtype=np.int64)), len(axes)
+    inner = len(axes)
     while inner and points * axes[inner - 1].extent <= GRID_LIMIT:
         inner -= 1
         points *= axes[inner].extent

@@ -1,22 +1,32 @@
 """From tensor expressions to loops: one nest a stage, in the order of the axes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from tilewright.compiler.te.extern import Extern
 from tilewright.compiler.te.graph import stages
-from tilewright.compiler.te.reduction import Reduction
-from tilewright.compiler.te.tensor import Read, Tensor
+from tilewright.compiler.te.scan import Scan
+from tilewright.compiler.te.stage import Placeholder, Read, Stage, Tensor
+from tilewright.compiler.te.tensor import Compute
+from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Binary, Const, Expr, Load, Var
+from tilewright.compiler.tir.expr import Const, Expr, Load, Var
+from tilewright.compiler.tir.reducer import combined
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Iter, IterKind, Seq, Stmt, Store
+from tilewright.compiler.tir.stmt import Extern as ExternCall
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import rewrite, substitute
+
+Place = Callable[[tuple[Expr, ...]], tuple[Buffer, tuple[Expr, ...]]]
+"""Where an element of a tensor lies."""
 
 
 def lower(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Function:
     """The loop program that computes the outputs.
 
-    Loops are named {stage}_{axis}, blocks and buffers as their stages, indices of blocks v_{stage}_{axis}.
-    Stages between are allocated at the root, in global memory.
+    Loops are named {stage}_{axis}, blocks as their stages, buffers as their tensors, indices of blocks
+    v_{stage}_{axis}. Tensors between are allocated at the root, in global memory. A scan is a copy of the
+    inits, then a loop over its steps, with what runs at each step inside.
 
     Args:
         name: of the function.
@@ -28,58 +38,154 @@ def lower(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Fun
     """
     order = stages((*inputs, *outputs))
     _check(name, order, inputs, outputs)
-    computed = [stage for stage in order if stage.body is not None]
-    body: Stmt = Seq(tuple(_nest(stage) for stage in computed))
+    computed = [stage for stage in order if not isinstance(stage, Placeholder)]
+    nests = tuple(nest for stage in computed for nest in _nests(stage))
+    body: Stmt = nests[0] if len(nests) == 1 else Seq(nests)
     for stage in reversed(computed):
-        if stage not in outputs:
-            body = Allocate(stage.buffer, body)
+        for tensor in reversed(stage.tensors):
+            if tensor not in outputs:
+                body = Allocate(tensor.buffer, body)
     parameters = tuple(tensor.buffer for tensor in (*inputs, *outputs))
     function = Function(name, parameters, len(outputs), body)
     verify(function)
     return function
 
 
-def _check(name: str, order: Sequence[Tensor], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-    missing = [stage.name for stage in order if stage.body is None and stage not in inputs]
+def _check(name: str, order: Sequence[Stage], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    given = {tensor.stage for tensor in inputs}
+    missing = [stage.name for stage in order if isinstance(stage, Placeholder) and stage not in given]
     if missing:
         raise TirError(f"{name}: inputs must hold every placeholder: add {', '.join(missing)}")
     for tensor in inputs:
-        if tensor.body is not None:
+        if not isinstance(tensor.stage, Placeholder):
             raise TirError(f"{name}: input {tensor.name} must be a placeholder: it is computed")
     for tensor in outputs:
-        if tensor.body is None:
+        if isinstance(tensor.stage, Placeholder):
             raise TirError(f"{name}: output {tensor.name} must be computed: it is a placeholder")
 
 
-def _nest(stage: Tensor) -> Stmt:
-    loops = [(axis, extent) for axis, extent in zip(stage.axes, stage.shape, strict=True)]
-    loops += [(axis, axis.extent) for axis in stage.reduce_axes]
-    stmt: Stmt = _block(stage)
-    for axis, extent in reversed(loops):
-        stmt = For(_loop(stage, axis), Const(extent), stmt)
-    return stmt
+def _nests(stage: Stage) -> tuple[Stmt, ...]:
+    match stage:
+        case Compute():
+            return (_Nest(stage).stmt(),)
+        case Scan():
+            return _scan(stage)
+        case Extern(sources=sources, function=function):
+            read = tuple(tensor.buffer for tensor in sources)
+            return (ExternCall(stage.name, read, stage.buffers, function),)
+        case _:
+            raise TypeError(f"stage must be one that computes, not {stage!r}")
 
 
-def _block(stage: Tensor) -> Block:
-    iters = [Iter(_index(stage, axis), IterKind.SPATIAL, _loop(stage, axis)) for axis in stage.axes]
-    iters += [Iter(_index(stage, axis), IterKind.REDUCE, _loop(stage, axis)) for axis in stage.reduce_axes]
-    at: tuple[Expr, ...] = tuple(_index(stage, axis) for axis in stage.axes)
-    value = _element(stage)
-    if not isinstance(stage.body, Reduction):
-        return Block(stage.name, tuple(iters), Store(stage.buffer, at, value))
-    update = Store(stage.buffer, at, Binary(stage.body.op, Load(stage.buffer, at), value))
-    return Block(stage.name, tuple(iters), update, Store(stage.buffer, at, stage.body.identity))
+@dataclass(frozen=True)
+class _Nest:
+    """The loops of a compute.
+
+    Members:
+        stage: the compute.
+        places: of tensors that do not lie in buffers of their own.
+        fixed: values of axes that have no loop.
+        order: what such axes are.
+    """
+
+    stage: Compute
+    places: Mapping[Tensor, Place] = field(default_factory=dict)
+    fixed: Mapping[str, Expr] = field(default_factory=dict)
+    order: IterKind = IterKind.SPATIAL
+
+    def stmt(self) -> Stmt:
+        stage = self.stage
+        loops = [*zip(stage.axes, stage.shape, strict=True)]
+        loops += [(axis, axis.extent) for axis in stage.reduce_axes]
+        stmt: Stmt = self._block()
+        for axis, extent in reversed(loops):
+            if axis.name not in self.fixed:
+                stmt = For(_loop(stage, axis), Const(extent), stmt)
+        return stmt
+
+    def _block(self) -> Block:
+        stage = self.stage
+        iters = [self._iter(axis, IterKind.SPATIAL) for axis in stage.axes]
+        iters += [self._iter(axis, IterKind.REDUCE) for axis in stage.reduce_axes]
+        at: tuple[Expr, ...] = tuple(_index(stage, axis) for axis in stage.axes)
+        targets = [self._place(tensor, at) for tensor in stage.tensors]
+        values = tuple(self._expr(value) for value in stage.values)
+        if stage.fold is None:
+            first, *more = _stores(targets, values)
+            return Block(stage.name, tuple(iters), first, more=tuple(more))
+        old = tuple(Load(buffer, indices) for buffer, indices in targets)
+        first, *more = _stores(targets, combined(stage.fold.reducer, old, values))
+        init, *more_init = _stores(targets, [self._expr(init) for init in stage.fold.init])
+        reducer = None if stage.fold.op is not None else stage.fold.reducer
+        return Block(stage.name, tuple(iters), first, init, tuple(more), tuple(more_init), reducer)
+
+    def _iter(self, axis: Var, kind: IterKind) -> Iter:
+        if axis.name in self.fixed:
+            return Iter(_index(self.stage, axis), self.order, self.fixed[axis.name])
+        return Iter(_index(self.stage, axis), kind, _loop(self.stage, axis))
+
+    def _place(self, tensor: Tensor, indices: tuple[Expr, ...]) -> tuple[Buffer, tuple[Expr, ...]]:
+        return self.places[tensor](indices) if tensor in self.places else (tensor.buffer, indices)
+
+    def _expr(self, expr: Expr) -> Expr:
+        stage = self.stage
+        names: dict[str, Expr] = {a.name: _index(stage, a) for a in (*stage.axes, *stage.reduce_axes)}
+
+        def plain(node: Expr) -> Expr:
+            return Load(*self._place(node.tensor, node.indices)) if isinstance(node, Read) else node
+
+        return substitute(rewrite(expr, plain), names)
 
 
-def _element(stage: Tensor) -> Expr:
-    names: dict[str, Expr] = {axis.name: _index(stage, axis) for axis in (*stage.axes, *stage.reduce_axes)}
-    plain = rewrite(stage.element, lambda e: Load(e.buffer, e.indices) if isinstance(e, Read) else e)
-    return substitute(plain, names)
+def _stores(targets: Sequence[tuple[Buffer, tuple[Expr, ...]]], values: Sequence[Expr]) -> tuple[Store, ...]:
+    return tuple(Store(*target, value) for target, value in zip(targets, values, strict=True))
 
 
-def _loop(stage: Tensor, axis: Var) -> Var:
+def _scan(scan: Scan) -> tuple[Stmt, ...]:
+    time = Var(f"{scan.name}_{scan.inner[-1].axes[0].name}")
+    updates = {update.stage for update in scan.updates}
+    places: dict[Tensor, Place] = {}
+    between = []
+    for stage in scan.inner:
+        for tensor in stage.tensors:
+            if stage not in updates:
+                small = Buffer(tensor.name, (Const(1), *tensor.buffer.shape[1:]), tensor.dtype)
+                places[tensor] = _at_this_step(small)
+                between.append(small)
+    for tensor, update, state in zip(scan.tensors, scan.updates, scan.states, strict=True):
+        places[update] = places[state] = _within(tensor.buffer)
+    nests = [_step(scan, stage, places, time, stage in updates) for stage in scan.inner]
+    body: Stmt = nests[0] if len(nests) == 1 else Seq(tuple(nests))
+    for buffer in reversed(between):
+        body = Allocate(buffer, body)
+    copies = [_init(*pair) for pair in zip(scan.inits, scan.tensors, strict=True)]
+    return (*copies, For(time, Const(scan.steps), body))
+
+
+def _step(scan: Scan, stage: Compute, places: Mapping[Tensor, Place], time: Var, is_update: bool) -> Stmt:
+    kind = IterKind.ORDERED if is_update else IterKind.SPATIAL
+    return _Nest(stage, places, {stage.axes[0].name: time + scan.first}, kind).stmt()
+
+
+def _at_this_step(buffer: Buffer) -> Place:
+    return lambda indices: (buffer, (Const(0), *indices[1:]))
+
+
+def _within(buffer: Buffer) -> Place:
+    return lambda indices: (buffer, indices)
+
+
+def _init(init: Tensor, result: Tensor) -> Stmt:
+    """A copy of the first elements."""
+    axes = tuple(Var(f"{position}") for position in range(len(init.shape)))
+    buffer = Buffer(f"{result.name}_init", init.buffer.shape, init.dtype)
+    copy = Compute(buffer.name, (buffer,), axes, (init[axes],), None)
+    return _Nest(copy, {copy.tensors[0]: _within(result.buffer)}).stmt()
+
+
+def _loop(stage: Compute, axis: Var) -> Var:
     return Var(f"{stage.name}_{axis.name}")
 
 
-def _index(stage: Tensor, axis: Var) -> Var:
+def _index(stage: Compute, axis: Var) -> Var:
     return Var(f"v_{stage.name}_{axis.name}")

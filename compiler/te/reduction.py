@@ -1,13 +1,19 @@
-"""Folds over axes: sum, maximum, minimum."""
+"""Folds over axes: sum, product, maximum, minimum, and those that users define."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import overload
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import BinaryOp, Const, Expr, Var
+from tilewright.compiler.tir.expr import BinaryOp, Const, Expr, Parameter, Select, Var, as_expr
+from tilewright.compiler.tir.reducer import operation
+from tilewright.compiler.tir.stmt import Reducer
+
+Elements = Expr | tuple[Expr, ...]
+"""An element, or those of several tensors at one place."""
+Combine = Callable[..., Elements]
+"""Two elements as one: takes them, or two tuples of them."""
 
 
 @dataclass(frozen=True)
@@ -17,26 +23,39 @@ class Axis(Var):
     extent: int
 
 
+Axes = Axis | Sequence[Axis]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Values at all points of axes as one.
+
+    Members:
+        reducer: what combines.
+        op: the operator that the reducer is; None if it is none.
+        values: what is folded; the identity where a predicate does not hold.
+        axes: where.
+        init: what it starts from, in terms of the axes of the element.
+    """
+
+    reducer: Reducer
+    op: BinaryOp | None
+    values: tuple[Expr, ...]
+    axes: tuple[Axis, ...]
+    init: tuple[Expr, ...]
+
+
 @dataclass(frozen=True)
 class Reduction(Expr):
-    """`value` at all points of the axes, folded by `op`, in the type of the value."""
+    """One of the results of a fold, in the type of its value."""
 
-    op: BinaryOp
-    value: Expr
-    axes: tuple[Axis, ...]
+    fold: Fold
+    output: int = 0
 
     @property
     def dtype(self) -> DType:
         """That of the value."""
-        return self.value.dtype
-
-    @property
-    def identity(self) -> Const:
-        """What a fold of nothing is."""
-        dtype = self.value.dtype
-        if self.op is BinaryOp.ADD:
-            return Const(0.0 if dtype.is_float else 0, dtype)
-        return Const(_lowest(dtype) if self.op is BinaryOp.MAX else _highest(dtype), dtype)
+        return self.fold.values[self.output].dtype
 
 
 def reduce_axis(extent: int, name: str) -> Axis:
@@ -50,31 +69,132 @@ def reduce_axis(extent: int, name: str) -> Axis:
     return Axis(name, extent)
 
 
-def sum_of(value: Expr, axes: Axis | Sequence[Axis]) -> Expr:
-    """The sum; integers wrap in their type."""
-    return _fold(BinaryOp.ADD, value, axes)
+def sum_of(value: Expr, axes: Axes, where: Expr | None = None, init: Expr | float | None = None) -> Expr:
+    """The sum; integers wrap in their type.
+
+    Args:
+        value: what is added.
+        axes: over which.
+        where: only points at which this holds count; elsewhere the value is not evaluated.
+        init: what it starts from, an element of the type of the value; 0 if it is not given.
+    """
+    return _by_operator(BinaryOp.ADD, value, axes, where, init)
 
 
-def max_of(value: Expr, axes: Axis | Sequence[Axis]) -> Expr:
-    """The largest value."""
-    return _fold(BinaryOp.MAX, value, axes)
+def prod_of(value: Expr, axes: Axes, where: Expr | None = None, init: Expr | float | None = None) -> Expr:
+    """The product; integers wrap in their type. `where` and `init` as in `sum_of`."""
+    return _by_operator(BinaryOp.MUL, value, axes, where, init)
 
 
-def min_of(value: Expr, axes: Axis | Sequence[Axis]) -> Expr:
-    """The smallest value."""
-    return _fold(BinaryOp.MIN, value, axes)
+def max_of(value: Expr, axes: Axes, where: Expr | None = None, init: Expr | float | None = None) -> Expr:
+    """The largest value. `where` and `init` as in `sum_of`."""
+    return _by_operator(BinaryOp.MAX, value, axes, where, init)
 
 
-def _fold(op: BinaryOp, value: Expr, axes: Axis | Sequence[Axis]) -> Expr:
+def min_of(value: Expr, axes: Axes, where: Expr | None = None, init: Expr | float | None = None) -> Expr:
+    """The smallest value. `where` and `init` as in `sum_of`."""
+    return _by_operator(BinaryOp.MIN, value, axes, where, init)
+
+
+@dataclass(frozen=True)
+class CustomReducer:
+    """A fold by a function of two elements, or of two tuples of elements; called as `sum_of` is.
+
+    Members:
+        combine: associative and commutative; gives as much as it takes of one side.
+        identity: the number, or the numbers, that change nothing, for given types.
+    """
+
+    combine: Combine
+    identity: Callable[..., int | float | tuple[int | float, ...]]
+
+    @overload
+    def __call__(
+        self, value: Expr, axes: Axes, where: Expr | None = None, init: Expr | float | None = None
+    ) -> Expr: ...
+
+    @overload
+    def __call__(
+        self,
+        value: tuple[Expr, ...],
+        axes: Axes,
+        where: Expr | None = None,
+        init: tuple[Expr | float, ...] | None = None,
+    ) -> tuple[Expr, ...]: ...
+
+    def __call__(
+        self,
+        value: Elements,
+        axes: Axes,
+        where: Expr | None = None,
+        init: Expr | float | tuple[Expr | float, ...] | None = None,
+    ) -> Elements:
+        """The fold of a value, or the tuple of folds of a tuple.
+
+        Raises:
+            TirError: if combine or identity give other types, or another number of them.
+        """
+        several = isinstance(value, tuple)
+        values = value if isinstance(value, tuple) else (value,)
+        reducer = self._reducer(tuple(v.dtype for v in values), several)
+        starts = None if init is None else init if isinstance(init, tuple) else (init,)
+        fold = _fold(reducer, None, values, axes, where, starts)
+        results = tuple(Reduction(fold, output) for output in range(len(values)))
+        return results if several else results[0]
+
+    def _reducer(self, types: tuple[DType, ...], several: bool) -> Reducer:
+        left = tuple(Parameter(f"a{number}", dtype) for number, dtype in enumerate(types))
+        right = tuple(Parameter(f"b{number}", dtype) for number, dtype in enumerate(types))
+        result = self.combine(left, right) if several else self.combine(left[0], right[0])
+        numbers = self.identity(*types)
+        combined = result if isinstance(result, tuple) else (result,)
+        neutral = numbers if isinstance(numbers, tuple) else (numbers,)
+        found = tuple(expr.dtype for expr in combined)
+        if found != types or len(neutral) != len(types):
+            raise TirError(
+                f"a reducer of ({', '.join(types)}) must combine to these and have as many identities, "
+                f"not ({', '.join(found)}) and {len(neutral)}"
+            )
+        return Reducer(left, right, combined, tuple(map(Const, neutral, types)))
+
+
+def reducer(
+    combine: Combine, identity: Callable[..., int | float | tuple[int | float, ...]]
+) -> CustomReducer:
+    """A fold of your own.
+
+    Args:
+        combine: of two elements, or of two tuples of them: (index, value) for the place of a maximum.
+        identity: takes the types of the elements, gives the number or numbers that change nothing.
+    """
+    return CustomReducer(combine, identity)
+
+
+def _by_operator(
+    op: BinaryOp, value: Expr, axes: Axes, where: Expr | None, init: Expr | float | None
+) -> Expr:
+    starts = None if init is None else (init,)
+    return Reduction(_fold(operation(op, value.dtype), op, (value,), axes, where, starts))
+
+
+def _fold(
+    reducer: Reducer,
+    op: BinaryOp | None,
+    values: tuple[Expr, ...],
+    axes: Axes,
+    where: Expr | None,
+    init: Sequence[Expr | float] | None,
+) -> Fold:
     folded = (axes,) if isinstance(axes, Axis) else tuple(axes)
     if not folded:
         raise TirError("a fold must have an axis: use the value itself")
-    return Reduction(op, value, folded)
-
-
-def _lowest(dtype: DType) -> int | float:
-    return -np.inf if dtype.is_float else int(np.iinfo(dtype.value).min)
-
-
-def _highest(dtype: DType) -> int | float:
-    return np.inf if dtype.is_float else int(np.iinfo(dtype.value).max)
+    if where is not None and where.dtype is not DType.BOOL:
+        raise TirError(f"the predicate of a fold must be bool, not {where.dtype}: compare")
+    if where is not None:
+        values = tuple(Select(where, v, e) for v, e in zip(values, reducer.identity, strict=True))
+    starts = reducer.identity if init is None else init
+    types = [value.dtype for value in values]
+    made = tuple(as_expr(start, dtype) for start, dtype in zip(starts, types, strict=False))
+    if len(starts) != len(types) or [start.dtype for start in made] != types:
+        raise TirError(f"the init of a fold of ({', '.join(types)}) must be of these types: cast it")
+    return Fold(reducer, op, values, folded, made)

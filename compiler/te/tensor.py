@@ -1,77 +1,60 @@
-"""Tensors: placeholders and what is computed element by element."""
+"""Tensors that are given, and those that are computed element by element."""
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import overload
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.te.reduction import Axis, Reduction
-from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.te.reduction import Axis, Elements, Fold, Reduction
+from tilewright.compiler.te.stage import (
+    Placeholder,
+    Read,
+    Stage,
+    Tensor,
+    buffers_of,
+    checked_name,
+    checked_shape,
+)
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Const, Expr, ExprLike, Load, Var, as_expr
+from tilewright.compiler.tir.expr import Expr, Var
 from tilewright.compiler.tir.walk import nodes
 
 
 @dataclass(frozen=True, eq=False)
-class Tensor:
-    """A placeholder, or the result of `compute`; two are equal only if they are one.
+class Compute(Stage):
+    """Elements in terms of their indices.
 
     Members:
-        name: of the stage and of its buffer.
-        shape: extents.
-        dtype: of the elements.
-        axes: the variables of an element; empty in a placeholder.
-        body: an element in terms of the axes; None in a placeholder.
+        axes: the variables of an element.
+        values: an element of each tensor, or what is folded to it.
+        fold: how; None where the values are the elements.
     """
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: DType
-    axes: tuple[Var, ...] = ()
-    body: Expr | None = None
-    buffer: Buffer = field(init=False, repr=False)
+    axes: tuple[Var, ...]
+    values: tuple[Expr, ...]
+    fold: Fold | None
 
-    def __post_init__(self) -> None:
-        extents = tuple(Const(extent) for extent in self.shape)
-        object.__setattr__(self, "buffer", Buffer(self.name, extents, self.dtype))
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of each of the tensors."""
+        return self.tensors[0].shape
 
     @property
     def reduce_axes(self) -> tuple[Axis, ...]:
-        """The axes that the body folds."""
-        return self.body.axes if isinstance(self.body, Reduction) else ()
+        """The axes that are folded."""
+        return () if self.fold is None else self.fold.axes
 
     @property
-    def inputs(self) -> tuple["Tensor", ...]:
-        """The tensors that the body reads, each once."""
-        if self.body is None:
-            return ()
-        return tuple(dict.fromkeys(node.tensor for node in nodes(self.element) if isinstance(node, Read)))
+    def exprs(self) -> tuple[Expr, ...]:
+        """All expressions in it: the values and what a fold starts from."""
+        return self.values if self.fold is None else (*self.values, *self.fold.init)
 
     @property
-    def element(self) -> Expr:
-        """What is computed, or what is folded."""
-        assert self.body is not None
-        return self.body.value if isinstance(self.body, Reduction) else self.body
-
-    def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:
-        """An element.
-
-        Raises:
-            TirError: if the number of indices is not the rank.
-        """
-        given = indices if isinstance(indices, tuple) else (indices,)
-        if len(given) != len(self.shape):
-            raise TirError(
-                f"{self.name}{list(self.shape)} must have {len(self.shape)} indices, not {len(given)}"
-            )
-        return Read(self.buffer, tuple(as_expr(index) for index in given), self)
-
-
-@dataclass(frozen=True)
-class Read(Load):
-    """An element of a tensor."""
-
-    tensor: Tensor
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that it reads, each once."""
+        found = (node for expr in self.exprs for node in nodes(expr))
+        return tuple(dict.fromkeys(node.tensor for node in found if isinstance(node, Read)))
 
 
 def placeholder(shape: Sequence[int], dtype: DType, name: str) -> Tensor:
@@ -80,68 +63,96 @@ def placeholder(shape: Sequence[int], dtype: DType, name: str) -> Tensor:
     Raises:
         TirError: if an extent is not positive, or the name is no identifier.
     """
-    return Tensor(_checked_name(name), _checked_shape(shape, name), dtype)
+    types = [(checked_shape(shape, name), dtype)]
+    return Placeholder(checked_name(name), buffers_of(name, types, several=False)).tensors[0]
 
 
-def compute(shape: Sequence[int], function: Callable[..., Expr], name: str) -> Tensor:
+@overload
+def compute(shape: Sequence[int], function: Callable[..., Expr], name: str) -> Tensor: ...
+
+
+@overload
+def compute(
+    shape: Sequence[int], function: Callable[..., tuple[Expr, ...]], name: str
+) -> tuple[Tensor, ...]: ...
+
+
+def compute(
+    shape: Sequence[int], function: Callable[..., Elements], name: str
+) -> Tensor | tuple[Tensor, ...]:
     """The tensor whose element at (i, j, …) is function(i, j, …).
 
     Args:
         shape: extents; empty for a single number.
-        function: takes as many variables as there are extents; their names are those of its parameters.
+        function: takes as many variables as there are extents; their names are those of its parameters. Where
+            it gives a tuple there is a tensor for each of its elements, named {name}_0, {name}_1, ….
         name: of the stage.
+
+    Returns:
+        A tensor, or a tuple of them.
 
     Raises:
         TirError: if the parameters are not as many as the extents, the body folds somewhere else than at its
             top, or names clash.
     """
-    extents = _checked_shape(shape, _checked_name(name))
+    extents = checked_shape(shape, checked_name(name))
+    axes = _axes(extents, function, name)
+    body = function(*axes)
+    several = isinstance(body, tuple)
+    bodies = body if isinstance(body, tuple) else (body,)
+    for element in bodies:
+        if not isinstance(element, Expr):
+            raise TypeError(
+                f"{name}: the function must give an expression, not {element!r}: use cast() or constant()"
+            )
+    fold = _fold_of(bodies, name)
+    buffers = buffers_of(name, [(extents, element.dtype) for element in bodies], several)
+    stage = Compute(name, buffers, axes, bodies if fold is None else fold.values, fold)
+    _check_body(stage)
+    return stage.tensors if several else stage.tensors[0]
+
+
+def _axes(extents: tuple[int, ...], function: Callable[..., Elements], name: str) -> tuple[Var, ...]:
     parameters = tuple(inspect.signature(function).parameters)
     if len(parameters) != len(extents):
         raise TirError(
             f"{name}: the function of shape {list(extents)} must take {len(extents)} indices, "
             f"not {len(parameters)} ({', '.join(parameters)})"
         )
-    axes = tuple(Var(parameter) for parameter in parameters)
-    body = function(*axes)
-    if not isinstance(body, Expr):
-        raise TypeError(
-            f"{name}: the function must give an expression, not {body!r}: use cast() or constant()"
-        )
-    tensor = Tensor(name, extents, body.dtype, axes, body)
-    _check_body(tensor)
-    return tensor
+    return tuple(Var(parameter) for parameter in parameters)
 
 
-def _check_body(tensor: Tensor) -> None:
-    if any(isinstance(node, Reduction) for node in nodes(tensor.element)):
+def _fold_of(bodies: tuple[Expr, ...], name: str) -> Fold | None:
+    """The one fold that the bodies are the results of; None if none of them is one."""
+    folds = [body.fold for body in bodies if isinstance(body, Reduction)]
+    if not folds:
+        return None
+    outputs = [body.output for body in bodies if isinstance(body, Reduction)]
+    whole = all(fold is folds[0] for fold in folds) and len(folds[0].values) == len(bodies)
+    if not whole or outputs != list(range(len(bodies))):
         raise TirError(
-            f"{tensor.name}: a fold must be the whole of a compute: give it a stage of its own and read that"
+            f"{name}: a tuple must be all results of one fold in order, or none: give each fold a stage"
         )
-    known = {axis.name for axis in tensor.axes}
-    for axis in tensor.reduce_axes:
+    return folds[0]
+
+
+def _check_body(stage: Compute) -> None:
+    if any(isinstance(node, Reduction) for expr in stage.exprs for node in nodes(expr)):
+        raise TirError(
+            f"{stage.name}: a fold must be the whole of a compute: give it a stage of its own and read that"
+        )
+    known = {axis.name for axis in stage.axes}
+    _check_variables(stage.name, () if stage.fold is None else stage.fold.init, known)
+    for axis in stage.reduce_axes:
         if axis.name in known:
             raise TirError(
-                f"{tensor.name}: axis name {axis.name!r} must be used once: name the folded axis anew"
+                f"{stage.name}: axis name {axis.name!r} must be used once: name the folded axis anew"
             )
         known.add(axis.name)
-    _check_variables(tensor, known)
+    _check_variables(stage.name, stage.values, known)
 
 
-def _check_variables(tensor: Tensor, known: set[str]) -> None:
-    for node in nodes(tensor.element):
+def _check_variables(name: str, exprs: Sequence[Expr], known: set[str]) -> None:
+    for node in (node for expr in exprs for node in nodes(expr)):
         if isinstance(node, Var) and node.name not in known:
-            raise TirError(f"{tensor.name}: variable {node.name!r} must be one of its axes, {sorted(known)}")
-
-
-def _checked_name(name: str) -> str:
-    if not name.isidentifier():
-        raise TirError(f"the name of a tensor must be an identifier, not {name!r}")
-    return name
-
-
-def _checked_shape(shape: Sequence[int], name: str) -> tuple[int, ...]:
-    for extent in shape:
-        if not isinstance(extent, int) or extent < 1:
-            raise TirError(f"extents of {name} must be positive integers, not {list(shape)}")
-    return tuple(shape)
+            raise TirError(f"{name}: variable {node.name!r} must be one of its axes, {sorted(known)}")

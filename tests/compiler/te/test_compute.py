@@ -18,7 +18,10 @@ def value(*outputs):
 
 
 def test_axes_are_named_by_the_function():
-    assert te.compute((2, 3), lambda row, column: A[row, column], "b").axes == (Var("row"), Var("column"))
+    assert te.compute((2, 3), lambda row, column: A[row, column], "b").stage.axes == (
+        Var("row"),
+        Var("column"),
+    )
 
 
 def test_folds_of_int8_start_at_its_own_ends():
