@@ -5,16 +5,23 @@ from collections.abc import Sequence
 from tilewright.compiler.schedule.cache_read import CacheRead
 from tilewright.compiler.schedule.cache_write import CacheWrite
 from tilewright.compiler.schedule.compute_at import ComputeAt
+from tilewright.compiler.schedule.decompose_reduction import DecomposeReduction
 from tilewright.compiler.schedule.error import ScheduleError
 from tilewright.compiler.schedule.fuse import Fuse
 from tilewright.compiler.schedule.inline import Inline
 from tilewright.compiler.schedule.loop_kind import Parallel, Unroll, Vectorise, VirtualThread
+from tilewright.compiler.schedule.prefetch import Prefetch
 from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.schedule.r_factor import RFactor
 from tilewright.compiler.schedule.reorder import Reorder
 from tilewright.compiler.schedule.reverse_compute_at import ReverseComputeAt
+from tilewright.compiler.schedule.reverse_inline import ReverseInline
 from tilewright.compiler.schedule.set_scope import SetScope
-from tilewright.compiler.schedule.split import Split
+from tilewright.compiler.schedule.split import Split, SplitParts
+from tilewright.compiler.schedule.storage_align import StorageAlign
 from tilewright.compiler.schedule.text import parse_schedule, print_schedule
+from tilewright.compiler.schedule.tile import Tile
+from tilewright.compiler.schedule.unit_loop import UnitLoop
 from tilewright.compiler.schedule.versions import Versions, double_buffer
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.stmt import Function
@@ -24,15 +31,23 @@ __all__ = [
     "CacheRead",
     "CacheWrite",
     "ComputeAt",
+    "DecomposeReduction",
     "Fuse",
     "Inline",
     "Parallel",
+    "Prefetch",
     "Primitive",
+    "RFactor",
     "Reorder",
     "ReverseComputeAt",
+    "ReverseInline",
     "ScheduleError",
     "SetScope",
     "Split",
+    "SplitParts",
+    "StorageAlign",
+    "Tile",
+    "UnitLoop",
     "Unroll",
     "Vectorise",
     "Versions",

@@ -43,7 +43,7 @@ class CacheRead(Primitive):
                 function,
                 f"{self.buffer} is written in the loops of {self.block}: use cache_write on its writer",
             )
-        copy = replace(source, name=self.name, scope=self.scope, versions=1)
+        copy = replace(source, name=self.name, scope=self.scope, versions=1, align=())
         reading = change_accesses(block, self.buffer, lambda indices: indices, copy)
         nest = edit_stmt(level.nests[position], {id(block): reading})
         assert nest is not None
@@ -51,9 +51,10 @@ class CacheRead(Primitive):
         return edit(function, {id(body): level.with_nests(position, filling, nest, buffers=[copy]).stmt})
 
     def _source(self, function: Function, block: Block) -> Buffer:
-        read = {load.buffer.name: load.buffer for load in loads(block)}
-        if self.buffer == block.body.buffer.name or self.buffer not in read:
-            names = ", ".join(name for name in read if name != block.body.buffer.name)
+        own = {store.buffer.name for store in block.stores}
+        read = {load.buffer.name: load.buffer for load in loads(block) if load.buffer.name not in own}
+        if self.buffer not in read:
+            names = ", ".join(read)
             raise self.refusal(
                 function,
                 f"block {self.block} must read buffer {self.buffer} and not write it: name one of {names}",

@@ -10,7 +10,7 @@ from tilewright.compiler.schedule.nest import (
     copy_nest,
     edit,
     edit_stmt,
-    find_block,
+    find_single,
     level_body,
     readers,
     writers,
@@ -31,7 +31,7 @@ class CacheWrite(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above; `reverse_compute_at` then moves the copy and shrinks both."""
-        block = find_block(self, function, self.block)[-1]
+        block = find_single(self, function, self.block)[-1]
         assert isinstance(block, Block)
         check_fresh(self, function, self.name)
         target = block.body.buffer
@@ -39,7 +39,7 @@ class CacheWrite(Primitive):
         level = Level.of(body)
         position = level.position(block)
         self._check_alone(function, block, level)
-        own = replace(target, name=self.name, scope=self.scope, versions=1)
+        own = replace(target, name=self.name, scope=self.scope, versions=1, align=())
         writing = change_accesses(block, target.name, lambda indices: indices, own)
         nest = edit_stmt(level.nests[position], {id(block): writing})
         assert nest is not None

@@ -10,18 +10,19 @@ from tilewright.compiler.schedule.nest import (
     domain_of,
     edit,
     find_allocation,
-    find_block,
     find_loop,
+    find_single,
     path_to,
     readers,
     simplified,
+    stored_buffers,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.region import Span, span, touched
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, Extern, For, Function, Stmt
 from tilewright.compiler.tir.walk import block_indices, blocks, loads, statements, substitute
 
 
@@ -38,7 +39,7 @@ class ComputeAt(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        block = find_block(self, function, self.block)[-1]
+        block = find_single(self, function, self.block)[-1]
         assert isinstance(block, Block)
         allocation_path = find_allocation(self, function, block.body.buffer.name)
         allocation = allocation_path[-1]
@@ -79,20 +80,26 @@ class ComputeAt(Primitive):
         if not found:
             raise self.refusal(function, f"no block reads {name}: there is nothing to attach it to")
         for reader in found:
+            if isinstance(reader, Extern):
+                raise self.refusal(
+                    function, f"{reader.name} reads all of {name}, at no loop: leave {self.block} where it is"
+                )
             if not contains(loop, reader):
                 raise self.refusal(
                     function,
                     f"{self.loop} must be around all that read {name}, {reader.name} too: "
                     f"attach {reader.name} first, or name a loop around both",
                 )
-        return found
+        return [reader for reader in found if isinstance(reader, Block)]
 
     def _check_alone(self, function: Function, nest: Stmt, block: Block) -> None:
         """Refuse what would move along although it is needed elsewhere."""
         inside = {stmt.buffer.name for stmt in statements(nest) if isinstance(stmt, Allocate)}
         others = [other for other in writers(function.body, block.body.buffer.name) if other is not block]
         others += [
-            other for other in blocks(nest) if other is not block and other.body.buffer.name not in inside
+            other
+            for other in blocks(nest)
+            if other is not block and not inside.issuperset(buffer.name for buffer in stored_buffers(other))
         ]
         for other in others:
             raise self.refusal(

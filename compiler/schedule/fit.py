@@ -62,6 +62,30 @@ def _place(sum_: Affine, loops: dict[str, Expr], others: Sequence[Affine]) -> Pl
     return Place(name, base.expr())
 
 
+def bases(block: Block, indices: Sequence[Expr]) -> list[tuple[str | None, Expr]] | str:
+    """For each dimension the index of the block that it is, and what is added to that.
+
+    None stands for no index, where all is added; a text is an index that is no such sum, or that comes twice.
+    """
+    own = {it.var.name for it in block.iters}
+    result: list[tuple[str | None, Expr]] = []
+    for index in indices:
+        sum_ = Affine.of(index)
+        used = variables(index) & own
+        name = next(iter(used), None)
+        base = sum_ if name is None else sum_.without(Var(name))
+        twice = name is not None and name in [other for other, _ in result]
+        if (
+            len(used) > 1
+            or twice
+            or variables(base.expr()) & own
+            or sum_.coefficient(name or "") not in (0, 1)
+        ):
+            return print_expr(index)
+        result.append((name, base.expr()))
+    return result
+
+
 def fitted(nest: Stmt, spans: dict[str, Span], bases: dict[str, Expr]) -> Stmt:
     """The nest with loops that run over spans.
 

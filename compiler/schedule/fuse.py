@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tilewright.compiler.schedule.nest import check_fresh, edit, find_loop, simplified, substitute_stmt
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.expr import Var
-from tilewright.compiler.tir.stmt import For, Function, LoopKind
+from tilewright.compiler.tir.stmt import For, Function, LoopKind, PrefetchHint
 from tilewright.compiler.tir.walk import constant
 
 
@@ -37,4 +37,6 @@ class Fuse(Primitive):
         fused = Var(self.name)
         body = substitute_stmt(inner.body, {self.outer: fused // count, self.inner: fused % count})
         kind = outer.kind if outer.kind is inner.kind else LoopKind.SERIAL
-        return simplified(edit(function, {id(outer): For(fused, outer.extent * count, body, kind)}))
+        hints = (PrefetchHint(hint.buffer, hint.distance * count) for hint in outer.prefetch)
+        merged = For(fused, outer.extent * count, body, kind, (*inner.prefetch, *hints))
+        return simplified(edit(function, {id(outer): merged}))

@@ -2,21 +2,24 @@
 
 from dataclasses import dataclass
 
+from tilewright.compiler.schedule.fit import bases
 from tilewright.compiler.schedule.nest import (
     Level,
+    domain_of,
     edit,
     edit_stmt,
     find_allocation,
-    find_block,
+    find_single,
+    is_plain,
+    path_to,
+    readers,
     simplified,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.expr import Expr, Load, Var
-from tilewright.compiler.tir.printer import print_expr
-from tilewright.compiler.tir.stmt import Allocate, Block, Function, IterKind
-from tilewright.compiler.tir.walk import blocks, loads, map_exprs, rewrite, substitute, variables
+from tilewright.compiler.tir.expr import Expr, Load
+from tilewright.compiler.tir.stmt import Allocate, Block, Extern, Function, Stmt
+from tilewright.compiler.tir.walk import blocks, map_exprs, rewrite, substitute, variables
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,15 @@ class Inline(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        block = find_block(self, function, self.block)[-1]
+        block = find_single(self, function, self.block)[-1]
         assert isinstance(block, Block)
         allocation = find_allocation(self, function, block.body.buffer.name)[-1]
         assert isinstance(allocation, Allocate)
         self._check(function, allocation, block)
-        bases = self._bases(function, block)
+        found = self._bases(function, block)
         level = Level.of(allocation.body)
         nest = level.nests[level.position(block)]
+        fixed = self._fixed(function, block, nest, {name for name, _ in found})
         rest = edit_stmt(allocation.body, {id(nest): None})
         if rest is None or len(list(blocks(nest))) > 1:
             raise self.refusal(
@@ -44,33 +48,39 @@ class Inline(Primitive):
         def read(expr: Expr) -> Expr:
             if not isinstance(expr, Load) or expr.buffer.name != allocation.buffer.name:
                 return expr
-            at = {name: expr.indices[position] - base for position, (name, base) in enumerate(bases)}
-            return substitute(block.body.value, at)
+            at = {
+                name: expr.indices[position] - base
+                for position, (name, base) in enumerate(found)
+                if name is not None
+            }
+            return substitute(block.body.value, {**fixed, **at})
 
         inlined = map_exprs(rest, lambda expr: rewrite(expr, read))
         return simplified(edit(function, {id(allocation): inlined}))
 
     def _check(self, function: Function, allocation: Allocate, block: Block) -> None:
         name = allocation.buffer.name
-        folds = any(it.kind is IterKind.REDUCE for it in block.iters)
-        if folds or block.init is not None or any(load.buffer.name == name for load in loads(block)):
+        if not is_plain(block):
             raise self.refusal(function, f"{self.block} must not fold: use compute_at")
         if len(writers(function.body, name)) > 1:
             raise self.refusal(function, f"{name} must be written by {self.block} alone")
+        for reader in readers(function.body, name):
+            if isinstance(reader, Extern):
+                raise self.refusal(function, f"{reader.name} reads all of {name}: it must stay a buffer")
 
-    def _bases(self, function: Function, block: Block) -> list[tuple[str, Expr]]:
+    def _bases(self, function: Function, block: Block) -> list[tuple[str | None, Expr]]:
         """For each dimension the index of the block that it is, and what is added to that."""
-        own = {it.var.name for it in block.iters}
-        result = []
-        for index in block.body.indices:
-            sum_ = Affine.of(index)
-            (name, *more) = [*(variables(index) & own), ""]
-            base = sum_.without(Var(name)).expr()
-            if more != [""] or sum_.coefficient(name) != 1 or variables(base) & own:
-                raise self.refusal(
-                    function, f"{self.block} must store by one index a dimension, not {print_expr(index)}"
-                )
-            result.append((name, base))
-        if {name for name, _ in result} != own:
-            raise self.refusal(function, f"every index of {self.block} must be in the element that it stores")
+        result = bases(block, block.body.indices)
+        if isinstance(result, str):
+            raise self.refusal(function, f"{self.block} must store by one index a dimension, not {result}")
         return result
+
+    def _fixed(
+        self, function: Function, block: Block, nest: Stmt, stored: set[str | None]
+    ) -> dict[str, Expr]:
+        """The values of the indices that are not in the stored element: none may run in the block's loops."""
+        loops = set(domain_of(path_to(nest, block)))
+        fixed = {it.var.name: it.value for it in block.iters if it.var.name not in stored}
+        if any(variables(value) & loops for value in fixed.values()):
+            raise self.refusal(function, f"every index of {self.block} must be in the element that it stores")
+        return fixed

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from tilewright.compiler.schedule.nest import edit, find_loop, reduces_over
+from tilewright.compiler.schedule.nest import edit, find_loop, in_order_over, reduces_over
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.stmt import For, Function, LoopKind
 from tilewright.compiler.tir.walk import blocks
@@ -21,6 +21,12 @@ class _Kind(Primitive):
         loop = find_loop(self, function, self.loop)[-1]
         assert isinstance(loop, For)
         for block in blocks(loop):
+            if not self.in_order and in_order_over(block, self.loop):
+                raise self.refusal(
+                    function,
+                    f"{self.loop} must not run in order ({block.name} does, over it): "
+                    "name one of its other loops",
+                )
             if not self.in_order and reduces_over(block, self.loop):
                 raise self.refusal(
                     function,

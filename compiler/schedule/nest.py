@@ -4,20 +4,32 @@ A *level* is the body of a function or of a loop: buffers allocated there, aroun
 other. A *nest* is one of these statements.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Expr, Load, Var
 from tilewright.compiler.tir.simplify import simplify_stmt
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Iter, IterKind, Seq, Stmt, Store
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    Extern,
+    For,
+    Function,
+    Iter,
+    IterKind,
+    Seq,
+    Stmt,
+    Store,
+)
 from tilewright.compiler.tir.walk import (
     block_indices,
     blocks,
     children,
     loads,
     map_exprs,
+    map_stores,
     rewrite,
     rewrite_stmt,
     statements,
@@ -62,6 +74,19 @@ def find_allocation(primitive: Primitive, function: Function, name: str) -> Path
     raise primitive.refusal(function, f"there is no buffer {name}: name one of {', '.join(names)}")
 
 
+def find_single(primitive: Primitive, function: Function, name: str) -> Path:
+    """The path to a block that stores to one buffer; refused if it stores to more."""
+    path = find_block(primitive, function, name)
+    block = path[-1]
+    assert isinstance(block, Block)
+    if block.more:
+        stored = ", ".join(store.buffer.name for store in block.stores)
+        raise primitive.refusal(
+            function, f"{name} must store to one buffer, not to {stored} at once: schedule its consumers"
+        )
+    return path
+
+
 def path_to(root: Stmt, target: Stmt) -> Path:
     """The path from a statement to one inside of it."""
     path = _path(root, lambda stmt: stmt is target)
@@ -90,6 +115,8 @@ def check_fresh(primitive: Primitive, function: Function, *names: str) -> None:
                 taken.add(buffer.name)
             case Block(name=name, iters=iters):
                 taken |= {name, *(it.var.name for it in iters)}
+            case Extern(name=name):
+                taken.add(name)
     for name in names:
         if name in taken or not name.isidentifier() or names.count(name) > 1:
             raise primitive.refusal(function, f"{name!r} must be a new identifier: choose another name")
@@ -160,8 +187,8 @@ def _linked(stmt: Stmt, declared: Mapping[str, Buffer]) -> Stmt:
     match stmt:
         case Allocate(buffer=buffer, body=body):
             return replace(stmt, body=_linked(body, {**declared, buffer.name: buffer}))
-        case Block(body=body):
-            used = {body.buffer, *(load.buffer for load in loads(stmt))}
+        case Block() | Extern():
+            used = {*stored_buffers(stmt), *read_buffers(stmt)}
             result: Stmt = stmt
             for old in used:
                 new = declared.get(old.name, old)
@@ -213,19 +240,20 @@ def change_accesses(
             return Load(new, change(expr.indices))
         return expr
 
-    def store(old: Store | None) -> Store | None:
-        if old is None or old.buffer.name != name:
-            return old
-        return replace(old, buffer=new, indices=change(old.indices))
+    def store(old: Store) -> Store:
+        return replace(old, buffer=new, indices=change(old.indices)) if old.buffer.name == name else old
+
+    def swapped(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
+        return tuple(new if buffer.name == name else buffer for buffer in buffers)
 
     def node(part: Stmt) -> Stmt:
         match part:
-            case Block(body=body, init=init):
-                changed = store(body)
-                assert changed is not None
-                return replace(part, body=changed, init=store(init))
+            case Block():
+                return map_stores(part, store)
             case Store():
-                return store(part) or part
+                return store(part)
+            case Extern(reads=reads, writes=writes):
+                return replace(part, reads=swapped(reads), writes=swapped(writes))
             case _:
                 return part
 
@@ -242,23 +270,53 @@ def replace_buffer(stmt: Stmt, new: Buffer) -> Stmt:
     return rewrite_stmt(change_accesses(stmt, new.name, lambda indices: indices, new), allocation)
 
 
-def readers(stmt: Stmt, name: str) -> list[Block]:
-    """The blocks that read a buffer that they do not write."""
-    return [
-        block
-        for block in blocks(stmt)
-        if block.body.buffer.name != name and any(load.buffer.name == name for load in loads(block))
-    ]
+def stored_buffers(part: Block | Extern) -> tuple[Buffer, ...]:
+    """What is written."""
+    return part.writes if isinstance(part, Extern) else tuple(store.buffer for store in part.stores)
 
 
-def writers(stmt: Stmt, name: str) -> list[Block]:
-    """The blocks that write a buffer."""
-    return [block for block in blocks(stmt) if block.body.buffer.name == name]
+def read_buffers(part: Block | Extern) -> tuple[Buffer, ...]:
+    """What is read."""
+    return part.reads if isinstance(part, Extern) else tuple(load.buffer for load in loads(part))
+
+
+def readers(stmt: Stmt, name: str) -> list[Block | Extern]:
+    """What reads a buffer that it does not write."""
+    return [part for part in _parts(stmt) if _has(read_buffers(part), name) and not writers(part, name)]
+
+
+def writers(stmt: Stmt, name: str) -> list[Block | Extern]:
+    """What writes a buffer."""
+    return [part for part in _parts(stmt) if _has(stored_buffers(part), name)]
+
+
+def _parts(stmt: Stmt) -> Iterator[Block | Extern]:
+    return (node for node in statements(stmt) if isinstance(node, Block | Extern))
+
+
+def _has(buffers: tuple[Buffer, ...], name: str) -> bool:
+    return any(buffer.name == name for buffer in buffers)
 
 
 def reduces_over(block: Block, loop: str) -> bool:
     """Whether the loop runs over a reduced index of the block."""
-    return any(it.kind is IterKind.REDUCE and loop in variables(it.value) for it in block.iters)
+    return _has_iter(block, loop, IterKind.REDUCE)
+
+
+def in_order_over(block: Block, loop: str) -> bool:
+    """Whether the loop runs over an ordered index of the block."""
+    return _has_iter(block, loop, IterKind.ORDERED)
+
+
+def _has_iter(block: Block, loop: str, kind: IterKind) -> bool:
+    return any(it.kind is kind and loop in variables(it.value) for it in block.iters)
+
+
+def is_plain(block: Block) -> bool:
+    """Whether an instance needs no other one: nothing is folded, and nothing read of what it writes."""
+    own = {buffer.name for buffer in stored_buffers(block)}
+    spatial = all(it.kind is IterKind.SPATIAL for it in block.iters)
+    return spatial and block.init is None and not any(load.buffer.name in own for load in loads(block))
 
 
 def stored_at(block: Block) -> tuple[Expr, ...]:

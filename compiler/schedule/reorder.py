@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import Path, edit, find_loop
+from tilewright.compiler.schedule.nest import Path, edit, find_loop, in_order_over
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.stmt import For, Function, Stmt
-from tilewright.compiler.tir.walk import variables
+from tilewright.compiler.tir.walk import blocks, variables
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Reorder(Primitive):
         by_name = {loop.var.name: loop for loop in chain}
         new = [by_name[next(names)] if loop.var.name in self.loops else loop for loop in chain]
         self._check_extents(function, new)
+        self._check_order(function, chain, new)
         stmt: Stmt = chain[-1].body
         for loop in reversed(new):
             stmt = replace(loop, body=stmt)
@@ -57,6 +58,17 @@ class Reorder(Primitive):
                         f"the extent of {loop.var.name} depends on {inner.var.name}: "
                         f"keep {inner.var.name} outside of it, or split by a factor that divides",
                     )
+
+    def _check_order(self, function: Function, old: list[For], new: list[For]) -> None:
+        """Refuse to change what runs around a loop in whose order a block must run."""
+        for loop in old:
+            ordered = [block.name for block in blocks(old[-1]) if in_order_over(block, loop.var.name)]
+            before, after = ({id(each) for each in chain[: chain.index(loop)]} for chain in (old, new))
+            if ordered and before != after:
+                raise self.refusal(
+                    function,
+                    f"{ordered[0]} runs in order over {loop.var.name}: keep the same loops around that one",
+                )
 
 
 def _name(path: Path) -> str:

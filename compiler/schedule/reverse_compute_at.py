@@ -11,8 +11,8 @@ from tilewright.compiler.schedule.nest import (
     contains,
     domain_of,
     edit,
-    find_block,
     find_loop,
+    find_single,
     path_to,
     readers,
     reduces_over,
@@ -44,12 +44,16 @@ class ReverseComputeAt(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        block_path = find_block(self, function, self.block)
+        block_path = find_single(self, function, self.block)
         loop_path = find_loop(self, function, self.loop)
         block, loop = block_path[-1], loop_path[-1]
         assert isinstance(block, Block)
         assert isinstance(loop, For)
         seq, nest, produced = self._meeting(function, block_path, loop_path)
+        if any(it.kind is IterKind.ORDERED for it in block.iters):
+            raise self.refusal(
+                function, f"{self.block} runs in order and must stay where it is: attach its sources to it"
+            )
         sources = self._sources(function, seq, produced, block, loop)
         outer = domain_of(loop_path)
         spans = {
@@ -95,7 +99,9 @@ class ReverseComputeAt(Primitive):
         for name, buffer in read.items():
             late = [writer for nest in seq.body[position:] for writer in writers(nest, name)]
             inside = [writer for writer in late if contains(loop, writer)]
-            if len(inside) != len(late) or len(inside) > 1:
+            complete = len(writers(function.body, name)) == 1
+            single = all(isinstance(writer, Block) and not writer.more for writer in inside)
+            if (inside and not (complete and single)) or len(inside) != len(late):
                 raise self.refusal(
                     function,
                     f"{name}, which {self.block} reads, must be written by one block inside of {self.loop} "
@@ -112,6 +118,7 @@ class ReverseComputeAt(Primitive):
         self, function: Function, produced: Stmt, loop: For, source: Buffer, outer: Domain
     ) -> tuple[Span, ...]:
         (writer,) = writers(loop, source.name)
+        assert isinstance(writer, Block)
         for around in domain_of(path_to(produced, loop)):
             if reduces_over(writer, around):
                 raise self.refusal(
@@ -200,7 +207,10 @@ class ReverseComputeAt(Primitive):
             return None
         others = [reader for reader in readers(function.body, source.name) if reader is not block]
         if not all(
-            contains(loop, reader) and _reads_inside(reader, loop, source, spans, outer) for reader in others
+            isinstance(reader, Block)
+            and contains(loop, reader)
+            and _reads_inside(reader, loop, source, spans, outer)
+            for reader in others
         ):
             return None
         allocation = path[-1]

@@ -1,4 +1,4 @@
-"""split: one loop as two."""
+"""split: one loop as two, by the size of the parts or by their number."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from tilewright.compiler.tir.bound import upper
 from tilewright.compiler.tir.expr import Const, Expr, Var, minimum
 from tilewright.compiler.tir.simplify import is_zero, simplify
 from tilewright.compiler.tir.stmt import For, Function
+from tilewright.compiler.tir.walk import constant
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Split(Primitive):
         outer, inner = Var(self.outer), Var(self.inner)
         body = substitute_stmt(loop.body, {self.loop: self.factor * outer + inner})
         trips, size = self._extents(loop.extent, domain_of(path[:-1]))
-        nest = For(outer, trips, For(inner, size, body, loop.kind), loop.kind)
+        nest = For(outer, trips, For(inner, size, body, loop.kind, loop.prefetch), loop.kind)
         return simplified(edit(function, {id(loop): nest}))
 
     def _extents(self, extent: Expr, domain: dict[str, Expr]) -> tuple[Expr, Expr]:
@@ -50,3 +51,29 @@ class Split(Primitive):
         if is_zero(extent % self.factor, domain):
             return trips, Const(self.factor)
         return trips, minimum(self.factor, extent - self.factor * Var(self.outer))
+
+
+@dataclass(frozen=True)
+class SplitParts(Primitive):
+    """for i in n → for outer in parts: for inner in ceil(n / parts); as split by this factor.
+
+    The last part is smaller, and there are fewer parts, where that many do not fit.
+    """
+
+    loop: str
+    parts: int
+    outer: str
+    inner: str
+
+    def apply(self, function: Function) -> Function:
+        """As said above; the order in which the body runs is the same."""
+        loop = find_loop(self, function, self.loop)[-1]
+        assert isinstance(loop, For)
+        extent = constant(loop.extent)
+        if extent is None or self.parts < 1:
+            raise self.refusal(
+                function,
+                f"{self.loop} must have a constant extent and parts be at least 1, not {self.parts}: "
+                "use split by a factor",
+            )
+        return Split(self.loop, max(1, -(-extent // self.parts)), self.outer, self.inner).apply(function)

@@ -1,0 +1,22 @@
+"""unit_loop: a loop of one trip, where a block has none to name."""
+
+from dataclasses import dataclass
+
+from tilewright.compiler.schedule.nest import check_fresh, edit, find_block
+from tilewright.compiler.schedule.primitive import Primitive
+from tilewright.compiler.tir.expr import Const, Var
+from tilewright.compiler.tir.stmt import For, Function
+
+
+@dataclass(frozen=True)
+class UnitLoop(Primitive):
+    """A loop of a single trip directly around a block: a place to attach to for one of rank 0."""
+
+    block: str
+    name: str
+
+    def apply(self, function: Function) -> Function:
+        """As said above."""
+        block = find_block(self, function, self.block)[-1]
+        check_fresh(self, function, self.name)
+        return edit(function, {id(block): For(Var(self.name), Const(1), block)})
