@@ -10,7 +10,7 @@ from llvmlite import ir
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic
-from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, register_type, with_lanes
+from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, register_type
 from tilewright.compiler.tir.expr import BinaryOp
 
 Operation = Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]
@@ -46,7 +46,11 @@ def convert(builder: ir.IRBuilder, value: ir.Value, old: DType, new: DType) -> i
     to = register_type(new, lanes_of(value))
     if new is DType.BOOL:
         zero = like(value, 0)
-        return builder.fcmp_unordered("!=", value, zero) if old.is_float else builder.icmp_signed("!=", value, zero)
+        return (
+            builder.fcmp_unordered("!=", value, zero)
+            if old.is_float
+            else builder.icmp_signed("!=", value, zero)
+        )
     if old.is_float:
         return _from_float(builder, value, new, to)
     unsigned = old in (DType.BOOL, DType.UINT8)
@@ -131,9 +135,7 @@ def _unsigned(method: str) -> Operation:
 def _float_parts(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
     """What fmod gives, that with the sign of b, and whether the two differ."""
     remainder, zero = builder.frem(a, b), like(a, 0.0)
-    crossed = builder.xor(
-        builder.fcmp_ordered("<", b, zero), builder.fcmp_ordered("<", remainder, zero)
-    )
+    crossed = builder.xor(builder.fcmp_ordered("<", b, zero), builder.fcmp_ordered("<", remainder, zero))
     crossed = builder.and_(crossed, builder.fcmp_unordered("!=", remainder, zero))
     moved = builder.select(crossed, builder.fadd(remainder, b), remainder)
     nothing = call_intrinsic(builder, "copysign", [zero, b])
@@ -141,7 +143,7 @@ def _float_parts(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> tuple[ir.Va
 
 
 def _float_quotient(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
-    """As Python and numpy: from the remainder, then to the nearest integer, which rounding may have missed."""
+    """As Python and numpy: from the remainder, then to the nearest integer, which rounding missed."""
     zero, one = like(a, 0.0), like(a, 1.0)
     remainder, _, crossed = _float_parts(builder, a, b)
     plain = builder.fdiv(a, b)

@@ -1,8 +1,8 @@
 """Loop programs as LLVM modules: each function with a plain C interface, `void name(T *a, …)`.
 
-The numbers are those of `tir.interpret`, operation by operation in the order of the loops: integers are the same
-bits; floats too where neither adds in another order (the interpreter may add a whole fold pairwise) and but for
-exp and tanh, which are the C library's. Buffers must not overlap; indices are not checked.
+The numbers are those of `tir.interpret`, operation by operation in the order of the loops: integers are the
+same bits. So are floats, but for exp and tanh, which are the C library's, and for sums that the interpreter
+takes in one step: it adds pairwise. Buffers must not overlap; indices are not checked.
 """
 
 import re
@@ -19,7 +19,7 @@ from tilewright.compiler.tir.stmt import Function
 from tilewright.compiler.tir.verify import verify
 
 RESERVED = frozenset(
-    f"{POOL_FUNCTION} abort aligned_alloc free exp expf tanh tanhf fmod fmodf memcpy memmove memset main".split()
+    f"{POOL_FUNCTION} abort aligned_alloc free exp expf tanh tanhf fmod fmodf memcpy memset main".split()
 )
 """Names that a function must not have: those that compiled code calls, and a program's own entry."""
 

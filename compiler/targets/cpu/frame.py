@@ -62,11 +62,17 @@ class Frame:
         """Memory that is there while the function runs; the same at each execution."""
         if size_bytes <= STACK_BUFFER_BYTES and self.stack_bytes + size_bytes <= STACK_BYTES:
             self.stack_bytes += size_bytes
-            pointer = self.entry.alloca(ir.ArrayType(ir.IntType(8), max(size_bytes, 1)))
-            pointer.align = ALIGNMENT_BYTES
-            return pointer
+            return self.on_stack(ir.ArrayType(ir.IntType(8), max(size_bytes, 1)))
         self.heap.append(self._from_heap(-(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES))
         return self.heap[-1]
+
+    def on_stack(self, of: ir.Type) -> ir.Value:
+        """Memory of the stack for one value of a type."""
+        place = self.entry.alloca(of)
+        place.align = ALIGNMENT_BYTES
+        # Pointers of LLVM have no type of what they point to; llvmlite gives this one one.
+        place.type = POINTER
+        return place
 
     def _from_heap(self, size_bytes: int) -> ir.Value:
         """Memory of the C library; the program ends where there is none left."""

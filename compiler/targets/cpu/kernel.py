@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.targets.cpu.cache import cached
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
-from tilewright.compiler.targets.cpu.machine import Machine, object_code, target_machine
+from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_buffer
@@ -41,8 +41,8 @@ class Kernel:
         """Run on arrays for all parameters, in their order; those of outputs are written.
 
         Raises:
-            CpuError: if there are not as many, or one is of another type or shape, not dense row by row, or an
-                output that cannot be written or overlaps another array.
+            CpuError: if there are not as many, if one is of another type or shape or not dense row by row, or
+                if an output cannot be written or overlaps another array.
         """
         parameters = self.function.parameters
         if len(arrays) != len(parameters):
@@ -93,15 +93,7 @@ def compile_function(function: Function, *, contract: bool = False, parallel: bo
     code = cached(lambda: object_code(text, machine), text, machine.key)
     if parallel:
         install_pool()
-    return Kernel(function, load(code, machine))
-
-
-def load(code: bytes, machine: Machine) -> llvm.ExecutionEngine:
-    """An engine with the functions of an object file, whose references this process resolves."""
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(machine))
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return engine
+    return Kernel(function, load_code(code, machine))
 
 
 def shape_of(buffer: Buffer) -> tuple[int, ...]:

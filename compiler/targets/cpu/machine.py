@@ -36,7 +36,9 @@ class Machine:
     def baseline() -> "Machine":
         """The oldest processor of this machine's architecture: for code that runs elsewhere."""
         _initialise()
-        return Machine(llvm.get_default_triple(), "x86-64" if "x86_64" in llvm.get_default_triple() else "generic")
+        return Machine(
+            llvm.get_default_triple(), "x86-64" if "x86_64" in llvm.get_default_triple() else "generic"
+        )
 
     @property
     def key(self) -> str:
@@ -71,6 +73,14 @@ def assembly_text(text: str, machine: Machine) -> str:
     return code
 
 
+def load_code(code: bytes, machine: Machine) -> llvm.ExecutionEngine:
+    """An engine with the functions of an object file, whose references this process resolves."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(machine))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
 def target_machine(machine: Machine) -> llvm.TargetMachine:
     """LLVM's code generator for a machine; its code may lie anywhere.
 
@@ -102,5 +112,3 @@ def _optimise(text: str, target: llvm.TargetMachine) -> llvm.ModuleRef:
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    # Inline assembly of the thread pool.
-    llvm.initialize_native_asmparser()

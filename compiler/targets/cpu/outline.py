@@ -9,7 +9,7 @@ from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.targets.cpu.value import Value
 
 POOL_FUNCTION = "tilewright_parallel"
-"""void (body, environment, extent): calls body(environment, begin, end) for ranges that cover 0 … extent − 1."""
+"""void (body, environment, extent): calls body(environment, begin, end) for ranges that cover the extent."""
 
 
 def outline(frame: Frame, name: str) -> tuple[Frame, list[ir.Value]]:
@@ -41,7 +41,7 @@ def call_parallel(frame: Frame, function: ir.Function, captured: list[ir.Value],
     """Hand an outlined function to the pool, and wait until all iterations are done."""
     builder = frame.builder
     record = ir.LiteralStructType([value.type for value in captured])
-    environment = frame.entry.alloca(record)
+    environment = frame.on_stack(record)
     for position, value in enumerate(captured):
         builder.store(value, _field(builder, environment, record, position))
     entered = _trampoline(function, record)

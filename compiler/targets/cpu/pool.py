@@ -1,3 +1,219 @@
-"""stub"""
+"""The threads that parallel loops run on: resident, waiting, one pool in a process or in a shared library.
+
+A call hands out ranges of iterations by an atomic counter, to the workers and to the caller itself, and returns
+when all workers are through. A worker looks for work some microseconds long before it sleeps. A call from inside
+of another one, or while another thread's runs, does all of its iterations itself.
+"""
+
+import os
+from functools import cache
+
+from llvmlite import binding as llvm
+
+from tilewright.compiler.targets.cpu.cache import cached
+from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
+from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
+
+THREADS_MAXIMUM = 64
+SPINS = 4000
+"""How often a thread looks before it sleeps."""
+RANGES_PER_THREAD = 4
+"""Into how many parts a thread's share is cut, so that a fast thread helps a slow one."""
+
+
+def pool_text() -> str:
+    """The pool as LLVM text: defines `tilewright_parallel`; needs pthread of the C library."""
+    return _TEXT
+
+
+@cache
 def install_pool() -> None:
-    """stub"""
+    """Give this process the pool that its compiled functions call. It stays until the process ends."""
+    machine = Machine.host()
+    engine = load_code(cached(lambda: object_code(pool_text(), machine), pool_text(), machine.key), machine)
+    llvm.add_symbol(POOL_FUNCTION, engine.get_function_address(POOL_FUNCTION))
+    # Workers run in this code until the process is gone, and must not see it unmapped.
+    engine.detach()
+
+
+def threads() -> int:
+    """How many threads a parallel loop has in this process."""
+    return min(os.cpu_count() or 1, THREADS_MAXIMUM)
+
+
+_SC_NPROCESSORS_ONLN = 84
+
+# Synchronisation objects are zeros, as the static initialisers of C libraries on Linux have them; 64 bytes
+# hold either of them.
+_TEXT = f"""
+@busy = internal global i32 0, align 64
+@generation = internal global i64 0, align 64
+@pending = internal global i64 0, align 64
+@next = internal global i64 0, align 64
+@workers = internal global i64 0
+@owner = internal global i32 0
+@body = internal global ptr null
+@environment = internal global ptr null
+@extent = internal global i64 0
+@step = internal global i64 1
+@mutex = internal global [64 x i8] zeroinitializer, align 64
+@wake = internal global [64 x i8] zeroinitializer, align 64
+
+declare i32 @pthread_create(ptr, ptr, ptr, ptr)
+declare i32 @pthread_detach(i64)
+declare i32 @pthread_mutex_lock(ptr)
+declare i32 @pthread_mutex_unlock(ptr)
+declare i32 @pthread_cond_wait(ptr, ptr)
+declare i32 @pthread_cond_broadcast(ptr)
+declare i64 @sysconf(i32)
+declare i32 @getpid()
+declare i32 @sched_yield()
+declare i64 @llvm.smax.i64(i64, i64)
+declare i64 @llvm.smin.i64(i64, i64)
+
+define internal void @take() {{
+entry:
+  %body = load ptr, ptr @body
+  %environment = load ptr, ptr @environment
+  %extent = load i64, ptr @extent
+  %step = load i64, ptr @step
+  br label %look
+look:
+  %begin = atomicrmw add ptr @next, i64 %step monotonic
+  %more = icmp slt i64 %begin, %extent
+  br i1 %more, label %run, label %done
+run:
+  %beyond = add i64 %begin, %step
+  %end = call i64 @llvm.smin.i64(i64 %beyond, i64 %extent)
+  call void %body(ptr %environment, i64 %begin, i64 %end)
+  br label %look
+done:
+  ret void
+}}
+
+define internal ptr @work(ptr %seen_at_start) {{
+entry:
+  %first = ptrtoint ptr %seen_at_start to i64
+  br label %idle
+idle:
+  %seen = phi i64 [ %first, %entry ], [ %seen, %spin ], [ %news, %finish ]
+  %spins = phi i64 [ 0, %entry ], [ %spun, %spin ], [ 0, %finish ]
+  %now.at = load atomic i64, ptr @generation acquire, align 8
+  %changed = icmp ne i64 %now.at, %seen
+  br i1 %changed, label %found, label %spin.check
+spin.check:
+  %tired = icmp sge i64 %spins, {SPINS}
+  br i1 %tired, label %sleep, label %spin
+spin:
+  %spun = add i64 %spins, 1
+  br label %idle
+sleep:
+  %locked = call i32 @pthread_mutex_lock(ptr @mutex)
+  br label %asleep
+asleep:
+  %at = load atomic i64, ptr @generation acquire, align 8
+  %same = icmp eq i64 %at, %seen
+  br i1 %same, label %wait, label %awake
+wait:
+  %woken = call i32 @pthread_cond_wait(ptr @wake, ptr @mutex)
+  br label %asleep
+awake:
+  %unlocked = call i32 @pthread_mutex_unlock(ptr @mutex)
+  br label %found
+found:
+  %news = phi i64 [ %now.at, %idle ], [ %at, %awake ]
+  call void @take()
+  br label %finish
+finish:
+  %left = atomicrmw sub ptr @pending, i64 1 release
+  br label %idle
+}}
+
+; Threads of a parent process do not exist in its child, which makes its own.
+define internal void @start() {{
+entry:
+  %thread = alloca i64
+  %pid = call i32 @getpid()
+  %owner = load i32, ptr @owner
+  %mine = icmp eq i32 %pid, %owner
+  br i1 %mine, label %done, label %begin
+begin:
+  store i32 %pid, ptr @owner
+  store i64 0, ptr @workers
+  %online = call i64 @sysconf(i32 {_SC_NPROCESSORS_ONLN})
+  %capped = call i64 @llvm.smin.i64(i64 %online, i64 {THREADS_MAXIMUM})
+  br label %create
+create:
+  %made = load i64, ptr @workers
+  %all = add i64 %made, 1
+  %enough = icmp sge i64 %all, %capped
+  br i1 %enough, label %done, label %one
+one:
+  %seen = load i64, ptr @generation
+  %argument = inttoptr i64 %seen to ptr
+  %error = call i32 @pthread_create(ptr %thread, ptr null, ptr @work, ptr %argument)
+  %good = icmp eq i32 %error, 0
+  br i1 %good, label %made.one, label %done
+made.one:
+  %id = load i64, ptr %thread
+  %detached = call i32 @pthread_detach(i64 %id)
+  store i64 %all, ptr @workers
+  br label %create
+done:
+  ret void
+}}
+
+define void @{POOL_FUNCTION}(ptr %body, ptr %environment, i64 %extent) {{
+entry:
+  %several = icmp sgt i64 %extent, 1
+  br i1 %several, label %claim, label %alone
+claim:
+  %got = cmpxchg ptr @busy, i32 0, i32 1 acquire monotonic
+  %free = extractvalue {{ i32, i1 }} %got, 1
+  br i1 %free, label %lead, label %alone
+alone:
+  %some = icmp sgt i64 %extent, 0
+  br i1 %some, label %run, label %nothing
+run:
+  call void %body(ptr %environment, i64 0, i64 %extent)
+  ret void
+nothing:
+  ret void
+lead:
+  call void @start()
+  %workers = load i64, ptr @workers
+  %threads = add i64 %workers, 1
+  %parts = mul i64 %threads, {RANGES_PER_THREAD}
+  %even = sdiv i64 %extent, %parts
+  %step = call i64 @llvm.smax.i64(i64 %even, i64 1)
+  store ptr %body, ptr @body
+  store ptr %environment, ptr @environment
+  store i64 %extent, ptr @extent
+  store i64 %step, ptr @step
+  store i64 0, ptr @next
+  store i64 %workers, ptr @pending
+  %locked = call i32 @pthread_mutex_lock(ptr @mutex)
+  %old = atomicrmw add ptr @generation, i64 1 release
+  %woken = call i32 @pthread_cond_broadcast(ptr @wake)
+  %unlocked = call i32 @pthread_mutex_unlock(ptr @mutex)
+  call void @take()
+  br label %join
+join:
+  %spins = phi i64 [ 0, %lead ], [ %spun, %again ]
+  %left = load atomic i64, ptr @pending acquire, align 8
+  %through = icmp eq i64 %left, 0
+  br i1 %through, label %done, label %again.check
+again.check:
+  %spun = add i64 %spins, 1
+  %tired = icmp sge i64 %spins, {SPINS}
+  br i1 %tired, label %yield, label %again
+yield:
+  %yielded = call i32 @sched_yield()
+  br label %again
+again:
+  br label %join
+done:
+  store atomic i32 0, ptr @busy release, align 4
+  ret void
+}}
+"""

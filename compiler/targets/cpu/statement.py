@@ -1,6 +1,6 @@
 """Statements of loop programs as LLVM control flow."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    Extern,
     For,
     Intrinsic,
     IterKind,
@@ -78,24 +79,30 @@ class Statements:
             case Block():
                 self._block(stmt)
             case Store():
-                self._store(stmt)
+                self._store((stmt,))
+            case Extern(name=name):
+                raise CpuError(
+                    f"extern {name} must be run by the interpreter: its meaning is a Python function"
+                )
             case _:
                 raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
 
-    def _store(self, store: Store) -> None:
+    def _store(self, stores: Sequence[Store]) -> None:
+        """Elements assigned at the same time: all values come before any store."""
         expressions = self._expressions
-        expressions.store(store.buffer, store.indices, expressions.value(store.value))
+        values = [expressions.value(store.value) for store in stores]
+        for store, value in zip(stores, values, strict=True):
+            expressions.store(store.buffer, store.indices, value)
 
     def _block(self, block: Block) -> None:
         inside = {it.var.name: self._expressions.value(it.value) for it in block.iters}
         with self.frame.bound(inside):
-            if block.init is not None and block.name not in self.begun:
+            if block.inits and block.name not in self.begun:
                 self._init(block)
-            self._store(block.body)
+            self._store(block.stores)
 
     def _init(self, block: Block) -> None:
-        """The init, where all folded indices are 0."""
-        assert block.init is not None
+        """The inits, where all folded indices are 0."""
         builder = self.frame.builder
         first = ir.Constant(ir.IntType(1), 1)
         for it in block.iters:
@@ -103,7 +110,7 @@ class Statements:
                 zero = builder.icmp_signed("==", self._expressions.scalar(it.var), ir.Constant(INDEX_TYPE, 0))
                 first = builder.and_(first, zero)
         with builder.if_then(first):
-            self._store(block.init)
+            self._store(block.inits)
 
     def _allocate(self, stmt: Allocate) -> None:
         """One instance serves all executions: none of them expects what an earlier one left."""
@@ -161,15 +168,12 @@ class Statements:
             self._lanes(loop, index(full * lanes), rest)
 
     def _lanes(self, loop: For, base: Value, lanes: int) -> None:
-        value = Value(base.ir, INDEX, 0 if lanes == 1 else 1)
-        with self._inside(loop), self.frame.bound({loop.var.name: value}, lanes):
-            self.write(loop.body)
+        self._at(loop, Value(base.ir, INDEX, 0 if lanes == 1 else 1), lanes=lanes)
 
     def _unrolled(self, loop: For, extent: int) -> None:
         self.copies *= extent
         for number in range(extent):
-            with self._inside(loop, first=number == 0), self.frame.bound({loop.var.name: index(number)}):
-                self.write(loop.body)
+            self._at(loop, index(number), first=number == 0)
         self.copies //= extent
 
     def _serial(self, loop: For) -> None:
@@ -180,14 +184,22 @@ class Statements:
             return
         builder = self.frame.builder
         with builder.if_then(builder.icmp_signed(">", extent, zero)):
-            with self._inside(loop), self.frame.bound({loop.var.name: index(0)}):
-                self.write(loop.body)
+            self._at(loop, index(0))
         self._iterate(loop, one, extent, first=False)
 
     def _iterate(self, loop: For, begin: ir.Value, end: ir.Value, first: bool = True) -> None:
-        with self._range(begin, end, loop.var.name) as at, self._inside(loop, first):
-            with self.frame.bound({loop.var.name: Value(at, INDEX)}):
-                self.write(loop.body)
+        with self._range(begin, end, loop.var.name) as at:
+            self._at(loop, Value(at, INDEX), first)
+
+    def _at(self, loop: For, value: Value, first: bool = True, lanes: int | None = None) -> None:
+        """The body for one value of the variable, or one a lane; `first` if it may be the first value."""
+        begun, self.domain[loop.var.name] = self.begun, loop.extent
+        if not first:
+            self.begun = begun | self._settled(loop)
+        with self.frame.bound({loop.var.name: value}, lanes):
+            self.write(loop.body)
+        self.begun = begun
+        del self.domain[loop.var.name]
 
     def _parallel(self, loop: For) -> None:
         """The loop as a function of a range, which threads call."""
@@ -206,18 +218,8 @@ class Statements:
 
     def _settled(self, loop: For) -> frozenset[str]:
         """The blocks inside that have an init and never run it but in the first iteration."""
-        inside = (block for block in blocks(loop) if block.init is not None and block.name not in self.begun)
+        inside = (block for block in blocks(loop) if block.inits and block.name not in self.begun)
         return frozenset(block.name for block in inside if _begins(block, loop.var))
-
-    @contextmanager
-    def _inside(self, loop: For, first: bool = True) -> Iterator[None]:
-        """The body of a loop; `first` if it may be that of the first iteration."""
-        begun, self.domain[loop.var.name] = self.begun, loop.extent
-        if not first:
-            self.begun = begun | self._settled(loop)
-        yield
-        self.begun = begun
-        del self.domain[loop.var.name]
 
     @contextmanager
     def _range(self, begin: ir.Value, end: ir.Value, name: str) -> Iterator[ir.Value]:
@@ -242,8 +244,11 @@ def _begins(block: Block, variable: Var) -> bool:
     for it in block.iters:
         position = Affine.of(it.value)
         rising = all(isinstance(atom, Var) and coefficient > 0 for atom, coefficient in position.terms)
-        if it.kind is IterKind.REDUCE and rising and position.constant >= 0 and position.coefficient(variable.name):
+        if (
+            it.kind is IterKind.REDUCE
+            and rising
+            and position.constant >= 0
+            and position.coefficient(variable.name)
+        ):
             return True
     return False
-
-

@@ -3,27 +3,30 @@
 from math import gcd
 
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.expr import Expr, Var
-from tilewright.compiler.tir.stmt import Block, For, Intrinsic, IterKind, Stmt
+from tilewright.compiler.tir.expr import Expr, Load, Var
+from tilewright.compiler.tir.stmt import Block, For, Intrinsic, IterKind, Stmt, Store
 from tilewright.compiler.tir.walk import block_indices, constant, nodes, substitute, variables
-from tilewright.compiler.tir.expr import Load
 
 
 def is_vectorisable(loop: For, lanes: int) -> bool:
     """Whether `lanes` iterations in step store what they would one after the other.
 
-    That is so for loops around one block, if no lane reads what another one stores and no two lanes ever store
-    to one element.
+    That is so for loops around one block, if no lane reads what another one stores and no two lanes ever
+    store to one element.
     """
     inner, stmt = _inner(loop)
     if not isinstance(stmt, Block) or any(loop.var.name in variables(one.extent) for one in inner):
         return False
     values = block_indices(stmt)
-    folds = [values[it.var.name] for it in stmt.iters if it.kind is IterKind.REDUCE]
-    if any(loop.var.name in variables(value) for value in folds) or not _reads_own(stmt):
+    in_order = [values[it.var.name] for it in stmt.iters if it.kind is not IterKind.SPATIAL]
+    if any(loop.var.name in variables(value) for value in in_order) or not _reads_own(stmt):
         return False
-    stored = [substitute(position, values) for position in stmt.body.indices]
-    return any(_separates(Affine.of(position), loop, inner, lanes) for position in stored)
+    return all(_is_apart(store, values, loop, inner, lanes) for store in stmt.stores)
+
+
+def _is_apart(store: Store, values: dict[str, Expr], loop: For, inner: list[For], lanes: int) -> bool:
+    positions = [Affine.of(substitute(position, values)) for position in store.indices]
+    return any(_separates(position, loop, inner, lanes) for position in positions)
 
 
 def _inner(loop: For) -> tuple[list[For], Stmt]:
@@ -37,12 +40,15 @@ def _inner(loop: For) -> tuple[list[For], Stmt]:
 
 
 def _reads_own(block: Block) -> bool:
-    """Whether the buffer that is stored to is read only where the instance stores."""
-    stores = [block.body, *([] if block.init is None else [block.init])]
-    exprs: list[Expr] = [expr for store in stores for expr in (store.value, *store.indices)]
+    """Whether the buffers that are stored to are read only where the instance stores."""
+    own = {store.buffer.name: store.indices for store in block.stores}
+    if len(own) < len(block.stores):
+        return False
+    exprs: list[Expr] = [
+        expr for store in (*block.stores, *block.inits) for expr in (store.value, *store.indices)
+    ]
     read = [node for expr in exprs for node in nodes(expr) if isinstance(node, Load)]
-    own = [load for load in read if load.buffer.name == block.body.buffer.name]
-    return all(load.indices == block.body.indices for load in own)
+    return all(own.get(load.buffer.name, load.indices) == load.indices for load in read)
 
 
 def _separates(position: Affine, loop: For, inner: list[For], lanes: int) -> bool:
