@@ -173,9 +173,9 @@ _INTEGERS = (
 _LOOPS = (
     Mutant(
         name="fold-identity",
-        file="compiler/te/reduction.py",
-        old="_lowest(dtype) if self.op is BinaryOp.MAX",
-        new="_lowest(dtype) if self.op is BinaryOp.MIN",
+        file="compiler/tir/reducer.py",
+        old="ends.max if op is BinaryOp.MIN",
+        new="ends.max if op is BinaryOp.MAX",
         check=suite("compiler/te/test_compute.py"),
     ),
     Mutant(
