@@ -6,6 +6,7 @@ side is taken. A mask says where, as one truth value or one a lane.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from llvmlite import ir
 
@@ -19,7 +20,7 @@ from tilewright.compiler.targets.cpu.value import Value, broadcast, index, vecto
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Select, Var
 
-Mask = ir.Value | None
+Mask: TypeAlias = ir.Value | None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """The threads that parallel loops run on: resident, waiting, one pool in a process or in a shared library.
 
-A call hands out ranges of iterations by an atomic counter, to the workers and to the caller itself, and returns
-when all workers are through. A worker looks for work some microseconds long before it sleeps. A call from inside
-of another one, or while another thread's runs, does all of its iterations itself.
+A call hands out ranges of iterations by an atomic counter, to the workers and to the caller itself, and
+returns when all workers are through. A worker looks for work some microseconds long before it sleeps. A call
+from inside of another one, or while another thread's runs, does all of its iterations itself.
 """
 
-import os
 from functools import cache
 
 from llvmlite import binding as llvm
@@ -34,11 +33,6 @@ def install_pool() -> None:
     llvm.add_symbol(POOL_FUNCTION, engine.get_function_address(POOL_FUNCTION))
     # Workers run in this code until the process is gone, and must not see it unmapped.
     engine.detach()
-
-
-def threads() -> int:
-    """How many threads a parallel loop has in this process."""
-    return min(os.cpu_count() or 1, THREADS_MAXIMUM)
 
 
 _SC_NPROCESSORS_ONLN = 84
