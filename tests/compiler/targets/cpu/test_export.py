@@ -37,7 +37,7 @@ PRINTED = "2.5 78.5 2000 -2000 2147483647"
 
 
 def scaled():
-    """Parallel over the rows, a vector a row: 2.5 · a + 1, less what makes a[0, 1] 2.5."""
+    """2.5 · a, in the last column 1 more: rows in parallel, each a vector. A buffer has a keyword's name."""
     a = te.placeholder((4, 8), DType.FLOAT32, "a")
     body = te.compute((4, 8), lambda i, j: a[i, j] * 2.5 + te.cast(j // 7, DType.FLOAT32), "register")
     return schedule.apply(te.lower("scaled", [a], [body]), [Parallel("register_i"), Vectorise("register_j")])

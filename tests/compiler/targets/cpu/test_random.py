@@ -19,9 +19,7 @@ STEPS = 6
 def kinds(function):
     """A strategy for a kind of loop."""
     loops = [stmt.var.name for stmt in statements(function.body) if isinstance(stmt, For)]
-    return st.one_of(
-        st.builds(kind, st.sampled_from(loops)) for kind in (Unroll, Vectorise, Vectorise, Parallel)
-    )
+    return st.one_of(st.builds(kind, st.sampled_from(loops)) for kind in (Unroll, Vectorise, Parallel))
 
 
 @pytest.mark.parametrize("program", [convolution(), product()], ids=["convolution", "product"])

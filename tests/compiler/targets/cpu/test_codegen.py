@@ -1,0 +1,148 @@
+"""Kinds of loops: the same bits for each, vectors where lanes are neighbours, order kept elsewhere."""
+
+import numpy as np
+import pytest
+from tests.compiler.targets.cpu.host_kernel import assert_same, interpreted, run_compiled
+
+from tilewright.compiler import schedule, te
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.schedule import Parallel, Reorder, Split, Unroll, Vectorise
+from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Const, Load, Var, minimum
+from tilewright.compiler.tir.interpret import run
+from tilewright.compiler.tir.stmt import Block, For, Function, Iter, IterKind, LoopKind, Seq, Store
+
+M, N, K = 5, 11, 7
+
+
+def product(dtype=DType.FLOAT32):
+    a, b = te.placeholder((M, K), dtype, "a"), te.placeholder((K, N), dtype, "b")
+    k = te.reduce_axis(K, "k")
+    c = te.compute((M, N), lambda i, j: te.sum_of(a[i, k] * b[k, j], k), "c")
+    return te.lower("product", [a, b], [c])
+
+
+def operands(dtype=DType.FLOAT32):
+    rng = np.random.default_rng(0)
+    shapes = {"a": (M, K), "b": (K, N)}
+    return {name: (100 * rng.standard_normal(shape)).astype(dtype.numpy) for name, shape in shapes.items()}
+
+
+TILED = [Split("c_i", 2, "io", "ii"), Split("c_j", 4, "jo", "ji"), Reorder(("io", "jo", "c_k", "ii", "ji"))]
+SCHEDULES = {
+    "plain": [],
+    "vector": [Vectorise("c_j")],
+    "rows": [Vectorise("c_i")],
+    "unrolled": [Unroll("c_k"), Unroll("c_i")],
+    "parallel": [Parallel("c_i"), Vectorise("c_j")],
+    "tiled": [*TILED, Unroll("ii"), Vectorise("ji")],
+    "parts of the sum": [
+        Split("c_k", 3, "ko", "ki"),
+        Reorder(("ko", "c_i", "ki")),
+        Unroll("ki"),
+        Vectorise("c_j"),
+    ],
+}
+
+
+@pytest.mark.parametrize("steps", SCHEDULES.values(), ids=SCHEDULES)
+def test_floats_are_added_in_the_order_of_the_loops(steps, monkeypatch):
+    function = schedule.apply(product(), steps)
+    assert_same(run_compiled(function, operands()), interpreted(function, operands(), monkeypatch))
+
+
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.UINT8, DType.FLOAT64])
+@pytest.mark.parametrize("name", ["vector", "tiled"])
+def test_other_types_give_the_same_bits(dtype, name, monkeypatch):
+    function = schedule.apply(product(dtype), SCHEDULES[name])
+    inputs = {key: np.abs(array) for key, array in operands(dtype).items()}
+    assert_same(run_compiled(function, inputs), interpreted(function, inputs, monkeypatch))
+
+
+def test_products_and_sums_are_rounded_once_only_if_asked():
+    function = schedule.apply(product(), SCHEDULES["tiled"])
+    assert "contract" not in str(emit_module([function]))
+    assert "fmul contract <4 x float>" in str(emit_module([function], contract=True))
+    expected = {name: array.astype(np.float64) for name, array in operands().items()}
+    found = run_compiled(function, operands(), contract=True)["c"]
+    np.testing.assert_allclose(found, expected["a"] @ expected["b"], rtol=1e-3)
+
+
+def test_neighbours_become_vectors_and_edges_stay_loops():
+    text = str(emit_module([schedule.apply(product(), SCHEDULES["tiled"])]))
+    assert "load <4 x float>" in text
+    assert "store <4 x float>" in text
+    assert "store float" in text
+
+
+def test_long_vectors_are_cut():
+    a = te.placeholder((150,), DType.INT32, "a")
+    function = te.lower("shifted", [a], [te.compute((150,), lambda i: a[149 - i] + 1, "out")])
+    function = schedule.apply(function, [Vectorise("out_i")])
+    inputs = {"a": np.arange(150, dtype=np.int32)}
+    assert_same(run_compiled(function, inputs), run(function, inputs))
+
+
+def test_a_guarded_element_is_not_read():
+    """Rows and columns around a picture: reading there would leave the buffer."""
+    a = te.placeholder((3, 9), DType.INT8, "a")
+
+    def at(i, j):
+        inside = te.both([i >= 1, i < 4, j >= 2, j < 11])
+        return te.select(inside, a[i - 1, j - 2], -7)
+
+    function = te.lower("padded", [a], [te.compute((5, 13), at, "out")])
+    inputs = {"a": np.arange(27, dtype=np.int8).reshape(3, 9)}
+    for steps in ([], [Vectorise("out_j")], [Vectorise("out_i")]):
+        scheduled = schedule.apply(function, steps)
+        assert_same(run_compiled(scheduled, inputs), run(scheduled, inputs))
+
+
+def test_elements_found_by_a_table_are_gathered():
+    a, table = te.placeholder((10,), DType.FLOAT32, "a"), te.placeholder((16,), DType.INT32, "table")
+    out = te.compute((16,), lambda i: a[te.cast(table[i], DType.INT64)], "out")
+    function = schedule.apply(te.lower("taken", [a, table], [out]), [Vectorise("out_i")])
+    rng = np.random.default_rng(0)
+    inputs = {"a": rng.random(10, np.float32), "table": rng.integers(0, 10, 16, np.int32)}
+    assert_same(run_compiled(function, inputs), run(function, inputs))
+
+
+def chain(kind):
+    """out[i + 1] = out[i] + a[i]: an iteration reads what the one before wrote."""
+    n, i, v = Const(9), Var("i"), Var("v")
+    a, out = Buffer("a", (n,), DType.INT32), Buffer("out", (Const(10),), DType.INT32)
+    zero = Block("first", (), Store(out, (Const(0),), Const(0, DType.INT32)))
+    step = Store(out, (v + 1,), Load(out, (v,)) + Load(a, (v,)))
+    loop = For(i, n, Block("step", (Iter(v, IterKind.SPATIAL, i),), step), kind)
+    return Function("chain", (a, out), 1, Seq((zero, loop)))
+
+
+def test_a_chain_of_iterations_stays_in_order():
+    inputs = {"a": np.arange(9, dtype=np.int32)}
+    expected = run(chain(LoopKind.SERIAL), inputs)
+    assert_same(run_compiled(chain(LoopKind.VECTORISE), inputs), expected)
+
+
+def test_a_loop_of_no_iterations_does_nothing():
+    """The inner extent falls from 3 to 0; the loop's first iteration is written apart for the init."""
+    i, k = Var("i"), Var("k")
+    a, out = Buffer("a", (Const(4),), DType.INT32), Buffer("out", (Const(4),), DType.INT32)
+    vi, vk = Var("vi"), Var("vk")
+    body = Store(out, (vi,), Load(out, (vi,)) + Load(a, (vk,)))
+    iters = (Iter(vi, IterKind.SPATIAL, i), Iter(vk, IterKind.REDUCE, k))
+    block = Block("sum", iters, body, Store(out, (vi,), Const(0, DType.INT32)))
+    function = Function("falling", (a, out), 1, For(i, Const(4), For(k, minimum(3, 3 - i), block)))
+    inputs = {"a": np.array([5, 6, 7, 8], np.int32)}
+    assert run_compiled(function, inputs)["out"][:3].tolist() == [18, 11, 5]
+
+
+def test_large_buffers_between_stages_lie_on_the_heap():
+    shape = (3, 20000)
+    a = te.placeholder(shape, DType.INT32, "a")
+    twice = te.compute(shape, lambda i, j: a[i, j] * 2, "twice")
+    out = te.compute(shape, lambda i, j: twice[2 - i, j] + 1, "out")
+    function = te.lower("staged", [a], [out])
+    assert "aligned_alloc" in str(emit_module([function]))
+    inputs = {"a": np.arange(60000, dtype=np.int32).reshape(shape)}
+    assert_same(run_compiled(function, inputs), run(function, inputs))
