@@ -7,6 +7,7 @@ takes in one step: it adds pairwise. Buffers must not overlap; indices are not c
 
 import re
 from collections.abc import Sequence
+from math import prod
 
 from llvmlite import ir
 
@@ -15,8 +16,10 @@ from tilewright.compiler.targets.cpu.frame import Frame
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.targets.cpu.statement import Statements
 from tilewright.compiler.targets.cpu.type import POINTER
+from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.stmt import Function
 from tilewright.compiler.tir.verify import verify
+from tilewright.compiler.tir.walk import constant
 
 RESERVED = frozenset(
     f"{POOL_FUNCTION} abort aligned_alloc free exp expf tanh tanhf fmod fmodf memcpy memset main".split()
@@ -52,8 +55,19 @@ def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool)
         argument.name = buffer.name
         argument.add_attribute("noalias")
         frame.pointers[buffer.name] = argument
+        frame.strides[buffer.name] = dense_strides(shape_of(buffer))
     Statements(frame, contract, parallel).write(function.body)
     frame.close()
+
+
+def shape_of(buffer: Buffer) -> tuple[int, ...]:
+    """The shape of a parameter, all of whose extents are constants."""
+    return tuple(extent for extent in map(constant, buffer.shape) if extent is not None)
+
+
+def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Elements from one index to the next, in each dimension, row by row."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def _check_name(name: str, module: ir.Module) -> None:

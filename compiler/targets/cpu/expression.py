@@ -182,11 +182,11 @@ class Expressions:
         return self.frame.builder.gep(base, [offset], inbounds=inside, source_etype=of)
 
     def _offset(self, buffer: Buffer, indices: Sequence[Expr], mask: Mask) -> Value:
-        """The place of an element, row-major, in elements."""
+        """The place of an element, in elements."""
         result = index(0)
-        for position, extent in zip(indices, buffer.shape, strict=True):
-            rows = self._binary(BinaryOp.MUL, result, self.value(extent))
-            result = self._binary(BinaryOp.ADD, rows, self.value(position, mask))
+        for position, stride in zip(indices, self.frame.strides[buffer.name], strict=True):
+            distance = self._binary(BinaryOp.MUL, self.value(position, mask), index(stride))
+            result = self._binary(BinaryOp.ADD, result, distance)
         return result
 
 

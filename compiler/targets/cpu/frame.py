@@ -29,6 +29,7 @@ class Frame:
         builder: writes the next instruction.
         variables: what loop variables and indices of blocks are, by name.
         pointers: where buffers lie, by name.
+        strides: elements from one index of a buffer to the next, in each dimension, by name.
         lanes: how many iterations of a vectorised loop are computed together.
     """
 
@@ -38,6 +39,7 @@ class Frame:
     builder: ir.IRBuilder
     variables: dict[str, Value] = field(default_factory=dict)
     pointers: dict[str, ir.Value] = field(default_factory=dict)
+    strides: dict[str, tuple[int, ...]] = field(default_factory=dict)
     lanes: int = 1
     heap: list[ir.Value] = field(default_factory=list)
     stack_bytes: int = 0

@@ -9,14 +9,13 @@ from llvmlite import binding as llvm
 from numpy.typing import NDArray
 
 from tilewright.compiler.targets.cpu.cache import cached
-from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.targets.cpu.codegen import emit_module, shape_of
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import Function
-from tilewright.compiler.tir.walk import constant
 
 Array = NDArray[Any]
 
@@ -94,11 +93,6 @@ def compile_function(function: Function, *, contract: bool = False, parallel: bo
     if parallel:
         install_pool()
     return Kernel(function, load_code(code, machine))
-
-
-def shape_of(buffer: Buffer) -> tuple[int, ...]:
-    """The shape of a parameter, all of whose extents are constants."""
-    return tuple(extent for extent in map(constant, buffer.shape) if extent is not None)
 
 
 def _check(buffer: Buffer, array: Array, is_output: bool) -> None:

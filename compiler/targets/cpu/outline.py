@@ -33,6 +33,7 @@ def outline(frame: Frame, name: str) -> tuple[Frame, list[ir.Value]]:
         inner.pointers[buffer] = next(taken)
         # As in the function around: no two buffers overlap.
         inner.pointers[buffer].add_attribute("noalias")
+    inner.strides = dict(frame.strides)
     inner.variables = {variable: Value(next(taken), INDEX) for variable in frame.variables}
     return inner, captured
 

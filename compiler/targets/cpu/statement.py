@@ -113,16 +113,17 @@ class Statements:
             self._store(block.inits)
 
     def _allocate(self, stmt: Allocate) -> None:
-        """One instance serves all executions: none of them expects what an earlier one left."""
-        size_bytes = stmt.buffer.dtype.size_bytes
-        for extent in stmt.buffer.shape:
-            most = upper(extent, self.domain)
-            if most >= UNBOUNDED // 2:
-                raise CpuError(f"the shape of {print_buffer(stmt.buffer)} must be bounded by loops around it")
-            size_bytes *= max(most, 0)
-        self.frame.pointers[stmt.buffer.name] = self.frame.allocate(size_bytes)
+        """One instance, as large as the largest, serves all executions: none expects what another left."""
+        buffer, frame = stmt.buffer, self.frame
+        extents = tuple(max(upper(extent, self.domain), 0) for extent in buffer.shape)
+        if any(extent >= UNBOUNDED // 2 for extent in extents):
+            raise CpuError(f"the shape of {print_buffer(buffer)} must be bounded by loops around it")
+        strides = buffer.strides(extents)
+        frame.strides[buffer.name] = strides
+        elements = strides[0] * extents[0] if extents else 1
+        frame.pointers[buffer.name] = frame.allocate(elements * buffer.dtype.size_bytes)
         self.write(stmt.body)
-        del self.frame.pointers[stmt.buffer.name]
+        del frame.pointers[buffer.name]
 
     def _for(self, loop: For) -> None:
         alone = self.frame.lanes == 1

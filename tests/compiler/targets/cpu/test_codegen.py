@@ -6,8 +6,9 @@ from tests.compiler.targets.cpu.host_kernel import assert_same, interpreted, run
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import Parallel, Reorder, Split, Unroll, Vectorise
+from tilewright.compiler.schedule import Parallel, Reorder, Split, StorageAlign, Unroll, Vectorise
 from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Load, Var, minimum
 from tilewright.compiler.tir.interpret import run
@@ -145,4 +146,55 @@ def test_large_buffers_between_stages_lie_on_the_heap():
     function = te.lower("staged", [a], [out])
     assert "aligned_alloc" in str(emit_module([function]))
     inputs = {"a": np.arange(60000, dtype=np.int32).reshape(shape)}
+    assert_same(run_compiled(function, inputs), run(function, inputs))
+
+
+def test_a_place_of_a_maximum_is_a_pair_that_is_stored_at_once():
+    a = te.placeholder((4, 9), DType.INT32, "a")
+    k = te.reduce_axis(9, "k")
+
+    def later(left, right):
+        first = te.either([left[1] > right[1], te.both([left[1].equal(right[1]), left[0] <= right[0]])])
+        return te.select(first, left[0], right[0]), te.select(first, left[1], right[1])
+
+    argmax = te.reducer(later, lambda i, v: (0, -(2**31)))
+    outputs = te.compute((4,), lambda i: argmax((te.cast(k, DType.INT32), a[i, k]), k), "place")
+    function = te.lower("argmax", [a], outputs)
+    inputs = {"a": np.random.default_rng(0).integers(-9, 9, (4, 9), np.int32)}
+    for steps in ([], [Vectorise("place_i")]):
+        scheduled = schedule.apply(function, steps)
+        found = run_compiled(scheduled, inputs)
+        assert_same(found, run(scheduled, inputs))
+        assert next(iter(found.values())).tolist() == inputs["a"].argmax(axis=1).tolist()
+
+
+def test_an_ordered_axis_runs_in_order():
+    x, state = (te.placeholder((6, 8), DType.INT32, name) for name in ("x", "state"))
+    start = te.compute((1, 8), lambda t, i: x[t, i], "start")
+    update = te.compute((6, 8), lambda t, i: state[t - 1, 7 - i] + x[t, i], "next")
+    function = te.lower("running", [x], te.scan(start, update, state, "total"))
+    inputs = {"x": np.arange(48, dtype=np.int32).reshape(6, 8)}
+    for steps in ([], [Vectorise("next_i")]):
+        scheduled = schedule.apply(function, steps)
+        assert_same(run_compiled(scheduled, inputs), run(scheduled, inputs))
+
+
+def test_opaque_code_is_refused():
+    x = te.placeholder((4,), DType.INT32, "x")
+
+    def copy(given, taken):
+        taken[...] = given
+
+    function = te.lower("opaque", [x], te.extern([((4,), DType.INT32)], [x], copy, "copied"))
+    with pytest.raises(CpuError, match="extern copied must be run by the interpreter"):
+        emit_module([function])
+
+
+def test_aligned_buffers_hold_the_same():
+    a = te.placeholder((4, 6), DType.INT32, "a")
+    twice = te.compute((4, 6), lambda i, j: a[i, j] * 2, "twice")
+    function = te.lower("aligned", [a], [te.compute((4, 6), lambda i, j: twice[i, 5 - j] + 1, "out")])
+    function = schedule.apply(function, [StorageAlign("twice", 0, 16, 1)])
+    assert "alloca [272 x i8]" in str(emit_module([function]))
+    inputs = {"a": np.arange(24, dtype=np.int32).reshape(4, 6)}
     assert_same(run_compiled(function, inputs), run(function, inputs))
