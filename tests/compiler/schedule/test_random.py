@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import te_fold
 from te_convolution import Convolution, random_inputs, tensors
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
@@ -14,20 +15,29 @@ from tilewright.compiler.schedule import (
     CacheRead,
     CacheWrite,
     ComputeAt,
+    DecomposeReduction,
     Fuse,
     Inline,
+    Parallel,
+    Prefetch,
     Reorder,
     ReverseComputeAt,
+    ReverseInline,
+    RFactor,
     ScheduleError,
     SetScope,
     Split,
+    SplitParts,
+    StorageAlign,
+    Tile,
+    UnitLoop,
     VirtualThread,
 )
 from tilewright.compiler.schedule.nest import path_to
 from tilewright.compiler.tir.buffer import Scope
 from tilewright.compiler.tir.interpret import run
-from tilewright.compiler.tir.stmt import Allocate, For
-from tilewright.compiler.tir.walk import blocks, loads, statements
+from tilewright.compiler.tir.stmt import Allocate, For, IterKind
+from tilewright.compiler.tir.walk import blocks, loads, statements, variables
 
 STEPS = 7
 
@@ -106,6 +116,23 @@ def product(draw):
     return te.lower("product", [a, b], [out]), arrays
 
 
+@st.composite
+def fold(draw):
+    """A fold of any kind, with or without predicate and init, between two stages."""
+    kind = draw(st.sampled_from([*te_fold.OPERATORS, "place"]))
+    size = st.integers(1, 7)
+    function = te_fold.fold(kind, draw(size), draw(size), draw(st.booleans()), draw(st.booleans()))
+    return function, te_fold.random_inputs(function)
+
+
+@st.composite
+def scan(draw):
+    """Rows made of those before."""
+    small = st.integers(1, 3)
+    function = te_fold.scan(draw(small), draw(small), draw(st.integers(1, 2)))
+    return function, te_fold.random_inputs(function)
+
+
 def steps(function, number):
     """A strategy for a step that names what is there."""
     loops = [stmt.var.name for stmt in statements(function.body) if isinstance(stmt, For)]
@@ -131,10 +158,28 @@ def steps(function, number):
         st.builds(CacheWrite, block, scope, st.just(new)),
         st.builds(Inline, block),
         st.builds(VirtualThread, loop),
+        st.builds(Parallel, loop),
+        inner.map(lambda pair: Tile(*pair, 2, 3)),
+        st.builds(SplitParts, loop, st.integers(1, 4), st.just(f"{new}o"), st.just(f"{new}i")),
+        st.builds(UnitLoop, block, st.just(new)),
+        st.sampled_from(pairs).map(lambda pair: ReverseInline(pair[1].name, pair[0].name)),
+        st.sampled_from(pairs).map(lambda pair: Prefetch(pair[0].body.buffer.name, pair[2], 1)),
     ]
+    folds = [(part.name, loop) for part in found for loop in folded_over(part)]
+    if folds:
+        kinds.append(st.sampled_from(folds).map(lambda pair: RFactor(*pair, new)))
+        kinds.append(st.builds(RFactor, block, loop, st.just(new)))
+        kinds.append(st.sampled_from(folds).map(lambda pair: DecomposeReduction(*pair, new)))
     if buffers:
         kinds.append(st.builds(SetScope, st.sampled_from(buffers), scope))
+        kinds.append(st.builds(StorageAlign, st.sampled_from(buffers), st.just(0), st.just(8), st.just(1)))
     return st.one_of(kinds)
+
+
+def folded_over(block):
+    """The loops that a block folds over."""
+    reduced = (it for it in block.iters if it.kind is IterKind.REDUCE)
+    return sorted({name for it in reduced for name in variables(it.value)})
 
 
 def producers(function, found):
@@ -153,9 +198,20 @@ def producers(function, found):
     ]
 
 
-@pytest.mark.parametrize("program", [convolution(), product()], ids=["convolution", "product"])
-def test_every_primitive_keeps_the_numbers_or_refuses(program):
-    @settings(max_examples=20)
+PROGRAMS = {
+    "convolution": (convolution(), 15),
+    "product": (product(), 20),
+    "fold": (fold(), 50),
+    "scan": (scan(), 25),
+}
+"""How many cases of each; one of the first takes as long as several of the others."""
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_primitive_keeps_the_numbers_or_refuses(name):
+    program, cases = PROGRAMS[name]
+
+    @settings(max_examples=cases)
     @given(st.data())
     def check(data):
         function, arrays = data.draw(program)
@@ -168,8 +224,8 @@ def test_every_primitive_keeps_the_numbers_or_refuses(program):
             except ScheduleError:
                 continue
             done.append(step)
-        for name, array in run(function, arrays).items():
-            np.testing.assert_array_equal(array, expected[name], err_msg=schedule.print_schedule(done))
+        for output, array in run(function, arrays).items():
+            np.testing.assert_array_equal(array, expected[output], err_msg=schedule.print_schedule(done))
         assert schedule.parse_schedule(schedule.print_schedule(done)) == tuple(done)
 
     check()

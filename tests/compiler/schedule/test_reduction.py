@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from te_fold import FIRST_MAXIMUM
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
@@ -32,17 +33,6 @@ ARRAYS = {
     "x": np.arange(60, dtype=np.int32).reshape(6, 10) * 7 % 13 - 6,
     "start": np.arange(6, dtype=np.int32) * 100,
 }
-FIRST_MAXIMUM = te.reducer(
-    lambda a, b: (
-        te.select(
-            te.either([b[1] < a[1], te.both([a[1].equal(b[1]), a[0] < b[0]])]),
-            a[0],
-            b[0],
-        ),
-        te.maximum(a[1], b[1]),
-    ),
-    lambda place, value: (int(np.iinfo(place.numpy).max), int(np.iinfo(value.numpy).min)),
-)
 
 
 def program(*outputs):
