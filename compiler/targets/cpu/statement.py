@@ -13,7 +13,7 @@ from tilewright.compiler.targets.cpu.frame import Frame
 from tilewright.compiler.targets.cpu.outline import call_parallel, outline
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE
 from tilewright.compiler.targets.cpu.value import Value, index
-from tilewright.compiler.targets.cpu.vectorise import is_vectorisable
+from tilewright.compiler.targets.cpu.vectorise import is_parallelisable, is_vectorisable
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import UNBOUNDED, upper
 from tilewright.compiler.tir.expr import Expr, Var
@@ -131,7 +131,7 @@ class Statements:
             self._at_full_extent(loop, self._vector, lambda lanes: is_vectorisable(loop, lanes))
         elif loop.kind is LoopKind.UNROLL:
             self._at_full_extent(loop, self._unrolled, lambda n: n * self.copies <= COPIES_MAXIMUM)
-        elif loop.kind is LoopKind.PARALLEL and alone and self.parallel:
+        elif loop.kind is LoopKind.PARALLEL and self.parallel and alone and is_parallelisable(loop):
             self._parallel(loop)
         else:
             self._serial(loop)

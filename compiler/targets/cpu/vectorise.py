@@ -1,11 +1,21 @@
-"""Which loops may be computed many iterations at a time, each in a lane, with the numbers unchanged."""
+"""Which loops may run many iterations at a time, in lanes or on threads, with the numbers unchanged."""
 
 from math import gcd
 
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.expr import Expr, Load, Var
-from tilewright.compiler.tir.stmt import Block, For, Intrinsic, IterKind, Stmt, Store
-from tilewright.compiler.tir.walk import block_indices, constant, nodes, substitute, variables
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, IterKind, Stmt, Store
+from tilewright.compiler.tir.walk import (
+    block_indices,
+    blocks,
+    constant,
+    nodes,
+    statements,
+    substitute,
+    variables,
+)
+
+Indices = tuple[Expr, ...]
 
 
 def is_vectorisable(loop: For, lanes: int) -> bool:
@@ -27,6 +37,39 @@ def is_vectorisable(loop: For, lanes: int) -> bool:
 def _is_apart(store: Store, values: dict[str, Expr], loop: For, inner: list[For], lanes: int) -> bool:
     positions = [Affine.of(substitute(position, values)) for position in store.indices]
     return any(_separates(position, loop, inner, lanes) for position in positions)
+
+
+def is_parallelisable(loop: For) -> bool:
+    """Whether no iteration seems to need another one's elements: what they share is theirs one by one.
+
+    That is so if all that is stored to buffers around the loop depends on its variable, and is read in the
+    loop only where it is stored.
+    """
+    if any(isinstance(stmt, Store) for stmt in statements(loop)):
+        return False
+    own = {stmt.buffer.name for stmt in statements(loop) if isinstance(stmt, Allocate)}
+    stored: dict[str, set[Indices]] = {}
+    for block in blocks(loop):
+        for store in block.stores:
+            stored.setdefault(store.buffer.name, set()).add(_placed(store.indices, block))
+    shared = {name: places for name, places in stored.items() if name not in own}
+    for places in shared.values():
+        if len(places) > 1 or not any(loop.var.name in variables(index) for index in next(iter(places))):
+            return False
+    return all(_reads_stored(block, shared) for block in blocks(loop))
+
+
+def _reads_stored(block: Block, stored: dict[str, set[Indices]]) -> bool:
+    exprs = [expr for store in (*block.stores, *block.inits) for expr in (store.value, *store.indices)]
+    read = [node for expr in exprs for node in nodes(expr) if isinstance(node, Load)]
+    shared = [load for load in read if load.buffer.name in stored]
+    return all(_placed(load.indices, block) in stored[load.buffer.name] for load in shared)
+
+
+def _placed(indices: Indices, block: Block) -> Indices:
+    """Indices of an element in terms of the loops around a block."""
+    values = block_indices(block)
+    return tuple(substitute(index, values) for index in indices)
 
 
 def _inner(loop: For) -> tuple[list[For], Stmt]:

@@ -6,9 +6,20 @@ from tests.compiler.targets.cpu.host_kernel import assert_same, interpreted, run
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import Parallel, Reorder, Split, StorageAlign, Unroll, Vectorise
+from tilewright.compiler.schedule import (
+    ComputeAt,
+    Fuse,
+    Inline,
+    Parallel,
+    Reorder,
+    Split,
+    StorageAlign,
+    Unroll,
+    Vectorise,
+)
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Load, Var, minimum
 from tilewright.compiler.tir.interpret import run
@@ -119,10 +130,27 @@ def chain(kind):
     return Function("chain", (a, out), 1, Seq((zero, loop)))
 
 
-def test_a_chain_of_iterations_stays_in_order():
+@pytest.mark.parametrize("kind", [LoopKind.VECTORISE, LoopKind.PARALLEL])
+def test_a_chain_of_iterations_stays_in_order(kind):
     inputs = {"a": np.arange(9, dtype=np.int32)}
     expected = run(chain(LoopKind.SERIAL), inputs)
-    assert_same(run_compiled(chain(LoopKind.VECTORISE), inputs), expected)
+    assert_same(run_compiled(chain(kind), inputs), expected)
+    assert POOL_FUNCTION not in str(emit_module([chain(kind)]))
+
+
+def test_parallel_loops_share_only_what_is_theirs_one_by_one():
+    """A buffer of each iteration, or no buffer at all: either runs on threads."""
+    a = te.placeholder((8, 4), DType.INT32, "a")
+    twice = te.compute((8, 4), lambda i, j: a[i, j] * 2, "twice")
+    out = te.compute((8, 4), lambda i, j: twice[i, j] + 1, "out")
+    function = te.lower("stages", [a], [out])
+    attached = schedule.apply(function, [ComputeAt("twice", "out_i"), Parallel("out_i")])
+    fused = schedule.apply(function, [Inline("twice"), Fuse("out_i", "out_j", "both"), Parallel("both")])
+    inputs = {"a": np.arange(32, dtype=np.int32).reshape(8, 4)}
+    for scheduled in (attached, fused):
+        assert POOL_FUNCTION in str(emit_module([scheduled]))
+        assert POOL_FUNCTION not in str(emit_module([scheduled], parallel=False))
+        assert_same(run_compiled(scheduled, inputs), run(scheduled, inputs))
 
 
 def test_a_loop_of_no_iterations_does_nothing():
