@@ -62,4 +62,5 @@ def test_every_case_is_right_or_refused(cases, tmp_path):
         taken += 1
         operators.add(case.model.graph.node[0].op_type)
     assert taken >= TAKEN
-    assert operators >= {"Conv", "Gemm", "MaxPool", "AveragePool", "BatchNormalization", "Clip", "Reshape"}
+    # Its cases of Reshape all name the number of samples, or move them from the first axis.
+    assert operators >= {"Conv", "Gemm", "MaxPool", "AveragePool", "BatchNormalization", "Clip", "Flatten"}
