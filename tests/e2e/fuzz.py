@@ -78,10 +78,12 @@ def check_network(graph: Graph, inputs: dict[str, np.ndarray], config: Config) -
     return model
 
 
-def fuzz(seed: int, networks: int, config: Config | None = None) -> Tally:
-    """Check that many networks, each on the machine given or one drawn for it."""
+def fuzz(seed: int, networks: int, config: Config | None = None, report_every: int = 0) -> Tally:
+    """Check that many networks, each on the machine given or one drawn for it; say now and then how far."""
     tally = Tally()
     for number in range(networks):
+        if report_every and number and number % report_every == 0:
+            print(f"{number}: {tally}", flush=True)
         rng = np.random.default_rng((seed, number))
         drawn = integer_network(rng)
         if drawn is None:
@@ -115,7 +117,9 @@ def main() -> int:
     options = parser.parse_args()
     begun = time.monotonic()
     config = PRESETS[options.config] if options.config else None
-    print(fuzz(options.seed, options.networks, config), f"in {time.monotonic() - begun:.0f} s")
+    print(
+        fuzz(options.seed, options.networks, config, report_every=100), f"in {time.monotonic() - begun:.0f} s"
+    )
     return 0
 
 
