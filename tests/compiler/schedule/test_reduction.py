@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from te_fold import FIRST_MAXIMUM
 
+from te_fold import FIRST_MAXIMUM
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
