@@ -1,13 +1,24 @@
-"""Folders that are built once: named by all that they depend on, complete or absent."""
+"""Folders that are built once: named by all that they depend on, complete or absent.
+
+A build that nobody used for `UNUSED_DAYS` goes when another one is made: each change of the gates makes new
+ones.
+"""
 
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+UNUSED_DAYS = 30
+_SECONDS_A_DAY = 86_400
+_BUILD = re.compile(r"\.?[\w-]*-([0-9a-f]{24})(-\w+)?")
+"""Names of builds, and of what an interrupted builder left: `digest` ends them."""
 
 
 def cache_folder() -> Path:
@@ -32,11 +43,13 @@ def built(name: str, produce: Callable[[Path], None]) -> Path:
     """
     folder = cache_folder() / name
     if folder.is_dir():
+        os.utime(folder)
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(f".{name}.lock")):
         if not folder.is_dir():
             _produce(folder, produce)
+            _remove_unused(folder.parent)
     return folder
 
 
@@ -47,6 +60,14 @@ def _produce(folder: Path, produce: Callable[[Path], None]) -> None:
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _remove_unused(cache: Path) -> None:
+    """A folder's time is that of its last use."""
+    oldest = time.time() - UNUSED_DAYS * _SECONDS_A_DAY
+    for path in cache.iterdir():
+        if path.is_dir() and _BUILD.fullmatch(path.name) and path.stat().st_mtime < oldest:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

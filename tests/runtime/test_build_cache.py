@@ -1,11 +1,13 @@
 """Builds are made once, are complete or absent, and lie where the user's cache is."""
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tilewright.runtime.build_cache import built, cache_folder, digest
+from tilewright.runtime.build_cache import UNUSED_DAYS, built, cache_folder, digest
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +66,28 @@ def test_names_depend_on_every_part_and_on_where_it_ends():
     names = {digest("ab", "c"), digest("a", "bc"), digest("abc"), digest("ab", "d")}
     assert len(names) == 4
     assert digest("ab", b"c") == digest("ab", "c")
+
+
+def aged(name: str, days: float) -> Path:
+    """A build, or what is left of one, that was last used so long ago."""
+    folder = cache_folder() / name
+    folder.mkdir(parents=True)
+    (folder / "result").write_text("made")
+    then = time.time() - days * 86_400
+    os.utime(folder, (then, then))
+    return folder
+
+
+def test_what_nobody_used_for_long_goes_when_something_is_built():
+    name = digest("gates")
+    old, young = aged(f"rtl-{name}", UNUSED_DAYS + 1), aged(f"verilog-{name}", UNUSED_DAYS - 1)
+    left, other = aged(f".rtl-{name}-x1y2", UNUSED_DAYS + 1), aged("cpu", UNUSED_DAYS + 1)
+    built(f"rtl-{digest('others')}", lambda folder: None)
+    assert [folder.exists() for folder in (old, young, left, other)] == [False, True, False, True]
+
+
+def test_a_build_in_use_stays():
+    old = aged(f"rtl-{digest('gates')}", UNUSED_DAYS + 1)
+    built(old.name, lambda folder: None)
+    built(f"rtl-{digest('others')}", lambda folder: None)
+    assert old.exists()
