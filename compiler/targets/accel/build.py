@@ -1,0 +1,213 @@
+"""From a loop program of the user's own to what a machine runs: the passes of a layer, without a network.
+
+function = schedule.apply(te.lower("product", [a, b], [c]), primitives)
+ran = build(function, config).run(device, {"a": a_array, "b": b_array})
+ran.outputs["c"], ran.result.cycles
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.program import Program, assemble
+from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
+from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.printer import print_buffer
+from tilewright.compiler.tir.stmt import Allocate, For, Function, Stmt
+from tilewright.compiler.tir.verify import verify
+from tilewright.compiler.tir.walk import children, constant
+from tilewright.isa.config import Config
+from tilewright.isa.executable import Executable
+from tilewright.isa.fault import Fault
+from tilewright.isa.instruction import Instruction
+from tilewright.isa.region import BASES, Region
+from tilewright.numerics.error import TilewrightError
+
+Array = NDArray[Any]
+
+
+class BuildError(TilewrightError):
+    """A function that is none for a machine, or arrays that are not its inputs."""
+
+
+class Result(Protocol):
+    """What of a device's result must be known here."""
+
+    @property
+    def regions(self) -> Mapping[int, bytes]:
+        """The bytes behind each base register afterwards."""
+
+    @property
+    def fault(self) -> Fault | None:
+        """What ended the program, or None."""
+
+
+R = TypeVar("R", bound=Result)
+R_co = TypeVar("R_co", bound=Result, covariant=True)
+
+
+class Device(Protocol[R_co]):
+    """Whatever runs executables: the simulator, the gates."""
+
+    def run(self, executable: Executable, regions: Mapping[int, bytes]) -> R_co:
+        """Run one on the bytes behind its base registers."""
+
+
+@dataclass(frozen=True)
+class Ran(Generic[R]):
+    """One run.
+
+    Members:
+        outputs: by name of the parameter, in its shape and type.
+        result: the device's: cycles, counters, and when each instruction started and finished.
+    """
+
+    outputs: Mapping[str, Array]
+    result: R
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function as a program.
+
+    Members:
+        function: tensorised.
+        program: what the machine runs.
+        executable: the same with a region for each buffer outside of the chip, named like it, in the order of
+            the parameters; to be saved, or to be run by hand.
+    """
+
+    function: Function
+    program: Program
+    executable: Executable
+
+    @property
+    def config(self) -> Config:
+        """Of the machine."""
+        return self.executable.config
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Of the program; the last one is finish."""
+        return self.program.instructions
+
+    def run(self, device: Device[R], inputs: Mapping[str, ArrayLike]) -> Ran[R]:
+        """Run on arrays.
+
+        Args:
+            device: of the same configuration.
+            inputs: by name of the parameter; shapes and types are those of the function.
+
+        Raises:
+            BuildError: if they do not fit the function, or the program ends with a fault.
+            LoadError: if the device is for another configuration.
+        """
+        result = device.run(self.executable, self.regions(inputs))
+        if result.fault is not None:
+            cause, cycle = result.fault.cause, result.fault.cycle
+            text = f"{self.function.name} must run to its end, not to fault {cause.name} in cycle {cycle}"
+            raise BuildError(f"{text} at instruction {result.fault.instruction}")
+        return Ran(self.outputs(result.regions), result)
+
+    def regions(self, inputs: Mapping[str, ArrayLike]) -> dict[int, bytes]:
+        """The bytes behind base registers that hold these inputs.
+
+        Raises:
+            BuildError: if one is missing, unknown, or of another shape or type.
+        """
+        wanted = {buffer.name: buffer for buffer in _inputs(self.function)}
+        if wanted.keys() != inputs.keys():
+            names = ", ".join(map(print_buffer, wanted.values()))
+            raise BuildError(f"inputs of {self.function.name} must be {names}, not {sorted(inputs)}")
+        return {
+            base: _bytes(buffer, np.asarray(inputs[name]))
+            for base, (name, buffer) in enumerate(wanted.items())
+        }
+
+    def outputs(self, regions: Mapping[int, bytes]) -> dict[str, Array]:
+        """The outputs among the bytes behind base registers."""
+        first = len(_inputs(self.function))
+        found = {}
+        for base, buffer in enumerate(self.function.parameters[first:], first):
+            values = np.frombuffer(regions[base], buffer.dtype.numpy, prod(_shape(buffer)))
+            found[buffer.name] = values.reshape(_shape(buffer))
+        return found
+
+
+def build(function: Function, config: Config) -> Kernel:
+    """The program that does what a function says.
+
+    Args:
+        function: scheduled for the machine: what a block reads and writes lies in the memories of its engine,
+            and copies bring it there.
+        config: the machine.
+
+    Raises:
+        TirError: if it breaks a rule of loop programs.
+        BuildError: if it has more buffers outside of the chip than there are base registers, or allocates one
+            inside of a loop.
+        TensoriseError: naming a nest that is no instruction, and the first difference.
+        EnumerateError: if a buffer has fewer versions than are in use at a time.
+        PlaceError: if what it keeps on the chip does not fit.
+    """
+    verify(function)
+    outside = _outside(function)
+    tensorised = tensorise(function, limits_of(config))
+    addresses = {buffer: (base, 0) for base, buffer in enumerate(outside)}
+    sizes = {base: _size_bytes(buffer) for base, buffer in enumerate(outside)}
+    program = assemble(tasks(tensorised, function.name, config), config, addresses, sizes)
+    regions = [Region(base, sizes[base], buffer.name) for base, buffer in enumerate(outside)]
+    return Kernel(tensorised, program, Executable.of(program.instructions, config, regions))
+
+
+# --- buffers outside of the chip ---------------------------------------------------------------------------
+
+
+def _outside(function: Function) -> tuple[Buffer, ...]:
+    """The parameters, and what lies between stages."""
+    between = tuple(_between(function.body, None))
+    found = (*function.parameters, *between)
+    if len(found) > BASES:
+        names = ", ".join(buffer.name for buffer in found)
+        raise BuildError(
+            f"{function.name} must have at most {BASES} buffers outside of the chip, one for each base "
+            f"register, not {len(found)} ({names}): keep some on the chip, or make one of several"
+        )
+    return found
+
+
+def _between(stmt: Stmt, loop: For | None) -> Iterator[Buffer]:
+    if isinstance(stmt, Allocate) and stmt.buffer.scope is Scope.GLOBAL:
+        if loop is not None:
+            raise BuildError(
+                f"buffer {stmt.buffer.name!r} must be on the chip inside of loop {loop.var.name!r}, "
+                "not in global memory: give it a scope with set_scope"
+            )
+        yield stmt.buffer
+    for child in children(stmt):
+        yield from _between(child, stmt if isinstance(stmt, For) else loop)
+
+
+def _inputs(function: Function) -> Sequence[Buffer]:
+    return function.parameters[: len(function.parameters) - function.outputs]
+
+
+def _shape(buffer: Buffer) -> tuple[int, ...]:
+    extents = tuple(constant(extent) for extent in buffer.shape)
+    return tuple(extent for extent in extents if extent is not None)
+
+
+def _size_bytes(buffer: Buffer) -> int:
+    return prod(_shape(buffer)) * buffer.dtype.size_bytes
+
+
+def _bytes(buffer: Buffer, array: Array) -> bytes:
+    if array.dtype != buffer.dtype.numpy or array.shape != _shape(buffer):
+        found = f"{array.dtype}{list(array.shape)}"
+        raise BuildError(f"input {print_buffer(buffer)} must be of this type and shape, not {found}")
+    return np.ascontiguousarray(array).tobytes()
