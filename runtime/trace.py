@@ -16,7 +16,7 @@ def timeline_json(executable: Executable, result: DeviceResult) -> bytes:
     What each instruction waited for is in it where the device knows.
     """
     program = executable.program()
-    trace = chrome_trace(_timeline(executable, result), lambda index: format_instruction(program[index]))
+    trace = chrome_trace(timeline_of(executable, result), lambda index: format_instruction(program[index]))
     if result.willing is None:
         for event in trace["traceEvents"]:
             # It would all be blamed on tokens.
@@ -24,7 +24,8 @@ def timeline_json(executable: Executable, result: DeviceResult) -> bytes:
     return json.dumps(trace).encode()
 
 
-def _timeline(executable: Executable, result: DeviceResult) -> Timeline:
+def timeline_of(executable: Executable, result: DeviceResult) -> Timeline:
+    """The timeline as the simulator has it; where the device does not know why, all waits are for tokens."""
     return Timeline(
         cycles=result.cycles,
         fault=result.fault,
