@@ -19,11 +19,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_machine_options(parser)
     add_model_options(parser)
     add_program_options(parser)
+    _add_time_options(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it, write what was asked for, and print the answer and what it took."""
+    if args.null:
+        from tilewright.cli.run_null import run_null
+
+        return run_null(args)
     if kind_of(args.file) is Kind.PROGRAM:
         from tilewright.cli.run_program import run_program
 
@@ -31,3 +36,33 @@ def run(args: argparse.Namespace) -> int:
     from tilewright.cli.run_model import run_model
 
     return run_model(args)
+
+
+def _add_time_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where the time goes")
+    group.add_argument(
+        "--timeline", action="store_true", help="draw what each engine does, as wide as the terminal"
+    )
+    group.add_argument(
+        "--window",
+        metavar="FIRST:END",
+        type=_window,
+        help="draw only these cycles of the timeline (END is left out)",
+    )
+    group.add_argument(
+        "--null",
+        metavar="UNIT",
+        action="append",
+        help=(
+            "run once more with a unit replaced by no-ops, and say what that saves: dma, matrix, vector, or "
+            "load or store alone; `each` stands for the first three. Such a run gives no results"
+        ),
+    )
+
+
+def _window(text: str) -> tuple[int, int]:
+    """The cycles of FIRST:END."""
+    first, separator, end = text.partition(":")
+    if not separator or not first.isdecimal() or not end.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be FIRST:END, two cycles, not {text!r}")
+    return int(first), int(end)

@@ -13,6 +13,7 @@ from tilewright.cli.machine import CPU, config_name, make_device
 from tilewright.cli.network import Network, compile_graph, integer_graph, open_network
 from tilewright.cli.option import PROGRAM_OPTIONS, refuse_options
 from tilewright.cli.output import require_apart, write_files
+from tilewright.cli.run_timeline import draw_timeline, refuse_timeline
 from tilewright.cli.summary import engine_counters, format_report, layer_reports, traffic
 from tilewright.cli.table import format_table
 from tilewright.cli.terminal import cycle_progress, note, say, say_samples
@@ -72,18 +73,18 @@ def run_model(args: argparse.Namespace) -> int:
     refuse_options(args, PROGRAM_OPTIONS, "it is a model: give --input FILE")
     if args.input is None:
         refuse_options(args, ("labels", "output"), "give --input FILE with them")
+    refuse_timeline(args)
     if args.device == CPU:
-        refuse_options(args, ("trace",), "the CPU has no cycles, give --device sim or rtl")
+        refuse_options(args, ("trace", "timeline"), "the CPU has no cycles, give --device sim or rtl")
     require_apart((args.output, args.report, args.trace))
     host = Host(latency=args.latency, progress=cycle_progress())
     network = open_network(args.file, args.config)
     given = read_given(args, network)
     model, graph = network.model, None
-    if model is None or args.device == CPU:
+    if args.device == CPU:
         graph = integer_graph(network, given.calibration, given.samples)
-    if model is None and args.device != CPU:
-        assert graph is not None
-        model = compile_graph(graph, network.config)
+    else:
+        model = compiled(network, given)
     samples = given.samples or _zeros(network)
     outcome = run_samples(args.device, model, graph, samples, host, check=network.model is not None)
     finish_run(args, network, model, given, outcome, {})
@@ -106,6 +107,17 @@ def read_given(args: argparse.Namespace, network: Network) -> Given:
     if calibration is not None and network.model is not None:
         refuse_options(args, ("calibrate",), "it is compiled already")
     return Given(samples=samples, labels=labels, calibration=calibration)
+
+
+def compiled(network: Network, given: Given) -> "Model":
+    """The network for its machine: compiled before, or now.
+
+    Raises:
+        TilewrightError: if it must be calibrated and no data are given, or the machine cannot do all of it.
+    """
+    if network.model is not None:
+        return network.model
+    return compile_graph(integer_graph(network, given.calibration, given.samples), network.config)
 
 
 def run_samples(
@@ -161,7 +173,9 @@ def finish_run(
         "config": config_name(network.config, args.config),
         **_accuracy(outcome, given),
     }
-    wanted = dict(files)
+    wanted, drawing = dict(files), ""
+    if model is not None and outcome.result is not None:
+        drawing = draw_timeline(args, model.executable, outcome.result.first)
     if args.output:
         wanted[args.output] = npz_bytes(outcome.outputs)
     if args.report:
@@ -177,7 +191,7 @@ def finish_run(
         print(json.dumps(report, indent=2))
         return
     answer = format_answer(outcome, given) if given.samples is not None else ""
-    print("\n\n".join(part for part in (answer, format_report(report)) if part))
+    print("\n\n".join(part for part in (answer, format_report(report), drawing) if part))
 
 
 def describe(outcome: Outcome, model: "Model | None") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tilewright.cli.machine import CPU, DEFAULT_CONFIG, RTL, SIM, config_name, m
 from tilewright.cli.option import MODEL_OPTIONS, refuse_options
 from tilewright.cli.output import require_apart, write_files
 from tilewright.cli.program import Program, read_program
+from tilewright.cli.run_timeline import draw_timeline, refuse_timeline
 from tilewright.cli.summary import engine_counters, format_report, traffic
 from tilewright.cli.terminal import cycle_progress, say
 
@@ -22,17 +23,15 @@ def run_program(args: argparse.Namespace) -> int:
     """Check the program, run it, write what was asked for, and print what it took."""
     from tilewright.runtime.device import Host
 
-    _refuse_options(args)
-    program = read_program(args.file, args.config, DEFAULT_CONFIG)
-    memory, dump = _by_base(args.memory, "--memory"), _by_base(args.dump, "--dump")
+    dump = _by_base(args.dump, "--dump")
     require_apart([*dump.values(), *([args.trace] if args.trace else [])])
-    contents = {base: Path(path).read_bytes() for base, path in memory.items()}
+    program, contents = read_with_memory(args, dump)
     host = Host(latency=args.latency, progress=cycle_progress())
-    _require_correct(program, contents, dump)
     device = make_device(args.device, program.executable.config)
     result = device.run(program.executable, contents, host, check=False)
     say("")
-    _require_success(program, result)
+    require_success(program, result)
+    drawing = draw_timeline(args, program.executable, result)
     files = {path: result.regions[base] for base, path in dump.items()}
     if args.trace:
         from tilewright.runtime.trace import timeline_json
@@ -42,8 +41,30 @@ def run_program(args: argparse.Namespace) -> int:
     report = describe(program, device, result) | {
         "config": config_name(program.executable.config, args.config)
     }
-    print(json.dumps(report, indent=2) if args.json else format_report(report))
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print("\n\n".join(part for part in (format_report(report), drawing) if part))
     return 0
+
+
+def read_with_memory(args: argparse.Namespace, dump: Mapping[int, str]) -> tuple[Program, dict[int, bytes]]:
+    """A program that can be run with one meaning, and the bytes behind its base registers.
+
+    Args:
+        args: of the command.
+        dump: files by base register, which must have a region.
+
+    Raises:
+        TilewrightError: if options, program and memory do not fit each other.
+        OSError: if a file cannot be read.
+    """
+    _refuse_options(args)
+    program = read_program(args.file, args.config, DEFAULT_CONFIG)
+    memory = _by_base(args.memory, "--memory")
+    contents = {base: Path(path).read_bytes() for base, path in memory.items()}
+    _require_correct(program, contents, dump)
+    return program, contents
 
 
 def describe(program: Program, device: "Device", result: "DeviceResult") -> dict[str, object]:
@@ -66,6 +87,22 @@ def describe(program: Program, device: "Device", result: "DeviceResult") -> dict
         **traffic(result),
         "host": {},
     }
+
+
+def require_success(program: Program, result: "DeviceResult") -> None:
+    """Refuse a run that a fault ended.
+
+    Raises:
+        TilewrightError: naming the instruction, the cause and the cycle.
+    """
+    from tilewright.isa.error import TilewrightError
+
+    fault = result.fault
+    if fault is not None:
+        raise TilewrightError(
+            f"{_place(program, fault)}: fault {fault.cause.name} found by {fault.engine.name.lower()} "
+            f"in cycle {fault.cycle}: {fault.cause.text}"
+        )
 
 
 # --- options -----------------------------------------------------------------------------------------------
@@ -92,6 +129,7 @@ def _refuse_options(args: argparse.Namespace) -> None:
     from tilewright.isa.error import TilewrightError
 
     refuse_options(args, MODEL_OPTIONS, "it is a program, not a model")
+    refuse_timeline(args)
     if args.device == CPU:
         raise TilewrightError(f"{args.file}: --device must be {SIM} or {RTL} for a program, not {CPU}")
 
@@ -110,17 +148,6 @@ def _require_correct(program: Program, contents: Mapping[int, bytes], dump: Mapp
         require_sound(program.executable, image)
     except CheckError as error:
         raise TilewrightError("\n".join(map(program.locate, error.problems))) from None
-
-
-def _require_success(program: Program, result: "DeviceResult") -> None:
-    from tilewright.isa.error import TilewrightError
-
-    fault = result.fault
-    if fault is not None:
-        raise TilewrightError(
-            f"{_place(program, fault)}: fault {fault.cause.name} found by {fault.engine.name.lower()} "
-            f"in cycle {fault.cycle}: {fault.cause.text}"
-        )
 
 
 def _place(program: Program, fault: "Fault") -> str:

@@ -158,7 +158,7 @@ def _glyph(glyphs: Glyphs, busy: int, waiting: int, stalled: int, size: int) -> 
 
 
 def _legend(glyphs: Glyphs, sees_reasons: bool) -> Iterator[str]:
-    few, some, most, always = glyphs.busy
+    few, some, most, always = tuple(glyphs.busy)
     yield f"{always} busy all the time, {most} over 2/3, {some} over 1/3, {few} less; else"
     if sees_reasons:
         yield f"{glyphs.waiting} waiting for tokens, {glyphs.stalled} for a port, blank: nothing to do"

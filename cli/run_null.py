@@ -1,0 +1,135 @@
+"""`tilewright run --null`: what a program or a model would take without one of the units."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tilewright.cli.kind import Kind, kind_of
+from tilewright.cli.machine import CPU, config_name, make_device
+from tilewright.cli.option import PROGRAM_OPTIONS, refuse_options
+from tilewright.cli.run_model import compiled, read_given
+from tilewright.cli.run_program import read_with_memory
+from tilewright.cli.run_timeline import draw_timeline, refuse_timeline
+from tilewright.cli.table import format_table
+from tilewright.cli.terminal import cycle_progress, say
+
+if TYPE_CHECKING:
+    from tilewright.isa.executable import Executable
+    from tilewright.runtime.device import DeviceResult, Host
+
+EACH = "each"
+NOTE = "Without a unit results mean nothing: none is compared or written."
+_RESULTS = ("dump", "labels", "output", "report", "trace")
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is run, and the bytes behind its base registers."""
+
+    executable: "Executable"
+    regions: Mapping[int, bytes]
+
+
+def run_null(args: argparse.Namespace) -> int:
+    """Run it as it is and without each unit that is named, and print the cycles of all."""
+    from tilewright.runtime.device import Host
+
+    refuse_options(args, _RESULTS, "a run without a unit (--null) gives no results")
+    refuse_timeline(args)
+    if args.device == CPU:
+        refuse_options(args, ("null",), "the CPU has no units, give --device sim or rtl")
+    units = _units(args.null)
+    subject = (_program if kind_of(args.file) is Kind.PROGRAM else _model)(args)
+    results = _run(args.device, subject, units, Host(latency=args.latency, progress=cycle_progress()))
+    cycles = {name: result.cycles for name, result in results.items()}
+    if args.json:
+        config = config_name(subject.executable.config, args.config)
+        print(json.dumps(_report(args.device, config, cycles), indent=2))
+        return 0
+    print("\n\n".join([*_timelines(args, subject, results), _table(cycles), NOTE]))
+    return 0
+
+
+def _units(names: list[str]) -> tuple[str, ...]:
+    """The units that are named, each once.
+
+    Raises:
+        TilewrightError: if one is none.
+    """
+    from tilewright.isa.error import TilewrightError
+    from tilewright.runtime.null import EACH as THREE
+    from tilewright.runtime.null import UNITS
+
+    named = [unit for name in names for unit in (THREE if name == EACH else (name,))]
+    for name in named:
+        if name not in UNITS:
+            raise TilewrightError(f"--null must be one of {', '.join((*UNITS, EACH))}, not {name!r}")
+    return tuple(dict.fromkeys(named))
+
+
+def _program(args: argparse.Namespace) -> _Subject:
+    program, contents = read_with_memory(args, {})
+    return _Subject(program.executable, contents)
+
+
+def _model(args: argparse.Namespace) -> _Subject:
+    """A model on a sample of zeros: no data changes the cycles."""
+    from tilewright.cli.network import open_network
+    from tilewright.isa.model import CONSTANTS, INPUTS
+
+    refuse_options(args, PROGRAM_OPTIONS, "it is a model")
+    network = open_network(args.file, args.config)
+    model = compiled(network, read_given(args, network))
+    sizes = {region.base: region.size_bytes for region in model.executable.regions}
+    given = {CONSTANTS: model.constants} if model.constants else {}
+    return _Subject(model.executable, {**given, INPUTS: bytes(sizes[INPUTS])})
+
+
+def _run(
+    device_name: str, subject: _Subject, units: tuple[str, ...], host: "Host"
+) -> dict[str | None, "DeviceResult"]:
+    """The results by the unit that is missing; None: none is."""
+    from tilewright.isa.error import TilewrightError
+    from tilewright.runtime.null import run_without
+
+    device = make_device(device_name, subject.executable.config)
+    full = device.run(subject.executable, subject.regions, host)
+    if full.fault is not None:
+        name, cycle = full.fault.cause.name, full.fault.cycle
+        raise TilewrightError(f"it must run to its end, not to fault {name} in cycle {cycle}")
+    results: dict[str | None, DeviceResult] = {None: full}
+    for unit in units:
+        results[unit] = run_without(unit, device, subject.executable, subject.regions, host)
+    say("")
+    return results
+
+
+# --- what is told ------------------------------------------------------------------------------------------
+
+
+def _report(device: str, config: str, cycles: Mapping[str | None, int]) -> dict[str, object]:
+    without = {unit: count for unit, count in cycles.items() if unit is not None}
+    return {"device": device, "config": config, "cycles": cycles[None], "without": without, "note": NOTE}
+
+
+def _table(cycles: Mapping[str | None, int]) -> str:
+    full = cycles[None]
+    rows = [(_name(unit), f"{count:,}", f"{count / full:.1%}") for unit, count in cycles.items()]
+    return format_table(("run", "cycles", "share"), rows)
+
+
+def _name(unit: str | None) -> str:
+    return "full" if unit is None else f"without {unit}"
+
+
+def _timelines(
+    args: argparse.Namespace, subject: _Subject, results: Mapping[str | None, "DeviceResult"]
+) -> Iterator[str]:
+    """A drawing of each run, if that was asked for."""
+    from tilewright.runtime.null import null_executable
+
+    for unit, result in results.items() if args.timeline else ():
+        executable = subject.executable if unit is None else null_executable(subject.executable, unit)
+        yield f"{_name(unit)}:\n{draw_timeline(args, executable, result)}"
