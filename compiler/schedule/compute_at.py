@@ -22,7 +22,7 @@ from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.region import Span, span, touched
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Allocate, Block, Extern, For, Function, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Opaque, Stmt
 from tilewright.compiler.tir.walk import block_indices, blocks, loads, statements, substitute
 
 
@@ -80,7 +80,7 @@ class ComputeAt(Primitive):
         if not found:
             raise self.refusal(function, f"no block reads {name}: there is nothing to attach it to")
         for reader in found:
-            if isinstance(reader, Extern):
+            if isinstance(reader, Opaque):
                 raise self.refusal(
                     function, f"{reader.name} reads all of {name}, at no loop: leave {self.block} where it is"
                 )

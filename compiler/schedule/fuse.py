@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import check_fresh, edit, find_loop, simplified, substitute_stmt
+from tilewright.compiler.schedule.nest import (
+    check_fresh,
+    check_whole,
+    edit,
+    find_loop,
+    simplified,
+    substitute_stmt,
+)
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.expr import Var
 from tilewright.compiler.tir.stmt import For, Function, LoopKind, PrefetchHint
@@ -28,6 +35,7 @@ class Fuse(Primitive):
             raise self.refusal(
                 function, f"{self.inner} must be directly inside of {self.outer}: reorder first"
             )
+        check_whole(self, function, inner)
         count = constant(inner.extent)
         if count is None:
             raise self.refusal(

@@ -18,7 +18,7 @@ from tilewright.compiler.schedule.nest import (
 )
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.expr import Expr, Load
-from tilewright.compiler.tir.stmt import Allocate, Block, Extern, Function, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, Function, Opaque, Stmt
 from tilewright.compiler.tir.walk import blocks, map_exprs, rewrite, substitute, variables
 
 
@@ -65,7 +65,7 @@ class Inline(Primitive):
         if len(writers(function.body, name)) > 1:
             raise self.refusal(function, f"{name} must be written by {self.block} alone")
         for reader in readers(function.body, name):
-            if isinstance(reader, Extern):
+            if isinstance(reader, Opaque):
                 raise self.refusal(function, f"{reader.name} reads all of {name}: it must stay a buffer")
 
     def _bases(self, function: Function, block: Block) -> list[tuple[str | None, Expr]]:

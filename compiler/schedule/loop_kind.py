@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from tilewright.compiler.schedule.nest import edit, find_loop, in_order_over, reduces_over
+from tilewright.compiler.schedule.nest import edit, find_free_loop, find_loop, in_order_over, reduces_over
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.stmt import For, Function, LoopKind
 from tilewright.compiler.tir.walk import blocks
@@ -18,8 +18,7 @@ class _Kind(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As the class says; refused for a loop that a block folds over, unless the order stays."""
-        loop = find_loop(self, function, self.loop)[-1]
-        assert isinstance(loop, For)
+        loop = self._loop(function)
         for block in blocks(loop):
             if not self.in_order and in_order_over(block, self.loop):
                 raise self.refusal(
@@ -33,6 +32,13 @@ class _Kind(Primitive):
                     f"{self.loop} must not fold ({block.name} does, over it): name one of its other loops",
                 )
         return edit(function, {id(loop): replace(loop, kind=self.kind)})
+
+    def _loop(self, function: Function) -> For:
+        if not self.in_order:
+            return find_free_loop(self, function, self.loop)
+        loop = find_loop(self, function, self.loop)[-1]
+        assert isinstance(loop, For)
+        return loop
 
 
 @dataclass(frozen=True)

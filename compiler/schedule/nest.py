@@ -14,11 +14,12 @@ from tilewright.compiler.tir.simplify import simplify_stmt
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
-    Extern,
     For,
     Function,
     Iter,
     IterKind,
+    Opaque,
+    Procedure,
     Seq,
     Stmt,
     Store,
@@ -27,6 +28,7 @@ from tilewright.compiler.tir.walk import (
     block_indices,
     blocks,
     children,
+    is_left_early,
     loads,
     map_exprs,
     map_stores,
@@ -51,10 +53,38 @@ def find_loop(primitive: Primitive, function: Function, name: str) -> Path:
     return path
 
 
+def find_free_loop(primitive: Primitive, function: Function, name: str) -> For:
+    """A loop that may run in another order; refused if there is none, or inside of a procedure."""
+    path = find_loop(primitive, function, name)
+    for stmt in path:
+        if isinstance(stmt, Procedure):
+            raise primitive.refusal(
+                function,
+                f"{name} runs in the order of procedure {stmt.name}: change it there, where it is written",
+            )
+    loop = path[-1]
+    assert isinstance(loop, For)
+    return loop
+
+
+def check_whole(primitive: Primitive, function: Function, loop: For) -> None:
+    """Refuse a loop that a break ends: of two loops it would end one only."""
+    if is_left_early(loop):
+        raise primitive.refusal(
+            function,
+            f"{loop.var.name} must run to its end, and a break leaves it: unroll it, or leave it whole",
+        )
+
+
 def find_block(primitive: Primitive, function: Function, name: str) -> Path:
     """The path to a block; refused if there is none."""
     path = _path(function.body, lambda stmt: isinstance(stmt, Block) and stmt.name == name)
     if path is None:
+        for stmt in statements(function.body):
+            if isinstance(stmt, Opaque) and stmt.name == name:
+                raise primitive.refusal(
+                    function, f"{name} is opaque, not a block: schedule what it reads and what reads it"
+                )
         names = [block.name for block in blocks(function.body)]
         raise primitive.refusal(function, f"there is no block {name}: name one of {', '.join(names)}")
     return path
@@ -115,7 +145,7 @@ def check_fresh(primitive: Primitive, function: Function, *names: str) -> None:
                 taken.add(buffer.name)
             case Block(name=name, iters=iters):
                 taken |= {name, *(it.var.name for it in iters)}
-            case Extern(name=name):
+            case Opaque(name=name):
                 taken.add(name)
     for name in names:
         if name in taken or not name.isidentifier() or names.count(name) > 1:
@@ -187,7 +217,7 @@ def _linked(stmt: Stmt, declared: Mapping[str, Buffer]) -> Stmt:
     match stmt:
         case Allocate(buffer=buffer, body=body):
             return replace(stmt, body=_linked(body, {**declared, buffer.name: buffer}))
-        case Block() | Extern():
+        case Block() | Opaque():
             used = {*stored_buffers(stmt), *read_buffers(stmt)}
             result: Stmt = stmt
             for old in used:
@@ -252,7 +282,7 @@ def change_accesses(
                 return map_stores(part, store)
             case Store():
                 return store(part)
-            case Extern(reads=reads, writes=writes):
+            case Opaque(reads=reads, writes=writes):
                 return replace(part, reads=swapped(reads), writes=swapped(writes))
             case _:
                 return part
@@ -270,28 +300,28 @@ def replace_buffer(stmt: Stmt, new: Buffer) -> Stmt:
     return rewrite_stmt(change_accesses(stmt, new.name, lambda indices: indices, new), allocation)
 
 
-def stored_buffers(part: Block | Extern) -> tuple[Buffer, ...]:
+def stored_buffers(part: Block | Opaque) -> tuple[Buffer, ...]:
     """What is written."""
-    return part.writes if isinstance(part, Extern) else tuple(store.buffer for store in part.stores)
+    return part.writes if isinstance(part, Opaque) else tuple(store.buffer for store in part.stores)
 
 
-def read_buffers(part: Block | Extern) -> tuple[Buffer, ...]:
+def read_buffers(part: Block | Opaque) -> tuple[Buffer, ...]:
     """What is read."""
-    return part.reads if isinstance(part, Extern) else tuple(load.buffer for load in loads(part))
+    return part.reads if isinstance(part, Opaque) else tuple(load.buffer for load in loads(part))
 
 
-def readers(stmt: Stmt, name: str) -> list[Block | Extern]:
+def readers(stmt: Stmt, name: str) -> list[Block | Opaque]:
     """What reads a buffer that it does not write."""
     return [part for part in _parts(stmt) if _has(read_buffers(part), name) and not writers(part, name)]
 
 
-def writers(stmt: Stmt, name: str) -> list[Block | Extern]:
+def writers(stmt: Stmt, name: str) -> list[Block | Opaque]:
     """What writes a buffer."""
     return [part for part in _parts(stmt) if _has(stored_buffers(part), name)]
 
 
-def _parts(stmt: Stmt) -> Iterator[Block | Extern]:
-    return (node for node in statements(stmt) if isinstance(node, Block | Extern))
+def _parts(stmt: Stmt) -> Iterator[Block | Opaque]:
+    return (node for node in statements(stmt) if isinstance(node, Block | Opaque))
 
 
 def _has(buffers: tuple[Buffer, ...], name: str) -> bool:

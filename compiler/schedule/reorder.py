@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import Path, edit, find_loop, in_order_over
+from tilewright.compiler.schedule.nest import Path, edit, find_free_loop, find_loop, in_order_over
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.stmt import For, Function, Stmt
 from tilewright.compiler.tir.walk import blocks, variables
@@ -33,7 +33,11 @@ class Reorder(Primitive):
     def _chain(self, function: Function) -> list[For]:
         """The loops from the outermost to the innermost named one."""
         if len(set(self.loops)) != len(self.loops) or not self.loops:
-            raise self.refusal(function, "loops must name each loop once")
+            raise self.refusal(
+                function, f"loops must name each loop once, not {', '.join(self.loops) or 'none'}"
+            )
+        for name in self.loops:
+            find_free_loop(self, function, name)
         paths = sorted((find_loop(self, function, name) for name in self.loops), key=len)
         outer, innermost = paths[0][-1], paths[-1]
         between = innermost[len(paths[0]) - 1 :]

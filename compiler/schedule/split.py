@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tilewright.compiler.schedule.nest import (
     check_fresh,
+    check_whole,
     domain_of,
     edit,
     find_loop,
@@ -38,6 +39,7 @@ class Split(Primitive):
         check_fresh(self, function, self.outer, self.inner)
         loop = path[-1]
         assert isinstance(loop, For)
+        check_whole(self, function, loop)
         outer, inner = Var(self.outer), Var(self.inner)
         body = substitute_stmt(loop.body, {self.loop: self.factor * outer + inner})
         trips, size = self._extents(loop.extent, domain_of(path[:-1]))

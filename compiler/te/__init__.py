@@ -12,6 +12,8 @@ from tilewright.compiler.te.element import (
 )
 from tilewright.compiler.te.evaluate import evaluate
 from tilewright.compiler.te.extern import extern
+from tilewright.compiler.te.irregular.hybrid import hybrid
+from tilewright.compiler.te.irregular.python import allocate, output, parallel, serial, unroll, vectorise
 from tilewright.compiler.te.lower import lower
 from tilewright.compiler.te.reduction import Axis, max_of, min_of, prod_of, reduce_axis, reducer, sum_of
 from tilewright.compiler.te.scan import scan
@@ -22,6 +24,7 @@ from tilewright.compiler.tir.expr import both, either, maximum, minimum
 __all__ = [
     "Axis",
     "Tensor",
+    "allocate",
     "both",
     "call",
     "cast",
@@ -31,11 +34,14 @@ __all__ = [
     "either",
     "evaluate",
     "extern",
+    "hybrid",
     "lower",
     "max_of",
     "maximum",
     "min_of",
     "minimum",
+    "output",
+    "parallel",
     "placeholder",
     "prod_of",
     "reduce_axis",
@@ -45,5 +51,8 @@ __all__ = [
     "saturating_add",
     "scan",
     "select",
+    "serial",
     "sum_of",
+    "unroll",
+    "vectorise",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 
 from tilewright.compiler.te.extern import Extern
 from tilewright.compiler.te.graph import stages
+from tilewright.compiler.te.irregular.hybrid import Irregular
 from tilewright.compiler.te.reduction import Axis, Fold
 from tilewright.compiler.te.scan import Scan
 from tilewright.compiler.te.stage import Stage, Tensor
@@ -55,6 +56,8 @@ def _results(stage: Stage, inputs: Mapping[Tensor, Array], arrays: Arrays) -> Ar
             found = _scanned(stage, arrays)
         case Extern():
             found = _filled(stage, arrays)
+        case Irregular():
+            found = _called(stage, arrays)
         case _:
             found = tuple(_given(tensor, inputs) for tensor in stage.tensors)
     return dict(zip((buffer.name for buffer in stage.buffers), found, strict=True))
@@ -74,6 +77,13 @@ def _filled(stage: Extern, arrays: Arrays) -> tuple[Array, ...]:
     result = tuple(np.zeros(tensor.shape, tensor.dtype.numpy) for tensor in stage.tensors)
     stage.function(*(arrays[tensor.name].copy() for tensor in stage.sources), *result)
     return result
+
+
+def _called(stage: Irregular, arrays: Arrays) -> tuple[Array, ...]:
+    """The Python function on arrays."""
+    given = (arrays[a.name].copy() if isinstance(a, Tensor) else a for a in stage.arguments)
+    result = stage.function(*given)
+    return result if isinstance(result, tuple) else (np.asarray(result),)
 
 
 def _scanned(stage: Scan, arrays: Arrays) -> tuple[Array, ...]:

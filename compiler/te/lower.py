@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tilewright.compiler.te.extern import Extern
 from tilewright.compiler.te.graph import stages
+from tilewright.compiler.te.irregular.hybrid import Irregular
 from tilewright.compiler.te.scan import Scan
 from tilewright.compiler.te.stage import Placeholder, Read, Stage, Tensor
 from tilewright.compiler.te.tensor import Compute
@@ -12,7 +13,18 @@ from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Const, Expr, Load, Var
 from tilewright.compiler.tir.reducer import combined
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Iter, IterKind, Seq, Stmt, Store
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    For,
+    Function,
+    Iter,
+    IterKind,
+    Procedure,
+    Seq,
+    Stmt,
+    Store,
+)
 from tilewright.compiler.tir.stmt import Extern as ExternCall
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import rewrite, substitute
@@ -70,6 +82,9 @@ def _nests(stage: Stage) -> tuple[Stmt, ...]:
             return (_Nest(stage).stmt(),)
         case Scan():
             return _scan(stage)
+        case Irregular(body=body):
+            read = tuple(tensor.buffer for tensor in stage.inputs)
+            return (Procedure(stage.name, read, stage.buffers, body),)
         case Extern(sources=sources, function=function):
             read = tuple(tensor.buffer for tensor in sources)
             return (ExternCall(stage.name, read, stage.buffers, function),)

@@ -51,6 +51,8 @@ class Function(StrEnum):
     """int32 -> int16, the nearest."""
     REQUANTISE = "requantise"
     """int32 value, int32 packed scale -> int32."""
+    DIVIDE = "divide"
+    """The quotient of two floats of one type, rounded to the nearest."""
     EXP = "exp"
     TANH = "tanh"
     SQRT = "sqrt"

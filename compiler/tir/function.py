@@ -12,8 +12,10 @@ from tilewright.numerics.requantise import requantise
 from tilewright.numerics.saturate import saturate, saturating_add
 
 _INT32 = DType.INT32
+_OF_TWO = (Function.SATURATING_ADD, Function.REQUANTISE, Function.DIVIDE)
 _NARROWED = {Function.SATURATE_INT8: DType.INT8, Function.SATURATE_INT16: DType.INT16}
-_OF_FLOAT: dict[Function, Callable[[Any], Any]] = {
+_OF_FLOAT: dict[Function, Callable[..., Any]] = {
+    Function.DIVIDE: np.divide,
     Function.EXP: np.exp,
     Function.TANH: np.tanh,
     Function.SQRT: np.sqrt,
@@ -23,7 +25,7 @@ _OF_FLOAT: dict[Function, Callable[[Any], Any]] = {
 
 def arity(function: Function) -> int:
     """How many arguments it takes."""
-    return 2 if function in (Function.SATURATING_ADD, Function.REQUANTISE) else 1
+    return 2 if function in _OF_TWO else 1
 
 
 def result_type(function: Function, arguments: tuple[DType, ...]) -> DType | None:
@@ -31,7 +33,7 @@ def result_type(function: Function, arguments: tuple[DType, ...]) -> DType | Non
     if len(arguments) != arity(function):
         return None
     if function in _OF_FLOAT:
-        return arguments[0] if arguments[0].is_float else None
+        return arguments[0] if arguments[0].is_float and len(set(arguments)) == 1 else None
     if any(dtype is not _INT32 for dtype in arguments):
         return None
     return _NARROWED.get(function, _INT32)

@@ -1,7 +1,10 @@
-"""The meaning of loop programs: runs them on numpy arrays, exactly, in the order that they are written.
+"""The meaning of loop programs: runs them on numpy arrays.
 
 A nest of loops around one block runs as one numpy evaluation where its instances do not depend on each other,
-or only as the sum, minimum or maximum of a reduction; all else runs an instance at a time.
+or only as the sum, product, minimum or maximum of a fold; all else runs an instance at a time, in the order
+that is written. Integers are exact either way. A sum or product of floats that runs as one evaluation is
+numpy's: of pairs of parts (sums), then added to what the element held before; its last bits may differ from
+those of the written order, which `GRID_LIMIT = 0` gives everywhere.
 """
 
 from collections.abc import Mapping
@@ -19,14 +22,19 @@ from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    Break,
+    Continue,
     Extern,
     For,
     Function,
+    If,
     Intrinsic,
     IterKind,
+    Procedure,
     Seq,
     Stmt,
     Store,
+    While,
 )
 
 POISON_BYTE = 0xA5
@@ -49,11 +57,19 @@ def run(function: Function, inputs: Mapping[str, Array]) -> dict[str, Array]:
     arrays = {buffer.name: _checked(buffer, inputs) for buffer in function.parameters[:count]}
     outputs = function.parameters[count:]
     for buffer in outputs:
-        arrays[buffer.name] = _poisoned(buffer.dtype, _constant_shape(buffer))
+        arrays[buffer.name] = poisoned(buffer.dtype, _constant_shape(buffer))
     # Integers wrap, and poison may be any float: neither is a mistake of the interpreter.
     with np.errstate(all="ignore"):
         _Run(arrays, {}, {}).statement(function.body)
     return {buffer.name: arrays[buffer.name] for buffer in outputs}
+
+
+class _Break(Exception):
+    """The innermost loop ends."""
+
+
+class _Continue(Exception):
+    """The innermost loop's iteration ends."""
 
 
 @dataclass
@@ -74,11 +90,13 @@ class _Run:
                     self.statement(child)
             case Allocate(buffer=buffer, body=body):
                 shape = tuple(max(0, self._number(extent)) for extent in buffer.shape)
-                self.arrays[buffer.name] = _poisoned(buffer.dtype, shape)
+                self.arrays[buffer.name] = poisoned(buffer.dtype, shape)
                 self.statement(body)
                 del self.arrays[buffer.name]
-            case Intrinsic(body=body):
+            case Intrinsic(body=body) | Procedure(body=body):
                 self.statement(body)
+            case If() | While() | Break() | Continue():
+                self._flow(stmt)
             case Block():
                 self._block(stmt)
             case Store():
@@ -96,8 +114,36 @@ class _Run:
             return
         for value in range(self._number(loop.extent)):
             self.points[loop.var.name] = np.asarray(value, np.int64)
-            self.statement(loop.body)
+            if not self._iteration(loop.body):
+                break
         self.points.pop(loop.var.name, None)
+
+    def _iteration(self, body: Stmt) -> bool:
+        """Run a loop's body once; whether the loop goes on."""
+        try:
+            self.statement(body)
+        except _Break:
+            return False
+        except _Continue:
+            return True
+        return True
+
+    def _flow(self, stmt: Stmt) -> None:
+        match stmt:
+            case If(condition=condition, then=then, otherwise=otherwise):
+                chosen = then if self._holds(condition) else otherwise
+                if chosen is not None:
+                    self.statement(chosen)
+            case While(condition=condition, body=body):
+                while self._holds(condition) and self._iteration(body):
+                    pass
+            case Break():
+                raise _Break
+            case Continue():
+                raise _Continue
+
+    def _holds(self, condition: Expr) -> bool:
+        return bool(evaluate(condition, self.points, self.arrays))
 
     def _whole(self, nest: Nest) -> bool:
         """Whether the nest could be run in one evaluation, and was."""
@@ -148,7 +194,8 @@ def _constant_shape(buffer: Buffer) -> tuple[int, ...]:
     return tuple(int(evaluate(extent, {}, {})) for extent in buffer.shape)
 
 
-def _poisoned(dtype: DType, shape: tuple[int, ...]) -> Array:
+def poisoned(dtype: DType, shape: tuple[int, ...]) -> Array:
+    """A new array with contents that no program computes by chance."""
     if dtype is DType.BOOL:
         return np.ones(shape, np.bool_)
     size = int(np.prod(shape, dtype=np.int64)) * dtype.size_bytes

@@ -8,16 +8,22 @@ from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Ex
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    Break,
+    Continue,
     Extern,
     For,
     Function,
+    If,
     Intrinsic,
     Iter,
     IterKind,
     LoopKind,
+    Opaque,
+    Procedure,
     Seq,
     Stmt,
     Store,
+    While,
 )
 
 _INDENT = "    "
@@ -108,6 +114,8 @@ def _lines(stmt: Stmt) -> Iterator[str]:
             hints = "".join(f" prefetch({hint.buffer}, {hint.distance})" for hint in prefetch)
             yield f"for {var.name} in {loop}({print_expr(extent)}):{hints}"
             yield from _inner(body)
+        case Seq(body=()):
+            yield "pass"
         case Seq(body=body):
             for child in body:
                 yield from _lines(child)
@@ -117,15 +125,39 @@ def _lines(stmt: Stmt) -> Iterator[str]:
         case Intrinsic(name=name, body=body):
             yield f"intrinsic {name}:"
             yield from _inner(body)
-        case Extern(name=name, reads=reads, writes=writes):
-            taken, filled = (", ".join(buffer.name for buffer in buffers) for buffers in (reads, writes))
-            yield f"extern {name}({taken}) -> ({filled})"
+        case Extern():
+            yield f"extern {_signature(stmt)}"
+        case Procedure(body=body):
+            yield f"procedure {_signature(stmt)}:"
+            yield from _inner(body)
+        case If() | While():
+            yield from _flow(stmt)
+        case Break() | Continue():
+            yield type(stmt).__name__.lower()
         case Block():
             yield from _block(stmt)
         case Store():
             yield _store(stmt)
         case _:
             yield repr(stmt)
+
+
+def _signature(stmt: Opaque) -> str:
+    taken, filled = (", ".join(buffer.name for buffer in buffers) for buffers in (stmt.reads, stmt.writes))
+    return f"{stmt.name}({taken}) -> ({filled})"
+
+
+def _flow(stmt: If | While) -> Iterator[str]:
+    condition = print_expr(stmt.condition)
+    if isinstance(stmt, While):
+        yield f"while {condition}:"
+        yield from _inner(stmt.body)
+        return
+    yield f"if {condition}:"
+    yield from _inner(stmt.then)
+    if stmt.otherwise is not None:
+        yield "else:"
+        yield from _inner(stmt.otherwise)
 
 
 def _inner(stmt: Stmt) -> Iterator[str]:

@@ -131,20 +131,70 @@ class Block(Stmt):
 
 
 @dataclass(frozen=True)
-class Extern(Stmt):
-    """Code that is known by what it reads and writes only: all of its buffers.
+class Opaque(Stmt):
+    """What schedules know by its buffers only: it may read all of some, and write all of others.
 
     Members:
         name: unique among blocks.
         reads: in the order of the arguments.
         writes: the arguments behind them, to be filled.
-        function: its meaning: takes numpy arrays; those that it reads are read-only.
     """
 
     name: str
     reads: tuple[Buffer, ...]
     writes: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True)
+class Extern(Opaque):
+    """Code outside of the program.
+
+    Members:
+        function: its meaning: takes numpy arrays; those that it reads are read-only.
+    """
+
     function: Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Procedure(Opaque):
+    """Statements without blocks, in the order that they are written: irregular work.
+
+    Only here the flow may depend on elements: `If`, `While`, `Break`, `Continue`. A scalar variable is a
+    buffer of rank 0.
+
+    Members:
+        body: the statements.
+    """
+
+    body: Stmt
+
+
+@dataclass(frozen=True)
+class If(Stmt):
+    """`then` where the condition holds, else `otherwise`, if there is one."""
+
+    condition: Expr
+    then: Stmt
+    otherwise: Stmt | None = None
+
+
+@dataclass(frozen=True)
+class While(Stmt):
+    """`body` again and again, as long as the condition holds before it."""
+
+    condition: Expr
+    body: Stmt
+
+
+@dataclass(frozen=True)
+class Break(Stmt):
+    """Leaves the innermost loop around, a `For` or a `While`."""
+
+
+@dataclass(frozen=True)
+class Continue(Stmt):
+    """Goes on with the next iteration of the innermost loop around."""
 
 
 @dataclass(frozen=True)

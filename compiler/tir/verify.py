@@ -12,14 +12,20 @@ from tilewright.compiler.tir.printer import print_buffer, print_expr, print_func
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    Break,
+    Continue,
     Extern,
     For,
     Function,
+    If,
     Intrinsic,
     IterKind,
+    Opaque,
+    Procedure,
     Seq,
     Stmt,
     Store,
+    While,
 )
 from tilewright.compiler.tir.walk import constant, operands, variables
 
@@ -45,6 +51,10 @@ class _Verifier:
     bound: set[str] = field(default_factory=set)
     inputs: set[str] = field(default_factory=set)
     used_names: dict[str, set[str]] = field(default_factory=dict)
+    procedure: str | None = None
+    """The one around, if there is one."""
+    loops: int = 0
+    """How many are around in this procedure."""
 
     @staticmethod
     def of(function: Function) -> "_Verifier":
@@ -65,6 +75,12 @@ class _Verifier:
         names.add(name)
 
     def statement(self, stmt: Stmt) -> None:
+        if isinstance(stmt, If | While | Break | Continue):
+            self._flow(stmt)
+            return
+        if isinstance(stmt, Block | Opaque):
+            text = "{} must not be in procedure {}, which holds no blocks: store elements"
+            _require(self.procedure is None, text, stmt.name, self.procedure)
         match stmt:
             case For():
                 self._loop(stmt)
@@ -80,7 +96,9 @@ class _Verifier:
             case Store():
                 self._store(stmt)
             case Extern():
-                self._extern(stmt)
+                self._opaque(stmt)
+            case Procedure():
+                self._procedure(stmt)
             case _:
                 raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
 
@@ -93,9 +111,32 @@ class _Verifier:
             _require(hint.distance >= 1, text, hint.buffer, name)
         self.domain[name] = loop.extent
         self.bound.add(name)
-        self.statement(loop.body)
+        self._inside(loop.body)
         del self.domain[name]
         self.bound.remove(name)
+
+    def _inside(self, body: Stmt) -> None:
+        """The body of a loop."""
+        self.loops += 1
+        self.statement(body)
+        self.loops -= 1
+
+    def _flow(self, stmt: If | While | Break | Continue) -> None:
+        """What depends on elements, or leaves a loop."""
+        word = type(stmt).__name__.lower()
+        _require(self.procedure is not None, "{} must be in a procedure: schedules do not see it", word)
+        if isinstance(stmt, If | While):
+            self._expr(stmt.condition, guarded=False)
+            _require_type(DType.BOOL, stmt.condition.dtype, "the condition {}", stmt.condition)
+        match stmt:
+            case If(then=then, otherwise=otherwise):
+                self.statement(then)
+                if otherwise is not None:
+                    self.statement(otherwise)
+            case While(body=body):
+                self._inside(body)
+            case _:
+                _require(self.loops > 0, "{} must be in a loop of procedure {}", word, self.procedure)
 
     def _allocate(self, stmt: Allocate) -> None:
         name = stmt.buffer.name
@@ -130,7 +171,17 @@ class _Verifier:
         same = elements[0] == elements[1] or not (block.inits or block.more_init)
         _require(same, "the init of block {} must store to the element of its body", block.name)
 
-    def _extern(self, stmt: Extern) -> None:
+    def _procedure(self, stmt: Procedure) -> None:
+        """Its own buffers and those that it names, of which it writes no more than it says."""
+        self._opaque(stmt)
+        outside, self.buffers = self.buffers, {b.name: b for b in (*stmt.reads, *stmt.writes)}
+        inputs, written = self.inputs, {buffer.name for buffer in stmt.writes}
+        self.inputs = {buffer.name for buffer in stmt.reads} - written
+        loops, self.loops, self.procedure = self.loops, 0, stmt.name
+        self.statement(stmt.body)
+        self.buffers, self.inputs, self.loops, self.procedure = outside, inputs, loops, None
+
+    def _opaque(self, stmt: Opaque) -> None:
         self.declare("block", stmt.name)
         for buffer in (*stmt.reads, *stmt.writes):
             declared = self.buffers.get(buffer.name)

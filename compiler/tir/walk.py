@@ -7,7 +7,20 @@ from operator import is_
 
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Binary, Call, Cast, Const, Expr, Load, Select, Var
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, Iter, Seq, Stmt, Store
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    Break,
+    For,
+    If,
+    Intrinsic,
+    Iter,
+    Procedure,
+    Seq,
+    Stmt,
+    Store,
+    While,
+)
 
 Rewrite = Callable[[Expr], Expr]
 
@@ -97,6 +110,10 @@ def children(stmt: Stmt) -> tuple[Stmt, ...]:
             return body
         case For(body=inner) | Allocate(body=inner) | Intrinsic(body=inner):
             return (inner,)
+        case While(body=inner) | Procedure(body=inner):
+            return (inner,)
+        case If(then=then, otherwise=otherwise):
+            return (then,) if otherwise is None else (then, otherwise)
         case _:
             return ()
 
@@ -112,6 +129,10 @@ def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
             return Allocate(buffer, new[0])
         case Intrinsic(name=name):
             return Intrinsic(name, new[0])
+        case While() | Procedure():
+            return replace(stmt, body=new[0])
+        case If(condition=condition):
+            return If(condition, *new)
         case _:
             return stmt
 
@@ -126,6 +147,17 @@ def statements(stmt: Stmt) -> Iterator[Stmt]:
 def blocks(stmt: Stmt) -> Iterator[Block]:
     """The blocks of a statement, in order."""
     return (node for node in statements(stmt) if isinstance(node, Block))
+
+
+def is_left_early(loop: For | While) -> bool:
+    """Whether a `Break` inside ends the loop itself."""
+    return _breaks(loop.body)
+
+
+def _breaks(stmt: Stmt) -> bool:
+    if isinstance(stmt, Break):
+        return True
+    return not isinstance(stmt, For | While) and any(map(_breaks, children(stmt)))
 
 
 def rewrite_stmt(stmt: Stmt, change: Callable[[Stmt], Stmt]) -> Stmt:
@@ -164,6 +196,8 @@ def _map_own(stmt: Stmt, change: Rewrite) -> Stmt:
             return replace(stmt, extent=change(extent))
         case Allocate(buffer=buffer):
             return replace(stmt, buffer=_map_shape(buffer, change))
+        case If(condition=condition) | While(condition=condition):
+            return replace(stmt, condition=change(condition))
         case Store():
             return map_store(stmt, change)
         case Block():

@@ -75,4 +75,5 @@ _WRITTEN_OUT: dict[Function, Callable[..., ir.Value]] = {
     Function.SATURATE_INT8: _saturate(8),
     Function.SATURATE_INT16: _saturate(16),
     Function.REQUANTISE: _requantise,
+    Function.DIVIDE: ir.IRBuilder.fdiv,
 }

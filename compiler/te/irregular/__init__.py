@@ -1,0 +1,1 @@
+"""Python functions for irregular work: parsed into loop programs."""

@@ -1,0 +1,263 @@
+"""Python expressions as expressions of loop programs."""
+
+import ast
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.compiler.dtype import INDEX, DType
+from tilewright.compiler.te.irregular.function import FUNCTIONS, quotient, truth
+from tilewright.compiler.te.irregular.refusal import Refusal
+from tilewright.compiler.te.irregular.scope import Definition, Program, Scope, element
+from tilewright.compiler.te.irregular.value import Array, Static, Term, Value, joined, term_of
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Select
+
+Inline = Callable[[Definition, Sequence[Value]], Value]
+
+_YES, _NO = Const(True, DType.BOOL), Const(False, DType.BOOL)
+_ARITHMETIC = {
+    ast.Add: (BinaryOp.ADD, operator.add),
+    ast.Sub: (BinaryOp.SUB, operator.sub),
+    ast.Mult: (BinaryOp.MUL, operator.mul),
+    ast.FloorDiv: (BinaryOp.FLOORDIV, operator.floordiv),
+    ast.Mod: (BinaryOp.MOD, operator.mod),
+}
+_OF_KNOWN: dict[type[ast.operator], Callable[..., object]] = {
+    ast.Pow: operator.pow,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+}
+_COMPARISONS = {
+    ast.Lt: (BinaryOp.LT, False),
+    ast.LtE: (BinaryOp.LE, False),
+    ast.Gt: (BinaryOp.LT, True),
+    ast.GtE: (BinaryOp.LE, True),
+    ast.Eq: (BinaryOp.EQ, False),
+    ast.NotEq: (BinaryOp.NE, False),
+}
+"""The operator, and whether the sides change places."""
+_INDEXED = (tuple, np.ndarray)
+
+
+@dataclass
+class Expressions:
+    """Writes expressions of one function.
+
+    Members:
+        program: what is written.
+        scope: the names.
+        inline: writes the call of another function.
+    """
+
+    program: Program
+    scope: Scope
+    inline: Inline
+
+    def term(self, node: ast.expr) -> Term:
+        """An expression that is a number."""
+        return term_of(self.value(node))
+
+    def condition(self, node: ast.expr) -> Expr:
+        """An expression that is a truth value."""
+        return truth(self.term(node))
+
+    def value(self, node: ast.expr) -> Value:
+        """What an expression stands for.
+
+        Raises:
+            Refusal: if it has no meaning here.
+        """
+        match node:
+            case ast.Constant(value=value):
+                return Static(value)
+            case ast.Name(id=name):
+                return self.scope.value(name)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                return self._tuple([self.value(part) for part in parts])
+            case ast.BinOp():
+                return self.operation(node.op, self.value(node.left), self.value(node.right))
+            case ast.UnaryOp():
+                return self._unary(node.op, self.value(node.operand))
+            case ast.Compare():
+                return self._comparison(node)
+            case ast.BoolOp():
+                return self._logic(node)
+            case ast.IfExp():
+                return self._choice(node)
+            case ast.Attribute():
+                return self._attribute(node)
+            case ast.Subscript():
+                return self._subscript(node)
+            case ast.Call():
+                return self._call(node)
+            case _:
+                raise Refusal(
+                    "this has no meaning in a loop program: use numbers, elements and functions of them"
+                )
+
+    def _tuple(self, parts: list[Value]) -> Value:
+        known = [part.value for part in parts if isinstance(part, Static)]
+        return Static(tuple(known)) if len(known) == len(parts) else tuple(parts)
+
+    def operation(self, op: ast.operator, left: Value, right: Value) -> Value:
+        """An operator of two operands."""
+        if isinstance(op, ast.Div):
+            return quotient(left, right)
+        if isinstance(op, ast.BitAnd | ast.BitOr):
+            a, b = truth(term_of(left)), truth(term_of(right))
+            return Term(Binary(BinaryOp.AND if isinstance(op, ast.BitAnd) else BinaryOp.OR, a, b))
+        if type(op) in _OF_KNOWN and isinstance(left, Static) and isinstance(right, Static):
+            return Static(_computed(_OF_KNOWN[type(op)], left.value, right.value))
+        if type(op) not in _ARITHMETIC:
+            raise Refusal("the operator must be one of + - * / // %: write others with these")
+        known, compute = _ARITHMETIC[type(op)]
+        if isinstance(left, Static) and isinstance(right, Static):
+            return Static(_computed(compute, left.value, right.value))
+        x, y = joined(term_of(left), term_of(right))
+        if x.dtype is DType.BOOL:
+            raise Refusal("truth values are no numbers: choose between two with `a if … else b`")
+        return Term(Binary(known, x.expr, y.expr), x.weak)
+
+    def _unary(self, op: ast.unaryop, operand: Value) -> Value:
+        if isinstance(op, ast.Not):
+            return Term(Select(truth(term_of(operand)), _NO, _YES), weak=True)
+        if isinstance(op, ast.Invert):
+            raise Refusal("use `not` for a truth value; there are no operators on bits")
+        if isinstance(op, ast.UAdd):
+            return operand
+        if isinstance(operand, Static):
+            return Static(_computed(operator.mul, -1, operand.value))
+        term = term_of(operand)
+        if term.dtype.is_float:
+            return Term(term.expr * Const(-1.0, term.dtype), term.weak)
+        return Term(-term.expr, term.weak)
+
+    def _comparison(self, node: ast.Compare) -> Value:
+        """a < b < c: each operand is computed once, the later ones where they are needed."""
+        sides = [self.term(node.left), *(self.term(side) for side in node.comparators[:1])]
+        result = _compared(node.ops[0], *sides)
+        last = sides[1]
+        for op, side in zip(node.ops[1:], node.comparators[1:], strict=True):
+            following = self._where_needed(side)
+            result = Select(result, _compared(op, last, following), _NO)
+            last = following
+        return Term(result, weak=True)
+
+    def _logic(self, node: ast.BoolOp) -> Value:
+        result = self.condition(node.values[0])
+        for part in node.values[1:]:
+            further = truth(self._where_needed(part))
+            result = (
+                Select(result, further, _NO)
+                if isinstance(node.op, ast.And)
+                else Select(result, _YES, further)
+            )
+        return Term(result, weak=True)
+
+    def _choice(self, node: ast.IfExp) -> Value:
+        condition = self.condition(node.test)
+        then, otherwise = joined(self._where_needed(node.body), self._where_needed(node.orelse))
+        return Term(Select(condition, then.expr, otherwise.expr), then.weak)
+
+    def _where_needed(self, node: ast.expr) -> Term:
+        """A number of an expression that is not always computed: it must need no statements."""
+        before = self.program.length
+        result = self.term(node)
+        if self.program.length > before:
+            raise Refusal(
+                f"{ast.unparse(node)} is not always computed: write it in a statement before, or with if"
+            )
+        return result
+
+    def _attribute(self, node: ast.Attribute) -> Value:
+        owner = self.value(node.value)
+        if isinstance(owner, Array):
+            if node.attr == "shape":
+                return Static(owner.shape)
+            if node.attr == "dtype":
+                return Static(owner.buffer.dtype.numpy)
+            raise Refusal("of a tensor there are elements, .shape and .dtype: write a loop")
+        if isinstance(owner, Static) and hasattr(owner.value, node.attr):
+            return Static(getattr(owner.value, node.attr))
+        raise Refusal(f"there is no {node.attr} here: use elements, .shape, and functions of math and numpy")
+
+    def _subscript(self, node: ast.Subscript) -> Value:
+        owner = self.value(node.value)
+        if isinstance(owner, Array):
+            return element(owner, self.indices(owner, node.slice))
+        index = self.value(node.slice)
+        if (
+            isinstance(owner, Static)
+            and isinstance(owner.value, np.ndarray)
+            and not isinstance(index, Static)
+        ):
+            term_of(owner)
+        if isinstance(owner, Static) and isinstance(owner.value, _INDEXED) and isinstance(index, Static):
+            return Static(_computed(operator.getitem, owner.value, index.value))
+        if isinstance(owner, tuple) and isinstance(index, Static) and isinstance(index.value, int):
+            return owner[index.value]
+        raise Refusal(
+            "only tensors are indexed, all of their dimensions at once, and tuples by known numbers"
+        )
+
+    def indices(self, array: Array, node: ast.expr) -> tuple[Expr, ...]:
+        """The indices of an element; a known one below 0 counts from the end, as in Python."""
+        parts = node.elts if isinstance(node, ast.Tuple) else [node]
+        if len(parts) != len(array.shape):
+            raise Refusal(
+                f"{array.buffer.name}{list(array.shape)} must have {len(array.shape)} indices, one for "
+                f"each dimension at once, not {len(parts)}"
+            )
+        found = [self._index(self.term(part)) for part in parts]
+        return tuple(
+            Const(index.value + extent) if isinstance(index, Const) and -extent <= index.value < 0 else index
+            for index, extent in zip(found, array.shape, strict=True)
+        )
+
+    def _index(self, term: Term) -> Expr:
+        if term.dtype.is_float or term.dtype is DType.BOOL:
+            raise Refusal(f"an index must be an integer, not {term.dtype}: use int(…)")
+        return term.expr if term.dtype is INDEX else Cast(INDEX, term.expr)
+
+    def _call(self, node: ast.Call) -> Value:
+        if node.keywords:
+            raise Refusal("arguments must be given by position")
+        called = self.value(node.func)
+        arguments = [self.value(argument) for argument in node.args]
+        function = called.value if isinstance(called, Static) else called
+        if isinstance(function, Definition):
+            return self.inline(function, arguments)
+        if isinstance(function, type) and issubclass(function, np.generic):
+            known = FUNCTIONS.get(np.generic)
+            assert known is not None
+            return known(Static(function), *arguments)
+        known = FUNCTIONS.get(function) if callable(function) else None
+        if known is None:
+            raise Refusal(
+                f"{ast.unparse(node.func)} is not known: use hybrid functions, min, max, abs, int, float, "
+                "len, functions of math or numpy (exp, sqrt, tanh, …), and types of numpy"
+            )
+        try:
+            return known(*arguments)
+        except TypeError:
+            raise Refusal(
+                f"{ast.unparse(node.func)} must be given other arguments, not {len(arguments)}"
+            ) from None
+
+
+def _computed(compute: Callable[..., object], *operands: object) -> object:
+    """A value known now."""
+    try:
+        return compute(*operands)
+    except (TypeError, ValueError, ArithmeticError, IndexError) as error:
+        raise Refusal(f"this cannot be computed ({error})") from None
+
+
+def _compared(op: ast.cmpop, left: Term, right: Term) -> Expr:
+    if type(op) not in _COMPARISONS:
+        raise Refusal("the comparison must be one of < <= > >= == !=")
+    known, swapped = _COMPARISONS[type(op)]
+    a, b = joined(left, right)
+    return Binary(known, b.expr, a.expr) if swapped else Binary(known, a.expr, b.expr)
