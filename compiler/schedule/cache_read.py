@@ -47,7 +47,7 @@ class CacheRead(Primitive):
         reading = change_accesses(block, self.buffer, lambda indices: indices, copy)
         nest = edit_stmt(level.nests[position], {id(block): reading})
         assert nest is not None
-        filling = copy_nest(self.name, [str(axis) for axis in range(len(copy.shape))], source, copy)
+        filling = copy_nest(self.name, [str(axis) for axis in range(len(copy.shape))], (source, copy))
         return edit(function, {id(body): level.with_nests(position, filling, nest, buffers=[copy]).stmt})
 
     def _source(self, function: Function, block: Block) -> Buffer:

@@ -1,5 +1,6 @@
 """cache_write: a block writes a buffer of its own, from which a copy goes out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tilewright.compiler.schedule.nest import (
@@ -10,20 +11,23 @@ from tilewright.compiler.schedule.nest import (
     copy_nest,
     edit,
     edit_stmt,
-    find_single,
+    find_alike,
     level_body,
     readers,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import Buffer, Scope
 from tilewright.compiler.tir.expr import Expr, Var
-from tilewright.compiler.tir.stmt import Block, Function
+from tilewright.compiler.tir.stmt import Block, Function, Stmt
 
 
 @dataclass(frozen=True)
 class CacheWrite(Primitive):
-    """The block writes a buffer `name` in a scope; a copy block `name`, behind its nest, copies it all."""
+    """The block writes a buffer `name` in a scope; a copy block `name`, behind its nest, copies it all.
+
+    Of a block with several outputs there is a buffer {name}_0, {name}_1, … for each; one block copies them.
+    """
 
     block: str
     scope: Scope
@@ -31,23 +35,37 @@ class CacheWrite(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above; `reverse_compute_at` then moves the copy and shrinks both."""
-        block = find_single(self, function, self.block)[-1]
-        assert isinstance(block, Block)
-        check_fresh(self, function, self.name)
-        target = block.body.buffer
-        body = level_body(allocation_of(function, target.name), function)
+        block = find_alike(self, function, self.block)
+        targets = [store.buffer for store in block.stores]
+        names = [f"{self.name}_{number}" if block.more else self.name for number in range(len(targets))]
+        check_fresh(self, function, *dict.fromkeys((self.name, *names)))
+        body = self._body(function, targets)
         level = Level.of(body)
         position = level.position(block)
-        self._check_alone(function, block, level)
-        own = replace(target, name=self.name, scope=self.scope, versions=1, align=())
-        writing = change_accesses(block, target.name, lambda indices: indices, own)
-        nest = edit_stmt(level.nests[position], {id(block): writing})
+        for target in targets:
+            self._check_alone(function, block, target.name, level)
+        own = [
+            replace(target, name=name, scope=self.scope, versions=1, align=())
+            for target, name in zip(targets, names, strict=True)
+        ]
+        nest = edit_stmt(level.nests[position], {id(block): _writing(block, targets, own)})
         assert nest is not None
-        copy = copy_nest(self.name, _axes(block), own, target)
-        return edit(function, {id(body): level.with_nests(position, nest, copy, buffers=[own]).stmt})
+        copy = copy_nest(self.name, _axes(block), *zip(own, targets, strict=True))
+        return edit(function, {id(body): level.with_nests(position, nest, copy, buffers=own).stmt})
 
-    def _check_alone(self, function: Function, block: Block, level: Level) -> None:
-        name = block.body.buffer.name
+    def _body(self, function: Function, targets: Sequence[Buffer]) -> Stmt:
+        """Where the targets live, all of them."""
+        bodies = [level_body(allocation_of(function, target.name), function) for target in targets]
+        if len({id(Level.of(body).nests[0]) for body in bodies}) > 1:
+            names = " and ".join(target.name for target in targets)
+            raise self.refusal(
+                function,
+                f"{names}, which {self.block} stores to, must be allocated at one place: "
+                "apply this before one of them is attached alone",
+            )
+        return bodies[0]
+
+    def _check_alone(self, function: Function, block: Block, name: str, level: Level) -> None:
         others = [other for other in writers(function.body, name) if other is not block]
         inside = readers(level.nests[level.position(block)], name)
         for other in (*others, *inside):
@@ -56,6 +74,14 @@ class CacheWrite(Primitive):
                 f"{name} must be used by {self.block} alone in its loops, not by {other.name}: "
                 f"apply this before {other.name} is attached",
             )
+
+
+def _writing(block: Block, targets: Sequence[Buffer], own: Sequence[Buffer]) -> Stmt:
+    """The block that writes its own buffers."""
+    result: Stmt = block
+    for target, new in zip(targets, own, strict=True):
+        result = change_accesses(result, target.name, lambda indices: indices, new)
+    return result
 
 
 def _axes(block: Block) -> list[str]:

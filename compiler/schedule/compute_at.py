@@ -9,9 +9,9 @@ from tilewright.compiler.schedule.nest import (
     contains,
     domain_of,
     edit,
-    find_allocation,
+    find_alike,
+    find_allocations,
     find_loop,
-    find_single,
     path_to,
     readers,
     simplified,
@@ -28,9 +28,9 @@ from tilewright.compiler.tir.walk import block_indices, blocks, loads, statement
 
 @dataclass(frozen=True)
 class ComputeAt(Primitive):
-    """The nest of a block moves to the start of a loop's body, and its buffer is allocated there.
+    """The nest of a block moves to the start of a loop's body, and its buffers are allocated there.
 
-    Loops and buffer shrink to the box of what the consumers inside read in one iteration, clipped to the
+    Loops and buffers shrink to the box of what the consumers inside read in one iteration, clipped to the
     buffer: low ends and extents may depend on the loops outside. Computing an element twice is allowed.
     """
 
@@ -39,25 +39,26 @@ class ComputeAt(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        block = find_single(self, function, self.block)[-1]
-        assert isinstance(block, Block)
-        allocation_path = find_allocation(self, function, block.body.buffer.name)
-        allocation = allocation_path[-1]
+        block = find_alike(self, function, self.block)
+        paths = find_allocations(self, function, block)
+        allocation = paths[-1][-1]
         assert isinstance(allocation, Allocate)
         level = Level.of(allocation.body)
         nest = level.nests[level.position(block)]
         loop = self._loop(function, allocation, nest)
-        consumers = self._consumers(function, allocation, block, loop)
+        buffers = [store.buffer for store in block.stores]
+        consumers = self._consumers(function, allocation, buffers, loop)
         self._check_alone(function, nest, block)
-        outer = domain_of((*allocation_path, *path_to(allocation.body, loop)))
-        spans = _read_spans(allocation.body, loop, consumers, allocation.buffer, outer)
-        around = domain_of(allocation_path)
-        found = self._places(function, nest, block, around)
+        outer = domain_of((*paths[-1], *path_to(allocation.body, loop)))
+        spans = _read_spans(allocation.body, loop, consumers, buffers, outer)
+        found = self._places(function, nest, block, domain_of(paths[-1]))
         spans = whole_where_fixed(spans, found, allocation.buffer, outer)
-        fit = _fit(nest, found, spans)
-        body, small = rebased(_with_first(loop.body, fit), allocation.buffer, spans)
-        moved = replace(loop, body=Allocate(small, body))
-        return simplified(edit(function, {id(nest): None, id(loop): moved}, unwrap={id(allocation)}))
+        body = _with_first(loop.body, _fit(nest, found, spans))
+        for buffer in reversed(buffers):
+            body, small = rebased(body, buffer, spans)
+            body = Allocate(small, body)
+        changes: dict[int, Stmt | None] = {id(nest): None, id(loop): replace(loop, body=body)}
+        return simplified(edit(function, changes, unwrap={id(path[-1]) for path in paths}))
 
     def _loop(self, function: Function, allocation: Allocate, nest: Stmt) -> For:
         loop = find_loop(self, function, self.loop)[-1]
@@ -74,37 +75,42 @@ class ComputeAt(Primitive):
             )
         return loop
 
-    def _consumers(self, function: Function, allocation: Allocate, block: Block, loop: For) -> list[Block]:
-        name = allocation.buffer.name
-        found = readers(allocation.body, name)
+    def _consumers(
+        self, function: Function, allocation: Allocate, buffers: Sequence[Buffer], loop: For
+    ) -> list[Block]:
+        """What reads the buffers, all of it in the loop."""
+        found = {id(each): each for buffer in buffers for each in readers(allocation.body, buffer.name)}
+        names = " and ".join(buffer.name for buffer in buffers)
         if not found:
-            raise self.refusal(function, f"no block reads {name}: there is nothing to attach it to")
-        for reader in found:
+            raise self.refusal(function, f"no block reads {names}: there is nothing to attach it to")
+        for reader in found.values():
             if isinstance(reader, Opaque):
                 raise self.refusal(
-                    function, f"{reader.name} reads all of {name}, at no loop: leave {self.block} where it is"
+                    function,
+                    f"{reader.name} reads all of {names}, at no loop: leave {self.block} where it is",
                 )
             if not contains(loop, reader):
                 raise self.refusal(
                     function,
-                    f"{self.loop} must be around all that read {name}, {reader.name} too: "
+                    f"{self.loop} must be around all that read {names}, {reader.name} too: "
                     f"attach {reader.name} first, or name a loop around both",
                 )
-        return [reader for reader in found if isinstance(reader, Block)]
+        return [reader for reader in found.values() if isinstance(reader, Block)]
 
     def _check_alone(self, function: Function, nest: Stmt, block: Block) -> None:
         """Refuse what would move along although it is needed elsewhere."""
         inside = {stmt.buffer.name for stmt in statements(nest) if isinstance(stmt, Allocate)}
-        others = [other for other in writers(function.body, block.body.buffer.name) if other is not block]
+        others = [other for buffer in stored_buffers(block) for other in writers(function.body, buffer.name)]
         others += [
             other
             for other in blocks(nest)
-            if other is not block and not inside.issuperset(buffer.name for buffer in stored_buffers(other))
+            if not inside.issuperset(buffer.name for buffer in stored_buffers(other))
         ]
         for other in others:
-            raise self.refusal(
-                function, f"block {other.name} shares its loops or buffer: attach {self.block} before it"
-            )
+            if other is not block:
+                raise self.refusal(
+                    function, f"block {other.name} shares its loops or buffer: attach {self.block} before it"
+                )
 
     def _places(
         self, function: Function, nest: Stmt, block: Block, around: dict[str, Expr]
@@ -122,20 +128,21 @@ class ComputeAt(Primitive):
 
 
 def _read_spans(
-    root: Stmt, loop: For, consumers: Sequence[Block], buffer: Buffer, outer: dict[str, Expr]
+    root: Stmt, loop: For, consumers: Sequence[Block], buffers: Sequence[Buffer], outer: dict[str, Expr]
 ) -> tuple[Span, ...]:
-    """What the consumers read of a buffer in one iteration of the loop, in each dimension."""
-    reads: list[list[tuple[Expr, Expr] | None]] = [[] for _ in buffer.shape]
+    """What the consumers read of buffers of one shape in one iteration of the loop, in each dimension."""
+    shape, names = buffers[0].shape, {buffer.name for buffer in buffers}
+    reads: list[list[tuple[Expr, Expr] | None]] = [[] for _ in shape]
     for consumer in consumers:
         inside = domain_of(path_to(loop.body, consumer))
         values = block_indices(consumer)
         for load in loads(consumer):
-            if load.buffer.name != buffer.name:
+            if load.buffer.name not in names:
                 continue
             for dimension, index in enumerate(load.indices):
                 at = substitute(index, values)
                 reads[dimension].append(touched(at, list(inside), {**outer, **inside}))
-    return tuple(span(ends, size, outer) for ends, size in zip(reads, buffer.shape, strict=True))
+    return tuple(span(ends, size, outer) for ends, size in zip(reads, shape, strict=True))
 
 
 def _fit(nest: Stmt, found: Sequence[Place], spans: Sequence[Span]) -> Stmt:

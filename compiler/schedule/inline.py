@@ -8,8 +8,8 @@ from tilewright.compiler.schedule.nest import (
     domain_of,
     edit,
     edit_stmt,
-    find_allocation,
-    find_single,
+    find_alike,
+    find_allocations,
     is_plain,
     path_to,
     readers,
@@ -30,49 +30,59 @@ class Inline(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        block = find_single(self, function, self.block)[-1]
-        assert isinstance(block, Block)
-        allocation = find_allocation(self, function, block.body.buffer.name)[-1]
-        assert isinstance(allocation, Allocate)
-        self._check(function, allocation, block)
+        block = find_alike(self, function, self.block)
+        outer, *others = (path[-1] for path in find_allocations(self, function, block))
+        assert isinstance(outer, Allocate)
+        for store in block.stores:
+            self._check(function, store.buffer.name, block)
         found = self._bases(function, block)
-        level = Level.of(allocation.body)
+        level = Level.of(outer.body)
         nest = level.nests[level.position(block)]
         fixed = self._fixed(function, block, nest, {name for name, _ in found})
-        rest = edit_stmt(allocation.body, {id(nest): None})
+        rest = edit_stmt(outer.body, {id(nest): None}, {id(each) for each in others})
         if rest is None or len(list(blocks(nest))) > 1:
             raise self.refusal(
                 function, f"{self.block} must have loops of its own: inline it before it is attached to"
             )
+        values = {store.buffer.name: store.value for store in block.stores}
 
         def read(expr: Expr) -> Expr:
-            if not isinstance(expr, Load) or expr.buffer.name != allocation.buffer.name:
+            if not isinstance(expr, Load) or expr.buffer.name not in values:
                 return expr
             at = {
                 name: expr.indices[position] - base
                 for position, (name, base) in enumerate(found)
                 if name is not None
             }
-            return substitute(block.body.value, {**fixed, **at})
+            return substitute(values[expr.buffer.name], {**fixed, **at})
 
         inlined = map_exprs(rest, lambda expr: rewrite(expr, read))
-        return simplified(edit(function, {id(allocation): inlined}))
+        return simplified(edit(function, {id(outer): inlined}))
 
-    def _check(self, function: Function, allocation: Allocate, block: Block) -> None:
-        name = allocation.buffer.name
+    def _check(self, function: Function, name: str, block: Block) -> None:
         if not is_plain(block):
             raise self.refusal(function, f"{self.block} must not fold: use compute_at")
-        if len(writers(function.body, name)) > 1:
-            raise self.refusal(function, f"{name} must be written by {self.block} alone")
+        for writer in writers(function.body, name):
+            if writer is not block:
+                raise self.refusal(
+                    function,
+                    f"{name} must be written by {self.block} alone, not by {writer.name}: use compute_at",
+                )
         for reader in readers(function.body, name):
             if isinstance(reader, Opaque):
-                raise self.refusal(function, f"{reader.name} reads all of {name}: it must stay a buffer")
+                raise self.refusal(
+                    function,
+                    f"{reader.name} reads all of {name}: it must stay a buffer, so leave {self.block}",
+                )
 
     def _bases(self, function: Function, block: Block) -> list[tuple[str | None, Expr]]:
         """For each dimension the index of the block that it is, and what is added to that."""
         result = bases(block, block.body.indices)
         if isinstance(result, str):
-            raise self.refusal(function, f"{self.block} must store by one index a dimension, not {result}")
+            raise self.refusal(
+                function,
+                f"{self.block} must store by one index a dimension, not {result}: use compute_at",
+            )
         return result
 
     def _fixed(
@@ -82,5 +92,7 @@ class Inline(Primitive):
         loops = set(domain_of(path_to(nest, block)))
         fixed = {it.var.name: it.value for it in block.iters if it.var.name not in stored}
         if any(variables(value) & loops for value in fixed.values()):
-            raise self.refusal(function, f"every index of {self.block} must be in the element that it stores")
+            raise self.refusal(
+                function, f"every index of {self.block} must be in the element that it stores: use compute_at"
+            )
         return fixed

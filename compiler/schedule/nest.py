@@ -112,9 +112,41 @@ def find_single(primitive: Primitive, function: Function, name: str) -> Path:
     if block.more:
         stored = ", ".join(store.buffer.name for store in block.stores)
         raise primitive.refusal(
-            function, f"{name} must store to one buffer, not to {stored} at once: schedule its consumers"
+            function,
+            f"{name} must store to one buffer, not to {stored} at once: use reverse_compute_at or compute_at",
         )
     return path
+
+
+def find_alike(primitive: Primitive, function: Function, name: str) -> Block:
+    """A block whose stores are all to one element, of buffers of one shape; refused if they are not."""
+    block = find_block(primitive, function, name)[-1]
+    assert isinstance(block, Block)
+    for store in block.more:
+        if store.indices != block.body.indices or store.buffer.shape != block.body.buffer.shape:
+            raise primitive.refusal(
+                function,
+                f"{name} must store to the same element of {block.body.buffer.name} and {store.buffer.name}: "
+                "apply this before one of them is attached alone",
+            )
+    return block
+
+
+def find_allocations(primitive: Primitive, function: Function, block: Block) -> list[Path]:
+    """The paths to where the buffers of a block are allocated, outer first; refused if not at one place."""
+    paths = [find_allocation(primitive, function, store.buffer.name) for store in block.stores]
+    levels = {}
+    for path in paths:
+        allocation = path[-1]
+        assert isinstance(allocation, Allocate)
+        levels[id(Level.of(allocation.body).nests[0])] = allocation.buffer.name
+    if len(levels) > 1:
+        raise primitive.refusal(
+            function,
+            f"{' and '.join(levels.values())}, which {block.name} stores to, must be allocated at one place: "
+            "apply this before one of them is attached alone",
+        )
+    return sorted(paths, key=len)
 
 
 def path_to(root: Stmt, target: Stmt) -> Path:
@@ -349,19 +381,27 @@ def is_plain(block: Block) -> bool:
     return spatial and block.init is None and not any(load.buffer.name in own for load in loads(block))
 
 
-def stored_at(block: Block) -> tuple[Expr, ...]:
-    """The element that a block stores to, in terms of the loops."""
+def stored_at(block: Block, buffer: str) -> tuple[Expr, ...]:
+    """The element of a buffer that a block stores to, in terms of the loops."""
     values = block_indices(block)
-    return tuple(substitute(index, values) for index in block.body.indices)
+    (indices,) = (store.indices for store in block.stores if store.buffer.name == buffer)
+    return tuple(substitute(index, values) for index in indices)
 
 
-def copy_nest(name: str, axes: Sequence[str], source: Buffer, target: Buffer) -> Stmt:
-    """A block `name` in loops {name}_{axis} that copies all of a buffer."""
+def copy_nest(name: str, axes: Sequence[str], *pairs: tuple[Buffer, Buffer]) -> Stmt:
+    """A block `name` in loops {name}_{axis} that copies all of some buffers of one shape.
+
+    Args:
+        name: of the block.
+        axes: a name for each dimension.
+        pairs: what is copied, and where to.
+    """
     loops = [Var(f"{name}_{axis}") for axis in axes]
     inside = tuple(Var(f"v_{name}_{axis}") for axis in axes)
     iters = tuple(Iter(var, IterKind.SPATIAL, loop) for var, loop in zip(inside, loops, strict=True))
-    stmt: Stmt = Block(name, iters, Store(target, inside, Load(source, inside)))
-    for loop, extent in zip(reversed(loops), reversed(source.shape), strict=True):
+    first, *more = (Store(target, inside, Load(source, inside)) for source, target in pairs)
+    stmt: Stmt = Block(name, iters, first, more=tuple(more))
+    for loop, extent in zip(reversed(loops), reversed(pairs[0][0].shape), strict=True):
         stmt = For(loop, extent, stmt)
     return stmt
 

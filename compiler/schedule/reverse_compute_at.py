@@ -11,13 +11,14 @@ from tilewright.compiler.schedule.nest import (
     contains,
     domain_of,
     edit,
+    find_block,
     find_loop,
-    find_single,
     path_to,
     readers,
     reduces_over,
     simplified,
     stored_at,
+    stored_buffers,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
@@ -44,7 +45,7 @@ class ReverseComputeAt(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        block_path = find_single(self, function, self.block)
+        block_path = find_block(self, function, self.block)
         loop_path = find_loop(self, function, self.loop)
         block, loop = block_path[-1], loop_path[-1]
         assert isinstance(block, Block)
@@ -93,15 +94,16 @@ class ReverseComputeAt(Primitive):
 
     def _sources(self, function: Function, seq: Seq, produced: Stmt, block: Block, loop: For) -> list[Buffer]:
         """The buffers that the block reads and the loop writes; all others must be there before the loop."""
-        read = {load.buffer.name: load.buffer for load in loads(block) if load.buffer != block.body.buffer}
+        own = {buffer.name for buffer in stored_buffers(block)}
+        read = {load.buffer.name: load.buffer for load in loads(block) if load.buffer.name not in own}
         found = []
         position = Level((), seq.body).position(produced)
         for name, buffer in read.items():
             late = [writer for nest in seq.body[position:] for writer in writers(nest, name)]
             inside = [writer for writer in late if contains(loop, writer)]
             complete = len(writers(function.body, name)) == 1
-            single = all(isinstance(writer, Block) and not writer.more for writer in inside)
-            if (inside and not (complete and single)) or len(inside) != len(late):
+            seen = all(isinstance(writer, Block) for writer in inside)
+            if (inside and not (complete and seen)) or len(inside) != len(late):
                 raise self.refusal(
                     function,
                     f"{name}, which {self.block} reads, must be written by one block inside of {self.loop} "
@@ -129,7 +131,7 @@ class ReverseComputeAt(Primitive):
         inside = domain_of(path_to(loop.body, writer))
         result: list[Span] = []
         seen: set[str] = set()
-        for dimension, index in enumerate(stored_at(writer)):
+        for dimension, index in enumerate(stored_at(writer, source.name)):
             item = stored_span(index, list(inside), {**outer, **inside})
             mine = variables(index) & set(inside)
             if item is None or mine & seen:

@@ -11,12 +11,14 @@ from tilewright.compiler.schedule.nest import (
     domain_of,
     edit,
     find_allocation,
+    find_block,
     find_single,
     is_plain,
     level_body,
     path_to,
     readers,
     simplified,
+    stored_buffers,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
@@ -49,7 +51,7 @@ class ReverseInline(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        block = find_single(self, function, self.block)[-1]
+        block = find_block(self, function, self.block)[-1]
         producer = find_single(self, function, self.producer)[-1]
         assert isinstance(block, Block)
         assert isinstance(producer, Block)
@@ -70,14 +72,17 @@ class ReverseInline(Primitive):
         for each in (block, producer):
             if not is_plain(each):
                 raise self.refusal(function, f"{each.name} must not fold: use reverse_compute_at")
-        target = block.body.buffer.name
         used = [*writers(function.body, between.name), *readers(function.body, between.name)]
         if any(each not in (block, producer) for each in used) or block not in used:
             raise self.refusal(
                 function, f"{between.name} must be read by {self.block} alone: use reverse_compute_at"
             )
-        if not contains(level_body(allocation_of(function, target), function), producer):
-            raise self.refusal(function, f"{target} must be allocated around {self.producer} too")
+        for target in stored_buffers(block):
+            if not contains(level_body(allocation_of(function, target.name), function), producer):
+                raise self.refusal(
+                    function,
+                    f"{target.name} must be allocated around {self.producer} too: use reverse_compute_at",
+                )
 
     def _elements(
         self, function: Function, block: Block, nest: Stmt, between: Buffer, outer: Domain
@@ -86,7 +91,7 @@ class ReverseInline(Primitive):
         read = [load.indices for load in loads(block) if load.buffer.name == between.name]
         found = bases(block, read[0])
         loops = set(domain_of(path_to(nest, block)))
-        exprs = (block.body.value, *block.body.indices)
+        exprs = [expr for store in block.stores for expr in (store.value, *store.indices)]
         direct = any(variables(expr) & loops for expr in exprs) or len(list(blocks(nest))) > 1
         if (
             len(set(read)) > 1
@@ -96,7 +101,8 @@ class ReverseInline(Primitive):
         ):
             raise self.refusal(
                 function,
-                f"{self.block} must read {between.name} at one index a dimension, in loops of its own",
+                f"{self.block} must read {between.name} at one index a dimension, in loops of its own: "
+                "use reverse_compute_at",
             )
         if not _covers(block, read[0], nest, between, outer):
             raise self.refusal(
@@ -108,9 +114,10 @@ class ReverseInline(Primitive):
         """Refuse to read or write earlier what is only there, or still used, later."""
         passed = level.nests[level.position(producer) : level.position(block) + 1]
         others = {load.buffer.name for load in loads(block)} - {producer.body.buffer.name}
-        target = block.body.buffer.name
+        targets = [buffer.name for buffer in stored_buffers(block)]
         users = [writer for nest in passed for name in others for writer in writers(nest, name)]
-        users += [user for nest in passed for user in (*writers(nest, target), *readers(nest, target))]
+        users += [user for nest in passed for name in targets for user in writers(nest, name)]
+        users += [user for nest in passed for name in targets for user in readers(nest, name)]
         for user in users:
             if user is not block:
                 raise self.refusal(
@@ -163,4 +170,5 @@ def _merged(
             at,
         )
 
-    return replace(producer, body=map_store(block.body, change))
+    first, *more = (map_store(store, change) for store in block.stores)
+    return replace(producer, body=first, more=tuple(more))

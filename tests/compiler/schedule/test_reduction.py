@@ -253,12 +253,6 @@ OPAQUE = opaque()
         (SCAN, [], CacheWrite("next", Scope.ACTIVATION, "n"), "s must be used by next alone"),
         (SCAN, [], ComputeAt("next", "plus_t"), "plus_t must be around all that read s, moved too"),
         (SCAN, [], Inline("s_init"), "s must be written by s_init alone"),
-        (
-            PLACE,
-            [],
-            CacheWrite("t", Scope.ACTIVATION, "n"),
-            "t must store to one buffer, not to t_0, t_1 at once",
-        ),
         (OPAQUE, [], ComputeAt("twice", "out_i"), "rows reads all of twice, at no loop"),
         (OPAQUE, [], Inline("twice"), "rows reads all of twice: it must stay a buffer"),
         (OPAQUE, [], ReverseComputeAt("out", "twice_i"), "must be written by one block inside|out must read"),
