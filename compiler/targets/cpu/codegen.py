@@ -12,7 +12,9 @@ from math import prod
 from llvmlite import ir
 
 from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.frame import Frame
+from tilewright.compiler.targets.cpu.machine import Machine
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.targets.cpu.statement import Statements
 from tilewright.compiler.targets.cpu.type import POINTER
@@ -27,27 +29,34 @@ RESERVED = frozenset(
 """Names that a function must not have: those that compiled code calls, and a program's own entry."""
 
 
-def emit_module(functions: Sequence[Function], *, contract: bool = False, parallel: bool = True) -> ir.Module:
-    """The LLVM module of some functions, for no machine in particular.
+def emit_module(
+    functions: Sequence[Function],
+    *,
+    contract: bool = False,
+    parallel: bool = True,
+    machine: Machine | None = None,
+) -> ir.Module:
+    """The LLVM module of some functions.
 
     Args:
         functions: scheduled in any way; every memory scope is the host's memory.
         contract: whether a product and a sum of floats may be rounded once, which is faster.
         parallel: whether parallel loops call a pool of threads; else they are plain loops.
+        machine: whose instructions micro-kernels use; None for those that any machine has.
 
     Raises:
         CpuError: if a name cannot be one in C, or a function needs what the host does not have.
         TirError: if a function breaks a rule of loop programs.
     """
-    module = ir.Module("tilewright")
+    module, features = ir.Module("tilewright"), Features.of(machine)
     for function in functions:
         verify(function)
         _check_name(function.name, module)
-        _emit(module, function, contract, parallel)
+        _emit(module, function, contract, parallel, features)
     return module
 
 
-def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool) -> None:
+def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool, features: Features) -> None:
     of = ir.FunctionType(ir.VoidType(), [POINTER] * len(function.parameters))
     written = ir.Function(module, of, function.name)
     frame = Frame.of(written)
@@ -56,7 +65,7 @@ def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool)
         argument.add_attribute("noalias")
         frame.pointers[buffer.name] = argument
         frame.strides[buffer.name] = dense_strides(shape_of(buffer))
-    Statements(frame, contract, parallel).write(function.body)
+    Statements(frame, contract, parallel, features).write(function.body)
     frame.close()
 
 

@@ -44,8 +44,10 @@ def write_object(
     Raises:
         CpuError: if a function cannot run on a host, or LLVM does not know the machine.
     """
-    text = with_pool(str(emit_module(functions, contract=contract)))
-    path.write_bytes(object_code(text, Machine.host() if machine is None else machine))
+    # A program must ask its system before it uses tile registers, and callers of a library do not.
+    machine = Machine.host().without("amx") if machine is None else machine
+    text = with_pool(str(emit_module(functions, contract=contract, machine=machine)))
+    path.write_bytes(object_code(text, machine))
 
 
 def write_library(

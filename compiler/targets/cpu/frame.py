@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from llvmlite import ir
 
 from tilewright.compiler.targets.cpu.intrinsic import external
+from tilewright.compiler.targets.cpu.tile_kernel import release
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.targets.cpu.value import Value
 
@@ -31,6 +32,7 @@ class Frame:
         pointers: where buffers lie, by name.
         strides: elements from one index of a buffer to the next, in each dimension, by name.
         lanes: how many iterations of a vectorised loop are computed together.
+        shapes: where a pointer to the shapes of the tile registers is, if they are used.
     """
 
     function: ir.Function
@@ -43,6 +45,7 @@ class Frame:
     lanes: int = 1
     heap: list[ir.Value] = field(default_factory=list)
     stack_bytes: int = 0
+    shapes: ir.Value | None = None
 
     @staticmethod
     def of(function: ir.Function) -> "Frame":
@@ -58,6 +61,8 @@ class Frame:
         free = external(self.function.module, "free", ir.VoidType(), [POINTER])
         for pointer in self.heap:
             self.builder.call(free, [pointer])
+        if self.shapes is not None:
+            release(self.builder)
         self.builder.ret_void()
 
     def allocate(self, size_bytes: int) -> ir.Value:
@@ -75,6 +80,13 @@ class Frame:
         # Pointers of LLVM have no type of what they point to; llvmlite gives this one one.
         place.type = POINTER
         return place
+
+    def tile_shapes(self) -> ir.Value:
+        """Where a pointer to the shapes of the tile registers is: null before the first use."""
+        if self.shapes is None:
+            self.shapes = self.on_stack(POINTER)
+            self.setup.store(ir.Constant(POINTER, None), self.shapes)
+        return self.shapes
 
     def _from_heap(self, size_bytes: int) -> ir.Value:
         """Memory of the C library; the program ends where there is none left."""

@@ -1,7 +1,7 @@
 """Loop programs compiled for this machine and called on numpy arrays."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,14 @@ class Kernel:
             CpuError: if there are not as many, if one is of another type or shape or not dense row by row, or
                 if an output cannot be written or overlaps another array.
         """
+        self.prepared(*arrays)()
+
+    def prepared(self, *arrays: Array) -> Callable[[], None]:
+        """A call on these arrays, checked once: it may be repeated, and the arrays changed between.
+
+        Raises:
+            CpuError: as a call.
+        """
         parameters = self.function.parameters
         if len(arrays) != len(parameters):
             texts = ", ".join(print_buffer(buffer) for buffer in parameters)
@@ -51,7 +59,13 @@ class Kernel:
             _check(buffer, array, is_output=position >= self._inputs)
         for position in range(self._inputs, len(arrays)):
             self._check_apart(position, arrays)
-        self._entry(*[array.ctypes.data for array in arrays])
+        entry, addresses = self._entry, [array.ctypes.data for array in arrays]
+
+        # Code and arrays stay as long as the call does.
+        def call(_kept: object = (self, arrays)) -> None:
+            entry(*addresses)
+
+        return call
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs, by name, new arrays: as `tir.interpret.run`.
@@ -75,20 +89,23 @@ class Kernel:
                 raise CpuError(f"output {names[0]} must not overlap {names[1]}: give it memory of its own")
 
 
-def compile_function(function: Function, *, contract: bool = False, parallel: bool = True) -> Kernel:
+def compile_function(
+    function: Function, *, contract: bool = False, parallel: bool = True, machine: Machine | None = None
+) -> Kernel:
     """A function as machine code for this machine; from the cache if it was compiled before.
 
     Args:
         function: scheduled in any way.
         contract: whether a product and a sum of floats may be rounded once, which is faster.
         parallel: whether parallel loops run on several threads.
+        machine: one whose code this machine runs; None for this one.
 
     Raises:
         CpuError: if the host cannot run it.
         TirError: if it breaks a rule of loop programs.
     """
-    text = str(emit_module([function], contract=contract, parallel=parallel))
-    machine = Machine.host()
+    machine = Machine.host() if machine is None else machine
+    text = str(emit_module([function], contract=contract, parallel=parallel, machine=machine))
     code = cached(lambda: object_code(text, machine), text, machine.key)
     if parallel:
         install_pool()

@@ -1,6 +1,8 @@
 """The machine that code is for, and the way from LLVM text to its machine code."""
 
-from dataclasses import dataclass
+import ctypes
+import platform
+from dataclasses import dataclass, replace
 from functools import cache
 
 import llvmlite
@@ -9,6 +11,9 @@ from llvmlite import binding as llvm
 from tilewright.compiler.targets.cpu.error import CpuError
 
 OPTIMISATION_LEVEL = 3
+_ARCH_PRCTL = 158
+_REQUEST_PERMISSION, _TILE_DATA = 0x1023, 18
+"""Of Linux on x86-64: asm/prctl.h, and the component of the extended state."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,14 @@ class Machine:
         """This machine, with all it has."""
         _initialise()
         features: str = llvm.get_host_cpu_features().flatten()
-        return Machine(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
+        machine = Machine(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
+        return machine if may_use_tiles() else machine.without("amx")
+
+    def without(self, *prefixes: str) -> "Machine":
+        """The machine as if it had no feature whose name starts so: `amx`, `avx512`."""
+        parts = self.features.split(",")
+        kept = [f"-{part[1:]}" if part[1:].startswith(prefixes) else part for part in parts]
+        return replace(self, features=",".join(kept))
 
     @staticmethod
     def baseline() -> "Machine":
@@ -106,6 +118,15 @@ def _optimise(text: str, target: llvm.TargetMachine) -> llvm.ModuleRef:
     builder = llvm.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
     return module
+
+
+@cache
+def may_use_tiles() -> bool:
+    """Ask the system once for the tile registers of AMX, which a process must before it uses them."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return False
+    system_call = ctypes.CDLL(None).syscall
+    return bool(system_call(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA) == 0)
 
 
 @cache

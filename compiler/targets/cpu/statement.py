@@ -9,13 +9,17 @@ from llvmlite import ir
 from tilewright.compiler.dtype import INDEX
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.expression import Expressions
+from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.frame import Frame
+from tilewright.compiler.targets.cpu.micro_kernel import write_micro_kernel
 from tilewright.compiler.targets.cpu.outline import call_parallel, outline
-from tilewright.compiler.targets.cpu.type import INDEX_TYPE
-from tilewright.compiler.targets.cpu.value import Value, index
+from tilewright.compiler.targets.cpu.product import MEANINGS
+from tilewright.compiler.targets.cpu.type import INDEX_TYPE, memory_type
+from tilewright.compiler.targets.cpu.value import Value, index, vector
 from tilewright.compiler.targets.cpu.vectorise import is_parallelisable, is_vectorisable
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import UNBOUNDED, upper
+from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Expr, Var
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import (
@@ -48,6 +52,7 @@ class Statements:
         frame: where to.
         contract: whether a product and a sum of floats may be rounded once.
         parallel: whether a parallel loop may be handed to other threads.
+        features: what micro-kernels are written for.
         domain: extents of the loops around, by variable.
         begun: blocks of which a first instance, which runs the init, is behind.
         copies: how often the statement is written out, by the loops around.
@@ -56,6 +61,7 @@ class Statements:
     frame: Frame
     contract: bool
     parallel: bool
+    features: Features
     domain: dict[str, Expr] = field(default_factory=dict)
     begun: frozenset[str] = frozenset()
     copies: int = 1
@@ -74,6 +80,8 @@ class Statements:
                     self.write(child)
             case Allocate():
                 self._allocate(stmt)
+            case Intrinsic() if stmt.name in MEANINGS and self.frame.lanes == 1:
+                write_micro_kernel(self, stmt)
             case Intrinsic(body=body):
                 self.write(body)
             case Block():
@@ -86,6 +94,23 @@ class Statements:
                 )
             case _:
                 raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
+
+    def scalar(self, expr: Expr) -> ir.Value:
+        """The value of an index."""
+        return self._expressions.scalar(expr)
+
+    def lanes_of(self, expr: Expr) -> ir.Value:
+        """The value of an expression, an element a lane."""
+        return vector(self.frame.builder, self._expressions.value(expr), self.frame.lanes)
+
+    def pointer(self, buffer: Buffer, element: Expr) -> ir.Value:
+        """Where an element lies, counted from the first one."""
+        return self.moved(buffer, self.frame.pointers[buffer.name], self.scalar(element))
+
+    def moved(self, buffer: Buffer, pointer: ir.Value, elements: ir.Value) -> ir.Value:
+        """A pointer to another element of the buffer."""
+        of = memory_type(buffer.dtype)
+        return self.frame.builder.gep(pointer, [elements], inbounds=True, source_etype=of)
 
     def _store(self, stores: Sequence[Store]) -> None:
         """Elements assigned at the same time: all values come before any store."""
@@ -163,7 +188,7 @@ class Statements:
             self._lanes(loop, index(0), lanes)
         else:
             ends = ir.Constant(INDEX_TYPE, 0), ir.Constant(INDEX_TYPE, full)
-            with self._range(*ends, loop.var.name) as at:
+            with self.counted(*ends, loop.var.name) as at:
                 self._lanes(loop, Value(self.frame.builder.mul(at, width), INDEX), lanes)
         if rest:
             self._lanes(loop, index(full * lanes), rest)
@@ -189,7 +214,7 @@ class Statements:
         self._iterate(loop, one, extent, first=False)
 
     def _iterate(self, loop: For, begin: ir.Value, end: ir.Value, first: bool = True) -> None:
-        with self._range(begin, end, loop.var.name) as at:
+        with self.counted(begin, end, loop.var.name) as at:
             self._at(loop, Value(at, INDEX), first)
 
     def _at(self, loop: For, value: Value, first: bool = True, lanes: int | None = None) -> None:
@@ -207,7 +232,9 @@ class Statements:
         extent = self._expressions.scalar(loop.extent)
         inner, captured = outline(self.frame, f"{self.frame.function.name}.{loop.var.name}")
         begin, end = inner.function.args[:2]
-        writer = Statements(inner, self.contract, False, dict(self.domain), self.begun, self.copies)
+        writer = Statements(
+            inner, self.contract, False, self.features, dict(self.domain), self.begun, self.copies
+        )
         writer._iterate(loop, begin, end)
         inner.close()
         call_parallel(self.frame, inner.function, captured, extent)
@@ -223,7 +250,7 @@ class Statements:
         return frozenset(block.name for block in inside if _begins(block, loop.var))
 
     @contextmanager
-    def _range(self, begin: ir.Value, end: ir.Value, name: str) -> Iterator[ir.Value]:
+    def counted(self, begin: ir.Value, end: ir.Value, name: str) -> Iterator[ir.Value]:
         """A loop over begin … end − 1; gives its counter."""
         builder = self.frame.builder
         head, body, after = (builder.append_basic_block(f"{name}.{part}") for part in ("head", "body", "end"))

@@ -1,0 +1,52 @@
+"""What of a machine decides how its micro-kernels are written."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tilewright.compiler.targets.cpu.machine import Machine
+
+
+class Dot(StrEnum):
+    """How four products of uint8 and int8 are added in a lane of int32; all are exact."""
+
+    AMX = "amx"
+    """tdpbusd, on tiles of 16 x 16 sums."""
+    AVX512_VNNI = "avx512vnni"
+    """vpdpbusd, 16 lanes."""
+    AVX_VNNI = "avxvnni"
+    """vpdpbusd, 8 lanes."""
+    AVX2 = "avx2"
+    """vpmaddwd of operands widened to int16: vpmaddubsw would saturate."""
+    PLAIN = "plain"
+    """Multiplications and additions that any machine has."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Registers and instructions.
+
+    Members:
+        vector_bytes: of a register.
+        registers: how many there are.
+        dot: the instruction for products of int8.
+    """
+
+    vector_bytes: int = 16
+    registers: int = 16
+    dot: Dot = Dot.PLAIN
+
+    @staticmethod
+    def of(machine: Machine | None) -> "Features":
+        """Those of a machine; the least there is where none is named."""
+        has = set() if machine is None else set(machine.features.split(","))
+        wide = {"+avx512f", "+avx512bw", "+avx512vl"} <= has
+        dots = {
+            Dot.AMX: wide and {"+amx-tile", "+amx-int8"} <= has,
+            Dot.AVX512_VNNI: wide and "+avx512vnni" in has,
+            Dot.AVX_VNNI: "+avxvnni" in has,
+            Dot.AVX2: "+avx2" in has,
+        }
+        dot = next((dot for dot, there in dots.items() if there), Dot.PLAIN)
+        if wide:
+            return Features(64, 32, dot)
+        return Features(32 if "+avx2" in has else 16, 16, dot)

@@ -1,0 +1,1 @@
+"""Operators as loop programs for the host, with schedules and the layouts of their weights."""

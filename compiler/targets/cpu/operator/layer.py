@@ -1,0 +1,30 @@
+"""Convolutions with what usually follows, as functions of their own."""
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.cpu.feature import Features
+from tilewright.compiler.targets.cpu.operator.convolution import Convolution, convolution
+from tilewright.compiler.te import cast, clamp, placeholder, requantise, saturating_add
+from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.stmt import Function
+
+
+def float_layer(name: str, sizes: Convolution, features: Features) -> Function:
+    """x, weight, bias [outputs] -> float32 [height, width, outputs]."""
+    bias = placeholder((sizes.outputs,), DType.FLOAT32, "bias")
+    return convolution(name, sizes, [bias], lambda total, y, x, c: total + bias[c], features)
+
+
+def integer_layer(
+    name: str, sizes: Convolution, features: Features, zero_point: int = 0, lo: int = -128, hi: int = 127
+) -> Function:
+    """x, weight, start, bias and scale [outputs] -> int8 [height, width, outputs].
+
+    The result is clamp(requantise(saturating_add(total, bias), scale) + zero_point, lo, hi).
+    """
+    bias, scale = (placeholder((sizes.outputs,), DType.INT32, what) for what in ("bias", "scale"))
+
+    def finish(total: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+        scaled = requantise(saturating_add(total, bias[c]), scale[c])
+        return cast(clamp(scaled + zero_point, lo, hi), DType.INT8)
+
+    return convolution(name, sizes, [bias, scale], finish, features)

@@ -1,0 +1,53 @@
+"""Weights as micro-kernels read them, made once."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.targets.cpu.operator.convolution import Convolution
+from tilewright.compiler.targets.cpu.operator.picture import SIGN
+
+ALIGNMENT_BYTES = 64
+"""Vectors that lie across lines of the cache take twice as long to read."""
+
+
+def weight_panels(weight: NDArray[Any], sizes: Convolution, lanes: int) -> NDArray[Any]:
+    """Weights [outputs, channels, height, width] as [panels, rows, columns, steps, lanes(, 4)]."""
+    rows, columns, steps = sizes.taps
+    outputs = weight.shape[0]
+    panels = -(-outputs // lanes)
+    taps = weight.transpose(2, 3, 1, 0).reshape(rows, columns, -1, outputs)
+    whole = np.zeros((rows, columns, steps * sizes.group, panels * lanes), weight.dtype)
+    whole[:, :, : taps.shape[2], :outputs] = taps
+    parts = whole.reshape(rows, columns, steps, sizes.group, panels, lanes).transpose(4, 0, 1, 2, 5, 3)
+    return aligned(parts[..., 0] if sizes.is_float else parts)
+
+
+def starts(weight: NDArray[np.int8], lanes: int) -> NDArray[np.int32]:
+    """What sums start from, [panels, lanes]: the input is 128 too large where it is multiplied."""
+    sums = -SIGN * weight.sum(axis=(1, 2, 3), dtype=np.int32)
+    return padded_lanes(sums, lanes).reshape(-1, lanes)
+
+
+def padded_lanes(values: NDArray[Any], lanes: int) -> NDArray[Any]:
+    """A number for each lane of all panels, zeros behind."""
+    result = np.zeros(-(-len(values) // lanes) * lanes, values.dtype)
+    result[: len(values)] = values
+    return aligned(result)
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy, dense row by row, that starts at a line of the cache."""
+    result = aligned_empty(array.shape, array.dtype)
+    result[...] = array
+    return result
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An array that starts at a line of the cache."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT_BYTES
+    result: NDArray[Any] = memory[start : start + size].view(dtype).reshape(shape)
+    return result

@@ -1,0 +1,54 @@
+"""Sizes of tiles: how many results a micro-kernel has in a picture, and how many lanes a panel of weights."""
+
+from dataclasses import dataclass
+
+from tilewright.compiler.targets.cpu.feature import Dot, Features
+
+WORD_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """A tile of a picture: rows x columns of results, each of that many lanes."""
+
+    rows: int
+    columns: int
+    lanes: int
+
+
+def choose(picture: tuple[int, int], outputs: int, depth: int, is_float: bool, features: Features) -> Tiling:
+    """The tile that computes a picture in the least time, by count of what registers read.
+
+    Args:
+        picture: height and width of the result.
+        outputs: its channels.
+        depth: products of a sum.
+        is_float: of float32, or of int8.
+        features: of the machine.
+    """
+    lanes = panel_lanes(outputs, is_float, features)
+    most = rows_at_once(lanes, is_float, features)
+    columns = _even(picture[1], most)
+    rows = _even(picture[0], max(1, most // columns)) if columns == picture[1] else 1
+    return Tiling(rows, columns, lanes)
+
+
+def panel_lanes(outputs: int, is_float: bool, features: Features) -> int:
+    """Lanes of a panel: two vectors, or one where that holds all outputs."""
+    vector = 16 if features.vector_bytes == 64 else features.vector_bytes // WORD_BYTES
+    if not is_float and features.dot in (Dot.AVX2, Dot.PLAIN):
+        vector = 8
+    return vector if outputs <= vector else 2 * vector
+
+
+def rows_at_once(lanes: int, is_float: bool, features: Features) -> int:
+    """Rows of results that registers hold."""
+    if not is_float and features.dot is Dot.AMX:
+        return 32
+    vectors = max(1, lanes * WORD_BYTES // features.vector_bytes)
+    return (features.registers - 2 - vectors) // vectors
+
+
+def _even(count: int, most: int) -> int:
+    """Parts of at most so many that are about equal."""
+    return -(-count // -(-count // most))

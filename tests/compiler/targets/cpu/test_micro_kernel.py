@@ -1,0 +1,164 @@
+"""Micro-kernels: what is one and what is not, and the interpreter's bits on every kind of host."""
+
+import re
+
+import numpy as np
+import pytest
+from tests.compiler.targets.cpu.host_kernel import assert_same, interpreted
+
+from tilewright.compiler import schedule, te
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.schedule import Reorder, Split
+from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.feature import Dot, Features
+from tilewright.compiler.targets.cpu.kernel import compile_function
+from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.product import MismatchError
+from tilewright.compiler.targets.cpu.tensorise import Tensorise
+from tilewright.compiler.tir.interpret import run
+
+HOSTS = {
+    Dot.AMX: (),
+    Dot.AVX512_VNNI: ("amx",),
+    Dot.AVX_VNNI: ("amx", "avx512"),
+    Dot.AVX2: ("amx", "avx512", "avxvnni"),
+    Dot.PLAIN: ("amx", "avx"),
+}
+"""What to take from this host so that it is one of a kind."""
+
+
+@pytest.fixture(params=HOSTS, ids=str)
+def host(request):
+    machine = Machine.host().without(*HOSTS[request.param])
+    if Features.of(machine).dot is not request.param:
+        pytest.skip(f"this host has no {request.param}")
+    return machine
+
+
+def dot(rows=5, steps=7, lanes=16, start=None):
+    """c[i, n] = Σ a[i, k, q] · b[k, n, q], from 0 or from start[n]."""
+    a = te.placeholder((rows, steps, 4), DType.UINT8, "a")
+    b = te.placeholder((steps, lanes, 4), DType.INT8, "b")
+    starts = [te.placeholder((lanes,), DType.INT32, "start")] if start else []
+    k, q = te.reduce_axis(steps, "k"), te.reduce_axis(4, "q")
+
+    def total(i, n):
+        product = te.cast(a[i, k, q], DType.INT32) * te.cast(b[k, n, q], DType.INT32)
+        return te.sum_of(product, (k, q), init=starts[0][n] if start else None)
+
+    function = te.lower("product", [a, b, *starts], [te.compute((rows, lanes), total, "c")])
+    return schedule.apply(function, [Reorder(("c_i", "c_k", "c_n", "c_q"))])
+
+
+def fma(rows=5, steps=7, lanes=16, dtype=DType.FLOAT32):
+    a, b = te.placeholder((rows, steps), dtype, "a"), te.placeholder((steps, lanes), dtype, "b")
+    k = te.reduce_axis(steps, "k")
+    c = te.compute((rows, lanes), lambda i, n: te.sum_of(b[k, n] * a[i, k], k), "c")
+    return schedule.apply(te.lower("product", [a, b], [c]), [Reorder(("c_i", "c_k", "c_n"))])
+
+
+def arrays(function, seed=0):
+    """Numbers of the whole range, the ends among them: what saturates does so often."""
+    rng = np.random.default_rng(seed)
+    result = {}
+    for buffer in function.parameters[: len(function.parameters) - function.outputs]:
+        shape = tuple(extent.value for extent in buffer.shape)
+        if buffer.dtype.is_float:
+            result[buffer.name] = rng.normal(size=shape).astype(buffer.dtype.numpy)
+            continue
+        info = np.iinfo(buffer.dtype.numpy)
+        values = rng.integers(info.min, info.max, shape, buffer.dtype.numpy, endpoint=True)
+        result[buffer.name] = np.where(rng.random(shape) < 0.3, info.max, values).astype(buffer.dtype.numpy)
+    return result
+
+
+def check(function, steps, machine, monkeypatch):
+    function = schedule.apply(function, steps)
+    inputs = arrays(function)
+    is_float = function.parameters[0].dtype.is_float
+    expected = interpreted(function, inputs, monkeypatch) if is_float else run(function, inputs)
+    found = compile_function(function, machine=machine).run(inputs)
+    assert_same(found, expected, schedule.print_schedule(steps))
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "lanes"),
+    [(1, 1, 16), (5, 7, 16), (14, 16, 32), (33, 18, 32), (17, 37, 48), (3, 5, 20), (2, 3, 5)],
+)
+def test_dot_is_exact(host, rows, steps, lanes, monkeypatch):
+    check(dot(rows, steps, lanes), [Tensorise("c_i", "dot")], host, monkeypatch)
+
+
+def test_dot_starts_from_a_number_a_lane(host, monkeypatch):
+    for lanes in (32, 21):
+        check(dot(6, 9, lanes, start=True), [Tensorise("c_i", "dot")], host, monkeypatch)
+
+
+@pytest.mark.parametrize(("rows", "steps", "lanes"), [(1, 1, 4), (5, 7, 16), (17, 3, 48), (3, 5, 19)])
+def test_fma_adds_in_the_order_of_the_loops(host, rows, steps, lanes, monkeypatch):
+    check(fma(rows, steps, lanes), [Tensorise("c_i", "fma")], host, monkeypatch)
+
+
+def test_fma_of_float64(host, monkeypatch):
+    check(fma(dtype=DType.FLOAT64), [Tensorise("c_i", "fma")], host, monkeypatch)
+
+
+def test_blocks_of_the_fold_go_on_from_what_is_there(host, monkeypatch):
+    """The last block is smaller; only the first one starts."""
+    blocks = [Split("c_k", 16, "ko", "ki"), Reorder(("ko", "c_i", "ki"))]
+    check(dot(6, 37, 32, start=True), [*blocks, Tensorise("c_i", "dot")], host, monkeypatch)
+    check(fma(2, 37, 8), [*blocks, Tensorise("c_i", "fma")], host, monkeypatch)
+
+
+def test_tails_of_rows_and_lanes_are_written_for_their_size(host, monkeypatch):
+    tiles = [Split("c_i", 6, "io", "ii"), Split("c_n", 32, "no", "ni")]
+    orders = {"dot": ("io", "no", "ii", "c_k", "ni", "c_q"), "fma": ("io", "no", "ii", "c_k", "ni")}
+    check(dot(17, 9, 40), [*tiles, Reorder(orders["dot"]), Tensorise("ii", "dot")], host, monkeypatch)
+    check(fma(17, 2, 40), [*tiles, Reorder(orders["fma"]), Tensorise("ii", "fma")], host, monkeypatch)
+
+
+def test_a_tensorised_nest_still_means_what_it_did():
+    function = dot()
+    inputs = arrays(function)
+    assert_same(run(schedule.apply(function, [Tensorise("c_i", "dot")]), inputs), run(function, inputs))
+
+
+def refused(function, loop, intrinsic):
+    with pytest.raises(MismatchError) as error:
+        schedule.apply(function, [Tensorise(loop, intrinsic)])
+    return str(error.value)
+
+
+def test_a_mismatch_shows_both_nests_and_the_first_difference():
+    text = refused(fma(), "c_i", "dot")
+    assert text.startswith("no dot: the factors must be a uint8 and an int8 element, converted to int32")
+    assert "c[v_c_i, v_c_n] + b[v_c_k, v_c_n] * a[v_c_i, v_c_k]" in text
+    assert "c[row, lane] + int32(a[row, fold, q]) * int32(b[fold, lane, q])" in text
+
+
+def test_lanes_must_be_neighbours():
+    a, b = te.placeholder((5, 7), DType.FLOAT32, "a"), te.placeholder((16, 7), DType.FLOAT32, "b")
+    k = te.reduce_axis(7, "k")
+    c = te.compute((5, 16), lambda i, n: te.sum_of(a[i, k] * b[n, k], k), "c")
+    text = refused(te.lower("product", [a, b], [c]), "c_i", "fma")
+    assert "one loop must move c by 1, b by 1 and a not at all: c_i moves a, b, c by 0, 7, 16" in text
+
+
+def test_a_row_must_not_move_b():
+    a, b = te.placeholder((5, 7), DType.FLOAT32, "a"), te.placeholder((5, 7, 16), DType.FLOAT32, "b")
+    k = te.reduce_axis(7, "k")
+    c = te.compute((5, 16), lambda i, n: te.sum_of(a[i, k] * b[i, k, n], k), "c")
+    assert "loop c_i moves results and b: leave it outside" in refused(
+        te.lower("product", [a, b], [c]), "c_i", "fma"
+    )
+
+
+def test_an_unknown_intrinsic_is_named():
+    with pytest.raises(CpuError, match=re.escape("intrinsic must be one of dot, fma, not 'gemm'")):
+        schedule.apply(fma(), [Tensorise("c_i", "gemm")])
+
+
+def test_a_product_of_something_else_is_none():
+    a = te.placeholder((5, 16), DType.FLOAT32, "a")
+    c = te.compute((5, 16), lambda i, n: a[i, n] + 1.0, "c")
+    assert "no fma: block c must add to what it stores" in refused(te.lower("f", [a], [c]), "c_i", "fma")
