@@ -1,0 +1,94 @@
+"""Writes the code and the numbers of docs/tutorial.md from the files beside this one.
+
+    python examples/tutorial/page.py [--check]
+
+Under `<!-- code FILE: NAMES -->` stands the source of these definitions of FILE.py. Under `<!-- prints FILE:
+EXPRESSION -->` stands the text that the expression gives there; `measured` is the same for what differs from
+machine to machine, and is compared in shape only. `--check` writes nothing and fails if the page is another.
+"""
+
+import argparse
+import ast
+import difflib
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from tilewright.compiler.tir.printer import print_function
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
+PLACE = re.compile(r"<!-- (code|prints|measured) (\w+): (.+?) -->\n```(\w*)\n(.*?)```\n", re.DOTALL)
+_DIGITS = re.compile(r"\d[\d,.]*")
+
+
+def rendered(text: str, *, remeasure: bool) -> str:
+    """The page with what its places stand for.
+
+    Args:
+        text: of the page.
+        remeasure: whether to take measurements anew, too; else they stay where they have the same words.
+
+    Raises:
+        KeyError: if a file has no such definition.
+    """
+
+    def fill(place: re.Match[str]) -> str:
+        kind, file, what, _, old = place.groups()
+        new = _source(file, what) if kind == "code" else _value(file, what)
+        if kind == "measured" and not remeasure and _words(new) == _words(old):
+            new = old.rstrip("\n")
+        language = "python" if kind == "code" else "text"
+        return f"<!-- {kind} {file}: {what} -->\n```{language}\n{new}\n```\n"
+
+    return PLACE.sub(fill, text)
+
+
+def _source(file: str, names: str) -> str:
+    """The source of definitions at the top of a file, in the order of the names."""
+    source = Path(__file__).with_name(f"{file}.py").read_text()
+    found = {
+        name: ast.get_source_segment(source, node) for node in ast.parse(source).body for name in _names(node)
+    }
+    return "\n\n".join(str(found[name.strip()]) for name in names.split(","))
+
+
+def _names(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _value(file: str, expression: str) -> str:
+    """The text that an expression gives in a file, which also knows what the tutorial shows of a schedule."""
+    names = {**vars(import_module("measure")), "print_function": print_function, **vars(import_module(file))}
+    return str(eval(expression, names))
+
+
+def _words(text: str) -> list[str]:
+    """Without numbers, rules and the room between words."""
+    return _DIGITS.sub("0", text).replace("-", "").split()
+
+
+def main() -> int:
+    """The command: 0 if the page is up to date, or is now."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="say what is out of date, and change nothing")
+    check = parser.parse_args().check
+    old = PAGE.read_text(encoding="utf-8")
+    new = rendered(old, remeasure=not check)
+    if not check:
+        PAGE.write_text(new, encoding="utf-8")
+        return 0
+    sys.stdout.writelines(
+        difflib.unified_diff(old.splitlines(True), new.splitlines(True), "the page", "what the code prints")
+    )
+    return int(old != new)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
