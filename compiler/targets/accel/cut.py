@@ -17,6 +17,7 @@ class Convolution:
         pool_kernel, pool_strides: (y, x) of the maximum pooling behind it; (1, 1) without.
         parameter_vectors: of a block: bias, scale and so on.
         residual: whether a second operand comes from memory.
+        picks_rows: whether only the rows that a kernel of one row uses are loaded, not those between.
     """
 
     out_blocks: int
@@ -30,6 +31,12 @@ class Convolution:
     pool_strides: tuple[int, int] = (1, 1)
     parameter_vectors: int = 2
     residual: bool = False
+    picks_rows: bool = False
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Strides (y, x) in what is loaded."""
+        return (1 if self.picks_rows else self.strides[0], self.strides[1])
 
     @property
     def pools(self) -> bool:
@@ -41,8 +48,8 @@ class Convolution:
         return (results - 1) * self.pool_strides[axis] + self.pool_kernel[axis]
 
     def inputs(self, results: int, taps: int, axis: int) -> int:
-        """Input pixels along an axis that so many results need from so many taps of the kernel."""
-        return (self.sums(results, axis) - 1) * self.strides[axis] + (taps - 1) * self.dilations[axis] + 1
+        """Loaded pixels along an axis that so many results need from so many taps of the kernel."""
+        return (self.sums(results, axis) - 1) * self.steps[axis] + (taps - 1) * self.dilations[axis] + 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ ended longest ago; the instance that was there is gone. If loads of memory that 
 fills a buffer, an instance is the same wherever these loads are the same: one that is still there is taken as
 it is, and its loads are left out.
 
-Iterations of a virtual-thread loop take turns, one task each. They share what they would fill alike.
+Iterations of a virtual-thread loop take turns: a turn ends with an iteration of a loop inside that is not the
+last. They share what they would fill alike.
 """
 
 from collections import deque
@@ -51,7 +52,7 @@ def tasks(function: Function, layer: str, config: Config) -> list[Task]:
         buffer.name: tuple(compiled(extent)({}) for extent in buffer.shape) for buffer in function.parameters
     }
     root = _Planner(function, Limits.of(config)).step(function.body, {})
-    return list(root.run(_State(layer), _Frame({}, shapes, {})))
+    return [task for task in root.run(_State(layer), _Frame({}, shapes, {})) if task is not None]
 
 
 # --- what runs ---------------------------------------------------------------------------------------------
@@ -98,10 +99,14 @@ class _Frame:
         return _Frame(dict(self.env), dict(self.shapes), dict(self.versions))
 
 
+Turn = None
+"""Stands among tasks where a thread's turn ends."""
+
+
 class _Step:
     """A statement made ready to run."""
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         raise NotImplementedError
 
 
@@ -109,7 +114,7 @@ class _Step:
 class _Sequence(_Step):
     parts: Sequence[_Step]
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         for part in self.parts:
             yield from part.run(state, frame)
 
@@ -120,24 +125,27 @@ class _Loop(_Step):
     extent: Number
     body: _Step
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         for value in range(self.extent(frame.env)):
+            if value:
+                yield Turn
             frame.env[self.name] = value
             yield from self.body.run(state, frame)
 
 
 @dataclass
 class _Threads(_Loop):
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         waiting = deque(self._thread(state, frame.copy(), value) for value in range(self.extent(frame.env)))
         while waiting:
             thread = waiting.popleft()
-            task = next(thread, None)
-            if task is not None:
+            for task in thread:
                 yield task
-                waiting.append(thread)
+                if task is Turn:
+                    waiting.append(thread)
+                    break
 
-    def _thread(self, state: _State, frame: _Frame, value: int) -> Iterator[Task]:
+    def _thread(self, state: _State, frame: _Frame, value: int) -> Iterator[Task | None]:
         frame.env[self.name] = value
         yield from self.body.run(state, frame)
 
@@ -149,7 +157,7 @@ class _Work(_Step):
     intrinsic: Kind
     statement: Stmt
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         yield self.task(state, frame)
 
     def task(self, state: _State, frame: _Frame) -> Task:
@@ -175,7 +183,7 @@ class _Fill(_Step):
     buffer: str
     loads: _Step
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         waiting = frame.versions[self.buffer].waiting
         while waiting:
             yield waiting.popleft()
@@ -188,7 +196,7 @@ class _Allocation(_Step):
     fills: Sequence[_Fill]
     body: _Step
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task]:
+    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         name = self.buffer.name
         frame.shapes[name] = tuple([extent(frame.env) for extent in self.shape])
         version = self._version(state, frame)
@@ -217,7 +225,8 @@ class _Allocation(_Step):
     def _loads(self, state: _State, frame: _Frame, fresh: _Version) -> list[Task]:
         """The loads that would make the instance, if they alone do."""
         frame.versions[self.buffer.name] = fresh
-        return [task for fill in self.fills for task in fill.loads.run(state, frame)]
+        found = (task for fill in self.fills for task in fill.loads.run(state, frame))
+        return [task for task in found if task is not Turn]
 
     def _oldest(self, versions: Sequence[_Version]) -> _Version:
         free = [version for version in versions if not version.users]

@@ -1,31 +1,39 @@
-"""How many cycles a cut convolution takes, about: array and bus side by side.
+"""About how many cycles a cut convolution takes, in closed form: array and bus side by side.
 
-The first tile is looked at block by block, for its loads have nothing to hide behind.
+The first tile is looked at part by part, for its loads have little to hide behind. Candidates are many:
+`rehearsal` looks at the best of them more closely.
 """
 
 from dataclasses import dataclass
 
 from tilewright.compiler.targets.accel.cut import Cut, Versions
-from tilewright.isa.config import INSTRUCTION_BYTES
-from tilewright.isa.timing import WALK_SETUP, tile_period
+from tilewright.isa.config import INSTRUCTION_BYTES, Config
+from tilewright.isa.timing import ACCUMULATOR_DISTANCE, WALK_SETUP, tile_period
 
 ASSUMED_LATENCY_CYCLES = 40
 """Of the memory outside, unknown when a program is compiled: between a fast one and a slow one."""
 _BURST_CYCLES = ASSUMED_LATENCY_CYCLES + 8
 """A burst's room is taken for so long beside its beats."""
 _INSTRUCTION_CYCLES = WALK_SETUP
-"""What an engine loses from one instruction to the next."""
+"""What load and store lose from one instruction to the next."""
 _UNHIDDEN = 16
 """A cycle in so many of loads is taken to be waited for."""
 
 
-def cycles_of(cut: Cut, versions: Versions) -> int:
-    """Cycles of the whole convolution."""
-    matrix = _matrix(cut)
-    results = cut.convolution.out_blocks * cut.tiles * _store(cut)
-    load = _loads(cut, versions)
-    drain = cut.sum_vectors * cut.convolution.out_blocks * cut.tiles
-    busy = max(_overlapped(matrix, load), results, drain)
+def cycles_of(cut: Cut, versions: Versions, threads: int) -> int:
+    """Cycles of the whole convolution.
+
+    Args:
+        cut: how it is cut.
+        versions: of its buffers.
+        threads: output blocks of a group that take turns, a chunk each.
+    """
+    matrix = _matrix(cut, threads)
+    store = _store(cut)
+    blocks = cut.convolution.out_blocks * cut.tiles * _average_tile(cut)
+    load = _loads(cut, versions, threads)
+    drain = int(blocks * cut.sum_vectors)
+    busy = max(_overlapped(matrix, load), int(blocks * store), drain)
     # Without a second version, a buffer is filled while nobody can use it.
     if 1 in (versions.inputs, versions.weights) and load.steps > 1:
         busy = max(busy, matrix + load.total)
@@ -33,7 +41,8 @@ def cycles_of(cut: Cut, versions: Versions) -> int:
         busy = max(busy, matrix + drain)
     # What is hidden is not free: the less of it, the more surely it stays hidden.
     busy += load.total // _UNHIDDEN
-    return busy + cut.sum_vectors + _store(cut)
+    part = matrix // (load.steps * load.blocks * cut.chunks)
+    return busy + cut.sum_vectors + store + max(0, (threads - 1) * (store - part))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +50,13 @@ class _Loads:
     """Cycles of the bus for tiles of results and groups of output blocks.
 
     Members:
-        begin: of what the first instruction waits for.
         inputs: of a tile, for a whole group.
         weights: of one block.
         inputs_again, weights_again: how much of these each further group, or tile, loads anew.
         further: instructions and residuals of a tile and group.
-        tiles, groups, blocks: how many there are; blocks: of a group.
+        tiles, groups, blocks, chunks, threads: how many there are; blocks: of a group.
     """
 
-    begin: int
     inputs: int
     weights: int
     inputs_again: bool
@@ -58,6 +65,8 @@ class _Loads:
     tiles: int
     groups: int
     blocks: int
+    chunks: int
+    threads: int
 
     @property
     def steps(self) -> int:
@@ -83,35 +92,48 @@ class _Loads:
 
 
 def _overlapped(matrix: int, load: _Loads) -> int:
-    """Cycles of array and bus side by side: block by block in the first step, step by step in the others."""
+    """Cycles of array and bus side by side: part by part in the first step, step by step in the others."""
     step = matrix // load.steps
     block = step // load.blocks
-    first = load.begin + max(block, load.inputs + load.weights - load.begin)
-    others = (load.blocks - 1) * max(block, load.weights)
-    return first + others + sum(max(step, cycles) * count for cycles, count in load.later)
+    others = (load.blocks - load.threads) * max(block, load.weights)
+    return _first_turn(block, load) + others + sum(max(step, cycles) * count for cycles, count in load.later)
 
 
-def _loads(cut: Cut, versions: Versions) -> _Loads:
+def _first_turn(block: int, load: _Loads) -> int:
+    """Cycles until the first blocks are done whose turn it is, chunk by chunk."""
+    part, inputs, weights = (cycles // load.chunks for cycles in (block, load.inputs, load.weights))
+    bus = array = 0
+    for _ in range(load.chunks):
+        bus += inputs
+        array = max(array, bus + weights) + load.threads * part
+        bus += load.threads * weights
+        array = max(array, bus + part)
+    return array
+
+
+def _loads(cut: Cut, versions: Versions, threads: int) -> _Loads:
     convolution = cut.convolution
     parts = cut.chunks * cut.config.slices
-    inputs = cut.chunks * _row_cycles(cut, _input_rows(cut), _input_row_bytes(cut))
+    tile, chunk = _average_tile(cut), _average_chunk(cut)
+    inputs = int(cut.chunks * read_cycles(cut.config, _input_rows(cut), _input_row_bytes(cut)) * tile * chunk)
     if versions.inputs < cut.chunks:
-        inputs *= cut.group_blocks
+        inputs *= -(-cut.group_blocks // threads)
     return _Loads(
-        begin=_row_cycles(cut, _input_rows(cut), _input_row_bytes(cut)) + _one_weight(cut),
         inputs=inputs,
-        weights=parts * _one_weight(cut),
+        weights=int(parts * _one_weight(cut) * chunk),
         inputs_again=versions.inputs < cut.chunks * cut.tiles,
         weights_again=versions.weights < cut.group_blocks * parts,
-        further=(_store(cut) * cut.group_blocks if convolution.residual else 0) + _fetch(cut),
+        further=int(_store(cut) * cut.group_blocks * tile if convolution.residual else 0) + _fetch(cut),
         tiles=cut.tiles,
         groups=cut.groups,
         blocks=cut.group_blocks,
+        chunks=cut.chunks,
+        threads=threads,
     )
 
 
-def _matrix(cut: Cut) -> int:
-    """Cycles of the array: exact but for what lies between instructions."""
+def _matrix(cut: Cut, threads: int) -> int:
+    """Cycles of the array, with what it loses where sums change from one instruction to the next."""
     convolution, rows = cut.convolution, cut.config.rows
     kernel = convolution.kernel[0] * convolution.kernel[1]
     tiles = cut.config.slices * kernel * convolution.in_blocks
@@ -120,14 +142,27 @@ def _matrix(cut: Cut) -> int:
         for height, count_y in _sizes(convolution.out_height, cut.height)
         for width, count_x in _sizes(convolution.out_width, cut.width)
     )
-    instructions = cut.tiles * cut.chunks * cut.config.slices
-    return convolution.out_blocks * (tiles * streams + instructions * _INSTRUCTION_CYCLES)
+    moves = cut.tiles * (cut.chunks * cut.config.slices - 1) if threads > 1 else 0
+    return convolution.out_blocks * (tiles * streams + moves * (ACCUMULATOR_DISTANCE - 1))
 
 
 def _sizes(extent: int, part: int) -> list[tuple[int, int]]:
     """Sizes of the parts and how often each comes."""
     rest = extent % part
     return [(part, extent // part), *([(rest, 1)] if rest else [])]
+
+
+def _average_tile(cut: Cut) -> float:
+    """How much of a whole tile the average one is: the last ones may be smaller."""
+    convolution = cut.convolution
+    return convolution.out_height * convolution.out_width / (cut.tiles * cut.height * cut.width)
+
+
+def _average_chunk(cut: Cut) -> float:
+    """How much of a whole chunk the average one is."""
+    kernel, taps = cut.convolution.kernel, cut.taps
+    whole = cut.chunks * cut.chunk_blocks * taps[0] * taps[1]
+    return cut.convolution.in_blocks * kernel[0] * kernel[1] / whole
 
 
 def _input_rows(cut: Cut) -> int:
@@ -141,25 +176,26 @@ def _input_row_bytes(cut: Cut) -> int:
 def _one_weight(cut: Cut) -> int:
     whole = cut.chunk_blocks == cut.convolution.in_blocks
     rows = 1 if whole else cut.taps[0] * cut.taps[1]
-    return _row_cycles(cut, rows, cut.weight_vectors * cut.config.cols // rows)
+    return read_cycles(cut.config, rows, cut.weight_vectors * cut.config.cols // rows)
 
 
 def _store(cut: Cut) -> int:
     """Cycles of the bus for the results of one tile and block."""
-    config, row = cut.config, cut.width * cut.config.cols
-    bursts = cut.height * -(-row // config.burst_bytes)
-    return max(
-        cut.height * row // min(config.bus_bytes, config.cols),
-        bursts * _BURST_CYCLES // config.outstanding_writes,
-    )
+    return write_cycles(cut.config, cut.height, cut.width * cut.config.cols)
 
 
-def _row_cycles(cut: Cut, rows: int, row_bytes: int) -> int:
-    """Cycles of the bus for rows read."""
-    config = cut.config
+def read_cycles(config: Config, rows: int, row_bytes: int) -> int:
+    """Cycles of the bus for a load of rows, each dense in memory."""
     bursts = rows * -(-row_bytes // config.burst_bytes)
     beats = rows * row_bytes // min(config.bus_bytes, config.cols)
     return max(beats, bursts * _BURST_CYCLES // config.outstanding_reads) + _INSTRUCTION_CYCLES
+
+
+def write_cycles(config: Config, rows: int, row_bytes: int) -> int:
+    """Cycles of the bus for a store of rows."""
+    bursts = rows * -(-row_bytes // config.burst_bytes)
+    beats = rows * row_bytes // min(config.bus_bytes, config.cols)
+    return max(beats, bursts * _BURST_CYCLES // config.outstanding_writes)
 
 
 def _fetch(cut: Cut) -> int:

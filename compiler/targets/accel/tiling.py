@@ -1,27 +1,35 @@
-"""Tilings of a convolution: how much of it an instruction does, in which order, by an estimate of cycles.
+"""Tilings of a convolution: how much of it an instruction does, and in which order.
 
-The loops are og, yo, xo, oi, chunk: groups of output blocks, tiles of results, output blocks of the group,
-parts of the reduction. A part of the input stays on the chip over the output blocks of a group where its
-versions suffice, weights over the tiles of results.
+The loops are og, yo, xo, oo, oi, chunk: groups of output blocks, tiles of results, output blocks of the
+group, parts of the reduction. The blocks of oi are threads: they take turns, a chunk each, so that in the
+first tile, whose loads have nothing to hide behind, few inputs are used by all the weights that come. A part
+of the input stays on the chip over the output blocks of a group where its versions suffice, weights over the
+tiles of results.
+
+Of all candidates the best by a closed form are rehearsed, and the best of these is taken.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 from tilewright.compiler.targets.accel.cut import Convolution, Cut, Versions
 from tilewright.compiler.targets.accel.estimate import cycles_of
+from tilewright.compiler.targets.accel.rehearsal import instructions_of, rehearsed_cycles
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 from tilewright.numerics.error import TilewrightError
 
 _MOST_VERSIONS = 4
-"""Of results: more would not be used."""
-_SIZES_TRIED = 8
-_CHUNKS_TRIED = 4
+"""Of results beside those of threads: more would not be used."""
+_WIDTHS_TRIED = 4
+_HEIGHTS_TRIED = 16
+_CHUNKS_TRIED = 6
 _TILES_AHEAD = 3
 """Of which the inputs are kept, where none is used again."""
-_THREADS = 2
+_REHEARSED = 32
+_REHEARSED_INSTRUCTIONS = 8192
+"""So many candidates at most are rehearsed, and of all together so many matrix instructions."""
 
 
 class TilingError(TilewrightError):
@@ -30,34 +38,42 @@ class TilingError(TilewrightError):
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """A cut, the versions of its buffers, and the cycles estimated for all."""
+    """A cut, the versions of its buffers, and the cycles estimated for all.
+
+    Members:
+        cut, versions: what is done at a time, and what is kept.
+        threads: output blocks of a group that take turns.
+        cycles: estimated for all.
+    """
 
     cut: Cut
     versions: Versions
+    threads: int
     cycles: int
-
-    @property
-    def threads(self) -> int:
-        """Output blocks that run in turns, sharing inputs: two, if there are buffers for both."""
-        kept = [self.versions.weights, self.versions.sums, self.versions.results, self.versions.parameters]
-        if self.cut.convolution.residual:
-            kept.append(self.versions.residuals)
-        # One of them may be a chunk ahead of the other, whose inputs must not go before.
-        enough = min(kept) >= _THREADS and self.versions.inputs > _THREADS
-        return _THREADS if enough and self.cut.group_blocks >= _THREADS else 1
 
 
 @cache
 def choose(convolution: Convolution, config: Config) -> Tiling:
-    """The tiling with the fewest estimated cycles.
+    """The tiling with the fewest cycles, of those that were tried.
 
     Raises:
         TilingError: if none fits.
     """
-    found = [_tiling(cut) for cut in _cuts(convolution, config) if cut.fits]
+    found = [tiling for cut in _cuts(convolution, config) if cut.fits for tiling in _tilings(cut)]
     if not found:
         raise TilingError(_refusal(convolution, config))
-    return min(found, key=lambda tiling: tiling.cycles)
+    found.sort(key=lambda tiling: tiling.cycles)
+    return min(_rehearsed(found), key=lambda tiling: tiling.cycles, default=found[0])
+
+
+def _rehearsed(found: Sequence[Tiling]) -> Iterator[Tiling]:
+    """The first ones with the cycles of a rehearsal."""
+    left = _REHEARSED_INSTRUCTIONS
+    for tiling in found[:_REHEARSED]:
+        left -= instructions_of(tiling.cut)
+        if left < 0:
+            return
+        yield replace(tiling, cycles=rehearsed_cycles(tiling.cut, tiling.versions, tiling.threads))
 
 
 def parts(extent: int) -> list[int]:
@@ -88,16 +104,19 @@ def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]
     room = config.accumulator_vectors
     least = convolution.sums(1, 0)
     widths = [width for width in parts(convolution.out_width) if least * convolution.sums(width, 1) <= room]
-    for width in _spread(widths):
+    for width in _spread(widths, _WIDTHS_TRIED):
         columns = convolution.sums(width, 1)
-        heights = [h for h in parts(convolution.out_height) if convolution.sums(h, 0) * columns <= room]
-        yield from ((height, width) for height in _spread(heights))
+        # Any height: a small last tile has little left to store when all is computed.
+        heights = [
+            h for h in range(convolution.out_height, 0, -1) if convolution.sums(h, 0) * columns <= room
+        ]
+        yield from ((height, width) for height in _spread(heights, _HEIGHTS_TRIED))
 
 
-def _spread(sizes: list[int]) -> list[int]:
-    """Some of them, from the first to the last."""
-    step = max(1, (len(sizes) - 1) / (_SIZES_TRIED - 1))
-    return [sizes[round(k * step)] for k in range(min(len(sizes), _SIZES_TRIED))]
+def _spread(sizes: list[int], count: int) -> list[int]:
+    """So many of them at most, from the first to the last."""
+    step = max(1, (len(sizes) - 1) / (count - 1))
+    return [sizes[round(k * step)] for k in range(min(len(sizes), count))]
 
 
 def _groups(blocks: int) -> list[int]:
@@ -123,21 +142,34 @@ def _chunks(
     return fitting[:_CHUNKS_TRIED]
 
 
-def _tiling(cut: Cut) -> Tiling:
+def _tilings(cut: Cut) -> Iterator[Tiling]:
+    """A cut with each number of threads that there is room for."""
+    counts = [1]
+    if cut.chunks * cut.config.slices > 1:
+        counts += [threads for threads in (2, 4, 8, 16, 32) if threads < cut.group_blocks]
+        counts += [cut.group_blocks] if cut.group_blocks > 1 else []
+    for threads in counts:
+        versions = _versions(cut, threads)
+        if min(versions.sums, versions.results) >= threads:
+            cycles = cycles_of(cut, versions, threads)
+            yield Tiling(cut=cut, versions=versions, threads=threads, cycles=cycles)
+
+
+def _versions(cut: Cut, threads: int) -> Versions:
     convolution, config = cut.convolution, cut.config
     keys = cut.chunks * config.slices
     # All of the input stays where it is used again; else what is used now, and next.
     used = cut.chunks * (cut.tiles if cut.groups > 1 else min(cut.tiles, _TILES_AHEAD))
     parameters = cut.slots(Memory.PARAMETER, convolution.parameter_vectors)
-    versions = Versions(
+    most = _MOST_VERSIONS if threads == 1 else threads + _MOST_VERSIONS // 2
+    return Versions(
         inputs=min(cut.input_slots, used),
         weights=min(cut.slots(Memory.WEIGHT, cut.weight_vectors), keys * convolution.out_blocks),
-        sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), _MOST_VERSIONS),
-        results=min(config.activation_vectors // cut.result_vectors, _MOST_VERSIONS),
-        residuals=min(cut.residual_slots, _MOST_VERSIONS) if convolution.residual else 1,
+        sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most),
+        results=min(config.activation_vectors // cut.result_vectors, most),
+        residuals=min(cut.residual_slots, most) if convolution.residual else 1,
         parameters=min(parameters, convolution.out_blocks),
     )
-    return Tiling(cut=cut, versions=versions, cycles=cycles_of(cut, versions))
 
 
 def _refusal(convolution: Convolution, config: Config) -> str:

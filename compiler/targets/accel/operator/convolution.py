@@ -65,11 +65,12 @@ class ConvolutionNest:
         sizes = self.sizes
         height = sizes.inputs(sizes.out_height, sizes.kernel[0], 0)
         width = sizes.inputs(sizes.out_width, sizes.kernel[1], 1)
-        return padded(x, (height, width), self.pads, self.input_zero_point, "input")
+        picked = sizes.strides[0] // sizes.steps[0]
+        return padded(x, (height, width), self.pads, self.input_zero_point, "input", picked)
 
     def _sums(self, window: Tensor, weight: Tensor, config: Config) -> Tensor:
         sizes = self.sizes
-        (stride_y, stride_x), (step_y, step_x) = sizes.strides, sizes.dilations
+        (stride_y, stride_x), (step_y, step_x) = sizes.steps, sizes.dilations
         s = reduce_axis(config.slices, "s")
         ky, kx = (reduce_axis(taps, name) for taps, name in zip(sizes.kernel, ("ky", "kx"), strict=True))
         i, r = reduce_axis(sizes.in_blocks, "i"), reduce_axis(config.rows, "r")

@@ -72,6 +72,8 @@ def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> Convol
         pool_strides=pool.strides if pool else (1, 1),
         parameter_vectors=FACTOR + operator.residual,
         residual=operator.residual,
+        # Rows of padding cannot be told from those between.
+        picks_rows=weight[2] == 1 < operator.strides[0] and not any(operator.pads[::2]),
     )
 
 
@@ -110,10 +112,7 @@ def _depthwise(
     taps = weight.reshape(channels, -1).T.astype(np.int32)
     return Lowered(
         function=nest.depthwise("depthwise", config.cols),
-        schedule=window_schedule(choose_windows(sizes, config), parameters=True, taps=True),
+        schedule=window_schedule(choose_windows(sizes, config), parameters=True),
         tensors={"x": _X},
-        constants={
-            "parameters": parameter_vectors(_vectors(operator, constants), config),
-            "taps": parameter_vectors(list(taps), config),
-        },
+        constants={"parameters": parameter_vectors([*_vectors(operator, constants), *taps], config)},
     )

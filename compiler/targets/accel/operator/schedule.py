@@ -55,19 +55,22 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
         ),
         *_bring_stage("input", "io", versions.inputs),
         *_bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", versions.weights),
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "oi", versions.parameters),
+        # Behind the sums, which are waited for.
+        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "result_o", versions.parameters),
         Versions(TILE, versions.results),
     ]
     if tiling.threads > 1:
         primitives.append(VirtualThread("oi"))
     if residual:
-        primitives += _bring("result", "residual", Scope.ACTIVATION, "shortcut", "oi", versions.residuals)
+        primitives += _bring(
+            "result", "residual", Scope.ACTIVATION, "shortcut", "result_o", versions.residuals
+        )
     return tuple(primitives)
 
 
-def window_schedule(tiling: WindowTiling, *, parameters: bool = False, taps: bool = False) -> Schedule:
+def window_schedule(tiling: WindowTiling, *, parameters: bool = False) -> Schedule:
     """Of the nests of `WindowNest`."""
-    primitives: list[Primitive] = [
+    primitives = [
         *_cut_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
@@ -75,11 +78,8 @@ def window_schedule(tiling: WindowTiling, *, parameters: bool = False, taps: boo
         *_bring_stage("input", "xo", tiling.input_versions),
         Versions(TILE, tiling.result_versions),
     ]
-    versions = tiling.parameter_versions
     if parameters:
-        primitives += _bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", versions)
-    if taps:
-        primitives += _bring("fold", "taps", Scope.PARAMETER, "weights", "xo", versions)
+        primitives += _bring_stage("vectors", "xo", tiling.parameter_versions, Scope.PARAMETER)
     return tuple(primitives)
 
 
@@ -113,9 +113,9 @@ def _fold(stage: str) -> Schedule:
     return (ComputeAt(stage, "result_c"), SetScope(stage, Scope.LANE))
 
 
-def _bring_stage(stage: str, loop: str, versions: int) -> Schedule:
-    """A padded picture is loaded where it is needed."""
-    return (ComputeAt(stage, loop), SetScope(stage, Scope.ACTIVATION), Versions(stage, versions))
+def _bring_stage(stage: str, loop: str, versions: int, scope: Scope = Scope.ACTIVATION) -> Schedule:
+    """A stage that only copies, such as a padded picture, is loaded where it is needed."""
+    return (ComputeAt(stage, loop), SetScope(stage, scope), Versions(stage, versions))
 
 
 def _bring(block: str, buffer: str, scope: Scope, name: str, loop: str, versions: int) -> Schedule:

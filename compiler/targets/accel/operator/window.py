@@ -45,19 +45,19 @@ class WindowNest:
     hi: int
 
     def depthwise(self, name: str, lanes: int) -> Function:
-        """Each channel with its own kernel, `taps` [blocks][taps][lanes]: stages input, fold, result."""
+        """Each channel with its own kernel, a parameter more: stages vectors, input, fold, result."""
         rows, columns = self.sizes.kernel
-        taps = placeholder((self.sizes.blocks, rows * columns, lanes), DType.INT32, "taps")
+        first = SCALE + 1
 
-        def product(pixel: Expr, o: Expr, place: tuple[Expr, Expr], c: Expr) -> Expr:
-            weight = saturate(taps[o, place[0] * columns + place[1], c], DType.INT8)
+        def product(pixel: Expr, vectors: Tensor, o: Expr, place: tuple[Expr, Expr], c: Expr) -> Expr:
+            weight = saturate(vectors[o, first + place[0] * columns + place[1], c], DType.INT8)
             return cast(pixel, DType.INT32) * cast(weight, DType.INT32)
 
-        return self._requantised(name, lanes, product, [taps])
+        return self._requantised(name, lanes, product, first + rows * columns)
 
     def average(self, name: str, lanes: int) -> Function:
-        """The sum of each window, scaled: stages input, fold, result."""
-        return self._requantised(name, lanes, _pixel, [])
+        """The sum of each window, scaled: stages vectors, input, fold, result."""
+        return self._requantised(name, lanes, _pixel, SCALE + 1)
 
     def maximum(self, name: str, lanes: int) -> Function:
         """The maximum of each window: stages input, fold, result."""
@@ -73,18 +73,18 @@ class WindowNest:
     def _input(self, lanes: int) -> Tensor:
         return placeholder((self.sizes.blocks, self.height, self.width, lanes), DType.INT8, "x")
 
-    def _requantised(
-        self, name: str, lanes: int, term: Callable[..., Expr], further: list[Tensor]
-    ) -> Function:
+    def _requantised(self, name: str, lanes: int, term: Callable[..., Expr], count: int) -> Function:
         x = self._input(lanes)
-        parameters = placeholder((self.sizes.blocks, SCALE + 1, lanes), DType.INT32, "parameters")
-        fold = self._fold(x, term, sum_of)
+        parameters = placeholder((self.sizes.blocks, count, lanes), DType.INT32, "parameters")
+        # One stage for all who read them: one load.
+        vectors = compute(parameters.shape, lambda o, v, c: parameters[o, v, c], "vectors")
+        fold = self._fold(x, lambda pixel, *at: term(pixel, vectors, *at), sum_of)
 
         def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
             total = fold[o, y, x, c]
-            return finish(total, parameters, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+            return finish(total, vectors, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
 
-        return lower(name, [x, parameters, *further], [compute(fold.shape, value, "result")])
+        return lower(name, [x, parameters], [compute(fold.shape, value, "result")])
 
     def _fold(self, x: Tensor, term: Callable[..., Expr], reduce: Callable[..., Expr]) -> Tensor:
         sizes = self.sizes

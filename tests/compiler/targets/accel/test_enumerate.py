@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -75,13 +76,27 @@ def test_an_instance_of_another_extent_is_another():
 
 
 def test_virtual_threads_take_turns():
-    conv = Conv(threads=3, versions=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=1)
+    conv = Conv(threads=3, versions=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=2)
     work = check(conv.program(), machine())
     matrix = [task.operands["accumulator"].number for task in work if task.engine is Engine.MATRIX]
     assert len(set(matrix)) == 3
+    # A part of the reduction each: all sums are under way before the first ones are done.
+    turns = len(matrix) // len(set(matrix))
+    assert turns > 1
+    assert matrix == matrix[:3] * turns
+    # With the last part a thread goes on to its end.
     engines = [task.engine for task in work]
-    # All sums are under way before the first result leaves.
-    assert engines.index(Engine.STORE) > max(i for i, e in enumerate(engines) if e is Engine.MATRIX)
+    assert engines[-3:] == [Engine.MATRIX, Engine.VECTOR, Engine.STORE]
+    assert engines.index(Engine.STORE) < len(engines) - 4
+
+
+def test_a_turn_ends_behind_the_loads_and_the_work_of_one_iteration():
+    conv = Conv(threads=3, versions=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=2)
+    work = check(conv.program(), machine())
+    matrix = [place for place, task in enumerate(work) if task.engine is Engine.MATRIX]
+    # Between two turns, the loads of the next one alone.
+    for one, other in pairwise(matrix[:4]):
+        assert {task.engine for task in work[one + 1 : other]} == {Engine.LOAD}
 
 
 def test_virtual_threads_share_what_they_fill_alike():
