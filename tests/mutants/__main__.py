@@ -15,12 +15,19 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tests.mutants import accel, compiler, gates, meaning, simulator
+from tests.mutants import accel, compiler, gates, meaning, runtime, simulator
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import ROOT, StaleError, Tree, mutated
 from tests.mutants.verdict import Outcome, judge, run_check
 
-MUTANTS = (*gates.MUTANTS, *simulator.MUTANTS, *meaning.MUTANTS, *compiler.MUTANTS, *accel.MUTANTS)
+MUTANTS = (
+    *gates.MUTANTS,
+    *simulator.MUTANTS,
+    *meaning.MUTANTS,
+    *compiler.MUTANTS,
+    *accel.MUTANTS,
+    *runtime.MUTANTS,
+)
 _REASON_CHARACTERS = 160
 
 

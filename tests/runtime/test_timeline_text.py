@@ -26,6 +26,13 @@ nop runs_on=matrix
 store base=1 memory=activation n_x=64 stride_x=4 bytes=4 wait=load
 finish
 """
+# Both read the first bank of activations, which has one port for that.
+CONTEST = """
+.region 0 256 "out"
+store base=0 memory=activation n_x=64 stride_x=4 bytes=4
+matrix n_x=64 stride_x=1
+finish
+"""
 PICTURE = """\
        cycles 0 to 217, 5 a column
        0         50        100       150       200
@@ -68,6 +75,18 @@ def test_columns_add_up_to_the_counters(layers):
     for engine, lane in lanes(timeline_of(executable, result), edges).items():
         for name, counts in lane._asdict().items():
             assert counts.sum() == result.counters[f"{engine.label}_{name}"]
+
+
+def test_an_engine_that_is_kept_by_a_port_is_told_from_one_that_waits(device):
+    assembly = assemble(CONTEST)
+    executable = Executable.of(assembly.program, TINY, assembly.regions)
+    result = device.run(executable, {})
+    assert result.counters["matrix_stalled"] > 60
+    (lane,) = (line for line in timeline_text(executable, result).splitlines() if line.startswith("matrix"))
+    assert lane.count("x") > 20
+    edges = np.array([0, result.cycles])
+    lane = lanes(timeline_of(executable, result), edges)[Engine.MATRIX]
+    assert (lane.waiting.sum(), lane.stalled.sum()) == (0, result.counters["matrix_stalled"])
 
 
 def test_a_column_holds_the_cycles_between_its_edges(layers):
