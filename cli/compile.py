@@ -23,6 +23,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("file", metavar="MODEL", help="an ONNX file")
     parser.add_argument("-o", dest="model_file", metavar="FILE", required=True, help="the file to write")
+    parser.add_argument("--schedules", metavar="FILE", help="write the schedule of each layer as text")
+    parser.add_argument("--schedule", metavar="FILE", help="layers in this text have the schedules in it")
     add_machine_options(parser)
     add_model_options(parser)
     return parser
@@ -30,7 +32,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Compile the network, write the file, and say what it holds or what it took."""
-    from tilewright.cli.network import compile_graph, integer_graph, open_network
+    from tilewright.cli.network import (
+        compile_graph,
+        integer_graph,
+        open_network,
+        read_schedules,
+        used_schedules,
+    )
     from tilewright.cli.output import require_apart, write_files
     from tilewright.cli.run_model import finish_run, read_given, run_samples
     from tilewright.isa.error import TilewrightError
@@ -40,15 +48,18 @@ def run(args: argparse.Namespace) -> int:
         refuse_options(args, ("labels", "output", "report", "trace"), "give --input FILE with them")
     if args.device == CPU:
         refuse_options(args, ("trace",), "the CPU has no cycles, give --device sim or rtl")
-    require_apart((args.model_file, args.output, args.report, args.trace))
+    require_apart((args.model_file, args.output, args.report, args.trace, args.schedules))
     host = Host(latency=args.latency, progress=cycle_progress())
     network = open_network(args.file, args.config)
     if network.model is not None:
         raise TilewrightError(f"{args.file}: must be an ONNX file, not a compiled model")
+    schedules = {} if args.schedule is None else read_schedules(args.schedule)
     given = read_given(args, network)
     graph = integer_graph(network, given.calibration, given.samples)
-    model = compile_graph(graph, network.config)
+    model = compile_graph(graph, network.config, schedules)
     files = {args.model_file: model.to_executable().to_bytes()}
+    if args.schedules is not None:
+        files[args.schedules] = used_schedules(graph, network.config, schedules).encode()
     if given.samples is None:
         write_files(files)
         _print_summary(args, model)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewright.cli.kind import Kind, kind_of
@@ -11,6 +12,7 @@ from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
     from tilewright.compiler.graph.graph import Graph
+    from tilewright.compiler.targets.accel.layer_schedule import Schedules
     from tilewright.isa.config import Config
     from tilewright.isa.model import Model
     from tilewright.runtime.model_input import Samples
@@ -95,18 +97,48 @@ def integer_graph(network: Network, calibration: "Samples | None", inputs: "Samp
     return quantise(network.source, calibration)
 
 
-def compile_graph(graph: "Graph", config: "Config") -> "Model":
+def compile_graph(graph: "Graph", config: "Config", schedules: "Schedules | None" = None) -> "Model":
     """The compiled model of a network in integers.
 
+    Args:
+        graph: of the network.
+        config: of the machine.
+        schedules: of layers that shall not have their default schedule.
+
     Raises:
-        TilewrightError: if the machine cannot do all of it.
+        TilewrightError: if the machine cannot do all of it, or not with these schedules.
     """
     from tilewright.compiler.pipeline import compile_model
 
     say("compiling")
-    model = compile_model(graph, config)
+    model = compile_model(graph, config, schedules=schedules)
     say("")
     return model
+
+
+def read_schedules(path: str) -> "Schedules":
+    """The schedules of layers in a file of text.
+
+    Raises:
+        TilewrightError: naming the line that says nothing.
+        OSError: if the file cannot be read.
+    """
+    from tilewright.compiler.targets.accel.layer_schedule import parse_schedules
+    from tilewright.isa.error import TilewrightError
+
+    try:
+        return parse_schedules(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise TilewrightError(f"{path}: must be text, as --schedules writes it") from None
+    except TilewrightError as error:
+        raise TilewrightError(f"{path}: {error}") from None
+
+
+def used_schedules(graph: "Graph", config: "Config", given: "Schedules") -> str:
+    """The schedule of each layer as text: the given ones, and the default ones of the others."""
+    from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
+
+    return print_schedules({**default_schedules(graph, config), **given})
 
 
 def _first(path: str, inputs: "Samples | None") -> "Samples":

@@ -110,7 +110,7 @@ def test_what_cannot_be_compiled_is_one_line_and_leaves_no_file(folder, capsys, 
 
 @pytest.mark.parametrize("command", ["compile", "run"])
 def test_what_the_machine_cannot_do_is_one_line_and_leaves_no_file(folder, capsys, monkeypatch, command):
-    def refuse(graph, config):
+    def refuse(graph, config, **_):
         raise TilewrightError("layer 'y' (qconv2d): must fit the accumulators")
 
     monkeypatch.setattr("tilewright.compiler.pipeline.compile_model", refuse)
@@ -139,3 +139,32 @@ def test_a_file_to_write_must_be_named(capsys):
         main(["compile", "net.onnx"])
     assert leaving.value.code == 2
     assert "-o" in capsys.readouterr().err
+
+
+def test_schedules_are_printed_and_replayed(capsys):
+    assert compile_network(*CALIBRATE, "--schedules", "s.txt") == 0
+    with open("net.twx", "rb") as file:
+        first = file.read()
+    assert compile_network(*CALIBRATE, "--schedule", "s.txt", "--schedules", "t.txt") == 0
+    with open("net.twx", "rb") as file:
+        assert file.read() == first
+    with open("s.txt", encoding="utf-8") as one, open("t.txt", encoding="utf-8") as other:
+        text = one.read()
+        assert other.read() == text
+    assert text.startswith('layer "')
+    assert "\n    cache_write block=result scope=activation name=tile\n" in text
+
+
+def test_a_wrong_schedule_is_refused_in_a_line(capsys, folder):
+    assert compile_network(*CALIBRATE, "--schedules", "s.txt") == 0
+    text = (folder / "s.txt").read_text(encoding="utf-8")
+    (folder / "net.twx").unlink()
+    capsys.readouterr()
+    (folder / "s.txt").write_text(text.replace("loop=tile_y", "loop=tile_w", 1), encoding="utf-8")
+    assert compile_network(*CALIBRATE, "--schedule", "s.txt") == 1
+    assert 'layer "' in (line := refusal(capsys))
+    assert "there is no loop tile_w" in line
+    (folder / "s.txt").write_text("split", encoding="utf-8")
+    assert compile_network(*CALIBRATE, "--schedule", "s.txt") == 1
+    assert refusal(capsys).startswith("s.txt: line 1 must begin a section")
+    assert not (folder / "net.twx").exists()

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from tilewright.compiler.graph.constant_file import save_constants
 from tilewright.compiler.graph.graph import Graph, Node, verify
 from tilewright.compiler.graph.printer import print_graph
-from tilewright.compiler.schedule import apply
+from tilewright.compiler.schedule import Primitive, apply
 from tilewright.compiler.targets.accel.embed import embed, named
 from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules, lowered_parts
 from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.targets.accel.network import Network, Port, network_of, picture
 from tilewright.compiler.targets.accel.operator.layout import blocks
-from tilewright.compiler.targets.accel.operator.lower import lower
+from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.program import Program, assemble
 from tilewright.compiler.targets.accel.task import Task
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
@@ -36,22 +37,30 @@ Observe = Callable[[str, str, str], None]
 """Is told what a pass made: name of the layer, name of the pass, text."""
 
 
-def compile_graph(graph: Graph, config: Config, observe: Observe | None = None) -> Model:
+class LayerError(TilewrightError):
+    """A layer whose schedule does not suit it or the machine: which one, and why."""
+
+
+def compile_graph(
+    graph: Graph, config: Config, observe: Observe | None = None, schedules: Schedules | None = None
+) -> Model:
     """The model that runs an integer graph on a machine.
 
     Args:
         graph: quantised; values between the host's quantisation and dequantisation are int8.
         config: the machine.
         observe: is told what each pass makes of each layer.
+        schedules: of layers that shall not have their default schedule; the results are the same.
 
     Raises:
+        LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
         NetworkError: if the machine cannot do all of it, listing what it cannot.
         TilingError: naming each layer that does not fit, and why.
         PlaceError: if what a layer keeps on the chip at a time does not fit.
     """
     verify(graph)
     network = network_of(legalise(graph, config))
-    parts = _parts(network, config, observe or (lambda *_: None))
+    parts = _parts(network, config, observe or (lambda *_: None), schedules or {})
     plan = _Plan(network, config)
     addresses = {
         buffer: plan.address(contents) for part in parts for buffer, contents in part.parameters.items()
@@ -72,39 +81,55 @@ class _Part:
     parameters: Mapping[Buffer, str | NDArray[Any]]
 
 
-def _parts(network: Network, config: Config, observe: Observe) -> list[_Part]:
+def _parts(network: Network, config: Config, observe: Observe, schedules: Schedules) -> list[_Part]:
     parts: list[_Part] = []
     problems: list[str] = []
+    left = dict(schedules)
     for node in network.layers:
         try:
-            parts += _layer(network, node, config, observe)
+            for part, lowered in lowered_parts(network.graph, node, config):
+                given = left.pop(part, None)
+                parts.append(_part(network, node, part, lowered, given, config, observe))
         except TilingError as error:
             problems.append(f"layer {node.name!r} ({node.operator.name}): {error}")
     if problems:
         raise TilingError("; ".join(problems))
+    if left:
+        known = ", ".join(repr(node.name) for node in network.layers)
+        raise LayerError(f"schedules must be of the layers {known}, not of {', '.join(map(str, left))}")
     return parts
 
 
-def _layer(network: Network, node: Node, config: Config, observe: Observe) -> list[_Part]:
-    """Lower, schedule, tensorise, enumerate."""
-    graph = network.graph
-    types = [graph.types[name] for name in node.inputs]
-    constants = [graph.constants.get(name) for name in node.inputs]
-    channels, height, width = picture(graph.types[node.output])
+def _part(
+    network: Network,
+    node: Node,
+    part: Part,
+    lowered: Lowered,
+    given: tuple[Primitive, ...] | None,
+    config: Config,
+    observe: Observe,
+) -> _Part:
+    """Schedule, tensorise, enumerate."""
+    observe(node.name, "lower", print_function(lowered.function))
+    channels, height, width = picture(network.graph.types[node.output])
     result = (blocks(channels, config), height, width, config.cols)
-    parts = []
-    for number, lowered in enumerate(lower(node.operator, types, constants, config)):
-        observe(node.name, "lower", print_function(lowered.function))
-        scheduled = embed(apply(lowered.function, lowered.schedule), result, (0, *lowered.origin, 0))
+    try:
+        applied = apply(lowered.function, lowered.schedule if given is None else given)
+        scheduled = embed(applied, result, (0, *lowered.origin, 0))
         observe(node.name, "schedule", print_function(scheduled))
-        function = tensorise(named(scheduled, f"{node.name}.{number}"), limits_of(config))
+        function = tensorise(named(scheduled, f"{node.name}.{part.number}"), limits_of(config))
         observe(node.name, "tensorise", print_function(function))
-        contents: dict[str, str | NDArray[Any]] = {
-            **{name: node.inputs[place] for name, place in lowered.tensors.items()},
-            **lowered.constants,
-        }
-        parts.append(_Part(tasks(function, node.name, config), _bound(function, contents, node.output)))
-    return parts
+        work = tasks(function, node.name, config)
+    except TilewrightError as error:
+        if given is None:
+            raise
+        # The loops, which follow, are in the cause.
+        raise LayerError(f"{part}: {str(error).partition(chr(10))[0]}") from error
+    contents: dict[str, str | NDArray[Any]] = {
+        **{name: node.inputs[place] for name, place in lowered.tensors.items()},
+        **lowered.constants,
+    }
+    return _Part(work, _bound(function, contents, node.output))
 
 
 def _bound(

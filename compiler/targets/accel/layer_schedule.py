@@ -1,0 +1,105 @@
+"""Schedules of the layers of a network: the default ones, and all of them as text.
+
+A section a layer, a line a primitive; empty lines and what follows a # are skipped:
+
+    layer "conv1"
+        split loop=tile_y factor=7 outer=yo inner=yi
+        …
+    layer "pool" part 1
+        …
+
+A layer that runs in parts, one after the other, has a section for each part; the first is part 0.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tilewright.compiler.graph.graph import Graph, Node, verify
+from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
+from tilewright.compiler.targets.accel.legalise import legalise
+from tilewright.compiler.targets.accel.network import network_of
+from tilewright.compiler.targets.accel.operator.lower import lower
+from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.isa.config import Config
+
+_HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+(\d+))?\s*(?:#.*)?')
+
+
+class Part(NamedTuple):
+    """What is scheduled by itself: a layer's name, and which part of it."""
+
+    layer: str
+    number: int = 0
+
+    def __str__(self) -> str:
+        name = f"layer {json.dumps(self.layer, ensure_ascii=False)}"
+        return f"{name} part {self.number}" if self.number else name
+
+
+Schedules = Mapping[Part, tuple[Primitive, ...]]
+
+
+def default_schedules(graph: Graph, config: Config) -> dict[Part, tuple[Primitive, ...]]:
+    """The schedule that each layer has if none is given, in their order.
+
+    Args:
+        graph: quantised, as `compile_graph` takes it.
+        config: the machine.
+
+    Raises:
+        NetworkError: if the machine cannot do all of it.
+        TilingError: if a layer does not fit.
+    """
+    verify(graph)
+    network = network_of(legalise(graph, config))
+    return {
+        part: lowered.schedule
+        for node in network.layers
+        for part, lowered in lowered_parts(network.graph, node, config)
+    }
+
+
+def lowered_parts(graph: Graph, node: Node, config: Config) -> Iterator[tuple[Part, Lowered]]:
+    """What a layer becomes before it is scheduled."""
+    types = [graph.types[name] for name in node.inputs]
+    constants = [graph.constants.get(name) for name in node.inputs]
+    for number, lowered in enumerate(lower(node.operator, types, constants, config)):
+        yield Part(node.name, number), lowered
+
+
+# --- text --------------------------------------------------------------------------------------------------
+
+
+def print_schedules(schedules: Schedules) -> str:
+    """All of them as text, in their order."""
+    sections = (f"{part}\n{_indented(print_schedule(schedule))}" for part, schedule in schedules.items())
+    return "\n".join(sections)
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.splitlines())
+
+
+def parse_schedules(text: str) -> dict[Part, tuple[Primitive, ...]]:
+    """The schedules that `print_schedules` printed, or a part of them.
+
+    Raises:
+        ScheduleError: naming the line that says nothing, or a layer that comes twice.
+    """
+    sections: dict[Part, list[str]] = {}
+    lines: list[str] | None = None
+    for number, line in enumerate(text.splitlines()):
+        header = _HEADER.fullmatch(line.strip())
+        if header is not None:
+            part = Part(json.loads(header[1]), int(header[2] or 0))
+            if part in sections:
+                raise ScheduleError(f"line {number + 1}: {part} must have one section: it has one before")
+            # Empty lines, so that errors name the line of the file.
+            lines = sections[part] = [""] * (number + 1)
+        elif lines is not None:
+            lines.append(line)
+        elif line.partition("#")[0].strip():
+            raise ScheduleError(f'line {number + 1} must begin a section: layer "NAME", not {line.strip()!r}')
+    return {part: parse_schedule("\n".join(lines)) for part, lines in sections.items()}
