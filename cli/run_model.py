@@ -175,7 +175,7 @@ def finish_run(
     }
     wanted, drawing = dict(files), ""
     if model is not None and outcome.result is not None:
-        drawing = draw_timeline(args, model.executable, outcome.result.first)
+        drawing = draw_timeline(args, model.executable, outcome.result.first, outcome.result.layers)
     if args.output:
         wanted[args.output] = npz_bytes(outcome.outputs)
     if args.report:

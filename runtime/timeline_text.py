@@ -1,6 +1,8 @@
 """The timeline of a run as text: a lane for each engine, a column for so many cycles."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from string import ascii_letters
+from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +43,13 @@ BLOCKS = Glyphs(busy="░▒▓█", waiting="·", stalled="x")
 ASCII = Glyphs(busy="-=%#", waiting=".", stalled="x")
 
 
+class Mark(NamedTuple):
+    """Something that begins, a layer for instance."""
+
+    name: str
+    cycle: int
+
+
 class Lane(NamedTuple):
     """The cycles of one engine in each column, int64[columns]; what is missing it was idle."""
 
@@ -66,6 +75,7 @@ def timeline_text(
     width: int = DEFAULT_WIDTH,
     window: tuple[int, int] | None = None,
     glyphs: Glyphs = BLOCKS,
+    marks: Sequence[Mark] = (),
 ) -> str:
     """A picture of a run: an axis of cycles, a lane for each engine with its busy share, a legend.
 
@@ -75,6 +85,7 @@ def timeline_text(
         width: characters of a line, at least `LEAST_WIDTH`.
         window: first cycle, and the one behind the last; None: all.
         glyphs: `BLOCKS`, or `ASCII` for terminals without them.
+        marks: what begins when, shown by letters over the lanes.
 
     Raises:
         TilewrightError: if the width or the window does not fit.
@@ -90,7 +101,11 @@ def timeline_text(
         drawn = _drawn(lane, np.diff(edges), glyphs)
         share = f"{lane.busy.sum() / (end - first):.0%}"
         lines.append(f"{engine.label:{_LABEL}}{drawn} {share:>4}")
-    return "\n".join([*lines, *_legend(glyphs, result.willing is not None)])
+    shown = [mark for mark in marks if first <= mark.cycle < end]
+    if shown:
+        lines.insert(3, f"{'begin':{_LABEL}}{_letters(shown, first, step)}")
+    legend = _legend(glyphs, result.willing is not None)
+    return "\n".join([*lines, *legend, *_names(shown, width)])
 
 
 # --- counting ----------------------------------------------------------------------------------------------
@@ -164,3 +179,20 @@ def _legend(glyphs: Glyphs, sees_reasons: bool) -> Iterator[str]:
         yield f"{glyphs.waiting} waiting for tokens, {glyphs.stalled} for a port, blank: nothing to do"
     else:
         yield f"{glyphs.waiting} waiting, blank: nothing to do"
+
+
+def _letters(marks: Sequence[Mark], first: int, step: int) -> str:
+    """The letter of each mark over its column; of those that begin in one column, the first's."""
+    columns: dict[int, str] = {}
+    for number, mark in enumerate(marks):
+        columns.setdefault((mark.cycle - first) // step, _letter(number))
+    return "".join(columns.get(column, " ") for column in range(max(columns) + 1))
+
+
+def _names(marks: Sequence[Mark], width: int) -> list[str]:
+    named = (f"{_letter(number)}={mark.name} ({mark.cycle:,})" for number, mark in enumerate(marks))
+    return wrap(", ".join(named), width, break_long_words=True)
+
+
+def _letter(number: int) -> str:
+    return ascii_letters[number % len(ascii_letters)]

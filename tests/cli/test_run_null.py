@@ -108,10 +108,17 @@ def test_the_timeline_is_as_wide_as_the_terminal(run, capsys):
     before = found(capsys)
     assert run("--timeline") == 0
     lines = found(capsys)
-    drawn = lines[-9:]
-    assert [line.split()[0] for line in drawn[3:7]] == ["load", "matrix", "vector", "store"]
+    drawn = lines[len(before) + 1 :]
+    assert [line.split()[0] for line in drawn if line.endswith("%")] == ["load", "matrix", "vector", "store"]
     assert 60 < max(map(len, drawn)) <= 72
-    assert len(lines) == len(before) + 1 + len(drawn)
+
+
+def test_a_model_shows_where_its_layers_begin(capsys):
+    assert model("--timeline") == 0
+    lines = found(capsys)
+    (head,) = (number for number, line in enumerate(lines) if "a column" in line)
+    assert lines[head + 3].split() == ["begin", "a", "b"]
+    assert [part.partition(" (")[0] for part in lines[-1].split(", ")] == ["a=expand", "b=reduce"]
 
 
 def test_every_run_has_its_timeline(capsys):

@@ -14,7 +14,7 @@ from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
 from tilewright.isa.model import CONSTANTS, INPUTS
 from tilewright.runtime.sim_device import SimDevice
-from tilewright.runtime.timeline_text import ASCII, BLOCKS, LEAST_WIDTH, lanes, timeline_text
+from tilewright.runtime.timeline_text import ASCII, BLOCKS, LEAST_WIDTH, Mark, lanes, timeline_text
 from tilewright.runtime.trace import timeline_of
 
 TINY = PRESETS["tiny"]
@@ -130,6 +130,29 @@ def test_it_can_be_drawn_in_ascii(copy):
     assert text.isascii()
     table = str.maketrans("".join(map(str, BLOCKS)), "".join(map(str, ASCII)))
     assert text.splitlines()[:7] == [line.translate(table) for line in PICTURE.splitlines()[:7]]
+
+
+def test_beginnings_are_marked_by_letters(copy):
+    marks = [Mark("first layer", 30), Mark("in its column", 33), Mark("second layer", 125), Mark("gone", 999)]
+    lines = timeline_text(*copy, width=60, marks=marks).splitlines()
+    assert lines[3] == "begin        a                  c"
+    assert lines[:3] + lines[4:10] == PICTURE.splitlines()
+    assert " ".join(lines[10:]) == "a=first layer (30), b=in its column (33), c=second layer (125)"
+
+
+def test_marks_outside_of_the_window_are_left_out(copy):
+    marks = [Mark("before", 30), Mark("within", 125)]
+    lines = timeline_text(*copy, width=60, window=(120, 140), marks=marks).splitlines()
+    assert lines[3] == "begin       a"
+    assert lines[-1] == "a=within (125)"
+    assert timeline_text(*copy, marks=[Mark("never", 10**6)]) == timeline_text(*copy)
+
+
+def test_there_may_be_more_marks_than_letters(copy):
+    marks = [Mark(f"layer {number}", number) for number in range(150)]
+    lines = timeline_text(*copy, width=60, marks=marks).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "layer 149 (149)" in " ".join(lines)
 
 
 def test_every_engine_has_a_lane(copy):
