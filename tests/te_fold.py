@@ -55,6 +55,11 @@ def _twice(result: te.Tensor, name: str) -> te.Tensor:
 
 def scan(steps: int, width: int, back: int) -> Function:
     """Each row is made of those before, by a stage between and one that sums a row; then one more."""
+    return te.lower("scan", *scan_tensors(steps, width, back))
+
+
+def scan_tensors(steps: int, width: int, back: int) -> tuple[tuple[te.Tensor, ...], tuple[te.Tensor, ...]]:
+    """The inputs and the outputs of `scan`."""
     x = te.placeholder((steps + back, width), DType.INT32, "x")
     start = te.placeholder((1,), DType.INT32, "start")
     state = te.placeholder((steps + back, width), DType.INT32, "state")
@@ -66,7 +71,7 @@ def scan(steps: int, width: int, back: int) -> Function:
     whole = te.compute((steps + back,), lambda t: te.sum_of(state[t - 1, k] * moved[t, k], k), "whole")
     update = te.compute(shape, lambda t, i: moved[t, i] - whole[t], "next")
     (found,) = te.scan(first, update, state, "s")
-    return te.lower("scan", [x, start], [te.compute(shape, lambda t, i: found[t, i] + 1, "plus")])
+    return (x, start), (te.compute(shape, lambda t, i: found[t, i] + 1, "plus"),)
 
 
 def random_inputs(function: Function) -> dict[str, np.ndarray]:

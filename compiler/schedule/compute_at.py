@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.fit import Place, fitted, places, rebased, whole_where_fixed
+from tilewright.compiler.schedule.fit import Place, clipped, fitted, places, rebased, whole_where_fixed
 from tilewright.compiler.schedule.nest import (
     Level,
     contains,
@@ -22,6 +22,7 @@ from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.region import Span, span, touched
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.simplify import is_zero
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Opaque, Stmt
 from tilewright.compiler.tir.walk import block_indices, blocks, loads, statements, substitute
 
@@ -53,7 +54,7 @@ class ComputeAt(Primitive):
         spans = _read_spans(allocation.body, loop, consumers, buffers, outer)
         found = self._places(function, nest, block, domain_of(paths[-1]))
         spans = whole_where_fixed(spans, found, allocation.buffer, outer)
-        body = _with_first(loop.body, _fit(nest, found, spans))
+        body = _with_first(loop.body, _fit(nest, block, found, spans, outer))
         for buffer in reversed(buffers):
             body, small = rebased(body, buffer, spans)
             body = Allocate(small, body)
@@ -145,9 +146,20 @@ def _read_spans(
     return tuple(span(ends, size, outer) for ends, size in zip(reads, shape, strict=True))
 
 
-def _fit(nest: Stmt, found: Sequence[Place], spans: Sequence[Span]) -> Stmt:
-    changed = {place.loop: item for place, item in zip(found, spans, strict=True) if place.loop is not None}
-    bases = {place.loop: place.base for place in found if place.loop is not None}
+def _fit(
+    nest: Stmt, block: Block, found: Sequence[Place], spans: Sequence[Span], outer: dict[str, Expr]
+) -> Stmt:
+    """The nest, which runs over what is needed of what it stores."""
+    loops = domain_of(path_to(nest, block))
+    changed: dict[str, Span] = {}
+    bases: dict[str, Expr] = {}
+    for place, item, size in zip(found, spans, block.body.buffer.shape, strict=True):
+        if place.loop is None:
+            continue
+        own = Span(place.base, loops[place.loop])
+        whole = is_zero(own.low, outer) and is_zero(own.extent - size, outer)
+        changed[place.loop] = item if whole else clipped(item, own, {**outer, **loops})
+        bases[place.loop] = place.base
     return fitted(nest, changed, bases)
 
 

@@ -11,8 +11,9 @@ from tilewright.compiler.schedule.nest import (
 )
 from tilewright.compiler.schedule.region import Span
 from tilewright.compiler.tir.affine import Affine
+from tilewright.compiler.tir.bound import Domain, lower, upper
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const, Expr, Var
+from tilewright.compiler.tir.expr import Const, Expr, Var, maximum, minimum
 from tilewright.compiler.tir.printer import print_expr
 from tilewright.compiler.tir.simplify import is_zero, simplify
 from tilewright.compiler.tir.stmt import Block, For, Stmt
@@ -113,6 +114,18 @@ def whole_where_fixed(
         fixed = place.loop is None and not is_zero(item.low - place.base, outer)
         result.append(Span(Const(0), size) if fixed else item)
     return tuple(result)
+
+
+def clipped(item: Span, own: Span, domain: Domain) -> Span:
+    """The part of a span that lies in another one: in what a loop of its own runs over."""
+    low, end, own_end = item.low, item.low + item.extent, own.low + own.extent
+    if lower(low - own.low, domain) < 0:
+        low = simplify(maximum(low, own.low), domain)
+    if upper(end - own_end, domain) > 0:
+        end = simplify(minimum(end, own_end), domain)
+    if low is item.low and end == item.low + item.extent:
+        return item
+    return Span(low, simplify(maximum(end - low, 0), domain))
 
 
 def rebased(stmt: Stmt, buffer: Buffer, spans: Sequence[Span]) -> tuple[Stmt, Buffer]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.fit import Place, fitted, places, rebased
+from tilewright.compiler.schedule.fit import Place, clipped, fitted, places, rebased
 from tilewright.compiler.schedule.nest import (
     Level,
     Path,
@@ -173,7 +173,9 @@ class ReverseComputeAt(Primitive):
                         f"{self.block} must read all its sources at the same elements: "
                         f"loop {place.loop} runs over different ones",
                     )
-        return fitted(nest, chosen, bases)
+        own = domain_of(path_to(nest, block))
+        inside = {name: clipped(item, Span(bases[name], own[name]), outer) for name, item in chosen.items()}
+        return fitted(nest, inside, bases)
 
     def _check_place(
         self, function: Function, block: Block, place: Place | str, item: Span, outer: Domain

@@ -1,42 +1,38 @@
-"""Random programs under random schedules, with loops of every kind: the bits of the interpreter."""
+"""Random programs under random schedules, with loops of every kind: the numbers of numpy."""
+
+from random import Random
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from tests.compiler.schedule.test_random import convolution, product, steps
 from tests.compiler.targets.cpu.host_kernel import assert_same, run_compiled
+from tests.schedules.case import draw_case
+from tests.schedules.program import PROGRAMS
 
 from tilewright.compiler import schedule
 from tilewright.compiler.schedule import Parallel, ScheduleError, Unroll, Vectorise
-from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.stmt import For
 from tilewright.compiler.tir.walk import statements
 
-STEPS = 6
+CASES, KINDS = 4, 3
 
 
-def kinds(function):
-    """A strategy for a kind of loop."""
-    loops = [stmt.var.name for stmt in statements(function.body) if isinstance(stmt, For)]
-    return st.one_of(st.builds(kind, st.sampled_from(loops)) for kind in (Unroll, Vectorise, Parallel))
+def with_kinds(function, random):
+    """The function with some loops of other kinds."""
+    done = []
+    for _ in range(KINDS):
+        loops = [stmt.var.name for stmt in statements(function.body) if isinstance(stmt, For)]
+        step = random.choice((Unroll, Vectorise, Parallel))(random.choice(loops))
+        try:
+            function = schedule.apply(function, [step])
+        except ScheduleError:
+            continue
+        done.append(step)
+    return function, done
 
 
-@pytest.mark.parametrize("program", [convolution(), product()], ids=["convolution", "product"])
-def test_compiled_programs_give_the_numbers_of_the_interpreter(program):
-    @settings(max_examples=6, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
-    @given(st.data())
-    def check(data):
-        function, arrays = data.draw(program)
-        expected = run(function, arrays)
-        done = []
-        for number in range(STEPS):
-            step = data.draw(steps(function, number) if number < STEPS // 2 else kinds(function))
-            try:
-                function = schedule.apply(function, [step])
-            except (ScheduleError, TirError):
-                continue
-            done.append(step)
-        assert_same(run_compiled(function, arrays), expected, schedule.print_schedule(done))
-
-    check()
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_compiled_programs_give_the_numbers_of_numpy(name):
+    for seed in range(CASES):
+        case = draw_case(seed, name)
+        function, done = with_kinds(case.scheduled(), Random(seed))
+        text = f"seed {seed}\n{schedule.print_schedule((*case.steps, *done))}"
+        assert_same(run_compiled(function, case.program.arrays), case.expected, text)

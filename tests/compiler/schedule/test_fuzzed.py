@@ -1,0 +1,51 @@
+"""Wrong code that random schedules found, each in its smallest form."""
+
+import numpy as np
+import pytest
+
+from tilewright.compiler import schedule, te
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.schedule import CacheRead, ComputeAt, ReverseComputeAt, RFactor, Split
+from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.interpret import run
+
+A = te.placeholder((7, 6), DType.INT32, "a")
+B = te.placeholder((9,), DType.INT32, "b")
+ARRAYS = {"a": np.arange(42, dtype=np.int32).reshape(7, 6) % 11 - 4, "b": np.arange(9, dtype=np.int32) * 3}
+K = te.reduce_axis(6, "k")
+
+
+def after(steps, *outputs):
+    """The numbers of the scheduled program, which were compared with numpy's."""
+    function = schedule.apply(te.lower("f", [A, B], outputs), steps)
+    expected = te.evaluate(outputs, {A: ARRAYS["a"], B: ARRAYS["b"]})
+    found = run(function, ARRAYS)
+    for output, array in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(found[output.name], array)
+
+
+@pytest.mark.parametrize(("size", "ahead"), [(5, 0), (5, 2), (7, 2)])
+def test_consumer_of_a_part_does_not_run_over_all_that_is_produced(size, ahead):
+    """It took the range of its producer, and stored behind the end of its own tensor, or before its begin."""
+    part = te.compute((size,), lambda i: B[i + ahead] + 1, "part")
+    after([CacheRead("part", "b", Scope.LANE, "near"), ReverseComputeAt("part", "near_0")], part)
+    after(
+        [
+            CacheRead("part", "b", Scope.LANE, "near"),
+            Split("near_0", 4, "o", "i"),
+            ReverseComputeAt("part", "o"),
+        ],
+        part,
+    )
+
+
+@pytest.mark.parametrize("factor", [4, 5])
+def test_partial_results_of_a_tail_are_attached_as_far_as_they_go(factor):
+    """The shorter last part of a split fold was run over at full length."""
+    total = te.compute((7,), lambda i: te.sum_of(A[i, K], K), "total")
+    steps = [
+        Split("total_k", factor, "ko", "ki"),
+        RFactor("total", "ki", "part"),
+        ComputeAt("part", "total_i"),
+    ]
+    after(steps, total)

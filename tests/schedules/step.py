@@ -1,0 +1,188 @@
+"""Random steps of schedules: one for every primitive, with names that the program has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from random import Random
+
+from tilewright.compiler.schedule import (
+    CacheRead,
+    CacheWrite,
+    ComputeAt,
+    DecomposeReduction,
+    Fuse,
+    Inline,
+    Parallel,
+    Prefetch,
+    Primitive,
+    Reorder,
+    ReverseComputeAt,
+    ReverseInline,
+    RFactor,
+    SetScope,
+    Split,
+    SplitParts,
+    StorageAlign,
+    Tile,
+    UnitLoop,
+    Unroll,
+    Vectorise,
+    Versions,
+    VirtualThread,
+)
+from tilewright.compiler.schedule.nest import path_to
+from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, IterKind
+from tilewright.compiler.tir.walk import blocks, loads, statements, variables
+
+_NOTHING = "nothing"
+"""Named where there is nothing of a kind to name: to be refused."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a program has to name."""
+
+    function: Function
+
+    @cached_property
+    def loops(self) -> list[str]:
+        """All loops, in order."""
+        found = (stmt.var.name for stmt in statements(self.function.body) if isinstance(stmt, For))
+        return list(found) or [_NOTHING]
+
+    @cached_property
+    def neighbours(self) -> list[tuple[str, str]]:
+        """Loops one behind the other in the text, most of them inside of each other."""
+        return list(pairwise(self.loops)) or [(self.loops[0], _NOTHING)]
+
+    @cached_property
+    def buffers(self) -> list[str]:
+        """All that are allocated."""
+        found = [stmt.buffer.name for stmt in statements(self.function.body) if isinstance(stmt, Allocate)]
+        return found or [_NOTHING]
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """All blocks."""
+        return list(blocks(self.function.body))
+
+    @cached_property
+    def reads(self) -> list[tuple[str, str]]:
+        """Each block with a buffer that it reads."""
+        found = dict.fromkeys(
+            (block.name, load.buffer.name) for block in self.blocks for load in loads(block)
+        )
+        return list(found) or [(_NOTHING, _NOTHING)]
+
+    @cached_property
+    def folds(self) -> list[tuple[str, str]]:
+        """Each block with a loop that it folds over."""
+        found = [
+            (block.name, loop)
+            for block in self.blocks
+            for it in block.iters
+            if it.kind is IterKind.REDUCE
+            for loop in sorted(variables(it.value))
+        ]
+        return found or [(_NOTHING, _NOTHING)]
+
+    @cached_property
+    def pairs(self) -> list[tuple[Block, Block]]:
+        """Each block with one that reads what it writes."""
+        written = {block.name: {store.buffer.name for store in block.stores} for block in self.blocks}
+        found = [
+            (writer, reader)
+            for reader in self.blocks
+            for writer in self.blocks
+            if reader is not writer
+            and not written[writer.name].isdisjoint(x.buffer.name for x in loads(reader))
+        ]
+        return found or [(self.blocks[0], self.blocks[0])]
+
+    def around(self, block: Block) -> list[str]:
+        """The loops around a block."""
+        path = path_to(self.function.body, block)
+        return [stmt.var.name for stmt in path if isinstance(stmt, For)] or self.loops
+
+
+_Draw = Callable[[Random, Facts, str], Primitive]
+_SCOPES = (Scope.ACTIVATION, Scope.LANE)
+
+
+def _of_loop(kind: type[Parallel | Unroll | Vectorise | VirtualThread]) -> _Draw:
+    return lambda random, facts, new: kind(random.choice(facts.loops))
+
+
+def _compute_at(random: Random, facts: Facts, new: str) -> Primitive:
+    writer, reader = random.choice(facts.pairs)
+    return ComputeAt(
+        writer.name, random.choice(facts.around(reader) if random.random() < 0.9 else facts.loops)
+    )
+
+
+def _reverse_compute_at(random: Random, facts: Facts, new: str) -> Primitive:
+    writer, reader = random.choice(facts.pairs)
+    loops = facts.around(writer) if random.random() < 0.9 else facts.loops
+    return ReverseComputeAt(reader.name, random.choice(loops))
+
+
+def _reorder(random: Random, facts: Facts, new: str) -> Primitive:
+    if random.random() < 0.5:
+        return Reorder(random.choice(facts.neighbours)[::-1])
+    loops = facts.around(random.choice(facts.blocks))
+    return Reorder(tuple(random.sample(loops, min(len(loops), random.randint(1, 4)))))
+
+
+def _reverse_inline(random: Random, facts: Facts, new: str) -> Primitive:
+    writer, reader = random.choice(facts.pairs)
+    return ReverseInline(reader.name, writer.name)
+
+
+def _prefetch(random: Random, facts: Facts, new: str) -> Primitive:
+    writer, reader = random.choice(facts.pairs)
+    loop = random.choice(facts.around(reader))
+    return Prefetch(random.choice(writer.stores).buffer.name, loop, random.randint(1, 2))
+
+
+DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
+    CacheRead: (lambda r, f, new: CacheRead(*r.choice(f.reads), r.choice(_SCOPES), new), 3),
+    CacheWrite: (lambda r, f, new: CacheWrite(r.choice(f.blocks).name, r.choice(_SCOPES), new), 3),
+    ComputeAt: (_compute_at, 8),
+    DecomposeReduction: (lambda r, f, new: DecomposeReduction(*r.choice(f.folds), new), 2),
+    Fuse: (lambda r, f, new: Fuse(*r.choice(f.neighbours), new), 3),
+    Inline: (lambda r, f, new: Inline(r.choice(f.blocks).name), 2),
+    Parallel: (_of_loop(Parallel), 1),
+    Prefetch: (_prefetch, 1),
+    RFactor: (lambda r, f, new: RFactor(*r.choice(f.folds), new), 3),
+    Reorder: (_reorder, 4),
+    ReverseComputeAt: (_reverse_compute_at, 5),
+    ReverseInline: (_reverse_inline, 2),
+    SetScope: (lambda r, f, new: SetScope(r.choice(f.buffers), r.choice(_SCOPES)), 1),
+    Split: (lambda r, f, new: Split(r.choice(f.loops), r.randint(1, 5), f"{new}o", f"{new}i"), 6),
+    SplitParts: (lambda r, f, new: SplitParts(r.choice(f.loops), r.randint(1, 4), f"{new}o", f"{new}i"), 2),
+    StorageAlign: (
+        lambda r, f, new: StorageAlign(r.choice(f.buffers), 0, r.choice((4, 8)), r.randint(0, 2)),
+        1,
+    ),
+    Tile: (lambda r, f, new: Tile(*r.choice(f.neighbours), r.randint(1, 4), r.randint(1, 4)), 2),
+    UnitLoop: (lambda r, f, new: UnitLoop(r.choice(f.blocks).name, new), 1),
+    Unroll: (_of_loop(Unroll), 1),
+    Vectorise: (_of_loop(Vectorise), 2),
+    Versions: (lambda r, f, new: Versions(r.choice(f.buffers), r.randint(1, 3)), 1),
+    VirtualThread: (_of_loop(VirtualThread), 1),
+}
+"""How each primitive is drawn, and how often beside the others."""
+
+
+def draw_step(random: Random, function: Function, number: int) -> Primitive:
+    """A step that names what the program has; it may be refused.
+
+    Args:
+        random: what is drawn from.
+        function: the program as it is.
+        number: of the step in its schedule: new names have it.
+    """
+    (draw, _) = random.choices(list(DRAWS.values()), [weight for _, weight in DRAWS.values()])[0]
+    return draw(random, Facts(function), f"n{number}")
