@@ -45,12 +45,15 @@ def rendered(text: str, *, remeasure: bool) -> str:
 
 
 def _source(file: str, names: str) -> str:
-    """The source of definitions at the top of a file, in the order of the names."""
+    """The source of definitions at the top of a file, in the order of the names, as formatted."""
     source = Path(__file__).with_name(f"{file}.py").read_text()
     found = {
         name: ast.get_source_segment(source, node) for node in ast.parse(source).body for name in _names(node)
     }
-    return "\n\n".join(str(found[name.strip()]) for name in names.split(","))
+    first, *others = (str(found[name.strip()]) for name in names.split(","))
+    for text in others:
+        first += ("\n\n\n" if "\ndef " in f"\n{first}" else "\n\n") + text
+    return first
 
 
 def _names(node: ast.stmt) -> list[str]:
