@@ -25,7 +25,7 @@ from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.region import Span, stored_span, touched
 from tilewright.compiler.tir.bound import Domain, lower, upper
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.printer import print_expr
 from tilewright.compiler.tir.simplify import is_zero
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, IterKind, Seq, Stmt
@@ -60,7 +60,10 @@ class ReverseComputeAt(Primitive):
         spans = {
             source.name: self._produced_spans(function, produced, loop, source, outer) for source in sources
         }
-        fit = self._fit(function, nest, block, spans, domain_of(block_path[: block_path.index(seq)]), outer)
+        around = domain_of(block_path[: block_path.index(seq)])
+        for source in sources:
+            self._check_covered(function, nest, block, produced, source, around)
+        fit = self._fit(function, nest, block, spans, around, outer)
         level = Level.of(loop.body)
         body = Level(level.buffers, (*level.nests, fit)).stmt
         unwrap = set()
@@ -176,6 +179,39 @@ class ReverseComputeAt(Primitive):
         own = domain_of(path_to(nest, block))
         inside = {name: clipped(item, Span(bases[name], own[name]), outer) for name, item in chosen.items()}
         return fitted(nest, inside, bases)
+
+    def _check_covered(
+        self,
+        function: Function,
+        nest: Stmt,
+        block: Block,
+        produced: Stmt,
+        source: Buffer,
+        around: dict[str, Expr],
+    ) -> None:
+        """Refuse a block that runs for elements that are never produced: it would not run for them."""
+        (writer,) = writers(produced, source.name)
+        assert isinstance(writer, Block)
+        inside = domain_of(path_to(produced, writer))
+        own = domain_of(path_to(nest, block))
+        wholes = [
+            stored_span(index, list(inside), {**around, **inside}) or Span(Const(0), size)
+            for index, size in zip(stored_at(writer, source.name), source.shape, strict=True)
+        ]
+        for load in loads(block):
+            if load.buffer.name != source.name:
+                continue
+            for place, whole in zip(places(nest, block, load.indices, around), wholes, strict=True):
+                if isinstance(place, str) or place.loop is None:
+                    continue
+                before = place.base - whole.low
+                behind = before + own[place.loop] - whole.extent
+                if lower(before, around) < 0 or upper(behind, {**around, **own}) > 0:
+                    raise self.refusal(
+                        function,
+                        f"{place.loop} must run over elements of {source.name} that {writer.name} stores, "
+                        "and no others: leave it behind its producer, or use compute_at for the producer",
+                    )
 
     def _check_place(
         self, function: Function, block: Block, place: Place | str, item: Span, outer: Domain

@@ -5,7 +5,7 @@ import pytest
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import CacheRead, ComputeAt, ReverseComputeAt, RFactor, Split
+from tilewright.compiler.schedule import CacheRead, ComputeAt, ReverseComputeAt, RFactor, ScheduleError, Split
 from tilewright.compiler.tir.buffer import Scope
 from tilewright.compiler.tir.interpret import run
 
@@ -37,6 +37,21 @@ def test_consumer_of_a_part_does_not_run_over_all_that_is_produced(size, ahead):
         ],
         part,
     )
+
+
+def test_consumer_that_pads_stays_behind_what_it_pads():
+    """It ran only where it read its producer: the border was never stored."""
+
+    def bordered(i):
+        return te.select(te.both([i >= 1, i <= 9]), B[i - 1], 7)
+
+    padded = te.compute((11,), bordered, "padded")
+    function = te.lower("f", [A, B], [padded])
+    steps = [CacheRead("padded", "b", Scope.LANE, "near"), ReverseComputeAt("padded", "near_0")]
+    with pytest.raises(
+        ScheduleError, match="padded_i must run over elements of near that near stores, and no"
+    ):
+        schedule.apply(function, steps)
 
 
 @pytest.mark.parametrize("factor", [4, 5])
