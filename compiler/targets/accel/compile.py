@@ -33,8 +33,15 @@ from tilewright.isa.model import BETWEEN, CONSTANTS, INPUTS, OUTPUTS, REGION_NAM
 from tilewright.isa.region import Region
 from tilewright.numerics.error import TilewrightError
 
+MOST_INSTRUCTIONS = 1 << 15
+"""Of a program, but finish: 2 MiB. A network that needs more is cut into pieces too small to be worth it."""
+
 Observe = Callable[[str, str, str], None]
 """Is told what a pass made: name of the layer, name of the pass, text."""
+
+
+class LengthError(TilewrightError):
+    """A network that a machine with such small memories could do in too many instructions only."""
 
 
 class LayerError(TilewrightError):
@@ -56,11 +63,12 @@ def compile_graph(
         LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
         NetworkError: if the machine cannot do all of it, listing what it cannot.
         TilingError: naming each layer that does not fit, and why.
+        LengthError: if the program would have more than `MOST_INSTRUCTIONS`.
         PlaceError: if what a layer keeps on the chip at a time does not fit.
     """
     verify(graph)
     network = network_of(legalise(graph, config))
-    parts = _parts(network, config, observe or (lambda *_: None), schedules or {})
+    parts = _Layers(network, config, observe or (lambda *_: None), schedules or {}).parts()
     plan = _Plan(network, config)
     addresses = {
         buffer: plan.address(contents) for part in parts for buffer, contents in part.parameters.items()
@@ -81,55 +89,66 @@ class _Part:
     parameters: Mapping[Buffer, str | NDArray[Any]]
 
 
-def _parts(network: Network, config: Config, observe: Observe, schedules: Schedules) -> list[_Part]:
-    parts: list[_Part] = []
-    problems: list[str] = []
-    left = dict(schedules)
-    for node in network.layers:
+class _Layers:
+    """Makes the parts of a network, one after the other."""
+
+    def __init__(self, network: Network, config: Config, observe: Observe, schedules: Schedules) -> None:
+        self._network, self._config, self._observe = network, config, observe
+        self._schedules = dict(schedules)
+        self._left = MOST_INSTRUCTIONS
+
+    def parts(self) -> list[_Part]:
+        """All parts, or every reason why some do not fit."""
+        parts: list[_Part] = []
+        problems: list[str] = []
+        for node in self._network.layers:
+            try:
+                for part, lowered in lowered_parts(self._network.graph, node, self._config):
+                    parts.append(self._part(node, part, lowered))
+            except TilingError as error:
+                problems.append(f"layer {node.name!r} ({node.operator.name}): {error}")
+        if problems:
+            raise TilingError("; ".join(problems))
+        if self._schedules:
+            known = ", ".join(repr(node.name) for node in self._network.layers)
+            strange = ", ".join(map(str, self._schedules))
+            raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
+        return parts
+
+    def _part(self, node: Node, part: Part, lowered: Lowered) -> _Part:
+        given = self._schedules.pop(part, None)
         try:
-            for part, lowered in lowered_parts(network.graph, node, config):
-                given = left.pop(part, None)
-                parts.append(_part(network, node, part, lowered, given, config, observe))
-        except TilingError as error:
-            problems.append(f"layer {node.name!r} ({node.operator.name}): {error}")
-    if problems:
-        raise TilingError("; ".join(problems))
-    if left:
-        known = ", ".join(repr(node.name) for node in network.layers)
-        raise LayerError(f"schedules must be of the layers {known}, not of {', '.join(map(str, left))}")
-    return parts
+            function = self._tensorised(node, part, lowered, lowered.schedule if given is None else given)
+            work = tasks(function, node.name, self._config, self._left + 1)
+        except TilewrightError as error:
+            if given is None:
+                raise
+            # The loops, which follow, are in the cause.
+            raise LayerError(f"{part}: {str(error).splitlines()[0]}") from error
+        self._left -= len(work)
+        if self._left < 0:
+            raise LengthError(
+                f"a program must have at most {MOST_INSTRUCTIONS} instructions, and layer {node.name!r} is"
+                " beyond them: the memories of this machine are too small for the network, use larger ones"
+            )
+        contents: dict[str, str | NDArray[Any]] = {
+            **{name: node.inputs[place] for name, place in lowered.tensors.items()},
+            **lowered.constants,
+        }
+        return _Part(work, _bound(function, contents, node.output))
 
-
-def _part(
-    network: Network,
-    node: Node,
-    part: Part,
-    lowered: Lowered,
-    given: tuple[Primitive, ...] | None,
-    config: Config,
-    observe: Observe,
-) -> _Part:
-    """Schedule, tensorise, enumerate."""
-    observe(node.name, "lower", print_function(lowered.function))
-    channels, height, width = picture(network.graph.types[node.output])
-    result = (blocks(channels, config), height, width, config.cols)
-    try:
-        applied = apply(lowered.function, lowered.schedule if given is None else given)
-        scheduled = embed(applied, result, (0, *lowered.origin, 0))
-        observe(node.name, "schedule", print_function(scheduled))
-        function = tensorise(named(scheduled, f"{node.name}.{part.number}"), limits_of(config))
-        observe(node.name, "tensorise", print_function(function))
-        work = tasks(function, node.name, config)
-    except TilewrightError as error:
-        if given is None:
-            raise
-        # The loops, which follow, are in the cause.
-        raise LayerError(f"{part}: {str(error).partition(chr(10))[0]}") from error
-    contents: dict[str, str | NDArray[Any]] = {
-        **{name: node.inputs[place] for name, place in lowered.tensors.items()},
-        **lowered.constants,
-    }
-    return _Part(work, _bound(function, contents, node.output))
+    def _tensorised(
+        self, node: Node, part: Part, lowered: Lowered, schedule: tuple[Primitive, ...]
+    ) -> Function:
+        """Schedule and tensorise."""
+        self._observe(node.name, "lower", print_function(lowered.function))
+        channels, height, width = picture(self._network.graph.types[node.output])
+        result = (blocks(channels, self._config), height, width, self._config.cols)
+        scheduled = embed(apply(lowered.function, schedule), result, (0, *lowered.origin, 0))
+        self._observe(node.name, "schedule", print_function(scheduled))
+        function = tensorise(named(scheduled, f"{node.name}.{part.number}"), limits_of(self._config))
+        self._observe(node.name, "tensorise", print_function(function))
+        return function
 
 
 def _bound(

@@ -12,7 +12,7 @@ last. They share what they would fill alike.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
@@ -36,13 +36,14 @@ class EnumerateError(TilewrightError):
     """A tensorised function that has no list of tasks."""
 
 
-def tasks(function: Function, layer: str, config: Config) -> list[Task]:
+def tasks(function: Function, layer: str, config: Config, most: int | None = None) -> list[Task]:
     """The tasks of a tensorised function, in the order in which they may run.
 
     Args:
         function: every block is inside of an intrinsic.
         layer: the name that the tasks carry.
         config: the machine.
+        most: after so many tasks it stops; None: at the end.
 
     Raises:
         EnumerateError: if a block is outside of intrinsics, an intrinsic is not one instruction with its
@@ -52,7 +53,8 @@ def tasks(function: Function, layer: str, config: Config) -> list[Task]:
         buffer.name: tuple(compiled(extent)({}) for extent in buffer.shape) for buffer in function.parameters
     }
     root = _Planner(function, Limits.of(config)).step(function.body, {})
-    return [task for task in root.run(_State(layer), _Frame({}, shapes, {})) if task is not None]
+    found = (task for task in root.run(_State(layer), _Frame({}, shapes, {})) if task is not None)
+    return list(islice(found, most))
 
 
 # --- what runs ---------------------------------------------------------------------------------------------

@@ -1,6 +1,10 @@
 """Integer graphs become models: where their values lie, and that parts of a result meet."""
 
+import time
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from tests.compiler.random_network import random_input
 from tests.e2e.fuzz import check_network
 
@@ -13,12 +17,21 @@ from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.qconv2d import QConv2d
 from tilewright.compiler.ops.quantise import Quantise
 from tilewright.compiler.ops.window import Window
-from tilewright.compiler.targets.accel.compile import compile_graph
+from tilewright.compiler.targets.accel import compile as compile_module
+from tilewright.compiler.targets.accel.compile import LengthError, compile_graph
 from tilewright.compiler.targets.accel.operator.layout import parameter_vectors
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
 
 TINY = PRESETS["tiny"]
+SMALLEST = replace(
+    TINY,
+    activation_banks=2,
+    activation_vectors=16,
+    weight_vectors=16,
+    accumulator_vectors=16,
+    parameter_vectors=16,
+)
 PICTURE = TensorType((1, 5, 7, 6), DType.FLOAT32)
 BIAS, SCALE = np.arange(5, dtype=np.int32) + 1000, pack_scale(np.full(5, 24000), np.full(5, 5))
 
@@ -76,3 +89,25 @@ def test_every_value_begins_where_bursts_do():
     assert [each.offset for each in model.inputs] == [0, 384], "336 bytes in bursts of 64"
     parameters = parameter_vectors([BIAS, SCALE], TINY).tobytes()
     assert model.constants.index(parameters) % TINY.burst_bytes == 0
+
+
+def test_a_network_in_too_many_pieces_is_refused_in_a_line(monkeypatch):
+    graph = layered(("r", CONVOLUTION, "x.q", *LAYER))
+    length = compile_graph(graph, TINY).instructions
+    monkeypatch.setattr(compile_module, "MOST_INSTRUCTIONS", length - 1)
+    compile_graph(graph, TINY)
+    monkeypatch.setattr(compile_module, "MOST_INSTRUCTIONS", length - 2)
+    with pytest.raises(
+        LengthError, match=r"^a program must have at most \d+ instructions, and layer 'r'[^\n]*$"
+    ):
+        compile_graph(graph, TINY)
+
+
+@pytest.mark.slow
+def test_a_machine_far_too_small_is_refused_soon():
+    graph = layered(("r", CONVOLUTION, "x.q", *LAYER))
+    wide = TensorType((1, 5, 7000, 6), DType.FLOAT32)
+    begun = time.perf_counter()
+    with pytest.raises(LengthError, match="the memories of this machine are too small"):
+        compile_graph(replace(graph, inputs=(("x", wide),)), SMALLEST)
+    assert time.perf_counter() - begun < 30
