@@ -110,12 +110,12 @@ def require_success(program: Program, result: "DeviceResult") -> None:
 
 def _by_base(pairs: list[tuple[int, str]], option: str) -> dict[int, str]:
     from tilewright.isa.error import TilewrightError
-    from tilewright.isa.region import BASES
+    from tilewright.isa.register import BASE_REGISTERS
 
     result: dict[int, str] = {}
     for base, path in pairs:
-        if base >= BASES:
-            raise TilewrightError(f"{option} {base}={path}: N must be from 0 to {BASES - 1}")
+        if base >= BASE_REGISTERS:
+            raise TilewrightError(f"{option} {base}={path}: N must be from 0 to {BASE_REGISTERS - 1}")
         if base in result:
             raise TilewrightError(f"{option} {base}={path}: base register {base} has {result[base]} already")
         result[base] = path

@@ -8,9 +8,6 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import Load, specs
 from tilewright.isa.register import BASE_REGISTERS
 
-BASES = BASE_REGISTERS
-"""A region at most for each."""
-
 _SIZE_LIMIT = 1 << specs(Load)["offset"].bits
 _NAME = re.compile(r'[^"\\\x00-\x1f\x7f]*')
 

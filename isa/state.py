@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tilewright.isa.config import Config
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.memory import Memory
-from tilewright.isa.region import BASES
+from tilewright.isa.register import BASE_REGISTERS
 from tilewright.numerics.table import ENTRIES
 
 MEMORY_ADDRESS_BITS = 64
@@ -61,12 +61,11 @@ class Dram:
             raise TilewrightError(
                 f"data must be a contiguous uint8 array with one axis, not {data.dtype} {data.shape}"
             )
-        if len(bases) > BASES or not all(0 <= base < 1 << MEMORY_ADDRESS_BITS for base in bases):
-            raise TilewrightError(
-                f"bases must be at most {BASES} addresses of {MEMORY_ADDRESS_BITS} bits, not {list(bases)!r}"
-            )
+        if len(bases) > BASE_REGISTERS or not all(0 <= base < 1 << MEMORY_ADDRESS_BITS for base in bases):
+            most = f"at most {BASE_REGISTERS} addresses of {MEMORY_ADDRESS_BITS} bits"
+            raise TilewrightError(f"bases must be {most}, not {list(bases)!r}")
         self.data = data
-        self.bases = [int(base) for base in bases] + [0] * (BASES - len(bases))
+        self.bases = [int(base) for base in bases] + [0] * (BASE_REGISTERS - len(bases))
 
     @property
     def size(self) -> int:

@@ -13,7 +13,8 @@ from tilewright.isa.encoding import ProgramTable, decode_table
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Opcode
-from tilewright.isa.region import BASES, Region
+from tilewright.isa.region import Region
+from tilewright.isa.register import BASE_REGISTERS
 
 ALIGNMENT_BYTES = 4096
 """Where programs and regions begin: no burst crosses such an address."""
@@ -93,7 +94,7 @@ def require_sound(executable: Executable, image: Image) -> None:
 
 
 def _lay_out(code: bytes, sizes: Mapping[int, int], given: Mapping[int, bytes]) -> Image:
-    bases, end = [0] * BASES, _aligned(len(code))
+    bases, end = [0] * BASE_REGISTERS, _aligned(len(code))
     for base, size in sorted(sizes.items()):
         bases[base] = end
         end += _aligned(size)

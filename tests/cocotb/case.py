@@ -12,7 +12,7 @@ from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Instruction
 from tilewright.isa.memory import Memory
 from tilewright.isa.random_program import fill_program, random_program
-from tilewright.isa.region import BASES
+from tilewright.isa.register import BASE_REGISTERS
 from tilewright.isa.semantics import apply
 from tilewright.isa.state import Dram, State
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
@@ -75,4 +75,6 @@ def product_case(rng: np.random.Generator, config: Config) -> tuple[Case, bytes]
 
 
 def _with_random_regions(rng: np.random.Generator, config: Config, program: Sequence[Instruction]) -> Case:
-    return Case(Executable.of(program, config), {base: rng.bytes(REGION_BYTES) for base in range(BASES)})
+    return Case(
+        Executable.of(program, config), {base: rng.bytes(REGION_BYTES) for base in range(BASE_REGISTERS)}
+    )

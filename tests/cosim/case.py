@@ -11,7 +11,7 @@ from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.encoding import encode_program
 from tilewright.isa.instruction import Finish, Instruction, Store
 from tilewright.isa.memory import Memory
-from tilewright.isa.region import BASES
+from tilewright.isa.register import BASE_REGISTERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +73,21 @@ class Case:
 
     def program_address(self) -> int:
         """First byte of the programs."""
-        return 0 if self.program_first else BASES * self.memory_bytes
+        return 0 if self.program_first else BASE_REGISTERS * self.memory_bytes
 
     def bases(self) -> list[int]:
         """The base registers."""
         first = self.code_bytes() if self.program_first else 0
-        return [first + base * self.memory_bytes for base in range(BASES)]
+        return [first + base * self.memory_bytes for base in range(BASE_REGISTERS)]
 
     def dram(self) -> NDArray[np.uint8]:
         """The memory outside before the first program."""
-        size = BASES * self.memory_bytes + self.code_bytes()
+        size = BASE_REGISTERS * self.memory_bytes + self.code_bytes()
         return np.random.default_rng(self.seed).integers(0, 256, size, dtype=np.uint8)
 
     def memory_size_bytes(self, run: Run) -> int:
         """Bytes of the memory outside in a run: whole beats of the widest bus, at least one."""
-        return max(64, (BASES * self.memory_bytes + self.code_bytes() - run.cut_bytes) // 64 * 64)
+        return max(64, (BASE_REGISTERS * self.memory_bytes + self.code_bytes() - run.cut_bytes) // 64 * 64)
 
     def text(self) -> str:
         """The case as a person reads it: each program as assembler text under its circumstances."""

@@ -25,7 +25,8 @@ from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
 from tilewright.isa.fault import Fault
 from tilewright.isa.instruction import Instruction
-from tilewright.isa.region import BASES, Region
+from tilewright.isa.region import Region
+from tilewright.isa.register import BASE_REGISTERS
 from tilewright.numerics.error import TilewrightError
 
 Array = NDArray[Any]
@@ -172,11 +173,11 @@ def _outside(function: Function) -> tuple[Buffer, ...]:
     """The parameters, and what lies between stages."""
     between = tuple(_between(function.body, None))
     found = (*function.parameters, *between)
-    if len(found) > BASES:
+    if len(found) > BASE_REGISTERS:
         names = ", ".join(buffer.name for buffer in found)
         raise BuildError(
-            f"{function.name} must have at most {BASES} buffers outside of the chip, one for each base "
-            f"register, not {len(found)} ({names}): keep some on the chip, or make one of several"
+            f"{function.name} must have at most {BASE_REGISTERS} buffers outside of the chip, one for each "
+            f"base register, not {len(found)} ({names}): keep some on the chip, or make one of several"
         )
     return found
 
