@@ -33,8 +33,7 @@ from tilewright.compiler.tir.walk import statements
 ARRAYS = {"a": np.arange(70, dtype=np.int32).reshape(10, 7), "w": np.array([3, 5], np.int32)}
 
 
-@pytest.fixture
-def program():
+def build():
     """Twice a, its sums along rows with weights (of two neighbours), and those plus one."""
     a, w = te.placeholder((10, 7), DType.INT32, "a"), te.placeholder((2,), DType.INT32, "w")
     twice = te.compute((10, 7), lambda i, j: a[i, j] * 2, "twice")
@@ -42,6 +41,14 @@ def program():
     row = te.compute((9, 7), lambda i, j: te.sum_of(twice[i + k, j] * w[k], k), "row")
     out = te.compute((9, 7), lambda i, j: row[i, j] + 1, "out")
     return te.lower("program", [a, w], [out])
+
+
+PROGRAM = build()
+
+
+@pytest.fixture
+def program():
+    return PROGRAM
 
 
 def after(program, *steps):
@@ -228,75 +235,75 @@ SPLIT = Split("out_i", 4, "io", "ii")
 OWN = CacheWrite("out", Scope.ACTIVATION, "tile")
 
 
-@pytest.mark.parametrize(
-    ("before", "step", "reason"),
-    [
-        ([], Split("out_z", 2, "a", "b"), "there is no loop out_z: name one of twice_i"),
-        ([], Split("out_i", 0, "a", "b"), "the factor must be at least 1, not 0"),
-        ([], Split("out_i", 2, "n", "n"), "'n' must be a new identifier"),
-        ([], Split("out_i", 2, "row", "n"), "'row' must be a new identifier"),
-        ([SPLIT], Reorder(("ii", "io")), "the extent of ii depends on io: keep io outside"),
-        ([], Reorder(("row_i", "out_i")), "loop row_i must be around or inside of the others"),
-        ([], Reorder(("row_i", "row_i")), "loops must name each loop once"),
-        (
-            [ComputeAt("row", "out_i")],
-            Reorder(("out_j", "out_i")),
-            "reorder before other stages are attached",
-        ),
-        ([], Fuse("row_i", "row_k", "f"), "row_k must be directly inside of row_i: reorder first"),
-        ([SPLIT], Fuse("io", "ii", "f"), "the extent of ii must be constant"),
-        ([], SetScope("a", Scope.WEIGHT), "buffer a is a parameter, in the caller's memory: use cache_read"),
-        ([], SetScope("b", Scope.WEIGHT), "there is no buffer b: name one of twice, row"),
-        ([], Versions("row", 0), "the count must be at least 1"),
-        ([], Vectorise("row_k"), r"row_k must not fold \(row does, over it\)"),
-        (
-            [],
-            CacheRead("row", "a", Scope.WEIGHT, "n"),
-            "block row must read buffer a and not write it: name one of twice, w",
-        ),
-        (
-            [],
-            CacheRead("column", "a", Scope.WEIGHT, "n"),
-            "there is no block column: name one of twice, row, out",
-        ),
-        ([], ComputeAt("out", "row_i"), "buffer out is a parameter"),
-        (
-            [],
-            ComputeAt("twice", "out_i"),
-            "out_i must be around all that read twice, row too: attach row first",
-        ),
-        ([], ComputeAt("row", "row_i"), "row_i is a loop of row itself"),
-        (
-            [Split("row_i", 3, "x", "y")],
-            ComputeAt("row", "out_i"),
-            "dimension 0 of row is stored at 3 \\* x \\+ y",
-        ),
-        (
-            [OWN, Reorder(("row_k", "row_i"))],
-            ReverseComputeAt("out", "row_k"),
-            "row is not complete inside of row_k",
-        ),
-        (
-            [OWN],
-            ReverseComputeAt("tile", "row_i"),
-            "must be written by one block inside of row_i or be there before",
-        ),
-        (
-            [],
-            ReverseComputeAt("row", "twice_i"),
-            "row reads at row_i \\+ row_k where it must read element by element",
-        ),
-        ([], ReverseComputeAt("twice", "row_i"), "twice must come behind row_i: use compute_at"),
-        (
-            [ComputeAt("row", "out_i")],
-            ReverseComputeAt("out", "out_i"),
-            "out must lie behind out_i, not in it",
-        ),
-        ([], Inline("row"), "row must not fold: use compute_at"),
-        ([], Inline("out"), "buffer out is a parameter"),
-        ([], ReverseComputeAt("out", "twice_i"), "row, which out reads, must be written by one block inside"),
-    ],
-)
+REFUSED = [
+    ([], Split("out_z", 2, "a", "b"), "there is no loop out_z: name one of twice_i"),
+    ([], Split("out_i", 0, "a", "b"), "the factor must be at least 1, not 0"),
+    ([], Split("out_i", 2, "n", "n"), "'n' must be a new identifier"),
+    ([], Split("out_i", 2, "row", "n"), "'row' must be a new identifier"),
+    ([SPLIT], Reorder(("ii", "io")), "the extent of ii depends on io: keep io outside"),
+    ([], Reorder(("row_i", "out_i")), "loop row_i must be around or inside of the others"),
+    ([], Reorder(("row_i", "row_i")), "loops must name each loop once"),
+    (
+        [ComputeAt("row", "out_i")],
+        Reorder(("out_j", "out_i")),
+        "reorder before other stages are attached",
+    ),
+    ([], Fuse("row_i", "row_k", "f"), "row_k must be directly inside of row_i: reorder first"),
+    ([SPLIT], Fuse("io", "ii", "f"), "the extent of ii must be constant"),
+    ([], SetScope("a", Scope.WEIGHT), "buffer a is a parameter, in the caller's memory: use cache_read"),
+    ([], SetScope("b", Scope.WEIGHT), "there is no buffer b: name one of twice, row"),
+    ([], Versions("row", 0), "the count must be at least 1"),
+    ([], Vectorise("row_k"), r"row_k must not fold \(row does, over it\)"),
+    (
+        [],
+        CacheRead("row", "a", Scope.WEIGHT, "n"),
+        "block row must read buffer a and not write it: name one of twice, w",
+    ),
+    (
+        [],
+        CacheRead("column", "a", Scope.WEIGHT, "n"),
+        "there is no block column: name one of twice, row, out",
+    ),
+    ([], ComputeAt("out", "row_i"), "buffer out is a parameter"),
+    (
+        [],
+        ComputeAt("twice", "out_i"),
+        "out_i must be around all that read twice, row too: attach row first",
+    ),
+    ([], ComputeAt("row", "row_i"), "row_i is a loop of row itself"),
+    (
+        [Split("row_i", 3, "x", "y")],
+        ComputeAt("row", "out_i"),
+        "dimension 0 of row is stored at 3 \\* x \\+ y",
+    ),
+    (
+        [OWN, Reorder(("row_k", "row_i"))],
+        ReverseComputeAt("out", "row_k"),
+        "row is not complete inside of row_k",
+    ),
+    (
+        [OWN],
+        ReverseComputeAt("tile", "row_i"),
+        "must be written by one block inside of row_i or be there before",
+    ),
+    (
+        [],
+        ReverseComputeAt("row", "twice_i"),
+        "row reads at row_i \\+ row_k where it must read element by element",
+    ),
+    ([], ReverseComputeAt("twice", "row_i"), "twice must come behind row_i: use compute_at"),
+    (
+        [ComputeAt("row", "out_i")],
+        ReverseComputeAt("out", "out_i"),
+        "out must lie behind out_i, not in it",
+    ),
+    ([], Inline("row"), "row must not fold: use compute_at"),
+    ([], Inline("out"), "buffer out is a parameter"),
+    ([], ReverseComputeAt("out", "twice_i"), "row, which out reads, must be written by one block inside"),
+]
+
+
+@pytest.mark.parametrize(("before", "step", "reason"), REFUSED)
 def test_refusal_names_step_reason_and_loops(program, before, step, reason):
     function = schedule.apply(program, before)
     with pytest.raises(ScheduleError, match=reason) as caught:

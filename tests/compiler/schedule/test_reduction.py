@@ -199,66 +199,66 @@ def opaque():
 OPAQUE = opaque()
 
 
-@pytest.mark.parametrize(
-    ("function", "before", "step", "reason"),
-    [
-        (SUM, [], RFactor("t", "t_i", "p"), r"t_i must be a loop directly around t.*\(t_k\)"),
-        (SCAN, [], RFactor("plus", "plus_i", "p"), "plus must fold by an operator or its reducer"),
-        (
-            SUM,
-            [Fuse("t_i", "t_k", "f")],
-            RFactor("t", "f", "p"),
-            "f must be folded over alone: apply this before it is fused",
-        ),
-        (SUM, [], DecomposeReduction("t", "t_j", "z"), "there is no loop t_j"),
-        (SCAN, [], DecomposeReduction("plus", "plus_i", "z"), "plus must have an init, and plus_i be around"),
-        (
-            SUM,
-            [Split("t_k", 4, "ko", "ki")],
-            DecomposeReduction("t", "ki", "z"),
-            "t folds over ko too, which is around ki: name that",
-        ),
-        (
-            SUM,
-            [Fuse("t_i", "t_k", "f")],
-            DecomposeReduction("t", "f", "z"),
-            "f must be folded over alone: apply this before it is fused",
-        ),
-        (
-            SUM,
-            [DecomposeReduction("t", "t_i", "z")],
-            DecomposeReduction("t", "t_i", "y"),
-            "must have an init",
-        ),
-        (SCAN, [], ReverseInline("plus", "next"), "next must not fold"),
-        (SCAN, [], ReverseInline("next", "moved"), "next must not fold"),
-        (SCAN, [], ReverseInline("s_init", "moved"), "moved must be read by s_init alone"),
-        (SCAN, [], Vectorise("s_t"), r"s_t must not run in order \(next does, over it\)"),
-        (SCAN, [], Parallel("s_t"), "s_t must not run in order"),
-        (SCAN, [Inline("moved")], Reorder(("next_i", "s_t")), "next runs in order over s_t"),
-        (
-            SCAN,
-            [Inline("moved"), Split("s_t", 2, "to", "ti")],
-            Reorder(("ti", "to")),
-            "next runs in order over|the extent of",
-        ),
-        (SCAN, [], ReverseComputeAt("plus", "s_t"), "s, which plus reads, must be written by one block"),
-        (SCAN, [], ReverseComputeAt("next", "moved_i"), "next runs in order and must stay where it is"),
-        (
-            SCAN,
-            [],
-            CacheRead("next", "s", Scope.ACTIVATION, "n"),
-            "there|must read buffer s and not write it",
-        ),
-        (SCAN, [], CacheWrite("next", Scope.ACTIVATION, "n"), "s must be used by next alone"),
-        (SCAN, [], ComputeAt("next", "plus_t"), "plus_t must be around all that read s, moved too"),
-        (SCAN, [], Inline("s_init"), "s must be written by s_init alone"),
-        (OPAQUE, [], ComputeAt("twice", "out_i"), "rows reads all of twice, at no loop"),
-        (OPAQUE, [], Inline("twice"), "rows reads all of twice: it must stay a buffer"),
-        (OPAQUE, [], ReverseComputeAt("out", "twice_i"), "must be written by one block inside|out must read"),
-        (OPAQUE, [], ReverseInline("out", "twice"), "must be read by out alone"),
-    ],
-)
+REFUSED = [
+    (SUM, [], RFactor("t", "t_i", "p"), r"t_i must be a loop directly around t.*\(t_k\)"),
+    (SCAN, [], RFactor("plus", "plus_i", "p"), "plus must fold by an operator or its reducer"),
+    (
+        SUM,
+        [Fuse("t_i", "t_k", "f")],
+        RFactor("t", "f", "p"),
+        "f must be folded over alone: apply this before it is fused",
+    ),
+    (SUM, [], DecomposeReduction("t", "t_j", "z"), "there is no loop t_j"),
+    (SCAN, [], DecomposeReduction("plus", "plus_i", "z"), "plus must have an init, and plus_i be around"),
+    (
+        SUM,
+        [Split("t_k", 4, "ko", "ki")],
+        DecomposeReduction("t", "ki", "z"),
+        "t folds over ko too, which is around ki: name that",
+    ),
+    (
+        SUM,
+        [Fuse("t_i", "t_k", "f")],
+        DecomposeReduction("t", "f", "z"),
+        "f must be folded over alone: apply this before it is fused",
+    ),
+    (
+        SUM,
+        [DecomposeReduction("t", "t_i", "z")],
+        DecomposeReduction("t", "t_i", "y"),
+        "must have an init",
+    ),
+    (SCAN, [], ReverseInline("plus", "next"), "next must not fold"),
+    (SCAN, [], ReverseInline("next", "moved"), "next must not fold"),
+    (SCAN, [], ReverseInline("s_init", "moved"), "moved must be read by s_init alone"),
+    (SCAN, [], Vectorise("s_t"), r"s_t must not run in order \(next does, over it\)"),
+    (SCAN, [], Parallel("s_t"), "s_t must not run in order"),
+    (SCAN, [Inline("moved")], Reorder(("next_i", "s_t")), "next runs in order over s_t"),
+    (
+        SCAN,
+        [Inline("moved"), Split("s_t", 2, "to", "ti")],
+        Reorder(("ti", "to")),
+        "next runs in order over|the extent of",
+    ),
+    (SCAN, [], ReverseComputeAt("plus", "s_t"), "s, which plus reads, must be written by one block"),
+    (SCAN, [], ReverseComputeAt("next", "moved_i"), "next runs in order and must stay where it is"),
+    (
+        SCAN,
+        [],
+        CacheRead("next", "s", Scope.ACTIVATION, "n"),
+        "there|must read buffer s and not write it",
+    ),
+    (SCAN, [], CacheWrite("next", Scope.ACTIVATION, "n"), "s must be used by next alone"),
+    (SCAN, [], ComputeAt("next", "plus_t"), "plus_t must be around all that read s, moved too"),
+    (SCAN, [], Inline("s_init"), "s must be written by s_init alone"),
+    (OPAQUE, [], ComputeAt("twice", "out_i"), "rows reads all of twice, at no loop"),
+    (OPAQUE, [], Inline("twice"), "rows reads all of twice: it must stay a buffer"),
+    (OPAQUE, [], ReverseComputeAt("out", "twice_i"), "must be written by one block inside|out must read"),
+    (OPAQUE, [], ReverseInline("out", "twice"), "must be read by out alone"),
+]
+
+
+@pytest.mark.parametrize(("function", "before", "step", "reason"), REFUSED)
 def test_refusal_names_step_reason_and_loops(function, before, step, reason):
     function = schedule.apply(function, before)
     with pytest.raises(ScheduleError, match=reason) as caught:

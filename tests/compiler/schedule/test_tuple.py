@@ -118,27 +118,27 @@ def test_consumer_with_several_outputs_becomes_what_its_producer_stores():
     assert "pair_0[v_wide_i, v_wide_j], pair_1[v_wide_i, v_wide_j] = " in text
 
 
-@pytest.mark.parametrize(
-    ("function", "before", "step", "reason"),
-    [
-        (BEST, [], Inline("best"), "best must not fold: use compute_at"),
-        (RESULTS, [], ComputeAt("best", "best_i"), "buffer best_0 is a parameter"),
-        (PARTS, [], ReverseInline("both", "part"), "part must store to one buffer, not to part_0, part_1"),
-        (BEST, [], ComputeAt("best", "wide_i"), "wide_i must be around all that read best_0 and best_1"),
-        (
-            FIRST_ONLY,
-            [ReverseComputeAt("twice", "part_i")],
-            ComputeAt("part", "twice_i"),
-            "must store to the same element of part_0 and part_1: apply this before one of them is attached",
-        ),
-        (
-            FIRST_ONLY,
-            [ReverseComputeAt("twice", "part_j"), Fuse("part_i", "part_j", "f")],
-            CacheWrite("part", Scope.LANE, "own"),
-            "must store to the same element of part_0 and part_1|must be allocated at one place",
-        ),
-    ],
-)
+REFUSED = [
+    (BEST, [], Inline("best"), "best must not fold: use compute_at"),
+    (RESULTS, [], ComputeAt("best", "best_i"), "buffer best_0 is a parameter"),
+    (PARTS, [], ReverseInline("both", "part"), "part must store to one buffer, not to part_0, part_1"),
+    (BEST, [], ComputeAt("best", "wide_i"), "wide_i must be around all that read best_0 and best_1"),
+    (
+        FIRST_ONLY,
+        [ReverseComputeAt("twice", "part_i")],
+        ComputeAt("part", "twice_i"),
+        "must store to the same element of part_0 and part_1: apply this before one of them is attached",
+    ),
+    (
+        FIRST_ONLY,
+        [ReverseComputeAt("twice", "part_j"), Fuse("part_i", "part_j", "f")],
+        CacheWrite("part", Scope.LANE, "own"),
+        "must store to the same element of part_0 and part_1|must be allocated at one place",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "before", "step", "reason"), REFUSED)
 def test_what_would_part_the_outputs_is_refused(function, before, step, reason):
     function = schedule.apply(function, before)
     with pytest.raises(ScheduleError, match=reason) as caught:
