@@ -65,9 +65,9 @@ class Frame:
             release(self.builder)
         self.builder.ret_void()
 
-    def allocate(self, size_bytes: int) -> ir.Value:
+    def allocate(self, size_bytes: int, on_heap: bool = False) -> ir.Value:
         """Memory that is there while the function runs; the same at each execution."""
-        if size_bytes <= STACK_BUFFER_BYTES and self.stack_bytes + size_bytes <= STACK_BYTES:
+        if not on_heap and size_bytes <= STACK_BUFFER_BYTES and self.stack_bytes + size_bytes <= STACK_BYTES:
             self.stack_bytes += size_bytes
             return self.on_stack(ir.ArrayType(ir.IntType(8), max(size_bytes, 1)))
         self.heap.append(self._from_heap(-(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES))

@@ -1,7 +1,8 @@
 """Loop programs compiled for this machine and called on numpy arrays."""
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,19 @@ class Kernel:
             entry(*addresses)
 
         return call
+
+    def repeat(self, arrays: Sequence[Array], moving: Sequence[bool]) -> None:
+        """A call for each sample, unchecked: for callers that made the arrays for this kernel.
+
+        Args:
+            arrays: for all parameters, dense; those that move hold an argument for each sample.
+            moving: which ones do; the last one, the result, does.
+        """
+        places = [array.ctypes.data for array in arrays]
+        steps = [array[0].nbytes if moves else 0 for array, moves in zip(arrays, moving, strict=True)]
+        for _ in range(len(arrays[-1])):
+            self._entry(*places)
+            places = list(map(add, places, steps))
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs, by name, new arrays: as `tir.interpret.run`.

@@ -11,6 +11,7 @@ from llvmlite import binding as llvm
 from tilewright.compiler.targets.cpu.error import CpuError
 
 OPTIMISATION_LEVEL = 3
+_SAFE_LEVEL = 1
 _ARCH_PRCTL = 158
 _REQUEST_PERMISSION, _TILE_DATA = 0x1023, 18
 """Of Linux on x86-64: asm/prctl.h, and the component of the extended state."""
@@ -110,14 +111,26 @@ def target_machine(machine: Machine) -> llvm.TargetMachine:
 
 
 def _optimise(text: str, target: llvm.TargetMachine) -> llvm.ModuleRef:
-    module = llvm.parse_assembly(text)
-    module.triple, module.data_layout = target.triple, str(target.target_data)
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMISATION_LEVEL)
-    options.loop_vectorization = options.slp_vectorization = True
-    builder = llvm.create_pass_builder(target, options)
-    builder.getModulePassManager().run(module, builder)
-    return module
+    """The module after the passes; after few, where the result is none: LLVM 22 puts uses before values."""
+    for level in (OPTIMISATION_LEVEL, _SAFE_LEVEL):
+        module = llvm.parse_assembly(text)
+        module.triple, module.data_layout = target.triple, str(target.target_data)
+        module.verify()
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        options.loop_vectorization = options.slp_vectorization = level == OPTIMISATION_LEVEL
+        builder = llvm.create_pass_builder(target, options)
+        builder.getModulePassManager().run(module, builder)
+        if _is_sound(module):
+            return module
+    raise CpuError("LLVM must keep its own rules, and does not at any level: simplify the function")
+
+
+def _is_sound(module: llvm.ModuleRef) -> bool:
+    try:
+        module.verify()
+    except RuntimeError:
+        return False
+    return True
 
 
 @cache

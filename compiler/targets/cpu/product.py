@@ -132,11 +132,13 @@ def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Product
         axes = [
             Axis(loop.var.name, loop.extent, *(accesses[load][1][loop.var.name] for load in (a, b, c)))
             for loop in loops
-            if constant(loop.extent) != 1
         ]
+        # A single lane is one too; where there are several, a loop of one step is none of them.
         lanes = [axis for axis in axes if (axis.a, axis.b, axis.c) == (0, unit, 1)]
+        lanes.sort(key=lambda axis: constant(axis.extent) == 1)
         if lanes:
-            rows, folds = _roles(kind, axes, lanes[0])
+            several = [axis for axis in axes if constant(axis.extent) != 1]
+            rows, folds = _roles(kind, several, lanes[0])
             operands = [Operand(load.buffer, accesses[load][0]) for load in (a, b, c)]
             names = tuple(loop.var.name for loop in loops)
             return Product(kind, block, names, rows, folds, lanes[0], *operands)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llvmlite import ir
 
@@ -20,8 +20,9 @@ from tilewright.compiler.targets.cpu.vectorise import is_parallelisable, is_vect
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import UNBOUNDED, upper
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr, Var
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Expr, Load, Var
 from tilewright.compiler.tir.printer import print_buffer
+from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
@@ -34,8 +35,18 @@ from tilewright.compiler.tir.stmt import (
     Stmt,
     Store,
 )
-from tilewright.compiler.tir.walk import blocks, constant
+from tilewright.compiler.tir.walk import (
+    block_indices,
+    blocks,
+    constant,
+    map_stores,
+    nodes,
+    rewrite,
+    statements,
+    substitute,
+)
 
+_DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.MOD)
 LANES_MAXIMUM = 64
 """Of one vector; longer loops take several. LLVM cuts a vector into what registers hold."""
 COPIES_MAXIMUM = 256
@@ -121,10 +132,27 @@ class Statements:
 
     def _block(self, block: Block) -> None:
         inside = {it.var.name: self._expressions.value(it.value) for it in block.iters}
+        block = self._with_plain_indices(block)
         with self.frame.bound(inside):
             if block.inits and block.name not in self.begun:
                 self._init(block)
             self._store(block.stores)
+
+    def _with_plain_indices(self, block: Block) -> Block:
+        """Quotients and remainders are decided by the loops around: then lanes are seen to be neighbours."""
+        values = block_indices(block)
+
+        def plain(index: Expr) -> Expr:
+            divides = any(isinstance(n, Binary) and n.op in _DIVISIONS for n in nodes(index))
+            return simplify(substitute(index, values), self.domain) if divides else index
+
+        def load(node: Expr) -> Expr:
+            return replace(node, indices=tuple(map(plain, node.indices))) if isinstance(node, Load) else node
+
+        def store(one: Store) -> Store:
+            return Store(one.buffer, tuple(map(plain, one.indices)), rewrite(one.value, load))
+
+        return map_stores(block, store)
 
     def _init(self, block: Block) -> None:
         """The inits, where all folded indices are 0."""
@@ -146,7 +174,9 @@ class Statements:
         strides = buffer.strides(extents)
         frame.strides[buffer.name] = strides
         elements = strides[0] * extents[0] if extents else 1
-        frame.pointers[buffer.name] = frame.allocate(elements * buffer.dtype.size_bytes)
+        # LLVM 22 puts uses before values where it makes one vector of what tiles store to the stack.
+        on_heap = any(buffer.name in _results(inner) for inner in statements(stmt.body))
+        frame.pointers[buffer.name] = frame.allocate(elements * buffer.dtype.size_bytes, on_heap)
         self.write(stmt.body)
         del frame.pointers[buffer.name]
 
@@ -181,17 +211,19 @@ class Statements:
                     self._serial(loop)
 
     def _vector(self, loop: For, extent: int) -> None:
-        lanes = min(extent, LANES_MAXIMUM)
-        full, rest = divmod(extent, lanes)
-        width = ir.Constant(INDEX_TYPE, lanes)
+        """Whole vectors, then smaller ones, by powers of 2: others are cut badly, or wrongly, by LLVM."""
+        full, rest = divmod(extent, LANES_MAXIMUM)
+        width = ir.Constant(INDEX_TYPE, LANES_MAXIMUM)
         if full == 1:
-            self._lanes(loop, index(0), lanes)
-        else:
+            self._lanes(loop, index(0), LANES_MAXIMUM)
+        elif full:
             ends = ir.Constant(INDEX_TYPE, 0), ir.Constant(INDEX_TYPE, full)
             with self.counted(*ends, loop.var.name) as at:
-                self._lanes(loop, Value(self.frame.builder.mul(at, width), INDEX), lanes)
-        if rest:
-            self._lanes(loop, index(full * lanes), rest)
+                self._lanes(loop, Value(self.frame.builder.mul(at, width), INDEX), LANES_MAXIMUM)
+        while rest:
+            lanes = 1 << (rest.bit_length() - 1)
+            self._lanes(loop, index(extent - rest), lanes)
+            rest -= lanes
 
     def _lanes(self, loop: For, base: Value, lanes: int) -> None:
         self._at(loop, Value(base.ir, INDEX, 0 if lanes == 1 else 1), lanes=lanes)
@@ -265,6 +297,13 @@ class Statements:
         counter.add_incoming(builder.add(counter, ir.Constant(INDEX_TYPE, 1)), builder.block)
         builder.branch(head)
         builder.position_at_end(after)
+
+
+def _results(stmt: Stmt) -> set[str]:
+    """The buffers that a micro-kernel stores to."""
+    if not (isinstance(stmt, Intrinsic) and stmt.name in MEANINGS):
+        return set()
+    return {store.buffer.name for block in blocks(stmt) for store in block.stores}
 
 
 def _begins(block: Block, variable: Var) -> bool:

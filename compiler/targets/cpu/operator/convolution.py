@@ -1,17 +1,28 @@
 """Convolutions of pictures [height, width, channels]: floats, or int8 with exact sums in int32."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
+from tilewright.compiler.ops.window import Window
 from tilewright.compiler.schedule import ComputeAt, Fuse, Parallel, Primitive, Reorder, Split, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.picture import SIGN, Frame, framed
 from tilewright.compiler.targets.cpu.operator.tiling import Tiling, choose
 from tilewright.compiler.targets.cpu.product import DOT, FMA, GROUP
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
-from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, sum_of
+from tilewright.compiler.te import (
+    Tensor,
+    both,
+    cast,
+    compute,
+    lower,
+    max_of,
+    placeholder,
+    reduce_axis,
+    sum_of,
+)
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.stmt import Function
@@ -30,6 +41,7 @@ class Convolution:
         pads: rows above, columns left, rows below, columns right.
         is_float: float32, or int8.
         zero_point: what pads an input of int8.
+        is_signed: whether int8 elements stay what they are in the framed picture; else they are uint8 there.
     """
 
     height: int
@@ -42,6 +54,7 @@ class Convolution:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     is_float: bool = False
     zero_point: int = 0
+    is_signed: bool = False
 
     @property
     def result(self) -> Pair:
@@ -68,12 +81,6 @@ class Convolution:
         return height, width, -(-self.channels // self.group)
 
     @property
-    def depth(self) -> int:
-        """Products of a sum, with those that fill groups."""
-        rows, columns, steps = self.taps
-        return rows * columns * steps * self.group
-
-    @property
     def frame(self) -> Frame:
         """The framed picture: where groups reach beyond a row, it is longer."""
         (rows, columns), (down, right) = self.result, self.strides
@@ -89,18 +96,70 @@ class Convolution:
             left=left * self.channels,
             rows=max(height, self.height + top),
             columns=max(needed, whole),
-            fill=0 if self.is_float else self.zero_point + SIGN,
+            fill=0 if self.is_float else self.zero_point + (0 if self.is_signed else SIGN),
         )
 
 
 Finish = Callable[[Expr, Expr, Expr, Expr], Expr]
 """The result of a sum at a place: total, row, column, channel."""
+Element = Callable[[Expr, Expr, Expr], Expr]
+"""A number at a row, a column and a channel."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What comes between the sums and their end.
+
+    Members:
+        add: a sum with what is added to it, an activation for instance.
+        pool: windows of which the maximum is taken, padding apart.
+    """
+
+    add: Finish | None = None
+    pool: Window | None = None
+
+    def total(self, element: Element, shape: tuple[int, int, int]) -> tuple[Element, tuple[int, int, int]]:
+        """What `finish` takes, and its shape; with a pooling it is a stage `pooled`."""
+
+        def added(y: Expr, x: Expr, c: Expr) -> Expr:
+            value = element(y, x, c)
+            return value if self.add is None else self.add(value, y, x, c)
+
+        if self.pool is None:
+            return added, shape
+        pooled = _maximum(added, shape, self.pool)
+        return lambda y, x, c: pooled[y, x, c], (*self.pool.extent(*shape[:2]), shape[2])
+
+
+def _maximum(total: Element, shape: tuple[int, int, int], pool: Window) -> Tensor:
+    """The stage `pooled`."""
+    py, px = (reduce_axis(taps, axis) for taps, axis in zip(pool.kernel, ("py", "px"), strict=True))
+
+    def largest(y: Expr, x: Expr, c: Expr) -> Expr:
+        row = y * pool.strides[0] + (py - pool.pads[0])
+        column = x * pool.strides[1] + (px - pool.pads[1])
+        if not any(pool.pads):
+            return max_of(total(row, column, c), (py, px))
+        inside = both([row >= 0, row < shape[0], column >= 0, column < shape[1]])
+        return max_of(total(row, column, c), (py, px), where=inside)
+
+    return compute((*pool.extent(*shape[:2]), shape[2]), largest, "pooled")
+
+
+NO_TAIL = Tail()
+_INPUT = {True: DType.FLOAT32, False: DType.INT8}
+_PICTURE = {True: DType.FLOAT32, False: DType.UINT8}
 
 
 def convolution(
-    name: str, sizes: Convolution, inputs: list[Tensor], finish: Finish, features: Features
+    name: str,
+    sizes: Convolution,
+    inputs: Sequence[Tensor],
+    finish: Finish,
+    features: Features,
+    tail: Tail = NO_TAIL,
 ) -> Function:
-    """The scheduled loops: x [height, width · channels], weight, (start,) and what `finish` reads.
+    """The scheduled loops: x [height, width · channels], weight, (start,) and what `finish` reads -> result.
 
     The weight is that of `layout.weight_panels`; `start`, of int8 alone, is what the sums of each channel
     start from, [panels, lanes], which takes the 128 of the uint8 out again.
@@ -109,35 +168,30 @@ def convolution(
         name: of the function.
         sizes: of the convolution.
         inputs: further parameters, which `finish` reads.
-        finish: what becomes of a sum.
+        finish: what becomes of a sum, or of what the tail makes of sums.
         features: of the machine.
+        tail: what comes between.
     """
-    tiling = choose(sizes.result, sizes.outputs, sizes.depth, sizes.is_float, features)
-    source = Buffer("x", (Const(sizes.height), Const(sizes.frame.row)), _INPUT[sizes.is_float])
-    return framed(_unframed(name, sizes, tiling, inputs, finish), "picture", source, sizes.frame)
-
-
-_INPUT = {True: DType.FLOAT32, False: DType.INT8}
-
-
-def _unframed(
-    name: str, sizes: Convolution, tiling: Tiling, inputs: list[Tensor], finish: Finish
-) -> Function:
+    tiling = choose(sizes.result, sizes.outputs, sizes.is_float, features)
     frame, panels = sizes.frame, -(-sizes.outputs // tiling.lanes)
-    picture = placeholder(
-        (frame.rows, frame.columns), DType.FLOAT32 if sizes.is_float else DType.UINT8, "picture"
-    )
+    picture = placeholder((frame.rows, frame.columns), _PICTURE[sizes.is_float], "picture")
     group = () if sizes.is_float else (GROUP,)
     weight = placeholder((panels, *sizes.taps, tiling.lanes, *group), _INPUT[sizes.is_float], "weight")
     starts = [] if sizes.is_float else [placeholder((panels, tiling.lanes), DType.INT32, "start")]
-    total = _sums(sizes, tiling, picture, weight, starts)
-    result = compute(
-        (*sizes.result, sizes.outputs),
-        lambda y, x, c: finish(total[c // tiling.lanes, y, x, c % tiling.lanes], y, x, c),
-        "result",
-    )
+    sums = _sums(sizes, tiling, picture, weight, starts)
+    result = _result(sizes, tiling, sums, finish, tail)
     function = lower(name, [picture, weight, *starts, *inputs], [result])
-    return schedule.apply(function, steps(sizes, tiling))
+    function = schedule.apply(function, steps(sizes, tiling, tail.pool is not None))
+    source = Buffer("x", (Const(sizes.height), Const(frame.row)), _INPUT[sizes.is_float])
+    return framed(function, "picture", source, frame)
+
+
+def _result(sizes: Convolution, tiling: Tiling, sums: Tensor, finish: Finish, tail: Tail) -> Tensor:
+    def element(y: Expr, x: Expr, c: Expr) -> Expr:
+        return sums[c // tiling.lanes, y, x, c % tiling.lanes]
+
+    total, shape = tail.total(element, (*sizes.result, sizes.outputs))
+    return compute(shape, lambda y, x, c: finish(total(y, x, c), y, x, c), "result")
 
 
 def _sums(
@@ -160,10 +214,25 @@ def _sums(
     return compute((weight.shape[0], *sizes.result, tiling.lanes), total, "sums")
 
 
-def steps(sizes: Convolution, tiling: Tiling) -> list[Primitive]:
+def steps(sizes: Convolution, tiling: Tiling, pools: bool) -> list[Primitive]:
     """Panels of weights outside, tiles of pixels inside; their sums in registers, finished while near."""
     folds = ["sums_ky", "sums_kx", "sums_k"]
     last = ["sums_n"] if sizes.is_float else ["sums_n", "sums_q"]
+    kind = FMA if sizes.is_float else DOT
+    if pools:
+        return [
+            Split("sums_y", tiling.rows, "down", "y"),
+            Split("sums_x", tiling.columns, "right", "x"),
+            Reorder(("sums_o", "down", "right", "y", "x", *folds, *last)),
+            Tensorise("y", kind),
+            Parallel("sums_o"),
+            Split("result_c", tiling.lanes, "panel", "lane"),
+            ComputeAt("pooled", "panel"),
+            Reorder(("pooled_py", "pooled_px", "pooled_c")),
+            Vectorise("pooled_c"),
+            Vectorise("lane"),
+            Parallel("result_y"),
+        ]
     return [
         Split("result_c", tiling.lanes, "panel", "lane"),
         Split("result_y", tiling.rows, "down", "y"),
@@ -171,7 +240,7 @@ def steps(sizes: Convolution, tiling: Tiling) -> list[Primitive]:
         Reorder(("panel", "down", "right", "y", "x", "lane")),
         ComputeAt("sums", "right"),
         Reorder(("sums_y", "sums_x", *folds, *last)),
-        Tensorise("sums_y", FMA if sizes.is_float else DOT),
+        Tensorise("sums_y", kind),
         Vectorise("lane"),
         Fuse("panel", "down", "part"),
         Parallel("part"),

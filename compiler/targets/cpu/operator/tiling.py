@@ -16,13 +16,12 @@ class Tiling:
     lanes: int
 
 
-def choose(picture: tuple[int, int], outputs: int, depth: int, is_float: bool, features: Features) -> Tiling:
+def choose(picture: tuple[int, int], outputs: int, is_float: bool, features: Features) -> Tiling:
     """The tile that computes a picture in the least time, by count of what registers read.
 
     Args:
         picture: height and width of the result.
         outputs: its channels.
-        depth: products of a sum.
         is_float: of float32, or of int8.
         features: of the machine.
     """

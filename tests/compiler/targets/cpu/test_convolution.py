@@ -37,6 +37,7 @@ SHAPES = {
         "pads": (2, 0, 3, 1),
     },
     "dense": {"height": 1, "width": 1, "channels": 130, "outputs": 10, "kernel": (1, 1)},
+    "one pixel": {"height": 1, "width": 1, "channels": 1, "outputs": 18, "kernel": (1, 1)},
     "unread edge": {
         "height": 8,
         "width": 8,

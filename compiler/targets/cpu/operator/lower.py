@@ -1,0 +1,200 @@
+"""Integer operators as loop programs for the host, with the arrays that they read besides activations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler import schedule
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.graph.type import TensorType
+from tilewright.compiler.ops.operator import Operator
+from tilewright.compiler.ops.qadd import QAdd
+from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.window import Window
+from tilewright.compiler.schedule import Vectorise
+from tilewright.compiler.targets.cpu.feature import Features
+from tilewright.compiler.targets.cpu.operator.convolution import Convolution, Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
+from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
+from tilewright.compiler.targets.cpu.operator.window import Windows, depthwise, largest, total
+from tilewright.compiler.te import (
+    Tensor,
+    cast,
+    clamp,
+    compute,
+    lower,
+    placeholder,
+    requantise,
+    saturating_add,
+)
+from tilewright.compiler.tir.expr import Const, Expr
+from tilewright.compiler.tir.stmt import Function
+
+Array = NDArray[Any]
+LOWEST = -128
+"""Padding that no maximum takes."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """An operator as a loop program.
+
+    Members:
+        function: what computes it, for one sample.
+        arguments: for each parameter before the result: which input of the operator it is, or an array.
+        work: operations, about.
+    """
+
+    function: Function
+    arguments: tuple[int | Array, ...]
+    work: int
+
+
+def lower_qconv2d(
+    operator: QConv2d, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> Lowered:
+    """A convolution over all channels, or one for each."""
+    weight, bias, scale = (_constant(array) for array in arrays[1:4])
+    sizes, constants = _sizes(operator, types), {"bias": bias, "scale": scale}
+    residual = []
+    if operator.residual:
+        constants["factor"] = _constant(arrays[5])
+        residual = [placeholder((*sizes.result, sizes.outputs), DType.INT8, "residual")]
+    parameters = [placeholder((sizes.outputs,), DType.INT32, name) for name in constants]
+    finish, inputs = _finish(operator, *parameters[:2]), [*residual, *parameters]
+    tail = Tail(_add(residual[0], parameters[2]) if residual else None, operator.pool)
+    if operator.groups > 1:
+        constants["weight"] = weight[:, 0].transpose(1, 2, 0)
+        taps = placeholder(constants["weight"].shape, DType.INT8, "weight")
+        function = Windows(sizes, depthwise(taps), (taps, *inputs), finish, tail).function("depthwise")
+    else:
+        lanes = panel_lanes(sizes.outputs, False, features)
+        constants |= {"weight": weight_panels(weight, sizes, lanes), "start": starts(weight, lanes)}
+        function = convolution("convolution", sizes, inputs, finish, features, tail)
+    return _lowered(function, {"x": 0, "residual": 4}, constants, operator.macs(*types))
+
+
+def lower_qmax_pool2d(
+    operator: QMaxPool2d, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> Lowered:
+    """The maximum in windows."""
+    sizes = _window_sizes(operator.window, types[0], LOWEST)
+
+    def finish(value: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+        return clamp(value, operator.lo, operator.hi)
+
+    function = Windows(sizes, largest, (), finish).function("maximum")
+    return _lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].size)
+
+
+def lower_qaverage_pool2d(
+    operator: QAveragePool2d, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> Lowered:
+    """Sums in windows, each with the scale of its number of pixels."""
+    sizes = _window_sizes(operator.window, types[0], operator.input_zero_point)
+    words = dict(operator.scales)
+    counts = operator.window.counts(*types[0].shape[2:])
+    scale = aligned(np.vectorize(words.__getitem__, otypes=[np.int32])(counts))
+    scales = placeholder(scale.shape, DType.INT32, "scale")
+
+    def finish(value: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+        biased = saturating_add(value, Const(operator.bias, DType.INT32))
+        return _clamped(requantise(biased, scales[y, x]), operator)
+
+    function = Windows(sizes, total, (scales,), finish).function("average")
+    return _lowered(function, {"x": 0}, {"scale": scale}, prod(sizes.kernel) * types[0].size)
+
+
+def lower_qadd(
+    operator: QAdd, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> Lowered:
+    """The sum of two activations."""
+    shape = (types[0].size,)
+    a, b = (placeholder(shape, DType.INT8, name) for name in "ab")
+
+    def element(i: Expr) -> Expr:
+        value = cast(a[i], DType.INT32) * operator.ka + cast(b[i], DType.INT32) * operator.kb
+        biased = saturating_add(value, Const(operator.bias, DType.INT32))
+        return _clamped(requantise(biased, Const(operator.scale, DType.INT32)), operator)
+
+    function = lower("addition", [a, b], [compute(shape, element, "result")])
+    function = schedule.apply(function, [Vectorise("result_i")])
+    return _lowered(function, {"a": 0, "b": 1}, {}, types[0].size)
+
+
+OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
+    QConv2d: lower_qconv2d,
+    QMaxPool2d: lower_qmax_pool2d,
+    QAveragePool2d: lower_qaverage_pool2d,
+    QAdd: lower_qadd,
+}
+"""What has a compiled form."""
+
+
+def _lowered(
+    function: Function, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
+) -> Lowered:
+    """What each parameter is, by its name; constants in the type of the parameter."""
+    arguments: list[int | Array] = []
+    for buffer in function.parameters[: -function.outputs]:
+        if buffer.name in activations:
+            arguments.append(activations[buffer.name])
+        else:
+            arguments.append(aligned(constants[buffer.name].astype(buffer.dtype.numpy)))
+    return Lowered(function, tuple(arguments), work)
+
+
+def _finish(operator: QConv2d, bias: Tensor, scale: Tensor) -> Finish:
+    return lambda value, y, x, c: _clamped(requantise(saturating_add(value, bias[c]), scale[c]), operator)
+
+
+def _add(residual: Tensor, factor: Tensor) -> Finish:
+    """A sum with an activation that is multiplied by a factor a channel."""
+    return lambda value, y, x, c: value + cast(residual[y, x, c], DType.INT32) * factor[c]
+
+
+def _clamped(value: Expr, operator: QConv2d | QAveragePool2d | QAdd) -> Expr:
+    return cast(clamp(value + operator.zero_point, operator.lo, operator.hi), DType.INT8)
+
+
+def _constant(array: Array | None) -> Array:
+    assert array is not None, "verified: weights are constants"
+    return array
+
+
+def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
+    _, channels, height, width = types[0].shape
+    outputs, _, *kernel = types[1].shape
+    return Convolution(
+        height=height,
+        width=width,
+        channels=channels,
+        outputs=outputs,
+        kernel=(kernel[0], kernel[1]),
+        strides=operator.strides,
+        dilations=operator.dilations,
+        pads=operator.pads,
+        zero_point=operator.input_zero_point,
+        is_signed=operator.groups > 1,
+    )
+
+
+def _window_sizes(window: Window, x: TensorType, fill: int) -> Convolution:
+    _, channels, height, width = x.shape
+    return Convolution(
+        height=height,
+        width=width,
+        channels=channels,
+        outputs=channels,
+        kernel=window.kernel,
+        strides=window.strides,
+        pads=window.pads,
+        zero_point=fill,
+        is_signed=True,
+    )
