@@ -83,7 +83,9 @@ class ComputeAt(Primitive):
         found = {id(each): each for buffer in buffers for each in readers(allocation.body, buffer.name)}
         names = " and ".join(buffer.name for buffer in buffers)
         if not found:
-            raise self.refusal(function, f"no block reads {names}: there is nothing to attach {self.block} to: leave it")
+            raise self.refusal(
+                function, f"no block reads {names}: there is nothing to attach {self.block} to: leave it"
+            )
         for reader in found.values():
             if isinstance(reader, Opaque):
                 raise self.refusal(

@@ -39,7 +39,10 @@ class DecomposeReduction(Primitive):
         assert isinstance(block, Block)
         assert isinstance(loop, For)
         if block.init is None or not contains(loop, block):
-            raise self.refusal(function, f"{self.block} must have an init, and {self.loop} be around it: name a fold and one of its loops")
+            raise self.refusal(
+                function,
+                f"{self.block} must have an init, and {self.loop} be around it: name a fold and its loop",
+            )
         position = path.index(loop)
         self._check_outside(function, block, loop, path[:position])
         around = [stmt for stmt in path[position:] if isinstance(stmt, For)]

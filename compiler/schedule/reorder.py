@@ -43,7 +43,10 @@ class Reorder(Primitive):
         between = innermost[len(paths[0]) - 1 :]
         for path in paths:
             if path[-1] not in between or outer is not innermost[len(paths[0]) - 1]:
-                raise self.refusal(function, f"loop {_name(path)} must be around or inside of the others: name loops of one nest")
+                raise self.refusal(
+                    function,
+                    f"loop {_name(path)} must be around or inside of the others: name loops of one nest",
+                )
         for stmt in between:
             if not isinstance(stmt, For):
                 raise self.refusal(

@@ -1,7 +1,9 @@
 """Schedules as text: a line a primitive, that parses back."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import get_type_hints
 
 from tilewright.compiler.schedule.cache_read import CacheRead
@@ -63,33 +65,93 @@ def parse_schedule(text: str) -> tuple[Primitive, ...]:
     """The schedule that `print_schedule` printed; empty lines and what follows a # are skipped.
 
     Raises:
-        ScheduleError: naming the line that says nothing.
+        ScheduleError: with a line for each mistake: its line and column, and what would be right.
     """
-    lines = [line.partition("#")[0].split() for line in text.splitlines()]
-    return tuple(_parse(number, words) for number, words in enumerate(lines, 1) if words)
+    found: list[Primitive] = []
+    mistakes: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = [_Word(match[0], match.start() + 1) for match in _WORD.finditer(line.partition("#")[0])]
+        try:
+            found += [_parse(words)] if words else []
+        except _Mistake as mistake:
+            mistakes.append(f"line {number}: {mistake} (column {mistake.column})")
+    if mistakes:
+        raise ScheduleError("\n".join(mistakes))
+    return tuple(found)
 
 
-def _parse(number: int, words: list[str]) -> Primitive:
-    kind = _BY_VERB.get(words[0])
+_WORD = re.compile(r"\S+")
+_INTEGER = re.compile(r"-?[0-9]+")
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A word of a line; columns count from 1."""
+
+    text: str
+    column: int
+
+    @property
+    def parts(self) -> tuple["_Word", "_Word"]:
+        """name and value of name=value."""
+        name, equals, value = self.text.partition("=")
+        if not name or not equals:
+            raise _Mistake(self.column, f"{self.text!r} must be name=value")
+        return _Word(name, self.column), _Word(value, self.column + len(name) + 1)
+
+
+class _Mistake(Exception):
+    """What is wrong with a line, and in which column."""
+
+    def __init__(self, column: int, reason: str) -> None:
+        super().__init__(reason)
+        self.column = column
+
+
+def _parse(words: Sequence[_Word]) -> Primitive:
+    verb, *rest = words
+    kind = _BY_VERB.get(verb.text)
     if kind is None:
-        raise ScheduleError(f"line {number}: the verb must be one of {', '.join(_BY_VERB)}, not {words[0]!r}")
+        raise _Mistake(verb.column, f"the verb must be {_choice(verb.text, _BY_VERB)}, not {verb.text!r}")
     types = get_type_hints(kind)
     names = [item.name for item in fields(kind)]
-    given = dict(word.partition("=")[::2] for word in words[1:])
-    if sorted(given) != sorted(names) or len(words) != len(names) + 1:
-        raise ScheduleError(
-            f"line {number}: {words[0]} must have {', '.join(names)}, each once as name=value"
-        )
-    return kind(**{name: _value(number, name, given[name], types[name]) for name in names})
+    values: dict[str, object] = {}
+    for word in rest:
+        name, value = word.parts
+        if name.text in values:
+            raise _Mistake(name.column, f"{name.text} must be given once: leave this one out")
+        if name.text not in names:
+            wanted = _choice(name.text, names)
+            raise _Mistake(name.column, f"{verb.text} must have {wanted}, not {name.text!r}")
+        values[name.text] = _value(name.text, value, types[name.text])
+    missing = [name for name in names if name not in values]
+    if missing:
+        end = words[-1].column + len(words[-1].text)
+        wanted = ", ".join(f"{name}=…" for name in missing)
+        raise _Mistake(end, f"{verb.text} must have {', '.join(names)}: add {wanted}")
+    return kind(**values)
 
 
-def _value(number: int, name: str, text: str, kind: object) -> object:
+def _value(name: str, word: _Word, kind: object) -> object:
     if kind is int:
-        if not text.lstrip("-").isdecimal():
-            raise ScheduleError(f"line {number}: {name} must be an integer, not {text!r}")
-        return int(text)
+        if not _INTEGER.fullmatch(word.text):
+            raise _Mistake(word.column, f"{name} must be an integer, not {word.text!r}")
+        return int(word.text)
     if kind is Scope:
-        if text not in list(Scope):
-            raise ScheduleError(f"line {number}: {name} must be one of {', '.join(Scope)}, not {text!r}")
-        return Scope(text)
-    return text if kind is str else tuple(text.split(","))
+        if word.text not in list(Scope):
+            raise _Mistake(word.column, f"{name} must be {_choice(word.text, Scope)}, not {word.text!r}")
+        return Scope(word.text)
+    if kind is str:
+        if not word.text.isidentifier():
+            raise _Mistake(word.column, f"{name} must be a name, not {word.text!r}")
+        return word.text
+    parts = tuple(word.text.split(",")) if word.text else ()
+    if not all(part.isidentifier() for part in parts):
+        raise _Mistake(word.column, f"{name} must be names with commas between them, not {word.text!r}")
+    return parts
+
+
+def _choice(text: str, known: Iterable[str]) -> str:
+    """What would be right: the name that looks like it, or any of them."""
+    near = get_close_matches(text, list(known), n=1)
+    return near[0] if near else f"one of {', '.join(known)}"

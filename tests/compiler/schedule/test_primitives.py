@@ -312,21 +312,6 @@ def test_refusal_names_step_reason_and_loops(program, before, step, reason):
     assert str(caught.value).endswith(print_function(function))
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("join loop=a", "line 1: the verb must be one of cache_read"),
-        ("\nsplit loop=a factor=2 outer=b", "line 2: split must have loop, factor, outer, inner, each once"),
-        ("split loop=a loop=a factor=2 outer=b inner=c", "each once"),
-        ("split loop=a factor=two outer=b inner=c", "factor must be an integer, not 'two'"),
-        ("set_scope buffer=a scope=attic", "scope must be one of global, activation, .*, not 'attic'"),
-    ],
-)
-def test_text_that_is_no_schedule_is_refused(text, reason):
-    with pytest.raises(ScheduleError, match=reason):
-        schedule.parse_schedule(text)
-
-
 def test_every_loop_keeps_its_kind_when_split(program):
     function = after(program, Unroll("out_i"), Split("out_i", 3, "io", "ii"))
     kinds = {stmt.var.name: stmt.kind for stmt in statements(function.body) if isinstance(stmt, For)}

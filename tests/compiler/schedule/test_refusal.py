@@ -236,9 +236,9 @@ def sites():
     """File and lines of every place where a primitive refuses."""
     for path in sorted(Path(schedule.__file__).parent.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr == "refusal":
-                    yield path.name, range(node.lineno, node.end_lineno + 1)
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Attribute) and called.attr == "refusal":
+                yield path.name, range(node.lineno, node.end_lineno + 1)
 
 
 def test_every_place_that_refuses_has_a_case_and_every_refusal_shows_step_remedy_and_loops(monkeypatch):
