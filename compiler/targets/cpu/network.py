@@ -33,7 +33,7 @@ PORTS = (Quantise, Dequantise, Reshape, Flatten, Identity)
 """Operators that numpy does: a pass over a value at the border of the network, or a view."""
 CHUNK_SAMPLES = 64
 """Computed together, operator by operator: weights stay near, and values do not grow with the samples."""
-PARALLEL_WORK = 1 << 21
+PARALLEL_WORK = 1 << 24
 """Operations of an operator from which threads are worth waking."""
 
 
