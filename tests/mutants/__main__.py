@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tests.mutants import accel, compiler, gates, meaning, runtime, simulator
+from tests.mutants import accel, compiler, gates, meaning, runtime, schedule, simulator
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import ROOT, StaleError, Tree, mutated
 from tests.mutants.verdict import Outcome, judge, run_check
@@ -25,6 +25,7 @@ MUTANTS = (
     *simulator.MUTANTS,
     *meaning.MUTANTS,
     *compiler.MUTANTS,
+    *schedule.MUTANTS,
     *accel.MUTANTS,
     *runtime.MUTANTS,
 )

@@ -39,13 +39,14 @@ def test_consumer_of_a_part_does_not_run_over_all_that_is_produced(size, ahead):
     )
 
 
-def test_consumer_that_pads_stays_behind_what_it_pads():
+@pytest.mark.parametrize(("before", "behind"), [(1, 1), (1, 0), (0, 1)])
+def test_consumer_that_pads_stays_behind_what_it_pads(before, behind):
     """It ran only where it read its producer: the border was never stored."""
 
     def bordered(i):
-        return te.select(te.both([i >= 1, i <= 9]), B[i - 1], 7)
+        return te.select(te.both([i >= before, i < 9 + before]), B[i - before], 7)
 
-    padded = te.compute((11,), bordered, "padded")
+    padded = te.compute((9 + before + behind,), bordered, "padded")
     function = te.lower("f", [A, B], [padded])
     steps = [CacheRead("padded", "b", Scope.LANE, "near"), ReverseComputeAt("padded", "near_0")]
     with pytest.raises(

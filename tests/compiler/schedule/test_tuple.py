@@ -119,6 +119,12 @@ def test_consumer_with_several_outputs_becomes_what_its_producer_stores():
 
 
 REFUSED = [
+    (
+        FIRST_ONLY,
+        [Split("part_i", 8, "o", "i"), ReverseComputeAt("twice", "o")],
+        CacheWrite("part", Scope.LANE, "own"),
+        "part must store to the same element of part_0 and part_1",
+    ),
     (BEST, [], Inline("best"), "best must not fold: use compute_at"),
     (RESULTS, [], ComputeAt("best", "best_i"), "buffer best_0 is a parameter"),
     (PARTS, [], ReverseInline("both", "part"), "part must store to one buffer, not to part_0, part_1"),

@@ -438,3 +438,28 @@ def test_step_that_would_look_into_an_operator_is_refused(step, text):
     with pytest.raises(ScheduleError, match=text) as caught:
         schedule.apply(between(), [step])
     assert "procedure run(twice) -> (run):" in str(caught.value)
+
+
+@te.hybrid
+def largest_before(x, end):
+    best = x[0]
+    for i in range(1, end):
+        best = max(best, x[i])
+    return best
+
+
+@te.hybrid
+def first_that_reaches(x, level):
+    out = te.output((), np.int64)
+    i = 1
+    while largest_before(x, i) < level:
+        i += 1
+        if i == len(x):
+            break
+    out[()] = i
+    return out
+
+
+def test_condition_that_needs_statements_is_computed_in_each_iteration(numbers):
+    for level, expected in ((1, 1), (2, 2), (7, 3), (8, 5), (30, 6)):
+        assert three_ways(first_that_reaches, numbers, level)[0] == expected
