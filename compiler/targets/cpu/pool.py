@@ -1,8 +1,10 @@
 """The threads that parallel loops run on: resident, waiting, one pool in a process or in a shared library.
 
 A call hands out ranges of iterations by an atomic counter, to the workers and to the caller itself, and
-returns when all workers are through. A worker looks for work some microseconds long before it sleeps. A call
-from inside of another one, or while another thread's runs, does all of its iterations itself.
+returns when all iterations are done: a worker that wakes too late finds none. The counter has the number of
+the call in its upper bits, so that such a worker takes nothing of the next call either. A worker looks for
+work some microseconds long before it sleeps. A call from inside of another one, or while another thread's
+runs, does all of its iterations itself.
 """
 
 from functools import cache
@@ -36,13 +38,16 @@ def install_pool() -> None:
 
 
 _SC_NPROCESSORS_ONLN = 84
+_INDEX_BITS = 40
+"""Of the counter; the others number the call, as far as they go."""
+_CALLS = 1 << (64 - _INDEX_BITS)
 
 # Synchronisation objects are zeros, as the static initialisers of C libraries on Linux have them; 64 bytes
 # hold either of them.
 _TEXT = f"""
 @busy = internal global i32 0, align 64
 @generation = internal global i64 0, align 64
-@pending = internal global i64 0, align 64
+@finished = internal global i64 0, align 64
 @next = internal global i64 0, align 64
 @workers = internal global i64 0
 @owner = internal global i32 0
@@ -65,21 +70,34 @@ declare i32 @sched_yield()
 declare i64 @llvm.smax.i64(i64, i64)
 declare i64 @llvm.smin.i64(i64, i64)
 
-define internal void @take() {{
+; Does ranges of the call of that number while there are any.
+define internal void @take(i64 %call) {{
 entry:
-  %body = load ptr, ptr @body
-  %environment = load ptr, ptr @environment
-  %extent = load i64, ptr @extent
-  %step = load i64, ptr @step
+  %body = load atomic ptr, ptr @body acquire, align 8
+  %environment = load atomic ptr, ptr @environment acquire, align 8
+  %extent = load atomic i64, ptr @extent acquire, align 8
+  %step = load atomic i64, ptr @step acquire, align 8
   br label %look
 look:
-  %begin = atomicrmw add ptr @next, i64 %step monotonic
-  %more = icmp slt i64 %begin, %extent
-  br i1 %more, label %run, label %done
-run:
+  %at = load atomic i64, ptr @next acquire, align 8
+  %of = lshr i64 %at, {_INDEX_BITS}
+  %number = and i64 %call, {_CALLS - 1}
+  %current = icmp eq i64 %of, %number
+  %begin = and i64 %at, {(1 << _INDEX_BITS) - 1}
+  %left = icmp slt i64 %begin, %extent
+  %more = and i1 %current, %left
+  br i1 %more, label %claim, label %done
+claim:
   %beyond = add i64 %begin, %step
   %end = call i64 @llvm.smin.i64(i64 %beyond, i64 %extent)
+  %size = sub i64 %end, %begin
+  %after = add i64 %at, %size
+  %got = cmpxchg ptr @next, i64 %at, i64 %after acq_rel acquire
+  %mine = extractvalue {{ i64, i1 }} %got, 1
+  br i1 %mine, label %run, label %look
+run:
   call void %body(ptr %environment, i64 %begin, i64 %end)
+  %old = atomicrmw add ptr @finished, i64 %size release
   br label %look
 done:
   ret void
@@ -116,10 +134,9 @@ awake:
   br label %found
 found:
   %news = phi i64 [ %now.at, %idle ], [ %at, %awake ]
-  call void @take()
+  call void @take(i64 %news)
   br label %finish
 finish:
-  %left = atomicrmw sub ptr @pending, i64 1 release
   br label %idle
 }}
 
@@ -160,7 +177,9 @@ done:
 define void @{POOL_FUNCTION}(ptr %body, ptr %environment, i64 %extent) {{
 entry:
   %several = icmp sgt i64 %extent, 1
-  br i1 %several, label %claim, label %alone
+  %countable = icmp slt i64 %extent, {1 << (_INDEX_BITS - 1)}
+  %shared = and i1 %several, %countable
+  br i1 %shared, label %claim, label %alone
 claim:
   %got = cmpxchg ptr @busy, i32 0, i32 1 acquire monotonic
   %free = extractvalue {{ i32, i1 }} %got, 1
@@ -180,22 +199,29 @@ lead:
   %parts = mul i64 %threads, {RANGES_PER_THREAD}
   %even = sdiv i64 %extent, %parts
   %step = call i64 @llvm.smax.i64(i64 %even, i64 1)
-  store ptr %body, ptr @body
-  store ptr %environment, ptr @environment
-  store i64 %extent, ptr @extent
-  store i64 %step, ptr @step
-  store i64 0, ptr @next
-  store i64 %workers, ptr @pending
+  ; A worker that is late with the last call must not take what is written now for its own.
+  %last = load i64, ptr @generation
+  %call = add i64 %last, 1
+  %number = and i64 %call, {_CALLS - 1}
+  %first = shl i64 %number, {_INDEX_BITS}
+  %none = or i64 %first, {(1 << _INDEX_BITS) - 1}
+  store atomic i64 %none, ptr @next seq_cst, align 8
+  store atomic ptr %body, ptr @body release, align 8
+  store atomic ptr %environment, ptr @environment release, align 8
+  store atomic i64 %extent, ptr @extent release, align 8
+  store atomic i64 %step, ptr @step release, align 8
+  store i64 0, ptr @finished
+  store atomic i64 %first, ptr @next release, align 8
   %locked = call i32 @pthread_mutex_lock(ptr @mutex)
   %old = atomicrmw add ptr @generation, i64 1 release
   %woken = call i32 @pthread_cond_broadcast(ptr @wake)
   %unlocked = call i32 @pthread_mutex_unlock(ptr @mutex)
-  call void @take()
+  call void @take(i64 %call)
   br label %join
 join:
   %spins = phi i64 [ 0, %lead ], [ %spun, %again ]
-  %left = load atomic i64, ptr @pending acquire, align 8
-  %through = icmp eq i64 %left, 0
+  %through.so.far = load atomic i64, ptr @finished acquire, align 8
+  %through = icmp eq i64 %through.so.far, %extent
   br i1 %through, label %done, label %again.check
 again.check:
   %spun = add i64 %spins, 1

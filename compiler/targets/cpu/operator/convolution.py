@@ -68,6 +68,21 @@ class Convolution:
         return rows, columns
 
     @property
+    def source(self) -> Buffer:
+        """The input, [height, width · channels]."""
+        return Buffer("x", (Const(self.height), Const(self.width * self.channels)), _INPUT[self.is_float])
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the framed picture has only the pixels that windows of one pixel read."""
+        return self.kernel == (1, 1) and self.strides != (1, 1) and not any(self.pads)
+
+    @property
+    def window_strides(self) -> Pair:
+        """From window to window in the framed picture."""
+        return (1, 1) if self.is_sampled else self.strides
+
+    @property
     def group(self) -> int:
         """Elements of the input that a step of the fold reads together."""
         return 1 if self.is_float else GROUP
@@ -83,19 +98,21 @@ class Convolution:
     @property
     def frame(self) -> Frame:
         """The framed picture: where groups reach beyond a row, it is longer."""
-        (rows, columns), (down, right) = self.result, self.strides
+        (rows, columns), (down, right) = self.result, self.window_strides
         height = (rows - 1) * down + (self.kernel[0] - 1) * self.dilations[0] + 1
         width = (columns - 1) * right + (self.kernel[1] - 1) * self.dilations[1] + 1
         top, left = self.pads[:2]
-        needed = width * self.channels + self.group
-        whole = (self.width + left) * self.channels
+        taps = self.kernel[1] if self.dilations[1] == 1 else 1
+        beyond = -taps * self.channels % self.group
+        pixels = self.result if self.is_sampled else (self.height, self.width)
         return Frame(
-            height=self.height,
-            row=self.width * self.channels,
+            pixels=pixels,
+            channels=self.channels,
+            steps=self.strides if self.is_sampled else (1, 1),
             top=top,
             left=left * self.channels,
-            rows=max(height, self.height + top),
-            columns=max(needed, whole),
+            rows=max(height, pixels[0] + top),
+            columns=max(width * self.channels + beyond, (pixels[1] + left) * self.channels),
             fill=0 if self.is_float else self.zero_point + (0 if self.is_signed else SIGN),
         )
 
@@ -182,8 +199,7 @@ def convolution(
     result = _result(sizes, tiling, sums, finish, tail)
     function = lower(name, [picture, weight, *starts, *inputs], [result])
     function = schedule.apply(function, steps(sizes, tiling, tail.pool is not None))
-    source = Buffer("x", (Const(sizes.height), Const(frame.row)), _INPUT[sizes.is_float])
-    return framed(function, "picture", source, frame)
+    return framed(function, "picture", sizes.source, frame)
 
 
 def _result(sizes: Convolution, tiling: Tiling, sums: Tensor, finish: Finish, tail: Tail) -> Tensor:
@@ -197,7 +213,7 @@ def _result(sizes: Convolution, tiling: Tiling, sums: Tensor, finish: Finish, ta
 def _sums(
     sizes: Convolution, tiling: Tiling, picture: Tensor, weight: Tensor, starts: list[Tensor]
 ) -> Tensor:
-    (down, right), (step_y, step_x) = sizes.strides, sizes.dilations
+    (down, right), (step_y, step_x) = sizes.window_strides, sizes.dilations
     names = zip(sizes.taps, ("ky", "kx", "k"), strict=True)
     ky, kx, k = (reduce_axis(extent, axis) for extent, axis in names)
     q = reduce_axis(sizes.group, "q")

@@ -1,11 +1,11 @@
 """Pictures [height, width · channels] on the host: framed copies that convolutions read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const, Expr, Load, Var
+from tilewright.compiler.tir.expr import Cast, Const, Expr, Load, Var
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
@@ -29,68 +29,92 @@ class Frame:
     """A picture and what is around it.
 
     Members:
-        height, row: of the picture, in rows and elements of a row.
+        pixels: height and width of the picture in the frame.
+        channels: elements of a pixel.
+        steps: which rows and columns of the source are in it.
         top, left: rows above, elements in front of a row.
-        rows, columns: of the framed picture.
+        rows, columns: of the framed picture, in rows and elements.
         fill: what is around, in the type of the framed picture.
     """
 
-    height: int
-    row: int
+    pixels: tuple[int, int]
+    channels: int
+    steps: tuple[int, int]
     top: int
     left: int
     rows: int
     columns: int
     fill: int
 
+    @property
+    def row(self) -> int:
+        """Elements of a row of the picture."""
+        return self.pixels[1] * self.channels
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing around the picture."""
+        return (self.rows, self.columns) == (self.pixels[0], self.row)
+
 
 def framed(function: Function, name: str, source: Buffer, frame: Frame) -> Function:
     """The function whose parameter `name` is a framed copy of another one, which takes its place.
 
-    int8 elements become uint8, 128 more; others stay what they are.
+    int8 elements become uint8, 128 more, where the copy is of uint8.
     """
     target = next(buffer for buffer in function.parameters if buffer.name == name)
     parameters = tuple(source if buffer.name == name else buffer for buffer in function.parameters)
-    border = _nest(
-        f"{name}_frame",
-        target,
-        (frame.rows, frame.columns),
-        (0, 0),
-        lambda r, c: Const(frame.fill, target.dtype),
-    )
-
-    def element(row: Expr, column: Expr) -> Expr:
-        return unsigned(Load(source, (row, column)), target.dtype)
-
-    inner = _nest(f"{name}_copy", target, (frame.height, frame.row), (frame.top, frame.left), element)
-    result = replace(
-        function, parameters=parameters, body=Allocate(target, Seq((border, inner, function.body)))
-    )
+    nests = [_copy(name, source, target, frame), function.body]
+    if not frame.is_empty:
+        nests.insert(0, _border(name, target, frame))
+    result = replace(function, parameters=parameters, body=Allocate(target, Seq(tuple(nests))))
     verify(result)
     return result
 
 
-def unsigned(element: Expr, dtype: DType) -> Expr:
-    """An int8 element as uint8, 128 more, if that is asked for."""
-    from tilewright.compiler.te import cast
+def _border(name: str, target: Buffer, frame: Frame) -> Stmt:
+    """All of the copy: rows in one go are faster than their ends alone."""
+    value = Const(frame.fill, target.dtype)
+    return _nest(
+        f"{name}_frame", (frame.rows, frame.columns), lambda row, column: Store(target, (row, column), value)
+    )
 
+
+def _copy(name: str, source: Buffer, target: Buffer, frame: Frame) -> Stmt:
+    """Row by row; pixel by pixel where some are left out."""
+    (down, right), channels = frame.steps, frame.channels
+
+    def store(row: Expr, column: Expr, inside: Expr, step: int) -> Store:
+        element = Load(source, (row * down, column * step + inside))
+        place = (_after(row, frame.top), column * channels + _after(inside, frame.left))
+        return Store(target, place, _converted(element, target.dtype))
+
+    if frame.steps == (1, 1):
+        zero = Const(0)
+        return _nest(f"{name}_copy", (frame.pixels[0], frame.row), lambda y, i: store(y, zero, i, 0))
+    extents = (*frame.pixels, channels)
+    return _nest(f"{name}_copy", extents, lambda y, x, i: store(y, x, i, right * channels))
+
+
+def _after(index: Expr, first: int) -> Expr:
+    return index + first if first else index
+
+
+def _converted(element: Expr, dtype: DType) -> Expr:
+    """An int8 element as uint8, 128 more, if that is asked for."""
     if element.dtype is dtype:
         return element
-    return cast(cast(element, DType.INT32) + SIGN, dtype)
+    return Cast(dtype, Cast(DType.INT32, element) + SIGN)
 
 
-def _nest(
-    name: str,
-    target: Buffer,
-    extents: tuple[int, int],
-    origin: tuple[int, int],
-    value: Callable[[Expr, Expr], Expr],
-) -> Stmt:
-    """Rows in parallel, elements of a row in lanes."""
-    loops = tuple(Var(f"{name}_{axis}") for axis in ("row", "column"))
-    inside = tuple(Var(f"v_{name}_{axis}") for axis in ("row", "column"))
-    at = tuple(index + first if first else index for index, first in zip(inside, origin, strict=True))
+def _nest(name: str, extents: Sequence[int], store: Callable[..., Store]) -> Stmt:
+    """The first axis in parallel, the last one in lanes."""
+    axes = ("row", "column", "element")[: len(extents)]
+    loops = [Var(f"{name}_{axis}") for axis in axes]
+    inside = [Var(f"v_{name}_{axis}") for axis in axes]
     iters = tuple(Iter(v, IterKind.SPATIAL, loop) for v, loop in zip(inside, loops, strict=True))
-    block: Stmt = Block(name, iters, Store(target, at, value(*inside)))
-    inner = For(loops[1], Const(extents[1]), block, LoopKind.VECTORISE)
-    return For(loops[0], Const(extents[0]), inner, LoopKind.PARALLEL)
+    stmt: Stmt = Block(name, iters, store(*inside))
+    kinds = [LoopKind.PARALLEL, *[LoopKind.SERIAL] * (len(axes) - 2), LoopKind.VECTORISE]
+    for loop, extent, kind in reversed(list(zip(loops, extents, kinds, strict=True))):
+        stmt = For(loop, Const(extent), stmt, kind)
+    return stmt

@@ -19,8 +19,7 @@ from tilewright.compiler.te import (
     reduce_axis,
     sum_of,
 )
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const, Expr
+from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.stmt import Function
 
 Fold = Callable[[Expr, tuple[Axis, Axis], Expr], Expr]
@@ -64,14 +63,13 @@ class Windows:
             Vectorise("result_c"),
             Parallel("result_y"),
         ]
-        source = Buffer("x", (Const(sizes.height), Const(frame.row)), DType.INT8)
-        return framed(schedule.apply(function, steps), "picture", source, frame)
+        return framed(schedule.apply(function, steps), "picture", sizes.source, frame)
 
     def _window(self, picture: Tensor, y: Expr, x: Expr, c: Expr) -> Expr:
         sizes = self.sizes
         ky, kx = (reduce_axis(taps, axis) for taps, axis in zip(sizes.kernel, ("ky", "kx"), strict=True))
-        row = y * sizes.strides[0] + ky * sizes.dilations[0]
-        column = x * sizes.strides[1] + kx * sizes.dilations[1]
+        row = y * sizes.window_strides[0] + ky * sizes.dilations[0]
+        column = x * sizes.window_strides[1] + kx * sizes.dilations[1]
         return self.fold(picture[row, column * sizes.channels + c], (ky, kx), c)
 
 

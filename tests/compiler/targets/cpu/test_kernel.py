@@ -120,3 +120,17 @@ def test_parallel_loops_are_called_from_several_threads_at_a_time():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_workers_that_wake_late_take_nothing_of_the_next_call():
+    """Short calls of different extents, one right after the other: each answers for all of its iterations."""
+    shapes = [(count, 4) for count in (2, 3, 7, 64)]
+    kernels = [compile_function(schedule.apply(added(shape=shape), [Parallel("sum_i")])) for shape in shapes]
+    wrong = []
+    for turn in range(4000):
+        compiled, shape = kernels[turn % 4], shapes[turn % 4]
+        a, out = np.full(shape, turn, np.int32), np.zeros(shape, np.int32)
+        compiled(a, a, out)
+        if not (out == 2 * turn).all():
+            wrong.append(turn)
+    assert wrong == []
