@@ -3,7 +3,8 @@
     python bench/mobilenet_layers.py [--config reference] [--latency 16] [--layers d56x144s2,…] [--rtl]
 
 The bound of a layer is that of its slowest engine, from the work alone: the array takes a slice of
-activations a cycle, the vector engine an item, load, store and fetch a beat; nothing waits for anything.
+activations a cycle, the vector engine an item, load, store and fetch a beat or a vector of padding; nothing
+waits for anything. `bus` is how much of the time loads and instructions, which share it, keep the bus busy.
 `d` is depthwise, `p` pointwise: size of the picture, channels.
 """
 
@@ -152,15 +153,16 @@ def _vector(layer: Layer, results: int, config: Config) -> int:
 
 
 def _load(layer: Layer, out_blocks: int, config: Config) -> int:
-    """Every pixel, weight and parameter once."""
+    """Every pixel, weight and parameter once, and what pads the pictures."""
     in_blocks = -(-layer.inputs // config.cols)
     operands = 2 if layer.kind == "addition" else 1
     activation, parameter = _beats(Memory.ACTIVATION, config), _beats(Memory.PARAMETER, config)
     taps = layer.kernel**2 if layer.kind == "depthwise" else 0
     vectors = {"maximum": 0, "addition": 3}.get(layer.kind, 2)
+    seen = max(layer.size, (layer.result_size - 1) * layer.stride + layer.kernel)
     weights = config.cols * in_blocks * out_blocks if layer.kind == "pointwise" else 0
     return (
-        operands * in_blocks * layer.size**2 * activation
+        operands * in_blocks * (layer.size**2 * activation + seen**2 - layer.size**2)
         + weights * _beats(Memory.WEIGHT, config)
         + out_blocks * (taps + vectors) * parameter
     )
@@ -218,6 +220,8 @@ def main() -> int:
         share = engines[slowest] / measured.cycles
         if layer.kind in ("depthwise", "pointwise"):
             shares.append(share)
+        counters = measured.results[0].counters
+        beats = (counters["load_bytes"] + counters["fetch_bytes"]) // config.bus_bytes
         rows.append(
             (
                 name,
@@ -225,11 +229,13 @@ def main() -> int:
                 f"{engines[slowest]:,}",
                 slowest,
                 f"{share:.1%}",
+                f"{beats / measured.cycles:.1%}",
                 f"{measured.compile_seconds:.1f}",
                 str(measured.right),
             )
         )
-    print(format_table(("layer", "cycles", "bound", "slowest", "of bound", "compile s", "right"), rows))
+    header = ("layer", "cycles", "bound", "slowest", "of bound", "bus", "compile s", "right")
+    print(format_table(header, rows))
     if shares:
         print(f"\nworst of depthwise and pointwise: {min(shares):.1%} of the bound, asked: {LEAST_SHARE:.0%}")
     return 0 if fine else 1

@@ -139,14 +139,14 @@ def _matrix(cut: Cut, threads: int) -> int:
     tiles = cut.config.slices * kernel * convolution.in_blocks
     streams = sum(
         count_y * count_x * tile_period(convolution.sums(height, 0) * convolution.sums(width, 1), rows)
-        for height, count_y in _sizes(convolution.out_height, cut.height)
-        for width, count_x in _sizes(convolution.out_width, cut.width)
+        for height, count_y in sizes(convolution.out_height, cut.height)
+        for width, count_x in sizes(convolution.out_width, cut.width)
     )
     moves = cut.tiles * (cut.chunks * cut.config.slices - 1) if threads > 1 else 0
     return convolution.out_blocks * (tiles * streams + moves * (ACCUMULATOR_DISTANCE - 1))
 
 
-def _sizes(extent: int, part: int) -> list[tuple[int, int]]:
+def sizes(extent: int, part: int) -> list[tuple[int, int]]:
     """Sizes of the parts and how often each comes."""
     rest = extent % part
     return [(part, extent // part), *([(rest, 1)] if rest else [])]

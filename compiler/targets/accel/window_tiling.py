@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from functools import cache
 
+from tilewright.compiler.targets.accel.estimate import (
+    ASSUMED_LATENCY_CYCLES,
+    read_cycles,
+    sizes,
+    write_cycles,
+)
 from tilewright.compiler.targets.accel.tiling import TilingError, parts
-from tilewright.isa.config import Config
+from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.memory import Memory
+from tilewright.isa.timing import item_interval, vector_depth
 
 _MOST_VERSIONS = 4
-_INSTRUCTION_CYCLES = 24
-"""About what a tile costs beside its items, bytes and bursts, when nothing else runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,16 +109,62 @@ def _slots(config: Config, memory: Memory, vectors: int) -> int:
 
 
 def _cycles(windows: Windows, config: Config, height: int, width: int, versions: int) -> int:
-    beats = config.cols // min(config.bus_bytes, config.cols)
-    tiles = windows.blocks * -(-windows.height // height) * -(-windows.width // width)
-    rows = min(windows.inputs(height, 0), windows.inputs(windows.height, 0))
-    load = windows.operands * rows * windows.inputs(width, 1) * beats
-    results = height * width
-    work = results * (windows.kernel[0] * windows.kernel[1] + windows.keeps_sums) + _INSTRUCTION_CYCLES
-    store = results * beats
-    if versions == 1 and tiles > 1:
-        return tiles * (load + work + store)
-    return tiles * max(load, work, store) + load + work + store
+    """Engines side by side, but for the loads of the first tile and the results of the last one."""
+    tiles = [
+        (count_y * count_x * windows.blocks, _Tile(windows, config, rows, columns))
+        for rows, count_y in sizes(windows.height, height)
+        for columns, count_x in sizes(windows.width, width)
+    ]
+    first, last = tiles[0][1], tiles[-1][1]
+    alone = (
+        first.load + ASSUMED_LATENCY_CYCLES + last.work + vector_depth(config.requant_interval) + last.store
+    )
+    if versions == 1 and (len(tiles) > 1 or tiles[0][0] > 1):
+        return alone + sum(count * (tile.load + tile.work + tile.store) for count, tile in tiles)
+    parameters = windows.blocks * read_cycles(config, 1, 4 * config.cols * windows.parameter_vectors)
+    busy = (
+        parameters + sum(count * tile.load for count, tile in tiles),
+        sum(count * tile.work for count, tile in tiles),
+        sum(count * tile.store for count, tile in tiles),
+    )
+    return max(busy) + alone
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """What engines do for a tile of results of one block."""
+
+    windows: Windows
+    config: Config
+    height: int
+    width: int
+
+    @property
+    def load(self) -> int:
+        """Cycles of the bus for operands and instructions."""
+        windows, cols = self.windows, self.config.cols
+        rows = min(windows.inputs(self.height, 0), windows.inputs(windows.height, 0))
+        operand = read_cycles(self.config, rows, windows.inputs(self.width, 1) * cols)
+        instructions = windows.operands + 2 + windows.keeps_sums
+        fetch = instructions * INSTRUCTION_BYTES // self.config.bus_bytes
+        return windows.operands * operand + fetch
+
+    @property
+    def work(self) -> int:
+        """Cycles of the vector engine."""
+        windows, interval = self.windows, self.config.requant_interval
+        results, folded = self.height * self.width, windows.kernel[0] * windows.kernel[1]
+        requantised = int(windows.parameter_vectors > 0)
+        cycles = windows.parameter_vectors + results * folded * item_interval(requantised, folded, interval)
+        if windows.keeps_sums:
+            # The second instruction waits for the first one's last sum.
+            cycles += results + vector_depth(interval) + 1
+        return cycles
+
+    @property
+    def store(self) -> int:
+        """Cycles of the bus for results."""
+        return write_cycles(self.config, self.height, self.width * self.config.cols)
 
 
 def _refusal(windows: Windows, config: Config) -> str:
