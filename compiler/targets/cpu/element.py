@@ -17,6 +17,7 @@ from tilewright.numerics.requantise import (
 )
 
 _INT32_BITS = 32
+_LEFT_BITS = 15
 _LLVM_NAMES = {
     Function.SATURATING_ADD: "sadd.sat",
     Function.EXP: "exp",
@@ -44,14 +45,23 @@ def _saturate(bits: int) -> Callable[[ir.IRBuilder, ir.Value], ir.Value]:
 
 
 def _requantise(builder: ir.IRBuilder, t: ir.Value, scale: ir.Value) -> ir.Value:
-    """((sat17(round_half_up(t · 2^−pre)) · m) + 2²¹) >> 22; 32 bits moved 32 to the left fill 64."""
-    wide = with_lanes(ir.IntType(2 * _INT32_BITS), lanes_of(t))
+    """((sat17(round_half_up(t · 2^−pre)) · m) + 2²¹) >> 22, in 32 bits all along."""
     multiplier, shift = _unpacked(builder, scale)
-    rounded = _round_shift(builder, builder.sext(t, wide), builder.sext(shift, wide))
-    x = smaller(builder, larger(builder, rounded, like(rounded, -X_LIMIT)), like(rounded, X_LIMIT))
-    product = builder.mul(builder.trunc(x, t.type), multiplier)
+    x = _saturated(builder, _round_right(builder, t, larger(builder, shift, like(t, 0))))
+    left = larger(builder, builder.neg(shift), like(t, 0))
+    for _ in range(2):
+        # A saturated number has room for 15 bits more; what moves further than twice that is 0 or saturated.
+        step = smaller(builder, left, like(t, _LEFT_BITS))
+        x = _saturated(builder, builder.shl(x, step))
+        left = builder.sub(left, step)
+    product = builder.mul(x, multiplier)
     product = builder.add(product, like(product, 1 << (PRODUCT_SHIFT - 1)))
     return builder.ashr(product, like(product, PRODUCT_SHIFT))
+
+
+def _saturated(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """The nearest number that is multiplied."""
+    return smaller(builder, larger(builder, x, like(x, -X_LIMIT)), like(x, X_LIMIT))
 
 
 def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Value]:
@@ -62,13 +72,12 @@ def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Valu
     return builder.and_(scale, like(scale, MULTIPLIER_MAXIMUM)), shift
 
 
-def _round_shift(builder: ir.IRBuilder, value: ir.Value, shift: ir.Value) -> ir.Value:
-    """value · 2^−shift, rounded half up; a negative shift goes to the left."""
+def _round_right(builder: ir.IRBuilder, value: ir.Value, shift: ir.Value) -> ir.Value:
+    """value · 2^−shift, rounded half up: what is shifted out last is added."""
     zero, one = like(value, 0), like(value, 1)
-    right = larger(builder, shift, zero)
-    left = larger(builder, builder.neg(shift), zero)
-    half = builder.lshr(builder.shl(one, right), one)
-    return builder.ashr(builder.add(builder.shl(value, left), half), right)
+    before = larger(builder, builder.sub(shift, one), zero)
+    last = builder.and_(builder.ashr(value, before), smaller(builder, shift, one))
+    return builder.add(builder.ashr(value, shift), last)
 
 
 _WRITTEN_OUT: dict[Function, Callable[..., ir.Value]] = {

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.targets.cpu.feature import Dot, Features
+from tilewright.compiler.targets.cpu.tile_kernel import SIDE
 
 WORD_BYTES = 4
+TILE_BLOCKS = 2
+"""Blocks of rows that tile registers hold at a time."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,11 @@ def choose(picture: tuple[int, int], outputs: int, is_float: bool, features: Fea
     lanes = panel_lanes(outputs, is_float, features)
     most = rows_at_once(lanes, is_float, features)
     columns = _even(picture[1], most)
-    rows = _even(picture[0], max(1, most // columns)) if columns == picture[1] else 1
+    at_once = max(1, most // columns)
+    if not is_float and features.dot is Dot.AMX:
+        # A block of rows of sums is evenly spaced, and so ends with a row of the picture.
+        at_once = min(at_once, TILE_BLOCKS)
+    rows = _even(picture[0], at_once) if columns == picture[1] else 1
     return Tiling(rows, columns, lanes)
 
 
@@ -43,7 +50,7 @@ def panel_lanes(outputs: int, is_float: bool, features: Features) -> int:
 def rows_at_once(lanes: int, is_float: bool, features: Features) -> int:
     """Rows of results that registers hold."""
     if not is_float and features.dot is Dot.AMX:
-        return 32
+        return TILE_BLOCKS * SIDE
     vectors = max(1, lanes * WORD_BYTES // features.vector_bytes)
     return (features.registers - 2 - vectors) // vectors
 
