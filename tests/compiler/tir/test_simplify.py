@@ -1,14 +1,15 @@
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewright.compiler.schedule.region import span, stored_span, touched
 from tilewright.compiler.tir.bound import UNBOUNDED, lower, upper
 from tilewright.compiler.tir.evaluate import evaluate
-from tilewright.compiler.tir.expr import Const, Var, maximum, minimum
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Select, Var, both, either, maximum, minimum
 from tilewright.compiler.tir.printer import print_expr
 from tilewright.compiler.tir.simplify import simplify
 
@@ -17,6 +18,7 @@ DOMAIN = {"o": Const(3), "i": minimum(4, 10 - 4 * OUT), "k": Const(5)}
 POINTS = [(o, i, k) for o, i, k in product(range(3), range(4), range(5)) if 4 * o + i < 10]
 
 
+@lru_cache
 def indices():
     """Index expressions in three variables, the extent of one of which depends on another."""
     leaf = st.sampled_from([OUT, Y, K, 4 * OUT + Y]) | st.integers(-9, 9).map(Const)
@@ -76,6 +78,60 @@ def test_stored_span_is_exact(expr, inner):
         here = [position for position, other in enumerate(outer) if other == key]
         start = low[here[0]]
         assert set(found[here]) == set(range(start, start + extent[here[0]]))
+
+
+@st.composite
+def nests(draw):
+    """Loops as splits and fusions leave them: constant, tails of tails, and some that do not run at all."""
+    size, factor, inner = draw(st.integers(0, 9)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    trips = Const(-(-size // factor)) if draw(st.booleans()) else (Const(size) + (factor - 1)) // factor
+    tail = minimum(factor, size - factor * OUT)
+    domain = {"o": trips, "i": (tail + (inner - 1)) // inner, "k": minimum(inner, tail - inner * Y)}
+    return domain, factor * OUT + inner * Y + K, size
+
+
+def points_of(domain):
+    """All values of the variables of a nest, in order."""
+    found = [{}]
+    for name, extent in domain.items():
+        trips = [int(evaluate(extent, {n: np.asarray(v) for n, v in point.items()}, {})) for point in found]
+        pairs = zip(found, trips, strict=True)
+        found = [{**point, name: value} for point, count in pairs for value in range(count)]
+    return found
+
+
+def at_all(expr, points):
+    return [int(evaluate(expr, {n: np.asarray(v) for n, v in point.items()}, {})) for point in points]
+
+
+@settings(max_examples=60)
+@given(nests(), indices())
+def test_simple_form_and_bounds_hold_in_any_nest(nest, expr):
+    domain, position, size = nest
+    points = points_of(domain)
+    assert at_all(position, points) == list(range(size))
+    found = at_all(expr, points)
+    assert at_all(simplify(expr, domain), points) == found
+    if points:
+        assert lower(expr, domain) <= min(found)
+        assert upper(expr, domain) >= max(found)
+
+
+COMPARISONS = [BinaryOp.LT, BinaryOp.LE, BinaryOp.EQ, BinaryOp.NE]
+
+
+def conditions():
+    """Comparisons of indices, joined."""
+    side = st.builds(Binary, st.sampled_from(COMPARISONS), indices(), indices())
+    pairs = st.lists(side, min_size=2, max_size=2)
+    return st.one_of(side, pairs.map(both), pairs.map(either))
+
+
+@given(conditions(), indices(), indices())
+def test_condition_is_decided_only_where_all_points_agree(condition, then, otherwise):
+    np.testing.assert_array_equal(values(simplify(condition, DOMAIN)), values(condition))
+    chosen = Select(condition, then, otherwise)
+    np.testing.assert_array_equal(values(simplify(chosen, DOMAIN)), values(chosen))
 
 
 @pytest.mark.parametrize(
