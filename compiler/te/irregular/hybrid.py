@@ -120,7 +120,7 @@ def _returned(definition: Definition) -> tuple[str, ...]:
         TirError: if it does not return names.
     """
     source = definition.source
-    last = source.definition.body[-1]
+    last = source.body[-1]
     value = last.value if isinstance(last, ast.Return) else None
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
     names = tuple(part.id for part in parts if isinstance(part, ast.Name))
@@ -135,7 +135,7 @@ def _check_outputs(program: Program, definition: Definition) -> None:
     """Note what is returned and is no output."""
     missing = [name for name in program.returned if name not in program.outputs]
     if missing and not program.report.places:
-        last = definition.source.definition.body[-1]
+        last = definition.source.body[-1]
         program.report.add(
             definition.source, last, f"{', '.join(missing)} must be made by te.output(…), outside of loops"
         )

@@ -48,6 +48,13 @@ class Source:
             raise TirError(f"{name} must be a function of its own, with def, not {ast.unparse(tree)!r}")
         return Source(Path(inspect.getfile(function)).name, first, tree.body[0])
 
+    @property
+    def body(self) -> list[ast.stmt]:
+        """The statements of the function, without its docstring."""
+        first, *others = self.definition.body
+        is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        return (others or [ast.Pass(lineno=first.lineno)]) if is_text else [first, *others]
+
     def line(self, node: ast.AST) -> int:
         """The line of the file where a part of it begins."""
         return self.first + int(getattr(node, "lineno", 1)) - 1
@@ -114,7 +121,7 @@ _INSTEAD: dict[type[ast.AST], str] = {
 
 def refuse_constructs(source: Source, report: Report) -> None:
     """Note every construct that has no meaning here, wherever it stands."""
-    for statement in source.definition.body:
+    for statement in source.body:
         for node in ast.walk(statement):
             if type(node) in _INSTEAD:
                 report.add(source, node, _INSTEAD[type(node)])

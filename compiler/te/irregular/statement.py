@@ -71,7 +71,7 @@ class _Statements:
         for name, parameter in inspect.signature(function).parameters.items():
             if name not in bound.arguments:
                 bound.arguments[name] = Static(parameter.default)
-        body = definition.source.definition.body
+        body = definition.source.body
         nodes = (node for statement in body for node in ast.walk(statement) if isinstance(node, ast.Name))
         counts = Counter(node.id for node in nodes if isinstance(node.ctx, ast.Store))
         captured = inspect.getclosurevars(function)
@@ -82,7 +82,7 @@ class _Statements:
 
     def _bind_parameters(self, arguments: dict[str, Value]) -> None:
         inner = len(self.program.inlining) > 1
-        only_returns = len(self.scope.definition.source.definition.body) == 1
+        only_returns = len(self.scope.definition.source.body) == 1
         for name, value in arguments.items():
             if self.scope.counts[name] and not isinstance(value, Array | tuple):
                 # It is assigned to, so it is a variable from the start.
@@ -99,7 +99,7 @@ class _Statements:
 
     def function(self) -> Value | None:
         """All statements of the function; what it returns."""
-        *body, last = self.scope.definition.source.definition.body
+        *body, last = self.scope.definition.source.body
         if not isinstance(last, ast.Return) or last.value is None:
             self.all([*body, last])
             return None
@@ -298,7 +298,7 @@ class _Statements:
             raise Refusal(f"{definition.name} changes {min(changed)}: call it in a statement of its own")
         if result is None:
             raise Refusal(_NOTHING)
-        only_returns = len(definition.source.definition.body) == 1
+        only_returns = len(definition.source.body) == 1
         return result if only_returns else program.pinned(result, definition.name)
 
     def _if(self, node: ast.If) -> None:

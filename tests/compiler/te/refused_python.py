@@ -110,6 +110,11 @@ def ends_with_nothing(x):
 
 
 @te.hybrid
+def says_what_it_does(x):
+    """Nothing."""
+
+
+@te.hybrid
 def returns_what_it_allocates(x):
     out = te.allocate(1, np.int32)
     out[0] = x[0]

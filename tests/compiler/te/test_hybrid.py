@@ -10,6 +10,7 @@ from tests.compiler.te.refused_python import (
     much_that_is_python,
     refused,
     returns_what_it_allocates,
+    says_what_it_does,
     swap,
 )
 
@@ -187,6 +188,7 @@ def both_ends(array, n):
 
 @te.hybrid
 def is_larger(a, b):
+    """Only an expression: it is written where it is called."""
     return a > b
 
 
@@ -330,6 +332,7 @@ def test_each_refusal_says_what_would_work():
         (lambda x: te.hybrid(lambda x: x)(x, name="f"), "must be a function of its own, with def"),
         (lambda x: te.hybrid(eval("lambda x: x"))(x, name="f"), "must be written in a file"),
         (lambda x: ends_with_nothing(x), "must return outputs by name, each made by te.output"),
+        (lambda x: says_what_it_does(x), "must return outputs by name"),
         (lambda x: returns_what_it_allocates(x), "out must be made by te.output"),
         (lambda x: calls_itself(x), "calls_itself must not call itself: use a loop"),
         (lambda x: swap(x, 1), "must return outputs by name"),
