@@ -8,13 +8,14 @@ from tests.compiler.targets.cpu.host_kernel import assert_same, interpreted
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import Reorder, Split
+from tilewright.compiler.schedule import CacheRead, ComputeAt, Reorder, Split
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Dot, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import Machine
 from tilewright.compiler.targets.cpu.product import MismatchError
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
+from tilewright.compiler.tir.buffer import Scope
 from tilewright.compiler.tir.interpret import run
 
 HOSTS = {
@@ -106,6 +107,15 @@ def test_fma_of_float64(host, monkeypatch):
 def test_blocks_of_the_fold_go_on_from_what_is_there(host, monkeypatch):
     """The last block is smaller; only the first one starts."""
     blocks = [Split("c_k", 16, "ko", "ki"), Reorder(("ko", "c_i", "ki"))]
+    check(dot(6, 37, 32, start=True), [*blocks, Tensorise("c_i", "dot")], host, monkeypatch)
+    check(fma(2, 37, 8), [*blocks, Tensorise("c_i", "fma")], host, monkeypatch)
+
+
+def test_the_first_block_alone_starts_where_copies_are_in_the_loop_too(host, monkeypatch):
+    """A loop around several blocks is not written apart for its first step: the kernel asks."""
+    copies = [CacheRead("c", "a", Scope.GLOBAL, "near_a"), CacheRead("c", "b", Scope.GLOBAL, "near_b")]
+    blocks = [Split("c_k", 16, "ko", "ki"), Reorder(("ko", "c_i", "ki")), *copies]
+    blocks += [ComputeAt("near_a", "ko"), ComputeAt("near_b", "ko")]
     check(dot(6, 37, 32, start=True), [*blocks, Tensorise("c_i", "dot")], host, monkeypatch)
     check(fma(2, 37, 8), [*blocks, Tensorise("c_i", "fma")], host, monkeypatch)
 
