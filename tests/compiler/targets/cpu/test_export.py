@@ -4,10 +4,12 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from repository import ROOT
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Parallel, Vectorise
@@ -19,6 +21,7 @@ from tilewright.compiler.targets.cpu.machine import Machine
 needs_c = pytest.mark.skipif(export.c_compiler() is None, reason="no C compiler on the path")
 needs_cpp = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler on the path")
 
+EXAMPLES = ROOT / "examples" / "host"
 PROGRAM = """
 #include <stdio.h>
 #include "kernels.h"
@@ -79,6 +82,27 @@ def test_a_shared_library_is_loaded_and_called(tmp_path):
     np.testing.assert_array_equal(out, a * np.float32(2.5) + (np.arange(32) % 8 == 7))
     with pytest.raises(AttributeError):
         _ = library.tilewright_parallel
+
+
+def example(folder, compiler, *arguments):
+    """What an example prints that is compiled with every warning an error."""
+    subprocess.run([sys.executable, EXAMPLES / "export.py", folder], check=True)
+    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    command = [compiler, *warnings, f"-I{folder}", *arguments, "-o", folder / "main"]
+    subprocess.run(command, check=True)
+    return subprocess.run([folder / "main"], check=True, capture_output=True, text=True).stdout
+
+
+@needs_c
+def test_the_c_example_links_with_the_object_file(tmp_path):
+    linked = ["-std=c99", EXAMPLES / "product.c", tmp_path / "product.o", *export.LIBRARIES]
+    assert example(tmp_path, export.c_compiler(), *linked) == "largest difference 0\n"
+
+
+@needs_cpp
+def test_the_cpp_example_links_with_the_shared_library(tmp_path):
+    linked = ["-std=c++11", EXAMPLES / "product.cpp", f"-L{tmp_path}", "-lproduct", f"-Wl,-rpath,{tmp_path}"]
+    assert example(tmp_path, shutil.which("c++"), *linked) == "largest difference 0\n"
 
 
 def test_a_missing_c_compiler_is_named(tmp_path, monkeypatch):
