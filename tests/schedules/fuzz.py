@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tests.schedules.case import Arrays, Case, Runner, draw_case
+from tests.schedules.program import PROGRAMS
 
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.tir import interpret
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tally: Counter[str] = Counter()
     begin = time.monotonic()
     for number in range(1, options.cases + 1):
-        case = draw_case(options.seed + number - 1)
+        case = draw_case(options.seed + number - 1, options.program)
         for name, runner in runners.items():
             failure = case.failure(runner)
             if failure is not None:
@@ -56,6 +57,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.schedules.fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
     parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--program", choices=list(PROGRAMS), help="one kind of program; default: all")
     parser.add_argument("--target", action="append", choices=list(RUNNERS), help="default: all")
     return parser.parse_args(arguments)
 

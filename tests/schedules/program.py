@@ -236,10 +236,50 @@ _RANKS = {
 }
 """Of what ranks the source may be."""
 
+
+@te.hybrid
+def _walked(x, limit, back):
+    """Sums along rows until they leave the limits; then the first places where that was."""
+    rows, columns = x.shape
+    out = te.output((rows, columns), np.int32)
+    place = te.output(rows, np.int64)
+    for i in range(rows):
+        total = np.int32(0)
+        for j in range(columns):
+            total += x[i, j] * (1 if j < back else out[i, j - back] % 3)
+            out[i, j] = total if -limit < total < limit else 0
+            if total % 2 == 0:
+                continue
+            out[i, j] += 1
+        at = 0
+        while at < columns:
+            if out[i, at] == 0:
+                break
+            at += 1
+        place[i] = at
+        for j in range(columns - 1, at, -1):
+            out[i, j] = max(out[i, j], out[i, j - 1])
+    return out, place
+
+
+def walk(random: Random) -> Program:
+    """A Python function between stages."""
+    shape = (random.randint(1, 5), random.randint(1, 5))
+    x = te.placeholder(shape, INT32, "x")
+    more = te.compute(shape, lambda i, j: x[i, j] + 1, "more")
+    out, place = _walked(more, random.randint(1, 30), random.randint(1, 3), name="walk")
+    twice = te.compute(shape, lambda i, j: out[i, j] * 2 + more[i, j], "twice")
+    k = te.reduce_axis(shape[1], "k")
+    most = te.compute(shape[:1], lambda i: te.max_of(twice[i, k], k), "most")
+    total = te.compute(shape[:1], lambda i: most[i] - te.cast(place[i], INT32), "total")
+    return Program((x,), (total,), {"x": _numbers(random, shape, INT32, -9, 9)})
+
+
 PROGRAMS: dict[str, tuple[Callable[[Random], Program], int]] = {
     "convolution": (convolution, 1),
     "product": (product, 2),
     "chain": (chain, 10),
     "scan": (scan, 3),
+    "walk": (walk, 1),
 }
 """How each kind is drawn, and how often beside the others."""

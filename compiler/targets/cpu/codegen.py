@@ -16,7 +16,7 @@ from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.frame import Frame
 from tilewright.compiler.targets.cpu.machine import Machine
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
-from tilewright.compiler.targets.cpu.statement import Statements
+from tilewright.compiler.targets.cpu.procedure import Flow
 from tilewright.compiler.targets.cpu.type import POINTER
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.stmt import Function
@@ -65,7 +65,7 @@ def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool,
         argument.add_attribute("noalias")
         frame.pointers[buffer.name] = argument
         frame.strides[buffer.name] = dense_strides(shape_of(buffer))
-    Statements(frame, contract, parallel, features).write(function.body)
+    Flow(frame, contract, parallel, features).write(function.body)
     frame.close()
 
 
