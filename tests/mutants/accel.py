@@ -13,6 +13,8 @@ _TOKENS = suite(f"{_ACCEL}/test_token.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
+_REHEARSAL = suite(f"{_ACCEL}/test_rehearsal.py")
+_SCHEDULE_TEXT = suite(f"{_ACCEL}/test_layer_schedule.py")
 
 _INSTRUCTIONS = (
     Mutant(
@@ -329,5 +331,78 @@ _TASKS = (
     ),
 )
 
-MUTANTS = (*_INSTRUCTIONS, *_TASKS)
+_SCHEDULES = (
+    Mutant(
+        name="schedule-rows-between",
+        file=f"{_ACCEL}/operator/picture.py",
+        old="y * step_y - before[0]",
+        new="y + step_y - 1 - before[0]",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="schedule-a-version-too-many",
+        file=f"{_ACCEL}/tiling.py",
+        old="sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most)",
+        new="sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors) + 1, most)",
+        check=suite(f"{_ACCEL}/test_tiling.py"),
+    ),
+    Mutant(
+        name="schedule-threads-without-room",
+        file=f"{_ACCEL}/tiling.py",
+        old="if min(versions.sums, versions.results) >= threads:",
+        new="if min(versions.sums, versions.results) > threads // 2:",
+        check=suite(f"{_ACCEL}/test_tiling.py"),
+    ),
+    Mutant(
+        name="schedule-chunks-outside-of-tiles",
+        file=f"{_ACCEL}/operator/schedule.py",
+        old='Reorder(("og", "yo", "xo", "oo", "oi",',
+        new='Reorder(("yo", "xo", "og", "oo", "oi",',
+        check=_REHEARSAL,
+    ),
+    Mutant(
+        name="turn-that-never-ends",
+        file=f"{_ACCEL}/enumerate.py",
+        old="            if value:\n                yield Turn\n",
+        new="",
+        check=_ENUMERATE,
+    ),
+    Mutant(
+        name="rehearsal-a-version-too-many",
+        file=f"{_ACCEL}/rehearsal.py",
+        old="if len(self.ready) < self.size:",
+        new="if len(self.ready) <= self.size:",
+        check=_REHEARSAL,
+    ),
+    Mutant(
+        name="rehearsal-without-the-fetch",
+        file=f"{_ACCEL}/rehearsal.py",
+        old="busy += self._fetched * self._fetch",
+        new="busy += 0",
+        check=_REHEARSAL,
+    ),
+    Mutant(
+        name="schedules-line-of-a-section",
+        file=f"{_ACCEL}/layer_schedule.py",
+        old='[""] * (number + 1)',
+        new='[""]',
+        check=_SCHEDULE_TEXT,
+    ),
+    Mutant(
+        name="schedules-that-are-left",
+        file=f"{_ACCEL}/compile.py",
+        old="        if self._schedules:",
+        new="        if False:",
+        check=_SCHEDULE_TEXT,
+    ),
+    Mutant(
+        name="program-of-any-length",
+        file=f"{_ACCEL}/compile.py",
+        old="self._left -= len(work)",
+        new="self._left -= 0",
+        check=_COMPILE,
+    ),
+)
+
+MUTANTS = (*_INSTRUCTIONS, *_TASKS, *_SCHEDULES)
 """From loops to programs."""

@@ -41,7 +41,7 @@ def rehearsed_cycles(cut: Cut, versions: Versions, threads: int) -> int:
         threads: output blocks that take turns.
     """
     rehearsal = _Rehearsal(cut, versions)
-    for tile, chunk, block in _order(cut, threads):
+    for tile, chunk, block in order(cut, threads):
         rehearsal.add(tile, chunk, block)
     return rehearsal.end()
 
@@ -50,7 +50,7 @@ def rehearsed_cycles(cut: Cut, versions: Versions, threads: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     """A part of the reduction: input blocks, kernel rows and columns."""
 
     number: int
@@ -66,7 +66,7 @@ class _Chunk:
 
 
 @dataclass(frozen=True)
-class _Tile:
+class Tile:
     """Results of one tile."""
 
     number: int
@@ -74,7 +74,7 @@ class _Tile:
     width: int
 
 
-def _order(cut: Cut, threads: int) -> Iterator[tuple[_Tile, _Chunk, int]]:
+def order(cut: Cut, threads: int) -> Iterator[tuple[Tile, Chunk, int]]:
     """Tile, chunk and output block of the matrix instructions, in the order of the schedule."""
     chunks, blocks = _chunks(cut), range(cut.convolution.out_blocks)
     tiles = _tiles(cut)
@@ -87,7 +87,7 @@ def _order(cut: Cut, threads: int) -> Iterator[tuple[_Tile, _Chunk, int]]:
                         yield tile, chunk, block
 
 
-def _chunks(cut: Cut) -> list[_Chunk]:
+def _chunks(cut: Cut) -> list[Chunk]:
     kernel = cut.convolution.kernel
     sizes = [
         (blocks, rows, columns)
@@ -95,17 +95,17 @@ def _chunks(cut: Cut) -> list[_Chunk]:
         for columns in _parts(kernel[1], cut.taps[1])
         for blocks in _parts(cut.convolution.in_blocks, cut.chunk_blocks)
     ]
-    return [_Chunk(number, number + 1 == len(sizes), *size) for number, size in enumerate(sizes)]
+    return [Chunk(number, number + 1 == len(sizes), *size) for number, size in enumerate(sizes)]
 
 
-def _tiles(cut: Cut) -> list[_Tile]:
+def _tiles(cut: Cut) -> list[Tile]:
     convolution = cut.convolution
     sizes = [
         (height, width)
         for height in _parts(convolution.out_height, cut.height)
         for width in _parts(convolution.out_width, cut.width)
     ]
-    return [_Tile(number, *size) for number, size in enumerate(sizes)]
+    return [Tile(number, *size) for number, size in enumerate(sizes)]
 
 
 def _parts(extent: int, part: int) -> list[int]:
@@ -158,7 +158,7 @@ class _Leaving:
         dealt, stored: when its instructions can be in their queues.
     """
 
-    tile: _Tile
+    tile: Tile
     block: int
     bank: int
     ready: int
@@ -189,7 +189,7 @@ class _Rehearsal:
         self._leaving: deque[_Leaving] = deque()
         self._end = 0
 
-    def add(self, tile: _Tile, chunk: _Chunk, block: int) -> None:
+    def add(self, tile: Tile, chunk: Chunk, block: int) -> None:
         """A chunk of a block's results, and what begins or ends with it."""
         if chunk.number == 0:
             self._begin(tile, block)
@@ -205,14 +205,14 @@ class _Rehearsal:
         self._drain(len(self._leaving))
         return self._end
 
-    def _begin(self, tile: _Tile, block: int) -> None:
+    def _begin(self, tile: Tile, block: int) -> None:
         contents = (tile.number, block)
         if len(self._sums.ready) >= self._sums.size:
             self._drain(len(self._leaving))
         self._sums.put(contents, self._sums.make_room())
         self._bank[contents] = len(self._bank) % self._config.accumulator_banks
 
-    def _input(self, tile: _Tile, chunk: _Chunk) -> object:
+    def _input(self, tile: Tile, chunk: Chunk) -> object:
         convolution = self._cut.convolution
         rows = chunk.blocks * convolution.inputs(tile.height, chunk.rows, 0)
         contents = (tile.number, chunk.number)
@@ -220,7 +220,7 @@ class _Rehearsal:
         self._load(self._inputs, contents, rows, row_bytes)
         return contents
 
-    def _weight(self, chunk: _Chunk, block: int, part: int) -> object:
+    def _weight(self, chunk: Chunk, block: int, part: int) -> object:
         whole = chunk.blocks == self._cut.convolution.in_blocks
         rows = 1 if whole else chunk.rows * chunk.columns
         contents = (block, chunk.number, part)
@@ -240,7 +240,7 @@ class _Rehearsal:
         pool.put(contents, begin + busy + _LANDING_CYCLES)
 
     def _multiply(
-        self, tile: _Tile, chunk: _Chunk, block: int, operands: tuple[object, object], *, adds: bool
+        self, tile: Tile, chunk: Chunk, block: int, operands: tuple[object, object], *, adds: bool
     ) -> None:
         sums, config = (tile.number, block), self._config
         bank, rows = self._bank[sums], config.rows
@@ -265,7 +265,7 @@ class _Rehearsal:
 
     # --- results ---
 
-    def _leave(self, tile: _Tile, block: int) -> None:
+    def _leave(self, tile: Tile, block: int) -> None:
         """What a block of results still waits for when its sums are done, but for the bank of these."""
         sums, config = (tile.number, block), self._config
         self._load(self._parameters, block, 1, 4 * config.cols * self._cut.convolution.parameter_vectors)

@@ -72,8 +72,7 @@ def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> Convol
         pool_strides=pool.strides if pool else (1, 1),
         parameter_vectors=FACTOR + operator.residual,
         residual=operator.residual,
-        # Rows of padding cannot be told from those between.
-        picks_rows=weight[2] == 1 < operator.strides[0] and not any(operator.pads[::2]),
+        picks_rows=weight[2] == 1 < operator.strides[0],
     )
 
 

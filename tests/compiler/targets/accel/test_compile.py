@@ -70,6 +70,14 @@ def test_parts_of_an_average_lie_beside_each_other():
     check(layered(("r", QAveragePool2d(window, -4, 36, scales, 2, -128, 127), "x.q")))
 
 
+@pytest.mark.parametrize("strides", [(2, 1), (3, 2)])
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 0, 2, 1), (2, 1, 0, 0)])
+def test_rows_that_no_kernel_sees_stay_outside(strides, pads):
+    graph = layered(("r", QConv2d(strides, pads, (1, 1), 1, -4, -4, -128, 127), "x.q", *LAYER))
+    point = graph.constants["w"][:, :, :1, 1:2]
+    check(replace(graph, constants={**graph.constants, "w": np.ascontiguousarray(point)}))
+
+
 def test_a_value_stays_until_its_last_reader():
     check(
         layered(

@@ -13,10 +13,13 @@ from tilewright.compiler.ops.qconv2d import QConv2d
 from tilewright.compiler.ops.quantise import Quantise
 from tilewright.compiler.targets.accel.compile import compile_graph
 from tilewright.compiler.targets.accel.cut import Convolution, Cut, Versions
-from tilewright.compiler.targets.accel.estimate import ASSUMED_LATENCY_CYCLES
-from tilewright.compiler.targets.accel.rehearsal import instructions_of, rehearsed_cycles
-from tilewright.compiler.targets.accel.tiling import choose
+from tilewright.compiler.targets.accel.estimate import ASSUMED_LATENCY_CYCLES, read_cycles
+from tilewright.compiler.targets.accel.layer_schedule import Part
+from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
+from tilewright.compiler.targets.accel.rehearsal import instructions_of, order, rehearsed_cycles
+from tilewright.compiler.targets.accel.tiling import Tiling, choose
 from tilewright.isa.config import PRESETS
+from tilewright.isa.instruction import Matrix
 from tilewright.numerics.requantise import pack_scale
 from tilewright.runtime.device import Host
 from tilewright.runtime.model_runner import ModelRunner
@@ -44,10 +47,10 @@ def convolution(inputs, outputs, kernel, stride):
     )
 
 
-def simulated_cycles(inputs, outputs, kernel, stride):
+def layer(inputs, outputs, kernel, stride):
     pad = kernel // 2
     operator = QConv2d((stride, stride), (pad,) * 4, (1, 1), 1, 0, 0, -128, 127)
-    graph = Graph(
+    return Graph(
         name="layer",
         inputs=(("x", TensorType((1, inputs, SIZE, SIZE), DType.FLOAT32)),),
         nodes=(
@@ -62,8 +65,11 @@ def simulated_cycles(inputs, outputs, kernel, stride):
             "scale": pack_scale(np.full(outputs, 24000), np.full(outputs, 5)),
         },
     )
+
+
+def simulated_cycles(inputs, *sizes):
     host = Host(latency=ASSUMED_LATENCY_CYCLES)
-    runner = ModelRunner(compile_graph(graph, REFERENCE), SimDevice(REFERENCE), host)
+    runner = ModelRunner(compile_graph(layer(inputs, *sizes), REFERENCE), SimDevice(REFERENCE), host)
     return runner.run({"x": np.zeros((1, inputs, SIZE, SIZE), np.float32)}).cycles
 
 
@@ -73,10 +79,31 @@ def test_a_rehearsal_takes_as_long_as_the_machine(case):
     assert choose(convolution(*CASES[case]), REFERENCE).cycles == pytest.approx(expected, rel=0.03)
 
 
-def test_versions_and_threads_hide_loads():
-    sizes = convolution(128, 256, 1, 2)
+def test_a_rehearsal_goes_the_way_of_the_schedule():
+    # Groups, tiles and chunks of two sizes each: none of the loops can be mistaken for another.
     cut = Cut(
-        convolution=sizes,
+        convolution=convolution(64, 112, 1, 1),
+        config=REFERENCE,
+        group_blocks=4,
+        height=6,
+        width=SIZE,
+        taps=(1, 1),
+        chunk_blocks=3,
+    )
+    versions = Versions(inputs=4, weights=16, sums=4, results=4, residuals=1, parameters=4)
+    tiling = Tiling(cut=cut, versions=versions, threads=3, cycles=0)
+    schedule = convolution_schedule(tiling, pooled=False, residual=False)
+    model = compile_graph(layer(64, 112, 1, 1), REFERENCE, schedules={Part("layer"): schedule})
+    found = [work for work in model.executable.program() if isinstance(work, Matrix)]
+    expected = list(order(cut, tiling.threads))
+    assert [work.n_y * work.n_x for work in found] == [tile.height * tile.width for tile, _, _ in expected]
+    assert [work.n_ci for work in found] == [chunk.blocks for _, chunk, _ in expected]
+    assert len(found) == instructions_of(cut)
+
+
+def test_versions_and_threads_hide_loads():
+    cut = Cut(
+        convolution=convolution(128, 256, 1, 2),
         config=REFERENCE,
         group_blocks=16,
         height=7,
@@ -87,6 +114,8 @@ def test_versions_and_threads_hide_loads():
     plenty = Versions(inputs=8, weights=64, sums=18, results=18, residuals=1, parameters=16)
     turns, one_by_one = (rehearsed_cycles(cut, plenty, threads) for threads in (16, 1))
     assert turns < one_by_one
-    for buffer in ("inputs", "weights"):
-        assert rehearsed_cycles(cut, replace(plenty, **{buffer: 1}), 1) > one_by_one
-    assert instructions_of(cut) == 16 * 4
+    assert rehearsed_cycles(cut, replace(plenty, inputs=1), 1) > one_by_one
+    # With one version, weights are loaded, waited for and used one after the other.
+    weights = read_cycles(REFERENCE, cut.taps[0] * cut.taps[1], cut.weight_vectors * REFERENCE.cols)
+    alone = weights + ASSUMED_LATENCY_CYCLES + cut.sum_vectors * cut.chunk_blocks
+    assert rehearsed_cycles(cut, replace(plenty, weights=1), 1) > instructions_of(cut) * alone
