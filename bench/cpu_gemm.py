@@ -29,7 +29,7 @@ from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import Machine
 from tilewright.compiler.targets.cpu.operator.layout import aligned, aligned_empty
 from tilewright.compiler.targets.cpu.operator.matmul import Product, column_panels, matmul
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
+from tilewright.compiler.targets.cpu.operator.tiling import product_lanes
 
 Array = NDArray[Any]
 Call = Callable[[], object]
@@ -54,7 +54,7 @@ def ours(a: Array, b: Array, threads: int) -> tuple[Call, Array, float]:
     begun = time.perf_counter()
     kernel = compile_function(matmul("product", sizes, features), contract=True, parallel=threads > 1)
     took = time.perf_counter() - begun
-    panels = column_panels(b, panel_lanes(sizes.columns, is_float, features))
+    panels = column_panels(b, product_lanes(sizes.columns, is_float, features))
     c = aligned_empty((len(a), b.shape[1]), np.float32 if is_float else np.int32)
     return kernel.prepared(a, panels, c), c, took
 

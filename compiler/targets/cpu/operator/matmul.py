@@ -20,7 +20,7 @@ from tilewright.compiler.schedule import (
 )
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.layout import aligned
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes, rows_at_once
+from tilewright.compiler.targets.cpu.operator.tiling import product_lanes, rows_at_once
 from tilewright.compiler.targets.cpu.product import DOT, FMA, GROUP
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, select, sum_of
@@ -30,7 +30,7 @@ from tilewright.compiler.tir.stmt import Function
 
 DEPTH_BLOCK = 512
 """Steps of a float fold between visits of the results: rows of both operands stay in the first cache."""
-ROW_BLOCK = 12
+ROW_BLOCK = 16
 """Tiles of rows that pass one panel: what they read stays in the second cache."""
 PAGE_ROW, ODD_LINES = 32, 16
 """Rows of a copied block are an odd number of half lines apart, so that they do not meet in one set."""
@@ -58,7 +58,7 @@ class Product:
 
 def matmul(name: str, sizes: Product, features: Features) -> Function:
     """The scheduled loops: a, b as `column_panels` packs it -> c."""
-    lanes = panel_lanes(sizes.columns, sizes.is_float, features)
+    lanes = product_lanes(sizes.columns, sizes.is_float, features)
     panels = -(-sizes.columns // lanes)
     c = _float_sums(sizes, panels, lanes) if sizes.is_float else _integer_sums(sizes, panels, lanes)
     inputs = {tensor.name: tensor for tensor in _placeholders(c)}

@@ -8,6 +8,8 @@ from tilewright.compiler.targets.cpu.tile_kernel import SIDE
 WORD_BYTES = 4
 TILE_BLOCKS = 2
 """Blocks of rows that tile registers hold at a time."""
+TILE_PANEL = 128
+"""Lanes that the rows of a tile, which lie in the first cache then, are multiplied with."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ def panel_lanes(outputs: int, is_float: bool, features: Features) -> int:
     if not is_float and features.dot in (Dot.AVX2, Dot.PLAIN):
         vector = 8
     return vector if outputs <= vector else 2 * vector
+
+
+def product_lanes(columns: int, is_float: bool, features: Features) -> int:
+    """Lanes of a panel of a product of matrices: with tile registers, rows read once serve several blocks."""
+    if not is_float and features.dot is Dot.AMX:
+        return min(TILE_PANEL, _even_up(columns, 2 * SIDE))
+    return panel_lanes(columns, is_float, features)
+
+
+def _even_up(count: int, part: int) -> int:
+    return -(-count // part) * part
 
 
 def rows_at_once(lanes: int, is_float: bool, features: Features) -> int:
