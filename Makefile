@@ -51,6 +51,7 @@ test: env
 fuzz: env
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz
 	$(BIN)/python -m tests.cosim.fuzz --seed $(SEED) --programs $(PROGRAMS)
+	$(BIN)/python -m tests.schedules.fuzz --seed $(SEED) --cases $(PROGRAMS)
 
 mutants: env
 	$(BIN)/python -m tests.mutants

@@ -55,6 +55,13 @@ _PYTHON = (
         check=_PROCEDURE,
     ),
     Mutant(
+        name="host-without-else",
+        file="compiler/targets/cpu/procedure.py",
+        old="self._body(stmt.otherwise, end)",
+        new="builder.branch(end)",
+        check=suite("compiler/targets/cpu/test_procedure.py"),
+    ),
+    Mutant(
         name="flow-outside-of-procedures",
         file="compiler/tir/verify.py",
         old='_require(self.procedure is not None, "{} must be in a procedure',

@@ -108,5 +108,8 @@ def _draw_schedule(
             function = schedule.apply(function, [step])
         except ScheduleError:
             continue
+        except Exception as error:
+            error.add_note(f"{schedule.print_schedule((*done, step))}\n\n{print_function(function)}")
+            raise
         done.append(step)
     return tuple(done), frozenset(drawn)

@@ -9,6 +9,7 @@ from tests.schedules.program import PROGRAMS
 from tests.schedules.step import DRAWS
 
 from tilewright.compiler import schedule
+from tilewright.compiler.schedule import Inline
 from tilewright.compiler.schedule.text import PRIMITIVES
 from tilewright.compiler.tir.interpret import run
 
@@ -41,6 +42,18 @@ def test_schedules_that_were_applied_are_replayed_from_their_text():
 
 def test_case_is_a_function_of_its_seed():
     assert case_of(7).text() == draw_case(7).text()
+
+
+def test_step_that_breaks_down_shows_its_schedule(monkeypatch):
+    def breaks(self, function):
+        raise KeyError(self)
+
+    monkeypatch.setattr(Inline, "apply", breaks)
+    with pytest.raises(KeyError) as caught:
+        list(map(draw_case, range(PART)))
+    steps, program = caught.value.__notes__[0].split("\n\n")
+    assert steps.splitlines()[-1].startswith("inline block=")
+    assert program.startswith("function ")
 
 
 def broken(function, arrays):
