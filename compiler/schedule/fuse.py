@@ -37,10 +37,11 @@ class Fuse(Primitive):
             )
         check_whole(self, function, inner)
         count = constant(inner.extent)
-        if count is None:
+        if count is None or count < 1:
             raise self.refusal(
                 function,
-                f"the extent of {self.inner} must be constant: fuse first, or split by a factor that divides",
+                f"the extent of {self.inner} must be constant, at least 1: fuse first, or split by a factor "
+                "that divides",
             )
         fused = Var(self.name)
         body = substitute_stmt(inner.body, {self.outer: fused // count, self.inner: fused % count})

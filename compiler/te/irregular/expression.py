@@ -38,6 +38,7 @@ _COMPARISONS = {
     ast.NotEq: (BinaryOp.NE, False),
 }
 """The operator, and whether the sides change places."""
+_DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.MOD)
 _INDEXED = (tuple, np.ndarray)
 
 
@@ -118,6 +119,8 @@ class Expressions:
         x, y = joined(term_of(left), term_of(right))
         if x.dtype is DType.BOOL:
             raise Refusal("truth values are no numbers: choose between two with `a if … else b`")
+        if known in _DIVISIONS and y.expr == Const(0, y.dtype):
+            raise Refusal("this divides by 0: test with if before")
         return Term(Binary(known, x.expr, y.expr), x.weak)
 
     def _unary(self, op: ast.unaryop, operand: Value) -> Value:

@@ -25,7 +25,7 @@ from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Expr, Load, Select, Var
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import Break, Continue, For, If, LoopKind, While
-from tilewright.compiler.tir.walk import nodes
+from tilewright.compiler.tir.walk import constant, nodes
 
 _NOTHING = "the function gives nothing: return a value at its end, or call it in a statement of its own"
 _YES, _NO = Const(True, DType.BOOL), Const(False, DType.BOOL)
@@ -342,7 +342,7 @@ class _Statements:
         value = Term(simplify(start + var * step), weak=True)
         with self.program.body() as body, self._loop_variable(name, value):
             self.all(node.body)
-        self.program.emit(For(var, simplify(extent), sequence(body), kind))
+        self.program.emit(For(var, _at_least_0(simplify(extent)), sequence(body), kind))
 
     @contextmanager
     def _loop_variable(self, name: str, value: Term) -> Iterator[None]:
@@ -384,6 +384,12 @@ class _Statements:
     def _bound(self, term: Term) -> Expr:
         wide = Term(converted(Term(term.expr, True), INDEX).expr, True)
         return wide.expr if _is_fixed(wide.expr) else self.program.kept(wide, "bound").expr
+
+
+def _at_least_0(extent: Expr) -> Expr:
+    """A known extent, of which a negative one runs as often as 0."""
+    number = constant(extent)
+    return extent if number is None else Const(max(number, 0))
 
 
 def _is_fixed(expr: Expr) -> bool:

@@ -73,6 +73,18 @@ def counted(x):
 
 HYBRID = lowered(elementwise((6, 5), lambda i, j: counted(B, name="run")[i, j] + 1, "c"))
 
+
+@te.hybrid
+def never(x):
+    out = te.output(x.shape, np.int32)
+    for i in range(x.shape[0]):
+        for j in range(7, x.shape[1]):
+            out[i, j] = i
+    return out
+
+
+NEVER = lowered(never(A, name="run"))
+
 Y, J, V, W = Var("i"), Var("j"), Var("v"), Var("w")
 T, U = (Buffer(name, (Const(12),), DType.INT32) for name in "tu")
 LENGTH = Buffer("length", (), DType.INT64)
@@ -203,6 +215,7 @@ REFUSED = [
     (HYBRID, [], Parallel("run_i"), "run_i runs in the order of procedure run: change it there"),
     (HYBRID, [], Split("run_j", 2, "x", "y"), "run_j must run to its end, and a break leaves it: unroll it"),
     (HYBRID, [], Inline("run"), "run is opaque, not a block: schedule what it reads and what reads it"),
+    (NEVER, [], Fuse("run_i", "run_j", "f"), "the extent of run_j must be constant, at least 1"),
     (CHAIN, [], Prefetch("b", "b_i", 1), "the distance must be at least 1, not 1, and b_i read b, allocated"),
     (CHAIN, [], SplitParts("b_i", 0, "x", "y"), "b_i must have a constant extent and parts be at least 1"),
     (

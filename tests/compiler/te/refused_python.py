@@ -99,6 +99,7 @@ def refused(x, f):
     out[i] = np.sqrt(x[i])
     out[i] = (x[i] > 1) + (x[i] > 2)
     wide[0] = np.uint16(3)
+    out[i] = x[i] // 0
     if i > 2:
         return out
     return out

@@ -312,6 +312,7 @@ REASONS = [
     "sqrt of int32 must be of a float: convert with np.float32",
     "truth values are no numbers: choose between two",
     "the type must be one of bool, int8",
+    "this divides by 0: test with if before",
     "return must be the last statement",
 ]
 
