@@ -32,6 +32,8 @@ DEPTH_BLOCK = 512
 """Steps of a float fold between visits of the results: rows of both operands stay in the first cache."""
 ROW_BLOCK = 16
 """Tiles of rows that pass one panel: what they read stays in the second cache."""
+LEAST_ROW_BLOCK, PARTS = 4, 16
+"""Fewer tiles read panels too often; parts for threads to share, so that they end at one time."""
 PAGE_ROW, ODD_LINES = 32, 16
 """Rows of a copied block are an odd number of half lines apart, so that they do not meet in one set."""
 
@@ -111,19 +113,21 @@ def _integer_sums(sizes: Product, panels: int, lanes: int) -> Tensor:
 
 
 def _float_steps(sizes: Product, rows: int, lanes: int) -> list[Primitive]:
-    """Blocks of the depth outside; in each, blocks of rows, copied, pass all panels."""
+    """Blocks of rows outside, for threads; in each, blocks of the depth, copied, pass all panels."""
+    tiles = -(-sizes.rows // rows)
+    tiles = min(ROW_BLOCK, max(LEAST_ROW_BLOCK, -(-tiles // PARTS)))
     return [
-        Split("c_i", rows * ROW_BLOCK, "block", "row"),
+        Split("c_i", rows * tiles, "block", "row"),
         Split("row", rows, "tile", "i"),
         Split("c_j", lanes, "panel", "j"),
         Split("c_k", DEPTH_BLOCK, "depth", "k"),
-        Reorder(("depth", "block", "panel", "tile", "i", "k", "j")),
+        Reorder(("block", "depth", "panel", "tile", "i", "k", "j")),
         CacheRead("c", "a", Scope.GLOBAL, "near"),
-        ComputeAt("near", "block"),
+        ComputeAt("near", "depth"),
         Vectorise("near_1"),
         StorageAlign("near", 0, PAGE_ROW, ODD_LINES),
         Tensorise("i", FMA),
-        Parallel("panel"),
+        Parallel("block"),
     ]
 
 
