@@ -38,6 +38,12 @@ _COMPARISONS = {
     ast.NotEq: (BinaryOp.NE, False),
 }
 """The operator, and whether the sides change places."""
+_OF_NUMBERS: dict[BinaryOp, Callable[[float, float], bool]] = {
+    BinaryOp.LT: operator.lt,
+    BinaryOp.LE: operator.le,
+    BinaryOp.EQ: operator.eq,
+    BinaryOp.NE: operator.ne,
+}
 _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.MOD)
 _INDEXED = (tuple, np.ndarray)
 
@@ -125,7 +131,7 @@ class Expressions:
 
     def _unary(self, op: ast.unaryop, operand: Value) -> Value:
         if isinstance(op, ast.Not):
-            return Term(Select(truth(term_of(operand)), _NO, _YES), weak=True)
+            return Term(_chosen(truth(term_of(operand)), _NO, _YES), weak=True)
         if isinstance(op, ast.Invert):
             raise Refusal("use `not` for a truth value; there are no operators on bits")
         if isinstance(op, ast.UAdd):
@@ -144,23 +150,24 @@ class Expressions:
         last = sides[1]
         for op, side in zip(node.ops[1:], node.comparators[1:], strict=True):
             following = self._where_needed(side)
-            result = Select(result, _compared(op, last, following), _NO)
+            result = _chosen(result, _compared(op, last, following), _NO)
             last = following
         return Term(result, weak=True)
 
     def _logic(self, node: ast.BoolOp) -> Value:
-        result = self.condition(node.values[0])
+        """What is known to decide leaves the rest unread."""
+        result, ends = self.condition(node.values[0]), isinstance(node.op, ast.Or)
         for part in node.values[1:]:
+            if isinstance(result, Const) and bool(result.value) == ends:
+                break
             further = truth(self._where_needed(part))
-            result = (
-                Select(result, further, _NO)
-                if isinstance(node.op, ast.And)
-                else Select(result, _YES, further)
-            )
+            result = _chosen(result, _YES, further) if ends else _chosen(result, further, _NO)
         return Term(result, weak=True)
 
     def _choice(self, node: ast.IfExp) -> Value:
         condition = self.condition(node.test)
+        if isinstance(condition, Const):
+            return self.value(node.body if condition.value else node.orelse)
         then, otherwise = joined(self._where_needed(node.body), self._where_needed(node.orelse))
         return Term(Select(condition, then.expr, otherwise.expr), then.weak)
 
@@ -258,9 +265,17 @@ def _computed(compute: Callable[..., object], *operands: object) -> object:
         raise Refusal(f"this cannot be computed ({error})") from None
 
 
+def _chosen(condition: Expr, then: Expr, otherwise: Expr) -> Expr:
+    if isinstance(condition, Const):
+        return then if condition.value else otherwise
+    return Select(condition, then, otherwise)
+
+
 def _compared(op: ast.cmpop, left: Term, right: Term) -> Expr:
     if type(op) not in _COMPARISONS:
         raise Refusal("the comparison must be one of < <= > >= == !=")
     known, swapped = _COMPARISONS[type(op)]
-    a, b = joined(left, right)
-    return Binary(known, b.expr, a.expr) if swapped else Binary(known, a.expr, b.expr)
+    a, b = joined(right, left) if swapped else joined(left, right)
+    if isinstance(a.expr, Const) and isinstance(b.expr, Const):
+        return Const(bool(_OF_NUMBERS[known](a.expr.value, b.expr.value)), DType.BOOL)
+    return Binary(known, a.expr, b.expr)

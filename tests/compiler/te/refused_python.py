@@ -62,7 +62,7 @@ def refused(x, f):
     out = te.output(3, np.int32)
     wide = te.allocate(3, np.int64)
     grown = te.allocate((x[0],), np.int32)
-    i = 0
+    i = int(x[0])
     out[i] = CAPTURED[2] + (1 << 3)
     out[i] = x[i] + f[i]
     out[i] = 1 << 40

@@ -235,6 +235,20 @@ def test_bounds_of_a_range_are_read_once(numbers):
     assert three_ways(doubled, numbers)[0] == 59
 
 
+def test_what_is_known_leaves_out_what_is_not_taken(numbers):
+    @te.hybrid
+    def by_rank(x):
+        out = te.output(x.shape, x.dtype)
+        n = len(x)
+        for i in range(n):
+            out[i] = x[i, 0] if n < 3 else x[i]
+            if not 2 < n <= 6 or (n == 3 and x[i, i] > 0):
+                out[i] = x[i, i]
+        return out
+
+    three_ways(by_rank, numbers)
+
+
 @te.hybrid
 def outer_variable(x):
     out = te.output(2, np.int64)
