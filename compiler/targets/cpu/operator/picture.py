@@ -1,7 +1,8 @@
 """Pictures [height, width · channels] on the host: framed copies that convolutions read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
@@ -51,11 +52,6 @@ class Frame:
         """Elements of a row of the picture."""
         return self.pixels[1] * self.channels
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing around the picture."""
-        return (self.rows, self.columns) == (self.pixels[0], self.row)
-
 
 def framed(function: Function, name: str, source: Buffer, frame: Frame) -> Function:
     """The function whose parameter `name` is a framed copy of another one, which takes its place.
@@ -64,20 +60,29 @@ def framed(function: Function, name: str, source: Buffer, frame: Frame) -> Funct
     """
     target = next(buffer for buffer in function.parameters if buffer.name == name)
     parameters = tuple(source if buffer.name == name else buffer for buffer in function.parameters)
-    nests = [_copy(name, source, target, frame), function.body]
-    if not frame.is_empty:
-        nests.insert(0, _border(name, target, frame))
-    result = replace(function, parameters=parameters, body=Allocate(target, Seq(tuple(nests))))
+    nests = (*_border(name, target, frame), _copy(name, source, target, frame), function.body)
+    result = replace(function, parameters=parameters, body=Allocate(target, Seq(nests)))
     verify(result)
     return result
 
 
-def _border(name: str, target: Buffer, frame: Frame) -> Stmt:
-    """All of the copy: rows in one go are faster than their ends alone."""
+def _border(name: str, target: Buffer, frame: Frame) -> Iterator[Stmt]:
+    """What is around the picture: above, below, in front of and behind its rows."""
     value = Const(frame.fill, target.dtype)
-    return _nest(
-        f"{name}_frame", (frame.rows, frame.columns), lambda row, column: Store(target, (row, column), value)
-    )
+    bottom, right = frame.top + frame.pixels[0], frame.left + frame.row
+    parts = {
+        "above": ((0, 0), (frame.top, frame.columns)),
+        "below": ((bottom, 0), (frame.rows - bottom, frame.columns)),
+        "before": ((frame.top, 0), (frame.pixels[0], frame.left)),
+        "behind": ((frame.top, right), (frame.pixels[0], frame.columns - right)),
+    }
+    for side, (origin, extents) in parts.items():
+        if all(extents):
+            yield _nest(f"{name}_{side}", extents, partial(_filled, target, origin, value))
+
+
+def _filled(target: Buffer, origin: tuple[int, int], value: Const, row: Expr, column: Expr) -> Store:
+    return Store(target, (_after(row, origin[0]), _after(column, origin[1])), value)
 
 
 def _copy(name: str, source: Buffer, target: Buffer, frame: Frame) -> Stmt:
