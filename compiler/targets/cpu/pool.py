@@ -38,8 +38,6 @@ def install_pool() -> None:
 
 
 _SC_NPROCESSORS_ONLN = 84
-_SET_BYTES = 128
-"""Of a set of processors: cpu_set_t."""
 _INDEX_BITS = 40
 """Of the counter; the others number the call, as far as they go."""
 _CALLS = 1 << (64 - _INDEX_BITS)
@@ -62,7 +60,6 @@ _TEXT = f"""
 
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_detach(i64)
-declare i32 @pthread_setaffinity_np(i64, i64, ptr)
 declare i32 @pthread_mutex_lock(ptr)
 declare i32 @pthread_mutex_unlock(ptr)
 declare i32 @pthread_cond_wait(ptr, ptr)
@@ -143,22 +140,6 @@ finish:
   br label %idle
 }}
 
-; Woken threads are often put where their caller runs, and wait for it: each has a processor of its own. Where
-; the system refuses, it may run anywhere.
-define internal i32 @pin(i64 %thread, i64 %processor) {{
-entry:
-  %set = alloca [{_SET_BYTES} x i8], align 8
-  store [{_SET_BYTES} x i8] zeroinitializer, ptr %set
-  %at = lshr i64 %processor, 3
-  %place = getelementptr i8, ptr %set, i64 %at
-  %low = and i64 %processor, 7
-  %bit = shl i64 1, %low
-  %byte = trunc i64 %bit to i8
-  store i8 %byte, ptr %place
-  %error = call i32 @pthread_setaffinity_np(i64 %thread, i64 {_SET_BYTES}, ptr %set)
-  ret i32 %error
-}}
-
 ; Threads of a parent process do not exist in its child, which makes its own.
 define internal void @start() {{
 entry:
@@ -186,7 +167,6 @@ one:
   br i1 %good, label %made.one, label %done
 made.one:
   %id = load i64, ptr %thread
-  %pinned = call i32 @pin(i64 %id, i64 %all)
   %detached = call i32 @pthread_detach(i64 %id)
   store i64 %all, ptr @workers
   br label %create
