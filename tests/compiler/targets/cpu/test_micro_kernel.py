@@ -9,10 +9,13 @@ from tests.compiler.targets.cpu.host_kernel import assert_same, interpreted
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import CacheRead, ComputeAt, Reorder, Split
+from tilewright.compiler.targets.cpu import machine as machine_module
+from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.export import write_object
 from tilewright.compiler.targets.cpu.feature import Dot, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import Machine, object_code
 from tilewright.compiler.targets.cpu.product import MismatchError
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
 from tilewright.compiler.tir.buffer import Scope
@@ -131,6 +134,21 @@ def test_a_tensorised_nest_still_means_what_it_did():
     function = dot()
     inputs = arrays(function)
     assert_same(run(schedule.apply(function, [Tensorise("c_i", "dot")]), inputs), run(function, inputs))
+
+
+def test_a_system_that_grants_no_tiles_has_none(monkeypatch):
+    monkeypatch.setattr(machine_module, "may_use_tiles", lambda: False)
+    assert Features.of(Machine.host()).dot is not Dot.AMX
+
+
+def test_code_for_other_programs_uses_no_tiles(tmp_path):
+    """They would have to ask the system first."""
+    function = schedule.apply(dot(32, 16, 32), [Tensorise("c_i", "dot")])
+    write_object(tmp_path / "product.o", [function])
+    machine = Machine.host().without("amx")
+    text = str(emit_module([function], machine=machine))
+    assert "tdpbusd" not in text
+    assert (tmp_path / "product.o").read_bytes() == object_code(text, machine)
 
 
 def refused(function, loop, intrinsic):
