@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tests.mutants import accel, compiler, gates, meaning, runtime, schedule, simulator
+from tests.mutants import accel, compiler, gates, host, meaning, runtime, schedule, simulator
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import ROOT, StaleError, Tree, mutated
 from tests.mutants.verdict import Outcome, judge, run_check
@@ -27,6 +27,7 @@ MUTANTS = (
     *compiler.MUTANTS,
     *schedule.MUTANTS,
     *accel.MUTANTS,
+    *host.MUTANTS,
     *runtime.MUTANTS,
 )
 _REASON_CHARACTERS = 160

@@ -1,0 +1,90 @@
+"""Mistakes in the micro-kernels of the host, the layouts that they read, and the networks made of them."""
+
+from tests.mutants.mutant import Mutant, suite
+
+_CPU = "compiler/targets/cpu"
+_KERNEL = suite(f"{_CPU}/test_micro_kernel.py")
+_CONVOLUTION = suite(f"{_CPU}/test_convolution.py")
+_NETWORK = suite(f"{_CPU}/test_network.py")
+_ELEMENT = suite(f"{_CPU}/test_element.py")
+_MATMUL = suite(f"{_CPU}/test_matmul.py")
+
+MUTANTS = (
+    Mutant(
+        name="host-offset-correction",
+        file=f"{_CPU}/operator/layout.py",
+        old="sums = -SIGN * weight",
+        new="sums = -(SIGN - 1) * weight",
+        check=_CONVOLUTION,
+    ),
+    Mutant(
+        name="host-fold-starts-again",
+        file=f"{_CPU}/micro_kernel.py",
+        old='first = builder.and_(first, builder.icmp_signed("==", value, ir.Constant(INDEX_TYPE, 0)))',
+        new="_ = value",
+        check=_KERNEL,
+    ),
+    Mutant(
+        name="host-tail-size",
+        file=f"{_CPU}/micro_kernel.py",
+        old="size > 0), reverse=True)",
+        new="size > 0), reverse=True)[:1]",
+        check=_KERNEL,
+    ),
+    Mutant(
+        name="host-tile-rest",
+        file=f"{_CPU}/tile_kernel.py",
+        old="Part(full * SIDE, 1, rest, 5, 6)",
+        new="Part(full * SIDE - 1, 1, rest, 5, 6)",
+        check=_KERNEL,
+    ),
+    Mutant(
+        name="host-row-moves-b",
+        file=f"{_CPU}/product.py",
+        old="_require(axis.b == 0,",
+        new="_require(True,",
+        check=_KERNEL,
+    ),
+    Mutant(
+        name="host-signs-of-pairs",
+        file=f"{_CPU}/lane_kernel.py",
+        old="wide = builder.sext(b, self._shorts)",
+        new="wide = builder.zext(b, self._shorts)",
+        check=_KERNEL,
+    ),
+    Mutant(
+        name="host-padding",
+        file=f"{_CPU}/operator/convolution.py",
+        old="self.zero_point + (0 if self.is_signed else SIGN)",
+        new="self.zero_point",
+        check=_CONVOLUTION,
+    ),
+    Mutant(
+        name="host-padding-of-poolings",
+        file=f"{_CPU}/operator/convolution.py",
+        old="return max_of(total(row, column, c), (py, px), where=inside)",
+        new="return max_of(total(row, column, c), (py, px))",
+        check=_NETWORK,
+    ),
+    Mutant(
+        name="host-second-activation",
+        file=f"{_CPU}/network.py",
+        old="values[order.index(argument)]",
+        new="values[0]",
+        check=_NETWORK,
+    ),
+    Mutant(
+        name="host-rounding",
+        file=f"{_CPU}/element.py",
+        old="before = larger(builder, builder.sub(shift, one), zero)",
+        new="before = shift",
+        check=_ELEMENT,
+    ),
+    Mutant(
+        name="host-last-rows-of-a-panel",
+        file=f"{_CPU}/operator/matmul.py",
+        old="whole[: len(b), : b.shape[1]] = b",
+        new="whole[: len(b) - 1, : b.shape[1]] = b[:-1]",
+        check=_MATMUL,
+    ),
+)
