@@ -22,6 +22,7 @@ from single_layer import (
 
 from tilewright.cli.table import format_table
 from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.targets.accel.compile import LengthError
 from tilewright.compiler.targets.accel.layer_schedule import default_schedules
 
 
@@ -82,8 +83,12 @@ def main() -> int:
     rows, fine, work, spent, bare = [], True, 0.0, 0.0, 0.0
     for name in options.layers.split(","):
         layer, graph = LAYERS[name], network(LAYERS[name])
-        hidden = measure(graph, config, host, devices)
-        plain = measure(graph, config, host, ["sim"], without_hiding(default_schedules(graph, config)))
+        try:
+            hidden = measure(graph, config, host, devices)
+            plain = measure(graph, config, host, ["sim"], without_hiding(default_schedules(graph, config)))
+        except LengthError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
         fine &= hidden.right and plain.right
         least = layer.products / config.peak_macs
         work += least * layer.times

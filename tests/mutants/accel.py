@@ -391,15 +391,15 @@ _SCHEDULES = (
     Mutant(
         name="schedules-that-are-left",
         file=f"{_ACCEL}/compile.py",
-        old="        if self._schedules:",
-        new="        if False:",
+        old="        if strange:",
+        new="        if not strange:",
         check=_SCHEDULE_TEXT,
     ),
     Mutant(
         name="program-of-any-length",
         file=f"{_ACCEL}/compile.py",
-        old="self._left -= len(work)",
-        new="self._left -= 0",
+        old="self._count += len(work)",
+        new="self._count += 0",
         check=_COMPILE,
     ),
 )

@@ -33,8 +33,13 @@ from tilewright.isa.model import BETWEEN, CONSTANTS, INPUTS, OUTPUTS, REGION_NAM
 from tilewright.isa.region import Region
 from tilewright.numerics.error import TilewrightError
 
-MOST_INSTRUCTIONS = 1 << 15
-"""Of a program, but finish: 2 MiB. A network that needs more is cut into pieces too small to be worth it."""
+MOST_INSTRUCTIONS = 1 << 19
+"""Of a program, but finish: 32 MiB."""
+FREE_INSTRUCTIONS = 1 << 15
+"""So many a program may have whatever it does."""
+WORTH_CYCLES = 16
+"""More than these must stand for so many cycles of the array each, on average: else the memories on the chip
+cut the network into pieces that are not worth an instruction."""
 
 Observe = Callable[[str, str, str], None]
 """Is told what a pass made: name of the layer, name of the pass, text."""
@@ -63,7 +68,7 @@ def compile_graph(
         LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
         NetworkError: if the machine cannot do all of it, listing what it cannot.
         TilingError: naming each layer that does not fit, and why.
-        LengthError: if the program would have more than `MOST_INSTRUCTIONS`.
+        LengthError: if the program would have more instructions than `most_instructions`.
         PlaceError: if what a layer keeps on the chip at a time does not fit.
     """
     verify(graph)
@@ -76,6 +81,14 @@ def compile_graph(
     work = [task for part in parts for task in part.tasks]
     program = assemble(work, config, addresses, plan.sizes())
     return _model(network, graph, config, program, plan)
+
+
+def most_instructions(network: Network, config: Config) -> int:
+    """So many instructions, but finish, a program for a network may have."""
+    types = network.graph.types
+    macs = sum(node.operator.macs(*(types[name] for name in node.inputs)) for node in network.layers)
+    worth = macs // (config.peak_macs * WORTH_CYCLES)
+    return min(MOST_INSTRUCTIONS, max(FREE_INSTRUCTIONS, worth))
 
 
 # --- layers ------------------------------------------------------------------------------------------------
@@ -94,43 +107,53 @@ class _Layers:
 
     def __init__(self, network: Network, config: Config, observe: Observe, schedules: Schedules) -> None:
         self._network, self._config, self._observe = network, config, observe
-        self._schedules = dict(schedules)
-        self._left = MOST_INSTRUCTIONS
+        self._schedules = schedules
+        self._most = most_instructions(network, config)
+        self._count = 0
 
     def parts(self) -> list[_Part]:
         """All parts, or every reason why some do not fit."""
-        parts: list[_Part] = []
+        lowered = self._lowered()
+        strange = ", ".join(str(part) for part in self._schedules if part not in lowered)
+        if strange:
+            known = ", ".join(repr(node.name) for node in self._network.layers)
+            raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
+        defaults = [each for part, (_, each) in lowered.items() if part not in self._schedules]
+        self._check_count(sum(each.least_instructions for each in defaults))
+        return [self._part(node, part, each) for part, (node, each) in lowered.items()]
+
+    def _lowered(self) -> dict[Part, tuple[Node, Lowered]]:
+        found: dict[Part, tuple[Node, Lowered]] = {}
         problems: list[str] = []
         for node in self._network.layers:
             try:
                 for part, lowered in lowered_parts(self._network.graph, node, self._config):
-                    parts.append(self._part(node, part, lowered))
+                    found[part] = node, lowered
             except TilingError as error:
                 problems.append(f"layer {node.name!r} ({node.operator.name}): {error}")
         if problems:
             raise TilingError("; ".join(problems))
-        if self._schedules:
-            known = ", ".join(repr(node.name) for node in self._network.layers)
-            strange = ", ".join(map(str, self._schedules))
-            raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
-        return parts
+        return found
+
+    def _check_count(self, count: int) -> None:
+        if count > self._most:
+            raise LengthError(
+                f"a program for this network must have at most {self._most} instructions, not {count} or"
+                " more: the memories of this machine are too small for it, use larger ones"
+            )
 
     def _part(self, node: Node, part: Part, lowered: Lowered) -> _Part:
-        given = self._schedules.pop(part, None)
+        given = self._schedules.get(part)
         try:
             function = self._tensorised(node, part, lowered, lowered.schedule if given is None else given)
-            work = tasks(function, node.name, self._config, self._left + 1)
+            work = tasks(function, node.name, self._config, self._most - self._count + 1)
         except TilewrightError as error:
             if given is None:
                 raise
             # The loops, which follow, are in the cause.
             raise LayerError(f"{part}: {str(error).splitlines()[0]}") from error
-        self._left -= len(work)
-        if self._left < 0:
-            raise LengthError(
-                f"a program must have at most {MOST_INSTRUCTIONS} instructions, and layer {node.name!r} is"
-                " beyond them: the memories of this machine are too small for the network, use larger ones"
-            )
+        self._count += len(work)
+        self._check_count(self._count)
         contents: dict[str, str | NDArray[Any]] = {
             **{name: node.inputs[place] for name, place in lowered.tensors.items()},
             **lowered.constants,

@@ -20,6 +20,7 @@ class Lowered:
         tensors: for each input parameter that is a tensor of the network, by its name, which input of the
             operator it is.
         constants: the contents of the other parameters, in the layout of the machine.
+        least_instructions: that the schedule makes, at least.
         origin: where in the result's picture (y, x) the output begins, if it is only a part of it.
     """
 
@@ -27,4 +28,5 @@ class Lowered:
     schedule: tuple[Primitive, ...]
     tensors: Mapping[str, int]
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    least_instructions: int = 0
     origin: tuple[int, int] = (0, 0)

@@ -14,6 +14,7 @@ from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule, window_schedule
 from tilewright.compiler.targets.accel.operator.window import WindowNest
+from tilewright.compiler.targets.accel.rehearsal import instructions_of
 from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
 from tilewright.isa.config import Config
@@ -45,10 +46,11 @@ def _dense(
     )
     weight = constants[_WEIGHT]
     assert weight is not None, "verified: weights are constants"
-    schedule = convolution_schedule(choose(sizes, config), pooled=sizes.pools, residual=operator.residual)
+    tiling = choose(sizes, config)
     return Lowered(
         function=nest.function("convolution", config),
-        schedule=schedule,
+        schedule=convolution_schedule(tiling, pooled=sizes.pools, residual=operator.residual),
+        least_instructions=instructions_of(tiling.cut),
         tensors={"x": _X, **({"residual": _RESIDUAL} if operator.residual else {})},
         constants={
             "weight": weight_tiles(weight, config),
