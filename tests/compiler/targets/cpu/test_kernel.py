@@ -10,7 +10,7 @@ from tests.compiler.targets.cpu.host_kernel import assert_same
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Parallel
-from tilewright.compiler.targets.cpu import kernel
+from tilewright.compiler.targets.cpu import kernel, machine
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.kernel import compile_function
@@ -134,3 +134,15 @@ def test_workers_that_wake_late_take_nothing_of_the_next_call():
         if not (out == 2 * turn).all():
             wrong.append(turn)
     assert wrong == []
+
+
+def test_code_that_llvm_spoils_is_made_with_fewer_passes(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    answers = iter([False, True])
+    monkeypatch.setattr(machine, "_is_sound", lambda module: next(answers))
+    a, b, out = arrays()
+    compile_function(added())(a, b, out)
+    np.testing.assert_array_equal(out, a + b)
+    monkeypatch.setattr(machine, "_is_sound", lambda module: False)
+    with pytest.raises(CpuError, match="LLVM must keep its own rules"):
+        compile_function(added("other"))
