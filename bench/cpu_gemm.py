@@ -12,7 +12,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from typing import Any
 
 # Read when numpy is imported.
@@ -22,6 +21,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from turns import Call, median_seconds
 
 from tilewright.cli.table import format_table
 from tilewright.compiler.targets.cpu.feature import Features
@@ -32,7 +32,6 @@ from tilewright.compiler.targets.cpu.operator.matmul import Product, column_pane
 from tilewright.compiler.targets.cpu.operator.tiling import product_lanes
 
 Array = NDArray[Any]
-Call = Callable[[], object]
 FLOAT, INT8 = TYPES = ("float32", "int8")
 
 
@@ -76,13 +75,6 @@ def runtime(a: Array, b: Array, threads: int) -> Call:
     return lambda: session.run(None, {"a": a})
 
 
-def seconds(run: Call) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def measure(size: int, dtype: str, threads: int, repeats: int) -> tuple[list[str], float, bool]:
     """A row of the table, the ratio to ONNX Runtime, whether the product is right."""
     a, b = operands(size, dtype)
@@ -90,8 +82,7 @@ def measure(size: int, dtype: str, threads: int, repeats: int) -> tuple[list[str
     calls = [call, runtime(a, b, threads)]
     if dtype == FLOAT and threads == 1:
         calls.append(lambda: a @ b)
-    times = [[seconds(run) for run in calls] for _ in range(repeats + 1)][1:]
-    medians = [statistics.median(column) for column in zip(*times, strict=True)]
+    medians = median_seconds(calls, threads, repeats)
     wide = np.float64
     right = np.allclose(c, a.astype(wide) @ b.astype(wide), atol=0 if dtype == INT8 else 1e-2)
     speeds = [f"{2 * size**3 / median / 1e9:.0f}" for median in medians]

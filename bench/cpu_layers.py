@@ -13,7 +13,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,6 +23,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from turns import Call, median_seconds
 
 from tilewright.cli.table import format_table
 from tilewright.compiler.ops.convolution import Convolution as Meaning
@@ -110,7 +110,7 @@ class Case:
         return result[0].transpose(1, 2, 0)
 
 
-def ours(case: Case, threads: int) -> tuple[Callable[[], object], Array, float]:
+def ours(case: Case, threads: int) -> tuple[Call, Array, float]:
     """A call, where its answer will be, and seconds to compile."""
     sizes, features = case.sizes, Features.of(Machine.host())
     begun = time.perf_counter()
@@ -126,7 +126,7 @@ def ours(case: Case, threads: int) -> tuple[Callable[[], object], Array, float]:
     return kernel.prepared(x, panels, *further, case.bias, *scales, result), result, seconds
 
 
-def peer(case: Case, threads: int) -> Callable[[], object]:
+def peer(case: Case, threads: int) -> Call:
     """A call of ONNX Runtime."""
     model = _float_model(case) if case.sizes.is_float else _integer_model(case)
     session = onnxruntime.InferenceSession(
@@ -205,22 +205,15 @@ def _model(
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def measure(name: str, is_float: bool, threads: int, repeats: int) -> tuple[float, float, float, bool]:
     """Median seconds of ours and of the peer, in turns; seconds to compile; whether the answer is right."""
     case = Case.of(name, is_float)
     call, result, compile_seconds = ours(case, threads)
     other = peer(case, threads)
-    times = [(seconds(call), seconds(other)) for _ in range(repeats + 2)][2:]
+    mine, theirs = median_seconds([call, other], threads, repeats)
     expected = case.expected()
     right = np.allclose(result, expected, atol=1e-2) if is_float else np.array_equal(result, expected)
-    return (*(statistics.median(column) for column in zip(*times, strict=True)), compile_seconds, bool(right))
+    return mine, theirs, compile_seconds, bool(right)
 
 
 def main() -> int:
