@@ -13,11 +13,12 @@ from tilewright.compiler.schedule.nest import (
     reduces_over,
     simplified,
     stored_buffers,
+    writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.expr import Const, Expr, Var
+from tilewright.compiler.tir.expr import Const, Expr, Load, Var
 from tilewright.compiler.tir.stmt import Block, For, Function, Iter, IterKind, Seq, Stmt
-from tilewright.compiler.tir.walk import map_store, substitute, variables
+from tilewright.compiler.tir.walk import map_store, nodes, substitute, variables
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class DecomposeReduction(Primitive):
             )
         position = path.index(loop)
         self._check_outside(function, block, loop, path[:position])
+        self._check_reads(function, block, loop)
         around = [stmt for stmt in path[position:] if isinstance(stmt, For)]
         kept = [each for each in around if not reduces_over(block, each.var.name)]
         self._check_loops(function, block, kept, around)
@@ -69,6 +71,17 @@ class DecomposeReduction(Primitive):
                 raise self.refusal(
                     function, f"{buffer.name} must be allocated around {self.loop}: name a loop inside"
                 )
+
+    def _check_reads(self, function: Function, block: Block, loop: For) -> None:
+        """Refuse an init of what is there inside of the loop only."""
+        for init in block.inits:
+            for load in (node for node in nodes(init.value) if isinstance(node, Load)):
+                if writers(loop, load.buffer.name):
+                    raise self.refusal(
+                        function,
+                        f"{load.buffer.name}, which the init reads, must be there before {self.loop}: "
+                        "name a loop inside, or attach it after this",
+                    )
 
     def _check_loops(
         self, function: Function, block: Block, kept: Sequence[For], around: Sequence[For]

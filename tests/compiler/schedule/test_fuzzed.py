@@ -5,7 +5,15 @@ import pytest
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import CacheRead, ComputeAt, ReverseComputeAt, RFactor, ScheduleError, Split
+from tilewright.compiler.schedule import (
+    CacheRead,
+    ComputeAt,
+    DecomposeReduction,
+    ReverseComputeAt,
+    RFactor,
+    ScheduleError,
+    Split,
+)
 from tilewright.compiler.tir.buffer import Scope
 from tilewright.compiler.tir.interpret import run
 
@@ -53,6 +61,16 @@ def test_consumer_that_pads_stays_behind_what_it_pads(before, behind):
         ScheduleError, match="padded_i must run over elements of near that near stores, and no"
     ):
         schedule.apply(function, steps)
+
+
+def test_init_does_not_leave_the_loop_in_which_its_start_is():
+    """The init stood before the loop in which the buffer that it reads is allocated and filled."""
+    total = te.compute((7,), lambda i: te.sum_of(A[i, K], K, init=B[i]), "total")
+    near = [CacheRead("total", "b", Scope.LANE, "near"), ComputeAt("near", "total_i")]
+    after([*near, DecomposeReduction("total", "total_k", "zero")], total)
+    function = te.lower("f", [A, B], [total])
+    with pytest.raises(ScheduleError, match="near, which the init reads, must be there before total_i"):
+        schedule.apply(function, [*near, DecomposeReduction("total", "total_i", "zero")])
 
 
 @pytest.mark.parametrize("factor", [4, 5])

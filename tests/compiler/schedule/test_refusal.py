@@ -59,6 +59,9 @@ BORDERED = lowered(
     elementwise((8, 5), lambda i, j: te.select(te.both([i >= 1, i <= 6]), B[i - 1, j], 0), "c")
 )
 
+K = te.reduce_axis(5, "k")
+STARTED = lowered(te.compute((6,), lambda i: te.sum_of(E[i, K], K, init=A[i, 0]), "t"))
+
 
 @te.hybrid
 def counted(x):
@@ -212,6 +215,12 @@ REFUSED = [
         "c must be allocated around b too: use reverse_compute_at",
     ),
     (BETWEEN, [], ReverseInline("c", "b"), "c must not run before e, which is behind b: use reverse_comp"),
+    (
+        STARTED,
+        [CacheRead("t", "a", Scope.LANE, "n"), ComputeAt("n", "t_i")],
+        DecomposeReduction("t", "t_i", "z"),
+        "n, which the init reads, must be there before t_i: name a loop inside, or attach it after this",
+    ),
     (HYBRID, [], Parallel("run_i"), "run_i runs in the order of procedure run: change it there"),
     (HYBRID, [], Split("run_j", 2, "x", "y"), "run_j must run to its end, and a break leaves it: unroll it"),
     (HYBRID, [], Inline("run"), "run is opaque, not a block: schedule what it reads and what reads it"),
