@@ -1,7 +1,7 @@
 """Schedules as text: a line a primitive, that parses back."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import get_type_hints
@@ -53,26 +53,29 @@ PRIMITIVES: tuple[type[Primitive], ...] = (
     VirtualThread,
 )
 
-_BY_VERB = {kind.verb(): kind for kind in PRIMITIVES}
-
 
 def print_schedule(primitives: Sequence[Primitive]) -> str:
     """The schedule, a line a primitive: `split loop=out_y factor=8 outer=yo inner=yi`."""
     return "\n".join(str(primitive) for primitive in primitives)
 
 
-def parse_schedule(text: str) -> tuple[Primitive, ...]:
+def parse_schedule(text: str, further: Sequence[type[Primitive]] = ()) -> tuple[Primitive, ...]:
     """The schedule that `print_schedule` printed; empty lines and what follows a # are skipped.
+
+    Args:
+        text: a line a primitive.
+        further: primitives beside `PRIMITIVES`: those of a target.
 
     Raises:
         ScheduleError: with a line for each mistake: its line and column, and what would be right.
     """
+    by_verb = {kind.verb(): kind for kind in (*PRIMITIVES, *further)}
     found: list[Primitive] = []
     mistakes: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = [_Word(match[0], match.start() + 1) for match in _WORD.finditer(line.partition("#")[0])]
         try:
-            found += [_parse(words)] if words else []
+            found += [_parse(words, by_verb)] if words else []
         except _Mistake as mistake:
             mistakes.append(f"line {number}: {mistake} (column {mistake.column})")
     if mistakes:
@@ -108,11 +111,11 @@ class _Mistake(Exception):
         self.column = column
 
 
-def _parse(words: Sequence[_Word]) -> Primitive:
+def _parse(words: Sequence[_Word], by_verb: Mapping[str, type[Primitive]]) -> Primitive:
     verb, *rest = words
-    kind = _BY_VERB.get(verb.text)
+    kind = by_verb.get(verb.text)
     if kind is None:
-        raise _Mistake(verb.column, f"the verb must be {_choice(verb.text, _BY_VERB)}, not {verb.text!r}")
+        raise _Mistake(verb.column, f"the verb must be {_choice(verb.text, by_verb)}, not {verb.text!r}")
     types = get_type_hints(kind)
     names = [item.name for item in fields(kind)]
     values: dict[str, object] = {}

@@ -190,3 +190,11 @@ def test_a_product_of_something_else_is_none():
     a = te.placeholder((5, 16), DType.FLOAT32, "a")
     c = te.compute((5, 16), lambda i, n: a[i, n] + 1.0, "c")
     assert "no fma: block c must add to what it stores" in refused(te.lower("f", [a], [c]), "c_i", "fma")
+
+
+def test_it_is_replayed_from_text_beside_the_primitives_of_every_target():
+    steps = (Split("c_i", 4, "io", "ii"), Tensorise("ii", "dot"))
+    text = schedule.print_schedule(steps)
+    assert schedule.parse_schedule(text, further=(Tensorise,)) == steps
+    with pytest.raises(schedule.ScheduleError, match="not 'tensorise'"):
+        schedule.parse_schedule(text)
