@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.program import Program, assemble
-from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
+from tilewright.compiler.targets.accel.tensorise import limits_of, require_expressions, tensorise
 from tilewright.compiler.tir.buffer import Buffer, Scope
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import Allocate, For, Function, Stmt
@@ -152,11 +152,13 @@ def build(function: Function, config: Config) -> Kernel:
         TirError: if it breaks a rule of loop programs.
         BuildError: if it has more buffers outside of the chip than there are base registers, or allocates one
             inside of a loop.
-        TensoriseError: naming a nest that is no instruction, and the first difference.
+        TensoriseError: naming a nest that is no instruction, and the first difference; or all stages that
+            are no expressions.
         EnumerateError: if a buffer has fewer versions than are in use at a time.
         PlaceError: if what it keeps on the chip does not fit.
     """
     verify(function)
+    require_expressions(function)
     outside = _outside(function)
     tensorised = tensorise(function, limits_of(config))
     addresses = {buffer: (base, 0) for base, buffer in enumerate(outside)}

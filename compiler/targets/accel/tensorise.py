@@ -19,7 +19,18 @@ from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer, Scope
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.printer import print_stmt
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Intrinsic, LoopKind, Seq, Stmt, Store
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    For,
+    Function,
+    Intrinsic,
+    LoopKind,
+    Opaque,
+    Seq,
+    Stmt,
+    Store,
+)
 from tilewright.compiler.tir.walk import statements
 from tilewright.isa.config import Config
 from tilewright.numerics.error import TilewrightError
@@ -45,11 +56,26 @@ def tensorise(function: Function, limits: Limits) -> Function:
         limits: of the machine.
 
     Raises:
-        TensoriseError: naming the first nest that is none.
+        TensoriseError: naming the first nest that is none, or all stages that are no expressions.
     """
+    require_expressions(function)
     shapes = {buffer.name: buffer.shape for buffer in function.parameters}
     body = _Tensoriser(limits, {}, shapes).statement(function.body)
     return replace(function, body=body)
+
+
+def require_expressions(function: Function) -> None:
+    """Refuse stages that are calls or Python functions: no instruction can be found in them.
+
+    Raises:
+        TensoriseError: naming all of them.
+    """
+    names = [repr(part.name) for part in statements(function.body) if isinstance(part, Opaque)]
+    if names:
+        raise TensoriseError(
+            f"stages of {function.name} must be tensor expressions, not calls or Python functions as "
+            f"{', '.join(names)}: run these on the host, in a function of their own"
+        )
 
 
 @dataclass(frozen=True)

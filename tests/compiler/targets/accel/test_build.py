@@ -251,3 +251,20 @@ def test_scopes_of_sums_are_the_users_to_name(device):
     x, w = (rng.integers(-9, 9, shape, np.int8) for shape in ((1, 5, LANES), (1, 1, LANES, LANES)))
     want = np.clip(x[0].astype(np.int32) @ w[0, 0], -100, 90)
     np.testing.assert_array_equal(kernel.run(device, {"a": x, "b": w}).outputs["result"][0], want)
+
+
+@te.hybrid
+def doubled(x):
+    """Twice the values, element by element."""
+    result = te.output(x.shape[0], np.int32)
+    for i in range(x.shape[0]):
+        result[i] = x[i] * 2
+    return result
+
+
+def test_a_python_function_is_refused_by_name():
+    x = te.placeholder((8,), INT32, "x")
+    with pytest.raises(
+        TensoriseError, match="not calls or Python functions as 'doubled': run these on the host"
+    ):
+        build(te.lower("f", [x], [doubled(x)]), TINY)
