@@ -37,7 +37,8 @@ read would then see.
 """
 PLACER, ROUTER_ALGORITHM = "static", "router2"
 """Of the router's algorithms. On the datapath of ecp5-85f, its default placer takes six times as long and
-leaves a third more wire, and its default router does not come to an end.
+leaves a third more wire; its default router has most arcs left when this one has all but 0.2 % of the wires
+without contest. Neither has come to an end there yet.
 """
 LOG_LINES = 5
 """Lines of a failed tool's log that are shown."""
