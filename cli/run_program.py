@@ -30,7 +30,7 @@ def run_program(args: argparse.Namespace) -> int:
     device = make_device(args.device, program.executable.config)
     result = device.run(program.executable, contents, host, check=False)
     say("")
-    require_success(program, result)
+    _require_success(program, result)
     drawing = draw_timeline(args, program.executable, result)
     files = {path: result.regions[base] for base, path in dump.items()}
     if args.trace:
@@ -89,7 +89,7 @@ def describe(program: Program, device: "Device", result: "DeviceResult") -> dict
     }
 
 
-def require_success(program: Program, result: "DeviceResult") -> None:
+def _require_success(program: Program, result: "DeviceResult") -> None:
     """Refuse a run that a fault ended.
 
     Raises:

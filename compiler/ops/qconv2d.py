@@ -84,8 +84,11 @@ class QConv2d(Operator):
         return finish(t, bias[:, None, None], scale[:, None, None], self.zero_point, self.lo, self.hi)
 
     def macs(self, *types: TensorType) -> int:
-        sums = self.geometry().infer(types[0], types[1], DType.INT8)
-        return math.prod(sums) * math.prod(types[1].shape[1:])
+        """Those of sums that count: what no window of the pooling sees need not be computed."""
+        samples, outputs, height, width = self.geometry().infer(types[0], types[1], DType.INT8)
+        if self.pool:
+            height, width = self.pool.seen(height, width)
+        return samples * outputs * height * width * math.prod(types[1].shape[1:])
 
 
 def _check_residual(residual: TensorType, factor: TensorType, shape: tuple[int, ...]) -> None:

@@ -40,6 +40,15 @@ class Window:
         """Positions down and right in a picture of that size."""
         return swept(height, width, self.kernel, self.strides, self.pads)
 
+    def seen(self, height: int, width: int) -> Pair:
+        """Rows and columns of such a picture that some window sees: steps and edges may leave others out."""
+        extent = self.extent(height, width)
+        down, right = (
+            _seen(size, extent[axis], self.kernel[axis], self.strides[axis], self.pads[axis])
+            for axis, size in enumerate((height, width))
+        )
+        return down, right
+
     def patches(self, x: Array, fill: int | float) -> Array:
         """View (N, C, OH, OW, KH, KW) of x (N, C, H, W), padded with `fill`."""
         return patches(pad(x, self.pads, fill), self.kernel, self.strides)
@@ -92,3 +101,8 @@ def patches(x: Array, kernel: Pair, strides: Pair, dilations: Pair = (1, 1)) -> 
 
 def _positions(size: int, kernel: int, stride: int, dilation: int) -> int:
     return (size - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def _seen(size: int, positions: int, kernel: int, stride: int, before: int) -> int:
+    places = np.arange(positions)[:, None] * stride + np.arange(kernel) - before
+    return np.unique(places[(places >= 0) & (places < size)]).size

@@ -175,6 +175,29 @@ def test_work_is_counted_in_the_convolution_not_behind_the_pool():
 
 
 @pytest.mark.parametrize(
+    ("window", "seen"),
+    [
+        (Window((2, 2), (2, 2)), (6, 6)),
+        (Window((2, 3), (2, 3), (1, 0, 0, 0)), (7, 6)),
+        (Window((1, 2), (3, 1)), (3, 7)),
+        (Window((3, 3), (1, 1), (1, 1, 1, 1)), (7, 7)),
+    ],
+)
+def test_work_that_no_window_sees_does_not_count(window, seen):
+    picture = np.zeros((1, 1, 7, 7), np.int8)
+    touched = np.zeros((7, 7), bool)
+    for row, column in np.ndindex(7, 7):
+        picture[:] = 0
+        picture[0, 0, row, column] = 1
+        touched[row, column] = window.patches(picture, 0).any()
+    assert touched.sum() == seen[0] * seen[1]
+    assert window.seen(7, 7) == seen
+    operator = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, 0, 0, -128, 127, False, window)
+    x, weight = TensorType((1, 6, 7, 7), DType.INT8), TensorType((4, 6, 3, 3), DType.INT8)
+    assert operator.macs(x, weight) == 4 * seen[0] * seen[1] * 54
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Window((0, 1)), "kernel must be 2 integers from 1 up, not (0, 1)"),
