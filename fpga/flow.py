@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from tilewright.fpga.block_register import pack_registers
 from tilewright.fpga.harness import Harness
 from tilewright.fpga.netlist import Netlist
+from tilewright.fpga.sign_extension import align_factors
 from tilewright.isa.error import TilewrightError
 
 TOP_NAME = "harness"
@@ -90,6 +91,7 @@ def synthesise(unit: wiring.Component, folder: Path) -> Netlist:
     (folder / "synthesis.ys").write_text(SYNTHESIS)
     _run((program, "-q", "-l", "synthesis.log", "synthesis.ys"), folder, "synthesis.log")
     netlist = Netlist(json.loads((folder / "synthesised.json").read_text()), TOP_NAME)
+    align_factors(netlist)
     pack_registers(netlist)
     (folder / "netlist.json").write_text(json.dumps(netlist.document))
     return netlist

@@ -64,7 +64,8 @@ class Netlist:
         bits = self.cells[pin.cell]["connections"].setdefault(pin.port, ["x"])
         old, bits[pin.bit] = bits[pin.bit], net
         if self.is_output(pin):
-            self.drivers.pop(old, None)
+            if self.drivers.get(old) == pin:
+                del self.drivers[old]
             self.drivers[net] = pin
         else:
             self.readers[old].discard(pin)
