@@ -118,6 +118,8 @@ def _optimise(text: str, target: llvm.TargetMachine) -> llvm.ModuleRef:
         module.verify()
         options = llvm.create_pipeline_tuning_options(speed_level=level)
         options.loop_vectorization = options.slp_vectorization = level == OPTIMISATION_LEVEL
+        # Schedules and micro-kernels write out what is worth it; more takes LLVM several times as long.
+        options.loop_unrolling = False
         builder = llvm.create_pass_builder(target, options)
         builder.getModulePassManager().run(module, builder)
         if _is_sound(module):

@@ -18,6 +18,7 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Dot
 from tilewright.compiler.targets.cpu.lane_kernel import lane_kernel
 from tilewright.compiler.targets.cpu.lane_tile import LaneTile, Place, widened
+from tilewright.compiler.targets.cpu.outline import outline
 from tilewright.compiler.targets.cpu.product import DOT, Axis, Operand, Product, product_of
 from tilewright.compiler.targets.cpu.tile_kernel import SIDE, Blocking, TileKernel, fits, runs
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE
@@ -55,7 +56,23 @@ def write_micro_kernel(statements: "Statements", intrinsic: Intrinsic) -> None:
     if statements.features.dot is Dot.AMX:
         axes += product.folds
     extents = [axis.extent for axis in axes]
-    _for_each_size(statements, extents, (), lambda sizes: _Tiles(statements, _sized(product, sizes)).write())
+    _for_each_size(statements, extents, (), lambda sizes: _write(statements, _sized(product, sizes)))
+
+
+def _write(statements: "Statements", product: Product) -> None:
+    """A nest of known size: on tile registers in place, which keep their shapes, else as a function.
+
+    There LLVM keeps nothing of what is around the nest in the registers that its sums fill.
+    """
+    if (tiles := _Tiles(statements, product)).are_registers:
+        tiles.write_registers()
+        return
+    name = f"{statements.frame.function.name}.{product.kind}"
+    inner, captured = outline(statements.frame, name, ())
+    inner.function.attributes.add("noinline")
+    _Tiles(replace(statements, frame=inner), product).write()
+    inner.close()
+    statements.frame.builder.call(inner.function, captured)
 
 
 def _sized(product: Product, sizes: Sequence[int]) -> Product:
@@ -127,22 +144,23 @@ class _Tiles:
         self._rows = list(_rows(product.rows))
         self._folds = list(_merged(product.folds))
 
+    @property
+    def are_registers(self) -> bool:
+        """Whether the nest is done on the tile registers of AMX."""
+        if self._statements.features.dot is not Dot.AMX or self._product.kind != DOT or not self._folds:
+            return False
+        return fits(self._product, self._lanes, constant(self._folds[-1].extent))
+
     def write(self) -> None:
-        """All tiles."""
-        if self._statements.features.dot is Dot.AMX and self._product.kind == DOT and self._fits_tiles():
-            self._write_tiles()
-            return
+        """All tiles, in registers of vectors."""
         vectors = -(-self._lanes // self._kernel.lanes)
         rows, columns = _tile(len(self._rows), vectors, self._statements.features.registers)
         for column in range(0, vectors, columns):
             for row in range(0, len(self._rows), rows):
                 self._tile(self._rows[row : row + rows], range(column, min(column + columns, vectors)))
 
-    def _fits_tiles(self) -> bool:
-        return bool(self._folds) and fits(self._product, self._lanes, constant(self._folds[-1].extent))
-
-    def _write_tiles(self) -> None:
-        """The nest on tile registers."""
+    def write_registers(self) -> None:
+        """All tiles, on tile registers."""
         steps = constant(self._folds[-1].extent)
         assert steps is not None
         blocking, blocks = Blocking.of(steps), runs(self._rows)

@@ -1,4 +1,6 @@
-"""Parallel loops as functions of a range of iterations, for a pool of threads to call."""
+"""Parts of a function as functions of their own: parallel loops, for a pool of threads to call."""
+
+from collections.abc import Sequence
 
 from llvmlite import ir
 
@@ -12,23 +14,24 @@ POOL_FUNCTION = "tilewright_parallel"
 """void (body, environment, extent): calls body(environment, begin, end) for ranges that cover the extent."""
 
 
-def outline(frame: Frame, name: str) -> tuple[Frame, list[ir.Value]]:
+def outline(frame: Frame, name: str, own: Sequence[ir.Type]) -> tuple[Frame, list[ir.Value]]:
     """A frame of a function of its own that sees what is bound in this one.
 
     Args:
         frame: the function around.
         name: of the new one, which no other module sees.
+        own: types of the arguments in front of what it captures.
 
     Returns:
-        the frame; its function takes begin, end and what it captures; and the captured values.
+        the frame, and the captured values.
     """
     module = frame.function.module
     captured = [*frame.pointers.values(), *(value.ir for value in frame.variables.values())]
-    types = [INDEX_TYPE, INDEX_TYPE, *(value.type for value in captured)]
+    types = [*own, *(value.type for value in captured)]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), types), module.get_unique_name(name))
     function.linkage = "internal"
     inner = Frame.of(function)
-    taken = iter(function.args[2:])
+    taken = iter(function.args[len(own) :])
     for buffer in frame.pointers:
         inner.pointers[buffer] = next(taken)
         # As in the function around: no two buffers overlap.

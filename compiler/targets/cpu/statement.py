@@ -262,7 +262,8 @@ class Statements:
     def _parallel(self, loop: For) -> None:
         """The loop as a function of a range, which threads call."""
         extent = self._expressions.scalar(loop.extent)
-        inner, captured = outline(self.frame, f"{self.frame.function.name}.{loop.var.name}")
+        name, ends = f"{self.frame.function.name}.{loop.var.name}", (INDEX_TYPE, INDEX_TYPE)
+        inner, captured = outline(self.frame, name, ends)
         begin, end = inner.function.args[:2]
         writer = Statements(
             inner, self.contract, False, self.features, dict(self.domain), self.begun, self.copies

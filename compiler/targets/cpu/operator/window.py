@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, Vectorise
+from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, Split, Unroll, Vectorise
 from tilewright.compiler.targets.cpu.operator.convolution import NO_TAIL, Convolution, Finish, Tail
 from tilewright.compiler.targets.cpu.operator.picture import framed
 from tilewright.compiler.te import (
@@ -22,6 +22,8 @@ from tilewright.compiler.te import (
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.stmt import Function
 
+SUMS_BYTES = 64
+"""Of the sums that stay in registers over a window."""
 Fold = Callable[[Expr, tuple[Axis, Axis], Expr], Expr]
 """What becomes of the elements of a window: element, rows and columns of the window, channel."""
 
@@ -51,19 +53,28 @@ class Windows:
         shape = (*sizes.result, sizes.outputs)
         folded = compute(shape, lambda y, x, c: self._window(picture, y, x, c), "folded")
         total, shape = self.tail.total(lambda y, x, c: folded[y, x, c], shape)
-        steps: list[Primitive] = [ComputeAt("folded", "result_x")]
-        if self.tail.pool is not None:
-            steps = [ComputeAt("pooled", "result_x"), Reorder(("pooled_py", "pooled_px", "pooled_c"))]
-            steps += [Vectorise("pooled_c")]
         result = compute(shape, lambda y, x, c: self.finish(total(y, x, c), y, x, c), "result")
         function = lower(name, [picture, *self.inputs], [result])
-        steps += [
+        function = schedule.apply(function, self._steps(SUMS_BYTES // folded.dtype.size_bytes))
+        return framed(function, "picture", sizes.source, frame)
+
+    def _steps(self, lanes: int) -> list[Primitive]:
+        """Panels of channels, whose weights stay in registers, outside; windows written out."""
+        near: list[Primitive] = [ComputeAt("folded", "result_x")]
+        if self.tail.pool is not None:
+            near = [ComputeAt("pooled", "result_x"), Reorder(("pooled_py", "pooled_px", "pooled_c"))]
+            near += [Vectorise("pooled_c")]
+        return [
+            Split("result_c", lanes, "panel", "lane"),
+            Reorder(("panel", "result_x", "lane")),
+            *near,
             Reorder(("folded_ky", "folded_kx", "folded_c")),
+            Unroll("folded_ky"),
+            Unroll("folded_kx"),
             Vectorise("folded_c"),
-            Vectorise("result_c"),
+            Vectorise("lane"),
             Parallel("result_y"),
         ]
-        return framed(schedule.apply(function, steps), "picture", sizes.source, frame)
 
     def _window(self, picture: Tensor, y: Expr, x: Expr, c: Expr) -> Expr:
         sizes = self.sizes
