@@ -37,15 +37,26 @@ def _cells(netlist: Netlist, kind: str) -> list[str]:
     return [name for name, cell in netlist.cells.items() if cell["type"] == kind]
 
 
-def _is_plain(cell: dict[str, Any]) -> bool:
-    """Whether a cell is a register that takes its input at every rising edge, and nothing else."""
+def _is_unreset(cell: dict[str, Any]) -> bool:
+    """Whether a cell is a register of the rising edge that starts at 0 and has no reset."""
     if cell["type"] != REGISTER:
         return False
     parameters, wires = cell["parameters"], cell["connections"]
-    always = parameters.get("CEMUX", "CE").strip() == "1" or wires.get("CE") == ["1"]
     rising = parameters.get("CLKMUX", "CLK") == "CLK"
     unreset = parameters.get("LSRMUX", "LSR") == "LSR" and wires.get("LSR", ["0"]) == ["0"]
-    return bool(always and rising and unreset and parameters.get("REGSET", "RESET") == "RESET")
+    return bool(rising and unreset and parameters.get("REGSET", "RESET") == "RESET")
+
+
+def _enable(cell: dict[str, Any]) -> Bit | None:
+    """The net that lets a register take its input, "1" if it always does, None if it is inverted."""
+    mux, wire = cell["parameters"].get("CEMUX", "CE").strip(), cell["connections"].get("CE", [None])
+    enables: dict[str, Bit | None] = {"CE": wire[0], "1": "1"}
+    return enables.get(mux)
+
+
+def _is_plain(cell: dict[str, Any]) -> bool:
+    """Whether a cell is a register that takes its input at every rising edge, and nothing else."""
+    return _is_unreset(cell) and _enable(cell) == "1"
 
 
 # --- behind a block ----------------------------------------------------------------------------------------
@@ -60,7 +71,7 @@ def _registers_behind(netlist: Netlist, pins: list[Pin]) -> dict[Pin, str] | Non
         if net in netlist.ports or len(readers) > 1:
             return None
         for reader in readers:
-            if reader.port != "DI" or not _is_plain(netlist.cells[reader.cell]):
+            if reader.port != "DI" or not _is_unreset(netlist.cells[reader.cell]):
                 return None
             found[pin] = reader.cell
     return found
@@ -88,7 +99,7 @@ def _set_clock(netlist: Netlist, name: str, places: tuple[str, ...], clock: Bit)
 def _pack_product(netlist: Netlist, name: str) -> bool:
     outputs = [pin for pin, _ in netlist.pins(name) if netlist.is_output(pin) and pin.port.startswith("P")]
     registers = _registers_behind(netlist, outputs)
-    if not registers:
+    if not registers or _enables(netlist, registers) != {"1"}:
         return False
     _set_clock(netlist, name, ("OUTPUT",), _absorb(netlist, registers))
     return True
@@ -100,11 +111,18 @@ def _pack_memory(netlist: Netlist, name: str) -> bool:
     cell = netlist.cells[name]
     if not registers or _clocks(netlist, registers) != {cell["connections"]["CLKB"][0]}:
         return False
+    enable, *others = _enables(netlist, registers)
+    if enable is None or others:
+        return False
     _absorb(netlist, registers)
     cell["parameters"]["REGMODE_B"] = "OUTREG"
     cell["port_directions"]["OCEB"] = "input"
-    netlist.connect(Pin(name, "OCEB", 0), "1")
+    netlist.connect(Pin(name, "OCEB", 0), enable)
     return True
+
+
+def _enables(netlist: Netlist, registers: dict[Pin, str]) -> set[Bit | None]:
+    return {_enable(netlist.cells[name]) for name in registers.values()}
 
 
 def _clocks(netlist: Netlist, registers: dict[Pin, str]) -> set[Bit]:

@@ -24,6 +24,7 @@ WIRE_PS = 900
 """What synthesis takes a wire to last. Its own figure is a third of that: depth would count for nothing."""
 SYNTHESIS = f"""
 read_rtlil design.il
+setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i
 synth_ecp5 -top {TOP_NAME} -no-rw-check -run begin:map_luts
 techmap -map +/lattice/latches_map.v
 abc9 -W {WIRE_PS}
@@ -33,8 +34,9 @@ write_json synthesised.json
 """
 """The steps of synth_ecp5, of which one is set apart to give it the figure above.
 
-No address of a block RAM is read and written in one cycle (hw/memory.py), so nothing has to decide what a
-read would then see.
+No address of a block RAM is read and written in one cycle (hw/memory.py) if what is read is used, so nothing
+has to decide what the read would see. The netlist says otherwise: a memory of Amaranth reads what was there
+before, and -no-rw-check is for memories that yosys finds itself.
 """
 PLACER, ROUTER_ALGORITHM = "static", "router2"
 """Of the router's algorithms. On the datapath of ecp5-85f, its default placer takes six times as long and

@@ -99,5 +99,32 @@ def test_the_output_register_of_a_memory_goes_into_its_block():
     assert cell["connections"]["OCEB"] == ["1"]
 
 
+def enabled(data, output, enable):
+    cell = register(data, output, CEMUX="CE")
+    cell["connections"]["CE"] = [enable]
+    cell["port_directions"]["CE"] = "input"
+    return cell
+
+
+def test_the_enable_of_an_output_register_becomes_that_of_the_block():
+    result = netlist(memory() | {"d0": enabled(20, 30, 7), "d1": enabled(21, 31, 7)})
+    assert pack_registers(result).memory_outputs == 1
+    assert set(result.cells) == {"memory", "reader"}
+    assert result.cells["memory"]["connections"]["OCEB"] == [7]
+
+
+@pytest.mark.parametrize("other", [enabled(21, 31, 8), register(21, 31), register(21, 31, CEMUX="INV")])
+def test_output_registers_with_different_enables_stay_outside(other):
+    result = netlist(memory() | {"d0": enabled(20, 30, 7), "d1": other})
+    assert pack_registers(result).memory_outputs == 0
+    assert {"d0", "d1"} <= set(result.cells)
+
+
+def test_a_product_whose_registers_have_an_enable_keeps_them():
+    result = netlist(multiplication() | {"p0": enabled(20, 30, 7), "p1": enabled(21, 31, 7)})
+    assert pack_registers(result).multiplier_outputs == 0
+    assert {"p0", "p1"} <= set(result.cells)
+
+
 def test_a_register_of_another_clock_stays_outside():
     assert pack_registers(netlist(memory(clock=3))).memory_outputs == 0
