@@ -17,9 +17,7 @@ from tilewright.numerics.requantise import (
 )
 
 _INT32_BITS = 32
-_LEFT_BITS = 15
 _LLVM_NAMES = {
-    Function.SATURATING_ADD: "sadd.sat",
     Function.EXP: "exp",
     Function.TANH: "tanh",
     Function.SQRT: "sqrt",
@@ -38,30 +36,44 @@ def _saturate(bits: int) -> Callable[[ir.IRBuilder, ir.Value], ir.Value]:
     limit = 1 << (bits - 1)
 
     def saturate(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-        near = smaller(builder, larger(builder, value, like(value, -limit)), like(value, limit - 1))
+        near = _within(builder, value, like(value, -limit), like(value, limit - 1))
         return builder.trunc(near, with_lanes(ir.IntType(bits), lanes_of(value)))
 
     return saturate
 
 
+def _saturating_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """a is brought to where the sum has 32 bits; where that is depends on b alone, which seldom changes."""
+    lowest = builder.sub(like(b, -(1 << _INT32_BITS - 1)), smaller(builder, b, like(b, 0)))
+    highest = builder.sub(like(b, (1 << _INT32_BITS - 1) - 1), larger(builder, b, like(b, 0)))
+    return builder.add(_within(builder, a, lowest, highest), b)
+
+
 def _requantise(builder: ir.IRBuilder, t: ir.Value, scale: ir.Value) -> ir.Value:
     """((sat17(round_half_up(t · 2^−pre)) · m) + 2²¹) >> 22, in 32 bits all along."""
     multiplier, shift = _unpacked(builder, scale)
-    x = _saturated(builder, _round_right(builder, t, larger(builder, shift, like(t, 0))))
-    left = larger(builder, builder.neg(shift), like(t, 0))
-    for _ in range(2):
-        # A saturated number has room for 15 bits more; what moves further than twice that is 0 or saturated.
-        step = smaller(builder, left, like(t, _LEFT_BITS))
-        x = _saturated(builder, builder.shl(x, step))
-        left = builder.sub(left, step)
-    product = builder.mul(x, multiplier)
+    product = builder.mul(_rounded(builder, t, shift), multiplier)
     product = builder.add(product, like(product, 1 << (PRODUCT_SHIFT - 1)))
     return builder.ashr(product, like(product, PRODUCT_SHIFT))
 
 
-def _saturated(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """The nearest number that is multiplied."""
-    return smaller(builder, larger(builder, x, like(x, -X_LIMIT)), like(x, X_LIMIT))
+def _rounded(builder: ir.IRBuilder, t: ir.Value, shift: ir.Value) -> ir.Value:
+    """t · 2^−shift, rounded half up, saturated: by way of floor(t · 2^(1−shift)), whose last bit rounds."""
+    limit, one = like(t, 2 * X_LIMIT), like(t, 1)
+    right, left = (
+        larger(builder, steps, like(t, 0)) for steps in (builder.sub(shift, one), builder.sub(one, shift))
+    )
+    # Whatever moves further than this is 0 or saturated.
+    left = smaller(builder, left, like(t, (2 * X_LIMIT).bit_length() + 1))
+    room = builder.add(builder.ashr(limit, left), one)
+    doubled = _within(builder, builder.ashr(t, right), builder.neg(room), room)
+    doubled = _within(builder, builder.shl(doubled, left), builder.neg(limit), limit)
+    return builder.ashr(builder.add(doubled, one), one)
+
+
+def _within(builder: ir.IRBuilder, x: ir.Value, lowest: ir.Value, highest: ir.Value) -> ir.Value:
+    """The nearest number in between."""
+    return smaller(builder, larger(builder, x, lowest), highest)
 
 
 def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Value]:
@@ -72,17 +84,10 @@ def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Valu
     return builder.and_(scale, like(scale, MULTIPLIER_MAXIMUM)), shift
 
 
-def _round_right(builder: ir.IRBuilder, value: ir.Value, shift: ir.Value) -> ir.Value:
-    """value · 2^−shift, rounded half up: what is shifted out last is added."""
-    zero, one = like(value, 0), like(value, 1)
-    before = larger(builder, builder.sub(shift, one), zero)
-    last = builder.and_(builder.ashr(value, before), smaller(builder, shift, one))
-    return builder.add(builder.ashr(value, shift), last)
-
-
 _WRITTEN_OUT: dict[Function, Callable[..., ir.Value]] = {
     Function.SATURATE_INT8: _saturate(8),
     Function.SATURATE_INT16: _saturate(16),
+    Function.SATURATING_ADD: _saturating_add,
     Function.REQUANTISE: _requantise,
     Function.DIVIDE: ir.IRBuilder.fdiv,
 }
