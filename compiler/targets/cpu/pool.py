@@ -3,8 +3,8 @@
 A call hands out ranges of iterations by an atomic counter, to the workers and to the caller itself, and
 returns when all iterations are done: a worker that wakes too late finds none. The counter has the number of
 the call in its upper bits, so that such a worker takes nothing of the next call either. A worker looks for
-work some microseconds long before it sleeps. A call from inside of another one, or while another thread's
-runs, does all of its iterations itself.
+work some hundred microseconds long before it sleeps. A call from inside of another one, or while another
+thread's runs, does all of its iterations itself.
 """
 
 from functools import cache
@@ -16,10 +16,12 @@ from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_c
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 
 THREADS_MAXIMUM = 64
-SPINS = 20000
-"""How often a thread looks before it sleeps."""
-RANGES_PER_THREAD = 4
-"""Into how many parts a thread's share is cut, so that a fast thread helps a slow one."""
+SPINS = 1 << 18
+"""How often a worker looks before it sleeps: to wake it takes as long as a small layer."""
+JOIN_SPINS = 1 << 14
+"""How often the caller looks before it lets others run where it does, a worker perhaps."""
+SHARES_PER_THREAD = 2
+"""A range is what is left over threads times this: few ranges, small ones at the end, when others wait."""
 
 
 def pool_text() -> str:
@@ -54,7 +56,7 @@ _TEXT = f"""
 @body = internal global ptr null
 @environment = internal global ptr null
 @extent = internal global i64 0
-@step = internal global i64 1
+@shares = internal global i64 1
 @mutex = internal global [64 x i8] zeroinitializer, align 64
 @wake = internal global [64 x i8] zeroinitializer, align 64
 
@@ -76,7 +78,7 @@ entry:
   %body = load atomic ptr, ptr @body acquire, align 8
   %environment = load atomic ptr, ptr @environment acquire, align 8
   %extent = load atomic i64, ptr @extent acquire, align 8
-  %step = load atomic i64, ptr @step acquire, align 8
+  %shares = load atomic i64, ptr @shares acquire, align 8
   br label %look
 look:
   %at = load atomic i64, ptr @next acquire, align 8
@@ -84,13 +86,14 @@ look:
   %number = and i64 %call, {_CALLS - 1}
   %current = icmp eq i64 %of, %number
   %begin = and i64 %at, {(1 << _INDEX_BITS) - 1}
-  %left = icmp slt i64 %begin, %extent
-  %more = and i1 %current, %left
+  %left = sub i64 %extent, %begin
+  %any = icmp sgt i64 %left, 0
+  %more = and i1 %current, %any
   br i1 %more, label %claim, label %done
 claim:
-  %beyond = add i64 %begin, %step
-  %end = call i64 @llvm.smin.i64(i64 %beyond, i64 %extent)
-  %size = sub i64 %end, %begin
+  %share = sdiv i64 %left, %shares
+  %size = call i64 @llvm.smax.i64(i64 %share, i64 1)
+  %end = add i64 %begin, %size
   %after = add i64 %at, %size
   %got = cmpxchg ptr @next, i64 %at, i64 %after acq_rel acquire
   %mine = extractvalue {{ i64, i1 }} %got, 1
@@ -196,9 +199,7 @@ lead:
   call void @start()
   %workers = load i64, ptr @workers
   %threads = add i64 %workers, 1
-  %parts = mul i64 %threads, {RANGES_PER_THREAD}
-  %even = sdiv i64 %extent, %parts
-  %step = call i64 @llvm.smax.i64(i64 %even, i64 1)
+  %shares = mul i64 %threads, {SHARES_PER_THREAD}
   ; A worker that is late with the last call must not take what is written now for its own.
   %last = load i64, ptr @generation
   %call = add i64 %last, 1
@@ -209,7 +210,7 @@ lead:
   store atomic ptr %body, ptr @body release, align 8
   store atomic ptr %environment, ptr @environment release, align 8
   store atomic i64 %extent, ptr @extent release, align 8
-  store atomic i64 %step, ptr @step release, align 8
+  store atomic i64 %shares, ptr @shares release, align 8
   store i64 0, ptr @finished
   store atomic i64 %first, ptr @next release, align 8
   %locked = call i32 @pthread_mutex_lock(ptr @mutex)
@@ -225,7 +226,7 @@ join:
   br i1 %through, label %done, label %again.check
 again.check:
   %spun = add i64 %spins, 1
-  %tired = icmp sge i64 %spins, {SPINS}
+  %tired = icmp sge i64 %spins, {JOIN_SPINS}
   br i1 %tired, label %yield, label %again
 yield:
   %yielded = call i32 @sched_yield()

@@ -42,8 +42,8 @@ def _is_apart(store: Store, values: dict[str, Expr], loop: For, inner: list[For]
 def is_parallelisable(loop: For) -> bool:
     """Whether no iteration seems to need another one's elements: what they share is theirs one by one.
 
-    That is so if all that is stored to buffers around the loop depends on its variable, and is read in the
-    loop only where it is stored.
+    That is so if all that is stored to a buffer around the loop has one index, the same in all stores, that
+    depends on its variable, and is read in the loop only where it is stored.
     """
     if any(isinstance(stmt, Store) for stmt in statements(loop)):
         return False
@@ -54,7 +54,8 @@ def is_parallelisable(loop: For) -> bool:
             stored.setdefault(store.buffer.name, set()).add(_placed(store.indices, block))
     shared = {name: places for name, places in stored.items() if name not in own}
     for places in shared.values():
-        if len(places) > 1 or not any(loop.var.name in variables(index) for index in next(iter(places))):
+        axes = (set(axis) for axis in zip(*places, strict=True))
+        if not any(len(axis) == 1 and loop.var.name in variables(*axis) for axis in axes):
             return False
     return all(_reads_stored(block, shared) for block in blocks(loop))
 

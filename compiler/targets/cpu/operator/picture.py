@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
@@ -23,6 +22,8 @@ from tilewright.compiler.tir.verify import verify
 
 SIGN = 128
 """What makes an int8 a uint8; it is taken out of the sums again, where they start."""
+PARALLEL_BYTES = 1 << 16
+"""To copy less takes one thread no longer than to wait for others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,45 +61,60 @@ def framed(function: Function, name: str, source: Buffer, frame: Frame) -> Funct
     """
     target = next(buffer for buffer in function.parameters if buffer.name == name)
     parameters = tuple(source if buffer.name == name else buffer for buffer in function.parameters)
-    nests = (*_border(name, target, frame), _copy(name, source, target, frame), function.body)
+    nests = (*_outside(name, target, frame), _rows(name, source, target, frame), function.body)
     result = replace(function, parameters=parameters, body=Allocate(target, Seq(nests)))
     verify(result)
     return result
 
 
-def _border(name: str, target: Buffer, frame: Frame) -> Iterator[Stmt]:
-    """What is around the picture: above, below, in front of and behind its rows."""
+def _outside(name: str, target: Buffer, frame: Frame) -> Iterator[Stmt]:
+    """The rows above and below the picture."""
+    bottom = frame.top + frame.pixels[0]
+    for side, first, rows in (("above", 0, frame.top), ("below", bottom, frame.rows - bottom)):
+        if rows:
+            row = Var(f"{name}_{side}_row")
+            yield For(
+                row, Const(rows), _fill(f"{name}_{side}", target, frame, (row, first), 0, frame.columns)
+            )
+
+
+def _rows(name: str, source: Buffer, target: Buffer, frame: Frame) -> Stmt:
+    """The rows of the picture, one after the other: what is in front of it, the picture, what is behind."""
+    row, right = Var(f"{name}_row"), frame.left + frame.row
+    sides = (("before", 0, frame.left), ("behind", right, frame.columns - right))
+    fills = [
+        _fill(f"{name}_{side}", target, frame, (row, frame.top), first, elements)
+        for side, first, elements in sides
+        if elements
+    ]
+    size_bytes = frame.pixels[0] * frame.row * target.dtype.size_bytes
+    kind = LoopKind.PARALLEL if size_bytes >= PARALLEL_BYTES else LoopKind.SERIAL
+    body = Seq((_copy(f"{name}_copy", source, target, frame, row), *fills))
+    return For(row, Const(frame.pixels[0]), body, kind)
+
+
+def _fill(name: str, target: Buffer, frame: Frame, row: tuple[Var, int], first: int, elements: int) -> Stmt:
+    """Elements of a row of the frame: of one that many below a variable."""
     value = Const(frame.fill, target.dtype)
-    bottom, right = frame.top + frame.pixels[0], frame.left + frame.row
-    parts = {
-        "above": ((0, 0), (frame.top, frame.columns)),
-        "below": ((bottom, 0), (frame.rows - bottom, frame.columns)),
-        "before": ((frame.top, 0), (frame.pixels[0], frame.left)),
-        "behind": ((frame.top, right), (frame.pixels[0], frame.columns - right)),
-    }
-    for side, (origin, extents) in parts.items():
-        if all(extents):
-            yield _nest(f"{name}_{side}", extents, partial(_filled, target, origin, value))
+
+    def store(line: Expr, column: Expr) -> Store:
+        return Store(target, (_after(line, row[1]), _after(column, first)), value)
+
+    return _nest(name, row[0], (elements,), store)
 
 
-def _filled(target: Buffer, origin: tuple[int, int], value: Const, row: Expr, column: Expr) -> Store:
-    return Store(target, (_after(row, origin[0]), _after(column, origin[1])), value)
-
-
-def _copy(name: str, source: Buffer, target: Buffer, frame: Frame) -> Stmt:
-    """Row by row; pixel by pixel where some are left out."""
+def _copy(name: str, source: Buffer, target: Buffer, frame: Frame, row: Var) -> Stmt:
+    """A row of the picture; pixel by pixel where some are left out."""
     (down, right), channels = frame.steps, frame.channels
 
-    def store(row: Expr, column: Expr, inside: Expr, step: int) -> Store:
-        element = Load(source, (row * down, column * step + inside))
-        place = (_after(row, frame.top), column * channels + _after(inside, frame.left))
+    def store(line: Expr, pixel: Expr, inside: Expr) -> Store:
+        element = Load(source, (line * down, pixel * (right * channels) + inside))
+        place = (_after(line, frame.top), pixel * channels + _after(inside, frame.left))
         return Store(target, place, _converted(element, target.dtype))
 
     if frame.steps == (1, 1):
-        zero = Const(0)
-        return _nest(f"{name}_copy", (frame.pixels[0], frame.row), lambda y, i: store(y, zero, i, 0))
-    extents = (*frame.pixels, channels)
-    return _nest(f"{name}_copy", extents, lambda y, x, i: store(y, x, i, right * channels))
+        return _nest(name, row, (frame.row,), lambda line, inside: store(line, Const(0), inside))
+    return _nest(name, row, (frame.pixels[1], channels), store)
 
 
 def _after(index: Expr, first: int) -> Expr:
@@ -112,14 +128,14 @@ def _converted(element: Expr, dtype: DType) -> Expr:
     return Cast(dtype, Cast(DType.INT32, element) + SIGN)
 
 
-def _nest(name: str, extents: Sequence[int], store: Callable[..., Store]) -> Stmt:
-    """The first axis in parallel, the last one in lanes."""
-    axes = ("row", "column", "element")[: len(extents)]
-    loops = [Var(f"{name}_{axis}") for axis in axes]
+def _nest(name: str, row: Var, extents: Sequence[int], store: Callable[..., Store]) -> Stmt:
+    """Loops inside of that over rows, the last one in lanes."""
+    axes = ("row", "column", "element")[: 1 + len(extents)]
+    loops = [row, *(Var(f"{name}_{axis}") for axis in axes[1:])]
     inside = [Var(f"v_{name}_{axis}") for axis in axes]
     iters = tuple(Iter(v, IterKind.SPATIAL, loop) for v, loop in zip(inside, loops, strict=True))
     stmt: Stmt = Block(name, iters, store(*inside))
-    kinds = [LoopKind.PARALLEL, *[LoopKind.SERIAL] * (len(axes) - 2), LoopKind.VECTORISE]
-    for loop, extent, kind in reversed(list(zip(loops, extents, kinds, strict=True))):
+    kinds = [*[LoopKind.SERIAL] * (len(extents) - 1), LoopKind.VECTORISE]
+    for loop, extent, kind in reversed(list(zip(loops[1:], extents, kinds, strict=True))):
         stmt = For(loop, Const(extent), stmt, kind)
     return stmt

@@ -19,6 +19,7 @@ from tilewright.compiler.schedule import (
 )
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Load, Var, minimum
@@ -151,6 +152,32 @@ def test_parallel_loops_share_only_what_is_theirs_one_by_one():
         assert POOL_FUNCTION in str(emit_module([scheduled]))
         assert POOL_FUNCTION not in str(emit_module([scheduled], parallel=False))
         assert_same(run_compiled(scheduled, inputs), run(scheduled, inputs))
+
+
+def two_stores(row, column):
+    """out[i, 0] = a[i], then out[i + row, column] = -a[i], on threads if that is allowed."""
+    i, v, w = Var("i"), Var("v"), Var("w")
+    a, out = Buffer("a", (Const(8),), DType.INT32), Buffer("out", (Const(9), Const(2)), DType.INT32)
+    first = Store(out, (v, Const(0)), Load(a, (v,)))
+    second = Store(out, (w + row if row else w, Const(column)), 0 - Load(a, (w,)))
+    blocks = [
+        Block(name, (Iter(at, IterKind.SPATIAL, i),), store)
+        for name, at, store in (("first", v, first), ("second", w, second))
+    ]
+    return Function("two", (a, out), 1, For(i, Const(8), Seq(tuple(blocks)), LoopKind.PARALLEL))
+
+
+@pytest.mark.parametrize(("row", "column", "runs_on_threads"), [(0, 1, True), (1, 0, False), (1, 1, False)])
+def test_stores_of_a_parallel_loop_share_a_buffer_by_one_index(row, column, runs_on_threads):
+    function = two_stores(row, column)
+    assert (POOL_FUNCTION in str(emit_module([function]))) is runs_on_threads
+    a, out = np.arange(1, 9, dtype=np.int32), np.zeros((9, 2), np.int32)
+    expected = out.copy()
+    for i in range(8):
+        expected[i, 0] = a[i]
+        expected[i + row, column] = -a[i]
+    compile_function(function)(a, out)
+    assert np.array_equal(out, expected)
 
 
 def test_a_loop_of_no_iterations_does_nothing():
