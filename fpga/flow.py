@@ -12,6 +12,7 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from tilewright.fpga.block_register import pack_registers
+from tilewright.fpga.floorplan import place_products
 from tilewright.fpga.harness import Harness
 from tilewright.fpga.netlist import Netlist
 from tilewright.fpga.sign_extension import align_factors
@@ -56,12 +57,17 @@ class Target:
     """What is routed to: the size of the ECP5 as the router names it, package, speed grade, clock in MHz."""
 
     device: str = "85k"
-    package: str = "CABGA756"
+    package: str = "CABGA381"
     speed_grade: int = 6
     clock_mhz: float = 100.0
 
 
 SPEED_GRADES = (6, 7, 8)
+CLOCK_PINS = {"CABGA381": "G2"}
+"""A pin of the package that leads to the clock network. The placer could take one that does not.
+
+That of the ULX3S board (https://github.com/emard/ulx3s, doc/constraints/ulx3s_v20.lpf).
+"""
 
 
 def find_tools() -> dict[str, str]:
@@ -94,6 +100,7 @@ def synthesise(unit: wiring.Component, folder: Path) -> Netlist:
     _run((program, "-q", "-l", "synthesis.log", "synthesis.ys"), folder, "synthesis.log")
     netlist = Netlist(json.loads((folder / "synthesised.json").read_text()), TOP_NAME)
     align_factors(netlist)
+    place_products(netlist)
     pack_registers(netlist)
     (folder / "netlist.json").write_text(json.dumps(netlist.document))
     return netlist
@@ -105,12 +112,14 @@ def route(folder: Path, target: Target, *, seed: int) -> dict[str, object]:
     Raises:
         FlowError: the tool is missing or failed.
     """
+    pin = CLOCK_PINS.get(target.package)
+    (folder / "pins.lpf").write_text(f'LOCATE COMP "clk" SITE "{pin}";\n' if pin else "")
     command = (
         *(find_tools()[ROUTER], "-q", "--json", "netlist.json", "--log", "route.log"),
         *(f"--{target.device}", "--package", target.package, "--speed", str(target.speed_grade)),
         *("--freq", str(target.clock_mhz), "--seed", str(seed), "--report", "report.json"),
         *("--placer", PLACER, "--router", ROUTER_ALGORITHM),
-        *("--lpf-allow-unconstrained", "--timing-allow-fail"),
+        *("--lpf", "pins.lpf", "--lpf-allow-unconstrained", "--timing-allow-fail"),
     )
     _run(command, folder, "route.log")
     report: dict[str, object] = json.loads((folder / "report.json").read_text())
