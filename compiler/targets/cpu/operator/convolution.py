@@ -9,7 +9,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ops.window import Window
 from tilewright.compiler.schedule import ComputeAt, Fuse, Parallel, Primitive, Reorder, Split, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.picture import SIGN, Frame, framed
+from tilewright.compiler.targets.cpu.operator.picture import SIGN, Band, Frame, framed
 from tilewright.compiler.targets.cpu.operator.tiling import Tiling, choose
 from tilewright.compiler.targets.cpu.product import DOT, FMA, GROUP
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
@@ -167,6 +167,8 @@ def _maximum(total: Element, shape: tuple[int, int, int], pool: Window) -> Tenso
 NO_TAIL = Tail()
 NEAR_BYTES = {True: 1 << 20, False: 1 << 15}
 """Of weights that all stay near: floats in the second cache; int8, multiplied faster, in the first."""
+LEAST_PARTS = 4
+"""Rows of tiles, for threads to share."""
 _INPUT = {True: DType.FLOAT32, False: DType.INT8}
 _PICTURE = {True: DType.FLOAT32, False: DType.UINT8}
 
@@ -201,8 +203,11 @@ def convolution(
     sums = _sums(sizes, tiling, picture, weight, starts)
     result = _result(sizes, tiling, sums, finish, tail)
     function = lower(name, [picture, weight, *starts, *inputs], [result])
-    function = schedule.apply(function, steps(sizes, tiling, tail.pool is not None))
-    return framed(function, "picture", sizes.source, frame)
+    if tail.pool is not None:
+        return framed(schedule.apply(function, _pooled(sizes, tiling)), "picture", sizes.source, frame)
+    is_near = _is_near(sizes, tiling)
+    function = schedule.apply(function, _steps(sizes, tiling, is_near))
+    return framed(function, "picture", sizes.source, frame, _band(sizes, tiling) if is_near else None)
 
 
 def _result(sizes: Convolution, tiling: Tiling, sums: Tensor, finish: Finish, tail: Tail) -> Tensor:
@@ -233,41 +238,56 @@ def _sums(
     return compute((weight.shape[0], *sizes.result, tiling.lanes), total, "sums")
 
 
-def steps(sizes: Convolution, tiling: Tiling, pools: bool) -> list[Primitive]:
+def _is_near(sizes: Convolution, tiling: Tiling) -> bool:
+    """Whether rows of the picture pass all weights: these stay in a cache, and threads have enough rows."""
+    weight_bytes = prod(sizes.kernel) * sizes.channels * sizes.outputs * _INPUT[sizes.is_float].size_bytes
+    return weight_bytes <= NEAR_BYTES[sizes.is_float] and -(-sizes.result[0] // tiling.rows) >= LEAST_PARTS
+
+
+def _band(sizes: Convolution, tiling: Tiling) -> Band:
+    """What a row of tiles reads of the framed picture."""
+    stride, reach = sizes.window_strides[0], (sizes.kernel[0] - 1) * sizes.dilations[0] + 1
+    return Band(loop="down", step=tiling.rows * stride, rows=(tiling.rows - 1) * stride + reach)
+
+
+def _steps(sizes: Convolution, tiling: Tiling, is_near: bool) -> list[Primitive]:
     """Tiles of pixels pass panels of weights; their sums in registers, finished while near.
 
-    Rows of tiles are outside where all weights stay near: each row of the picture is read once, and one
-    thread writes all channels of a pixel. Else panels are outside, each of which is read once.
+    Rows of tiles are outside where weights are near, so that each is read once and written by one thread.
+    Else panels are outside, each of which is read once.
     """
-    folds = ["sums_ky", "sums_kx", "sums_k"]
-    last = ["sums_n"] if sizes.is_float else ["sums_n", "sums_q"]
-    kind = FMA if sizes.is_float else DOT
-    if pools:
-        return [
-            Split("sums_y", tiling.rows, "down", "y"),
-            Split("sums_x", tiling.columns, "right", "x"),
-            Reorder(("sums_o", "down", "right", "y", "x", *folds, *last)),
-            Tensorise("y", kind),
-            Parallel("sums_o"),
-            Split("result_c", tiling.lanes, "panel", "lane"),
-            ComputeAt("pooled", "panel"),
-            Reorder(("pooled_py", "pooled_px", "pooled_c")),
-            Vectorise("pooled_c"),
-            Vectorise("lane"),
-            Parallel("result_y"),
-        ]
-    weight_bytes = prod(sizes.kernel) * sizes.channels * sizes.outputs * _INPUT[sizes.is_float].size_bytes
-    is_near = weight_bytes <= NEAR_BYTES[sizes.is_float]
-    outer = ("down", "panel") if is_near else ("panel", "down")
+    near: list[Primitive] = [Reorder(("down", "panel")), Parallel("down")]
+    far: list[Primitive] = [Reorder(("panel", "down")), Fuse("panel", "down", "part"), Parallel("part")]
     return [
         Split("result_c", tiling.lanes, "panel", "lane"),
         Split("result_y", tiling.rows, "down", "y"),
         Split("result_x", tiling.columns, "right", "x"),
-        Reorder((*outer, "right", "y", "x", "lane")),
+        Reorder(("panel", "down", "right", "y", "x", "lane")),
         ComputeAt("sums", "right"),
-        Reorder(("sums_y", "sums_x", *folds, *last)),
-        Tensorise("sums_y", kind),
+        *_tile(sizes, "sums_y", ("sums_y", "sums_x")),
         Vectorise("lane"),
-        Fuse(*outer, "part"),
-        Parallel("part"),
+        *(near if is_near else far),
     ]
+
+
+def _pooled(sizes: Convolution, tiling: Tiling) -> list[Primitive]:
+    """All sums, then the maxima of windows of them."""
+    return [
+        Split("sums_y", tiling.rows, "down", "y"),
+        Split("sums_x", tiling.columns, "right", "x"),
+        *_tile(sizes, "y", ("sums_o", "down", "right", "y", "x")),
+        Parallel("sums_o"),
+        Split("result_c", tiling.lanes, "panel", "lane"),
+        ComputeAt("pooled", "panel"),
+        Reorder(("pooled_py", "pooled_px", "pooled_c")),
+        Vectorise("pooled_c"),
+        Vectorise("lane"),
+        Parallel("result_y"),
+    ]
+
+
+def _tile(sizes: Convolution, loop: str, outer: tuple[str, ...]) -> list[Primitive]:
+    """The nest of a loop as a micro-kernel, its folds inside of these loops."""
+    last = ("sums_n",) if sizes.is_float else ("sums_n", "sums_q")
+    order = (*outer, "sums_ky", "sums_kx", "sums_k", *last)
+    return [Reorder(order), Tensorise(loop, FMA if sizes.is_float else DOT)]

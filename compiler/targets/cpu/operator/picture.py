@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Cast, Const, Expr, Load, Var
+from tilewright.compiler.tir.expr import Cast, Const, Expr, Load, Var, maximum, minimum
+from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
@@ -19,11 +20,12 @@ from tilewright.compiler.tir.stmt import (
     Store,
 )
 from tilewright.compiler.tir.verify import verify
+from tilewright.compiler.tir.walk import constant, map_exprs, rewrite, rewrite_stmt
 
 SIGN = 128
 """What makes an int8 a uint8; it is taken out of the sums again, where they start."""
 PARALLEL_BYTES = 1 << 16
-"""To copy less takes one thread no longer than to wait for others."""
+"""To copy less takes one thread no longer than to wait for others; in a band, it is one of several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,67 +56,110 @@ class Frame:
         return self.pixels[1] * self.channels
 
 
-def framed(function: Function, name: str, source: Buffer, frame: Frame) -> Function:
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """What an iteration of a loop reads of a framed picture.
+
+    Members:
+        loop: the name of its variable.
+        step: rows of the frame from one iteration to the next.
+        rows: how many it reads.
+    """
+
+    loop: str
+    step: int
+    rows: int
+
+
+def framed(function: Function, name: str, source: Buffer, frame: Frame, band: Band | None = None) -> Function:
     """The function whose parameter `name` is a framed copy of another one, which takes its place.
 
-    int8 elements become uint8, 128 more, where the copy is of uint8.
+    The copy is made at once, or in each iteration of a loop as much of it as that reads. int8 elements become
+    uint8, 128 more, where the copy is of uint8.
     """
     target = next(buffer for buffer in function.parameters if buffer.name == name)
     parameters = tuple(source if buffer.name == name else buffer for buffer in function.parameters)
-    nests = (*_outside(name, target, frame), _rows(name, source, target, frame), function.body)
-    result = replace(function, parameters=parameters, body=Allocate(target, Seq(nests)))
+    if band is None:
+        body: Stmt = Allocate(target, Seq((*_copy(source, target, frame, Const(0)), function.body)))
+    else:
+        body = rewrite_stmt(function.body, lambda stmt: _with_band(stmt, source, target, frame, band))
+    result = replace(function, parameters=parameters, body=body)
     verify(result)
     return result
 
 
-def _outside(name: str, target: Buffer, frame: Frame) -> Iterator[Stmt]:
-    """The rows above and below the picture."""
-    bottom = frame.top + frame.pixels[0]
-    for side, first, rows in (("above", 0, frame.top), ("below", bottom, frame.rows - bottom)):
-        if rows:
-            row = Var(f"{name}_{side}_row")
-            yield For(
-                row, Const(rows), _fill(f"{name}_{side}", target, frame, (row, first), 0, frame.columns)
-            )
+def _with_band(stmt: Stmt, source: Buffer, target: Buffer, frame: Frame, band: Band) -> Stmt:
+    """The loop of the band with a copy of what it reads."""
+    if not (isinstance(stmt, For) and stmt.var.name == band.loop):
+        return stmt
+    first = stmt.var * band.step
+    local = replace(target, shape=(Const(band.rows), *target.shape[1:]))
+
+    def moved(expr: Expr) -> Expr:
+        if not (isinstance(expr, Load) and expr.buffer == target):
+            return expr
+        return Load(local, (expr.indices[0] - first, *expr.indices[1:]))
+
+    body = map_exprs(stmt.body, lambda expr: rewrite(expr, moved))
+    return replace(stmt, body=Allocate(local, Seq((*_copy(source, local, frame, first), body))))
 
 
-def _rows(name: str, source: Buffer, target: Buffer, frame: Frame) -> Stmt:
-    """The rows of the picture, one after the other: what is in front of it, the picture, what is behind."""
-    row, right = Var(f"{name}_row"), frame.left + frame.row
-    sides = (("before", 0, frame.left), ("behind", right, frame.columns - right))
+def _copy(source: Buffer, target: Buffer, frame: Frame, first: Expr) -> Iterator[Stmt]:
+    """As many rows of the frame as the target has, from `first` on: above, of and below the picture."""
+    name, bottom = target.name, frame.top + frame.pixels[0]
+    top, end = (simplify(minimum(maximum(row - first, 0), target.shape[0])) for row in (frame.top, bottom))
+    if frame.top:
+        yield _around(f"{name}_above", target, frame, Const(0), top)
+    yield _inside(source, target, frame, first, (top, end))
+    if bottom < frame.rows:
+        yield _around(f"{name}_below", target, frame, end, target.shape[0])
+
+
+def _around(name: str, target: Buffer, frame: Frame, begin: Expr, end: Expr) -> Stmt:
+    """Rows of the frame from `begin` to `end`, outside of the picture."""
+    row = Var(f"{name}_row")
+    return For(row, simplify(end - begin), _fill(name, target, frame, (row, begin), (0, frame.columns)))
+
+
+def _inside(source: Buffer, target: Buffer, frame: Frame, first: Expr, ends: tuple[Expr, Expr]) -> Stmt:
+    """Rows of the picture, each with what is in front of it and behind it."""
+    row, right = Var(f"{target.name}_row"), frame.left + frame.row
+    sides = {"before": (0, frame.left), "behind": (right, frame.columns)}
     fills = [
-        _fill(f"{name}_{side}", target, frame, (row, frame.top), first, elements)
-        for side, first, elements in sides
-        if elements
+        _fill(f"{target.name}_{side}", target, frame, (row, ends[0]), columns)
+        for side, columns in sides.items()
+        if columns[0] < columns[1]
     ]
-    size_bytes = frame.pixels[0] * frame.row * target.dtype.size_bytes
+    body = Seq((_picture(source, target, frame, (row, ends[0]), first), *fills))
+    rows = simplify(ends[1] - ends[0])
+    size_bytes = (constant(rows) or 0) * frame.row * target.dtype.size_bytes
     kind = LoopKind.PARALLEL if size_bytes >= PARALLEL_BYTES else LoopKind.SERIAL
-    body = Seq((_copy(f"{name}_copy", source, target, frame, row), *fills))
-    return For(row, Const(frame.pixels[0]), body, kind)
+    return For(row, rows, body, kind)
 
 
-def _fill(name: str, target: Buffer, frame: Frame, row: tuple[Var, int], first: int, elements: int) -> Stmt:
-    """Elements of a row of the frame: of one that many below a variable."""
+def _fill(name: str, target: Buffer, frame: Frame, row: tuple[Var, Expr], columns: tuple[int, int]) -> Stmt:
+    """Elements of a row of the frame, that many below a variable."""
     value = Const(frame.fill, target.dtype)
 
     def store(line: Expr, column: Expr) -> Store:
-        return Store(target, (_after(line, row[1]), _after(column, first)), value)
+        return Store(target, (simplify(line + row[1]), _after(column, columns[0])), value)
 
-    return _nest(name, row[0], (elements,), store)
+    return _nest(name, row[0], (columns[1] - columns[0],), store)
 
 
-def _copy(name: str, source: Buffer, target: Buffer, frame: Frame, row: Var) -> Stmt:
+def _picture(source: Buffer, target: Buffer, frame: Frame, row: tuple[Var, Expr], first: Expr) -> Stmt:
     """A row of the picture; pixel by pixel where some are left out."""
-    (down, right), channels = frame.steps, frame.channels
+    name, (down, right), channels = f"{target.name}_copy", frame.steps, frame.channels
 
     def store(line: Expr, pixel: Expr, inside: Expr) -> Store:
-        element = Load(source, (line * down, pixel * (right * channels) + inside))
-        place = (_after(line, frame.top), pixel * channels + _after(inside, frame.left))
+        above = simplify(line + row[1] + first - frame.top)
+        element = Load(source, (above * down, pixel * (right * channels) + inside))
+        place = (simplify(line + row[1]), pixel * channels + _after(inside, frame.left))
         return Store(target, place, _converted(element, target.dtype))
 
     if frame.steps == (1, 1):
-        return _nest(name, row, (frame.row,), lambda line, inside: store(line, Const(0), inside))
-    return _nest(name, row, (frame.pixels[1], channels), store)
+        return _nest(name, row[0], (frame.row,), lambda line, inside: store(line, Const(0), inside))
+    return _nest(name, row[0], (frame.pixels[1], channels), store)
 
 
 def _after(index: Expr, first: int) -> Expr:

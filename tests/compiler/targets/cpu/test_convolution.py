@@ -36,6 +36,14 @@ SHAPES = {
         "kernel": (5, 4),
         "pads": (2, 0, 3, 1),
     },
+    "bands of rows": {
+        "height": 22,
+        "width": 5,
+        "channels": 4,
+        "outputs": 18,
+        "kernel": (3, 3),
+        "pads": (3, 1, 2, 1),
+    },
     "dense": {"height": 1, "width": 1, "channels": 130, "outputs": 10, "kernel": (1, 1)},
     "one pixel": {"height": 1, "width": 1, "channels": 1, "outputs": 18, "kernel": (1, 1)},
     "unread edge": {
