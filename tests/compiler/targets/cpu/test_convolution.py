@@ -1,14 +1,17 @@
 """Convolutions of every shape on every kind of host: the operators' meaning, to the bit for int8."""
 
+import re
+
 import numpy as np
 import pytest
 from tests.compiler.targets.cpu.test_micro_kernel import HOSTS
 
 from tilewright.compiler.ops.convolution import Convolution as Meaning
 from tilewright.compiler.ops.requantised import finish
+from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.feature import Dot, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import Machine, assembly_text
 from tilewright.compiler.targets.cpu.operator.convolution import Convolution
 from tilewright.compiler.targets.cpu.operator.layer import float_layer, integer_layer
 from tilewright.compiler.targets.cpu.operator.layout import starts, weight_panels
@@ -109,3 +112,27 @@ def test_float_layers_are_near_the_operator(host, shape):
     kernel = compile_function(float_layer("layer", sizes, features), contract=True, machine=host)
     found = kernel.run({"x": x.reshape(sizes.height, -1), "weight": panels, "bias": bias})["result"]
     np.testing.assert_allclose(found, answer, atol=1e-4)
+
+
+def inner_loops(assembly):
+    """The instructions of loops around no other one."""
+    return [
+        body for _, body in re.findall(r"^(\.L\w+):.*\n((?:\t.*\n)*?\tj\w+\t\1)$", assembly, re.MULTILINE)
+    ]
+
+
+def test_sums_of_floats_stay_in_registers_beside_what_is_around():
+    """Tiles of two heights, and a bias that LLVM would like to keep in registers, too."""
+    machine = Machine.host()
+    if Features.of(machine).registers < 32:
+        pytest.skip("this host has few registers")
+    sizes = Convolution(
+        height=14, width=14, channels=256, outputs=512, kernel=(1, 1), strides=(2, 2), is_float=True
+    )
+    function = float_layer("layer", sizes, Features.of(machine))
+    text = str(emit_module([function], contract=True, parallel=False, machine=machine))
+    folds = [body for body in inner_loops(assembly_text(text, machine)) if body.count("fma") >= 8]
+    assert len(folds) == 2
+    for body in folds:
+        assert "%rsp" not in body
+        assert not re.search(r"vmovap\w\t%zmm\d+, %zmm", body)
