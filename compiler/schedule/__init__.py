@@ -18,6 +18,7 @@ from tilewright.compiler.schedule.reverse_compute_at import ReverseComputeAt
 from tilewright.compiler.schedule.reverse_inline import ReverseInline
 from tilewright.compiler.schedule.set_scope import SetScope
 from tilewright.compiler.schedule.split import Split, SplitParts
+from tilewright.compiler.schedule.split_first import SplitFirst
 from tilewright.compiler.schedule.storage_align import StorageAlign
 from tilewright.compiler.schedule.text import parse_schedule, print_schedule
 from tilewright.compiler.schedule.tile import Tile
@@ -44,6 +45,7 @@ __all__ = [
     "ScheduleError",
     "SetScope",
     "Split",
+    "SplitFirst",
     "SplitParts",
     "StorageAlign",
     "Tile",

@@ -22,6 +22,7 @@ from tilewright.compiler.schedule.reverse_compute_at import ReverseComputeAt
 from tilewright.compiler.schedule.reverse_inline import ReverseInline
 from tilewright.compiler.schedule.set_scope import SetScope
 from tilewright.compiler.schedule.split import Split, SplitParts
+from tilewright.compiler.schedule.split_first import SplitFirst
 from tilewright.compiler.schedule.storage_align import StorageAlign
 from tilewright.compiler.schedule.tile import Tile
 from tilewright.compiler.schedule.unit_loop import UnitLoop
@@ -43,6 +44,7 @@ PRIMITIVES: tuple[type[Primitive], ...] = (
     ReverseInline,
     SetScope,
     Split,
+    SplitFirst,
     SplitParts,
     StorageAlign,
     Tile,

@@ -22,6 +22,7 @@ from tilewright.compiler.schedule import (
     RFactor,
     SetScope,
     Split,
+    SplitFirst,
     SplitParts,
     StorageAlign,
     Tile,
@@ -106,6 +107,10 @@ class Facts:
         path = path_to(self.function.body, block)
         return [stmt.var.name for stmt in path if isinstance(stmt, For)] or self.loops
 
+    def before(self, loop: str) -> str:
+        """The loop before one in the text, most often around it."""
+        return self.loops[max(self.loops.index(loop) - 1, 0)]
+
 
 _Draw = Callable[[Random, Facts, str], Primitive]
 _SCOPES = (Scope.ACTIVATION, Scope.LANE)
@@ -146,6 +151,12 @@ def _prefetch(random: Random, facts: Facts, new: str) -> Primitive:
     return Prefetch(random.choice(writer.stores).buffer.name, loop, random.randint(1, 2))
 
 
+def _split_first(random: Random, facts: Facts, new: str) -> Primitive:
+    loop, outer = random.choice(facts.loops), f"{new}o"
+    at = outer if random.random() < 0.5 else facts.before(loop)
+    return SplitFirst(loop, random.randint(1, 5), random.randint(1, 5), at, outer, f"{new}i")
+
+
 DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
     CacheRead: (lambda r, f, new: CacheRead(*r.choice(f.reads), r.choice(_SCOPES), new), 3),
     CacheWrite: (lambda r, f, new: CacheWrite(r.choice(f.blocks).name, r.choice(_SCOPES), new), 3),
@@ -161,6 +172,7 @@ DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
     ReverseInline: (_reverse_inline, 2),
     SetScope: (lambda r, f, new: SetScope(r.choice(f.buffers), r.choice(_SCOPES)), 1),
     Split: (lambda r, f, new: Split(r.choice(f.loops), r.randint(1, 5), f"{new}o", f"{new}i"), 6),
+    SplitFirst: (_split_first, 4),
     SplitParts: (lambda r, f, new: SplitParts(r.choice(f.loops), r.randint(1, 4), f"{new}o", f"{new}i"), 2),
     StorageAlign: (
         lambda r, f, new: StorageAlign(r.choice(f.buffers), 0, r.choice((4, 8)), r.randint(0, 2)),

@@ -74,6 +74,7 @@ class Cut:
         height, width: results of a tile.
         taps: kernel rows and columns of a chunk.
         chunk_blocks: input blocks of a chunk.
+        first_height, first_blocks: height and chunk_blocks in the first row of tiles, if others there.
     """
 
     convolution: Convolution
@@ -83,29 +84,39 @@ class Cut:
     width: int
     taps: tuple[int, int]
     chunk_blocks: int
+    first_height: int | None = None
+    first_blocks: int | None = None
 
     # --- what it needs on the chip ---
 
     @property
     def sum_vectors(self) -> int:
         """Accumulators of a block of results."""
-        return self.convolution.sums(self.height, 0) * self.convolution.sums(self.width, 1)
+        return self.convolution.sums(self._most_height, 0) * self.convolution.sums(self.width, 1)
 
     @property
     def input_vectors(self) -> int:
         """Activations of a chunk."""
-        rows = self.convolution.inputs(self.height, self.taps[0], 0)
-        return self.chunk_blocks * rows * self.convolution.inputs(self.width, self.taps[1], 1)
+        rows = self.convolution.inputs(self._most_height, self.taps[0], 0)
+        return self._most_blocks * rows * self.convolution.inputs(self.width, self.taps[1], 1)
 
     @property
     def weight_vectors(self) -> int:
         """Weight rows of a chunk, of one slice of its channels."""
-        return self.taps[0] * self.taps[1] * self.chunk_blocks * self.config.rows
+        return self.taps[0] * self.taps[1] * self._most_blocks * self.config.rows
 
     @property
     def result_vectors(self) -> int:
         """Activations of a block of results."""
-        return self.height * self.width
+        return self._most_height * self.width
+
+    @property
+    def _most_height(self) -> int:
+        return max(self.height, self.first_height or 0)
+
+    @property
+    def _most_blocks(self) -> int:
+        return max(self.chunk_blocks, self.first_blocks or 0)
 
     @property
     def _apart(self) -> bool:
@@ -147,10 +158,18 @@ class Cut:
 
     @property
     def chunks(self) -> int:
-        """Parts of the reduction whose input differs."""
+        """Parts of the reduction whose input differs, but in the first row of tiles."""
+        return self._chunks(self.chunk_blocks)
+
+    @property
+    def first_chunks(self) -> int:
+        """The same in the first row of tiles."""
+        return self._chunks(self.first_blocks or self.chunk_blocks)
+
+    def _chunks(self, blocks: int) -> int:
         kernel = self.convolution.kernel
         taps = -(-kernel[0] // self.taps[0]) * -(-kernel[1] // self.taps[1])
-        return taps * -(-self.convolution.in_blocks // self.chunk_blocks)
+        return taps * -(-self.convolution.in_blocks // blocks)
 
     @property
     def groups(self) -> int:
@@ -160,9 +179,15 @@ class Cut:
     @property
     def tiles(self) -> int:
         """Tiles of results."""
-        return -(-self.convolution.out_height // self.height) * -(-self.convolution.out_width // self.width)
+        later = max(0, self.convolution.out_height - (self.first_height or self.height))
+        return (1 + -(-later // self.height)) * self.row_tiles
+
+    @property
+    def row_tiles(self) -> int:
+        """Tiles side by side."""
+        return -(-self.convolution.out_width // self.width)
 
 
 def _pads_fit(cut: Cut) -> bool:
     """Whether a window is small enough for the fields of padding and of loops over taps."""
-    return max(cut.taps) < 256 and max(cut.height, cut.width) < 4096
+    return max(cut.taps) < 256 and max(cut.height, cut.first_height or 0, cut.width) < 4096

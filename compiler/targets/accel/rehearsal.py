@@ -29,7 +29,17 @@ _LANDING_CYCLES = ASSUMED_LATENCY_CYCLES + LANDING_VISIBLE + LANDING_WRITE
 
 def instructions_of(cut: Cut) -> int:
     """How many matrix instructions there are; a rehearsal takes some microseconds for each."""
-    return cut.tiles * cut.convolution.out_blocks * cut.chunks * cut.config.slices
+    chunks = cut.row_tiles * cut.first_chunks + (cut.tiles - cut.row_tiles) * cut.chunks
+    return cut.convolution.out_blocks * chunks * cut.config.slices
+
+
+def _least_instructions(cut: Cut) -> int:
+    """How many instructions there are, if nothing is loaded twice but in chunks of both sizes."""
+    matrix, blocks, slices = instructions_of(cut), cut.convolution.out_blocks, cut.config.slices
+    inputs = matrix // (blocks * slices)
+    weights = blocks * slices * (cut.chunks + (cut.first_chunks if cut.first_blocks else 0))
+    results = (2 + cut.convolution.residual) * cut.tiles * blocks
+    return matrix + inputs + weights + blocks + results
 
 
 def rehearsed_cycles(cut: Cut, versions: Versions, threads: int) -> int:
@@ -51,10 +61,18 @@ def rehearsed_cycles(cut: Cut, versions: Versions, threads: int) -> int:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of the reduction: input blocks, kernel rows and columns."""
+    """A part of the reduction: input blocks, kernel rows and columns.
+
+    Members:
+        number: in its tile.
+        last: whether it is, in its tile.
+        first: its first input block.
+        blocks, rows, columns: its size.
+    """
 
     number: int
     last: bool
+    first: int
     blocks: int
     rows: int
     columns: int
@@ -67,42 +85,53 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Tile:
-    """Results of one tile."""
+    """Results of one tile.
+
+    Members:
+        number: in order.
+        row: of tiles.
+        height, width: its size.
+    """
 
     number: int
+    row: int
     height: int
     width: int
 
 
 def order(cut: Cut, threads: int) -> Iterator[tuple[Tile, Chunk, int]]:
     """Tile, chunk and output block of the matrix instructions, in the order of the schedule."""
-    chunks, blocks = _chunks(cut), range(cut.convolution.out_blocks)
+    convolution = cut.convolution
+    later, blocks = _chunks(cut, cut.chunk_blocks), range(convolution.out_blocks)
+    sooner = _chunks(cut, cut.first_blocks) if cut.first_blocks else later
     tiles = _tiles(cut)
     for group in range(0, len(blocks), cut.group_blocks):
         members = blocks[group : group + cut.group_blocks]
         for tile in tiles:
             for first in range(0, len(members), threads):
-                for chunk in chunks:
+                for chunk in later if tile.row else sooner:
                     for block in members[first : first + threads]:
                         yield tile, chunk, block
 
 
-def _chunks(cut: Cut) -> list[Chunk]:
+def _chunks(cut: Cut, chunk_blocks: int) -> list[Chunk]:
     kernel = cut.convolution.kernel
     sizes = [
-        (blocks, rows, columns)
+        (part * chunk_blocks, blocks, rows, columns)
         for rows in _parts(kernel[0], cut.taps[0])
         for columns in _parts(kernel[1], cut.taps[1])
-        for blocks in _parts(cut.convolution.in_blocks, cut.chunk_blocks)
+        for part, blocks in enumerate(_parts(cut.convolution.in_blocks, chunk_blocks))
     ]
     return [Chunk(number, number + 1 == len(sizes), *size) for number, size in enumerate(sizes)]
 
 
 def _tiles(cut: Cut) -> list[Tile]:
     convolution = cut.convolution
+    first = min(cut.first_height or cut.height, convolution.out_height)
+    heights = [first, *_parts(convolution.out_height - first, cut.height)]
     sizes = [
-        (height, width)
-        for height in _parts(convolution.out_height, cut.height)
+        (row, height, width)
+        for row, height in enumerate(heights)
         for width in _parts(convolution.out_width, cut.width)
     ]
     return [Tile(number, *size) for number, size in enumerate(sizes)]
@@ -178,8 +207,9 @@ class _Rehearsal:
         self._free = dict.fromkeys(Engine, 0)
         self._starts = {engine: deque[int](maxlen=config.queue_depth) for engine in Engine}
         self._fetch, self._dealt = INSTRUCTION_BYTES // config.bus_bytes, 0
-        # Instructions since the last load. Before the first ones queues are filled.
-        self._fetched = 2 * config.queue_depth
+        # Instructions so far: numbers of each engine's last ones, how many are fetched, of how many.
+        self._number, self._fetched, self._total = 0, 0, _least_instructions(cut)
+        self._numbers = {engine: deque[int](maxlen=config.queue_depth) for engine in Engine}
         # Of the array: the end of its last stream, and for which sums that was.
         self._stream, self._summed = 0, (-1, -1)
         # By bank of accumulators: who claims it, until when.
@@ -208,9 +238,14 @@ class _Rehearsal:
     def _begin(self, tile: Tile, block: int) -> None:
         contents = (tile.number, block)
         if len(self._sums.ready) >= self._sums.size:
-            self._drain(len(self._leaving))
+            self._drain(self._place(next(iter(self._sums.ready))) + 1)
         self._sums.put(contents, self._sums.make_room())
         self._bank[contents] = len(self._bank) % self._config.accumulator_banks
+
+    def _place(self, sums: object) -> int:
+        """Of sums among those that leave; -1 if they left."""
+        places = (n for n, each in enumerate(self._leaving) if (each.tile.number, each.block) == sums)
+        return next(places, -1)
 
     def _input(self, tile: Tile, chunk: Chunk) -> object:
         convolution = self._cut.convolution
@@ -223,7 +258,7 @@ class _Rehearsal:
     def _weight(self, chunk: Chunk, block: int, part: int) -> object:
         whole = chunk.blocks == self._cut.convolution.in_blocks
         rows = 1 if whole else chunk.rows * chunk.columns
-        contents = (block, chunk.number, part)
+        contents = (block, chunk.number, chunk.first, chunk.blocks, part)
         size = chunk.tiles * self._config.rows * self._config.cols
         self._load(self._weights, contents, rows, size // rows)
         return contents
@@ -232,11 +267,11 @@ class _Rehearsal:
         """Fill a version, unless the contents are still there."""
         if pool.get(contents) is not None:
             return
+        dealt, room = self._deal(Engine.LOAD), pool.make_room()
         busy = read_cycles(self._config, rows, row_bytes)
         # Instructions come over the same bus.
-        busy += self._fetched * self._fetch
-        self._fetched = 0
-        begin = self._issue(Engine.LOAD, self._deal(Engine.LOAD), pool.make_room(), busy)
+        busy += self._fetch * self._fetch_behind(max(dealt, room, self._free[Engine.LOAD]), busy)
+        begin = self._issue(Engine.LOAD, dealt, room, busy)
         pool.put(contents, begin + busy + _LANDING_CYCLES)
 
     def _multiply(
@@ -278,9 +313,13 @@ class _Rehearsal:
 
     def _let_go_first(self, bank: int, begin: int) -> None:
         """Drain what is ready before the array can claim the bank at `begin`."""
-        waiting = [number for number, leaving in enumerate(self._leaving) if leaving.bank == bank]
-        if waiting and max(self._summing[bank], self._leaving[waiting[0]].ready) < begin:
-            self._drain(waiting[0] + 1)
+        for number, leaving in enumerate(self._leaving):
+            # They leave in order: one that cannot yet holds up those behind it.
+            if max(self._summing[leaving.bank], leaving.ready) >= begin:
+                return
+            if leaving.bank == bank:
+                self._drain(number + 1)
+                return
 
     def _drain(self, count: int) -> None:
         """Requantise and store the first blocks of results."""
@@ -311,12 +350,32 @@ class _Rehearsal:
 
     # --- engines ---
 
+    def _fetch_behind(self, begin: int, busy: int) -> int:
+        """Fetch instructions beside a load that begins then, as far ahead as queues and buffer have room."""
+        config, burst_cycles = self._config, self._config.burst_bytes // self._config.bus_bytes
+        ahead = min(self._ahead(engine, begin) for engine in (Engine.LOAD, Engine.MATRIX))
+        target = min(self._number + ahead + config.fetch_buffer_instructions, self._total)
+        # Fetch and load take turns, a burst each; before the first load only the buffer is filled.
+        most = 2 + busy // burst_cycles if self._fetched else config.fetch_buffer_instructions
+        count = max(0, min(target - self._fetched, most))
+        self._fetched += count
+        return count
+
+    def _ahead(self, engine: Engine, time: int) -> int:
+        """Instructions until an engine's queue is full: as many as for so many of the engine's last ones."""
+        numbers, depth = self._numbers[engine], self._config.queue_depth
+        room = depth - sum(start > time for start in self._starts[engine])
+        if room <= 0:
+            return 0
+        return self._number - numbers[-room] if room <= len(numbers) else 2 * depth
+
     def _deal(self, engine: Engine) -> int:
         """When the next task of an engine can be in its queue."""
         starts = self._starts[engine]
         room = starts[0] if len(starts) == self._config.queue_depth else 0
         self._dealt = max(self._dealt + self._fetch, room + 1)
-        self._fetched += 1
+        self._number += 1
+        self._numbers[engine].append(self._number)
         return self._dealt + 1
 
     def _issue(self, engine: Engine, dealt: int, ready: int, busy: int) -> int:

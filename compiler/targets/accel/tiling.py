@@ -6,10 +6,12 @@ first tile, whose loads have nothing to hide behind, few inputs are used by all 
 of the input stays on the chip over the output blocks of a group where its versions suffice, weights over the
 tiles of results.
 
-Of all candidates the best by a closed form are rehearsed, and the best of these is taken.
+Of all candidates the best by a closed form are rehearsed. The best of these are rehearsed again with uneven
+sizes: tiles that fall in height, and smaller chunks in the first row of tiles.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -25,11 +27,17 @@ _MOST_VERSIONS = 4
 _WIDTHS_TRIED = 4
 _HEIGHTS_TRIED = 16
 _CHUNKS_TRIED = 6
+_MADE_UNEVEN = 2
+"""So many of the best even tilings, of different widths, are tried with uneven sizes, too."""
+_HIGHER_TRIED = 3
+"""So many rows of results more than an even tiling, for tiles that begin with small chunks."""
+_FALLING_TRIED = 28
+"""So many heights at most of tiles that fall in height."""
 _TILES_AHEAD = 3
 """Of which the inputs are kept, where none is used again."""
-_REHEARSED = 32
+_REHEARSED = 12
 _REHEARSED_INSTRUCTIONS = 8192
-"""So many candidates at most are rehearsed, and of all together so many matrix instructions."""
+"""So many candidates of a width are rehearsed, and of all together so many matrix instructions, at most."""
 
 
 class TilingError(TilewrightError):
@@ -63,13 +71,26 @@ def choose(convolution: Convolution, config: Config) -> Tiling:
     if not found:
         raise TilingError(_refusal(convolution, config))
     found.sort(key=lambda tiling: tiling.cycles)
-    return min(_rehearsed(found), key=lambda tiling: tiling.cycles, default=found[0])
+    even = sorted(_rehearsed(_few_of_each_width(found)), key=lambda tiling: tiling.cycles)
+    # By width the best one: the last that is put.
+    widths = {tiling.cut.width: tiling for tiling in reversed(even)}
+    best = sorted(widths.values(), key=lambda tiling: tiling.cycles)[:_MADE_UNEVEN]
+    uneven = _rehearsed(each for tiling in best for each in _uneven(tiling))
+    return min((*even, *uneven), key=lambda tiling: tiling.cycles, default=found[0])
 
 
-def _rehearsed(found: Sequence[Tiling]) -> Iterator[Tiling]:
+def _few_of_each_width(found: Iterable[Tiling]) -> Iterator[Tiling]:
+    count = Counter[int]()
+    for tiling in found:
+        count[tiling.cut.width] += 1
+        if count[tiling.cut.width] <= _REHEARSED:
+            yield tiling
+
+
+def _rehearsed(found: Iterable[Tiling]) -> Iterator[Tiling]:
     """The first ones with the cycles of a rehearsal."""
     left = _REHEARSED_INSTRUCTIONS
-    for tiling in found[:_REHEARSED]:
+    for tiling in found:
         left -= instructions_of(tiling.cut)
         if left < 0:
             return
@@ -104,7 +125,9 @@ def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]
     room = config.accumulator_vectors
     least = convolution.sums(1, 0)
     widths = [width for width in parts(convolution.out_width) if least * convolution.sums(width, 1) <= room]
-    for width in _spread(widths, _WIDTHS_TRIED):
+    narrow = widths[_WIDTHS_TRIED:]
+    # The narrowest fits where others may not.
+    for width in dict.fromkeys((*widths[:_WIDTHS_TRIED], *narrow[len(narrow) // 2 :][:1], *narrow[-1:])):
         columns = convolution.sums(width, 1)
         # Any height: a small last tile has little left to store when all is computed.
         heights = [
@@ -155,11 +178,53 @@ def _tilings(cut: Cut) -> Iterator[Tiling]:
             yield Tiling(cut=cut, versions=versions, threads=threads, cycles=cycles)
 
 
+def _uneven(tiling: Tiling) -> Iterator[Tiling]:
+    """Tilings like one, whose first tiles are higher, or whose chunks are smaller in the first tiles.
+
+    With lower tiles at the end, less is left to do when all is loaded. With small chunks, the array begins
+    early; later, when weights are there already, large ones cost less.
+    """
+    cut, height = tiling.cut, tiling.cut.convolution.out_height
+    rows = -(-height // cut.height)
+    cuts = [
+        *(
+            replace(cut, first_height=first, height=later)
+            for first, later in _falling(height, (rows, rows + 1))
+        ),
+        *(
+            replace(cut, height=higher, first_blocks=first, chunk_blocks=later)
+            for higher in range(cut.height, min(cut.height + _HIGHER_TRIED, height) + 1)
+            for first in sorted({1, cut.chunk_blocks})
+            for later in parts(cut.convolution.in_blocks)
+            if first < later
+        ),
+    ]
+    for each in cuts:
+        if each.fits and each.sum_vectors <= each.config.accumulator_vectors:
+            versions = _versions(each, tiling.threads)
+            if min(versions.sums, versions.results) >= tiling.threads:
+                yield replace(tiling, cut=each, versions=versions)
+
+
+def _falling(extent: int, counts: Iterable[int]) -> list[tuple[int, int]]:
+    """(first, later) sizes of so many parts that fall, the first one at most twice the others."""
+    step = -(-extent // _FALLING_TRIED)
+    found = (
+        (extent - (count - 2) * later - last, later)
+        for count in counts
+        if count > 1
+        for later in range(step, extent, step)
+        for last in (range(later, 0, -step) if count > 2 else (later,))
+    )
+    return sorted({(first, later) for first, later in found if later < first <= 2 * later})
+
+
 def _versions(cut: Cut, threads: int) -> Versions:
     convolution, config = cut.convolution, cut.config
-    keys = cut.chunks * config.slices
+    chunks = max(cut.chunks, cut.first_chunks)
+    keys = chunks * config.slices
     # All of the input stays where it is used again; else what is used now, and next.
-    used = cut.chunks * (cut.tiles if cut.groups > 1 else min(cut.tiles, _TILES_AHEAD))
+    used = chunks * (cut.tiles if cut.groups > 1 else min(cut.tiles, _TILES_AHEAD))
     parameters = cut.slots(Memory.PARAMETER, convolution.parameter_vectors)
     most = _MOST_VERSIONS if threads == 1 else threads + _MOST_VERSIONS // 2
     return Versions(

@@ -26,6 +26,7 @@ from tilewright.compiler.schedule import (
     RFactor,
     ScheduleError,
     Split,
+    SplitFirst,
     SplitParts,
     StorageAlign,
     UnitLoop,
@@ -226,6 +227,14 @@ REFUSED = [
     (HYBRID, [], Inline("run"), "run is opaque, not a block: schedule what it reads and what reads it"),
     (NEVER, [], Fuse("run_i", "run_j", "f"), "the extent of run_j must be constant, at least 1"),
     (CHAIN, [], Prefetch("b", "b_i", 1), "the distance must be at least 1, not 1, and b_i read b, allocated"),
+    (CHAIN, [], SplitFirst("b_i", 0, 1, "x", "x", "y"), "factor and first must be at least 1, not 0 and 1"),
+    (CHAIN, [], SplitFirst("b_i", 2, 1, "c_i", "x", "y"), "at must be the new outer loop or one around b_i"),
+    (
+        ENDLESS,
+        [],
+        SplitFirst("j", 2, 1, "i", "x", "y"),
+        "j must have an extent with a known upper bound: use split by a factor",
+    ),
     (CHAIN, [], SplitParts("b_i", 0, "x", "y"), "b_i must have a constant extent and parts be at least 1"),
     (
         CHAIN,

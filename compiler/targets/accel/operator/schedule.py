@@ -8,6 +8,7 @@ from tilewright.compiler.schedule import (
     Reorder,
     SetScope,
     Split,
+    SplitFirst,
     Versions,
     VirtualThread,
 )
@@ -25,7 +26,7 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
     """Of `ConvolutionNest.function`."""
     cut, versions = tiling.cut, tiling.versions
     primitives: list[Primitive] = [
-        *_cut_results(cut.height, cut.width),
+        *_cut_results(cut.height, cut.width, cut.first_height),
         Split("tile_o", cut.group_blocks, "og", "ob"),
         Split("ob", tiling.threads, "oo", "oi"),
         Reorder(("og", "yo", "xo", "oo", "oi", "yi", "xi", "tile_c")),
@@ -36,7 +37,7 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
         Versions("sums", versions.sums),
         Split("sums_ky", cut.taps[0], "kyo", "kyi"),
         Split("sums_kx", cut.taps[1], "kxo", "kxi"),
-        Split("sums_i", cut.chunk_blocks, "io", "ii"),
+        _split("sums_i", cut.chunk_blocks, cut.first_blocks, "yo", "io", "ii"),
         Reorder(
             (
                 "kyo",
@@ -99,13 +100,20 @@ def addition_schedule(tiling: WindowTiling) -> Schedule:
     )
 
 
-def _cut_results(height: int, width: int) -> Schedule:
+def _cut_results(height: int, width: int, first_height: int | None = None) -> Schedule:
     """Results leave through a tile on the chip."""
     return (
         CacheWrite("result", Scope.ACTIVATION, TILE),
-        Split("tile_y", height, "yo", "yi"),
+        _split("tile_y", height, first_height, "yo", "yo", "yi"),
         Split("tile_x", width, "xo", "xi"),
     )
+
+
+def _split(loop: str, factor: int, first: int | None, at: str, outer: str, inner: str) -> Primitive:
+    """A loop in parts, which are of another size while `at` is at 0, if one is given."""
+    if first is None:
+        return Split(loop, factor, outer, inner)
+    return SplitFirst(loop, factor, first, at, outer, inner)
 
 
 def _fold(stage: str) -> Schedule:

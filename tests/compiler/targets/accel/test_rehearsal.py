@@ -79,7 +79,10 @@ def test_a_rehearsal_takes_as_long_as_the_machine(case):
     assert choose(convolution(*CASES[case]), REFERENCE).cycles == pytest.approx(expected, rel=0.03)
 
 
-def test_a_rehearsal_goes_the_way_of_the_schedule():
+@pytest.mark.parametrize(
+    "first", [{}, {"first_height": 4}, {"first_height": 8, "first_blocks": 1}, {"first_blocks": 4}], ids=str
+)
+def test_a_rehearsal_goes_the_way_of_the_schedule(first):
     # Groups, tiles and chunks of two sizes each: none of the loops can be mistaken for another.
     cut = Cut(
         convolution=convolution(64, 112, 1, 1),
@@ -89,6 +92,7 @@ def test_a_rehearsal_goes_the_way_of_the_schedule():
         width=SIZE,
         taps=(1, 1),
         chunk_blocks=3,
+        **first,
     )
     versions = Versions(inputs=4, weights=16, sums=4, results=4, residuals=1, parameters=4)
     tiling = Tiling(cut=cut, versions=versions, threads=3, cycles=0)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tilewright.compiler.targets.accel.cut import Convolution
+from tilewright.compiler.targets.accel.rehearsal import rehearsed_cycles
 from tilewright.compiler.targets.accel.tiling import TilingError, choose, parts
 from tilewright.isa.config import PRESETS
 
@@ -21,15 +22,36 @@ def test_every_buffer_of_a_tiling_fits_a_bank(layer: str, preset: str) -> None:
     convolution, config = RESNET[layer], PRESETS[preset]
     tiling = choose(convolution, config)
     cut = tiling.cut
+    height = max(cut.height, cut.first_height or 0)
+    blocks = max(cut.chunk_blocks, cut.first_blocks or 0)
     rows, columns = (
-        convolution.inputs(cut.height, cut.taps[0], 0),
+        convolution.inputs(height, cut.taps[0], 0),
         convolution.inputs(cut.width, cut.taps[1], 1),
     )
-    assert cut.chunk_blocks * rows * columns <= config.activation_vectors
-    assert cut.taps[0] * cut.taps[1] * cut.chunk_blocks * config.rows <= config.weight_vectors
-    sums = convolution.sums(cut.height, 0) * convolution.sums(cut.width, 1)
+    assert blocks * rows * columns <= config.activation_vectors
+    assert cut.taps[0] * cut.taps[1] * blocks * config.rows <= config.weight_vectors
+    sums = convolution.sums(height, 0) * convolution.sums(cut.width, 1)
     assert sums <= config.accumulator_vectors
     assert tiling.versions.sums * sums <= config.accumulator_banks * config.accumulator_vectors
+
+
+def test_uneven_sizes_are_taken_where_they_save_cycles() -> None:
+    config = PRESETS["reference"]
+    small_chunks_first = choose(
+        Convolution(out_blocks=4, out_height=14, out_width=14, in_blocks=12, kernel=(1, 1)), config
+    )
+    cut = small_chunks_first.cut
+    assert cut.first_blocks is not None
+    assert cut.first_blocks < cut.chunk_blocks
+    high_tiles_first = choose(
+        Convolution(out_blocks=2, out_height=28, out_width=28, in_blocks=9, kernel=(1, 1)), config
+    )
+    cut = high_tiles_first.cut
+    assert cut.first_height is not None
+    assert cut.first_height > cut.height
+    for tiling in (small_chunks_first, high_tiles_first):
+        cut = replace(tiling.cut, first_blocks=None, first_height=None)
+        assert rehearsed_cycles(cut, tiling.versions, tiling.threads) > tiling.cycles
 
 
 def test_parts_are_the_sizes_of_even_cuts() -> None:
