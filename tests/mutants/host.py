@@ -76,9 +76,30 @@ MUTANTS = (
     Mutant(
         name="host-rounding",
         file=f"{_CPU}/element.py",
-        old="before = larger(builder, builder.sub(shift, one), zero)",
-        new="before = shift",
+        old="return builder.ashr(builder.add(doubled, one), one)",
+        new="return builder.ashr(doubled, one)",
         check=_ELEMENT,
+    ),
+    Mutant(
+        name="host-where-sums-saturate",
+        file=f"{_CPU}/element.py",
+        old="lowest = builder.sub(like(b, -(1 << _INT32_BITS - 1)), smaller(builder, b, like(b, 0)))",
+        new="lowest = like(b, -(1 << _INT32_BITS - 1))",
+        check=_ELEMENT,
+    ),
+    Mutant(
+        name="host-bands-of-rows",
+        file=f"{_CPU}/operator/convolution.py",
+        old="step=tiling.rows * stride,",
+        new="step=stride,",
+        check=_CONVOLUTION,
+    ),
+    Mutant(
+        name="host-stores-of-threads",
+        file=f"{_CPU}/vectorise.py",
+        old="len(axis) == 1 and loop.var.name in variables(*axis)",
+        new="loop.var.name in variables(min(axis, key=str))",
+        check=suite(f"{_CPU}/test_codegen.py"),
     ),
     Mutant(
         name="host-last-rows-of-a-panel",
