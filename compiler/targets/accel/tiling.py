@@ -11,7 +11,7 @@ sizes: tiles that fall in height, and smaller chunks in the first row of tiles.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -24,6 +24,7 @@ from tilewright.numerics.error import TilewrightError
 
 _MOST_VERSIONS = 4
 """Of results beside those of threads: more would not be used."""
+_WIDE_TRIED = 3
 _WIDTHS_TRIED = 4
 _HEIGHTS_TRIED = 16
 _CHUNKS_TRIED = 6
@@ -35,9 +36,11 @@ _FALLING_TRIED = 28
 """So many heights at most of tiles that fall in height."""
 _TILES_AHEAD = 3
 """Of which the inputs are kept, where none is used again."""
-_REHEARSED = 12
+_REHEARSED, _REHEARSED_OF_WIDTH = 32, 12
 _REHEARSED_INSTRUCTIONS = 8192
-"""So many candidates of a width are rehearsed, and of all together so many matrix instructions, at most."""
+"""So many candidates, and of each width, are rehearsed; of all so many matrix instructions at most."""
+_NEAR = 1600
+"""A tiling whose cycles exceed the least by less than one in so many is as good."""
 
 
 class TilingError(TilewrightError):
@@ -71,20 +74,28 @@ def choose(convolution: Convolution, config: Config) -> Tiling:
     if not found:
         raise TilingError(_refusal(convolution, config))
     found.sort(key=lambda tiling: tiling.cycles)
-    even = sorted(_rehearsed(_few_of_each_width(found)), key=lambda tiling: tiling.cycles)
+    even = sorted(_rehearsed(_first_ones(found)), key=lambda tiling: tiling.cycles)
     # By width the best one: the last that is put.
     widths = {tiling.cut.width: tiling for tiling in reversed(even)}
     best = sorted(widths.values(), key=lambda tiling: tiling.cycles)[:_MADE_UNEVEN]
     uneven = _rehearsed(each for tiling in best for each in _uneven(tiling))
-    return min((*even, *uneven), key=lambda tiling: tiling.cycles, default=found[0])
+    return _widest((*even, *uneven) or found[:1])
 
 
-def _few_of_each_width(found: Iterable[Tiling]) -> Iterator[Tiling]:
+def _first_ones(found: Iterable[Tiling]) -> Iterator[Tiling]:
+    """Of all, and of each width."""
     count = Counter[int]()
-    for tiling in found:
+    for place, tiling in enumerate(found):
         count[tiling.cut.width] += 1
-        if count[tiling.cut.width] <= _REHEARSED:
+        if place < _REHEARSED or count[tiling.cut.width] <= _REHEARSED_OF_WIDTH:
             yield tiling
+
+
+def _widest(found: Sequence[Tiling]) -> Tiling:
+    """Of those that are nearly the best: its rows are the longest bursts, which slow memories need."""
+    least = min(tiling.cycles for tiling in found)
+    near = (tiling for tiling in found if tiling.cycles <= least + least // _NEAR)
+    return min(near, key=lambda tiling: (-tiling.cut.width, tiling.cycles))
 
 
 def _rehearsed(found: Iterable[Tiling]) -> Iterator[Tiling]:
@@ -125,9 +136,7 @@ def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]
     room = config.accumulator_vectors
     least = convolution.sums(1, 0)
     widths = [width for width in parts(convolution.out_width) if least * convolution.sums(width, 1) <= room]
-    narrow = widths[_WIDTHS_TRIED:]
-    # The narrowest fits where others may not.
-    for width in dict.fromkeys((*widths[:_WIDTHS_TRIED], *narrow[len(narrow) // 2 :][:1], *narrow[-1:])):
+    for width in dict.fromkeys((*widths[:_WIDE_TRIED], *_spread(widths, _WIDTHS_TRIED))):
         columns = convolution.sums(width, 1)
         # Any height: a small last tile has little left to store when all is computed.
         heights = [
@@ -186,11 +195,10 @@ def _uneven(tiling: Tiling) -> Iterator[Tiling]:
     """
     cut, height = tiling.cut, tiling.cut.convolution.out_height
     rows = -(-height // cut.height)
+    # A pooling must be seen to read whole windows of sums, which uneven rows of tiles hide.
+    counts = () if cut.convolution.pools else (rows, rows + 1)
     cuts = [
-        *(
-            replace(cut, first_height=first, height=later)
-            for first, later in _falling(height, (rows, rows + 1))
-        ),
+        *(replace(cut, first_height=first, height=later) for first, later in _falling(height, counts)),
         *(
             replace(cut, height=higher, first_blocks=first, chunk_blocks=later)
             for higher in range(cut.height, min(cut.height + _HIGHER_TRIED, height) + 1)

@@ -6,7 +6,7 @@ import pytest
 
 from tilewright.compiler.targets.accel.cut import Convolution
 from tilewright.compiler.targets.accel.rehearsal import rehearsed_cycles
-from tilewright.compiler.targets.accel.tiling import TilingError, choose, parts
+from tilewright.compiler.targets.accel.tiling import TilingError, _uneven, choose, parts
 from tilewright.isa.config import PRESETS
 
 RESNET = {
@@ -79,3 +79,18 @@ def test_a_refusal_names_the_memory_that_is_too_small() -> None:
     )
     with pytest.raises(TilingError, match="a bank of accumulator memory must hold 81 vectors, not 64"):
         choose(huge, config)
+
+
+def test_rows_of_tiles_before_a_pooling_are_even() -> None:
+    lenet = Convolution(
+        out_blocks=2,
+        out_height=14,
+        out_width=14,
+        in_blocks=1,
+        kernel=(3, 3),
+        pool_kernel=(2, 2),
+        pool_strides=(2, 2),
+    )
+    unpooled = replace(lenet, pool_kernel=(1, 1), pool_strides=(1, 1))
+    assert all(tiling.cut.first_height is None for tiling in _uneven(choose(lenet, PRESETS["reference"])))
+    assert any(tiling.cut.first_height for tiling in _uneven(choose(unpooled, PRESETS["reference"])))
