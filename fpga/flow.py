@@ -57,7 +57,7 @@ class FlowError(TilewrightError):
 class Target:
     """What is routed to: the size of the ECP5 as the router names it, package, speed grade, clock in MHz.
 
-    A wire that misses the clock is routed again and again: a clock out of reach lets the router come to no end.
+    A wire that misses the clock is routed again and again: one out of reach lets the router come to no end.
     """
 
     device: str = "85k"
