@@ -15,12 +15,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 
 from matmul import Product
 from matmul_demo import random_operands
+from single_layer import configuration
 
 from tilewright.cli.machine import make_device
 from tilewright.cli.table import format_table
 from tilewright.isa.assembly import assemble
 from tilewright.isa.checker import check
-from tilewright.isa.config import load_config
 from tilewright.isa.executable import Executable
 from tilewright.runtime.device import Device
 
@@ -42,11 +42,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", default="reference", help="default: %(default)s")
+    parser.add_argument("--config", type=configuration, default="reference", help="default: %(default)s")
     parser.add_argument("--size", type=int, default=512, help="default: %(default)s")
     parser.add_argument("--without-rtl", action="store_true", help="the simulator alone")
     options = parser.parse_args()
-    config = load_config(options.config)
+    config = options.config
     devices = [make_device(name, config) for name in ("sim", *(() if options.without_rtl else ("rtl",)))]
     rows, fine = [], True
     for overlap in (True, False):

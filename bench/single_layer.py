@@ -21,7 +21,7 @@ from tilewright.compiler.ops.quantise import Quantise
 from tilewright.compiler.schedule import Versions, VirtualThread
 from tilewright.compiler.targets.accel.compile import compile_graph
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
-from tilewright.isa.config import Config, load_config
+from tilewright.isa.config import Config, ConfigError, load_config
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
 from tilewright.runtime.device import DeviceResult, Host
 from tilewright.runtime.model_runner import ModelRunner
@@ -148,9 +148,17 @@ def measure(
     return Measured(results=results, compile_seconds=seconds, right=right and agreed)
 
 
+def configuration(name: str) -> Config:
+    """A preset or a file, for argparse: a mistake is one line."""
+    try:
+        return load_config(name)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def add_options(parser: argparse.ArgumentParser, layers: Iterable[str]) -> None:
     """The options of every bench of layers, which has those of these names."""
-    parser.add_argument("--config", default="reference", help="default: %(default)s")
+    parser.add_argument("--config", type=configuration, default="reference", help="default: %(default)s")
     parser.add_argument("--bus-bytes", type=int, help="another width of the bus than the configuration's")
     parser.add_argument("--latency", type=int, default=16, help="of the memory, default: %(default)s")
     parser.add_argument("--layers", default=",".join(layers), help="default: %(default)s")
@@ -159,7 +167,7 @@ def add_options(parser: argparse.ArgumentParser, layers: Iterable[str]) -> None:
 
 def machine_of(options: argparse.Namespace) -> tuple[Config, Host, list[str]]:
     """The configuration, the memory outside and the devices that options ask for."""
-    config = load_config(options.config)
+    config = options.config
     if options.bus_bytes is not None:
         config = replace(config, bus_bytes=options.bus_bytes)
     return config, Host(latency=options.latency), ["sim", *(["rtl"] if options.rtl else [])]
