@@ -87,7 +87,9 @@ class Simulator:
             sources, options = {"top.v": text}, ()
         else:
             sources, options = {"top.vlt": f"`verilator_config\n{_PINS}", "top.v": text}, _VERILATOR_OPTIONS
-        parts = (self.name, version, metadata.version("cocotb"), *sources.values(), *options, _MAKE_FLAGS)
+        # The compiled machine loads cocotb's libraries from where they are now.
+        cocotb = (metadata.version("cocotb"), str(metadata.distribution("cocotb").locate_file("cocotb")))
+        parts = (self.name, version, *cocotb, *sources.values(), *options, _MAKE_FLAGS)
         return built(f"cocotb-{digest(*parts)}", lambda folder: self._compile(folder, sources, options))
 
     def _compile(self, folder: Path, sources: dict[str, str], options: Sequence[str]) -> None:
