@@ -97,8 +97,15 @@ MUTANTS = (
     Mutant(
         name="host-stores-of-threads",
         file=f"{_CPU}/vectorise.py",
-        old="len(axis) == 1 and loop.var.name in variables(*axis)",
-        new="loop.var.name in variables(min(axis, key=str))",
+        old="for axis in axes if len(axis) == 1 for index in axis]",
+        new="for axis in axes for index in axis]",
+        check=suite(f"{_CPU}/test_codegen.py"),
+    ),
+    Mutant(
+        name="host-stores-of-threads-askew",
+        file=f"{_CPU}/vectorise.py",
+        old="not variables(index) & inside and ",
+        new="",
         check=suite(f"{_CPU}/test_codegen.py"),
     ),
     Mutant(

@@ -42,8 +42,8 @@ def _is_apart(store: Store, values: dict[str, Expr], loop: For, inner: list[For]
 def is_parallelisable(loop: For) -> bool:
     """Whether no iteration seems to need another one's elements: what they share is theirs one by one.
 
-    That is so if all that is stored to a buffer around the loop has one index, the same in all stores, that
-    depends on its variable, and is read in the loop only where it is stored.
+    That is so if what is stored to a buffer around the loop lies apart in all iterations, and is read in the
+    loop only where it is stored.
     """
     if any(isinstance(stmt, Store) for stmt in statements(loop)):
         return False
@@ -53,11 +53,25 @@ def is_parallelisable(loop: For) -> bool:
         for store in block.stores:
             stored.setdefault(store.buffer.name, set()).add(_placed(store.indices, block))
     shared = {name: places for name, places in stored.items() if name not in own}
-    for places in shared.values():
-        axes = (set(axis) for axis in zip(*places, strict=True))
-        if not any(len(axis) == 1 and loop.var.name in variables(*axis) for axis in axes):
-            return False
+    if not all(_lie_apart(places, loop) for places in shared.values()):
+        return False
     return all(_reads_stored(block, shared) for block in blocks(loop))
+
+
+def _lie_apart(places: set[Indices], loop: For) -> bool:
+    """Whether no two iterations store to one element.
+
+    One place is another one for each instance of its block. Several must share an index of the loop's own:
+    one of loops inside, too, could be that of another store in another iteration.
+    """
+    if len(places) == 1:
+        return any(loop.var.name in variables(index) for place in places for index in place)
+    inside = {stmt.var.name for stmt in statements(loop.body) if isinstance(stmt, For)}
+    axes = (set(axis) for axis in zip(*places, strict=True))
+    shared = [index for axis in axes if len(axis) == 1 for index in axis]
+    return any(
+        not variables(index) & inside and _separates(Affine.of(index), loop, [], lanes=1) for index in shared
+    )
 
 
 def _reads_stored(block: Block, stored: dict[str, set[Indices]]) -> bool:

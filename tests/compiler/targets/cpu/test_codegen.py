@@ -180,6 +180,19 @@ def test_stores_of_a_parallel_loop_share_a_buffer_by_one_index(row, column, runs
     assert np.array_equal(out, expected)
 
 
+def test_stores_askew_run_in_order():
+    """out[i + j, i] = a[i], then out[i + j, i + 1] = -a[i]: iteration 1 stores where iteration 0 has."""
+    i, j = Var("i"), Var("j")
+    a, out = Buffer("a", (Const(8),), DType.INT32), Buffer("out", (Const(11), Const(9)), DType.INT32)
+    blocks = []
+    for name, right, sign in (("first", 0, 1), ("second", 1, -1)):
+        v, w = Var(f"{name}_v"), Var(f"{name}_w")
+        store = Store(out, (v + w, v + right if right else v), Load(a, (v,)) * sign)
+        blocks.append(Block(name, (Iter(v, IterKind.SPATIAL, i), Iter(w, IterKind.SPATIAL, j)), store))
+    nest = For(i, Const(8), For(j, Const(4), Seq(tuple(blocks))), LoopKind.PARALLEL)
+    assert POOL_FUNCTION not in str(emit_module([Function("askew", (a, out), 1, nest)]))
+
+
 def test_a_loop_of_no_iterations_does_nothing():
     """The inner extent falls from 3 to 0; the loop's first iteration is written apart for the init."""
     i, k = Var("i"), Var("k")
