@@ -7,10 +7,9 @@ registers of their own there, which save the wires between, and their time. Mean
 from dataclasses import dataclass
 from typing import Any
 
-from tilewright.fpga.netlist import Bit, Netlist, Pin
+from tilewright.fpga.netlist import MULTIPLIER, Bit, Netlist, Pin
 
 CONSTANTS = frozenset(("0", "1", "x"))
-MULTIPLIER = "MULT18X18D"
 MEMORY = "DP16KD"
 REGISTER = "TRELLIS_FF"
 
@@ -26,15 +25,11 @@ class Packed:
 
 def pack_registers(netlist: Netlist) -> Packed:
     """Pack what can be packed, in place."""
-    multipliers = _cells(netlist, MULTIPLIER)
+    multipliers = netlist.names(MULTIPLIER)
     outputs = sum(_pack_product(netlist, name) for name in multipliers)
     inputs = sum(_pack_factors(netlist, name) for name in multipliers)
-    memories = sum(_pack_memory(netlist, name) for name in _cells(netlist, MEMORY))
+    memories = sum(_pack_memory(netlist, name) for name in netlist.names(MEMORY))
     return Packed(multiplier_inputs=inputs, multiplier_outputs=outputs, memory_outputs=memories)
-
-
-def _cells(netlist: Netlist, kind: str) -> list[str]:
-    return [name for name, cell in netlist.cells.items() if cell["type"] == kind]
 
 
 def _is_unreset(cell: dict[str, Any]) -> bool:

@@ -9,9 +9,8 @@ import re
 from itertools import product
 from typing import NamedTuple
 
-from tilewright.fpga.netlist import Netlist
+from tilewright.fpga.netlist import MULTIPLIER, Netlist
 
-MULTIPLIER = "MULT18X18D"
 _STRIPS = (*range(4, 60, 9), *range(69, 115, 9))
 """The first tile, from the left, of each four multipliers of a row of the 85F; clocks come in between."""
 _OFFSETS = ((0, 0), (1, 1), (4, 4), (5, 5))
@@ -65,9 +64,7 @@ def _places(netlist: Netlist) -> dict[str, tuple[int, int]]:
     """Column and row of each product of the array, and of the products of the lanes, which come last."""
     elements: dict[str, tuple[int, int]] = {}
     groups: dict[str, int] = {}
-    for name, cell in netlist.cells.items():
-        if cell["type"] != MULTIPLIER:
-            continue
+    for name in netlist.names(MULTIPLIER):
         if found := _ELEMENT.search(name):
             elements[name] = (int(found["col"]), int(found["row"]))
         elif found := _GROUP.search(name):

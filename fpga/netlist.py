@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+MULTIPLIER = "MULT18X18D"
+"""The type of a cell that multiplies."""
 Bit = int | str
 """A net by number, or a constant: "0", "1", "x"."""
 
@@ -54,6 +56,10 @@ class Netlist:
     def is_output(self, pin: Pin) -> bool:
         """Whether the cell drives this pin."""
         return bool(self.cells[pin.cell]["port_directions"][pin.port] == "output")
+
+    def names(self, kind: str) -> list[str]:
+        """The cells of a type."""
+        return [name for name, cell in self.cells.items() if cell["type"] == kind]
 
     def count(self) -> dict[str, int]:
         """How many cells there are of each type."""

@@ -7,16 +7,14 @@ higher.
 
 from typing import Any
 
-from tilewright.fpga.netlist import Bit, Netlist, Pin
+from tilewright.fpga.netlist import MULTIPLIER, Bit, Netlist, Pin
 
-MULTIPLIER = "MULT18X18D"
 FACTOR_BITS, PRODUCT_BITS = 18, 36
 
 
 def align_factors(netlist: Netlist) -> int:
     """Move what can be moved, in place; how many pins were freed of a wire."""
-    names = [name for name, cell in netlist.cells.items() if cell["type"] == MULTIPLIER]
-    return sum(_align(netlist, name) for name in names)
+    return sum(_align(netlist, name) for name in netlist.names(MULTIPLIER))
 
 
 def _align(netlist: Netlist, name: str) -> int:
