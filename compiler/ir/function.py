@@ -65,17 +65,16 @@ class Function:
     equations: tuple[Equation, ...]
     results: tuple[Value, ...]
     depth: int = field(init=False, compare=False, repr=False)
+    _hash: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         inner = [region.depth + 1 for equation in self.equations for region in equation.operator.regions]
         object.__setattr__(self, "depth", max(inner, default=0))
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.name, self.parameters, self.equations, self.results))
+        # Now, while regions have theirs: later it would recurse through all levels.
+        parts = (self.name, self.parameters, self.equations, self.results)
+        object.__setattr__(self, "_hash", hash(parts))
 
     def __hash__(self) -> int:
-        # Kept: regions inside of regions would be hashed again for each level.
         return self._hash
 
     @cached_property

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.call import Call
 from tilewright.compiler.ir.deep import deeply
@@ -17,9 +16,7 @@ Bindings = dict[str, AnySize]
 """Numbers of sizes by name."""
 
 
-def run(
-    program: Function | Module, *arrays: Array, keep: Mapping[Value, None] | None = None
-) -> tuple[Array, ...]:
+def run(program: Function | Module, *arrays: Array) -> tuple[Array, ...]:
     """The results of a function on arrays.
 
     Args:
@@ -104,7 +101,7 @@ def _bind_sizes(value: Value, array: Array, bindings: Bindings, what: str) -> No
     # Names first: 2·n is known once n is.
     for size, number in zip(value.type.shape, array.shape, strict=True):
         if not isinstance(size, int) and (size.name or "") not in bindings:
-            found = solve(evaluate_names(size, bindings), number)
+            found = solve(evaluate(size, bindings), number)
             if found is not None:
                 bindings.setdefault(*found)
     for size, number in zip(value.type.shape, array.shape, strict=True):
@@ -114,13 +111,8 @@ def _bind_sizes(value: Value, array: Array, bindings: Bindings, what: str) -> No
             )
 
 
-def evaluate_names(size: AnySize, bindings: Mapping[str, AnySize]) -> AnySize:
-    """A size with the names that are bound replaced."""
-    return evaluate(size, bindings)
-
-
 def _type_of(array: Array) -> str:
     try:
-        return str(TensorType(np.dtype(array.dtype).name, array.shape))  # type: ignore[arg-type]
-    except (TilewrightError, AttributeError):
+        return str(TensorType(DType.of(array.dtype), array.shape))
+    except ValueError:
         return f"{array.dtype}{list(array.shape)}"

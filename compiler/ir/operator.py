@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.error import OperatorError
 from tilewright.compiler.ir.size import AnySize, Size, SizeName, evaluate
 from tilewright.compiler.ir.type import TensorType
@@ -90,6 +90,11 @@ class Operator:
         from tilewright.compiler.ir.function import Function
 
         return tuple(leaf for leaf in self._leaves if isinstance(leaf, Function))
+
+    @cached_property
+    def literals(self) -> tuple[Literal, ...]:
+        """The constant arrays among its attributes."""
+        return tuple(leaf for leaf in self._leaves if isinstance(leaf, Literal))
 
     @cached_property
     def size_names(self) -> frozenset[str]:

@@ -26,7 +26,8 @@ class Quotient:
     by: int
 
     def __str__(self) -> str:
-        return f"({self.of})//{self.by}"
+        text = str(self.of)
+        return f"({text}//{self.by})" if NAME.fullmatch(text) else f"(({text})//{self.by})"
 
 
 Atom = str | Quotient
