@@ -1,0 +1,83 @@
+"""Networks that once had wrong answers, each with the right ones, on every device."""
+
+import numpy as np
+import pytest
+
+from onnx_network import OnnxNetwork, answers, check_close, integers
+from tilewright.runtime.rtl_toolchain import find_toolchain
+
+RNG = np.random.default_rng(5)
+
+
+def floats(*shape):
+    return RNG.normal(0, 1, shape).astype(np.float32)
+
+
+def depthwise_with_residual():
+    """The model, and what goes in."""
+    network = OnnxNetwork({"x": (1, 4, 1, 2)})
+    weight = np.array([0.5, 0.25, -0.5, 1.0]).reshape(4, 1, 1, 1)
+    model = network.model(network.add("Add", network.add("Conv", "x", weight, group=4), "x"))
+    return model, {"x": np.array([-1, -0.5, 0.5, 1, 0, 0.25, 1, -1]).reshape(1, 4, 1, 2)}
+
+
+DEVICES = pytest.mark.parametrize(
+    "device",
+    [
+        "interpreter",
+        "cpu",
+        "sim",
+        pytest.param(
+            "rtl",
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(find_toolchain() is None, reason="needs Verilator and a C++ compiler"),
+            ],
+        ),
+    ],
+)
+
+
+@DEVICES
+def test_a_depthwise_convolution_adds_its_residual(device):
+    """The machine took the residual's factor for a tap and never read the residual."""
+    model, inputs = depthwise_with_residual()
+    (found,) = answers(integers(model, inputs), inputs, device).values()
+    expected = [-1.5, -0.75, 0.625, 1.25, 0, 0.125, 2, -2]
+    np.testing.assert_allclose(found.ravel(), expected, rtol=0, atol=0.02)
+
+
+def test_a_normed_pooling_is_added_to():
+    network = OnnxNetwork({"x": (1, 6, 5, 4)})
+    pooled = network.add("MaxPool", "x", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    statistics = (
+        np.abs(floats(4, 6)) * np.array([0.3, 0.1, 0.1, 0])[:, None] + np.array([0, 0, 0, 1])[:, None]
+    )
+    normed = network.add("BatchNormalization", pooled, *statistics)
+    check_close(network.model(network.add("Add", normed, "x")), {"x": floats(8, 6, 5, 4)})
+
+
+@pytest.mark.parametrize("factor", [0.17, -0.6])
+def test_a_scaled_relu_is_added_to(factor):
+    network = OnnxNetwork({"x": (1, 5, 4, 4)})
+    scaled = network.add("Mul", network.add("Relu", network.add("Conv", "x", floats(5, 5, 1, 1))), factor)
+    check_close(network.model(network.add("Add", scaled, "x")), {"x": floats(8, 5, 4, 4)}, steps=4)
+
+
+def test_branches_of_one_input_are_added():
+    """As in RepVGG: 3 × 3, 1 × 1 and nothing, all depthwise."""
+    network = OnnxNetwork({"x": (1, 9, 6, 5)})
+    wide = network.add("Conv", "x", floats(9, 1, 3, 3), group=9, pads=[1, 1, 1, 1])
+    narrow = network.add("Conv", "x", floats(9, 1, 1, 1), group=9)
+    total = network.add("Add", network.add("Add", wide, narrow), "x")
+    check_close(network.model(network.add("Relu", total)), {"x": floats(8, 9, 6, 5)}, steps=3)
+
+
+@pytest.mark.parametrize("strides", [[1, 1], [2, 1]])
+@pytest.mark.parametrize("group", [1, 5])
+def test_windows_may_see_padding_alone(group, strides):
+    """A load of nothing but padding names no buffer outside."""
+    network = OnnxNetwork({"x": (1, 5, 1, 1)})
+    weight, bias = floats(5, 5 // group, 2, 2), floats(5)
+    result = network.add("Conv", "x", weight, bias, group=group, pads=[2, 0, 0, 1], strides=strides)
+    check_close(network.model(result), {"x": floats(8, 5, 1, 1)})
