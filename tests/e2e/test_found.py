@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from onnx_network import OnnxNetwork, answers, check_close, integers
+from onnx_network import OnnxNetwork, answers, check_close, check_devices, integers
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
 RNG = np.random.default_rng(5)
@@ -81,3 +81,17 @@ def test_windows_may_see_padding_alone(group, strides):
     weight, bias = floats(5, 5 // group, 2, 2), floats(5)
     result = network.add("Conv", "x", weight, bias, group=group, pads=[2, 0, 0, 1], strides=strides)
     check_close(network.model(result), {"x": floats(8, 5, 1, 1)})
+
+
+@pytest.mark.parametrize(("low", "high", "right"), [(2.0, 3.0, 2.0), (-3.0, -2.0, -2.0)])
+@pytest.mark.parametrize("behind", [None, "Relu"])
+def test_a_clip_may_lie_beyond_all_data(low, high, right, behind):
+    """The scale of what it clips was kept, which has no integers for its bounds."""
+    network = OnnxNetwork({"x": (1, 2, 3, 3)})
+    given = "x" if behind is None else network.add(behind, "x")
+    model, inputs = (
+        network.model(network.add("Clip", given, low, high)),
+        {"x": floats(8, 2, 3, 3).clip(-1, 1)},
+    )
+    (found,) = check_devices(integers(model, inputs), inputs).values()
+    np.testing.assert_allclose(found, right, rtol=0, atol=0.01)
