@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-
-from onnx_network import OnnxNetwork
+from tests.onnx_network import OnnxNetwork
 
 MOST_CHANNELS = 19
 MOST_PIXELS = 9

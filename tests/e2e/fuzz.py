@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from tests.compiler.random_network import random_input
+from tests.onnx_network import load
+from tests.random_onnx import random_model
 
-from onnx_network import load
-from random_onnx import random_model
 from tilewright.compiler.graph.graph import Graph
 from tilewright.compiler.graph.interpreter import run
 from tilewright.compiler.graph.printer import print_graph

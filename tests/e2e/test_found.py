@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from onnx import TensorProto
+from tests.onnx_network import OnnxNetwork, answers, check_close, check_devices, integers, load
+from tests.onnx_runtime import peer_outputs
 
-from onnx_network import OnnxNetwork, answers, check_close, check_devices, integers
+from tilewright.compiler.frontend.error import FrontendError
+from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
 RNG = np.random.default_rng(5)
@@ -95,3 +99,85 @@ def test_a_clip_may_lie_beyond_all_data(low, high, right, behind):
     )
     (found,) = check_devices(integers(model, inputs), inputs).values()
     np.testing.assert_allclose(found, right, rtol=0, atol=0.01)
+
+
+# --- models that bring their scales ------------------------------------------------------------------------
+
+
+def check_like_the_peer(model, inputs, steps=1):
+    """All devices answer alike, and what ONNX Runtime answers but for some steps of 0.02."""
+    given = {name: value.astype(np.float32) for name, value in inputs.items()}
+    found = check_devices(integers(model), given)
+    for name, value in peer_outputs(model, given).items():
+        assert np.abs(value).max() > 0.5, "a network of zeros tells nothing"
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=steps * 0.02 + 1e-5)
+
+
+def paired(network, name):
+    """The value behind a quantisation and its dequantisation."""
+    zero = np.int8(0)
+    quantised = network.add("QuantizeLinear", name, 0.02, zero)
+    return network.add("DequantizeLinear", quantised, 0.02, zero)
+
+
+def point(network, name, channels=3):
+    """A 1 × 1 convolution with weights of integers."""
+    weight = RNG.integers(-127, 128, (channels, channels, 1, 1)).astype(np.int8)
+    return network.add("Conv", name, network.add("DequantizeLinear", weight, 0.008, np.int8(0)))
+
+
+@pytest.mark.parametrize("kind", ["Conv", "Add", "MaxPool", "nothing"])
+def test_a_dequantisation_may_have_another_scale_than_the_quantisation(kind):
+    network = OnnxNetwork({"x": (1, 3, 4, 4)})
+    quantised = network.add("QuantizeLinear", "x", 0.02, np.int8(3))
+    one = network.add("DequantizeLinear", quantised, 0.04, np.int8(-3))
+    two = network.add("DequantizeLinear", quantised, 0.01, np.int8(5))
+    if kind == "Conv":
+        result = point(network, one)
+    elif kind == "Add":
+        result = network.add("Add", one, two)
+    else:
+        result = network.add("MaxPool", two, kernel_shape=[2, 2]) if kind == "MaxPool" else two
+    check_like_the_peer(network.model(paired(network, result)), {"x": floats(8, 3, 4, 4)})
+
+
+def test_a_dequantisation_behind_a_layer_may_have_another_scale():
+    network = OnnxNetwork({"x": (1, 3, 4, 4)})
+    layer = network.add("QuantizeLinear", point(network, paired(network, "x")), 0.02, np.int8(9))
+    other = network.add("DequantizeLinear", layer, 0.03, np.int8(-9))
+    check_like_the_peer(network.model(paired(network, point(network, other))), {"x": floats(8, 3, 4, 4)}, 3)
+
+
+@pytest.mark.parametrize("kind", ["INT8", "UINT8"])
+def test_a_quantisation_may_name_its_type_alone(kind):
+    network = OnnxNetwork({"x": (1, 3, 4, 4)})
+    quantised = network.add("QuantizeLinear", "x", 0.02, output_dtype=getattr(TensorProto, kind))
+    given = network.add("DequantizeLinear", quantised, 0.02)
+    check_like_the_peer(network.model(paired(network, point(network, given))), {"x": floats(8, 3, 4, 4)})
+
+
+def test_an_unsigned_output_is_refused():
+    """The graph's integers are 128 less."""
+    network = OnnxNetwork({"x": (1, 3, 4, 4)})
+    name = network.add("QuantizeLinear", "x", 0.02, np.uint8(128))
+    with pytest.raises(FrontendError, match=f"'{name}' is uint8: end with DequantizeLinear"):
+        load(network.model(name))
+
+
+@pytest.mark.parametrize("least", [-127, -128])
+@pytest.mark.parametrize("alpha", [-0.5, -1.0, 0.0, 0.7])
+def test_a_product_may_have_any_factor(alpha, least):
+    network = OnnxNetwork({"x": (1, 6)})
+    weight = RNG.integers(least, 128, (6, 4)).astype(np.int8)
+    weight[0, 0] = least
+    real = network.add("DequantizeLinear", weight, 0.008, np.int8(0))
+    bias = np.array([0.7, -0.3, 0.1, 0.9])
+    result = network.add("Gemm", paired(network, "x"), real, bias, alpha=alpha)
+    check_like_the_peer(network.model(paired(network, result)), {"x": floats(8, 6)})
+
+
+def test_calibration_by_zeros_is_refused():
+    network = OnnxNetwork({"x": (1, 3, 4, 4)})
+    model = network.model(network.add("Relu", "x"))
+    with pytest.raises(QuantiseError, match="typical inputs, and 'x' is 0 in all samples"):
+        integers(model, {"x": np.zeros((5, 3, 4, 4))})

@@ -4,14 +4,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from tests.onnx_network import check_devices, integers, load, meaning
+from tests.random_onnx import PAIRS, random_model
 
-from onnx_network import check_devices, integers, load, meaning
-from random_onnx import PAIRS, random_model
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
 PARTS = 7
 SPREAD = 0.04
-"""Of errors, as a part of the result's span: most are below 0.005, but a clamp keeps the scale of its input."""
+"""Of errors, as a part of the result's span: most are below 0.005; a clamp keeps the scale of its input."""
 OPERATORS = {
     "Add",
     "AveragePool",

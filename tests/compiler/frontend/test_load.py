@@ -7,8 +7,8 @@ from tests.compiler.frontend.model_text import make_model, save
 from tests.compiler.mnist import labels, pictures, shared_file
 from tests.compiler.onnx_export import export
 from tests.compiler.random_network import random_input, random_network
+from tests.onnx_runtime import peer_outputs
 
-from onnx_runtime import peer_outputs
 from tilewright.compiler.frontend.load import load_onnx
 from tilewright.compiler.graph.interpreter import run
 from tilewright.compiler.ops.reshape import Reshape

@@ -2,8 +2,8 @@
 
 import numpy as np
 import onnx
+from tests.onnx_runtime import peer_outputs
 
-from onnx_runtime import peer_outputs
 from tilewright.compiler.graph.interpreter import run
 
 
