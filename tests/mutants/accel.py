@@ -10,6 +10,7 @@ _VECTOR = suite(f"{_ACCEL}/test_intrinsic_vector.py")
 _ENUMERATE = suite(f"{_ACCEL}/test_enumerate.py")
 _PLACE = suite(f"{_ACCEL}/test_place.py")
 _TOKENS = suite(f"{_ACCEL}/test_token.py")
+_BUILD = suite(f"{_ACCEL}/test_build.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
@@ -43,6 +44,13 @@ _INSTRUCTIONS = (
         file=f"{_ACCEL}/operator/qadd.py",
         old="operator.scale, operator.kb)",
         new="operator.scale, operator.ka)",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="depthwise-residual-taken-for-a-tap",
+        file=f"{_ACCEL}/operator/window.py",
+        old="first = FACTOR + residual",
+        new="first = FACTOR",
         check=_OPERATOR,
     ),
     Mutant(
@@ -375,9 +383,16 @@ _SCHEDULES = (
         check=_REHEARSAL,
     ),
     Mutant(
+        name="padding-must-name-a-buffer",
+        file=f"{_ACCEL}/program.py",
+        old="isinstance(task.instruction, Load) and task.memory is None",
+        new="False",
+        check=_BUILD,
+    ),
+    Mutant(
         name="rehearsal-without-the-fetch",
         file=f"{_ACCEL}/rehearsal.py",
-        old="busy += self._fetched * self._fetch",
+        old="busy += self._fetch * self._fetch_behind(max(dealt, room, self._free[Engine.LOAD]), busy)",
         new="busy += 0",
         check=_REHEARSAL,
     ),

@@ -74,7 +74,8 @@ def _placed(
     for name, instance in task.operands.items():
         units = config.slices if name == "activation" else 1
         values[name] = getattr(task.instruction, name) + places[instance] * units
-    if isinstance(task.instruction, Load | Store):
+    is_padding = isinstance(task.instruction, Load) and task.memory is None
+    if isinstance(task.instruction, Load | Store) and not is_padding:
         values["base"], offset = _address(task, addresses)
         values["offset"] = task.instruction.offset + offset
     return replace(task.instruction, **values)
