@@ -37,7 +37,7 @@ NO_PORT = constant(-1)
 Records = NDArray[Any]
 
 
-def _record(*names: str, **shapes: tuple[int, ...]) -> np.dtype[Any]:
+def record(*names: str, **shapes: tuple[int, ...]) -> np.dtype[Any]:
     """A record of int64 fields, named in words of texts; `shapes` are those that hold several."""
     scalars = [(name, np.int64) for text in names for name in text.split()]
     return np.dtype(scalars + [(name, np.int64, shape) for name, shape in shapes.items()])
@@ -49,7 +49,7 @@ _SIZES = (
 )
 """What the core needs of a `Config`, by its names there."""
 
-STATE = _record(
+STATE = record(
     _SIZES,
     # The memory outside, and the program's place in it.
     "latency outstanding memory_bytes silent_from program_address instructions",
@@ -89,7 +89,7 @@ STATE = _record(
     store_freed=(BURST_RING,),
 )
 
-CURSOR = _record(
+CURSOR = record(
     "planes rows runs run_bytes stride_z stride_y stride_x beat_bytes",
     "z y x plane_address row_address address left",
 )
@@ -106,7 +106,7 @@ FIELDS = _distinct_fields()
 _CYCLES = "arrived dealt willing able start finish"
 """Last beat on the bus; deal; first cycle with its tokens, and with its engine; start; finish."""
 
-INSTRUCTION = _record(
+INSTRUCTION = record(
     # Its engine (`NO_ENGINE`: finish or undefined), its header, its fault when it is dealt.
     "engine nop wait signal cause",
     _CYCLES,
@@ -118,7 +118,7 @@ INSTRUCTION = _record(
     order=(ENGINES,),
 )
 
-BURST = _record("traffic bytes pending accepted first last answered")
+BURST = record("traffic bytes pending accepted first last answered")
 """A burst on the bus: whose, how much; cycles of its address, its beats (last < first: none), its end."""
 
 
