@@ -11,9 +11,9 @@ from tilewright.isa.state import State
 from tilewright.sim.compiled import compiled
 from tilewright.sim.lane import LANES, copy_bytes, load_bytes, load_words, store_bytes, store_words
 from tilewright.sim.nest import Loops, first_outside
-from tilewright.sim.record import FIELDS, NEVER, Records, record
+from tilewright.sim.record import NEVER, Records, instruction_record, record
 
-INSTRUCTION = record("opcode", *FIELDS)
+INSTRUCTION = instruction_record("opcode")
 SIZES = record("rows cols slices", depth=(len(Memory),), vector_bytes=(len(Memory),))
 _STAGE_BYTES = 4 * LANES
 

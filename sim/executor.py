@@ -17,7 +17,7 @@ from tilewright.sim.compiled import data_entry, source_stamp
 from tilewright.sim.data_matrix import matrix
 from tilewright.sim.data_transfer import load, store
 from tilewright.sim.data_vector import vector
-from tilewright.sim.record import Records, signed
+from tilewright.sim.record import Records, put_fields, signed
 
 _NAMES = {kind.opcode: tuple(specs(kind)) for kind in INSTRUCTIONS}
 _LOAD, _STORE, _MATRIX, _VECTOR = (
@@ -30,11 +30,9 @@ def operations(table: ProgramTable, chosen: BoolArray) -> Records:
     result = np.zeros(len(table), INSTRUCTION)
     result["opcode"] = table.opcode
     moving = np.zeros(len(table), np.bool_)
+    put_fields(result, table)
     for opcode in (Opcode.LOAD, Opcode.STORE, Opcode.MATRIX, Opcode.VECTOR):
-        part = table.classes[opcode]
-        moving[part.rows] = True
-        for name, column in part.fields.items():
-            result[name][part.rows] = column
+        moving[table.classes[opcode].rows] = True
     kept = moving & chosen
     return result if kept.all() else result[kept]
 

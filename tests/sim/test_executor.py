@@ -84,7 +84,7 @@ def steps(instruction):
 
 
 def changed(rng, config, instruction):
-    """The instruction with fields that hold anything, defined still; it may leave its banks and the memory."""
+    """The instruction with fields that hold anything, defined still; it may leave banks and memory."""
     r = random.Random(int(rng.integers(1 << 62)))
     table = specs(type(instruction))
     for _ in range(50):
