@@ -179,7 +179,7 @@ def _malformed() -> Iterator[None]:
     """Errors of a header with the right digest and the wrong contents."""
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ExecutableError):
             raise
         raise ExecutableError(f"has a header that does not follow the format: {error!r}") from None
