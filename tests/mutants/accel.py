@@ -342,15 +342,15 @@ _SCHEDULES = (
     Mutant(
         name="schedule-a-version-too-many",
         file=f"{_ACCEL}/tiling.py",
-        old="sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most)",
-        new="sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors) + 1, most)",
+        old="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most)",
+        new="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors) + 1, most)",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
         name="schedule-threads-without-room",
         file=f"{_ACCEL}/tiling.py",
-        old="if min(versions.sums, versions.results) >= threads:",
-        new="if min(versions.sums, versions.results) > threads // 2:",
+        old="np.minimum(versions.sums, versions.results) >= threads",
+        new="np.minimum(versions.sums, versions.results) > threads // 2",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
@@ -377,7 +377,7 @@ _SCHEDULES = (
     Mutant(
         name="rehearsal-without-the-fetch",
         file=f"{_ACCEL}/rehearsal.py",
-        old="busy += self._fetched * self._fetch",
+        old="busy += self._fetch * self._fetch_behind(begin, busy)",
         new="busy += 0",
         check=_REHEARSAL,
     ),

@@ -1,17 +1,20 @@
-"""A cut convolution gone through in miniature: when each engine would be done, task by task.
+"""The event model of a tiled convolution: when each engine is done, task by task.
 
-Engines take their tasks in order; a version of a buffer is filled again once its last user is done. What bus,
+Engines take their tasks in order; an instance of a buffer is replaced once its last user is done. What bus,
 queues and banks of accumulators hold up is counted; ports of other banks are not.
+
+A model stops early where it cannot end within a limit: the array must still stream what is left.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
 from tilewright.compiler.targets.accel.cut import Cut, Versions
 from tilewright.compiler.targets.accel.estimate import ASSUMED_LATENCY_CYCLES, read_cycles, write_cycles
 from tilewright.isa.config import INSTRUCTION_BYTES
-from tilewright.isa.memory import Engine
 from tilewright.isa.timing import (
     ACCUMULATOR_DISTANCE,
     LANDING_VISIBLE,
@@ -28,8 +31,8 @@ _LANDING_CYCLES = ASSUMED_LATENCY_CYCLES + LANDING_VISIBLE + LANDING_WRITE
 
 
 def instructions_of(cut: Cut) -> int:
-    """How many matrix instructions there are; a rehearsal takes some microseconds for each."""
-    chunks = cut.row_tiles * cut.first_chunks + (cut.tiles - cut.row_tiles) * cut.chunks
+    """How many matrix instructions there are; the event model takes some microseconds for each."""
+    chunks: int = cut.row_tiles * cut.first_chunks + (cut.tiles - cut.row_tiles) * cut.chunks
     return cut.convolution.out_blocks * chunks * cut.config.slices
 
 
@@ -37,23 +40,47 @@ def _least_instructions(cut: Cut) -> int:
     """How many instructions there are, if nothing is loaded twice but in chunks of both sizes."""
     matrix, blocks, slices = instructions_of(cut), cut.convolution.out_blocks, cut.config.slices
     inputs = matrix // (blocks * slices)
-    weights = blocks * slices * (cut.chunks + (cut.first_chunks if cut.first_blocks else 0))
-    results = (2 + cut.convolution.residual) * cut.tiles * blocks
+    weights: int = blocks * slices * (cut.chunks + (cut.first_chunks if cut.first_blocks else 0))
+    results: int = (2 + cut.convolution.residual) * cut.tiles * blocks
     return matrix + inputs + weights + blocks + results
 
 
-def rehearsed_cycles(cut: Cut, versions: Versions, threads: int) -> int:
-    """Cycles of the whole convolution.
+def modelled_cycles(cut: Cut, versions: Versions, threads: int, limit: float = inf) -> int | None:
+    """Cycles of the whole convolution; None if they are surely more than `limit`.
 
     Args:
         cut: how it is cut.
         versions: of its buffers; at least one for each thread of what threads do not share.
         threads: output blocks that take turns.
+        limit: from here on the number is of no interest.
     """
-    rehearsal = _Rehearsal(cut, versions)
-    for tile, chunk, block in order(cut, threads):
-        rehearsal.add(tile, chunk, block)
-    return rehearsal.end()
+    machine = _Machine(cut, versions)
+    left = _streamed_cycles(cut) + machine.least_tail_cycles()
+    for turn in turns(cut, threads):
+        if machine.stream + left > limit:
+            return None
+        left -= machine.add(turn)
+    return machine.end()
+
+
+def rehearsed_cycles(cut: Cut, versions: Versions, threads: int) -> int:
+    """`modelled_cycles` without a limit."""
+    cycles = modelled_cycles(cut, versions, threads)
+    assert cycles is not None, "without a limit it goes to the end"
+    return cycles
+
+
+def _streamed_cycles(cut: Cut) -> int:
+    """Of the array alone."""
+    kernel, config = cut.convolution.kernel, cut.config
+    weight_tiles = config.slices * kernel[0] * kernel[1] * cut.convolution.in_blocks
+    periods = (tile_period(_vectors(cut, tile), config.rows) for tile in _tiles(cut))
+    return cut.convolution.out_blocks * weight_tiles * sum(periods)
+
+
+def _vectors(cut: Cut, tile: "Tile") -> int:
+    """Sums of a block of a tile."""
+    return int(cut.convolution.sums(tile.height, 0) * cut.convolution.sums(tile.width, 1))
 
 
 # --- what there is to do -----------------------------------------------------------------------------------
@@ -99,19 +126,38 @@ class Tile:
     width: int
 
 
-def order(cut: Cut, threads: int) -> Iterator[tuple[Tile, Chunk, int]]:
-    """Tile, chunk and output block of the matrix instructions, in the order of the schedule."""
-    convolution = cut.convolution
-    later, blocks = _chunks(cut, cut.chunk_blocks), range(convolution.out_blocks)
+class Turn(NamedTuple):
+    """What is done of a tile before the next blocks of its results begin.
+
+    Members:
+        tile: of results.
+        chunks: the parts of the reduction, the outer loop.
+        blocks: of the output, the inner loop.
+    """
+
+    tile: Tile
+    chunks: Sequence[Chunk]
+    blocks: Sequence[int]
+
+
+def turns(cut: Cut, threads: int) -> Iterator[Turn]:
+    """The turns in the order of the schedule."""
+    later, blocks = _chunks(cut, cut.chunk_blocks), range(cut.convolution.out_blocks)
     sooner = _chunks(cut, cut.first_blocks) if cut.first_blocks else later
     tiles = _tiles(cut)
     for group in range(0, len(blocks), cut.group_blocks):
         members = blocks[group : group + cut.group_blocks]
         for tile in tiles:
             for first in range(0, len(members), threads):
-                for chunk in later if tile.row else sooner:
-                    for block in members[first : first + threads]:
-                        yield tile, chunk, block
+                yield Turn(tile, later if tile.row else sooner, members[first : first + threads])
+
+
+def order(cut: Cut, threads: int) -> Iterator[tuple[Tile, Chunk, int]]:
+    """Tile, chunk and output block of the matrix instructions, in the order of the schedule."""
+    for turn in turns(cut, threads):
+        for chunk in turn.chunks:
+            for block in turn.blocks:
+                yield turn.tile, chunk, block
 
 
 def _chunks(cut: Cut, chunk_blocks: int) -> list[Chunk]:
@@ -144,9 +190,8 @@ def _parts(extent: int, part: int) -> list[int]:
 # --- when it is done ---------------------------------------------------------------------------------------
 
 
-@dataclass
 class _Pool:
-    """The versions of a buffer.
+    """The instances of a buffer that exist at a time.
 
     Members:
         size: how many.
@@ -154,15 +199,12 @@ class _Pool:
         done: by contents, when their last user so far is done.
     """
 
-    size: int
-    ready: OrderedDict[object, int] = field(default_factory=OrderedDict)
-    done: dict[object, int] = field(default_factory=dict)
+    __slots__ = ("done", "ready", "size")
 
-    def get(self, contents: object) -> int | None:
-        """When contents that are there can be used; they count as used."""
-        if contents in self.ready:
-            self.ready.move_to_end(contents)
-        return self.ready.get(contents)
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.ready: OrderedDict[int, int] = OrderedDict()
+        self.done: dict[int, int] = {}
 
     def make_room(self) -> int:
         """When new contents can replace the oldest."""
@@ -171,151 +213,279 @@ class _Pool:
         oldest, _ = self.ready.popitem(last=False)
         return self.done.pop(oldest)
 
-    def put(self, contents: object, ready: int) -> None:
+    def put(self, contents: int, ready: int) -> None:
         """New contents, once there is room."""
         self.ready[contents] = self.done[contents] = ready
 
+    def finish(self, contents: int, done: int) -> None:
+        """A user of contents is done; they may be gone."""
+        if contents in self.ready:
+            self.done[contents] = done
 
-@dataclass(frozen=True)
-class _Leaving:
+
+class _Queue:
+    """An engine and its queue.
+
+    Members:
+        free: when it can take its next task.
+        starts: of its tasks so far, rising.
+        numbers: of its instructions so far, among those of all engines.
+    """
+
+    __slots__ = ("free", "numbers", "starts")
+
+    def __init__(self) -> None:
+        self.free = 0
+        self.starts: list[int] = []
+        self.numbers: list[int] = []
+
+    def issue(self, begin: int, busy: int) -> int:
+        """When a task starts that can at `begin` and takes the engine for so long."""
+        begin = max(begin, self.free)
+        self.starts.append(begin)
+        self.free = begin + busy
+        return begin
+
+
+class _TileTimes(NamedTuple):
+    """Cycles of one block of a tile of results.
+
+    Members:
+        vectors: sums.
+        period: from weight tile to weight tile.
+        vector_cycles, store_cycles, residual_cycles: for which the other engines are busy.
+    """
+
+    vectors: int
+    period: int
+    vector_cycles: int
+    store_cycles: int
+    residual_cycles: int
+
+
+class _Step(NamedTuple):
+    """A chunk, in a tile of some size.
+
+    Members:
+        number, last: of the chunk.
+        tiles: of weights, of one slice.
+        input_cycles, weight_cycles: of their loads.
+        weights: key of the weights of block 0.
+    """
+
+    number: int
+    last: bool
+    tiles: int
+    input_cycles: int
+    weight_cycles: int
+    weights: int
+
+
+class _Leaving(NamedTuple):
     """A block of results whose sums are done.
 
     Members:
-        tile, block: which one.
+        sums: which ones.
+        block: of the output.
         bank: of its sums.
         ready: when all but the sums is there.
-        dealt, stored: when its instructions can be in their queues.
+        dispatched, stored: when its instructions can be in their queues.
+        times: of its tile.
     """
 
-    tile: Tile
+    sums: int
     block: int
     bank: int
     ready: int
-    dealt: int
+    dispatched: int
     stored: int
+    times: _TileTimes
 
 
-class _Rehearsal:
-    """The machine so far."""
+class _Costs:
+    """What the parts of a cut take, each computed once."""
+
+    def __init__(self, cut: Cut) -> None:
+        self._cut = cut
+        self._times: dict[tuple[int, int], _TileTimes] = {}
+        self._steps: dict[tuple[int, int, int], list[_Step]] = {}
+        self._keys: dict[tuple[int, int, int], int] = {}
+
+    def times(self, tile: Tile) -> _TileTimes:
+        size = tile.height, tile.width
+        if size not in self._times:
+            self._times[size] = self._times_of(tile)
+        return self._times[size]
+
+    def _times_of(self, tile: Tile) -> _TileTimes:
+        cut, config, convolution = self._cut, self._cut.config, self._cut.convolution
+        reduced = convolution.pool_kernel[0] * convolution.pool_kernel[1]
+        interval = item_interval(1, reduced, config.requant_interval)
+        items, row_bytes = tile.height * tile.width * reduced, tile.width * config.cols
+        vectors = _vectors(cut, tile)
+        return _TileTimes(
+            vectors=vectors,
+            period=tile_period(vectors, config.rows),
+            vector_cycles=vector_occupancy(convolution.parameter_vectors, items, interval, 0),
+            store_cycles=write_cycles(config, tile.height, row_bytes),
+            residual_cycles=read_cycles(config, tile.height, row_bytes),
+        )
+
+    def steps(self, turn: Turn) -> list[_Step]:
+        tile, chunks = turn.tile, turn.chunks
+        size = tile.height, tile.width, id(chunks)
+        if size not in self._steps:
+            self._steps[size] = [self._step(tile, chunk) for chunk in chunks]
+        return self._steps[size]
+
+    def _step(self, tile: Tile, chunk: Chunk) -> _Step:
+        convolution, config = self._cut.convolution, self._cut.config
+        input_rows = chunk.blocks * convolution.inputs(tile.height, chunk.rows, 0)
+        input_row_bytes = convolution.inputs(tile.width, chunk.columns, 1) * config.cols
+        weight_rows = 1 if chunk.blocks == convolution.in_blocks else chunk.rows * chunk.columns
+        weight_bytes = chunk.tiles * config.rows * config.cols
+        key = self._keys.setdefault((chunk.number, chunk.first, chunk.blocks), len(self._keys))
+        return _Step(
+            number=chunk.number,
+            last=chunk.last,
+            tiles=chunk.tiles,
+            input_cycles=read_cycles(config, input_rows, input_row_bytes),
+            weight_cycles=read_cycles(config, weight_rows, weight_bytes // weight_rows),
+            weights=key * config.slices * convolution.out_blocks,
+        )
+
+
+class _Machine:
+    """The machine so far.
+
+    Members:
+        stream: the end of the last stream of the array.
+    """
 
     def __init__(self, cut: Cut, versions: Versions) -> None:
         config = cut.config
-        self._cut, self._config = cut, config
+        self._cut, self._costs = cut, _Costs(cut)
+        self._blocks, self._slices = cut.convolution.out_blocks, config.slices
+        self._chunks = max(cut.chunks, cut.first_chunks)
         self._inputs, self._weights = _Pool(versions.inputs), _Pool(versions.weights)
         self._sums, self._results = _Pool(versions.sums), _Pool(versions.results)
         self._parameters, self._residuals = _Pool(versions.parameters), _Pool(versions.residuals)
-        self._free = dict.fromkeys(Engine, 0)
-        self._starts = {engine: deque[int](maxlen=config.queue_depth) for engine in Engine}
-        self._fetch, self._dealt = INSTRUCTION_BYTES // config.bus_bytes, 0
-        # Instructions so far: numbers of each engine's last ones, how many are fetched, of how many.
-        self._number, self._fetched, self._total = 0, 0, _least_instructions(cut)
-        self._numbers = {engine: deque[int](maxlen=config.queue_depth) for engine in Engine}
-        # Of the array: the end of its last stream, and for which sums that was.
-        self._stream, self._summed = 0, (-1, -1)
+        self._load_queue, self._matrix_queue = _Queue(), _Queue()
+        self._vector_queue, self._store_queue = _Queue(), _Queue()
+        self._queue_depth, self._fetch = config.queue_depth, INSTRUCTION_BYTES // config.bus_bytes
+        # Instructions so far: when the last was dispatched, how many, how many are fetched, of how many.
+        self._dispatched, self._number, self._fetched = 0, 0, 0
+        self._total = _least_instructions(cut)
+        self.stream = 0
+        # For which sums the array streamed last.
+        self._summed = -1
         # By bank of accumulators: who claims it, until when.
         self._summing, self._draining = [0] * config.accumulator_banks, [0] * config.accumulator_banks
-        self._bank: dict[object, int] = {}
+        self._bank: dict[int, int] = {}
         # Blocks of results that may have to let the array go first.
         self._leaving: deque[_Leaving] = deque()
         self._end = 0
+        self._matrix_depth = matrix_depth(config.rows, config.cols)
+        self._vector_depth = vector_depth(config.requant_interval)
+        self._parameter_cycles = read_cycles(config, 1, 4 * config.cols * cut.convolution.parameter_vectors)
 
-    def add(self, tile: Tile, chunk: Chunk, block: int) -> None:
-        """A chunk of a block's results, and what begins or ends with it."""
-        if chunk.number == 0:
-            self._begin(tile, block)
-        place = self._input(tile, chunk)
-        for part in range(self._config.slices):
-            weights = self._weight(chunk, block, part)
-            self._multiply(tile, chunk, block, (place, weights), adds=chunk.number + part > 0)
-        if chunk.last:
-            self._leave(tile, block)
+    def least_tail_cycles(self) -> int:
+        """From the end of the last stream to the end of all, at least."""
+        times = self._costs.times(_tiles(self._cut)[-1])
+        sums = times.vectors - 1 - times.period + self._matrix_depth
+        results = times.vector_cycles + self._vector_depth
+        return sums + results + times.store_cycles + _LANDING_CYCLES + 1
+
+    def add(self, turn: Turn) -> int:
+        """A turn, and what begins or ends with it.
+
+        Returns:
+            The cycles for which the array streams.
+        """
+        times, slices, blocks = self._costs.times(turn.tile), self._slices, self._blocks
+        first_sums, first_input = turn.tile.number * blocks, turn.tile.number * self._chunks
+        load, multiply, tiles = self._load, self._multiply, 0
+        for step in self._costs.steps(turn):
+            contents, tiles = first_input + step.number, tiles + step.tiles
+            for block in turn.blocks:
+                if step.number == 0:
+                    self._begin(first_sums + block)
+                load(self._inputs, contents, step.input_cycles)
+                for part in range(slices):
+                    weights = step.weights + part * blocks + block
+                    load(self._weights, weights, step.weight_cycles)
+                    adds = step.number + part > 0
+                    multiply(first_sums + block, contents, weights, times, step.tiles, adds)
+                if step.last:
+                    self._leave(first_sums + block, block, times)
+        return len(turn.blocks) * slices * tiles * times.period
 
     def end(self) -> int:
         """The cycle after the last finish."""
         self._drain(len(self._leaving))
         return self._end
 
-    def _begin(self, tile: Tile, block: int) -> None:
-        contents = (tile.number, block)
+    def _begin(self, sums: int) -> None:
         if len(self._sums.ready) >= self._sums.size:
             self._drain(self._place(next(iter(self._sums.ready))) + 1)
-        self._sums.put(contents, self._sums.make_room())
-        self._bank[contents] = len(self._bank) % self._config.accumulator_banks
+        self._sums.put(sums, self._sums.make_room())
+        self._bank[sums] = len(self._bank) % len(self._summing)
 
-    def _place(self, sums: object) -> int:
+    def _place(self, sums: int) -> int:
         """Of sums among those that leave; -1 if they left."""
-        places = (n for n, each in enumerate(self._leaving) if (each.tile.number, each.block) == sums)
-        return next(places, -1)
+        return next((n for n, each in enumerate(self._leaving) if each.sums == sums), -1)
 
-    def _input(self, tile: Tile, chunk: Chunk) -> object:
-        convolution = self._cut.convolution
-        rows = chunk.blocks * convolution.inputs(tile.height, chunk.rows, 0)
-        contents = (tile.number, chunk.number)
-        row_bytes = convolution.inputs(tile.width, chunk.columns, 1) * self._config.cols
-        self._load(self._inputs, contents, rows, row_bytes)
-        return contents
-
-    def _weight(self, chunk: Chunk, block: int, part: int) -> object:
-        whole = chunk.blocks == self._cut.convolution.in_blocks
-        rows = 1 if whole else chunk.rows * chunk.columns
-        contents = (block, chunk.number, chunk.first, chunk.blocks, part)
-        size = chunk.tiles * self._config.rows * self._config.cols
-        self._load(self._weights, contents, rows, size // rows)
-        return contents
-
-    def _load(self, pool: _Pool, contents: object, rows: int, row_bytes: int) -> None:
-        """Fill a version, unless the contents are still there."""
-        if pool.get(contents) is not None:
+    def _load(self, pool: _Pool, contents: int, busy: int) -> None:
+        """Fill an instance, unless the contents are still there; they count as used."""
+        if contents in pool.ready:
+            pool.ready.move_to_end(contents)
             return
-        dealt, room = self._deal(Engine.LOAD), pool.make_room()
-        busy = read_cycles(self._config, rows, row_bytes)
+        queue = self._load_queue
+        dispatched = self._dispatch(queue)
+        begin = max(dispatched, pool.make_room(), queue.free)
         # Instructions come over the same bus.
-        busy += self._fetch * self._fetch_behind(max(dealt, room, self._free[Engine.LOAD]), busy)
-        begin = self._issue(Engine.LOAD, dealt, room, busy)
+        if self._fetched < self._total:
+            busy += self._fetch * self._fetch_behind(begin, busy)
+        queue.issue(begin, busy)
         pool.put(contents, begin + busy + _LANDING_CYCLES)
 
     def _multiply(
-        self, tile: Tile, chunk: Chunk, block: int, operands: tuple[object, object], *, adds: bool
+        self, sums: int, inputs: int, weights: int, times: _TileTimes, tiles: int, adds: bool
     ) -> None:
-        sums, config = (tile.number, block), self._config
-        bank, rows = self._bank[sums], config.rows
-        vectors = self._cut.convolution.sums(tile.height, 0) * self._cut.convolution.sums(tile.width, 1)
+        queue, bank = self._matrix_queue, self._bank[sums]
         ready = max(
-            self._inputs.ready[operands[0]],
-            self._weights.ready[operands[1]],
-            self._sums.ready[sums],
-            self._free[Engine.MATRIX],
+            self._inputs.ready[inputs], self._weights.ready[weights], self._sums.ready[sums], queue.free
         )
-        dealt = self._deal(Engine.MATRIX)
-        self._let_go_first(bank, max(ready, dealt))
-        period = tile_period(vectors, rows)
-        begin = self._issue(Engine.MATRIX, dealt, max(ready, self._draining[bank]), 0)
+        begin = max(ready, self._dispatch(queue))
+        if self._leaving:
+            self._let_go_first(bank, begin)
+        begin = queue.issue(max(begin, self._draining[bank]), 0)
         moved = ACCUMULATOR_DISTANCE - 1 if adds and sums != self._summed else 0
-        self._stream = max(begin + rows, self._stream + moved) + chunk.tiles * period
+        period, rows = times.period, self._cut.config.rows
+        self.stream = max(begin + rows, self.stream + moved) + tiles * period
         self._summed = sums
-        last = self._stream - period
-        self._free[Engine.MATRIX] = last + 1
-        done = last + vectors - 1 + matrix_depth(rows, config.cols)
-        self._inputs.done[operands[0]] = self._weights.done[operands[1]] = self._summing[bank] = done
+        last = self.stream - period
+        queue.free = last + 1
+        done = last + times.vectors - 1 + self._matrix_depth
+        self._inputs.done[inputs] = self._weights.done[weights] = self._summing[bank] = done
 
     # --- results ---
 
-    def _leave(self, tile: Tile, block: int) -> None:
+    def _leave(self, sums: int, block: int, times: _TileTimes) -> None:
         """What a block of results still waits for when its sums are done, but for the bank of these."""
-        sums, config = (tile.number, block), self._config
-        self._load(self._parameters, block, 1, 4 * config.cols * self._cut.convolution.parameter_vectors)
+        self._load(self._parameters, block, self._parameter_cycles)
         ready = self._parameters.ready[block]
         if self._cut.convolution.residual:
-            self._load(self._residuals, sums, tile.height, tile.width * config.cols)
+            self._load(self._residuals, sums, times.residual_cycles)
             ready = max(ready, self._residuals.ready[sums])
-        dealt, stored = self._deal(Engine.VECTOR), self._deal(Engine.STORE)
-        self._leaving.append(_Leaving(tile, block, self._bank[sums], ready, dealt, stored))
+        dispatched, stored = self._dispatch(self._vector_queue), self._dispatch(self._store_queue)
+        self._leaving.append(_Leaving(sums, block, self._bank[sums], ready, dispatched, stored, times))
 
     def _let_go_first(self, bank: int, begin: int) -> None:
         """Drain what is ready before the array can claim the bank at `begin`."""
         for number, leaving in enumerate(self._leaving):
             # They leave in order: one that cannot yet holds up those behind it.
-            if max(self._summing[leaving.bank], leaving.ready) >= begin:
+            if leaving.ready >= begin or self._summing[leaving.bank] >= begin:
                 return
             if leaving.bank == bank:
                 self._drain(number + 1)
@@ -327,60 +497,49 @@ class _Rehearsal:
             self._finish(self._leaving.popleft())
 
     def _finish(self, leaving: _Leaving) -> None:
-        tile, block, bank = leaving.tile, leaving.block, leaving.bank
-        sums, config, convolution = (tile.number, block), self._config, self._cut.convolution
-        items = tile.height * tile.width
-        folded = convolution.pool_kernel[0] * convolution.pool_kernel[1]
-        interval = item_interval(1, folded, config.requant_interval)
-        busy = vector_occupancy(convolution.parameter_vectors, items * folded, interval, 0)
-        ready = max(self._summing[bank], leaving.ready, self._results.make_room())
-        begin = self._issue(Engine.VECTOR, leaving.dealt, ready, busy)
-        done = begin + busy + vector_depth(config.requant_interval)
-        for pool, contents in ((self._sums, sums), (self._parameters, block), (self._residuals, sums)):
-            if contents in pool.ready:
-                pool.done[contents] = done
+        sums, bank, busy = leaving.sums, leaving.bank, leaving.times.vector_cycles
+        ready = max(self._summing[bank], leaving.ready, self._results.make_room(), leaving.dispatched)
+        done = self._vector_queue.issue(ready, busy) + busy + self._vector_depth
+        self._sums.finish(sums, done)
+        self._parameters.finish(leaving.block, done)
+        self._residuals.finish(sums, done)
         self._draining[bank] = done
         self._results.put(sums, done)
-        self._results.done[sums] = self._end = self._store(leaving, done)
-
-    def _store(self, leaving: _Leaving, ready: int) -> int:
-        tile = leaving.tile
-        busy = write_cycles(self._config, tile.height, tile.width * self._config.cols)
-        return self._issue(Engine.STORE, leaving.stored, ready, busy) + busy + _LANDING_CYCLES + 1
+        busy = leaving.times.store_cycles
+        begin = self._store_queue.issue(max(leaving.stored, done), busy)
+        self._results.done[sums] = self._end = begin + busy + _LANDING_CYCLES + 1
 
     # --- engines ---
 
     def _fetch_behind(self, begin: int, busy: int) -> int:
         """Fetch instructions beside a load that begins then, as far ahead as queues and buffer have room."""
-        config, burst_cycles = self._config, self._config.burst_bytes // self._config.bus_bytes
-        ahead = min(self._ahead(engine, begin) for engine in (Engine.LOAD, Engine.MATRIX))
+        config = self._cut.config
+        ahead = min(self._ahead(self._load_queue, begin), self._ahead(self._matrix_queue, begin))
         target = min(self._number + ahead + config.fetch_buffer_instructions, self._total)
         # Fetch and load take turns, a burst each; before the first load only the buffer is filled.
+        burst_cycles = config.burst_bytes // config.bus_bytes
         most = 2 + busy // burst_cycles if self._fetched else config.fetch_buffer_instructions
         count = max(0, min(target - self._fetched, most))
         self._fetched += count
         return count
 
-    def _ahead(self, engine: Engine, time: int) -> int:
+    def _ahead(self, queue: _Queue, time: int) -> int:
         """Instructions until an engine's queue is full: as many as for so many of the engine's last ones."""
-        numbers, depth = self._numbers[engine], self._config.queue_depth
-        room = depth - sum(start > time for start in self._starts[engine])
-        if room <= 0:
+        starts, room = queue.starts, self._queue_depth
+        place = len(starts) - 1
+        while room and place >= 0 and starts[place] > time:
+            room, place = room - 1, place - 1
+        if room == 0:
             return 0
-        return self._number - numbers[-room] if room <= len(numbers) else 2 * depth
+        return self._number - queue.numbers[-room] if room <= len(queue.numbers) else 2 * self._queue_depth
 
-    def _deal(self, engine: Engine) -> int:
+    def _dispatch(self, queue: _Queue) -> int:
         """When the next task of an engine can be in its queue."""
-        starts = self._starts[engine]
-        room = starts[0] if len(starts) == self._config.queue_depth else 0
-        self._dealt = max(self._dealt + self._fetch, room + 1)
+        starts, depth = queue.starts, self._queue_depth
+        dispatched = self._dispatched + self._fetch
+        if len(starts) >= depth and starts[-depth] >= dispatched:
+            dispatched = starts[-depth] + 1
+        self._dispatched = dispatched
         self._number += 1
-        self._numbers[engine].append(self._number)
-        return self._dealt + 1
-
-    def _issue(self, engine: Engine, dealt: int, ready: int, busy: int) -> int:
-        """When a task starts that takes its engine for so long."""
-        begin = max(dealt, self._free[engine], ready)
-        self._starts[engine].append(begin)
-        self._free[engine] = begin + busy
-        return begin
+        queue.numbers.append(self._number)
+        return dispatched + 1

@@ -6,18 +6,21 @@ first tile, whose loads have nothing to hide behind, few inputs are used by all 
 of the input stays on the chip over the output blocks of a group where its versions suffice, weights over the
 tiles of results.
 
-Of all candidates the best by a closed form are rehearsed. The best of these are rehearsed again with uneven
-sizes: tiles that fall in height, and smaller chunks in the first row of tiles.
+Of all candidates the best by a closed form go through the event model. The best of these do so again with
+uneven sizes: tiles that fall in height, and smaller chunks in the first row of tiles.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from math import inf
 
-from tilewright.compiler.targets.accel.cut import Convolution, Cut, Versions
+import numpy as np
+
+from tilewright.compiler.targets.accel.cut import Convolution, Cut, Number, Versions
 from tilewright.compiler.targets.accel.estimate import cycles_of
-from tilewright.compiler.targets.accel.rehearsal import instructions_of, rehearsed_cycles
+from tilewright.compiler.targets.accel.rehearsal import instructions_of, modelled_cycles
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 from tilewright.numerics.error import TilewrightError
@@ -36,9 +39,10 @@ _FALLING_TRIED = 28
 """So many heights at most of tiles that fall in height."""
 _TILES_AHEAD = 3
 """Of which the inputs are kept, where none is used again."""
-_REHEARSED, _REHEARSED_OF_WIDTH = 32, 12
-_REHEARSED_INSTRUCTIONS = 8192
-"""So many candidates, and of each width, are rehearsed; of all so many matrix instructions at most."""
+_MODELLED, _MODELLED_OF_WIDTH = 32, 12
+_MODELLED_INSTRUCTIONS = 8192
+"""So many candidates, and of each width, go through the event model; of all so many matrix instructions at
+most."""
 _NEAR = 1600
 """A tiling whose cycles exceed the least by less than one in so many is as good."""
 
@@ -70,42 +74,81 @@ def choose(convolution: Convolution, config: Config) -> Tiling:
     Raises:
         TilingError: if none fits.
     """
-    found = [tiling for cut in _cuts(convolution, config) if cut.fits for tiling in _tilings(cut)]
-    if not found:
+    found = _Candidates(convolution, config)
+    if not len(found):
         raise TilingError(_refusal(convolution, config))
-    found.sort(key=lambda tiling: tiling.cycles)
-    even = sorted(_rehearsed(_first_ones(found)), key=lambda tiling: tiling.cycles)
-    # By width the best one: the last that is put.
-    widths = {tiling.cut.width: tiling for tiling in reversed(even)}
-    best = sorted(widths.values(), key=lambda tiling: tiling.cycles)[:_MADE_UNEVEN]
-    uneven = _rehearsed(each for tiling in best for each in _uneven(tiling))
-    return _widest((*even, *uneven) or found[:1])
-
-
-def _first_ones(found: Iterable[Tiling]) -> Iterator[Tiling]:
-    """Of all, and of each width."""
-    count = Counter[int]()
-    for place, tiling in enumerate(found):
-        count[tiling.cut.width] += 1
-        if place < _REHEARSED or count[tiling.cut.width] <= _REHEARSED_OF_WIDTH:
-            yield tiling
+    even = _Contest()
+    even.enter(found.best())
+    best = even.of_widths()[:_MADE_UNEVEN]
+    uneven = _Contest(even.least)
+    uneven.enter(each for tiling in best for each in _uneven(tiling))
+    return _widest((*even.ranked, *uneven.entered) or [next(found.best())])
 
 
 def _widest(found: Sequence[Tiling]) -> Tiling:
     """Of those that are nearly the best: its rows are the longest bursts, which slow memories need."""
     least = min(tiling.cycles for tiling in found)
-    near = (tiling for tiling in found if tiling.cycles <= least + least // _NEAR)
+    near = (tiling for tiling in found if tiling.cycles <= _near(least))
     return min(near, key=lambda tiling: (-tiling.cut.width, tiling.cycles))
 
 
-def _rehearsed(found: Iterable[Tiling]) -> Iterator[Tiling]:
-    """The first ones with the cycles of a rehearsal."""
-    left = _REHEARSED_INSTRUCTIONS
-    for tiling in found:
-        left -= instructions_of(tiling.cut)
-        if left < 0:
-            return
-        yield replace(tiling, cycles=rehearsed_cycles(tiling.cut, tiling.versions, tiling.threads))
+def _near(least: float) -> float:
+    """So many cycles are as good as the least."""
+    return least if least == inf else least + least // _NEAR
+
+
+class _Contest:
+    """Tilings with the cycles of the event model; those that surely matter to nobody are left out.
+
+    Members:
+        entered: in their order.
+        least: cycles of the best one, or those given where none has fewer.
+    """
+
+    def __init__(self, least: float | None = None) -> None:
+        self.entered: list[Tiling] = []
+        self.least = inf if least is None else least
+        # By width the fewest cycles; where these do not matter, None.
+        self._widths: dict[int, float] | None = {} if least is None else None
+
+    def enter(self, found: Iterable[Tiling]) -> None:
+        """The first ones, until the event model has had enough instructions."""
+        left = _MODELLED_INSTRUCTIONS
+        for tiling in found:
+            left -= instructions_of(tiling.cut)
+            if left < 0:
+                return
+            limit = self._limit(tiling.cut.width)
+            cycles = modelled_cycles(tiling.cut, tiling.versions, tiling.threads, limit)
+            if cycles is not None:
+                self._note(replace(tiling, cycles=cycles))
+
+    def _limit(self, width: int) -> float:
+        """With more cycles, a tiling is neither near the best nor the best of a width that is made uneven."""
+        near = _near(self.least)
+        if self._widths is None:
+            return near
+        best = sorted(self._widths.values())[:_MADE_UNEVEN]
+        last = best[-1] if len(best) == _MADE_UNEVEN else inf
+        return max(near, min(last, self._widths.get(width, inf)))
+
+    def _note(self, tiling: Tiling) -> None:
+        self.entered.append(tiling)
+        self.least = min(self.least, tiling.cycles)
+        if self._widths is not None:
+            width = tiling.cut.width
+            self._widths[width] = min(self._widths.get(width, inf), tiling.cycles)
+
+    @property
+    def ranked(self) -> list[Tiling]:
+        """By their cycles."""
+        return sorted(self.entered, key=lambda tiling: tiling.cycles)
+
+    def of_widths(self) -> list[Tiling]:
+        """The best one of each width, by their cycles."""
+        # The last that is put.
+        widths = {tiling.cut.width: tiling for tiling in reversed(self.ranked)}
+        return sorted(widths.values(), key=lambda tiling: tiling.cycles)
 
 
 def parts(extent: int) -> list[int]:
@@ -116,19 +159,59 @@ def parts(extent: int) -> list[int]:
 # --- candidates --------------------------------------------------------------------------------------------
 
 
-def _cuts(convolution: Convolution, config: Config) -> Iterator[Cut]:
-    for height, width in _tiles(convolution, config):
-        for taps, blocks in _chunks(convolution, config, height, width):
-            for group in _groups(convolution.out_blocks):
-                yield Cut(
-                    convolution=convolution,
-                    config=config,
-                    group_blocks=group,
-                    height=height,
-                    width=width,
-                    taps=taps,
-                    chunk_blocks=blocks,
-                )
+class _Candidates:
+    """All even tilings that fit, as arrays, with their cycles in closed form."""
+
+    def __init__(self, convolution: Convolution, config: Config) -> None:
+        rows = [
+            (*tile, *taps, blocks, group, threads)
+            for tile in _tiles(convolution, config)
+            for taps, blocks in _chunks(convolution, config, *tile)
+            for group, threads in _turns(convolution, config, taps, blocks)
+        ]
+        self._numbers = np.array(rows, np.int64).reshape(-1, 7)
+        self._convolution, self._config = convolution, config
+        cut, threads = self._cut(*self._numbers.T), self._numbers[:, 6]
+        versions = _versions(cut, threads)
+        room = np.minimum(versions.sums, versions.results) >= threads
+        kept = np.flatnonzero(cut.fits & room)
+        self._numbers, self._versions = self._numbers[kept], _each(versions, lambda array: array[kept])
+        self._cycles = cycles_of(self._cut(*self._numbers.T), self._versions, self._numbers[:, 6])
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def _cut(self, *numbers: Number) -> Cut:
+        height, width, rows, columns, blocks, group, _ = numbers
+        return Cut(
+            convolution=self._convolution,
+            config=self._config,
+            group_blocks=group,
+            height=height,
+            width=width,
+            taps=(rows, columns),
+            chunk_blocks=blocks,
+        )
+
+    def best(self) -> Iterator[Tiling]:
+        """The best of all and of each width, best first."""
+        count = Counter[int]()
+        for place, number in enumerate(np.argsort(self._cycles, kind="stable").tolist()):
+            width = int(self._numbers[number, 1])
+            count[width] += 1
+            if place < _MODELLED or count[width] <= _MODELLED_OF_WIDTH:
+                yield self._tiling(number)
+
+    def _tiling(self, number: int) -> Tiling:
+        numbers = self._numbers[number].tolist()
+        versions = _each(self._versions, lambda array: int(array[number]))
+        return Tiling(
+            cut=self._cut(*numbers), versions=versions, threads=numbers[-1], cycles=int(self._cycles[number])
+        )
+
+
+def _each(versions: Versions, change: Callable[[Number], Number]) -> Versions:
+    return Versions(**{each.name: change(getattr(versions, each.name)) for each in fields(Versions)})
 
 
 def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]]:
@@ -174,17 +257,18 @@ def _chunks(
     return fitting[:_CHUNKS_TRIED]
 
 
-def _tilings(cut: Cut) -> Iterator[Tiling]:
-    """A cut with each number of threads that there is room for."""
-    counts = [1]
-    if cut.chunks * cut.config.slices > 1:
-        counts += [threads for threads in (2, 4, 8, 16, 32) if threads < cut.group_blocks]
-        counts += [cut.group_blocks] if cut.group_blocks > 1 else []
-    for threads in counts:
-        versions = _versions(cut, threads)
-        if min(versions.sums, versions.results) >= threads:
-            cycles = cycles_of(cut, versions, threads)
-            yield Tiling(cut=cut, versions=versions, threads=threads, cycles=cycles)
+def _turns(
+    convolution: Convolution, config: Config, taps: tuple[int, int], blocks: int
+) -> Iterator[tuple[int, int]]:
+    """Sizes of groups, each with some numbers of threads."""
+    kernel = convolution.kernel
+    whole = taps == kernel and blocks == convolution.in_blocks and config.slices == 1
+    for group in _groups(convolution.out_blocks):
+        counts = [1]
+        if not whole:
+            counts += [threads for threads in (2, 4, 8, 16, 32) if threads < group]
+            counts += [group] if group > 1 else []
+        yield from ((group, threads) for threads in counts)
 
 
 def _uneven(tiling: Tiling) -> Iterator[Tiling]:
@@ -209,7 +293,7 @@ def _uneven(tiling: Tiling) -> Iterator[Tiling]:
     ]
     for each in cuts:
         if each.fits and each.sum_vectors <= each.config.accumulator_vectors:
-            versions = _versions(each, tiling.threads)
+            versions = _each(_versions(each, tiling.threads), int)
             if min(versions.sums, versions.results) >= tiling.threads:
                 yield replace(tiling, cut=each, versions=versions)
 
@@ -227,21 +311,23 @@ def _falling(extent: int, counts: Iterable[int]) -> list[tuple[int, int]]:
     return sorted({(first, later) for first, later in found if later < first <= 2 * later})
 
 
-def _versions(cut: Cut, threads: int) -> Versions:
+def _versions(cut: Cut, threads: Number) -> Versions:
+    """As many as there is room and use for."""
     convolution, config = cut.convolution, cut.config
-    chunks = max(cut.chunks, cut.first_chunks)
+    chunks = np.maximum(cut.chunks, cut.first_chunks)
     keys = chunks * config.slices
     # All of the input stays where it is used again; else what is used now, and next.
-    used = chunks * (cut.tiles if cut.groups > 1 else min(cut.tiles, _TILES_AHEAD))
+    used = chunks * np.where(cut.groups > 1, cut.tiles, np.minimum(cut.tiles, _TILES_AHEAD))
     parameters = cut.slots(Memory.PARAMETER, convolution.parameter_vectors)
-    most = _MOST_VERSIONS if threads == 1 else threads + _MOST_VERSIONS // 2
+    most = np.where(threads == 1, _MOST_VERSIONS, threads + _MOST_VERSIONS // 2)
+    one = np.ones_like(most)
     return Versions(
-        inputs=min(cut.input_slots, used),
-        weights=min(cut.slots(Memory.WEIGHT, cut.weight_vectors), keys * convolution.out_blocks),
-        sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most),
-        results=min(config.activation_vectors // cut.result_vectors, most),
-        residuals=min(cut.residual_slots, most) if convolution.residual else 1,
-        parameters=min(parameters, convolution.out_blocks),
+        inputs=np.minimum(cut.input_slots, used),
+        weights=np.minimum(cut.slots(Memory.WEIGHT, cut.weight_vectors), keys * convolution.out_blocks),
+        sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most),
+        results=np.minimum(config.activation_vectors // cut.result_vectors, most),
+        residuals=np.minimum(cut.residual_slots, most) if convolution.residual else one,
+        parameters=np.minimum(parameters, convolution.out_blocks) * one,
     )
 
 

@@ -1,4 +1,4 @@
-"""A rehearsal says what the simulator will, and what each way to hide loads is worth."""
+"""The event model says what the simulator will, and what each way to hide loads is worth."""
 
 from dataclasses import replace
 
@@ -16,7 +16,12 @@ from tilewright.compiler.targets.accel.cut import Convolution, Cut, Versions
 from tilewright.compiler.targets.accel.estimate import ASSUMED_LATENCY_CYCLES, read_cycles
 from tilewright.compiler.targets.accel.layer_schedule import Part
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
-from tilewright.compiler.targets.accel.rehearsal import instructions_of, order, rehearsed_cycles
+from tilewright.compiler.targets.accel.rehearsal import (
+    instructions_of,
+    modelled_cycles,
+    order,
+    rehearsed_cycles,
+)
 from tilewright.compiler.targets.accel.tiling import Tiling, choose
 from tilewright.isa.config import PRESETS
 from tilewright.isa.instruction import Matrix
@@ -74,7 +79,7 @@ def simulated_cycles(inputs, *sizes):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_rehearsal_takes_as_long_as_the_machine(case):
+def test_the_event_model_takes_as_long_as_the_machine(case):
     expected = simulated_cycles(*CASES[case])
     assert choose(convolution(*CASES[case]), REFERENCE).cycles == pytest.approx(expected, rel=0.03)
 
@@ -82,7 +87,7 @@ def test_a_rehearsal_takes_as_long_as_the_machine(case):
 @pytest.mark.parametrize(
     "first", [{}, {"first_height": 4}, {"first_height": 8, "first_blocks": 1}, {"first_blocks": 4}], ids=str
 )
-def test_a_rehearsal_goes_the_way_of_the_schedule(first):
+def test_the_event_model_goes_the_way_of_the_schedule(first):
     # Groups, tiles and chunks of two sizes each: none of the loops can be mistaken for another.
     cut = Cut(
         convolution=convolution(64, 112, 1, 1),
@@ -123,3 +128,14 @@ def test_versions_and_threads_hide_loads():
     weights = read_cycles(REFERENCE, cut.taps[0] * cut.taps[1], cut.weight_vectors * REFERENCE.cols)
     alone = weights + ASSUMED_LATENCY_CYCLES + cut.sum_vectors * cut.chunk_blocks
     assert rehearsed_cycles(cut, replace(plenty, weights=1), 1) > instructions_of(cut) * alone
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_limit_stops_only_what_exceeds_it(case):
+    tiling = choose(convolution(*CASES[case]), REFERENCE)
+    arguments = (tiling.cut, tiling.versions, tiling.threads)
+    for share in (0.5, 0.9, 0.99, 0.9999, 1, 1.1):
+        limit = int(tiling.cycles * share)
+        found = modelled_cycles(*arguments, limit)
+        assert found == tiling.cycles or (found is None and limit < tiling.cycles)
+    assert modelled_cycles(*arguments, tiling.cycles // 2) is None
