@@ -13,7 +13,7 @@ _TOKENS = suite(f"{_ACCEL}/test_token.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
-_REHEARSAL = suite(f"{_ACCEL}/test_rehearsal.py")
+_EVENT_MODEL = suite(f"{_ACCEL}/test_event_model.py")
 _SCHEDULE_TEXT = suite(f"{_ACCEL}/test_layer_schedule.py")
 
 _INSTRUCTIONS = (
@@ -341,14 +341,14 @@ _SCHEDULES = (
     ),
     Mutant(
         name="schedule-a-version-too-many",
-        file=f"{_ACCEL}/tiling.py",
+        file=f"{_ACCEL}/cost/space.py",
         old="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most)",
         new="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors) + 1, most)",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
         name="schedule-threads-without-room",
-        file=f"{_ACCEL}/tiling.py",
+        file=f"{_ACCEL}/cost/space.py",
         old="np.minimum(versions.sums, versions.results) >= threads",
         new="np.minimum(versions.sums, versions.results) > threads // 2",
         check=suite(f"{_ACCEL}/test_tiling.py"),
@@ -358,7 +358,7 @@ _SCHEDULES = (
         file=f"{_ACCEL}/operator/schedule.py",
         old='Reorder(("og", "yo", "xo", "oo", "oi",',
         new='Reorder(("yo", "xo", "og", "oo", "oi",',
-        check=_REHEARSAL,
+        check=_EVENT_MODEL,
     ),
     Mutant(
         name="turn-that-never-ends",
@@ -368,18 +368,18 @@ _SCHEDULES = (
         check=_ENUMERATE,
     ),
     Mutant(
-        name="rehearsal-a-version-too-many",
-        file=f"{_ACCEL}/rehearsal.py",
+        name="event-model-a-version-too-many",
+        file=f"{_ACCEL}/cost/event_model.py",
         old="if len(self.ready) < self.size:",
         new="if len(self.ready) <= self.size:",
-        check=_REHEARSAL,
+        check=_EVENT_MODEL,
     ),
     Mutant(
-        name="rehearsal-without-the-fetch",
-        file=f"{_ACCEL}/rehearsal.py",
+        name="event-model-without-the-fetch",
+        file=f"{_ACCEL}/cost/event_model.py",
         old="busy += self._fetch * self._fetch_behind(begin, busy)",
         new="busy += 0",
-        check=_REHEARSAL,
+        check=_EVENT_MODEL,
     ),
     Mutant(
         name="schedules-line-of-a-section",

@@ -12,17 +12,13 @@ from tilewright.compiler.ops.dequantise import Dequantise
 from tilewright.compiler.ops.qconv2d import QConv2d
 from tilewright.compiler.ops.quantise import Quantise
 from tilewright.compiler.targets.accel.compile import compile_graph
-from tilewright.compiler.targets.accel.cut import Convolution, Cut, Versions
-from tilewright.compiler.targets.accel.estimate import ASSUMED_LATENCY_CYCLES, read_cycles
+from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles
+from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
+from tilewright.compiler.targets.accel.cost.loop_order import order
+from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Tiling, Versions
 from tilewright.compiler.targets.accel.layer_schedule import Part
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
-from tilewright.compiler.targets.accel.rehearsal import (
-    instructions_of,
-    modelled_cycles,
-    order,
-    rehearsed_cycles,
-)
-from tilewright.compiler.targets.accel.tiling import Tiling, choose
+from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.isa.config import PRESETS
 from tilewright.isa.instruction import Matrix
 from tilewright.numerics.requantise import pack_scale
@@ -121,13 +117,13 @@ def test_versions_and_threads_hide_loads():
         chunk_blocks=2,
     )
     plenty = Versions(inputs=8, weights=64, sums=18, results=18, residuals=1, parameters=16)
-    turns, one_by_one = (rehearsed_cycles(cut, plenty, threads) for threads in (16, 1))
+    turns, one_by_one = (modelled_cycles(cut, plenty, threads) for threads in (16, 1))
     assert turns < one_by_one
-    assert rehearsed_cycles(cut, replace(plenty, inputs=1), 1) > one_by_one
+    assert modelled_cycles(cut, replace(plenty, inputs=1), 1) > one_by_one
     # With one version, weights are loaded, waited for and used one after the other.
     weights = read_cycles(REFERENCE, cut.taps[0] * cut.taps[1], cut.weight_vectors * REFERENCE.cols)
     alone = weights + ASSUMED_LATENCY_CYCLES + cut.sum_vectors * cut.chunk_blocks
-    assert rehearsed_cycles(cut, replace(plenty, weights=1), 1) > instructions_of(cut) * alone
+    assert modelled_cycles(cut, replace(plenty, weights=1), 1) > instructions_of(cut) * alone
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -136,6 +132,6 @@ def test_a_limit_stops_only_what_exceeds_it(case):
     arguments = (tiling.cut, tiling.versions, tiling.threads)
     for share in (0.5, 0.9, 0.99, 0.9999, 1, 1.1):
         limit = int(tiling.cycles * share)
-        found = modelled_cycles(*arguments, limit)
+        found = cycles_within(*arguments, limit)
         assert found == tiling.cycles or (found is None and limit < tiling.cycles)
-    assert modelled_cycles(*arguments, tiling.cycles // 2) is None
+    assert cycles_within(*arguments, tiling.cycles // 2) is None

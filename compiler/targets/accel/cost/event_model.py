@@ -7,13 +7,12 @@ A model stops early where it cannot end within a limit: the array must still str
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.cut import Cut, Versions
-from tilewright.compiler.targets.accel.estimate import ASSUMED_LATENCY_CYCLES, read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.loop_order import Chunk, Tile, Turn, tiles_of, turns
+from tilewright.compiler.targets.accel.cost.problem import Cut, Versions
 from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.timing import (
     ACCUMULATOR_DISTANCE,
@@ -45,7 +44,7 @@ def _least_instructions(cut: Cut) -> int:
     return matrix + inputs + weights + blocks + results
 
 
-def modelled_cycles(cut: Cut, versions: Versions, threads: int, limit: float = inf) -> int | None:
+def cycles_within(cut: Cut, versions: Versions, threads: int, limit: float) -> int | None:
     """Cycles of the whole convolution; None if they are surely more than `limit`.
 
     Args:
@@ -63,9 +62,9 @@ def modelled_cycles(cut: Cut, versions: Versions, threads: int, limit: float = i
     return machine.end()
 
 
-def rehearsed_cycles(cut: Cut, versions: Versions, threads: int) -> int:
-    """`modelled_cycles` without a limit."""
-    cycles = modelled_cycles(cut, versions, threads)
+def modelled_cycles(cut: Cut, versions: Versions, threads: int) -> int:
+    """Cycles of the whole convolution: `cycles_within` no limit."""
+    cycles = cycles_within(cut, versions, threads, inf)
     assert cycles is not None, "without a limit it goes to the end"
     return cycles
 
@@ -74,117 +73,13 @@ def _streamed_cycles(cut: Cut) -> int:
     """Of the array alone."""
     kernel, config = cut.convolution.kernel, cut.config
     weight_tiles = config.slices * kernel[0] * kernel[1] * cut.convolution.in_blocks
-    periods = (tile_period(_vectors(cut, tile), config.rows) for tile in _tiles(cut))
+    periods = (tile_period(_vectors(cut, tile), config.rows) for tile in tiles_of(cut))
     return cut.convolution.out_blocks * weight_tiles * sum(periods)
 
 
-def _vectors(cut: Cut, tile: "Tile") -> int:
+def _vectors(cut: Cut, tile: Tile) -> int:
     """Sums of a block of a tile."""
     return int(cut.convolution.sums(tile.height, 0) * cut.convolution.sums(tile.width, 1))
-
-
-# --- what there is to do -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A part of the reduction: input blocks, kernel rows and columns.
-
-    Members:
-        number: in its tile.
-        last: whether it is, in its tile.
-        first: its first input block.
-        blocks, rows, columns: its size.
-    """
-
-    number: int
-    last: bool
-    first: int
-    blocks: int
-    rows: int
-    columns: int
-
-    @property
-    def tiles(self) -> int:
-        """Weight tiles of one slice."""
-        return self.blocks * self.rows * self.columns
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Results of one tile.
-
-    Members:
-        number: in order.
-        row: of tiles.
-        height, width: its size.
-    """
-
-    number: int
-    row: int
-    height: int
-    width: int
-
-
-class Turn(NamedTuple):
-    """What is done of a tile before the next blocks of its results begin.
-
-    Members:
-        tile: of results.
-        chunks: the parts of the reduction, the outer loop.
-        blocks: of the output, the inner loop.
-    """
-
-    tile: Tile
-    chunks: Sequence[Chunk]
-    blocks: Sequence[int]
-
-
-def turns(cut: Cut, threads: int) -> Iterator[Turn]:
-    """The turns in the order of the schedule."""
-    later, blocks = _chunks(cut, cut.chunk_blocks), range(cut.convolution.out_blocks)
-    sooner = _chunks(cut, cut.first_blocks) if cut.first_blocks else later
-    tiles = _tiles(cut)
-    for group in range(0, len(blocks), cut.group_blocks):
-        members = blocks[group : group + cut.group_blocks]
-        for tile in tiles:
-            for first in range(0, len(members), threads):
-                yield Turn(tile, later if tile.row else sooner, members[first : first + threads])
-
-
-def order(cut: Cut, threads: int) -> Iterator[tuple[Tile, Chunk, int]]:
-    """Tile, chunk and output block of the matrix instructions, in the order of the schedule."""
-    for turn in turns(cut, threads):
-        for chunk in turn.chunks:
-            for block in turn.blocks:
-                yield turn.tile, chunk, block
-
-
-def _chunks(cut: Cut, chunk_blocks: int) -> list[Chunk]:
-    kernel = cut.convolution.kernel
-    sizes = [
-        (part * chunk_blocks, blocks, rows, columns)
-        for rows in _parts(kernel[0], cut.taps[0])
-        for columns in _parts(kernel[1], cut.taps[1])
-        for part, blocks in enumerate(_parts(cut.convolution.in_blocks, chunk_blocks))
-    ]
-    return [Chunk(number, number + 1 == len(sizes), *size) for number, size in enumerate(sizes)]
-
-
-def _tiles(cut: Cut) -> list[Tile]:
-    convolution = cut.convolution
-    first = min(cut.first_height or cut.height, convolution.out_height)
-    heights = [first, *_parts(convolution.out_height - first, cut.height)]
-    sizes = [
-        (row, height, width)
-        for row, height in enumerate(heights)
-        for width in _parts(convolution.out_width, cut.width)
-    ]
-    return [Tile(number, *size) for number, size in enumerate(sizes)]
-
-
-def _parts(extent: int, part: int) -> list[int]:
-    return [min(part, extent - first) for first in range(0, extent, part)]
 
 
 # --- when it is done ---------------------------------------------------------------------------------------
@@ -391,7 +286,7 @@ class _Machine:
 
     def least_tail_cycles(self) -> int:
         """From the end of the last stream to the end of all, at least."""
-        times = self._costs.times(_tiles(self._cut)[-1])
+        times = self._costs.times(tiles_of(self._cut)[-1])
         sums = times.vectors - 1 - times.period + self._matrix_depth
         results = times.vector_cycles + self._vector_depth
         return sums + results + times.store_cycles + _LANDING_CYCLES + 1

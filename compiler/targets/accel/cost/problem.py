@@ -196,3 +196,19 @@ class Cut:
     def row_tiles(self) -> Number:
         """Tiles side by side."""
         return -(-self.convolution.out_width // self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """A cut, the versions of its buffers, and the cycles estimated for all.
+
+    Members:
+        cut, versions: what is done at a time, and what is kept.
+        threads: output blocks of a group that take turns.
+        cycles: estimated for all.
+    """
+
+    cut: Cut
+    versions: Versions
+    threads: int
+    cycles: int

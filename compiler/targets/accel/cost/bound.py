@@ -1,7 +1,7 @@
 """About how many cycles a cut convolution takes, in closed form: array and bus side by side.
 
 The first tile is looked at part by part, for its loads have little to hide behind. Candidates are many, so
-sizes may be arrays, one element a candidate; the event model (`rehearsal`) looks at the best more closely.
+sizes may be arrays, one element a candidate; the event model looks at the best more closely.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from functools import reduce
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.cut import Cut, Number, Versions
+from tilewright.compiler.targets.accel.cost.problem import Cut, Number, Versions
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.timing import ACCUMULATOR_DISTANCE, WALK_SETUP, tile_period
 
