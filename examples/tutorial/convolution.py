@@ -25,7 +25,7 @@ from tilewright.compiler.schedule import (
     Versions,
     apply,
 )
-from tilewright.compiler.targets.accel.cut import Convolution
+from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose

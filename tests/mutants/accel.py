@@ -14,7 +14,7 @@ _BUILD = suite(f"{_ACCEL}/test_build.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
-_REHEARSAL = suite(f"{_ACCEL}/test_rehearsal.py")
+_EVENT_MODEL = suite(f"{_ACCEL}/test_event_model.py")
 _SCHEDULE_TEXT = suite(f"{_ACCEL}/test_layer_schedule.py")
 
 _INSTRUCTIONS = (
@@ -349,16 +349,16 @@ _SCHEDULES = (
     ),
     Mutant(
         name="schedule-a-version-too-many",
-        file=f"{_ACCEL}/tiling.py",
-        old="sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most)",
-        new="sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors) + 1, most)",
+        file=f"{_ACCEL}/cost/space.py",
+        old="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most)",
+        new="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors) + 1, most)",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
         name="schedule-threads-without-room",
-        file=f"{_ACCEL}/tiling.py",
-        old="if min(versions.sums, versions.results) >= threads:",
-        new="if min(versions.sums, versions.results) > threads // 2:",
+        file=f"{_ACCEL}/cost/space.py",
+        old="np.minimum(versions.sums, versions.results) >= threads",
+        new="np.minimum(versions.sums, versions.results) > threads // 2",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
@@ -366,7 +366,7 @@ _SCHEDULES = (
         file=f"{_ACCEL}/operator/schedule.py",
         old='Reorder(("og", "yo", "xo", "oo", "oi",',
         new='Reorder(("yo", "xo", "og", "oo", "oi",',
-        check=_REHEARSAL,
+        check=_EVENT_MODEL,
     ),
     Mutant(
         name="turn-that-never-ends",
@@ -376,11 +376,11 @@ _SCHEDULES = (
         check=_ENUMERATE,
     ),
     Mutant(
-        name="rehearsal-a-version-too-many",
-        file=f"{_ACCEL}/rehearsal.py",
+        name="event-model-a-version-too-many",
+        file=f"{_ACCEL}/cost/event_model.py",
         old="if len(self.ready) < self.size:",
         new="if len(self.ready) <= self.size:",
-        check=_REHEARSAL,
+        check=_EVENT_MODEL,
     ),
     Mutant(
         name="padding-must-name-a-buffer",
@@ -390,11 +390,11 @@ _SCHEDULES = (
         check=_BUILD,
     ),
     Mutant(
-        name="rehearsal-without-the-fetch",
-        file=f"{_ACCEL}/rehearsal.py",
-        old="busy += self._fetch * self._fetch_behind(max(dealt, room, self._free[Engine.LOAD]), busy)",
+        name="event-model-without-the-fetch",
+        file=f"{_ACCEL}/cost/event_model.py",
+        old="busy += self._fetch * self._fetch_behind(begin, busy)",
         new="busy += 0",
-        check=_REHEARSAL,
+        check=_EVENT_MODEL,
     ),
     Mutant(
         name="schedules-line-of-a-section",

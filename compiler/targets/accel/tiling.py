@@ -6,61 +6,32 @@ first tile, whose loads have nothing to hide behind, few inputs are used by all 
 of the input stays on the chip over the output blocks of a group where its versions suffice, weights over the
 tiles of results.
 
-Of all candidates the best by a closed form are rehearsed. The best of these are rehearsed again with uneven
-sizes: tiles that fall in height, and smaller chunks in the first row of tiles.
+Of all candidates the best by a closed form go through the event model. The best of these do so again with
+uneven sizes: tiles that fall in height, and smaller chunks in the first row of tiles.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
+from math import inf
 
-from tilewright.compiler.targets.accel.cut import Convolution, Cut, Versions
-from tilewright.compiler.targets.accel.estimate import cycles_of
-from tilewright.compiler.targets.accel.rehearsal import instructions_of, rehearsed_cycles
+from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of
+from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Tiling
+from tilewright.compiler.targets.accel.cost.space import Candidates, uneven
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 from tilewright.numerics.error import TilewrightError
 
-_MOST_VERSIONS = 4
-"""Of results beside those of threads: more would not be used."""
-_WIDE_TRIED = 3
-_WIDTHS_TRIED = 4
-_HEIGHTS_TRIED = 16
-_CHUNKS_TRIED = 6
 _MADE_UNEVEN = 2
 """So many of the best even tilings, of different widths, are tried with uneven sizes, too."""
-_HIGHER_TRIED = 3
-"""So many rows of results more than an even tiling, for tiles that begin with small chunks."""
-_FALLING_TRIED = 28
-"""So many heights at most of tiles that fall in height."""
-_TILES_AHEAD = 3
-"""Of which the inputs are kept, where none is used again."""
-_REHEARSED, _REHEARSED_OF_WIDTH = 32, 12
-_REHEARSED_INSTRUCTIONS = 8192
-"""So many candidates, and of each width, are rehearsed; of all so many matrix instructions at most."""
+_MODELLED_INSTRUCTIONS = 8192
+"""So many matrix instructions at most go through the event model, of even and of uneven tilings."""
 _NEAR = 1600
 """A tiling whose cycles exceed the least by less than one in so many is as good."""
 
 
 class TilingError(TilewrightError):
     """A convolution of which not even the smallest tile fits the machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tiling:
-    """A cut, the versions of its buffers, and the cycles estimated for all.
-
-    Members:
-        cut, versions: what is done at a time, and what is kept.
-        threads: output blocks of a group that take turns.
-        cycles: estimated for all.
-    """
-
-    cut: Cut
-    versions: Versions
-    threads: int
-    cycles: int
 
 
 @cache
@@ -70,179 +41,81 @@ def choose(convolution: Convolution, config: Config) -> Tiling:
     Raises:
         TilingError: if none fits.
     """
-    found = [tiling for cut in _cuts(convolution, config) if cut.fits for tiling in _tilings(cut)]
-    if not found:
+    found = Candidates(convolution, config)
+    if not len(found):
         raise TilingError(_refusal(convolution, config))
-    found.sort(key=lambda tiling: tiling.cycles)
-    even = sorted(_rehearsed(_first_ones(found)), key=lambda tiling: tiling.cycles)
-    # By width the best one: the last that is put.
-    widths = {tiling.cut.width: tiling for tiling in reversed(even)}
-    best = sorted(widths.values(), key=lambda tiling: tiling.cycles)[:_MADE_UNEVEN]
-    uneven = _rehearsed(each for tiling in best for each in _uneven(tiling))
-    return _widest((*even, *uneven) or found[:1])
-
-
-def _first_ones(found: Iterable[Tiling]) -> Iterator[Tiling]:
-    """Of all, and of each width."""
-    count = Counter[int]()
-    for place, tiling in enumerate(found):
-        count[tiling.cut.width] += 1
-        if place < _REHEARSED or count[tiling.cut.width] <= _REHEARSED_OF_WIDTH:
-            yield tiling
+    even = _Contest()
+    even.enter(found.best())
+    best = even.of_widths()[:_MADE_UNEVEN]
+    again = _Contest(even.least)
+    again.enter(each for tiling in best for each in uneven(tiling))
+    return _widest((*even.ranked, *again.entered) or [next(found.best())])
 
 
 def _widest(found: Sequence[Tiling]) -> Tiling:
     """Of those that are nearly the best: its rows are the longest bursts, which slow memories need."""
     least = min(tiling.cycles for tiling in found)
-    near = (tiling for tiling in found if tiling.cycles <= least + least // _NEAR)
+    near = (tiling for tiling in found if tiling.cycles <= _near(least))
     return min(near, key=lambda tiling: (-tiling.cut.width, tiling.cycles))
 
 
-def _rehearsed(found: Iterable[Tiling]) -> Iterator[Tiling]:
-    """The first ones with the cycles of a rehearsal."""
-    left = _REHEARSED_INSTRUCTIONS
-    for tiling in found:
-        left -= instructions_of(tiling.cut)
-        if left < 0:
-            return
-        yield replace(tiling, cycles=rehearsed_cycles(tiling.cut, tiling.versions, tiling.threads))
+def _near(least: float) -> float:
+    """So many cycles are as good as the least."""
+    return least if least == inf else least + least // _NEAR
 
 
-def parts(extent: int) -> list[int]:
-    """The sizes that cut `extent` into even parts with a smaller last one, falling."""
-    return sorted({-(-extent // count) for count in range(1, extent + 1)}, reverse=True)
+class _Contest:
+    """Tilings with the cycles of the event model; those that surely matter to nobody are left out.
 
-
-# --- candidates --------------------------------------------------------------------------------------------
-
-
-def _cuts(convolution: Convolution, config: Config) -> Iterator[Cut]:
-    for height, width in _tiles(convolution, config):
-        for taps, blocks in _chunks(convolution, config, height, width):
-            for group in _groups(convolution.out_blocks):
-                yield Cut(
-                    convolution=convolution,
-                    config=config,
-                    group_blocks=group,
-                    height=height,
-                    width=width,
-                    taps=taps,
-                    chunk_blocks=blocks,
-                )
-
-
-def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]]:
-    """Tiles whose sums fit a bank."""
-    room = config.accumulator_vectors
-    least = convolution.sums(1, 0)
-    widths = [width for width in parts(convolution.out_width) if least * convolution.sums(width, 1) <= room]
-    for width in dict.fromkeys((*widths[:_WIDE_TRIED], *_spread(widths, _WIDTHS_TRIED))):
-        columns = convolution.sums(width, 1)
-        # Any height: a small last tile has little left to store when all is computed.
-        heights = [
-            h for h in range(convolution.out_height, 0, -1) if convolution.sums(h, 0) * columns <= room
-        ]
-        yield from ((height, width) for height in _spread(heights, _HEIGHTS_TRIED))
-
-
-def _spread(sizes: list[int], count: int) -> list[int]:
-    """So many of them at most, from the first to the last."""
-    step = max(1, (len(sizes) - 1) / (count - 1))
-    return [sizes[round(k * step)] for k in range(min(len(sizes), count))]
-
-
-def _groups(blocks: int) -> list[int]:
-    """All at once, one by one, and a few between."""
-    return sorted({blocks, 1, -(-blocks // 2), -(-blocks // 4)})
-
-
-def _chunks(
-    convolution: Convolution, config: Config, height: int, width: int
-) -> list[tuple[tuple[int, int], int]]:
-    """The largest parts of the reduction that fit such a tile: blocks are cut first, then the kernel."""
-    rows, columns = convolution.kernel
-    whole = [((rows, columns), blocks) for blocks in parts(convolution.in_blocks)]
-    cut_rows = [((taps, columns), 1) for taps in parts(rows)[1:]]
-    cut_columns = [((1, taps), 1) for taps in parts(columns)[1:]]
-    fitting = [
-        (taps, blocks)
-        for taps, blocks in (*whole, *cut_rows, *cut_columns)
-        if taps[0] * taps[1] * blocks * config.rows <= config.weight_vectors
-        and blocks * convolution.inputs(height, taps[0], 0) * convolution.inputs(width, taps[1], 1)
-        <= config.activation_vectors
-    ]
-    return fitting[:_CHUNKS_TRIED]
-
-
-def _tilings(cut: Cut) -> Iterator[Tiling]:
-    """A cut with each number of threads that there is room for."""
-    counts = [1]
-    if cut.chunks * cut.config.slices > 1:
-        counts += [threads for threads in (2, 4, 8, 16, 32) if threads < cut.group_blocks]
-        counts += [cut.group_blocks] if cut.group_blocks > 1 else []
-    for threads in counts:
-        versions = _versions(cut, threads)
-        if min(versions.sums, versions.results) >= threads:
-            cycles = cycles_of(cut, versions, threads)
-            yield Tiling(cut=cut, versions=versions, threads=threads, cycles=cycles)
-
-
-def _uneven(tiling: Tiling) -> Iterator[Tiling]:
-    """Tilings like one, whose first tiles are higher, or whose chunks are smaller in the first tiles.
-
-    With lower tiles at the end, less is left to do when all is loaded. With small chunks, the array begins
-    early; later, when weights are there already, large ones cost less.
+    Members:
+        entered: in their order.
+        least: cycles of the best one, or those given where none has fewer.
     """
-    cut, height = tiling.cut, tiling.cut.convolution.out_height
-    rows = -(-height // cut.height)
-    # A pooling must be seen to read whole windows of sums, which uneven rows of tiles hide.
-    counts = () if cut.convolution.pools else (rows, rows + 1)
-    cuts = [
-        *(replace(cut, first_height=first, height=later) for first, later in _falling(height, counts)),
-        *(
-            replace(cut, height=higher, first_blocks=first, chunk_blocks=later)
-            for higher in range(cut.height, min(cut.height + _HIGHER_TRIED, height) + 1)
-            for first in sorted({1, cut.chunk_blocks})
-            for later in parts(cut.convolution.in_blocks)
-            if first < later
-        ),
-    ]
-    for each in cuts:
-        if each.fits and each.sum_vectors <= each.config.accumulator_vectors:
-            versions = _versions(each, tiling.threads)
-            if min(versions.sums, versions.results) >= tiling.threads:
-                yield replace(tiling, cut=each, versions=versions)
 
+    def __init__(self, least: float | None = None) -> None:
+        self.entered: list[Tiling] = []
+        self.least = inf if least is None else least
+        # By width the fewest cycles; where these do not matter, None.
+        self._widths: dict[int, float] | None = {} if least is None else None
 
-def _falling(extent: int, counts: Iterable[int]) -> list[tuple[int, int]]:
-    """(first, later) sizes of so many parts that fall, the first one at most twice the others."""
-    step = -(-extent // _FALLING_TRIED)
-    found = (
-        (extent - (count - 2) * later - last, later)
-        for count in counts
-        if count > 1
-        for later in range(step, extent, step)
-        for last in (range(later, 0, -step) if count > 2 else (later,))
-    )
-    return sorted({(first, later) for first, later in found if later < first <= 2 * later})
+    def enter(self, found: Iterable[Tiling]) -> None:
+        """The first ones, until the event model has had enough instructions."""
+        left = _MODELLED_INSTRUCTIONS
+        for tiling in found:
+            left -= instructions_of(tiling.cut)
+            if left < 0:
+                return
+            limit = self._limit(tiling.cut.width)
+            cycles = cycles_within(tiling.cut, tiling.versions, tiling.threads, limit)
+            if cycles is not None:
+                self._note(replace(tiling, cycles=cycles))
 
+    def _limit(self, width: int) -> float:
+        """With more cycles, a tiling is neither near the best nor the best of a width that is made uneven."""
+        near = _near(self.least)
+        if self._widths is None:
+            return near
+        best = sorted(self._widths.values())[:_MADE_UNEVEN]
+        last = best[-1] if len(best) == _MADE_UNEVEN else inf
+        return max(near, min(last, self._widths.get(width, inf)))
 
-def _versions(cut: Cut, threads: int) -> Versions:
-    convolution, config = cut.convolution, cut.config
-    chunks = max(cut.chunks, cut.first_chunks)
-    keys = chunks * config.slices
-    # All of the input stays where it is used again; else what is used now, and next.
-    used = chunks * (cut.tiles if cut.groups > 1 else min(cut.tiles, _TILES_AHEAD))
-    parameters = cut.slots(Memory.PARAMETER, convolution.parameter_vectors)
-    most = _MOST_VERSIONS if threads == 1 else threads + _MOST_VERSIONS // 2
-    return Versions(
-        inputs=min(cut.input_slots, used),
-        weights=min(cut.slots(Memory.WEIGHT, cut.weight_vectors), keys * convolution.out_blocks),
-        sums=min(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most),
-        results=min(config.activation_vectors // cut.result_vectors, most),
-        residuals=min(cut.residual_slots, most) if convolution.residual else 1,
-        parameters=min(parameters, convolution.out_blocks),
-    )
+    def _note(self, tiling: Tiling) -> None:
+        self.entered.append(tiling)
+        self.least = min(self.least, tiling.cycles)
+        if self._widths is not None:
+            width = tiling.cut.width
+            self._widths[width] = min(self._widths.get(width, inf), tiling.cycles)
+
+    @property
+    def ranked(self) -> list[Tiling]:
+        """By their cycles."""
+        return sorted(self.entered, key=lambda tiling: tiling.cycles)
+
+    def of_widths(self) -> list[Tiling]:
+        """The best one of each width, by their cycles."""
+        # The last that is put.
+        widths = {tiling.cut.width: tiling for tiling in reversed(self.ranked)}
+        return sorted(widths.values(), key=lambda tiling: tiling.cycles)
 
 
 def _refusal(convolution: Convolution, config: Config) -> str:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from functools import cache
 
-from tilewright.compiler.targets.accel.estimate import (
+from tilewright.compiler.targets.accel.cost.bound import (
     ASSUMED_LATENCY_CYCLES,
     read_cycles,
     sizes,
     write_cycles,
 )
-from tilewright.compiler.targets.accel.tiling import TilingError, parts
+from tilewright.compiler.targets.accel.cost.space import parts
+from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.memory import Memory
 from tilewright.isa.timing import item_interval, vector_depth

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.cut import Convolution
+from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.epilogue import finish, with_residual
 from tilewright.compiler.targets.accel.operator.picture import padded
 from tilewright.compiler.te import (

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.graph.type import TensorType
 from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.targets.accel.cut import Convolution
+from tilewright.compiler.targets.accel.cost.event_model import instructions_of
+from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule, window_schedule
 from tilewright.compiler.targets.accel.operator.window import WindowNest
-from tilewright.compiler.targets.accel.rehearsal import instructions_of
 from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
 from tilewright.isa.config import Config

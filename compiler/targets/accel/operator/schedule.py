@@ -12,7 +12,7 @@ from tilewright.compiler.schedule import (
     Versions,
     VirtualThread,
 )
-from tilewright.compiler.targets.accel.tiling import Tiling
+from tilewright.compiler.targets.accel.cost.problem import Tiling
 from tilewright.compiler.targets.accel.window_tiling import WindowTiling
 from tilewright.compiler.tir.buffer import Scope
 

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from tilewright.compiler.targets.accel.cut import Convolution
-from tilewright.compiler.targets.accel.rehearsal import rehearsed_cycles
-from tilewright.compiler.targets.accel.tiling import TilingError, _uneven, choose, parts
+from tilewright.compiler.targets.accel.cost.bound import _first_turn, _Loads
+from tilewright.compiler.targets.accel.cost.event_model import modelled_cycles
+from tilewright.compiler.targets.accel.cost.problem import Convolution
+from tilewright.compiler.targets.accel.cost.space import parts, uneven
+from tilewright.compiler.targets.accel.tiling import TilingError, choose
 from tilewright.isa.config import PRESETS
 
 RESNET = {
@@ -51,7 +54,7 @@ def test_uneven_sizes_are_taken_where_they_save_cycles() -> None:
     assert cut.first_height > cut.height
     for tiling in (small_chunks_first, high_tiles_first):
         cut = replace(tiling.cut, first_blocks=None, first_height=None)
-        assert rehearsed_cycles(cut, tiling.versions, tiling.threads) > tiling.cycles
+        assert modelled_cycles(cut, tiling.versions, tiling.threads) > tiling.cycles
 
 
 def test_parts_are_the_sizes_of_even_cuts() -> None:
@@ -92,5 +95,37 @@ def test_rows_of_tiles_before_a_pooling_are_even() -> None:
         pool_strides=(2, 2),
     )
     unpooled = replace(lenet, pool_kernel=(1, 1), pool_strides=(1, 1))
-    assert all(tiling.cut.first_height is None for tiling in _uneven(choose(lenet, PRESETS["reference"])))
-    assert any(tiling.cut.first_height for tiling in _uneven(choose(unpooled, PRESETS["reference"])))
+    assert all(tiling.cut.first_height is None for tiling in uneven(choose(lenet, PRESETS["reference"])))
+    assert any(tiling.cut.first_height for tiling in uneven(choose(unpooled, PRESETS["reference"])))
+
+
+def turns_one_by_one(block: int, chunks: int, threads: int, inputs: int, weights: int) -> int:
+    """What the closed form of the first turn stands for."""
+    part, inputs, weights = block // chunks, inputs // chunks, weights // chunks
+    bus = array = 0
+    for _ in range(chunks):
+        bus += inputs
+        array = max(array, bus + weights) + threads * part
+        bus += threads * weights
+        array = max(array, bus + part)
+    return array
+
+
+def test_the_first_turn_in_closed_form_is_that_of_its_chunks() -> None:
+    rng = np.random.default_rng(3)
+    block, inputs, weights = (rng.integers(0, 900, 500) for _ in range(3))
+    chunks, threads = (rng.integers(1, 9, 500) for _ in range(2))
+    load = _Loads(
+        inputs=inputs,
+        weights=weights,
+        inputs_again=False,
+        weights_again=False,
+        further=0,
+        tiles=1,
+        groups=1,
+        blocks=threads,
+        chunks=chunks,
+        threads=threads,
+    )
+    expected = list(map(turns_one_by_one, block, chunks, threads, inputs, weights))
+    assert _first_turn(block, load).tolist() == expected

@@ -1,4 +1,4 @@
-"""A rehearsal says what the simulator will, and what each way to hide loads is worth."""
+"""The event model says what the simulator will, and what each way to hide loads is worth."""
 
 from dataclasses import replace
 
@@ -12,12 +12,13 @@ from tilewright.compiler.ops.dequantise import Dequantise
 from tilewright.compiler.ops.qconv2d import QConv2d
 from tilewright.compiler.ops.quantise import Quantise
 from tilewright.compiler.targets.accel.compile import compile_graph
-from tilewright.compiler.targets.accel.cut import Convolution, Cut, Versions
-from tilewright.compiler.targets.accel.estimate import ASSUMED_LATENCY_CYCLES, read_cycles
+from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles
+from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
+from tilewright.compiler.targets.accel.cost.loop_order import order
+from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Tiling, Versions
 from tilewright.compiler.targets.accel.layer_schedule import Part
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
-from tilewright.compiler.targets.accel.rehearsal import instructions_of, order, rehearsed_cycles
-from tilewright.compiler.targets.accel.tiling import Tiling, choose
+from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.isa.config import PRESETS
 from tilewright.isa.instruction import Matrix
 from tilewright.numerics.requantise import pack_scale
@@ -74,7 +75,7 @@ def simulated_cycles(inputs, *sizes):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_rehearsal_takes_as_long_as_the_machine(case):
+def test_the_event_model_takes_as_long_as_the_machine(case):
     expected = simulated_cycles(*CASES[case])
     assert choose(convolution(*CASES[case]), REFERENCE).cycles == pytest.approx(expected, rel=0.03)
 
@@ -82,7 +83,7 @@ def test_a_rehearsal_takes_as_long_as_the_machine(case):
 @pytest.mark.parametrize(
     "first", [{}, {"first_height": 4}, {"first_height": 8, "first_blocks": 1}, {"first_blocks": 4}], ids=str
 )
-def test_a_rehearsal_goes_the_way_of_the_schedule(first):
+def test_the_event_model_goes_the_way_of_the_schedule(first):
     # Groups, tiles and chunks of two sizes each: none of the loops can be mistaken for another.
     cut = Cut(
         convolution=convolution(64, 112, 1, 1),
@@ -116,10 +117,21 @@ def test_versions_and_threads_hide_loads():
         chunk_blocks=2,
     )
     plenty = Versions(inputs=8, weights=64, sums=18, results=18, residuals=1, parameters=16)
-    turns, one_by_one = (rehearsed_cycles(cut, plenty, threads) for threads in (16, 1))
+    turns, one_by_one = (modelled_cycles(cut, plenty, threads) for threads in (16, 1))
     assert turns < one_by_one
-    assert rehearsed_cycles(cut, replace(plenty, inputs=1), 1) > one_by_one
+    assert modelled_cycles(cut, replace(plenty, inputs=1), 1) > one_by_one
     # With one version, weights are loaded, waited for and used one after the other.
     weights = read_cycles(REFERENCE, cut.taps[0] * cut.taps[1], cut.weight_vectors * REFERENCE.cols)
     alone = weights + ASSUMED_LATENCY_CYCLES + cut.sum_vectors * cut.chunk_blocks
-    assert rehearsed_cycles(cut, replace(plenty, weights=1), 1) > instructions_of(cut) * alone
+    assert modelled_cycles(cut, replace(plenty, weights=1), 1) > instructions_of(cut) * alone
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_limit_stops_only_what_exceeds_it(case):
+    tiling = choose(convolution(*CASES[case]), REFERENCE)
+    arguments = (tiling.cut, tiling.versions, tiling.threads)
+    for share in (0.5, 0.9, 0.99, 0.9999, 1, 1.1):
+        limit = int(tiling.cycles * share)
+        found = cycles_within(*arguments, limit)
+        assert found == tiling.cycles or (found is None and limit < tiling.cycles)
+    assert cycles_within(*arguments, tiling.cycles // 2) is None

@@ -1,9 +1,13 @@
 """Convolutions and ways to cut them: what a tile needs on the chip, and how many there are."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
+
+Number = Any
+"""An int; or int64[n], for n cuts of one convolution at once: then all that follows from it is of n, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +47,11 @@ class Convolution:
         """Whether a pooling follows that is more than the sums themselves."""
         return (self.pool_kernel, self.pool_strides) != ((1, 1), (1, 1))
 
-    def sums(self, results: int, axis: int) -> int:
+    def sums(self, results: Number, axis: int) -> Number:
         """Sums along an axis that so many results need."""
         return (results - 1) * self.pool_strides[axis] + self.pool_kernel[axis]
 
-    def inputs(self, results: int, taps: int, axis: int) -> int:
+    def inputs(self, results: Number, taps: Number, axis: int) -> Number:
         """Loaded pixels along an axis that so many results need from so many taps of the kernel."""
         return (self.sums(results, axis) - 1) * self.steps[axis] + (taps - 1) * self.dilations[axis] + 1
 
@@ -56,17 +60,17 @@ class Convolution:
 class Versions:
     """How many instances of each buffer on the chip exist at a time."""
 
-    inputs: int
-    weights: int
-    sums: int
-    results: int
-    residuals: int
-    parameters: int
+    inputs: Number
+    weights: Number
+    sums: Number
+    results: Number
+    residuals: Number
+    parameters: Number
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """A convolution cut for a machine.
+    """A convolution cut for a machine; or many cuts at once, whose sizes are arrays.
 
     Members:
         convolution, config: what is cut, for what.
@@ -79,44 +83,44 @@ class Cut:
 
     convolution: Convolution
     config: Config
-    group_blocks: int
-    height: int
-    width: int
-    taps: tuple[int, int]
-    chunk_blocks: int
+    group_blocks: Number
+    height: Number
+    width: Number
+    taps: tuple[Number, Number]
+    chunk_blocks: Number
     first_height: int | None = None
     first_blocks: int | None = None
 
     # --- what it needs on the chip ---
 
     @property
-    def sum_vectors(self) -> int:
+    def sum_vectors(self) -> Number:
         """Accumulators of a block of results."""
         return self.convolution.sums(self._most_height, 0) * self.convolution.sums(self.width, 1)
 
     @property
-    def input_vectors(self) -> int:
+    def input_vectors(self) -> Number:
         """Activations of a chunk."""
         rows = self.convolution.inputs(self._most_height, self.taps[0], 0)
         return self._most_blocks * rows * self.convolution.inputs(self.width, self.taps[1], 1)
 
     @property
-    def weight_vectors(self) -> int:
+    def weight_vectors(self) -> Number:
         """Weight rows of a chunk, of one slice of its channels."""
         return self.taps[0] * self.taps[1] * self._most_blocks * self.config.rows
 
     @property
-    def result_vectors(self) -> int:
+    def result_vectors(self) -> Number:
         """Activations of a block of results."""
         return self._most_height * self.width
 
     @property
-    def _most_height(self) -> int:
-        return max(self.height, self.first_height or 0)
+    def _most_height(self) -> Number:
+        return self.height if self.first_height is None else max(self.height, self.first_height)
 
     @property
-    def _most_blocks(self) -> int:
-        return max(self.chunk_blocks, self.first_blocks or 0)
+    def _most_blocks(self) -> Number:
+        return self.chunk_blocks if self.first_blocks is None else max(self.chunk_blocks, self.first_blocks)
 
     @property
     def _apart(self) -> bool:
@@ -124,70 +128,87 @@ class Cut:
         return self.config.activation_banks > 1 + self.convolution.residual
 
     @property
-    def input_slots(self) -> int:
+    def input_slots(self) -> Number:
         """Chunks of inputs that fit beside residual and results."""
         banks = max(1, self.config.activation_banks - 1 - self.convolution.residual)
         depth = self.config.activation_vectors // (1 if self._apart else 2)
         return banks * (depth // self.input_vectors)
 
     @property
-    def residual_slots(self) -> int:
+    def residual_slots(self) -> Number:
         """Blocks of residuals that fit."""
         depth = self.config.activation_vectors // (1 if self._apart else 2)
         return depth // self.result_vectors
 
-    def slots(self, memory: Memory, vectors: int) -> int:
+    def slots(self, memory: Memory, vectors: Number) -> Number:
         """Buffers of so many vectors that fit a memory."""
         return self.config.banks(memory) * (self.config.depth(memory) // vectors)
 
     @property
-    def fits(self) -> bool:
+    def fits(self) -> Number:
         """Whether there is room for one of each."""
         convolution, config = self.convolution, self.config
         return (
-            self.input_slots > 0
-            and self.slots(Memory.WEIGHT, self.weight_vectors) > 0
-            and self.slots(Memory.ACCUMULATOR, self.sum_vectors) > 0
-            and self.slots(Memory.PARAMETER, convolution.parameter_vectors) > 0
-            and self.result_vectors <= config.activation_vectors
-            and (not convolution.residual or self.residual_slots > 0)
-            and _pads_fit(self)
+            (self.input_slots > 0)
+            & (self.slots(Memory.WEIGHT, self.weight_vectors) > 0)
+            & (self.slots(Memory.ACCUMULATOR, self.sum_vectors) > 0)
+            & (self.slots(Memory.PARAMETER, convolution.parameter_vectors) > 0)
+            & (self.result_vectors <= config.activation_vectors)
+            & (not convolution.residual or self.residual_slots > 0)
+            & self._fields_fit
         )
+
+    @property
+    def _fields_fit(self) -> Number:
+        """Whether a window is small enough for the fields of padding and of loops over taps."""
+        taps_fit = (self.taps[0] < 256) & (self.taps[1] < 256)
+        return taps_fit & (self._most_height < 4096) & (self.width < 4096)
 
     # --- how often ---
 
     @property
-    def chunks(self) -> int:
+    def chunks(self) -> Number:
         """Parts of the reduction whose input differs, but in the first row of tiles."""
         return self._chunks(self.chunk_blocks)
 
     @property
-    def first_chunks(self) -> int:
+    def first_chunks(self) -> Number:
         """The same in the first row of tiles."""
         return self._chunks(self.first_blocks or self.chunk_blocks)
 
-    def _chunks(self, blocks: int) -> int:
+    def _chunks(self, blocks: Number) -> Number:
         kernel = self.convolution.kernel
         taps = -(-kernel[0] // self.taps[0]) * -(-kernel[1] // self.taps[1])
         return taps * -(-self.convolution.in_blocks // blocks)
 
     @property
-    def groups(self) -> int:
+    def groups(self) -> Number:
         """Groups of output blocks."""
         return -(-self.convolution.out_blocks // self.group_blocks)
 
     @property
-    def tiles(self) -> int:
+    def tiles(self) -> Number:
         """Tiles of results."""
-        later = max(0, self.convolution.out_height - (self.first_height or self.height))
-        return (1 + -(-later // self.height)) * self.row_tiles
+        later = self.convolution.out_height - (self.first_height or self.height)
+        return (1 + (later > 0) * -(-later // self.height)) * self.row_tiles
 
     @property
-    def row_tiles(self) -> int:
+    def row_tiles(self) -> Number:
         """Tiles side by side."""
         return -(-self.convolution.out_width // self.width)
 
 
-def _pads_fit(cut: Cut) -> bool:
-    """Whether a window is small enough for the fields of padding and of loops over taps."""
-    return max(cut.taps) < 256 and max(cut.height, cut.first_height or 0, cut.width) < 4096
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """A cut, the versions of its buffers, and the cycles estimated for all.
+
+    Members:
+        cut, versions: what is done at a time, and what is kept.
+        threads: output blocks of a group that take turns.
+        cycles: estimated for all.
+    """
+
+    cut: Cut
+    versions: Versions
+    threads: int
+    cycles: int

@@ -1,0 +1,440 @@
+"""The event model of a tiled convolution: when each engine is done, task by task.
+
+Engines take their tasks in order; an instance of a buffer is replaced once its last user is done. What bus,
+queues and banks of accumulators hold up is counted; ports of other banks are not.
+
+A model stops early where it cannot end within a limit: the array must still stream what is left.
+"""
+
+from collections import OrderedDict, deque
+from math import inf
+from typing import NamedTuple
+
+from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.loop_order import Chunk, Tile, Turn, tiles_of, turns
+from tilewright.compiler.targets.accel.cost.problem import Cut, Versions
+from tilewright.isa.config import INSTRUCTION_BYTES
+from tilewright.isa.timing import (
+    ACCUMULATOR_DISTANCE,
+    LANDING_VISIBLE,
+    LANDING_WRITE,
+    item_interval,
+    matrix_depth,
+    tile_period,
+    vector_depth,
+    vector_occupancy,
+)
+
+_LANDING_CYCLES = ASSUMED_LATENCY_CYCLES + LANDING_VISIBLE + LANDING_WRITE
+"""From the last request of a load to its finish."""
+
+
+def instructions_of(cut: Cut) -> int:
+    """How many matrix instructions there are; the event model takes some microseconds for each."""
+    chunks: int = cut.row_tiles * cut.first_chunks + (cut.tiles - cut.row_tiles) * cut.chunks
+    return cut.convolution.out_blocks * chunks * cut.config.slices
+
+
+def _least_instructions(cut: Cut) -> int:
+    """How many instructions there are, if nothing is loaded twice but in chunks of both sizes."""
+    matrix, blocks, slices = instructions_of(cut), cut.convolution.out_blocks, cut.config.slices
+    inputs = matrix // (blocks * slices)
+    weights: int = blocks * slices * (cut.chunks + (cut.first_chunks if cut.first_blocks else 0))
+    results: int = (2 + cut.convolution.residual) * cut.tiles * blocks
+    return matrix + inputs + weights + blocks + results
+
+
+def cycles_within(cut: Cut, versions: Versions, threads: int, limit: float) -> int | None:
+    """Cycles of the whole convolution; None if they are surely more than `limit`.
+
+    Args:
+        cut: how it is cut.
+        versions: of its buffers; at least one for each thread of what threads do not share.
+        threads: output blocks that take turns.
+        limit: from here on the number is of no interest.
+    """
+    machine = _Machine(cut, versions)
+    left = _streamed_cycles(cut) + machine.least_tail_cycles()
+    for turn in turns(cut, threads):
+        if machine.stream + left > limit:
+            return None
+        left -= machine.add(turn)
+    return machine.end()
+
+
+def modelled_cycles(cut: Cut, versions: Versions, threads: int) -> int:
+    """Cycles of the whole convolution: `cycles_within` no limit."""
+    cycles = cycles_within(cut, versions, threads, inf)
+    assert cycles is not None, "without a limit it goes to the end"
+    return cycles
+
+
+def _streamed_cycles(cut: Cut) -> int:
+    """Of the array alone."""
+    kernel, config = cut.convolution.kernel, cut.config
+    weight_tiles = config.slices * kernel[0] * kernel[1] * cut.convolution.in_blocks
+    periods = (tile_period(_vectors(cut, tile), config.rows) for tile in tiles_of(cut))
+    return cut.convolution.out_blocks * weight_tiles * sum(periods)
+
+
+def _vectors(cut: Cut, tile: Tile) -> int:
+    """Sums of a block of a tile."""
+    return int(cut.convolution.sums(tile.height, 0) * cut.convolution.sums(tile.width, 1))
+
+
+# --- when it is done ---------------------------------------------------------------------------------------
+
+
+class _Pool:
+    """The instances of a buffer that exist at a time.
+
+    Members:
+        size: how many.
+        ready: by contents, when these can be used; least recently used first.
+        done: by contents, when their last user so far is done.
+    """
+
+    __slots__ = ("done", "ready", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.ready: OrderedDict[int, int] = OrderedDict()
+        self.done: dict[int, int] = {}
+
+    def make_room(self) -> int:
+        """When new contents can replace the oldest."""
+        if len(self.ready) < self.size:
+            return 0
+        oldest, _ = self.ready.popitem(last=False)
+        return self.done.pop(oldest)
+
+    def put(self, contents: int, ready: int) -> None:
+        """New contents, once there is room."""
+        self.ready[contents] = self.done[contents] = ready
+
+    def finish(self, contents: int, done: int) -> None:
+        """A user of contents is done; they may be gone."""
+        if contents in self.ready:
+            self.done[contents] = done
+
+
+class _Queue:
+    """An engine and its queue.
+
+    Members:
+        free: when it can take its next task.
+        starts: of its tasks so far, rising.
+        numbers: of its instructions so far, among those of all engines.
+    """
+
+    __slots__ = ("free", "numbers", "starts")
+
+    def __init__(self) -> None:
+        self.free = 0
+        self.starts: list[int] = []
+        self.numbers: list[int] = []
+
+    def issue(self, begin: int, busy: int) -> int:
+        """When a task starts that can at `begin` and takes the engine for so long."""
+        begin = max(begin, self.free)
+        self.starts.append(begin)
+        self.free = begin + busy
+        return begin
+
+
+class _TileTimes(NamedTuple):
+    """Cycles of one block of a tile of results.
+
+    Members:
+        vectors: sums.
+        period: from weight tile to weight tile.
+        vector_cycles, store_cycles, residual_cycles: for which the other engines are busy.
+    """
+
+    vectors: int
+    period: int
+    vector_cycles: int
+    store_cycles: int
+    residual_cycles: int
+
+
+class _Step(NamedTuple):
+    """A chunk, in a tile of some size.
+
+    Members:
+        number, last: of the chunk.
+        tiles: of weights, of one slice.
+        input_cycles, weight_cycles: of their loads.
+        weights: key of the weights of block 0.
+    """
+
+    number: int
+    last: bool
+    tiles: int
+    input_cycles: int
+    weight_cycles: int
+    weights: int
+
+
+class _Leaving(NamedTuple):
+    """A block of results whose sums are done.
+
+    Members:
+        sums: which ones.
+        block: of the output.
+        bank: of its sums.
+        ready: when all but the sums is there.
+        dispatched, stored: when its instructions can be in their queues.
+        times: of its tile.
+    """
+
+    sums: int
+    block: int
+    bank: int
+    ready: int
+    dispatched: int
+    stored: int
+    times: _TileTimes
+
+
+class _Costs:
+    """What the parts of a cut take, each computed once."""
+
+    def __init__(self, cut: Cut) -> None:
+        self._cut = cut
+        self._times: dict[tuple[int, int], _TileTimes] = {}
+        self._steps: dict[tuple[int, int, int], list[_Step]] = {}
+        self._keys: dict[tuple[int, int, int], int] = {}
+
+    def times(self, tile: Tile) -> _TileTimes:
+        size = tile.height, tile.width
+        if size not in self._times:
+            self._times[size] = self._times_of(tile)
+        return self._times[size]
+
+    def _times_of(self, tile: Tile) -> _TileTimes:
+        cut, config, convolution = self._cut, self._cut.config, self._cut.convolution
+        reduced = convolution.pool_kernel[0] * convolution.pool_kernel[1]
+        interval = item_interval(1, reduced, config.requant_interval)
+        items, row_bytes = tile.height * tile.width * reduced, tile.width * config.cols
+        vectors = _vectors(cut, tile)
+        return _TileTimes(
+            vectors=vectors,
+            period=tile_period(vectors, config.rows),
+            vector_cycles=vector_occupancy(convolution.parameter_vectors, items, interval, 0),
+            store_cycles=write_cycles(config, tile.height, row_bytes),
+            residual_cycles=read_cycles(config, tile.height, row_bytes),
+        )
+
+    def steps(self, turn: Turn) -> list[_Step]:
+        tile, chunks = turn.tile, turn.chunks
+        size = tile.height, tile.width, id(chunks)
+        if size not in self._steps:
+            self._steps[size] = [self._step(tile, chunk) for chunk in chunks]
+        return self._steps[size]
+
+    def _step(self, tile: Tile, chunk: Chunk) -> _Step:
+        convolution, config = self._cut.convolution, self._cut.config
+        input_rows = chunk.blocks * convolution.inputs(tile.height, chunk.rows, 0)
+        input_row_bytes = convolution.inputs(tile.width, chunk.columns, 1) * config.cols
+        weight_rows = 1 if chunk.blocks == convolution.in_blocks else chunk.rows * chunk.columns
+        weight_bytes = chunk.tiles * config.rows * config.cols
+        key = self._keys.setdefault((chunk.number, chunk.first, chunk.blocks), len(self._keys))
+        return _Step(
+            number=chunk.number,
+            last=chunk.last,
+            tiles=chunk.tiles,
+            input_cycles=read_cycles(config, input_rows, input_row_bytes),
+            weight_cycles=read_cycles(config, weight_rows, weight_bytes // weight_rows),
+            weights=key * config.slices * convolution.out_blocks,
+        )
+
+
+class _Machine:
+    """The machine so far.
+
+    Members:
+        stream: the end of the last stream of the array.
+    """
+
+    def __init__(self, cut: Cut, versions: Versions) -> None:
+        config = cut.config
+        self._cut, self._costs = cut, _Costs(cut)
+        self._blocks, self._slices = cut.convolution.out_blocks, config.slices
+        self._chunks = max(cut.chunks, cut.first_chunks)
+        self._inputs, self._weights = _Pool(versions.inputs), _Pool(versions.weights)
+        self._sums, self._results = _Pool(versions.sums), _Pool(versions.results)
+        self._parameters, self._residuals = _Pool(versions.parameters), _Pool(versions.residuals)
+        self._load_queue, self._matrix_queue = _Queue(), _Queue()
+        self._vector_queue, self._store_queue = _Queue(), _Queue()
+        self._queue_depth, self._fetch = config.queue_depth, INSTRUCTION_BYTES // config.bus_bytes
+        # Instructions so far: when the last was dispatched, how many, how many are fetched, of how many.
+        self._dispatched, self._number, self._fetched = 0, 0, 0
+        self._total = _least_instructions(cut)
+        self.stream = 0
+        # For which sums the array streamed last.
+        self._summed = -1
+        # By bank of accumulators: who claims it, until when.
+        self._summing, self._draining = [0] * config.accumulator_banks, [0] * config.accumulator_banks
+        self._bank: dict[int, int] = {}
+        # Blocks of results that may have to let the array go first.
+        self._leaving: deque[_Leaving] = deque()
+        self._end = 0
+        self._matrix_depth = matrix_depth(config.rows, config.cols)
+        self._vector_depth = vector_depth(config.requant_interval)
+        self._parameter_cycles = read_cycles(config, 1, 4 * config.cols * cut.convolution.parameter_vectors)
+
+    def least_tail_cycles(self) -> int:
+        """From the end of the last stream to the end of all, at least."""
+        times = self._costs.times(tiles_of(self._cut)[-1])
+        sums = times.vectors - 1 - times.period + self._matrix_depth
+        results = times.vector_cycles + self._vector_depth
+        return sums + results + times.store_cycles + _LANDING_CYCLES + 1
+
+    def add(self, turn: Turn) -> int:
+        """A turn, and what begins or ends with it.
+
+        Returns:
+            The cycles for which the array streams.
+        """
+        times, slices, blocks = self._costs.times(turn.tile), self._slices, self._blocks
+        first_sums, first_input = turn.tile.number * blocks, turn.tile.number * self._chunks
+        load, multiply, tiles = self._load, self._multiply, 0
+        for step in self._costs.steps(turn):
+            contents, tiles = first_input + step.number, tiles + step.tiles
+            for block in turn.blocks:
+                if step.number == 0:
+                    self._begin(first_sums + block)
+                load(self._inputs, contents, step.input_cycles)
+                for part in range(slices):
+                    weights = step.weights + part * blocks + block
+                    load(self._weights, weights, step.weight_cycles)
+                    adds = step.number + part > 0
+                    multiply(first_sums + block, contents, weights, times, step.tiles, adds)
+                if step.last:
+                    self._leave(first_sums + block, block, times)
+        return len(turn.blocks) * slices * tiles * times.period
+
+    def end(self) -> int:
+        """The cycle after the last finish."""
+        self._drain(len(self._leaving))
+        return self._end
+
+    def _begin(self, sums: int) -> None:
+        if len(self._sums.ready) >= self._sums.size:
+            self._drain(self._place(next(iter(self._sums.ready))) + 1)
+        self._sums.put(sums, self._sums.make_room())
+        self._bank[sums] = len(self._bank) % len(self._summing)
+
+    def _place(self, sums: int) -> int:
+        """Of sums among those that leave; -1 if they left."""
+        return next((n for n, each in enumerate(self._leaving) if each.sums == sums), -1)
+
+    def _load(self, pool: _Pool, contents: int, busy: int) -> None:
+        """Fill an instance, unless the contents are still there; they count as used."""
+        if contents in pool.ready:
+            pool.ready.move_to_end(contents)
+            return
+        queue = self._load_queue
+        dispatched = self._dispatch(queue)
+        begin = max(dispatched, pool.make_room(), queue.free)
+        # Instructions come over the same bus.
+        if self._fetched < self._total:
+            busy += self._fetch * self._fetch_behind(begin, busy)
+        queue.issue(begin, busy)
+        pool.put(contents, begin + busy + _LANDING_CYCLES)
+
+    def _multiply(
+        self, sums: int, inputs: int, weights: int, times: _TileTimes, tiles: int, adds: bool
+    ) -> None:
+        queue, bank = self._matrix_queue, self._bank[sums]
+        ready = max(
+            self._inputs.ready[inputs], self._weights.ready[weights], self._sums.ready[sums], queue.free
+        )
+        begin = max(ready, self._dispatch(queue))
+        if self._leaving:
+            self._let_go_first(bank, begin)
+        begin = queue.issue(max(begin, self._draining[bank]), 0)
+        moved = ACCUMULATOR_DISTANCE - 1 if adds and sums != self._summed else 0
+        period, rows = times.period, self._cut.config.rows
+        self.stream = max(begin + rows, self.stream + moved) + tiles * period
+        self._summed = sums
+        last = self.stream - period
+        queue.free = last + 1
+        done = last + times.vectors - 1 + self._matrix_depth
+        self._inputs.done[inputs] = self._weights.done[weights] = self._summing[bank] = done
+
+    # --- results ---
+
+    def _leave(self, sums: int, block: int, times: _TileTimes) -> None:
+        """What a block of results still waits for when its sums are done, but for the bank of these."""
+        self._load(self._parameters, block, self._parameter_cycles)
+        ready = self._parameters.ready[block]
+        if self._cut.convolution.residual:
+            self._load(self._residuals, sums, times.residual_cycles)
+            ready = max(ready, self._residuals.ready[sums])
+        dispatched, stored = self._dispatch(self._vector_queue), self._dispatch(self._store_queue)
+        self._leaving.append(_Leaving(sums, block, self._bank[sums], ready, dispatched, stored, times))
+
+    def _let_go_first(self, bank: int, begin: int) -> None:
+        """Drain what is ready before the array can claim the bank at `begin`."""
+        for number, leaving in enumerate(self._leaving):
+            # They leave in order: one that cannot yet holds up those behind it.
+            if leaving.ready >= begin or self._summing[leaving.bank] >= begin:
+                return
+            if leaving.bank == bank:
+                self._drain(number + 1)
+                return
+
+    def _drain(self, count: int) -> None:
+        """Requantise and store the first blocks of results."""
+        for _ in range(count):
+            self._finish(self._leaving.popleft())
+
+    def _finish(self, leaving: _Leaving) -> None:
+        sums, bank, busy = leaving.sums, leaving.bank, leaving.times.vector_cycles
+        ready = max(self._summing[bank], leaving.ready, self._results.make_room(), leaving.dispatched)
+        done = self._vector_queue.issue(ready, busy) + busy + self._vector_depth
+        self._sums.finish(sums, done)
+        self._parameters.finish(leaving.block, done)
+        self._residuals.finish(sums, done)
+        self._draining[bank] = done
+        self._results.put(sums, done)
+        busy = leaving.times.store_cycles
+        begin = self._store_queue.issue(max(leaving.stored, done), busy)
+        self._results.done[sums] = self._end = begin + busy + _LANDING_CYCLES + 1
+
+    # --- engines ---
+
+    def _fetch_behind(self, begin: int, busy: int) -> int:
+        """Fetch instructions beside a load that begins then, as far ahead as queues and buffer have room."""
+        config = self._cut.config
+        ahead = min(self._ahead(self._load_queue, begin), self._ahead(self._matrix_queue, begin))
+        target = min(self._number + ahead + config.fetch_buffer_instructions, self._total)
+        # Fetch and load take turns, a burst each; before the first load only the buffer is filled.
+        burst_cycles = config.burst_bytes // config.bus_bytes
+        most = 2 + busy // burst_cycles if self._fetched else config.fetch_buffer_instructions
+        count = max(0, min(target - self._fetched, most))
+        self._fetched += count
+        return count
+
+    def _ahead(self, queue: _Queue, time: int) -> int:
+        """Instructions until an engine's queue is full: as many as for so many of the engine's last ones."""
+        starts, room = queue.starts, self._queue_depth
+        place = len(starts) - 1
+        while room and place >= 0 and starts[place] > time:
+            room, place = room - 1, place - 1
+        if room == 0:
+            return 0
+        return self._number - queue.numbers[-room] if room <= len(queue.numbers) else 2 * self._queue_depth
+
+    def _dispatch(self, queue: _Queue) -> int:
+        """When the next task of an engine can be in its queue."""
+        starts, depth = queue.starts, self._queue_depth
+        dispatched = self._dispatched + self._fetch
+        if len(starts) >= depth and starts[-depth] >= dispatched:
+            dispatched = starts[-depth] + 1
+        self._dispatched = dispatched
+        self._number += 1
+        queue.numbers.append(self._number)
+        return dispatched + 1
