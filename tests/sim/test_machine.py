@@ -70,6 +70,11 @@ def test_a_program_does_what_its_instructions_mean():
     assert result.counters["load_bytes"] == result.counters["store_bytes"] == 4 * VECTORS
 
 
+def test_a_program_without_instructions_ends_with_a_fault():
+    result = run([], dram(), check=False)
+    assert result.fault is not None
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_random_programs_leave_what_their_meaning_says(seed):
     rng = np.random.default_rng(seed)
