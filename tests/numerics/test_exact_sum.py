@@ -123,3 +123,18 @@ def test_rows_beside_one_that_is_not_finite_keep_their_bits(dtype: Any) -> None:
     assert matmul(a, b)[2:].tobytes() == whole[2:].tobytes()
     assert np.isnan(matmul(a, b)[1]).all()
     assert total(a, (1,))[2:].tobytes() == sums[2:].tobytes()
+
+
+def test_blocks_are_short_enough_for_the_largest_values() -> None:
+    # All alike in size and sign: sums of slices come as near to 2^53 as they can.
+    rng = np.random.default_rng(5)
+    blocks, depth = 32, 2048
+    a, b = rng.uniform(0.9, 1, (4, blocks, depth)), rng.uniform(0.9, 1, (blocks, depth, 4))
+    order = rng.permutation(depth)
+    moved = matmul(a[:, :, order].reshape(4, -1), b[:, order].reshape(-1, 4))
+    assert moved.tobytes() == matmul(a.reshape(4, -1), b.reshape(-1, 4)).tobytes()
+
+
+def test_integers_whose_products_no_float64_holds() -> None:
+    odd = np.array([[(1 << 28) + 1]])
+    assert matmul(odd, odd).item() == ((1 << 28) + 1) ** 2
