@@ -61,7 +61,7 @@ def total(x: Array, axes: Sequence[int]) -> Array:
     count = int(np.prod([x.shape[axis] for axis in axes]))
     bits = min(53, 62 - max(count - 1, 0).bit_length())
     exponents = _exponents(x, axes)
-    parts = np.rint(np.ldexp(x.astype(np.float64), bits - exponents)).astype(np.int64)
+    parts = np.rint(_scaled(x, bits - exponents)).astype(np.int64)
     whole = parts.sum(axis=axes).astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(np.ldexp(whole, np.squeeze(exponents, axes) - bits).astype(x.dtype))
@@ -96,9 +96,18 @@ def _exponents(x: Array, axes: Sequence[int]) -> NDArray[np.int64]:
     return np.asarray(np.frexp(largest.astype(np.float64))[1], np.int64)
 
 
+def _scaled(x: Array, exponents: NDArray[np.int64]) -> Array:
+    """x times 2 to that power, in float64."""
+    wide = x.astype(np.float64)
+    if x.dtype == np.float64:
+        return np.ldexp(wide, exponents)
+    # Far faster; a power that takes a narrow float to 1 is a float64, too.
+    return wide * np.ldexp(1.0, exponents)
+
+
 def _slices(x: Array, exponents: NDArray[np.int64], count: int) -> list[Array]:
     """Whole numbers of at most SLICE_BITS bits, the first of highest weight."""
-    rest = np.ldexp(x.astype(np.float64), -exponents)
+    rest = _scaled(x, -exponents)
     found = []
     for _ in range(count):
         rest = rest * 2.0**SLICE_BITS
