@@ -11,15 +11,17 @@ from itertools import islice
 
 import numpy as np
 
-from tilewright.isa.address import DESTINATION_MEMORY, vector_results
+from tilewright.isa.access_table import OUTSIDE, access_table
+from tilewright.isa.address import A_MEMORY, B_MEMORY, DESTINATION_MEMORY, vector_results
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
-from tilewright.isa.encoding import ProgramTable, decode_table, encode_program
+from tilewright.isa.encoding import BoolArray, IntArray, ProgramTable, decode_table, encode_program
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.footprint import Access, footprint
 from tilewright.isa.hazard import Hazard, find_hazards
-from tilewright.isa.instruction import Instruction, Vector
+from tilewright.isa.instruction import Instruction, Opcode, Vector
 from tilewright.isa.legality import deal_faults, explain_row
+from tilewright.isa.memory import Memory
 from tilewright.isa.order import Leftover, Order, Wait, find_order
 
 KIND_LIMIT = 1000
@@ -111,7 +113,7 @@ def check(
     """Everything that is wrong with a program.
 
     Args:
-        program: the instructions.
+        program: the instructions; which ones, is asked only of those that something is wrong with.
         config: the machine.
         region_bytes: the bytes behind each base register; without it, ends of regions are not checked.
         table: the program as arrays, where it is known; else it is made.
@@ -135,17 +137,17 @@ class _Check:
         self.program = program
         self.config = config
         self.region_bytes = region_bytes
-        self.footprints = [footprint(instruction, config) for instruction in program]
+        self.accesses = access_table(table, config)
 
     def problems(self) -> Iterator[Problem]:
         yield from self._undefined()
-        for index, accesses in enumerate(self.footprints):
-            for access in accesses:
-                yield from self._out_of_range(index, access)
-        for index, instruction in enumerate(self.program):
-            if isinstance(instruction, Vector):
-                yield from self._in_place(index, instruction)
-        order = find_order(self.program, self.config)
+        for number in np.flatnonzero(self._leaves_its_place()).tolist():
+            yield from self._out_of_range(int(self.accesses.row[number]), self.accesses.access(number))
+        for index in self._maybe_in_place().tolist():
+            vector = self.program[index]
+            assert isinstance(vector, Vector), "of its class"
+            yield from self._in_place(index, vector)
+        order = find_order(self.table, self.config)
         yield from (self._deadlock(chain) for chain in order.deadlocks)
         yield from (self._leftover(leftover) for leftover in order.leftovers)
         yield from self._hazards(order)
@@ -162,6 +164,25 @@ class _Check:
         for index in map(int, np.flatnonzero(deal_faults(self.table, self.config))[:KIND_LIMIT]):
             for reason in explain_row(self.table, index, self.config):
                 yield Problem(ProblemKind.UNDEFINED, (index,), f"{self._name(index)}: {reason}")
+
+    def _leaves_its_place(self) -> BoolArray:
+        """Of each access, whether it leaves its bank, or what is behind its base register."""
+        accesses, config = self.accesses, self.config
+        depth = np.array([*(config.depth(each) for each in Memory), 0])[accesses.memory]
+        first = accesses.bank * depth
+        end = np.where(accesses.memory == OUTSIDE, self._region_ends(), first + depth)
+        leaves: BoolArray = (accesses.low < first) | (accesses.high >= end)
+        return leaves & (accesses.low <= accesses.high)
+
+    def _region_ends(self) -> IntArray:
+        """Of each access, the bytes behind the base register that its bank would be."""
+        bank = self.accesses.bank
+        if self.region_bytes is None:
+            return self.accesses.high + 1
+        sizes = np.zeros(bank.max(initial=0) + 1, np.int64)
+        for base, size in self.region_bytes.items():
+            sizes[base : base + 1] = size
+        return sizes[bank]
 
     def _out_of_range(self, index: int, access: Access) -> Iterator[Problem]:
         low, high = access.hull
@@ -188,9 +209,23 @@ class _Check:
         end = "" if self.region_bytes is None else f" of {size_bytes} bytes"
         return f"bytes {low} to {high} must lie in the region of base register {base}{end}"
 
+    def _maybe_in_place(self) -> IntArray:
+        """The vector instructions that read a bank of the memory that they write."""
+        part, config = self.table.classes[Opcode.VECTOR], self.config
+        fields = part.fields
+        written = _memories(DESTINATION_MEMORY, fields["to"])
+        depth = np.array([*(config.depth(each) for each in Memory), 1])[written]
+        bank = fields["destination"] // depth
+        reads = np.zeros(len(part.rows), np.bool_)
+        for memories, code, first in ((A_MEMORY, "a_from", "a"), (B_MEMORY, "b_from", "b")):
+            same = _memories(memories, fields[code]) == written
+            reads |= same & (fields[first] // depth == bank)
+        rows: IntArray = part.rows[reads & (written != OUTSIDE)]
+        return rows
+
     def _in_place(self, index: int, vector: Vector) -> Iterator[Problem]:
         """In place, a second visit reads what the first one wrote or not, as the pipeline has it."""
-        *sources, destination = self.footprints[index]
+        *sources, destination = footprint(vector, self.config)
         memory, results = DESTINATION_MEMORY[vector.to], vector_results(vector)
         in_place = any((a.memory, a.bank) == (destination.memory, destination.bank) for a in sources)
         if memory is None or not in_place or results.surely_distinct():
@@ -215,7 +250,7 @@ class _Check:
         return Problem(ProblemKind.TOKEN, leftover.instructions, f"{what}; {last}: {remedy}")
 
     def _hazards(self, order: Order) -> Iterator[Problem]:
-        for hazard in islice(find_hazards(self.footprints, order), KIND_LIMIT):
+        for hazard in islice(find_hazards(self.accesses, order), KIND_LIMIT):
             yield Problem(ProblemKind.HAZARD, (hazard.first, hazard.second), self._hazard_text(hazard, order))
 
     def _hazard_text(self, hazard: Hazard, order: Order) -> str:
@@ -235,3 +270,10 @@ class _Check:
             f"{self._name(hazard.first)}, which {verbs[0]} the same: missing token from {giver.label} "
             f"(signal in {hazard.first} or later) to {taker.label} (wait in {hazard.second} or earlier)"
         )
+
+
+def _memories(places: Sequence[Memory | None], codes: IntArray) -> IntArray:
+    """The memory of each code; `OUTSIDE` for one that is none on the chip."""
+    memories = np.full(1 << 2, OUTSIDE, np.int64)
+    memories[: len(places)] = [OUTSIDE if memory is None else memory for memory in places]
+    return memories[codes]

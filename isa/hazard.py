@@ -1,19 +1,21 @@
 """Conflicting accesses that no token orders."""
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from tilewright.isa.access_table import AccessTable
+from tilewright.isa.encoding import IntArray
 from tilewright.isa.footprint import Access
-from tilewright.isa.memory import Engine, Memory
+from tilewright.isa.memory import Engine
 from tilewright.isa.order import Order
 
-_FEW = 32
-"""Up to so many candidates are compared one by one; more are worth an array operation."""
+_BANKS = 1 << 21
+"""More than banks and base registers that an address can name."""
+_MOST_PAIRS = 1 << 20
+"""So many pairs of accesses are compared at a time: one missing token can make millions of hazards."""
 
 
 class Hazard(NamedTuple):
@@ -35,79 +37,20 @@ class Hazard(NamedTuple):
     reversed: bool
 
 
-def find_hazards(footprints: Sequence[Sequence[Access]], order: Order) -> Iterator[Hazard]:
+def find_hazards(accesses: AccessTable, order: Order) -> Iterator[Hazard]:
     """Every conflicting pair whose order the tokens do not fix, among the instructions that start.
 
     Args:
-        footprints: what each instruction touches.
+        accesses: what the instructions touch.
         order: of the same program.
     """
-    places: dict[_Place, list[_History]] = {}
-    for index, (engine, accesses) in enumerate(zip(order.engines, footprints, strict=True)):
-        if engine is None or order.clocks[index] is None:
-            continue
-        for access in accesses:
-            histories = places.setdefault((access.memory, access.bank), [])
-            for history in histories:
-                if history.engine != engine and (history.write or access.write):
-                    yield from _conflicts(history, access, index, order)
-        for access in accesses:
-            histories = places[access.memory, access.bank]
-            _history_of(histories, engine, access.write).append(access, index, order.positions[index])
-
-
-_Place = tuple[Memory | None, int]
-
-
-@dataclass
-class _History:
-    """The accesses of one kind that one engine makes to one bank, in the order of the program."""
-
-    engine: Engine
-    write: bool
-    positions: list[int] = field(default_factory=list)
-    indices: list[int] = field(default_factory=list)
-    accesses: list[Access] = field(default_factory=list)
-    lows: "array[int]" = field(default_factory=lambda: array("q"))
-    highs: "array[int]" = field(default_factory=lambda: array("q"))
-
-    def append(self, access: Access, index: int, position: int) -> None:
-        low, high = access.hull
-        self.positions.append(position)
-        self.indices.append(index)
-        self.accesses.append(access)
-        self.lows.append(low)
-        self.highs.append(high)
-
-    def overlapping(self, finished: int, low: int, high: int) -> list[int]:
-        """Which accesses, after the first `finished` instructions, may share addresses low … high."""
-        first, end = bisect_right(self.positions, finished), len(self.positions)
-        if end - first <= _FEW:
-            lows, highs = self.lows, self.highs
-            return [k for k in range(first, end) if lows[k] <= high and highs[k] >= low]
-        lows_after = np.frombuffer(self.lows, np.int64)[first:]
-        highs_after = np.frombuffer(self.highs, np.int64)[first:]
-        found = np.flatnonzero((lows_after <= high) & (highs_after >= low)) + first
-        return [int(k) for k in found]
-
-
-def _history_of(histories: list[_History], engine: Engine, write: bool) -> _History:
-    for history in histories:
-        if history.engine == engine and history.write == write:
-            return history
-    histories.append(_History(engine, write))
-    return histories[-1]
-
-
-def _conflicts(history: _History, access: Access, index: int, order: Order) -> Iterator[Hazard]:
-    """The conflicts of an access with earlier ones in the program that may not have finished."""
-    clock, (low, high) = order.clocks[index], access.hull
-    assert clock is not None
-    for k in history.overlapping(clock[history.engine], low, high):
-        earlier = history.accesses[k]
-        if common := earlier.spans.common(access.spans):
-            first = history.indices[k]
-            yield Hazard(first, index, earlier, access, *common, _is_before(index, first, order))
+    windows = _windows(accesses, order)
+    for some in windows.parts():
+        for earlier, later in some.pairs(accesses):
+            one, other = accesses.access(earlier), accesses.access(later)
+            if common := one.spans.common(other.spans):
+                first, second = int(accesses.row[earlier]), int(accesses.row[later])
+                yield Hazard(first, second, one, other, *common, _is_before(second, first, order))
 
 
 def _is_before(index: int, other: int, order: Order) -> bool:
@@ -115,3 +58,109 @@ def _is_before(index: int, other: int, order: Order) -> bool:
     own = order.engines[index]
     clock = order.clocks[other]
     return clock is not None and own is not None and clock[own] >= order.positions[index]
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Accesses, each with others that may not have finished before it: ranges of `members`.
+
+    Members:
+        members: numbers of accesses, those of one place, engine and kind together, ascending.
+        later: int64[n], numbers of accesses, ascending.
+        first, end: int64[n], of the range of each.
+    """
+
+    members: IntArray
+    later: IntArray
+    first: IntArray
+    end: IntArray
+
+    def parts(self) -> "Iterator[_Windows]":
+        """The same in parts of few pairs each."""
+        part = np.cumsum(self.end - self.first) // _MOST_PAIRS
+        for chosen in np.split(np.arange(len(part)), np.flatnonzero(np.diff(part)) + 1):
+            yield _Windows(self.members, self.later[chosen], self.first[chosen], self.end[chosen])
+
+    def pairs(self, accesses: AccessTable) -> Iterator[tuple[int, int]]:
+        """Numbers of the accesses whose hulls meet, earlier and later."""
+        lengths = self.end - self.first
+        begins = np.cumsum(lengths) - lengths
+        later = np.repeat(self.later, lengths)
+        places = np.arange(len(later)) - np.repeat(begins - self.first, lengths)
+        earlier = self.members[places]
+        lows, highs = accesses.low, accesses.high
+        meet = (lows[earlier] <= highs[later]) & (highs[earlier] >= lows[later])
+        yield from zip(earlier[meet].tolist(), later[meet].tolist(), strict=True)
+
+
+def _windows(accesses: AccessTable, order: Order) -> _Windows:
+    """For each access those of other engines that it conflicts with by place and kind."""
+    groups, members = _groups(accesses, order)
+    clocks = np.array([clock or (0,) * len(Engine) for clock in order.clocks], np.int64)
+    positions = np.array(order.positions, np.int64)
+    begins = np.cumsum([0, *(len(group.numbers) for group in groups)])
+    found = [
+        _window(group, other, int(begin), accesses.row, positions, clocks)
+        for group, begin in zip(groups, begins[:-1], strict=True)
+        for other in groups
+        if group.place == other.place and group.engine != other.engine and (group.write or other.write)
+    ]
+    none = (np.zeros(0, np.int64),) * 3
+    later, first, end = (np.concatenate(column) for column in zip(none, *found, strict=True))
+    # By the later access; then by the group's first access, as they stand.
+    ranked = np.argsort(later, kind="stable")
+    return _Windows(members, later[ranked], first[ranked], end[ranked])
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Accesses of one kind that one engine makes to one place.
+
+    Members:
+        place: memory and bank, as one number.
+        engine, write: who, and what.
+        numbers: of the accesses, ascending.
+    """
+
+    place: int
+    engine: int
+    write: bool
+    numbers: IntArray
+
+
+def _groups(accesses: AccessTable, order: Order) -> tuple[list[_Group], IntArray]:
+    """The groups by their first accesses, and the accesses of all groups."""
+    engines = np.array([-1 if engine is None else engine for engine in order.engines], np.int64)
+    starts = np.array([clock is not None for clock in order.clocks], np.bool_)
+    row = accesses.row
+    chosen = np.flatnonzero((engines[row] >= 0) & starts[row] & (accesses.low <= accesses.high))
+    places = accesses.memory[chosen] * _BANKS + accesses.bank[chosen]
+    keys = (places * len(Engine) + engines[row[chosen]]) * 2 + accesses.write[chosen]
+    kinds, first = np.unique(keys, return_index=True)
+    ranked = chosen[np.argsort(keys, kind="stable")]
+    ends = np.cumsum([np.count_nonzero(keys == kind) for kind in kinds])[:-1]
+    groups = [
+        _Group(
+            place=int(places[number]),
+            engine=int(engines[row[chosen[number]]]),
+            write=bool(accesses.write[chosen[number]]),
+            numbers=numbers,
+        )
+        for number, numbers in zip(first, np.split(ranked, ends), strict=False)
+    ]
+    groups.sort(key=lambda group: int(group.numbers[0]))
+    return groups, np.concatenate([np.zeros(0, np.int64), *(group.numbers for group in groups)])
+
+
+def _window(
+    group: _Group, other: _Group, begin: int, row: IntArray, positions: IntArray, clocks: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Of each access of `other`: itself, and the range of those of `group`, which begin at `begin`.
+
+    These stand before it in the program, and are not among what has finished when it starts.
+    """
+    rows = row[other.numbers]
+    first = np.searchsorted(positions[row[group.numbers]], clocks[rows, group.engine], side="right")
+    end = np.searchsorted(row[group.numbers], rows, side="left")
+    some = np.flatnonzero(first < end)
+    return other.numbers[some], begin + first[some], begin + end[some]

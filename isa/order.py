@@ -5,11 +5,14 @@ takes from another engine what that one needs, so this run gets as far as any ru
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tilewright.isa.config import Config
-from tilewright.isa.instruction import Instruction
+from tilewright.isa.encoding import ProgramTable
+from tilewright.isa.instruction import Opcode
 from tilewright.isa.memory import Engine
 
 Clock = tuple[int, ...]
@@ -64,14 +67,32 @@ class Order:
     leftovers: tuple[Leftover, ...]
 
 
-def find_order(program: Sequence[Instruction], config: Config) -> Order:
+def find_order(table: ProgramTable, config: Config) -> Order:
     """Run a program without time."""
-    run = _Run(program, config)
+    run = _Run(table, config)
     run.run()
     deadlocks = tuple(_Deadlock(run).chains())
     leftovers = () if deadlocks else tuple(run.leftovers())
     return Order(tuple(run.engines), tuple(run.positions), tuple(run.clocks), deadlocks, leftovers)
 
+
+def engines_of(table: ProgramTable) -> list[Engine | None]:
+    """The engine that runs each instruction; None for finish, and for what is no instruction."""
+    engines = np.full(len(table), -1, np.int64)
+    for opcode, engine in _ENGINES.items():
+        engines[table.classes[opcode].rows] = engine
+    nops = table.classes[Opcode.NOP]
+    engines[nops.rows] = nops.fields["runs_on"]
+    # None is the last, which -1 names.
+    return list(map([*Engine, None].__getitem__, engines.tolist()))
+
+
+_ENGINES = {
+    Opcode.LOAD: Engine.LOAD,
+    Opcode.STORE: Engine.STORE,
+    Opcode.MATRIX: Engine.MATRIX,
+    Opcode.VECTOR: Engine.VECTOR,
+}
 
 _MEMBERS = tuple(tuple(engine for engine in Engine if mask >> engine & 1) for mask in range(1 << len(Engine)))
 """The engines of each mask."""
@@ -80,12 +101,14 @@ _MEMBERS = tuple(tuple(engine for engine in Engine if mask >> engine & 1) for ma
 class _Run:
     """The state of the run: what is dealt, what waits in each queue, which tokens lie where."""
 
-    def __init__(self, program: Sequence[Instruction], config: Config) -> None:
-        self.program = program
+    def __init__(self, table: ProgramTable, config: Config) -> None:
         self.config = config
-        self.engines = [instruction.engine for instruction in program]
-        self.positions = [0] * len(program)
-        self.clocks: list[Clock | None] = [None] * len(program)
+        self.engines = engines_of(table)
+        self.waits, self.signals = (
+            list(map(_MEMBERS.__getitem__, masks.tolist())) for masks in (table.wait, table.signal)
+        )
+        self.positions = [0] * len(table)
+        self.clocks: list[Clock | None] = [None] * len(table)
         self.dealt = 0
         self.queues: tuple[deque[int], ...] = tuple(deque() for _ in Engine)
         # tokens[giver][taker]: the instructions whose tokens are not taken yet.
@@ -105,10 +128,11 @@ class _Run:
 
     def _deal(self) -> bool:
         first = self.dealt
-        while self.dealt < len(self.program):
-            engine = self.engines[self.dealt]
+        engines, depth = self.engines, self.config.queue_depth
+        while self.dealt < len(engines):
+            engine = engines[self.dealt]
             if engine is not None:
-                if len(self.queues[engine]) == self.config.queue_depth:
+                if len(self.queues[engine]) == depth:
                     break
                 self.queues[engine].append(self.dealt)
                 self._counts[engine] += 1
@@ -118,30 +142,37 @@ class _Run:
 
     def _start_heads(self, engine: Engine) -> bool:
         queue, moved = self.queues[engine], False
-        while queue and not self.missing(queue[0]) and not self.full(queue[0]):
+        while queue and self._can_start(queue[0], engine):
             self._start(queue.popleft(), engine)
             moved = True
         return moved
+
+    def _can_start(self, index: int, engine: Engine) -> bool:
+        tokens, given, capacity = self.tokens, self.tokens[engine], self.config.token_capacity
+        for giver in self.waits[index]:
+            if not tokens[giver][engine]:
+                return False
+        return all(len(given[taker]) < capacity for taker in self.signals[index])
 
     def missing(self, index: int) -> list[Engine]:
         """The engines whose token the instruction waits for in vain."""
         own = self.engines[index]
         assert own is not None
-        return [giver for giver in _MEMBERS[self.program[index].wait] if not self.tokens[giver][own]]
+        return [giver for giver in self.waits[index] if not self.tokens[giver][own]]
 
     def full(self, index: int) -> list[Engine]:
         """The engines for which no more tokens of the instruction's engine have room."""
         own = self.engines[index]
         assert own is not None
         room, capacity = self.tokens[own], self.config.token_capacity
-        return [taker for taker in _MEMBERS[self.program[index].signal] if len(room[taker]) >= capacity]
+        return [taker for taker in self.signals[index] if len(room[taker]) >= capacity]
 
     def _start(self, index: int, engine: Engine) -> None:
-        instruction, clock = self.program[index], self._latest[engine]
-        for giver in _MEMBERS[instruction.wait]:
+        clock = self._latest[engine]
+        for giver in self.waits[index]:
             clock = self._after(clock, self.tokens[giver][engine].popleft(), giver)
         self.clocks[index] = self._latest[engine] = clock
-        for taker in _MEMBERS[instruction.signal]:
+        for taker in self.signals[index]:
             self.tokens[engine][taker].append(index)
 
     def _after(self, clock: Clock, index: int, engine: Engine) -> Clock:
@@ -190,18 +221,18 @@ class _Deadlock:
         assert own is not None
         if missing := run.missing(index):
             giver = missing[0]
-            helper = self._next(giver, lambda other: other.signal >> own & 1)
+            helper = self._next(giver, run.signals, own)
             return self._describe(index, f"a token from {giver.label}", helper)
         taker = run.full(index)[0]
-        helper = self._next(taker, lambda other: other.wait >> own & 1)
+        helper = self._next(taker, run.waits, own)
         what = f"{taker.label} to take one of the {run.config.token_capacity} tokens that it was given"
         return self._describe(index, what, helper)
 
-    def _next(self, engine: Engine, helps: Callable[[Instruction], int]) -> int | None:
-        """The next instruction of an engine that helps."""
+    def _next(self, engine: Engine, masks: Sequence[Sequence[Engine]], own: Engine) -> int | None:
+        """The next instruction of an engine whose mask names `own`."""
         run = self.run
-        for index, instruction in enumerate(run.program):
-            if run.engines[index] == engine and run.clocks[index] is None and helps(instruction):
+        for index, members in enumerate(masks):
+            if run.engines[index] == engine and run.clocks[index] is None and own in members:
                 return index
         return None
 

@@ -240,14 +240,14 @@ _TASKS = (
     ),
     Mutant(
         name="token-write-after-read",
-        file=f"{_ACCEL}/history.py",
-        old="(past.write or write)",
-        new="past.write",
+        file=f"{_ACCEL}/access_log.py",
+        old="(series.write or write)",
+        new="series.write",
         check=_TOKENS,
     ),
     Mutant(
         name="token-for-what-is-far-back",
-        file=f"{_ACCEL}/history.py",
+        file=f"{_ACCEL}/access_log.py",
         old="np.flatnonzero((lows <= high) & (highs >= low))",
         new="np.flatnonzero((lows < high) & (highs > low))",
         check=_TOKENS,
@@ -269,16 +269,16 @@ _TASKS = (
     Mutant(
         name="token-capacity",
         file=f"{_ACCEL}/token.py",
-        old="> self._config.token_capacity:",
-        new="> self._config.token_capacity + 1:",
+        old="> self._capacity:",
+        new="> self._capacity + 1:",
         check=_TOKENS,
     ),
     Mutant(
         name="token-merged-too-early",
         file=f"{_ACCEL}/token.py",
         old="        tokens[k].giver = removed.giver\n",
-        new="        self._signal[tokens[k].giver] |= 1 << taker\n"
-        "        self._signal[removed.giver] &= ~(1 << taker)\n",
+        new="        self.signal[tokens[k].giver] |= 1 << taker\n"
+        "        self.signal[removed.giver] &= ~(1 << taker)\n",
         check=_TOKENS,
     ),
     Mutant(

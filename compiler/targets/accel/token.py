@@ -11,11 +11,15 @@ of an engine ever takes from another what that one needs, no run of the machine 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.targets.accel.history import History
+import numpy as np
+
+from tilewright.compiler.targets.accel.access_log import AccessLog
+from tilewright.isa.access_table import access_table
 from tilewright.isa.config import Config
-from tilewright.isa.footprint import footprint
+from tilewright.isa.encoding import ProgramTable, decode_table, encode_program
 from tilewright.isa.instruction import Instruction
 from tilewright.isa.memory import Engine
+from tilewright.isa.order import engines_of
 
 
 def with_tokens(program: Sequence[Instruction], config: Config) -> list[Instruction]:
@@ -25,16 +29,18 @@ def with_tokens(program: Sequence[Instruction], config: Config) -> list[Instruct
         program: placed instructions; their waits and signals are replaced, nothing else is.
         config: the machine.
     """
-    planner = _Planner(program, config)
-    for index in range(len(program)):
+    table = add_tokens(decode_table(encode_program(program)), config)
+    masks = zip(program, table.wait.tolist(), table.signal.tolist(), strict=True)
+    return [replace(instruction, wait=wait, signal=signal) for instruction, wait, signal in masks]
+
+
+def add_tokens(table: ProgramTable, config: Config) -> ProgramTable:
+    """`with_tokens`, of a program as arrays."""
+    planner = _Planner(table, config)
+    for index in range(len(table)):
         planner.take(index)
-    return [_set(instruction, *planner.masks(index)) for index, instruction in enumerate(program)]
-
-
-def _set(instruction: Instruction, wait: int, signal: int) -> Instruction:
-    if (instruction.wait, instruction.signal) == (wait, signal):
-        return instruction
-    return replace(instruction, wait=wait, signal=signal)
+    wait, signal = (np.array(masks, np.int64) for masks in (planner.wait, planner.signal))
+    return replace(table, wait=wait, signal=signal)
 
 
 @dataclass
@@ -52,11 +58,18 @@ class _Token:
 
 
 class _Planner:
-    """Goes through a program once and knows at each instruction what surely finished before it."""
+    """Goes through a program once and knows at each instruction what surely finished before it.
 
-    def __init__(self, program: Sequence[Instruction], config: Config) -> None:
-        self._program, self._config = program, config
-        self._history = History()
+    Members:
+        wait, signal: masks of each instruction, once all have been taken.
+    """
+
+    def __init__(self, table: ProgramTable, config: Config) -> None:
+        accesses = access_table(table, config)
+        self._log, self._capacity = AccessLog(accesses), config.token_capacity
+        self._engines = engines_of(table)
+        # Numbers of the accesses of each instruction: from one element to the next.
+        self._firsts = np.searchsorted(accesses.row, np.arange(len(table) + 1)).tolist()
         # Places in the program of the instructions of each engine.
         self._of: tuple[list[int], ...] = tuple([] for _ in Engine)
         # By engine: how many instructions of each have finished when its latest instruction starts.
@@ -66,27 +79,25 @@ class _Planner:
         self._tokens: dict[tuple[Engine, Engine], list[_Token]] = {
             (giver, taker): [] for giver in Engine for taker in Engine if giver != taker
         }
-        self._wait = [0] * len(program)
-        self._signal = [0] * len(program)
+        self.wait = [0] * len(table)
+        self.signal = [0] * len(table)
 
     def take(self, index: int) -> None:
         """Let the next instruction wait for what it must follow."""
-        instruction = self._program[index]
-        engine = instruction.engine
-        self._clocks.append([])
+        engine = self._engines[index]
         if engine is None:
+            self._clocks.append([])
             return
         clock, position = list(self._latest[engine]), len(self._of[engine]) + 1
-        needs = self._history.add(footprint(instruction, self._config), engine, position, clock)
-        for giver, given in self._givers(clock, needs):
-            self._join(clock, giver, given)
-            self._give(giver, self._of[giver][given - 1], engine, index)
-        self._latest[engine] = self._clocks[index] = clock
+        numbers = range(self._firsts[index], self._firsts[index + 1])
+        needs = self._log.add(numbers, engine, position, clock)
+        if needs != clock:
+            for giver, given in self._givers(clock, needs):
+                self._join(clock, giver, given)
+                self._give(giver, self._of[giver][given - 1], engine, index)
+        self._latest[engine] = clock
+        self._clocks.append(clock)
         self._of[engine].append(index)
-
-    def masks(self, index: int) -> tuple[int, int]:
-        """Wait and signal of an instruction, once all have been taken."""
-        return self._wait[index], self._signal[index]
 
     def _givers(self, clock: list[int], needs: list[int]) -> list[tuple[Engine, int]]:
         """The engines, and positions of their instructions, from which tokens bring `needs` about."""
@@ -108,12 +119,12 @@ class _Planner:
         """Add a token; merge two if there were more under way at its giver than a counter holds."""
         tokens = self._tokens[giver, taker]
         tokens.append(_Token(given, taken, given))
-        self._signal[given] |= 1 << taker
-        self._wait[taken] |= 1 << giver
+        self.signal[given] |= 1 << taker
+        self.wait[taken] |= 1 << giver
         under_way = len(tokens)
         while under_way and tokens[under_way - 1].taker > given:
             under_way -= 1
-        if len(tokens) - under_way > self._config.token_capacity:
+        if len(tokens) - under_way > self._capacity:
             self._merge(tokens, under_way, giver, taker)
 
     def _merge(self, tokens: list[_Token], first: int, giver: Engine, taker: Engine) -> None:
@@ -127,6 +138,6 @@ class _Planner:
 
         k = min(range(first, len(tokens) - 1), key=delay)
         removed = tokens.pop(k + 1)
-        self._signal[tokens[k].giver] &= ~(1 << taker)
-        self._wait[removed.taker] &= ~(1 << giver)
+        self.signal[tokens[k].giver] &= ~(1 << taker)
+        self.wait[removed.taker] &= ~(1 << giver)
         tokens[k].giver = removed.giver

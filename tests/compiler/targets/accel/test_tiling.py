@@ -8,7 +8,7 @@ import pytest
 from tilewright.compiler.targets.accel.cost.bound import _first_turn, _Loads
 from tilewright.compiler.targets.accel.cost.event_model import modelled_cycles
 from tilewright.compiler.targets.accel.cost.problem import Convolution
-from tilewright.compiler.targets.accel.cost.space import parts, uneven
+from tilewright.compiler.targets.accel.cost.space import Candidates, parts, uneven
 from tilewright.compiler.targets.accel.tiling import TilingError, choose
 from tilewright.isa.config import PRESETS
 
@@ -36,6 +36,14 @@ def test_every_buffer_of_a_tiling_fits_a_bank(layer: str, preset: str) -> None:
     sums = convolution.sums(height, 0) * convolution.sums(cut.width, 1)
     assert sums <= config.accumulator_vectors
     assert tiling.versions.sums * sums <= config.accumulator_banks * config.accumulator_vectors
+
+
+@pytest.mark.parametrize("layer", RESNET)
+@pytest.mark.parametrize("preset", ["tiny", "reference"])
+def test_every_thread_has_sums_and_results_of_its_own(layer: str, preset: str) -> None:
+    for tiling in Candidates(RESNET[layer], PRESETS[preset]).best():
+        assert min(tiling.versions.sums, tiling.versions.results) >= tiling.threads
+        assert tiling.cut.fits
 
 
 def test_uneven_sizes_are_taken_where_they_save_cycles() -> None:

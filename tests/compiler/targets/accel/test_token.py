@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewright.compiler.targets.accel.history import History
+from tilewright.compiler.targets.accel.access_log import AccessLog
 from tilewright.compiler.targets.accel.token import with_tokens
+from tilewright.isa.access_table import AccessTable
 from tilewright.isa.address import Nest
 from tilewright.isa.checker import ProblemKind, check
 from tilewright.isa.config import PRESETS
@@ -142,12 +143,29 @@ def some_access(r, write):
     return Access(Memory.ACTIVATION, 0, write, nest, r.choice((1, 1, 3)), r.choice((1, 1, 2)))
 
 
+def table_of(*accesses):
+    """Each of an instruction of its own."""
+    columns = {
+        "row": range(len(accesses)),
+        **{
+            name: [getattr(access, name) for access in accesses]
+            for name in ("memory", "bank", "write", "length", "slices")
+        },
+        "low": [access.hull[0] for access in accesses],
+        "high": [access.hull[1] for access in accesses],
+        "first": [access.nest.first for access in accesses],
+        "counts": [access.nest.counts for access in accesses],
+        "strides": [access.nest.strides for access in accesses],
+    }
+    return AccessTable(**{name: np.array(column) for name, column in columns.items()})
+
+
 def test_accesses_conflict_exactly_where_they_share_an_address():
     r = random.Random(5)
     for _ in range(1500):
         first, second = some_access(r, True), some_access(r, False)
-        history = History()
-        history.add([first], Engine.LOAD, 1, [0] * len(Engine))
-        needs = history.add([second], Engine.STORE, 1, [0] * len(Engine))
+        log = AccessLog(table_of(first, second))
+        log.add([0], Engine.LOAD, 1, [0] * len(Engine))
+        needs = log.add([1], Engine.STORE, 1, [0] * len(Engine))
         shared = np.intersect1d(first.addresses(), second.addresses())
         assert needs[Engine.LOAD] == (len(shared) > 0)
