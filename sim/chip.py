@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tilewright.isa.memory import Memory
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.isa.state import State
-from tilewright.sim.compiled import compiled
+from tilewright.sim.compiled import compiled, inlined
 from tilewright.sim.lane import LANES, copy_bytes, load_bytes, load_words, store_bytes, store_words
 from tilewright.sim.nest import Loops, first_outside
 from tilewright.sim.record import NEVER, Records, instruction_record, record
@@ -95,7 +95,7 @@ def stays_inside(m: Chip, memory: int, first: int, counts: Loops, strides: Loops
     return first_outside(first, counts, strides, low, low + length) == NEVER
 
 
-@compiled
+@inlined
 def load_lanes(m: Chip, data: Bytes, index: int, words: bool, count: int) -> Any:
     """The first `count` lanes at a byte of a memory; others hold anything."""
     if count < LANES:
@@ -104,7 +104,7 @@ def load_lanes(m: Chip, data: Bytes, index: int, words: bool, count: int) -> Any
     return load_words(data, index) if words else load_bytes(data, index)
 
 
-@compiled
+@inlined
 def store_lanes(m: Chip, data: Bytes, index: int, lanes: Any, words: bool, count: int) -> None:
     """Lanes to `count` elements at a byte of a memory, as int32 or as their low bytes."""
     if count < LANES:

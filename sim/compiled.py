@@ -29,6 +29,9 @@ _OPTIONS: dict[str, Any] = {
 compiled: Callable[..., Any] = partial(numba.njit, **_OPTIONS)
 """Marks a function that compiled code calls; Python must not (it has no wrapper, and would crash)."""
 
+inlined: Callable[..., Any] = partial(compiled, forceinline=True)
+"""The same, put into its caller: a call that hands over the memories of a chip takes longer than a vector."""
+
 
 def constant(value: int) -> Any:
     """A number as the core has them all; a plain one is a type of its own, for which numba compiles anew."""

@@ -16,7 +16,7 @@ from tilewright.numerics.requantise import (
 )
 from tilewright.numerics.table import ENTRIES
 from tilewright.sim.chip import Bytes, Chip, load_lanes, stays_inside, store_lanes
-from tilewright.sim.compiled import compiled, constant
+from tilewright.sim.compiled import compiled, constant, inlined
 from tilewright.sim.lane import (
     LANES,
     add,
@@ -215,7 +215,7 @@ def _folded(
     return total
 
 
-@compiled
+@inlined
 def _item(op: int, a: Any, b: Any, factor: Any) -> Any:
     if op == _PASS:
         return a
@@ -232,7 +232,7 @@ def _item(op: int, a: Any, b: Any, factor: Any) -> Any:
     return add(a, multiply(factor, _narrow(b, 1 << 7)))
 
 
-@compiled
+@inlined
 def _sum_of_products(r: Any, a: Source, b: Source, a_place: int, b_place: int) -> Any:
     """`_folded` of the items of a depthwise convolution."""
     total = spread(0)
@@ -246,7 +246,7 @@ def _sum_of_products(r: Any, a: Source, b: Source, a_place: int, b_place: int) -
     return total
 
 
-@compiled
+@inlined
 def _narrow(lanes: Any, limit: int) -> Any:
     return minimum(maximum(lanes, spread(-limit)), spread(limit - 1))
 
@@ -254,7 +254,7 @@ def _narrow(lanes: Any, limit: int) -> Any:
 # --- results ------------------------------------------------------------------------------------------------
 
 
-@compiled
+@inlined
 def _put(m: Chip, r: Any, lanes: Any, i: int, j: int, lane: int, count: int) -> None:
     to = _DESTINATION[r.to]
     place = (r.destination + i * r.destination_stride_0 + j * r.destination_stride_1) * m.sizes[0].cols + lane
