@@ -79,7 +79,7 @@ class Dot(Operator):
         count, m, n = (int(np.prod(sizes, dtype=np.int64)) for sizes in (batch, rows, columns))
         left = a.transpose(*self.batch_a, *rest_a, *self.contract_a).reshape(count, m, depth)
         right = b.transpose(*self.batch_b, *self.contract_b, *rest_b).reshape(count, depth, n)
-        return (exact_sum.matmul(left, right).reshape(*batch, *rows, *columns),)
+        return (exact_sum.matmul(left, right).reshape((*batch, *rows, *columns)),)
 
     def vjp(self, b: Builder, kept: Kept, cotangents: Sequence[Value | None]) -> Sequence[Value | None]:
         x, y, _ = kept
