@@ -73,6 +73,9 @@ def convert(graph: Any, scope: Scope, b: Builder, opsets: dict[str, int], proble
         except (UnsupportedError, IrError) as error:
             items = []
             problems.add(node.operator, node.name, error)
+        except (OverflowError, MemoryError):
+            items = []
+            problems.add(node.operator, node.name, UnsupportedError("its sizes must be smaller"))
         define(node, items)
 
 

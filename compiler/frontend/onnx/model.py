@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 import onnx.inliner
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError, EncodeError, Message
 
 from tilewright.compiler.frontend.error import FrontendError
 
@@ -28,6 +28,7 @@ def read_model(source: Source) -> Any:
         model.CopyFrom(source)
     else:
         _parse(what, _data(what, source), model)
+    _check_texts(what, model)
     _check_opset(what, model)
     for tensor in _tensors(model.graph):
         _load_external(what, folder, tensor)
@@ -78,6 +79,19 @@ def _parse(what: str, data: bytes, model: Any) -> None:
         ) from error
     if not model.HasField("graph"):
         raise FrontendError(f"{what} must be an ONNX file with a graph, and has none")
+
+
+def _check_texts(what: str, message: Any) -> None:
+    """Raises FrontendError for names that are no UTF-8: protobuf gives them as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        values = [value] if isinstance(value, (str, bytes, Message)) else list(value)
+        for each in values:
+            if isinstance(each, bytes):
+                raise FrontendError(f"{what} must have names in UTF-8, not {each[:40]!r}")
+            if isinstance(each, Message):
+                _check_texts(what, each)
 
 
 def _check_opset(what: str, model: Any) -> None:

@@ -34,7 +34,7 @@ def propagate(node: Node, operands: Sequence[Item | None]) -> Array | None:
         return None
     try:
         found = np.asarray(rule(node, [each for each in known if each is not None]), dtype=object)
-    except (IrError, UnsupportedError, TypeError, ValueError, IndexError, ZeroDivisionError):
+    except (IrError, UnsupportedError, TypeError, ValueError, IndexError, ArithmeticError):
         return None
     return _typed(found) if found.size <= _MOST_ELEMENTS else None
 
