@@ -17,16 +17,17 @@ ARROWS = {
     "ops/primitive": "dtype ir",
     "ops/nn": "dtype ir ops/primitive",
     "derivative": "dtype ir ops/primitive ops/nn",
-    "frontend/onnx": "dtype ir ops/primitive ops/nn",
+    "frontend/error": "",
+    "frontend/onnx": "dtype ir ops/primitive ops/nn frontend/error",
     # The graph of one kind of network and its operators know each other.
     "graph": "dtype ops",
     "ops": "dtype graph",
-    "frontend": "dtype graph ops",
+    "frontend": "dtype graph ops frontend/error",
     "quantise": "dtype graph ops",
     "targets/accel": "dtype graph ops te tir schedule",
     "targets/cpu": "dtype graph ops te tir schedule",
     "pipeline": "frontend quantise targets/accel",
-    "onnx_backend": "dtype ir frontend/onnx",
+    "onnx_backend": "dtype ir frontend/onnx frontend/error",
 }
 """What the modules of each area may import of others."""
 _CYCLE = {"graph", "ops"}
