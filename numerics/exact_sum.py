@@ -23,8 +23,8 @@ def matmul(a: Array, b: Array) -> Array:
     """The product of matrices, exact for integers up to wrapping, and reproducible for floats.
 
     The error of a float is at most about 2^-40 (float64: 2^-53) of the sum's length times the largest
-    elements of the row and the column, before the one rounding to the element type. Rows or columns with
-    an element that is not finite are numpy's.
+    elements of the row and the column, before the one rounding to the element type. What a row or column with
+    an element that is not finite gives is not finite: it is numpy's.
 
     Args:
         a: (.., M, K), of the same element type as b.
@@ -32,10 +32,12 @@ def matmul(a: Array, b: Array) -> Array:
     """
     if a.dtype.kind != "f":
         return _integer_matmul(a, b)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        with np.errstate(all="ignore"):
-            return np.asarray(np.matmul(a, b))
-    return _float_matmul(a, b)
+    is_row, is_column = np.isfinite(a).all(-1, keepdims=True), np.isfinite(b).all(-2, keepdims=True)
+    if is_row.all() and is_column.all():
+        return _float_matmul(a, b)
+    finite = _float_matmul(np.where(is_row, a, 0), np.where(is_column, b, 0))
+    with np.errstate(all="ignore"):
+        return np.where(is_row & is_column, finite, np.matmul(a, b))
 
 
 def total(x: Array, axes: Sequence[int]) -> Array:
@@ -46,13 +48,20 @@ def total(x: Array, axes: Sequence[int]) -> Array:
     axes = tuple(axes)
     if x.dtype.kind != "f":
         return np.asarray(x.sum(axis=axes, dtype=x.dtype))
-    if not x.size or not axes or not np.isfinite(x).all():
+    if not x.size or not axes:
+        return np.asarray(x.sum(axis=axes, dtype=x.dtype))
+    is_finite = np.isfinite(x)
+    if not is_finite.all():
         with np.errstate(all="ignore"):
-            return np.asarray(x.sum(axis=axes, dtype=x.dtype))
+            plain, finite = (
+                x.sum(axis=axes, dtype=x.dtype),
+                total(np.where(is_finite, x, 0).astype(x.dtype), axes),
+            )
+        return np.where(is_finite.all(axis=axes), finite, plain)
     count = int(np.prod([x.shape[axis] for axis in axes]))
     bits = min(53, 62 - max(count - 1, 0).bit_length())
     exponents = _exponents(x, axes)
-    parts = np.rint(np.ldexp(x.astype(np.float64), bits - exponents)).astype(np.int64)
+    parts = np.rint(_scaled(x, bits - exponents)).astype(np.int64)
     whole = parts.sum(axis=axes).astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(np.ldexp(whole, np.squeeze(exponents, axes) - bits).astype(x.dtype))
@@ -87,9 +96,18 @@ def _exponents(x: Array, axes: Sequence[int]) -> NDArray[np.int64]:
     return np.asarray(np.frexp(largest.astype(np.float64))[1], np.int64)
 
 
+def _scaled(x: Array, exponents: NDArray[np.int64]) -> Array:
+    """x times 2 to that power, in float64."""
+    wide = x.astype(np.float64)
+    if x.dtype == np.float64:
+        return np.ldexp(wide, exponents)
+    # Far faster; a power that takes a narrow float to 1 is a float64, too.
+    return wide * np.ldexp(1.0, exponents)
+
+
 def _slices(x: Array, exponents: NDArray[np.int64], count: int) -> list[Array]:
     """Whole numbers of at most SLICE_BITS bits, the first of highest weight."""
-    rest = np.ldexp(x.astype(np.float64), -exponents)
+    rest = _scaled(x, -exponents)
     found = []
     for _ in range(count):
         rest = rest * 2.0**SLICE_BITS

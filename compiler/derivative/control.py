@@ -147,9 +147,7 @@ def _loop(
 
     backward = [*stacks, *slices, *(outputs[index][1] for index in known)]
     found = e.scan(b, [*ends, *sums], [x for x in backward if x is not None], body, not loop.reverse)
-    split = len(ends) + len(sums)
     by_place = dict(zip([*carried, *captured, *sliced], found, strict=True))
-    assert split <= len(found)
     return [by_place.get(index) if index in wrt else None for index in range(before + len(slices))]
 
 

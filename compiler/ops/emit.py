@@ -55,6 +55,7 @@ from tilewright.compiler.ops.emit_map import mod as mod
 from tilewright.compiler.ops.emit_map import mul as mul
 from tilewright.compiler.ops.emit_map import neg as neg
 from tilewright.compiler.ops.emit_map import pow as pow
+from tilewright.compiler.ops.emit_map import promote as promote
 from tilewright.compiler.ops.emit_map import reciprocal as reciprocal
 from tilewright.compiler.ops.emit_map import relu as relu
 from tilewright.compiler.ops.emit_map import repeat as repeat

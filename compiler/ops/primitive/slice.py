@@ -52,7 +52,8 @@ class Slice(Operator):
                 raise EvaluationError(f"{start}:{stop}:{step} must lie in an axis of {size}")
             assert isinstance(start, int)
             assert isinstance(stop, int)
-            places.append(slice(start, stop if stop >= 0 else None, step))
+            # To numpy, -1 is the last element; here it is the place before the first one.
+            places.append(slice(start, stop if stop >= 0 else None, step) if start >= 0 else slice(0))
         return (x[tuple(places)],)
 
     def vjp(self, b: Builder, kept: Kept, cotangents: Sequence[Value | None]) -> Sequence[Value | None]:
