@@ -27,6 +27,10 @@ _NEVER_FOLDED = frozenset(
 )
 
 
+MALFORMED = (ArithmeticError, IndexError, KeyError, MemoryError, TypeError, ValueError)
+"""What a converter raises on a node with too few, empty or enormous operands or attributes."""
+
+
 @dataclass
 class Problems:
     """What cannot be imported, by operator and reason.
@@ -73,9 +77,11 @@ def convert(graph: Any, scope: Scope, b: Builder, opsets: dict[str, int], proble
         except (UnsupportedError, IrError) as error:
             items = []
             problems.add(node.operator, node.name, error)
-        except (OverflowError, MemoryError):
+        except MALFORMED:
+            # Converters check what is plausible; what is left is a node that its operator does not define.
             items = []
-            problems.add(node.operator, node.name, UnsupportedError("its sizes must be smaller"))
+            reason = "must have operands, attributes and sizes as the operator defines them"
+            problems.add(node.operator, node.name, UnsupportedError(reason))
         define(node, items)
 
 

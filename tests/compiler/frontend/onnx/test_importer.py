@@ -168,6 +168,29 @@ def test_bytes_changed_at_random_are_taken_or_refused():
     assert refused > 100
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Shape", ["x"], ["y"], start=2**62),
+        helper.make_node("CumSum", ["x", "none"], ["y"]),
+        helper.make_node("OneHot", ["x", "none", "x"], ["y"]),
+        helper.make_node("ConvTranspose", ["x", "x"], ["y"], pads=[1]),
+        helper.make_node("Resize", ["x", "", "", "none"], ["y"]),
+    ],
+    ids=lambda node: node.op_type,
+)
+def test_malformed_nodes_are_refused_or_taken(node):
+    source = model([node], [tensor("x", [1, 1, 2])], [tensor("y", None)], {"none": np.zeros(0, np.int64)})
+    source.graph.output[0].type.tensor_type.shape.dim.add(dim_param="n")
+    try:
+        import_model(source)
+    except FrontendError as error:
+        text = str(error)
+    else:
+        text = ""
+    assert "\n" not in text
+
+
 def test_a_sparse_constant_is_made_dense():
     values = onnx.numpy_helper.from_array(np.float32([5, 7]), "w")
     sparse = helper.make_sparse_tensor(values, onnx.numpy_helper.from_array(np.array([0, 2])), [3])
