@@ -89,7 +89,7 @@ def instruction_record(*names: str, **shapes: tuple[int, ...]) -> np.dtype[np.vo
 
 def put_fields(records: Records, table: ProgramTable) -> None:
     """Write the fields of a program's instructions into records of them."""
-    words = records.view(np.int64).reshape(len(records), records.dtype.itemsize // 8)
+    words = records.view(np.int64).reshape(len(records), records.itemsize // 8)
     kind = records.dtype.fields
     assert kind is not None
     for part in table.classes.values():
