@@ -8,7 +8,7 @@ from tilewright.numerics import elementary
 GOLDEN = {
     "exp": [1019906302, 1061004867, 1065361609, 1073799507, 1100047527],
     "log": [1067939699, -1080419384, -1059255211, -1095328230, 1065896049],
-    "tanh": [-1082150928, -1097521427, 981668459, 1058715609, 1065251937],
+    "tanh": [-1082150930, -1097521426, 981668460, 1058715609, 1065251935],
     "erf": [-1082130433, -1096269371, 982771228, 1059947616, 1065352525],
 }
 """Bits of some results."""
@@ -25,7 +25,7 @@ NEAR = np.concatenate([RNG.uniform(-10, 10, 30_000), RNG.uniform(-0.01, 0.01, 10
     [
         (elementary.exp, np.exp, WIDE, 2),
         (elementary.log, np.log, POSITIVE[POSITIVE > 0], 2),
-        (elementary.tanh, np.tanh, NEAR, 7),
+        (elementary.tanh, np.tanh, NEAR, 2),
         (elementary.erf, np.vectorize(math.erf), NEAR, 7),
     ],
 )

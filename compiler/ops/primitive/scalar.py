@@ -11,6 +11,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.error import EvaluationError
 from tilewright.compiler.ir.function import Value
+from tilewright.numerics import elementary
 
 Partial = Callable[..., Value | None]
 """Given a builder, the operands, the result and its cotangent: the cotangent of an operand."""
@@ -77,6 +78,13 @@ def _erf(x: Array) -> Array:
     return np.asarray(np.frompyfunc(math.erf, 1, 1)(x.astype(np.float64))).astype(x.dtype)
 
 
+def _elementary(
+    of_float32: Callable[[Array], Array], of_others: Callable[[Array], Array]
+) -> Callable[[Array], Array]:
+    """In float32 the bits of every machine; libraries differ in their last ones."""
+    return lambda x: of_float32(x) if x.dtype == np.float32 else of_others(x)
+
+
 def _logical(logical: Callable[..., Any], bitwise: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *xs: (logical if xs[0].dtype.kind == "b" else bitwise)(*xs)
 
@@ -89,8 +97,8 @@ def table() -> dict[str, Scalar]:
         Scalar("neg", 1, np.negative, NUMBERS, partials=p.NEG),
         Scalar("abs", 1, np.abs, NUMBERS, partials=p.ABS),
         Scalar("sign", 1, np.sign, NUMBERS),
-        Scalar("exp", 1, np.exp, partials=p.EXP),
-        Scalar("log", 1, np.log, partials=p.LOG),
+        Scalar("exp", 1, _elementary(elementary.exp, np.exp), partials=p.EXP),
+        Scalar("log", 1, _elementary(elementary.log, np.log), partials=p.LOG),
         Scalar("sqrt", 1, np.sqrt, partials=p.SQRT),
         Scalar("sin", 1, np.sin, partials=p.SIN),
         Scalar("cos", 1, np.cos, partials=p.COS),
@@ -100,8 +108,8 @@ def table() -> dict[str, Scalar]:
         Scalar("atan", 1, np.arctan, partials=p.ATAN),
         Scalar("sinh", 1, np.sinh, partials=p.SINH),
         Scalar("cosh", 1, np.cosh, partials=p.COSH),
-        Scalar("tanh", 1, np.tanh, partials=p.TANH),
-        Scalar("erf", 1, _erf, partials=p.ERF),
+        Scalar("tanh", 1, _elementary(elementary.tanh, np.tanh), partials=p.TANH),
+        Scalar("erf", 1, _elementary(elementary.erf, _erf), partials=p.ERF),
         Scalar("floor", 1, np.floor),
         Scalar("ceil", 1, np.ceil),
         Scalar("round", 1, np.rint),

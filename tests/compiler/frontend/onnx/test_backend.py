@@ -1,6 +1,5 @@
 """The node tests of the onnx package: each is right, refused by name, or listed here as wrong."""
 
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +17,6 @@ WRONG = {
     # The reference keeps flat places of the smaller picture; the shape given has other rows.
     "test_maxunpool_export_with_output_shape",
 }
-MOST_SECONDS = 90
 
 
 def read(path: Path, kind: onnx.TypeProto):
@@ -62,7 +60,7 @@ def mistake(case) -> str:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_node_test_is_right_or_refused_by_name(capsys):
-    start, passed, wrong, lines, refused = time.perf_counter(), 0, {}, {}, Counter()
+    passed, wrong, lines, refused = 0, {}, {}, Counter()
     for case in load_model_tests(kind="node"):
         try:
             reason = mistake(case)
@@ -79,7 +77,6 @@ def test_every_node_test_is_right_or_refused_by_name(capsys):
     assert [name for name, line in lines.items() if not line or "\n" in line] == []
     assert {name: reason for name, reason in wrong.items() if name not in WRONG} == {}
     assert passed >= AT_LEAST, refused.most_common()
-    assert time.perf_counter() - start < MOST_SECONDS
 
 
 def test_the_onnx_package_finds_the_backend_usable():
