@@ -136,7 +136,8 @@ def tanh_of(o: Arithmetic[T], x: T) -> T:
     y = o.add(o.number(1.0), o.div(o.number(-2.0), o.add(power, o.number(1.0))))
     y = o.select(o.less(x, o.number(0.0)), o.mul(y, minus), y)
     square = o.mul(x, x)
-    small = o.add(o.mul(o.mul(_polynomial(o, square, _TANH), square), x), x)
+    # As a product, so that −0 stays what it is.
+    small = o.mul(o.add(o.mul(_polynomial(o, square, _TANH), square), o.number(1.0)), x)
     return _unless_nan(o, x, o.select(o.less(size, o.number(_TANH_SMALL)), small, y))
 
 
