@@ -178,10 +178,11 @@ PASSES = {
     "schedule": (accelerator, "apply"),
     "tensorise": (accelerator, "tensorise"),
     "enumerate": (accelerator, "tasks"),
-    "place": (programs, "place"),
-    "tokens": (programs, "with_tokens"),
+    "allocate": (accelerator, "Allocation"),
+    "place": (programs, "_table"),
+    "tokens": (programs, "add_tokens"),
+    "encode": (programs, "encode_table"),
     "check": (programs, "check"),
-    "encode": (accelerator, "_model"),
 }
 """Each pass: the module that calls it, and by which name."""
 

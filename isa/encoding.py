@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,45 @@ def encode(instruction: Instruction) -> bytes:
 def encode_program(program: Sequence[Instruction]) -> bytes:
     """The bytes of a program, instruction after instruction."""
     return b"".join(encode(instruction) for instruction in program)
+
+
+def encode_table(table: ProgramTable) -> bytes:
+    """The bytes of a program of known instructions, given as arrays.
+
+    Raises:
+        InstructionError: naming the first instruction of a class with a value that does not fit its field.
+    """
+    words = np.zeros((len(table), _WORDS), np.uint64)
+    for name, (position, width) in HEADER.items():
+        _insert(words, np.arange(len(table)), getattr(table, name), position, width)
+    for opcode, part in table.classes.items():
+        for name, (position, spec) in _layout(opcode).items():
+            _require_fitting(part, opcode, name, spec)
+            _insert(words, part.rows, part.fields[name], position, spec.bits)
+    return words.astype("<u8").tobytes()
+
+
+class EncodedProgram(Sequence[Instruction]):
+    """The instructions of a program, each decoded when it is asked for."""
+
+    def __init__(self, code: bytes) -> None:
+        _require_whole(code)
+        self._code = code
+
+    def __len__(self) -> int:
+        return len(self._code) // INSTRUCTION_BYTES
+
+    @overload
+    def __getitem__(self, index: int) -> Instruction: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Instruction]: ...
+
+    def __getitem__(self, index: int | slice) -> Instruction | list[Instruction]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        first = range(len(self))[index] * INSTRUCTION_BYTES
+        return decode(self._code[first : first + INSTRUCTION_BYTES])
 
 
 def decode(word: bytes) -> Instruction:
@@ -211,6 +251,23 @@ def _extract(words: _Words, position: int, width: int, signed: bool = False) -> 
     field = (value & np.uint64(_ones(width))).astype(np.int64)
     sign = 1 << (width - 1) if signed else 0
     return (field ^ sign) - sign
+
+
+def _insert(words: _Words, rows: IntArray, values: IntArray, position: int, width: int) -> None:
+    """Put values into bits position … position + width - 1, which are 0, of some rows of uint64[n, 8]."""
+    column, shift = divmod(position, _WORD_BITS)
+    field = values.astype(np.uint64) & np.uint64(_ones(width))
+    words[rows, column] |= field << np.uint64(shift)
+    if shift + width > _WORD_BITS:
+        words[rows, column + 1] |= field >> np.uint64(_WORD_BITS - shift)
+
+
+def _require_fitting(part: ClassTable, opcode: Opcode, name: str, spec: Spec) -> None:
+    column = part.fields[name]
+    bad = np.flatnonzero((column < spec.minimum) | (column > spec.maximum))
+    if bad.size:
+        # Its error has every reason.
+        KINDS[opcode](**{each: int(values[bad[0]]) for each, values in part.fields.items()})
 
 
 def _class_table(words: _Words, opcodes: IntArray, opcode: Opcode) -> ClassTable:

@@ -107,7 +107,7 @@ class AccessLog:
         return after
 
     def _meet(self, one: int, other: int) -> bool:
-        """Whether two accesses whose hulls meet have an address in common; ends of hulls are addresses."""
+        """Whether two accesses whose hulls meet share an address; the ends of a hull are addresses."""
         lows, highs = self._lows, self._highs
         low, high, its_low, its_high = lows[one], highs[one], lows[other], highs[other]
         if low in (its_low, its_high) or high in (its_low, its_high):

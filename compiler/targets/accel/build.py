@@ -165,7 +165,7 @@ def build(function: Function, config: Config) -> Kernel:
     sizes = {base: _size_bytes(buffer) for base, buffer in enumerate(outside)}
     program = assemble(tasks(tensorised, function.name, config), config, addresses, sizes)
     regions = [Region(base, sizes[base], buffer.name) for base, buffer in enumerate(outside)]
-    return Kernel(tensorised, program, Executable.of(program.instructions, config, regions))
+    return Kernel(tensorised, program, Executable(program.code, config, tuple(regions)))
 
 
 # --- buffers outside of the chip ---------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """From an integer graph to a compiled model: every pass of the accelerator in its order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -20,8 +20,9 @@ from tilewright.compiler.targets.accel.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.targets.accel.network import Network, Port, network_of, picture
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.program import Program, assemble
-from tilewright.compiler.targets.accel.task import Task
+from tilewright.compiler.targets.accel.place import Allocation, PlaceError
+from tilewright.compiler.targets.accel.program import Program, Work, assemble_works
+from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.tir.buffer import Buffer
@@ -43,6 +44,10 @@ cut the network into pieces that are not worth an instruction."""
 
 Observe = Callable[[str, str, str], None]
 """Is told what a pass made: name of the layer, name of the pass, text."""
+
+
+Shape = tuple[int, ...]
+"""Of a result, and where a part of it begins."""
 
 
 class LengthError(TilewrightError):
@@ -73,13 +78,10 @@ def compile_graph(
     """
     verify(graph)
     network = network_of(legalise(graph, config))
-    parts = _Layers(network, config, observe or (lambda *_: None), schedules or {}).parts()
+    parts = _Layers(network, config, observe, schedules or {}).parts()
     plan = _Plan(network, config)
-    addresses = {
-        buffer: plan.address(contents) for part in parts for buffer, contents in part.parameters.items()
-    }
-    work = [task for part in parts for task in part.tasks]
-    program = assemble(work, config, addresses, plan.sizes())
+    works = [part.work(plan) for part in parts]
+    program = assemble_works(works, config, plan.sizes())
     return _model(network, graph, config, program, plan)
 
 
@@ -95,18 +97,48 @@ def most_instructions(network: Network, config: Config) -> int:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What a layer, or a part of one, becomes; each parameter is a value of the network or a constant."""
+class _Template:
+    """What layers of one structure share.
 
-    tasks: list[Task]
-    parameters: Mapping[Buffer, str | NDArray[Any]]
+    Members:
+        parameters: of the function of the first such layer.
+        table, allocation: its tasks.
+    """
+
+    parameters: tuple[Buffer, ...]
+    table: TaskTable
+    allocation: Allocation
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a layer, or a part of one, becomes.
+
+    Members:
+        layer: its name.
+        template: how it runs.
+        contents: of each parameter, a value of the network or a constant.
+    """
+
+    layer: str
+    template: _Template
+    contents: Mapping[Buffer, str | NDArray[Any]]
+
+    def work(self, plan: "_Plan") -> Work:
+        """Its tasks, with the addresses of what they load and store."""
+        addresses = {buffer: plan.address(contents) for buffer, contents in self.contents.items()}
+        return Work(self.template.table, self.template.allocation, addresses, self.layer)
 
 
 class _Layers:
     """Makes the parts of a network, one after the other."""
 
-    def __init__(self, network: Network, config: Config, observe: Observe, schedules: Schedules) -> None:
+    def __init__(
+        self, network: Network, config: Config, observe: Observe | None, schedules: Schedules
+    ) -> None:
         self._network, self._config, self._observe = network, config, observe
+        # By all that decides how a part runs: its loops, how they are scheduled, and where its result lies.
+        self._templates: dict[tuple[Function, tuple[Primitive, ...], Shape, Shape], _Template] = {}
         self._schedules = schedules
         self._most = most_instructions(network, config)
         self._count = 0
@@ -145,40 +177,63 @@ class _Layers:
     def _part(self, node: Node, part: Part, lowered: Lowered) -> _Part:
         given = self._schedules.get(part)
         try:
-            function = self._tensorised(node, part, lowered, lowered.schedule if given is None else given)
-            work = tasks(function, node.name, self._config, self._most - self._count + 1)
+            template = self._template(node, part, lowered, lowered.schedule if given is None else given)
         except TilewrightError as error:
-            if given is None:
+            if given is None or isinstance(error, PlaceError):
                 raise
             # The loops, which follow, are in the cause.
             raise LayerError(f"{part}: {str(error).splitlines()[0]}") from error
-        self._count += len(work)
+        self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
         contents: dict[str, str | NDArray[Any]] = {
             **{name: node.inputs[place] for name, place in lowered.tensors.items()},
             **lowered.constants,
         }
-        return _Part(work, _bound(function, contents, node.output))
+        return _Part(node.name, template, _bound(template.parameters, contents, node.output))
 
-    def _tensorised(
+    def _template(
         self, node: Node, part: Part, lowered: Lowered, schedule: tuple[Primitive, ...]
-    ) -> Function:
-        """Schedule and tensorise."""
-        self._observe(node.name, "lower", print_function(lowered.function))
+    ) -> _Template:
+        """That of an earlier part of the same structure, where there is one."""
         channels, height, width = picture(self._network.graph.types[node.output])
         result = (blocks(channels, self._config), height, width, self._config.cols)
-        scheduled = embed(apply(lowered.function, schedule), result, (0, *lowered.origin, 0))
-        self._observe(node.name, "schedule", print_function(scheduled))
+        origin = (0, *lowered.origin, 0)
+        key = (lowered.function, schedule, result, origin)
+        if key not in self._templates or self._observe is not None:
+            function = self._tensorised(node, part, lowered.function, schedule, result, origin)
+            work = tasks(function, node.name, self._config, self._most - self._count + 1)
+            table = TaskTable.of(work)
+            self._templates[key] = _Template(function.parameters, table, Allocation(table, self._config))
+        return self._templates[key]
+
+    def _tensorised(
+        self,
+        node: Node,
+        part: Part,
+        function: Function,
+        schedule: tuple[Primitive, ...],
+        result: Shape,
+        origin: Shape,
+    ) -> Function:
+        """Schedule and tensorise."""
+        self._tell(node, "lower", function)
+        scheduled = embed(apply(function, schedule), result, origin)
+        self._tell(node, "schedule", scheduled)
         function = tensorise(named(scheduled, f"{node.name}.{part.number}"), limits_of(self._config))
-        self._observe(node.name, "tensorise", print_function(function))
+        self._tell(node, "tensorise", function)
         return function
+
+    def _tell(self, node: Node, name: str, function: Function) -> None:
+        """Tell who observes what a pass made."""
+        if self._observe is not None:
+            self._observe(node.name, name, print_function(function))
 
 
 def _bound(
-    function: Function, contents: Mapping[str, str | NDArray[Any]], result: str
+    parameters: Sequence[Buffer], contents: Mapping[str, str | NDArray[Any]], result: str
 ) -> dict[Buffer, str | NDArray[Any]]:
     """What each parameter is, by the last part of its name; the last one is the result."""
-    *inputs, output = function.parameters
+    *inputs, output = parameters
     bound = {buffer: contents[buffer.name.rpartition(".")[2]] for buffer in inputs}
     return {**bound, output: result}
 
@@ -253,7 +308,7 @@ def _lifetimes(network: Network, placed: Any, config: Config) -> list[Lifetime]:
 def _model(network: Network, graph: Graph, config: Config, program: Program, plan: _Plan) -> Model:
     regions = [Region(base, size, REGION_NAMES[base]) for base, size in plan.sizes().items()]
     return Model(
-        executable=Executable.of(program.instructions, config, regions),
+        executable=Executable(program.code, config, tuple(regions)),
         inputs=tuple(_binding(network, port, plan) for port in network.inputs),
         outputs=tuple(_binding(network, port, plan) for port in network.outputs),
         layers=tuple(_layers(network, program)),

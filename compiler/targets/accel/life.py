@@ -1,21 +1,31 @@
-"""Lives: when tasks use the instances of each buffer, and which engines do."""
+"""Live ranges: when tasks use the instances of each buffer, and which engines do."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.compiler.targets.accel.bank import Demand
-from tilewright.compiler.targets.accel.task import Instance, Task
+from tilewright.compiler.targets.accel.task import Instance
+from tilewright.compiler.targets.accel.task_table import OPERANDS, LayerSpan, TaskTable
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.isa.instruction import Instruction, Load, Matrix, Vector
+from tilewright.isa.instruction import Opcode
 from tilewright.isa.memory import Engine, Memory
 
-_WRITTEN: dict[type[Instruction], str] = {Load: "address", Matrix: "accumulator", Vector: "destination"}
+_WRITTEN = {Opcode.LOAD: "address", Opcode.MATRIX: "accumulator", Opcode.VECTOR: "destination"}
 """The operand that an instruction writes; it reads the others."""
+_ENGINES = {
+    Opcode.LOAD: Engine.LOAD,
+    Opcode.STORE: Engine.STORE,
+    Opcode.MATRIX: Engine.MATRIX,
+    Opcode.VECTOR: Engine.VECTOR,
+}
 
 
-@dataclass
-class Life:
+@dataclass(frozen=True)
+class LiveRange:
     """An instance, and the places of the first and the last task that names it."""
 
     instance: Instance
@@ -30,18 +40,17 @@ class Use:
     Members:
         buffer: which one.
         layer: of the first task that uses it.
-        lives: of its instances, by their first task.
+        lives: of its instances, by number, in the order of their first tasks.
         writers, readers: the engines.
         apart: buffers that must not share a bank with it; itself, if its instances must not with each other.
     """
 
     buffer: Buffer
     layer: str
-    lives: dict[Instance, Life] = field(default_factory=dict)
+    lives: dict[int, LiveRange] = field(default_factory=dict)
     writers: set[Engine] = field(default_factory=set)
     readers: set[Engine] = field(default_factory=set)
     apart: set[Buffer] = field(default_factory=set)
-    last: int = 0
 
     @property
     def memory(self) -> Memory:
@@ -53,56 +62,89 @@ class Use:
         """Place of the first task that uses it."""
         return next(iter(self.lives.values())).first
 
+    @property
+    def last(self) -> int:
+        """Place of the last task that uses it."""
+        return max(life.last for life in self.lives.values())
+
     def demand(self) -> Demand:
         """What it wants of its memory."""
         return Demand(
             name=self.buffer.name,
             memory=self.memory,
-            vectors=max(1, *(instance.vectors for instance in self.lives)),
+            vectors=max(1, *(life.instance.vectors for life in self.lives.values())),
             slots=min(self.buffer.versions, len(self.lives)),
             writers=frozenset(self.writers),
             readers=frozenset(self.readers),
         )
 
-    def add(self, instance: Instance, task: Task, place: int, written: bool) -> None:
-        """Note that the task at `place` uses an instance."""
-        self.lives.setdefault(instance, Life(instance, place, place)).last = place
-        self.last = place
-        (self.writers if written else self.readers).add(task.engine)
 
-
-def uses(tasks: Sequence[Task]) -> list[Use]:
+def uses(table: TaskTable) -> list[Use]:
     """The use of each buffer on the chip, by their first tasks."""
+    rows, instances, engines, writes = _operands(table).T
+    order = np.argsort(rows, kind="stable")
+    named, firsts = np.unique(instances[order], return_index=True)
+    lasts = np.zeros(len(table.instances), np.int64)
+    np.maximum.at(lasts, instances, rows)
+    first_rows = rows[order][firsts]
     found: dict[Buffer, Use] = {}
-    for place, task in enumerate(tasks):
-        written = _WRITTEN.get(type(task.instruction))
-        for name, instance in task.operands.items():
-            use = found.get(instance.buffer)
-            if use is None:
-                use = found[instance.buffer] = Use(instance.buffer, task.layer)
-            use.add(instance, task, place, name == written)
-        if isinstance(task.instruction, Vector):
-            for one, other in _apart(task):
-                found[one.buffer].apart.add(other.buffer)
+    for place in np.argsort(firsts, kind="stable").tolist():
+        number, first = int(named[place]), int(first_rows[place])
+        instance = table.instances[number]
+        use = found.get(instance.buffer)
+        if use is None:
+            use = found[instance.buffer] = Use(instance.buffer, _layer_at(table.layers, first))
+        use.lives[number] = LiveRange(instance, first, int(lasts[number]))
+    for number, engine, write in np.unique(np.stack([instances, engines, writes], axis=1), axis=0).tolist():
+        use = found[table.instances[number].buffer]
+        (use.writers if write else use.readers).add(Engine(engine))
+    for one, other in _apart(table):
+        found[one].apart.add(other)
+        found[other].apart.add(one)
     return list(found.values())
 
 
-def _apart(task: Task) -> Iterator[tuple[Instance, Instance]]:
-    """The pairs of instances, in both orders, that a vector instruction needs in different banks."""
-    moving = [(name, task.operands[name]) for name in ("destination", "a", "b") if name in task.operands]
-    for (_, one), (_, other) in permutations(moving, 2):
+def _operands(table: TaskTable) -> NDArray[np.int64]:
+    """Of every operand its task, instance and engine, and whether it is written: int64[n, 4]."""
+    blocks = []
+    for opcode, names in OPERANDS.items():
+        part = table.classes[opcode]
+        for name in names:
+            instances = part.operands[name]
+            there = instances >= 0
+            block = np.empty((int(there.sum()), 4), np.int64)
+            block[:, 0], block[:, 1] = part.table.rows[there], instances[there]
+            block[:, 2], block[:, 3] = _ENGINES[opcode], name == _WRITTEN.get(opcode)
+            blocks.append(block)
+    return np.concatenate(blocks)
+
+
+def _layer_at(layers: Sequence[LayerSpan], row: int) -> str:
+    return next(span.name for span in layers if row < span.first + span.count)
+
+
+def _apart(table: TaskTable) -> Iterator[tuple[Buffer, Buffer]]:
+    """The pairs of buffers whose instances a vector instruction needs in different banks."""
+    operands = table.classes[Opcode.VECTOR].operands
+    for one, other in combinations(("destination", "a", "b"), 2):
+        pairs = np.stack([operands[one], operands[other]], axis=1)
         # The same instance: in place.
-        if one.buffer.scope == other.buffer.scope and one != other:
-            yield one, other
+        pairs = pairs[(pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])]
+        for first, second in np.unique(pairs, axis=0).tolist():
+            buffers = table.instances[first].buffer, table.instances[second].buffer
+            if buffers[0].scope == buffers[1].scope:
+                yield buffers
 
 
 def groups(found: Sequence[Use]) -> Iterator[list[Use]]:
     """Uses that overlap in time, directly or through others; one group ends before the next begins."""
     group: list[Use] = []
+    end = -1
     for use in sorted(found, key=lambda use: use.first):
-        if group and use.first > max(other.last for other in group):
+        if group and use.first > end:
             yield group
             group = []
         group.append(use)
+        end = max(end, use.last)
     if group:
         yield group

@@ -46,6 +46,10 @@ def choose(convolution: Convolution, config: Config) -> Tiling:
         raise TilingError(_refusal(convolution, config))
     even = _Contest()
     even.enter(found.best())
+    if even.is_tied:
+        # Of widths that are equally good, that of the worst tiling comes first: all must be known.
+        even = _Contest()
+        even.enter(found.best(), limited=False)
     best = even.of_widths()[:_MADE_UNEVEN]
     again = _Contest(even.least)
     again.enter(each for tiling in best for each in uneven(tiling))
@@ -65,7 +69,7 @@ def _near(least: float) -> float:
 
 
 class _Contest:
-    """Tilings with the cycles of the event model; those that surely matter to nobody are left out.
+    """Tilings with the cycles of the event model.
 
     Members:
         entered: in their order.
@@ -78,14 +82,19 @@ class _Contest:
         # By width the fewest cycles; where these do not matter, None.
         self._widths: dict[int, float] | None = {} if least is None else None
 
-    def enter(self, found: Iterable[Tiling]) -> None:
-        """The first ones, until the event model has had enough instructions."""
+    def enter(self, found: Iterable[Tiling], *, limited: bool = True) -> None:
+        """The first ones, until the event model has had enough instructions.
+
+        Args:
+            found: in the order of what they promise.
+            limited: leave out those that surely matter to nobody.
+        """
         left = _MODELLED_INSTRUCTIONS
         for tiling in found:
             left -= instructions_of(tiling.cut)
             if left < 0:
                 return
-            limit = self._limit(tiling.cut.width)
+            limit = self._limit(tiling.cut.width) if limited else inf
             cycles = cycles_within(tiling.cut, tiling.versions, tiling.threads, limit)
             if cycles is not None:
                 self._note(replace(tiling, cycles=cycles))
@@ -105,6 +114,12 @@ class _Contest:
         if self._widths is not None:
             width = tiling.cut.width
             self._widths[width] = min(self._widths.get(width, inf), tiling.cycles)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether one of the best widths is as good as the next one."""
+        best = sorted((self._widths or {}).values())[: _MADE_UNEVEN + 1]
+        return len(set(best)) < len(best)
 
     @property
     def ranked(self) -> list[Tiling]:

@@ -1,6 +1,7 @@
 """Tilings that fit, for any convolution and machine, or a refusal that says why."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tilewright.compiler.targets.accel.cost.bound import _first_turn, _Loads
 from tilewright.compiler.targets.accel.cost.event_model import modelled_cycles
 from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.cost.space import Candidates, parts, uneven
-from tilewright.compiler.targets.accel.tiling import TilingError, choose
+from tilewright.compiler.targets.accel.tiling import TilingError, _Contest, choose
 from tilewright.isa.config import PRESETS
 
 RESNET = {
@@ -137,3 +138,19 @@ def test_the_first_turn_in_closed_form_is_that_of_its_chunks() -> None:
     )
     expected = list(map(turns_one_by_one, block, chunks, threads, inputs, weights))
     assert _first_turn(block, load).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("blocks", "size", "kernel"),
+    # In the first, two widths are equally good.
+    [((30, 5), 14, 1), ((4, 8), 14, 3), ((9, 2), 28, 1), ((10, 60), 7, 1)],
+)
+def test_what_the_event_model_leaves_out_changes_no_choice(
+    monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int], size: int, kernel: int
+) -> None:
+    convolution = Convolution(
+        out_blocks=blocks[1], out_height=size, out_width=size, in_blocks=blocks[0], kernel=(kernel, kernel)
+    )
+    found = choose.__wrapped__(convolution, PRESETS["reference"])
+    monkeypatch.setattr(_Contest, "_limit", lambda *_: inf)
+    assert choose.__wrapped__(convolution, PRESETS["reference"]) == found
