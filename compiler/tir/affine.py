@@ -5,7 +5,7 @@ An atom is a variable, or what is no sum: a quotient, a remainder, a minimum, an
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Var
 from tilewright.compiler.tir.walk import constant
@@ -26,12 +26,7 @@ class Affine:
     @staticmethod
     def of(expr: Expr) -> "Affine":
         """The sum that an expression is."""
-        value = constant(expr)
-        if value is not None:
-            return Affine((), value)
-        if isinstance(expr, Binary):
-            return _of_binary(expr)
-        return Affine(((expr, 1),), 0)
+        return _of(expr)
 
     @cached_property
     def coefficients(self) -> dict[Expr, int]:
@@ -48,14 +43,19 @@ class Affine:
         return self.coefficients.get(Var(variable), 0)
 
     def __add__(self, other: "Affine") -> "Affine":
-        return _collect((*self.terms, *other.terms), self.constant + other.constant)
+        total = self.constant + other.constant
+        if not (self.terms and other.terms):
+            return Affine(self.terms or other.terms, total)
+        return _collect((*self.terms, *other.terms), total)
 
     def __sub__(self, other: "Affine") -> "Affine":
         return self + other.scaled(-1)
 
     def scaled(self, factor: int) -> "Affine":
         """This sum, `factor` times."""
-        return _collect(((atom, factor * c) for atom, c in self.terms), factor * self.constant)
+        if factor == 0:
+            return Affine((), 0)
+        return Affine(tuple([(atom, factor * c) for atom, c in self.terms]), factor * self.constant)
 
     def without(self, atom: Expr) -> "Affine":
         """The sum less the term of an atom."""
@@ -72,6 +72,17 @@ class Affine:
         if result is None:
             return Const(self.constant)
         return result if all(c < 0 for _, c in self.terms) else _plus(result, self.constant)
+
+
+@lru_cache(maxsize=1 << 16)
+def _of(expr: Expr) -> Affine:
+    """`Affine.of`, once."""
+    value = constant(expr)
+    if value is not None:
+        return Affine((), value)
+    if isinstance(expr, Binary):
+        return _of_binary(expr)
+    return Affine(((expr, 1),), 0)
 
 
 def _of_binary(expr: Binary) -> Affine:

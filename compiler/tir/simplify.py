@@ -4,20 +4,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from math import gcd
+from operator import is_
 
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain, lower, upper
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select, Var
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, Stmt
 from tilewright.compiler.tir.walk import (
     children,
     constant,
     map_store,
     map_stores,
-    rewrite,
+    operands,
     substitute,
+    variables,
     with_children,
+    with_operands,
 )
 
 _EMPTY: Domain = {}
@@ -30,14 +33,34 @@ def simplify(expr: Expr, domain: Domain = _EMPTY) -> Expr:
         expr: any expression.
         domain: the loops around. Variables that are not in it may be anything.
     """
-    return _simplified(expr, tuple(domain.items()))
+    if isinstance(expr, Const | Var):
+        return expr
+    return _simplified(expr, _loops_of(expr, domain))
 
 
-@lru_cache(maxsize=1 << 16)
-def _simplified(expr: Expr, loops: tuple[tuple[str, Expr], ...]) -> Expr:
+_Loops = tuple[tuple[str, Expr], ...]
+
+
+def _loops_of(expr: Expr, domain: Domain) -> _Loops:
+    """Of the loops, those that decide what an expression is, in their order."""
+    wanted, found = set(variables(expr)), list[tuple[str, Expr]]()
+    for name in reversed(tuple(domain)):
+        if name in wanted:
+            extent = domain[name]
+            found.append((name, extent))
+            if not isinstance(extent, Const):
+                wanted |= variables(extent)
+    return tuple(found[::-1])
+
+
+@lru_cache(maxsize=1 << 17)
+def _simplified(expr: Expr, loops: _Loops) -> Expr:
     """`simplify`, once: schedules ask again and again for what they did not change."""
     domain = dict(loops)
-    return rewrite(expr, lambda node: _simplify(node, domain))
+    old = operands(expr)
+    new = tuple([simplify(operand, domain) for operand in old])
+    same = all(map(is_, old, new))
+    return _simplify(expr if same else with_operands(expr, new), domain)
 
 
 def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:

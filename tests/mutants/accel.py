@@ -206,29 +206,29 @@ _TASKS = (
     Mutant(
         name="place-of-a-living-instance",
         file=f"{_ACCEL}/place.py",
-        old="if slot.last >= life.first:",
-        new="if slot.last > life.first:",
+        old="if last >= life.first:",
+        new="if last > life.first:",
         check=_PLACE,
     ),
     Mutant(
         name="place-round-the-end",
         file=f"{_ACCEL}/place.py",
-        old="    return at <= end",
-        new="    return at <= end or end < depth",
+        old="    return addresses if at <= end else None",
+        new="    return addresses if at <= end or end < depth else None",
         check=_PLACE,
     ),
     Mutant(
         name="place-of-groups-that-meet",
         file=f"{_ACCEL}/life.py",
-        old="use.first > max(",
-        new="use.first >= max(",
+        old="use.first > end",
+        new="use.first >= end",
         check=_PLACE,
     ),
     Mutant(
         name="bank-of-two-operands",
         file=f"{_ACCEL}/life.py",
-        old="and one != other:",
-        new="and one.buffer != other.buffer:",
+        old="if buffers[0].scope == buffers[1].scope:",
+        new="if buffers[0].scope == buffers[1].scope and buffers[0] != buffers[1]:",
         check=_PLACE,
     ),
     Mutant(
@@ -413,11 +413,28 @@ _SCHEDULES = (
     Mutant(
         name="program-of-any-length",
         file=f"{_ACCEL}/compile.py",
-        old="self._count += len(work)",
-        new="self._count += 0",
+        old="self._count + len(template.table)",
+        new="self._count",
         check=_COMPILE,
     ),
 )
 
-MUTANTS = (*_INSTRUCTIONS, *_TASKS, *_SCHEDULES)
+_TEMPLATES = (
+    Mutant(
+        name="template-of-another-schedule",
+        file=f"{_ACCEL}/compile.py",
+        old="key = (lowered.function, schedule, result, origin)",
+        new="key = (lowered.function, (), result, origin)",
+        check=_COMPILE,
+    ),
+    Mutant(
+        name="template-of-another-part",
+        file=f"{_ACCEL}/compile.py",
+        old="key = (lowered.function, schedule, result, origin)",
+        new="key = (lowered.function, schedule, result, ())",
+        check=_COMPILE,
+    ),
+)
+
+MUTANTS = (*_INSTRUCTIONS, *_TASKS, *_SCHEDULES, *_TEMPLATES)
 """From loops to programs."""
