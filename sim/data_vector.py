@@ -115,7 +115,9 @@ def _source(
 
 @compiled
 def _is_usual(m: Chip, r: Any) -> bool:
-    """Whether all operands stay in their banks, and results fall on nothing that is still to be read."""
+    """Whether the operation is known, operands stay in their banks, and results spare what is to be read."""
+    if r.op > _MULTIPLY_ADD:
+        return False
     counts = (r.n_0, r.n_1, r.n_2, r.n_3, ONE)
     a, b, to = _A[r.a_from], _B[r.b_from], _DESTINATION[r.to]
     a_strides = (r.a_stride_0, r.a_stride_1, r.a_stride_2, r.a_stride_3, ZERO)

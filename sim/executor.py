@@ -31,7 +31,9 @@ def operations(table: ProgramTable, chosen: BoolArray) -> Records:
     result["opcode"] = table.opcode
     moving = np.zeros(len(table), np.bool_)
     put_fields(result, table)
-    for opcode in (Opcode.LOAD, Opcode.STORE, Opcode.MATRIX, Opcode.VECTOR):
+    for opcode in Opcode:
+        if opcode in (Opcode.NOP, Opcode.FINISH):
+            continue
         moving[table.classes[opcode].rows] = True
     kept = moving & chosen
     return result if kept.all() else result[kept]
@@ -76,7 +78,7 @@ def _entry(stamp: str) -> Callable[[Chip, Records, int], tuple[int, str]]:
             elif r.opcode == _MATRIX:
                 done = matrix(m, r)
             else:
-                done = vector(m, r)
+                done = r.opcode == _VECTOR and vector(m, r)
             if not done:
                 break
             place += 1
