@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Union
 
+import numpy as np
+
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.value import value
 
@@ -224,8 +226,10 @@ class Call(Expr):
 
 
 def as_expr(value: ExprLike | float, dtype: DType = INDEX) -> Expr:
-    """The expression itself, or a constant of `dtype`."""
-    return value if isinstance(value, Expr) else Const(value, dtype)
+    """The expression itself, or a constant of `dtype`; numpy's numbers are numbers."""
+    if isinstance(value, Expr):
+        return value
+    return Const(value.item() if isinstance(value, np.generic) else value, dtype)
 
 
 def both(conditions: Sequence[Expr]) -> Expr:
