@@ -100,7 +100,7 @@ def print_costs(config: str, model: Model, result: ModelResult) -> None:
         f"\n{result.cycles:,} cycles a picture on {config}, {utilization:.1%} of the array's products,",
         end=" ",
     )
-    print(f"{result.seconds / result.samples * 1000:.0f} ms a picture on the simulator")
+    print(f"{result.seconds / result.samples * 1000:.2g} ms a picture on the simulator")
     most = costliest(result.layers)
     if most is not None:
         print(f"{most.layer.name} costs most: {most.cycles / result.cycles:.0%} of the cycles")

@@ -122,7 +122,7 @@ def _library(toolchain: Toolchain, optimise: Optimise) -> Path:
     name = f"verilator-{digest(toolchain.version, *options)}"
 
     def produce(folder: Path) -> None:
-        _compile(toolchain, [(source, options) for source in toolchain.library_sources], folder)
+        _compile(toolchain, [(source, options) for source in toolchain.runtime_sources], folder)
 
     return built(name, produce)
 

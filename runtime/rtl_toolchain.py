@@ -42,7 +42,7 @@ class Toolchain:
         return f"-I{include}", f"-I{include / 'vltstd'}"
 
     @property
-    def library_sources(self) -> tuple[Path, ...]:
+    def runtime_sources(self) -> tuple[Path, ...]:
         """The sources that every compiled machine is linked with."""
         return tuple(self.root / "include" / name for name in ("verilated.cpp", "verilated_threads.cpp"))
 

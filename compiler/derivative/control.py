@@ -166,9 +166,7 @@ def _call(b: Builder, operator: Call, kept: Kept, cotangents: Cotangents) -> Cot
     operands, results = kept[:count], kept[count:]
     places = floats(operands)
     types = [operands[place].type for place in places]
-    back = Call(
-        operator.function + BACK, tuple(each.dtype.value for each in types), tuple(t.shape for t in types)
-    )
+    back = Call.of(operator.function + BACK, *types)
     found = b.apply(back, *operands, *_filled(b, results, cotangents))
     by_place = dict(zip(places, found, strict=True))
     return [by_place.get(index) for index in range(count)]

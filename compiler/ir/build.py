@@ -57,6 +57,8 @@ class Builder:
     def parameter(self, name: str, tensor: TensorType) -> Value:
         """A new parameter, called so or alike."""
         value = self._value(name, tensor)
+        # No size that an equation shows first may be called like one that is there already.
+        self._names.update(tensor.names)
         self._parameters.append(value)
         return value
 

@@ -3,35 +3,39 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.operator import Operator, expect
 from tilewright.compiler.ir.size import SizeName
-from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ir.type import Shape, TensorType
 
 
 @dataclass(frozen=True)
 class Call(Operator):
     """The results of a function of the module, by name; recursion is allowed.
 
-    Its types are attributes, since a recursive function is called before it is known; the verifier compares
-    them with the function.
+    The types of the results are attributes, since a recursive function is called before it is known; the
+    verifier compares them with the function's own.
 
     Members:
         function: its name.
-        parameters, results: its types, as this call has them.
+        dtypes, shapes: of the results, in the sizes of the caller.
         sizes: names of sizes that the results show first.
     """
 
     name: ClassVar[str] = "call"
     function: str
-    dtypes: tuple[str, ...]
-    shapes: tuple[tuple[object, ...], ...]
+    dtypes: tuple[DType, ...]
+    shapes: tuple[Shape, ...]
     sizes: tuple[SizeName, ...] = ()
 
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        from tilewright.compiler.dtype import DType
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(map(SizeName, self.sizes)))
 
+    @staticmethod
+    def of(function: str, *results: TensorType) -> "Call":
+        """A call with results of these types, whose sizes are all known where it stands."""
+        return Call(function, tuple(each.dtype for each in results), tuple(each.shape for each in results))
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         expect(len(self.dtypes) == len(self.shapes), "must have a shape for each element type of its results")
-        return tuple(
-            TensorType(DType(dtype), shape)  # type: ignore[arg-type]  # TensorType checks each size
-            for dtype, shape in zip(self.dtypes, self.shapes, strict=True)
-        )
+        return tuple(map(TensorType, self.dtypes, self.shapes))

@@ -49,14 +49,14 @@ class _Evaluation:
         values: dict[Value, Array] = {}
         bind(function.parameters, arrays, bindings, f"a parameter of {function.name!r}")
         values.update(zip(function.parameters, arrays, strict=True))
-        last = last_reads(function)
+        last, kept = last_reads(function), set(function.results)
         for position, equation in enumerate(function.equations):
             operands = [values[value] for value in equation.operands]
             results = self._equation(equation, operands, bindings)
             bind(equation.results, results, bindings, equation.label)
             values.update(zip(equation.results, results, strict=True))
             for value in (*equation.operands, *equation.results):
-                if last.get(value, -1) <= position and value in values and value not in function.results:
+                if last.get(value, -1) <= position and value in values and value not in kept:
                     del values[value]
         return tuple(values[value] for value in function.results)
 

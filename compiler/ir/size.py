@@ -167,19 +167,75 @@ def evaluate(size: AnySize, bindings: Mapping[str, AnySize]) -> AnySize:
     return size.evaluate(bindings) if isinstance(size, Size) else size
 
 
+def product(sizes: Iterable[AnySize]) -> AnySize:
+    """Of all sizes; 1 of none."""
+    total: AnySize = 1
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def quotient(total: AnySize, by: AnySize) -> AnySize | None:
+    """What `by` must be multiplied with to give `total`; None if no size is known to.
+
+    A symbolic size is taken to be a multiple of any number, and rounded down.
+    """
+    if total == by:
+        return 1
+    if isinstance(by, int):
+        is_exact = by > 0 and (isinstance(total, Size) or total % by == 0)
+        return total // by if is_exact else None
+    atoms = sorted({atom for monomial, _ in by.terms for atom in monomial}, key=str)
+
+    def order(term: tuple[Monomial, int]) -> tuple[int, list[int]]:
+        # One that products keep, so that what is left falls with each step.
+        return len(term[0]), [term[0].count(atom) for atom in atoms]
+
+    divisor, factor = max(by.terms, key=order)
+    result: AnySize = 0
+    rest = total
+    while isinstance(rest, Size):
+        monomial, times = max(rest.terms, key=order)
+        left = _without(monomial, divisor)
+        if left is None or times % factor:
+            return None
+        part = _normal([(left, times // factor)])
+        result, rest = result + part, rest - part * by
+    return result if rest == 0 else None
+
+
+def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
+    """The other factors of a product; None if the divisor is not among them."""
+    rest = list(monomial)
+    for atom in divisor:
+        if atom not in rest:
+            return None
+        rest.remove(atom)
+    return tuple(rest)
+
+
+def linear_name(size: AnySize) -> str | None:
+    """The name in a size of the form a·name + b, whose number tells it; None for another form."""
+    if not isinstance(size, Size):
+        return None
+    products = [monomial for monomial, _ in size.terms if monomial]
+    match products:
+        case [(str() as name,)]:
+            return name
+    return None
+
+
 def solve(size: AnySize, value: int) -> tuple[str, int] | None:
     """The name and number for which a size a·name + b has that value; None if it has another form.
 
     Raises:
         IrError: if the form is right and no whole number fits.
     """
-    if not isinstance(size, Size) or len(size.names) != 1:
+    name = linear_name(size)
+    if name is None or not isinstance(size, Size):
         return None
-    linear = [(monomial, factor) for monomial, factor in size.terms if monomial]
-    (monomial, factor), *others = linear
-    if others or len(monomial) != 1 or not isinstance(monomial[0], str):
-        return None
-    rest = value - sum(number for others, number in size.terms if not others)
+    terms = dict(size.terms)
+    factor, rest = terms[(name,)], value - terms.get((), 0)
     if rest % factor:
-        raise IrError(f"a size of {value} must be {size} for a whole {monomial[0]}, and is not")
-    return monomial[0], rest // factor
+        raise IrError(f"a size of {value} must be {size} for a whole {name}, and is not")
+    return name, rest // factor

@@ -6,7 +6,7 @@ from tilewright.compiler.ir.call import Call
 from tilewright.compiler.ir.deep import deeply
 from tilewright.compiler.ir.error import IrError
 from tilewright.compiler.ir.function import Equation, Function, Module, Value
-from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ir.size import linear_name
 
 
 def verify(program: Function | Module) -> None:
@@ -27,9 +27,9 @@ def _verify(function: Function, around: frozenset[str], functions: Mapping[str, 
     values: dict[str, Value] = {}
     _define(values, function.parameters, where)
     sizes = set(around)
-    # A parameter binds what its sizes name alone; 2·n needs an n from somewhere.
-    sizes.update(_named(function.parameters))
-    sizes.update(*(value.type.names for value in function.parameters if _binds(value.type)))
+    # A number tells the n of 2·n + 1; that of n·m must be told elsewhere.
+    linear = (linear_name(size) for value in function.parameters for size in value.type.shape)
+    sizes.update(name for name in linear if name is not None)
     _check_sizes(function.parameters, sizes, where)
     for equation in function.equations:
         _verify_equation(equation, values, sizes, f"{where}, {equation.label}", functions)
@@ -58,7 +58,7 @@ def _verify_equation(
     for region in operator.regions:
         _verify(region, frozenset(sizes), functions)
     if isinstance(operator, Call):
-        _verify_call(operator, where, functions)
+        _verify_call(operator, equation, where, functions)
     try:
         inferred = operator.infer(*(value.type for value in equation.operands))
     except IrError as error:
@@ -71,12 +71,25 @@ def _verify_equation(
     _define(values, equation.results, where)
 
 
-def _verify_call(call: Call, where: str, functions: Mapping[str, Function]) -> None:
+def _verify_call(call: Call, equation: Equation, where: str, functions: Mapping[str, Function]) -> None:
     if call.function not in functions:
         raise IrError(f"{where}: a call must be of a function of the module, and {call.function!r} is none")
-    wanted = [value.type.dtype for value in functions[call.function].results]
-    if [str(dtype) for dtype in wanted] != list(call.dtypes):
-        raise IrError(f"{where}: the call must have results of {', '.join(wanted)}")
+    function = functions[call.function]
+    for what, wanted, given in (
+        ("operands", function.parameters, equation.operands),
+        ("results", function.results, equation.results),
+    ):
+        # Sizes have other names in each function: element types and ranks must agree, and what is a number.
+        if len(wanted) != len(given) or not all(map(_may_be, wanted, given)):
+            types = ", ".join(str(value.type) for value in wanted)
+            raise IrError(f"{where}: {what} of a call of {call.function!r} must be {types or 'none'}")
+
+
+def _may_be(wanted: Value, given: Value) -> bool:
+    one, other = wanted.type, given.type
+    sizes = zip(one.shape, other.shape, strict=False)
+    known = [pair for pair in sizes if all(isinstance(size, int) for size in pair)]
+    return one.dtype is other.dtype and one.rank == other.rank and all(a == b for a, b in known)
 
 
 def _define(values: dict[str, Value], new: Iterable[Value], where: str) -> None:
@@ -84,20 +97,6 @@ def _define(values: dict[str, Value], new: Iterable[Value], where: str) -> None:
         if value.name in values:
             raise IrError(f"{where}: a value must be defined once, and {value} is defined again")
         values[value.name] = value
-
-
-def _named(values: Iterable[Value]) -> set[str]:
-    return {
-        size.name
-        for value in values
-        for size in value.type.shape
-        if not isinstance(size, int) and size.name is not None
-    }
-
-
-def _binds(tensor: TensorType) -> bool:
-    """Whether each size that is no number has one name, so that a number tells it."""
-    return all(isinstance(size, int) or len(size.names) == 1 for size in tensor.shape)
 
 
 def _check_sizes(values: Iterable[Value], sizes: set[str], where: str) -> None:

@@ -14,6 +14,7 @@ from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.error import OperatorError
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import expect
+from tilewright.compiler.ir.size import product
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.emit_map import Number as Number
 from tilewright.compiler.ops.emit_map import Operand as Operand
@@ -99,7 +100,6 @@ from tilewright.compiler.ops.primitive.gather import Gather, ScatterAdd
 from tilewright.compiler.ops.primitive.gather_elements import GatherElements, ScatterElements
 from tilewright.compiler.ops.primitive.nonzero import NonZero
 from tilewright.compiler.ops.primitive.reduce import Reduce
-from tilewright.compiler.ops.primitive.reshape import elements
 from tilewright.compiler.ops.primitive.window import Window
 
 # --- by indices ----------------------------------------------------------------------------------------
@@ -139,15 +139,15 @@ def gather_nd(b: Builder, x: Value, indices: Value, batch: int = 0) -> Value:
     """
     flat, count = _flat_indices(b, x, indices, batch)
     rest = x.type.shape[count:]
-    rows = reshape(b, x, (elements(x.type.shape[:count]), *rest))
+    rows = reshape(b, x, (product(x.type.shape[:count]), *rest))
     return gather(b, rows, flat, 0)
 
 
 def scatter_nd(b: Builder, x: Value, indices: Value, updates: Value, reduction: str = "none") -> Value:
     """x with updates at coordinates, which lie along the last axis of the indices; as `gather_nd` reads."""
     flat, count = _flat_indices(b, x, indices, 0)
-    rows, columns = elements(x.type.shape[:count]), elements(x.type.shape[count:])
-    places = elements(flat.type.shape)
+    rows, columns = product(x.type.shape[:count]), product(x.type.shape[count:])
+    places = product(flat.type.shape)
     target = reshape(b, x, (rows, columns))
     spread = repeat(b, reshape(b, flat, (places,)), (places, columns), (0,))
     given = reshape(b, updates, (places, columns))

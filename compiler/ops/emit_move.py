@@ -7,14 +7,14 @@ from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.error import OperatorError
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import expect
-from tilewright.compiler.ir.size import AnySize
+from tilewright.compiler.ir.size import AnySize, product, quotient
 from tilewright.compiler.ops.emit_map import Number, Operand, broadcast_to, fold, promote
 from tilewright.compiler.ops.primitive.concat import Concat
 from tilewright.compiler.ops.primitive.dilate import Dilate
 from tilewright.compiler.ops.primitive.extent import Extent
 from tilewright.compiler.ops.primitive.iota import Iota
 from tilewright.compiler.ops.primitive.pad import Pad
-from tilewright.compiler.ops.primitive.reshape import Reshape, elements, quotient
+from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
 
@@ -49,7 +49,7 @@ def reshape(b: Builder, x: Value, shape: Sequence[AnySize]) -> Value:
         place = wanted.index(-1)
         others = (*wanted[:place], *wanted[place + 1 :])
         expect(-1 not in others, f"one size of a shape may be -1, not more: {wanted}")
-        left = quotient(elements(x.type.shape), elements(others))
+        left = quotient(product(x.type.shape), product(others))
         if left is None:
             raise OperatorError(f"reshape: the size -1 of {list(wanted)} must follow from {x.type}: give it")
         wanted = (*wanted[:place], left, *wanted[place + 1 :])

@@ -8,9 +8,9 @@ import numpy as np
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.frontend.error import UnsupportedError, require
 from tilewright.compiler.frontend.onnx.node import Node, Result, converter, normal_axes, normal_axis
-from tilewright.compiler.frontend.onnx.shape_value import quotient, reshaped
+from tilewright.compiler.frontend.onnx.shape_value import divided, reshaped
 from tilewright.compiler.ir.function import Value
-from tilewright.compiler.ir.size import AnySize, Size
+from tilewright.compiler.ir.size import AnySize, Size, product
 from tilewright.compiler.ops import emit as e
 
 _LARGEST = (1 << 31) - 1
@@ -32,14 +32,7 @@ def _flatten(node: Node) -> Result:
         -x.type.rank <= axis <= x.type.rank, f"axis must be from {-x.type.rank} to {x.type.rank}, not {axis}"
     )
     axis += x.type.rank if axis < 0 else 0
-    return e.reshape(node.b, x, (_product(x.type.shape[:axis]), _product(x.type.shape[axis:])))
-
-
-def _product(sizes: Sequence[AnySize]) -> AnySize:
-    total: AnySize = 1
-    for size in sizes:
-        total = total * size
-    return total
+    return e.reshape(node.b, x, (product(x.type.shape[:axis]), product(x.type.shape[axis:])))
 
 
 @converter("Transpose")
@@ -293,7 +286,7 @@ def _range(node: Node) -> Result:
 def _depth_to_space(node: Node) -> Result:
     b, x, size = node.b, node.x(0), node.integer("blocksize")
     batch, channels, height, width = _four(x)
-    depth = quotient([channels], [size * size])
+    depth = divided(channels, size * size)
     if node.choice("mode", "DCR", ["DCR", "CRD"]) == "DCR":
         parts = e.reshape(b, x, (batch, size, size, depth, height, width))
         moved = e.transpose(b, parts, (0, 3, 4, 1, 5, 2))
@@ -307,7 +300,7 @@ def _depth_to_space(node: Node) -> Result:
 def _space_to_depth(node: Node) -> Result:
     b, x, size = node.b, node.x(0), node.integer("blocksize")
     batch, channels, height, width = _four(x)
-    rows, columns = quotient([height], [size]), quotient([width], [size])
+    rows, columns = divided(height, size), divided(width, size)
     parts = e.reshape(b, x, (batch, channels, rows, size, columns, size))
     moved = e.transpose(b, parts, (0, 3, 5, 1, 2, 4))
     return e.reshape(b, moved, (batch, channels * (size * size), rows, columns))

@@ -14,7 +14,7 @@ from tilewright.compiler.frontend.onnx.node import Node
 from tilewright.compiler.frontend.onnx.scope import Item
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.error import IrError
-from tilewright.compiler.ir.size import AnySize, Size
+from tilewright.compiler.ir.size import AnySize, Size, product, quotient
 
 _Rule = Callable[[Node, Sequence[Array]], Any]
 _MOST_ELEMENTS = 1024
@@ -49,10 +49,7 @@ def _typed(elements: Array) -> Array:
 def _measured(node: Node, operands: Sequence[Item | None]) -> Array:
     shape = node.type(0).shape
     if node.operator == "Size":
-        total: AnySize = 1
-        for size in shape:
-            total = total * size
-        return np.array(total, dtype=object)
+        return np.array(product(shape), dtype=object)
     end = node.integer("end", len(shape))
     part = shape[node.integer("start", 0) : end]
     found = np.empty(len(part), dtype=object)
@@ -98,9 +95,10 @@ def _cast(node: Node, known: Sequence[Array]) -> Any:
 
 
 def _divide(one: Any, other: Any) -> Any:
-    if isinstance(one, Size) and isinstance(other, int):
-        return one // other
-    return quotient([one], [other])
+    if isinstance(other, int) and other > 0:
+        # Numbers are divided towards 0; a symbolic size is never negative.
+        return -(-one // other) if isinstance(one, int) and one < 0 else one // other
+    return divided(one, other)
 
 
 def _elementwise(function: Callable[[Any, Any], Any]) -> _Rule:
@@ -136,45 +134,16 @@ _RULES: dict[str, _Rule] = {
 }
 
 
-def quotient(whole: Sequence[AnySize], parts: Sequence[AnySize]) -> AnySize:
-    """The product of `whole` over that of `parts`, where it is a size for certain.
+def divided(whole: AnySize, part: AnySize) -> AnySize:
+    """The whole over a part of it.
 
     Raises:
-        UnsupportedError: if it cannot be said.
+        UnsupportedError: if no size is known to be that.
     """
-    number, names = _factors(whole)
-    by, divisors = _factors(parts)
-    for divisor in divisors:
-        if divisor not in names:
-            raise UnsupportedError(
-                f"the product of {list(whole)} must be a multiple of that of {list(parts)}"
-            )
-        names.remove(divisor)
-    total: AnySize = 1
-    for size in names:
-        total = total * size
-    if by == 0:
-        raise UnsupportedError("a size that follows from the others needs others that are not 0")
-    if number % by == 0:
-        return total * (number // by)
-    if isinstance(total, int):
-        raise UnsupportedError(f"{number} elements must be a multiple of {by}")
-    return (total * number) // by
-
-
-def _factors(sizes: Sequence[AnySize]) -> tuple[int, list[Size]]:
-    """A number, and what else the product has as factors."""
-    number, rest = 1, []
-    for size in sizes:
-        if not isinstance(size, Size):
-            number *= int(size)
-        elif len(size.terms) == 1:
-            ((monomial, factor),) = size.terms
-            number *= factor
-            rest += [Size((((atom,), 1),)) for atom in monomial]
-        else:
-            rest.append(size)
-    return number, rest
+    found = quotient(whole, part)
+    if found is None:
+        raise UnsupportedError(f"a size of {whole} must be a multiple of {part} for certain")
+    return found
 
 
 def reshaped(
@@ -199,5 +168,5 @@ def reshaped(
     if -1 in copied:
         others = [size for size in copied if size != -1]
         place = copied.index(-1)
-        copied[place] = 0 if 0 in shape and 0 not in others else quotient(shape, others)
+        copied[place] = 0 if 0 in shape and 0 not in others else divided(product(shape), product(others))
     return tuple(copied)

@@ -122,13 +122,13 @@ def power_module() -> Module:
     x, n = b.parameter("x", TensorType(F64, (2,))), b.parameter("n", TensorType(I64, ()))
 
     def again(b: Any) -> Any:
-        inner = b.emit(Call("f", ("float64",), ((2,),)), x, e.sub(b, n, 1))
+        inner = b.emit(Call("f", (DType.FLOAT64,), ((2,),)), x, e.sub(b, n, 1))
         return [e.mul(b, x, e.sin(b, inner))]
 
     function = b.function(*e.if_(b, e.less(b, 0, n), again, lambda b: [x]))
     main = Builder("main")
     x, n = main.parameter("x", TensorType(F64, (2,))), main.parameter("n", TensorType(I64, ()))
-    result = main.emit(Call("f", ("float64",), ((2,),)), e.square(main, x), n)
+    result = main.emit(Call("f", (DType.FLOAT64,), ((2,),)), e.square(main, x), n)
     return Module({"main": main.function(result), "f": function})
 
 

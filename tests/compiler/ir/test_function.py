@@ -9,9 +9,8 @@ from ir_operator import OPERATORS, Apply, Fill, Flattened, Plus, Positive, Thric
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder, trace
-from tilewright.compiler.ir.call import Call
 from tilewright.compiler.ir.error import EvaluationError, IrError, OperatorError
-from tilewright.compiler.ir.function import Equation, Function, Module, Value
+from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.inline import inline
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.parse import parse_function, parse_module
@@ -183,10 +182,9 @@ def test_ten_thousand_of_anything_are_no_problem(function):
 
 
 def test_a_function_may_call_another_and_itself():
-    call = Call("main", ("float32",), ((N,),))
     text = """
     function main(%x: f32[n]) {
-        %y = call(%x) {function="twice", dtypes=("float32",), shapes=((n,),), sizes=()}: f32[n]
+        %y = call(%x) {function="twice", dtypes=(f32,), shapes=((n,),), sizes=()}: f32[n]
         return %y
     }
     function twice(%x: f32[n]) {
@@ -199,9 +197,22 @@ def test_a_function_may_call_another_and_itself():
     assert parse_module(print_module(module), OPERATORS) == module
     (got,) = run(module, np.float32([1, 2]))
     np.testing.assert_array_equal(got, [2, 4])
-    lost = Module({"main": Function("main", (), (Equation((Value("y", VECTOR),), call, ()),), ())})
-    with pytest.raises(IrError, match=r"size must be bound|results of"):
-        verify(lost)
+    for old, new, message in (
+        ('function="twice"', 'function="thrice"', "must be of a function of the module"),
+        ("%y = call(%x)", "%y = call(%x, %x)", r"operands of a call of 'twice' must be f32\[n\]"),
+        (
+            "dtypes=(f32,), shapes=((n,),), sizes=()}: f32[n]",
+            "dtypes=(i8,), shapes=((n,),), sizes=()}: i8[n]",
+            "results",
+        ),
+        (
+            "dtypes=(f32,), shapes=((n,),), sizes=()}: f32[n]",
+            "dtypes=(f32,), shapes=((n, 1),), sizes=()}: f32[n, 1]",
+            "results",
+        ),
+    ):
+        with pytest.raises(IrError, match=message):
+            verify(parse_module(text.replace(old, new), OPERATORS))
 
 
 X, Y = Value("x", VECTOR), Value("y", VECTOR)

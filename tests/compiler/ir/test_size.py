@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilewright.compiler.ir.error import IrError
-from tilewright.compiler.ir.size import Size, evaluate, solve
+from tilewright.compiler.ir.size import Size, evaluate, linear_name, quotient, solve
 
 N, M = Size.of("n"), Size.of("m")
 BINDINGS = st.fixed_dictionaries({"n": st.integers(0, 50), "m": st.integers(0, 50)})
@@ -68,3 +68,31 @@ def test_a_name_is_an_identifier(name):
 def test_a_size_is_divided_by_positive_numbers_only():
     with pytest.raises(IrError, match="positive"):
         N // 0
+
+
+def test_quotients_are_sizes_where_that_is_certain():
+    assert quotient(N * M * 6, M * 2) == N * 3
+    assert quotient(N * M + N, N) == M + 1
+    assert quotient((N + 1) * (M + N) * 4, M + N) == 4 * N + 4
+    assert quotient(N, M) is None
+    assert quotient(N + 1, N) is None
+    assert quotient(24, 6) == 4
+    assert quotient(24, 5) is None
+    assert quotient(0, N) == 0
+    assert quotient(3, N) is None
+    assert quotient(N * 3, M * 0 + 3) == N
+
+
+@given(sizes(), sizes())
+def test_a_quotient_times_its_divisor_is_the_whole(one, other):
+    whole, part = one[0] * other[0], other[0]
+    if isinstance(part, Size):
+        assert quotient(whole, part) == one[0]
+
+
+def test_a_name_alone_in_a_size_is_told_by_its_number():
+    assert linear_name(2 * N + 1) == "n"
+    assert linear_name(N * N) is None
+    assert linear_name(N + M) is None
+    assert linear_name(N // 2) is None
+    assert linear_name(7) is None

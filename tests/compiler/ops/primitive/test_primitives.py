@@ -32,7 +32,7 @@ from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.nonzero import NonZero
 from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.ops.primitive.reduce import Reduce
-from tilewright.compiler.ops.primitive.reshape import Reshape, quotient
+from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.scalar import SCALARS
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
@@ -162,14 +162,6 @@ def test_reshape() -> None:
             Reshape(shape).infer(TensorType(F32, given_shape))
     with pytest.raises(EvaluationError):
         Reshape((2, 2)).run(np.zeros(5))
-
-
-def test_quotients_of_sizes() -> None:
-    assert quotient(N * M * 6, M * 2) == N * 3
-    assert quotient(N * M + N, N) == M + 1
-    assert quotient(N, M) is None
-    assert quotient(24, 6) == 4
-    assert quotient(N * 3, M * 0 + 3) == N
 
 
 def test_broadcast() -> None:
