@@ -221,7 +221,13 @@ def loads(block: Block) -> tuple[Load, ...]:
     exprs = [expr for store in stores for expr in (store.value, *store.indices)]
     if block.init is not None:
         exprs.append(block.init.value)
-    return tuple(node for expr in exprs for node in nodes(expr) if isinstance(node, Load))
+    return tuple([load for expr in exprs for load in _loads(expr)])
+
+
+@lru_cache(maxsize=1 << 16)
+def _loads(expr: Expr) -> tuple[Load, ...]:
+    """The elements that an expression reads."""
+    return tuple([node for node in nodes(expr) if isinstance(node, Load)])
 
 
 def block_indices(block: Block) -> dict[str, Expr]:

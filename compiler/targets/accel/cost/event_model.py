@@ -260,7 +260,7 @@ class _Machine:
     def __init__(self, cut: Cut, versions: Versions) -> None:
         config = cut.config
         self._cut, self._costs = cut, _Costs(cut)
-        self._blocks, self._slices = cut.convolution.out_blocks, config.slices
+        self._blocks, self._slices, self._rows = cut.convolution.out_blocks, config.slices, config.rows
         self._chunks = max(cut.chunks, cut.first_chunks)
         self._inputs, self._weights = _Pool(versions.inputs), _Pool(versions.weights)
         self._sums, self._results = _Pool(versions.sums), _Pool(versions.results)
@@ -302,10 +302,12 @@ class _Machine:
         load, multiply, tiles = self._load, self._multiply, 0
         for step in self._costs.steps(turn):
             contents, tiles = first_input + step.number, tiles + step.tiles
+            first_block = turn.blocks[0]
             for block in turn.blocks:
                 if step.number == 0:
                     self._begin(first_sums + block)
-                load(self._inputs, contents, step.input_cycles)
+                if block == first_block:
+                    load(self._inputs, contents, step.input_cycles)
                 for part in range(slices):
                     weights = step.weights + part * blocks + block
                     load(self._weights, weights, step.weight_cycles)
@@ -348,18 +350,22 @@ class _Machine:
         self, sums: int, inputs: int, weights: int, times: _TileTimes, tiles: int, adds: bool
     ) -> None:
         queue, bank = self._matrix_queue, self._bank[sums]
-        ready = max(
-            self._inputs.ready[inputs], self._weights.ready[weights], self._sums.ready[sums], queue.free
+        dispatched = self._dispatch(queue)
+        begin = max(
+            dispatched,
+            self._inputs.ready[inputs],
+            self._weights.ready[weights],
+            self._sums.ready[sums],
+            queue.free,
         )
-        begin = max(ready, self._dispatch(queue))
         if self._leaving:
             self._let_go_first(bank, begin)
         begin = queue.issue(max(begin, self._draining[bank]), 0)
         moved = ACCUMULATOR_DISTANCE - 1 if adds and sums != self._summed else 0
-        period, rows = times.period, self._cut.config.rows
-        self.stream = max(begin + rows, self.stream + moved) + tiles * period
+        period = times.period
+        self.stream = stream = max(begin + self._rows, self.stream + moved) + tiles * period
         self._summed = sums
-        last = self.stream - period
+        last = stream - period
         queue.free = last + 1
         done = last + times.vectors - 1 + self._matrix_depth
         self._inputs.done[inputs] = self._weights.done[weights] = self._summing[bank] = done
