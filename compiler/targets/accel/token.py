@@ -43,7 +43,10 @@ def add_tokens(table: ProgramTable, config: Config) -> ProgramTable:
     return replace(table, wait=wait, signal=signal)
 
 
-@dataclass
+_ENGINES = tuple(Engine)
+
+
+@dataclass(slots=True)
 class _Token:
     """A token between two engines, by places in the program.
 
@@ -101,7 +104,9 @@ class _Planner:
 
     def _givers(self, clock: list[int], needs: list[int]) -> list[tuple[Engine, int]]:
         """The engines, and positions of their instructions, from which tokens bring `needs` about."""
-        wanted = [engine for engine in Engine if needs[engine] > clock[engine]]
+        wanted = [engine for engine in _ENGINES if needs[engine] > clock[engine]]
+        if len(wanted) == 1:
+            return [(wanted[0], needs[wanted[0]])]
         starts = {engine: self._clocks[self._of[engine][needs[engine] - 1]] for engine in wanted}
         return [
             (engine, needs[engine])
