@@ -10,12 +10,11 @@ from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain, lower, upper
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select, Var
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Stmt
 from tilewright.compiler.tir.walk import (
     children,
     constant,
-    map_store,
-    map_stores,
+    map_block,
     operands,
     substitute,
     variables,
@@ -66,13 +65,15 @@ def _simplified(expr: Expr, loops: _Loops) -> Expr:
 def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
     """The statement with simple extents, shapes, indices and conditions; no loop or block is removed."""
     match stmt:
-        case For(var=var, extent=extent, body=body):
+        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch):
             extent = _simplify_extent(extent, domain)
             inner = {**domain, var.name: extent}
-            return replace(stmt, extent=extent, body=simplify_stmt(body, inner))
+            return For(var, extent, simplify_stmt(body, inner), kind, prefetch)
         case Allocate(buffer=buffer, body=body):
-            shape = tuple(_simplify_extent(extent, domain) for extent in buffer.shape)
-            return Allocate(replace(buffer, shape=shape), simplify_stmt(body, domain))
+            shape = tuple([_simplify_extent(extent, domain) for extent in buffer.shape])
+            if not all(map(is_, shape, buffer.shape)):
+                buffer = replace(buffer, shape=shape)
+            return Allocate(buffer, simplify_stmt(body, domain))
         case Block():
             return _simplify_block(stmt, domain)
         case _:
@@ -85,17 +86,16 @@ def is_zero(expr: Expr, domain: Domain = _EMPTY) -> bool:
 
 
 def _simplify_extent(extent: Expr, domain: Domain) -> Expr:
+    if isinstance(extent, Const):
+        return extent
     # Variables of single trips stay in indices, whose dimensions they name, but tell nothing in an extent.
     single: dict[str, Expr] = {name: Const(0) for name, trips in domain.items() if constant(trips) == 1}
     return simplify(substitute(extent, single), domain)
 
 
 def _simplify_block(block: Block, domain: Domain) -> Block:
-    iters = tuple(Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters)
     # Indices of blocks have no loop of their own: their values are bounded where they are substituted.
-    return map_stores(
-        replace(block, iters=iters), lambda store: map_store(store, lambda e: simplify(e, domain))
-    )
+    return map_block(block, lambda expr: simplify(expr, domain))
 
 
 def _simplify(expr: Expr, domain: Domain) -> Expr:
