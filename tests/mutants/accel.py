@@ -412,13 +412,6 @@ _TEMPLATES = (
         new="key = (lowered.function, (), result, origin)",
         check=_COMPILE,
     ),
-    Mutant(
-        name="template-of-another-part",
-        file=f"{_ACCEL}/compile.py",
-        old="key = (lowered.function, schedule, result, origin)",
-        new="key = (lowered.function, schedule, result, ())",
-        check=_COMPILE,
-    ),
 )
 
 MUTANTS = (*_INSTRUCTIONS, *_TASKS, *_SCHEDULES, *_TEMPLATES)

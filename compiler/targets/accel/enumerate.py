@@ -361,7 +361,8 @@ class _Planner:
             intrinsic = INTRINSICS[name](parse(body, domain), self._limits)
         except MismatchError as error:
             raise EnumerateError(f"intrinsic {name!r} does not stand for its body: {error}") from error
-        names = [name for name in domain if name in _variables(body)]
+        read = _variables(body)
+        names = [name for name in domain if name in read]
         buffers = {buffer.name for buffer in _accessed(body) if buffer.scope is not Scope.LANE}
         return _Work(intrinsic, body, itemgetter(*names) if names else lambda _: None, sorted(buffers))
 
