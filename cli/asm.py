@@ -1,9 +1,9 @@
 """`tilewright asm`: from the text of a program to an executable."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilewright.cli.output import require_apart
 from tilewright.cli.program import choose_config
 
 if TYPE_CHECKING:
@@ -26,21 +26,14 @@ def run(args: argparse.Namespace) -> int:
     """Assemble, refuse what no machine of the configuration defines, and write the executable."""
     from tilewright.isa.assembly import assemble
     from tilewright.isa.executable import Executable
+    from tilewright.isa.text_file import read_text
 
-    assembly = assemble(_read(args.file), args.file)
+    assembly = assemble(read_text(args.file), args.file)
+    require_apart((args.output,), (args.file, args.config, assembly.config_file))
     config = choose_config(args.file, assembly.config, args.config)
     _require_defined(assembly, config, args.file)
     Executable.of(assembly.program, config, assembly.regions).save(args.output)
     return 0
-
-
-def _read(path: str) -> str:
-    from tilewright.isa.error import TilewrightError
-
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TilewrightError(f"{path}: must be text in UTF-8: {error}") from None
 
 
 def _require_defined(assembly: "Assembly", config: "Config", source: str) -> None:

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.machine import CPU, config_name
-from tilewright.cli.option import add_machine_options, add_model_options, refuse_options
+from tilewright.cli.option import add_machine_options, add_model_options, model_inputs, refuse_options
 from tilewright.cli.summary import format_value
 from tilewright.cli.table import format_table
 from tilewright.cli.terminal import cycle_progress
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         read_schedules,
         used_schedules,
     )
-    from tilewright.cli.output import require_apart, write_files
+    from tilewright.cli.output import require_apart, require_no_weights, write_files
     from tilewright.cli.run_model import finish_run, read_given, run_samples
     from tilewright.isa.error import TilewrightError
     from tilewright.runtime.device import Host
@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
         refuse_options(args, ("labels", "output", "report", "trace"), "give --input FILE with them")
     if args.device == CPU:
         refuse_options(args, ("trace",), "the CPU has no cycles, give --device sim or rtl")
-    require_apart((args.model_file, args.output, args.report, args.trace, args.schedules))
+    outputs = (args.model_file, args.output, args.report, args.trace, args.schedules)
+    require_apart(outputs, (*model_inputs(args), args.schedule))
+    require_no_weights(args.file, outputs)
     host = Host(latency=args.latency, progress=cycle_progress())
     network = open_network(args.file, args.config)
     if network.model is not None:

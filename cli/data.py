@@ -1,10 +1,14 @@
 """Arrays, labels and pictures as files that the user names."""
 
 import io
+import os
+import warnings
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from tilewright.cli.kind import require_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +21,12 @@ _ZIP, _NPY = b"PK\x03\x04", b"\x93NUMPY"
 _GREY, _RGB = 1, 3
 _MODES = ("1", "L", "P", "RGB")
 """Pictures whose pixels are grey or RGB, and nothing besides."""
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+"""None of them runs another program to be read."""
+_NUMPY, _DATA = "a whole NumPy file (.npy, .npz)", "an .npz or .npy file or a whole picture (PNG, JPEG, …)"
+_UNPACKED_BYTES, _UNPACKED_RATIO = 1 << 28, 64
+"""What an archive may unpack to in any case, and beyond that for each of its bytes."""
+_REASON_CHARACTERS = 200
 
 
 def read_arrays(path: str, shapes: "Shapes") -> "Mapping[str, Array]":
@@ -30,6 +40,7 @@ def read_arrays(path: str, shapes: "Shapes") -> "Mapping[str, Array]":
         TilewrightError: if the file is none of these, or has no names where the model has several inputs.
         OSError: if it cannot be read.
     """
+    require_plain(path)
     with open(path, "rb") as file:
         first = file.read(len(_NPY))
     if first.startswith(_ZIP):
@@ -49,6 +60,7 @@ def read_labels(path: str, samples: int, classes: int) -> "NDArray[np.int64]":
 
     from tilewright.isa.error import TilewrightError
 
+    require_plain(path)
     labels = _read_npy(path)
     if labels.dtype.kind not in "iu" or labels.shape != (samples,):
         raise TilewrightError(
@@ -84,57 +96,95 @@ def _only(path: str, shapes: "Shapes") -> tuple[str, tuple[int, ...]]:
 
 
 def _read_npz(path: str) -> "Mapping[str, Array]":
-    return dict(_load(path))
+    """The arrays of an archive, all of them read; one that unpacks to far more than it is, is refused."""
+    from tilewright.isa.error import TilewrightError
+
+    with _foreign(path, _NUMPY), zipfile.ZipFile(path) as archive:
+        unpacked, packed = sum(info.file_size for info in archive.infolist()), os.path.getsize(path)
+        if unpacked > max(_UNPACKED_BYTES, _UNPACKED_RATIO * packed):
+            raise TilewrightError(
+                f"{path}: must not unpack to {unpacked >> 20:,} MiB from {packed:,} bytes: is it damaged?"
+            )
+        return {name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()}
 
 
 def _read_npy(path: str) -> "Array":
-    import numpy as np
-
     from tilewright.isa.error import TilewrightError
 
-    array = _load(path)
-    if not isinstance(array, np.ndarray):
-        raise TilewrightError(f"{path}: must be one array (.npy), not an archive of arrays")
-    return array
+    with open(path, "rb") as file:
+        data = file.read(len(_NPY))
+        if data.startswith(_ZIP):
+            raise TilewrightError(f"{path}: must be one array (.npy), not an archive of arrays")
+        if data == _NPY:
+            data += file.read()
+    with _foreign(path, _NUMPY):
+        return _array(data)
 
 
-def _load(path: str) -> Any:
-    """An array, or a mapping of arrays, all of them read."""
+def _array(data: bytes) -> "Array":
+    """The array that the contents of a .npy file are: they must be as long as its header says.
+
+    Raises:
+        Exception: of any kind, if they are something else.
+    """
+    from math import prod
+
     import numpy as np
+    from numpy.lib import format as npy
 
-    from tilewright.isa.error import TilewrightError
-
-    try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            with loaded:
-                return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise TilewrightError(f"{path}: must be a whole NumPy file (.npy, .npz): {error}") from None
+    stream = io.BytesIO(data)
+    # Version 3 is for names of fields, which no input has.
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[
+        npy.read_magic(stream)
+    ]
+    shape, by_columns, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, not numbers")
+    given, wanted = len(data) - stream.tell(), prod(shape) * dtype.itemsize
+    if given != wanted:
+        raise ValueError(f"it has {given} bytes, not the {wanted} of {dtype} {list(shape)}")
+    flat = np.frombuffer(data, dtype, offset=stream.tell())
+    return np.array(flat.reshape(shape, order="F" if by_columns else "C"))
 
 
 def _read_picture(path: str, shape: tuple[int, ...]) -> "Array":
     """uint8 of `shape`, which is channels, height, width: grey or RGB pixels as they are."""
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     from tilewright.isa.error import TilewrightError
 
     if len(shape) != 3 or shape[0] not in (_GREY, _RGB):
         raise TilewrightError(f"{path}: a picture must go to an input of 1 or 3 channels, not {list(shape)}")
     channels, height, width = shape
-    try:
-        with Image.open(path) as picture:
-            if picture.mode not in _MODES:
-                raise TilewrightError(f"{path}: pixels must be grey or RGB, not {picture.mode}: convert them")
-            if picture.size != (width, height):
-                size = "×".join(map(str, picture.size))
-                raise TilewrightError(f"{path}: must be {width}×{height} pixels, not {size}: resize it")
-            pixels = np.asarray(picture.convert("L" if channels == _GREY else "RGB"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise TilewrightError(f"{path}: must be an .npz or .npy file or a whole picture") from None
+    with _foreign(path, _DATA), Image.open(path, formats=_FORMATS) as picture:
+        if picture.mode not in _MODES:
+            raise TilewrightError(f"{path}: pixels must be grey or RGB, not {picture.mode}: convert them")
+        if picture.size != (width, height):
+            size = "×".join(map(str, picture.size))
+            raise TilewrightError(f"{path}: must be {width}×{height} pixels, not {size}: resize it")
+        pixels = np.asarray(picture.convert("L" if channels == _GREY else "RGB"))
     return pixels.reshape(height, width, channels).transpose(2, 0, 1)
+
+
+@contextmanager
+def _foreign(path: str, wanted: str) -> Iterator[None]:
+    """Around readers of foreign formats: for a damaged file they raise errors of any kind, or warn.
+
+    Raises:
+        TilewrightError: in place of all of these.
+        OSError: if the system cannot read the file.
+    """
+    from tilewright.isa.error import TilewrightError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except TilewrightError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+            raise
+        reason = " ".join(str(error).split())[:_REASON_CHARACTERS] or type(error).__name__
+        raise TilewrightError(f"{path}: must be {wanted}: {reason}") from error

@@ -1,5 +1,7 @@
 """What a file is that a command is given, by its contents."""
 
+import os
+import stat
 from enum import Enum, auto
 from pathlib import Path
 
@@ -20,15 +22,31 @@ def kind_of(path: str) -> Kind:
     """An ONNX file, a compiled model, or a program as executable or text.
 
     Raises:
+        TilewrightError: if it is a device or a pipe.
         ExecutableError: if it begins like an executable and is none.
         OSError: if it cannot be read.
     """
     from tilewright.isa.executable import MAGIC, Executable
     from tilewright.isa.model import is_model
 
+    require_plain(path)
     with open(path, "rb") as file:
         first = file.read(_SOME_BYTES)
     if first[: len(MAGIC)] == MAGIC:
         return Kind.MODEL if is_model(Executable.load(path)) else Kind.PROGRAM
     # The name decides where the contents could be a text: a damaged or empty model, say.
     return Kind.ONNX if _NO_TEXT.intersection(first) or Path(path).suffix == ".onnx" else Kind.PROGRAM
+
+
+def require_plain(path: str) -> None:
+    """Refuse devices and pipes, which have no end, or can be read only once.
+
+    Raises:
+        TilewrightError: naming the path.
+        OSError: if there is no such file.
+    """
+    from tilewright.isa.error import TilewrightError
+
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise TilewrightError(f"{path}: must be a plain file, not a device or a pipe: save it as one")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from types import ModuleType
 
+from tilewright.cli.stream import drop_stdout, flush_stdout, prepare_streams, say_error
 from tilewright.isa.error import TilewrightError
 
 # The commands in the order of the help, each a module of this room with `add_parser(subparsers)`, which
@@ -15,29 +16,41 @@ from tilewright.isa.error import TilewrightError
 # rooms inside of functions only: the help must come at once.
 COMMANDS: tuple[str, ...] = ("run", "compile", "asm", "disasm", "check", "verilog", "configs", "doctor")
 
-# What can be wrong with a path that the user named.
-_PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 success, 1 an error of the input, 2 wrong usage.
 
     An error of the input is one line on stderr, without a traceback; wrong usage leaves through
-    SystemExit(2), as argparse has it. Anything else that is raised is a mistake in Tilewright and keeps its
+    SystemExit(2), as argparse has it. So is what the operating system refuses: a file, a full disk, memory, a
+    stream that cannot be written. Anything else that is raised is a mistake in Tilewright and keeps its
     traceback.
     """
+    prepare_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser(_named_commands(arguments)).parse_args(arguments)
     try:
-        return int(args.run(args))
+        return _run(arguments)
     except TilewrightError as error:
         return _fail(str(error))
-    except _PATH_ERRORS as error:
-        return _fail(_describe_path_error(error))
     except BrokenPipeError:
-        return _close_stdout()
+        # The reader of our output has gone: leave quietly.
+        drop_stdout()
+        return 1
+    except OSError as error:
+        return _fail(_describe_os_error(error))
+    except MemoryError as error:
+        return _fail(f"not enough memory: {error}" if str(error) else "not enough memory")
     except KeyboardInterrupt:
         return 130
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """The exit code of the command, with all of its output written."""
+    try:
+        args = build_parser(_named_commands(arguments)).parse_args(arguments)
+        code = int(args.run(args))
+    finally:
+        flush_stdout()
+    return code
 
 
 def build_parser(commands: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
@@ -64,18 +77,21 @@ def _named_commands(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def _fail(message: str) -> int:
-    print(f"tilewright: error: {message}", file=sys.stderr)
+    # What is left for stdout cannot be written: the error says so, and the exit would say it again.
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        drop_stdout()
+    say_error(message)
     return 1
 
 
-def _describe_path_error(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
-
-
-def _close_stdout() -> int:
-    """The reader of our output has gone: leave quietly, also when the interpreter flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+def _describe_os_error(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return reason
+    # A descriptor has no name to tell.
+    return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewright.cli.kind import Kind, kind_of
@@ -125,11 +124,11 @@ def read_schedules(path: str) -> "Schedules":
     """
     from tilewright.compiler.targets.accel.layer_schedule import parse_schedules
     from tilewright.isa.error import TilewrightError
+    from tilewright.isa.text_file import read_text
 
+    text = read_text(path, "text, as --schedules writes it")
     try:
-        return parse_schedules(Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise TilewrightError(f"{path}: must be text, as --schedules writes it") from None
+        return parse_schedules(text)
     except TilewrightError as error:
         raise TilewrightError(f"{path}: {error}") from None
 

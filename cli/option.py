@@ -76,6 +76,11 @@ def add_program_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def model_inputs(args: argparse.Namespace) -> tuple[str | None, ...]:
+    """The files that a command on a model reads; None for what is not given."""
+    return args.file, args.config, args.input, args.labels, args.calibrate
+
+
 def refuse_options(args: argparse.Namespace, names: Iterable[str], reason: str) -> None:
     """Refuse options that have no meaning here.
 

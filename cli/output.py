@@ -1,50 +1,53 @@
-"""Files that a command writes: all of them whole, or none."""
+"""Files that a command writes: none of them over another, or over what it reads."""
 
 import os
-import secrets
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
+
+from tilewright.isa.output_file import write_files
+
+__all__ = ["require_apart", "write_files"]
 
 
-def write_files(contents: Mapping[str, bytes]) -> None:
-    """Write each file, by its path.
+def require_apart(outputs: Iterable[str | None], inputs: Iterable[str | None] = ()) -> None:
+    """Refuse two outputs in one file, and an output in the place of an input; None is not given.
 
-    All are written beside their places first, so that a full disk or a wrong path changes none of them.
-
-    Raises:
-        OSError: naming the path that cannot be written.
-    """
-    parts = {path: Path(f"{path}.{secrets.token_hex(4)}.part") for path in contents}
-    try:
-        for path, data in contents.items():
-            _write_part(path, parts[path], data)
-        for path, part in parts.items():
-            os.replace(part, path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-
-
-def require_apart(paths: Iterable[str | None]) -> None:
-    """Refuse two outputs in one file: they would be one output. None stands for an output not asked for.
+    Files are the same if they are so on disk, whatever their names; devices may take several outputs.
 
     Raises:
         TilewrightError: naming the path.
     """
     from tilewright.isa.error import TilewrightError
 
-    named = [path for path in paths if path is not None]
-    for path in named:
-        if named.count(path) > 1:
-            raise TilewrightError(f"{path}: must be named for one output, not {named.count(path)}")
+    read = [path for path in inputs if path is not None]
+    seen: list[str] = []
+    for path in (path for path in outputs if path is not None):
+        if any(_same(path, other) for other in seen):
+            raise TilewrightError(f"{path}: must be named for one output, not several")
+        for other in read:
+            if _same(path, other):
+                raise TilewrightError(
+                    f"{path}: must not be written, it is read as {other}: name another file"
+                )
+        seen.append(path)
 
 
-def _write_part(path: str, part: Path, data: bytes) -> None:
-    """Write beside `path`; errors name `path`, as the user did."""
-    if Path(path).is_dir():
-        raise IsADirectoryError(21, os.strerror(21), path)
+def _same(path: str, other: str) -> bool:
+    """Whether both name one file that a write would replace."""
     try:
-        part.write_bytes(data)
-    except OSError as error:
-        error.filename = path
-        raise
+        return os.path.samefile(path, other) and os.path.isfile(path)
+    except OSError:
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
+def require_no_weights(model: str, outputs: Iterable[str | None]) -> None:
+    """Refuse an output in the place of a file that holds the weights of an ONNX model.
+
+    Raises:
+        TilewrightError: naming the path.
+    """
+    # Only what is there can be lost: the model is not read for other outputs.
+    there = [path for path in outputs if path is not None and os.path.isfile(path)]
+    if there and os.path.isfile(model):
+        from tilewright.compiler.frontend.external import weight_files
+
+        require_apart(there, map(str, weight_files(model)))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tilewright.cli.kind import require_plain
+
 if TYPE_CHECKING:
     from tilewright.isa.checker import Problem
     from tilewright.isa.config import Config
@@ -48,6 +50,7 @@ def read_program(path: str, config: str | None, default: str | None = None) -> P
     """
     from tilewright.isa.executable import MAGIC, Executable
 
+    require_plain(path)
     with open(path, "rb") as file:
         is_executable = file.read(len(MAGIC)) == MAGIC
     if not is_executable:
@@ -77,13 +80,9 @@ def choose_config(path: str, own: "Config | None", named: str | None, default: s
 
 def _read_text(path: str, config: str | None, default: str | None) -> Program:
     from tilewright.isa.assembly import assemble
-    from tilewright.isa.error import TilewrightError
     from tilewright.isa.executable import Executable
+    from tilewright.isa.text_file import read_text
 
-    try:
-        with open(path, encoding="utf-8") as file:
-            assembly = assemble(file.read(), path)
-    except UnicodeDecodeError:
-        raise TilewrightError(f"{path}: must be an executable or text in UTF-8") from None
+    assembly = assemble(read_text(path, "an executable or text in UTF-8"), path)
     machine = choose_config(path, assembly.config, config, default)
     return Program(path, Executable.of(assembly.program, machine, assembly.regions), assembly.lines)

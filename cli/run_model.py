@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tilewright.cli.data import npz_bytes, read_arrays, read_labels
 from tilewright.cli.machine import CPU, config_name, make_device
 from tilewright.cli.network import Network, compile_graph, integer_graph, open_network
-from tilewright.cli.option import PROGRAM_OPTIONS, refuse_options
-from tilewright.cli.output import require_apart, write_files
+from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
+from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, refuse_timeline
 from tilewright.cli.summary import engine_counters, format_report, layer_reports, traffic
 from tilewright.cli.table import format_table
@@ -76,7 +76,9 @@ def run_model(args: argparse.Namespace) -> int:
     refuse_timeline(args)
     if args.device == CPU:
         refuse_options(args, ("trace", "timeline"), "the CPU has no cycles, give --device sim or rtl")
-    require_apart((args.output, args.report, args.trace))
+    outputs = (args.output, args.report, args.trace)
+    require_apart(outputs, model_inputs(args))
+    require_no_weights(args.file, outputs)
     host = Host(latency=args.latency, progress=cycle_progress())
     network = open_network(args.file, args.config)
     given = read_given(args, network)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilewright.cli.kind import require_plain
 from tilewright.cli.machine import CPU, DEFAULT_CONFIG, RTL, SIM, config_name, make_device
 from tilewright.cli.option import MODEL_OPTIONS, refuse_options
 from tilewright.cli.output import require_apart, write_files
@@ -24,7 +25,8 @@ def run_program(args: argparse.Namespace) -> int:
     from tilewright.runtime.device import Host
 
     dump = _by_base(args.dump, "--dump")
-    require_apart([*dump.values(), *([args.trace] if args.trace else [])])
+    memory = _by_base(args.memory, "--memory")
+    require_apart((*dump.values(), args.trace), (args.file, args.config, *memory.values()))
     program, contents = read_with_memory(args, dump)
     host = Host(latency=args.latency, progress=cycle_progress())
     device = make_device(args.device, program.executable.config)
@@ -62,7 +64,7 @@ def read_with_memory(args: argparse.Namespace, dump: Mapping[int, str]) -> tuple
     _refuse_options(args)
     program = read_program(args.file, args.config, DEFAULT_CONFIG)
     memory = _by_base(args.memory, "--memory")
-    contents = {base: Path(path).read_bytes() for base, path in memory.items()}
+    contents = {base: _read_memory(path) for base, path in memory.items()}
     _require_correct(program, contents, dump)
     return program, contents
 
@@ -132,6 +134,22 @@ def _refuse_options(args: argparse.Namespace) -> None:
     refuse_timeline(args)
     if args.device == CPU:
         raise TilewrightError(f"{args.file}: --device must be {SIM} or {RTL} for a program, not {CPU}")
+
+
+def _read_memory(path: str) -> bytes:
+    """The bytes of a file, which a program's memory can hold.
+
+    Raises:
+        TilewrightError: if they are more.
+        OSError: if it cannot be read.
+    """
+    from tilewright.isa.error import TilewrightError
+    from tilewright.isa.region import SIZE_LIMIT_BYTES
+
+    require_plain(path)
+    if Path(path).stat().st_size > SIZE_LIMIT_BYTES:
+        raise TilewrightError(f"{path}: must have at most {SIZE_LIMIT_BYTES} bytes, as a region has")
+    return Path(path).read_bytes()
 
 
 def _require_correct(program: Program, contents: Mapping[int, bytes], dump: Mapping[int, str]) -> None:

@@ -13,9 +13,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
-    from tilewright.cli.output import write_files
+    from tilewright.cli.output import require_apart, write_files
     from tilewright.hw.verilog import emit
     from tilewright.isa.config import load_config
 
+    require_apart((args.output,), (args.config,))
     write_files({args.output: emit(load_config(args.config)).encode()})
     return 0

@@ -24,6 +24,10 @@ _MNEMONICS: Mapping[str, type[Instruction]] = {kind.opcode.name.lower(): kind fo
 _ENGINES = {engine.label: engine for engine in Engine}
 _MASKS = ("wait", "signal")
 _INTEGER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)")
+_LONGEST_NUMBER = 40
+"""Characters of a number; all fields and sizes need fewer."""
+_MOST_PROBLEMS = 1000
+"""Problems that are told of one text; a file of something else has one in every line."""
 
 
 class AssemblyError(TilewrightError):
@@ -47,12 +51,14 @@ class Assembly:
         lines: the line of each instruction, from 1.
         config: the configuration it names, if it does.
         regions: its regions, in the order of the text.
+        config_file: the TOML file that the configuration was read from, if it was.
     """
 
     program: tuple[Instruction, ...]
     lines: tuple[int, ...]
     config: Config | None
     regions: tuple[Region, ...]
+    config_file: str | None = None
 
 
 def assemble(text: str, source: str = "<text>") -> Assembly:
@@ -63,14 +69,22 @@ def assemble(text: str, source: str = "<text>") -> Assembly:
         source: the name of the text in errors.
 
     Raises:
-        AssemblyError: with every problem of every line: its place, its word, the nearest known name.
+        AssemblyError: with every problem of every line, up to a thousand: its place, its word, the nearest
+            known name.
     """
     reader = _Reader()
     for number, line in enumerate(text.splitlines(), 1):
         reader.read_line(tuple(read_words(line, number)))
+        if len(reader.problems) >= _MOST_PROBLEMS:
+            reader.problems.append(
+                Problem(Word("", number, 1), "further lines were not read: mend those first")
+            )
+            break
     if reader.problems:
         raise AssemblyError(reader.problems, source)
-    return Assembly(tuple(reader.program), tuple(reader.lines), reader.config, tuple(reader.regions))
+    return Assembly(
+        tuple(reader.program), tuple(reader.lines), reader.config, tuple(reader.regions), reader.config_file
+    )
 
 
 def disassemble(
@@ -117,13 +131,14 @@ class _Reader:
     program: list[Instruction] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     config: Config | None = None
+    config_file: str | None = None
     regions: list[Region] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def read_line(self, words: tuple[Word, ...]) -> None:
         for word in words:
             if not word.closed:
-                self.problems.append(Problem(word, f"missing closing quote of {word.text!r}"))
+                self.problems.append(Problem(word, f"missing closing quote of {word.shown}"))
                 return
         if words:
             read = self._read_directive if words[0].text.startswith(".") else self._read_instruction
@@ -154,6 +169,7 @@ class _Reader:
             raise WordError(Problem(name, ".config must name a preset, a TOML file or every size"))
         named = len(words) == 1 and "=" not in words[0].text
         self.config = load_config(words[0].text) if named else _read_sizes(words)
+        self.config_file = words[0].text if named and words[0].text not in PRESETS else None
 
     def _read_region(self, name: Word, words: tuple[Word, ...]) -> None:
         if len(words) != 3 or not words[2].quoted:
@@ -209,7 +225,7 @@ def _read_pair(word: Word, known: Iterable[str], what: str) -> tuple[str, Word]:
     """Name and value of a word `name=value`, the name among `known`."""
     name, *value = word.pieces("=", 1)
     if not value or word.quoted:
-        raise WordError(Problem(word, f"{word.text!r} must be written as field=value"))
+        raise WordError(Problem(word, f"{word.shown} must be written as field=value"))
     if name.text not in known:
         raise WordError(unknown_name(what, name, known))
     return name.text, value[0]
@@ -238,5 +254,7 @@ def _read_number(word: Word, name: str, spec: Spec) -> int:
 
 def _read_integer(word: Word) -> int:
     if not _INTEGER.fullmatch(word.text):
-        raise WordError(Problem(word, f"{word.text!r} must be a number such as 12, -3 or 0x40"))
+        raise WordError(Problem(word, f"{word.shown} must be a number such as 12, -3 or 0x40"))
+    if len(word.text) > _LONGEST_NUMBER:
+        raise WordError(Problem(word, f"{word.shown} must be a number of at most {_LONGEST_NUMBER} digits"))
     return int(word.text, 16 if "x" in word.text.lower() else 10)

@@ -4,16 +4,21 @@ No field of an instruction depends on a `Config`: the same bytes decode the same
 """
 
 import hashlib
+import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.memory import PORTS, Memory, Port
+from tilewright.isa.text_file import read_text
 
 INSTRUCTION_BYTES = 64
+_LONGEST_BITS = 128
+_LARGEST_SIZE = 1 << 20
+_EXAMPLE = "such as rows = 16"
 IN_FLIGHT = 8
 """Instructions that one engine may have started and not finished."""
 
@@ -86,13 +91,14 @@ class Config:
         for name, (low, high) in (_POWER_OF_TWO_RANGES | _RANGES).items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                yield f"{name} must be an integer from {low} to {high}, not {value!r}"
+                yield f"{name} must be an integer from {low} to {high}, not {_shown(value)}"
             elif name in _POWER_OF_TWO_RANGES and value & (value - 1):
-                yield f"{name} must be a power of two, not {value!r}"
+                yield f"{name} must be a power of two, not {_shown(value)}"
         yield from self._relations()
 
     def _relations(self) -> Iterator[str]:
-        if not all(isinstance(value, int) for value in asdict(self).values()):
+        values = asdict(self).values()
+        if not all(isinstance(value, int) and abs(value) <= _LARGEST_SIZE for value in values):
             return
         if self.rows > self.cols:
             yield f"rows must be at most cols ({self.cols}), not {self.rows}: transpose the product instead"
@@ -168,6 +174,13 @@ class Config:
     def to_toml(self) -> str:
         """Text that `load_config` reads back."""
         return "".join(f"{name} = {value}\n" for name, value in asdict(self).items())
+
+
+def _shown(value: object) -> str:
+    """A value in messages; Python prints no number of thousands of digits."""
+    if isinstance(value, int) and value.bit_length() > _LONGEST_BITS:
+        return f"a number of {value.bit_length()} bits"
+    return reprlib.repr(value)
 
 
 def _preset(**sizes: int) -> Config:
@@ -284,14 +297,17 @@ def load_config(name_or_path: str) -> Config:
 
 def _from_toml(path: Path) -> Config:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(read_text(path, "TOML"))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config {path} must be TOML: {error}") from None
+    except (ValueError, RecursionError):
+        # Python reads no numbers of thousands of digits and no arrays nested thousands deep.
+        raise ConfigError(f"config {path} must be TOML with one size a line, {_EXAMPLE}") from None
     known = {field.name for field in fields(Config)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ConfigError(f"config {path} must have only fields of {sorted(known)}, not {unknown}")
-    try:
-        return Config(**values)
-    except TypeError as error:
-        raise ConfigError(f"config {path} must give every size: {error}") from None
+    missing = [item.name for item in fields(Config) if item.default is MISSING and item.name not in values]
+    if missing:
+        raise ConfigError(f"config {path} must give every size, also {', '.join(missing)}")
+    return Config(**values)

@@ -6,7 +6,6 @@ The format is in docs/executable.md.
 import hashlib
 import json
 import os
-import secrets
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import decode_program, encode_program
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import ISA_VERSION, Instruction
+from tilewright.isa.output_file import write_files
 from tilewright.isa.region import Region, require_distinct
 
 MAGIC = b"TLWX\r\n\x1a\n"
@@ -87,12 +87,12 @@ class Executable:
         return decode_program(self.code)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a file: whole, or not at all.
+        """Write it to a file: whole, or not at all; through links and devices.
 
         Raises:
             OSError: if the file cannot be written.
         """
-        _write_whole(Path(path), self.to_bytes())
+        write_files({os.fspath(path): self.to_bytes()})
 
     def to_bytes(self) -> bytes:
         """The contents of its file."""
@@ -107,7 +107,10 @@ class Executable:
             OSError: if the file cannot be read.
         """
         try:
-            return _from_bytes(Path(path).read_bytes())
+            with Path(path).open("rb") as file:
+                first = file.read(_PREFIX.size)
+                _check_prefix(first)
+                return _from_bytes(first + file.read())
         except TilewrightError as error:
             raise ExecutableError(f"{os.fspath(path)}: {error}") from None
 
@@ -131,22 +134,6 @@ def _to_bytes(executable: Executable) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write beside the file, then take its place, so that nobody ever sees a part."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None
-        raise
-    finally:
-        part.unlink(missing_ok=True)
-
-
 # --- reading -----------------------------------------------------------------------------------------------
 
 
@@ -167,13 +154,8 @@ def _from_bytes(data: bytes) -> Executable:
 
 def _check_frame(data: bytes) -> int:
     """The bytes of the header of a file that is whole and unaltered."""
-    if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
-        raise ExecutableError("is no Tilewright executable: its first bytes are others")
-    if len(data) < _PREFIX.size:
-        raise ExecutableError(f"is cut short: it has {len(data)} bytes of the first {_PREFIX.size}")
-    _, version, size, header_bytes = _PREFIX.unpack_from(data)
-    if version != FORMAT_VERSION:
-        raise ExecutableError(f"has format {version}, this version of Tilewright reads {FORMAT_VERSION}")
+    _check_prefix(data)
+    _, _, size, header_bytes = _PREFIX.unpack_from(data)
     if len(data) < size:
         raise ExecutableError(f"is cut short: it has {len(data)} of {size} bytes")
     if len(data) > size or hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
@@ -181,12 +163,23 @@ def _check_frame(data: bytes) -> int:
     return int(header_bytes)
 
 
+def _check_prefix(data: bytes) -> None:
+    """Refuse another file, or another version, by its first bytes, before the others are read."""
+    if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
+        raise ExecutableError("is no Tilewright executable: its first bytes are others")
+    if len(data) < _PREFIX.size:
+        raise ExecutableError(f"is cut short: it has {len(data)} bytes of the first {_PREFIX.size}")
+    version = _PREFIX.unpack_from(data)[1]
+    if version != FORMAT_VERSION:
+        raise ExecutableError(f"has format {version}, this version of Tilewright reads {FORMAT_VERSION}")
+
+
 @contextmanager
 def _malformed() -> Iterator[None]:
     """Errors of a header with the right digest and the wrong contents."""
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ExecutableError):
             raise
         raise ExecutableError(f"has a header that does not follow the format: {error!r}") from None

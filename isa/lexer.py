@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _WORD = re.compile(r'"(?P<quoted>[^"]*)"|(?P<open>"[^"]*)|(?P<plain>[^\s#"]+)|(?P<comment>#.*)')
+_SHOWN = 60
+"""Characters of a word that messages show; no name is as long."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,12 @@ class Word:
     column: int
     quoted: bool = False
     closed: bool = True
+
+    @property
+    def shown(self) -> str:
+        """The word in quotes as messages show it: its beginning, if it is very long."""
+        text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
+        return repr(text)
 
     def pieces(self, separator: str, most: int = -1) -> list["Word"]:
         """The parts between the first `most` separators (default: all)."""
@@ -66,6 +74,6 @@ def read_words(line: str, number: int) -> Iterator[Word]:
 def unknown_name(what: str, word: Word, known: Iterable[str]) -> Problem:
     """The problem of a name that is none of `known`: the nearest of these, or all."""
     names = list(known)
-    near = difflib.get_close_matches(word.text.lower(), names, n=1)
+    near = difflib.get_close_matches(word.text.lower()[:_SHOWN], names, n=1)
     remedy = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(names)
-    return Problem(word, f"unknown {what} {word.text!r}: {remedy}")
+    return Problem(word, f"unknown {what} {word.shown}: {remedy}")

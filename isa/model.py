@@ -204,7 +204,7 @@ class Model:
             return cls(program, **entries, constants=constants, graph=graph.decode(), tensors=tensors)
         except ModelError:
             raise
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(f"has sections that do not follow the format: {error!r}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:

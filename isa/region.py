@@ -8,7 +8,8 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import Load, specs
 from tilewright.isa.register import BASE_REGISTERS
 
-_SIZE_LIMIT = 1 << specs(Load)["offset"].bits
+SIZE_LIMIT_BYTES = 1 << specs(Load)["offset"].bits
+"""The most bytes behind a base register: offsets reach no farther."""
 _NAME = re.compile(r'[^"\\\x00-\x1f\x7f]*')
 
 
@@ -34,12 +35,18 @@ class Region:
     name: str
 
     def __post_init__(self) -> None:
-        if not 0 <= self.base < BASE_REGISTERS:
+        if not _is_integer(self.base) or not 0 <= self.base < BASE_REGISTERS:
             raise RegionError(f"base of a region must be from 0 to {BASE_REGISTERS - 1}, not {self.base!r}")
-        if not 0 <= self.size_bytes <= _SIZE_LIMIT:
-            raise RegionError(f"size of a region must be from 0 to {_SIZE_LIMIT}, not {self.size_bytes!r}")
-        if not _NAME.fullmatch(self.name):
+        if not _is_integer(self.size_bytes) or not 0 <= self.size_bytes <= SIZE_LIMIT_BYTES:
+            raise RegionError(
+                f"size of a region must be from 0 to {SIZE_LIMIT_BYTES}, not {self.size_bytes!r}"
+            )
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise RegionError(f"name of a region must be printable without quote and \\, not {self.name!r}")
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def require_distinct(regions: Iterable[Region]) -> None:

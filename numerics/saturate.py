@@ -28,6 +28,22 @@ def saturate(x: Integers, bits: int) -> Integers:
     return np.minimum(np.maximum(x, -limit), limit - 1)
 
 
+def to_integer(x: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Floats as integers: rounded towards 0; beyond the range of `dtype` its nearest value, NaN as 0.
+
+    Args:
+        x: of any shape.
+        dtype: of integers; numpy alone leaves out-of-range values to the processor.
+    """
+    ends = np.iinfo(dtype)
+    whole = np.trunc(x)
+    # One above the highest value is a power of two, which every float type has; the highest may be none.
+    low, beyond = float(ends.min), float(ends.max + 1)
+    inside = np.where((whole >= low) & (whole < beyond), whole, 0).astype(dtype)
+    below = np.where(whole < low, dtype.type(ends.min), inside)
+    return np.asarray(np.where(whole >= beyond, dtype.type(ends.max), below))
+
+
 def saturating_add(a: Int32Array, b: Int32Array) -> Int32Array:
     """a + b, saturated to int32; the shapes broadcast."""
     return saturated_sum(a, b).astype(np.int32)

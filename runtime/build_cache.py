@@ -12,13 +12,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tilewright.isa.error import TilewrightError
 
 UNUSED_DAYS = 30
 _SECONDS_A_DAY = 86_400
 _BUILD = re.compile(r"\.?[\w-]*-([0-9a-f]{24})(-\w+)?")
 """Names of builds, and of what an interrupted builder left: `digest` ends them."""
+
+
+class CacheError(TilewrightError):
+    """A cache in which nothing can be kept."""
 
 
 def cache_folder() -> Path:
@@ -40,12 +46,16 @@ def built(name: str, produce: Callable[[Path], None]) -> Path:
     """The folder `name` of the cache; if it is absent, `produce` fills it first.
 
     A builder that is interrupted leaves nothing under the name, and builders of one name wait for the first.
+
+    Raises:
+        CacheError: if nothing can be written there.
     """
     folder = cache_folder() / name
     if folder.is_dir():
-        os.utime(folder)
+        # A cache that is only read can be used as it is.
+        with suppress(OSError):
+            os.utime(folder)
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(f".{name}.lock")):
         if not folder.is_dir():
             _produce(folder, produce)
@@ -72,6 +82,14 @@ def _remove_unused(cache: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise CacheError(
+            f"{path.parent}: builds must be kept there, and it cannot be written ({error.strerror}): "
+            "set XDG_CACHE_HOME to a folder that can"
+        ) from None
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -30,7 +30,7 @@ def check_inputs(shapes: Shapes, given: Mapping[str, ArrayLike]) -> Samples:
     Raises:
         InputError: if names, shapes or numbers of samples do not fit, or a value is no finite number.
     """
-    arrays = {name: np.asarray(values) for name, values in given.items()}
+    arrays = {name: _array(name, values) for name, values in given.items()}
     problems = [*_name_problems(shapes, arrays)]
     fitting = {name: array for name, array in arrays.items() if name in shapes}
     for name, array in fitting.items():
@@ -55,6 +55,13 @@ def describe_shape(shape: Sequence[int]) -> str:
 def describe_inputs(shapes: Shapes) -> str:
     """The inputs of a model as in messages: names and shapes."""
     return ", ".join(f"{name} ({describe_shape(shape)})" for name, shape in shapes.items())
+
+
+def _array(name: str, values: ArrayLike) -> Array:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"input {name!r} must be an array of numbers: {error}") from None
 
 
 def _name_problems(shapes: Shapes, arrays: Mapping[str, object]) -> Iterator[str]:

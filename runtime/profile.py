@@ -50,7 +50,7 @@ def profile_layers(model: Model, result: DeviceResult) -> tuple[LayerProfile, ..
         begin, end = span
         cycles = max(0, end + 1 - latest)
         latest += cycles
-        spans = [_span(result, np.intersect1d(places, rows)) for rows in computing]
+        spans = [_span(result, _within(rows, layer)) for rows in computing]
         utilization = _utilization(model, layer, spans[0] or spans[1])
         profiles.append(
             LayerProfile(layer=layer, begin=begin, end=end, cycles=cycles, utilization=utilization)
@@ -61,6 +61,12 @@ def profile_layers(model: Model, result: DeviceResult) -> tuple[LayerProfile, ..
 def costliest(profiles: Sequence[LayerProfile]) -> LayerProfile | None:
     """The layer that added the most cycles; None if there is no layer."""
     return max(profiles, key=lambda profile: profile.cycles, default=None)
+
+
+def _within(places: Places, layer: Layer) -> Places:
+    """Those of ascending places that are instructions of a layer."""
+    begin, end = np.searchsorted(places, (layer.first, layer.first + layer.count))
+    return places[begin:end]
 
 
 def _span(result: DeviceResult, places: Places) -> tuple[int, int] | None:

@@ -10,9 +10,13 @@ import numba
 import numpy as np
 
 from tilewright.isa import timing
+from tilewright.numerics import saturate
 
 entry: Callable[..., Any] = numba.njit(cache=True)
 """Marks the function that Python calls. It alone is kept on disk, with everything that it calls inside."""
+
+data_entry: Callable[..., Any] = numba.njit(cache=True, nogil=True)
+"""The same of what works on data alone: other threads of Python run meanwhile."""
 
 # Nothing in the core makes or drops an array, and Python calls none of its functions but the entry: without
 # the counting of references and the wrappers for Python it compiles several times faster.
@@ -24,6 +28,9 @@ _OPTIONS: dict[str, Any] = {
 }
 compiled: Callable[..., Any] = partial(numba.njit, **_OPTIONS)
 """Marks a function that compiled code calls; Python must not (it has no wrapper, and would crash)."""
+
+inlined: Callable[..., Any] = partial(compiled, forceinline=True)
+"""The same, put into its caller: a call that hands over the memories of a chip takes longer than a vector."""
 
 
 def constant(value: int) -> Any:
@@ -50,7 +57,7 @@ def source_stamp() -> str:
     numba looks for changes in the file of the kept function alone; this makes it see the others.
     """
     digest = hashlib.sha256()
-    for folder in (Path(__file__).parent, Path(timing.__file__).parent):
+    for folder in (Path(module).parent for module in (__file__, timing.__file__, saturate.__file__)):
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -1,47 +1,28 @@
-"""What a program does to data, instruction after instruction, once its time is known."""
+"""What a program does to data after a time-out: of its stores only what reached the memory."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tilewright.isa.address import ADDRESS_BITS, memory_block, store_block
-from tilewright.isa.encoding import BoolArray, ProgramTable
 from tilewright.isa.instruction import Opcode, Store
 from tilewright.isa.memory import Memory
 from tilewright.isa.semantics import execute_fields
 from tilewright.isa.state import Dram, State
+from tilewright.sim.executor import execute_one, fields_of
+from tilewright.sim.record import Records
 
 Fields = Mapping[str, int]
-Operation = tuple[Opcode, Fields]
-"""What an instruction does to data."""
 
 
-def operations(table: ProgramTable, chosen: BoolArray) -> tuple[Operation, ...]:
-    """What the chosen instructions, bool[n], do to data, in their order; they must be defined."""
-    found: dict[int, Operation] = {}
-    for opcode in (Opcode.LOAD, Opcode.STORE, Opcode.MATRIX, Opcode.VECTOR):
-        part = table.classes[opcode]
-        own = chosen[part.rows]
-        columns = [column[own].tolist() for column in part.fields.values()]
-        rows = part.rows[own].tolist()
-        for row, values in zip(rows, zip(*columns, strict=True), strict=True):
-            found[row] = (opcode, dict(zip(part.fields, values, strict=True)))
-    return tuple(found[row] for row in sorted(found))
-
-
-def apply(done: Iterable[Operation], state: State, dram: Dram) -> None:
-    """Execute operations in their order."""
-    for opcode, fields in done:
-        execute_fields(opcode, fields, state, dram)
-
-
-def apply_abandoned(done: Iterable[Operation], state: State, dram: Dram, store_beats: int) -> None:
-    """The same where of the stores only the first `store_beats` beats reach the memory."""
-    for opcode, fields in done:
-        if opcode != Opcode.STORE:
-            execute_fields(opcode, fields, state, dram)
+def apply_abandoned(done: Records, state: State, dram: Dram, store_beats: int) -> None:
+    """Execute operations in their order, but of the stores only the first `store_beats` beats."""
+    for operation in done:
+        if operation["opcode"] != Opcode.STORE:
+            execute_one(operation, state, dram)
             continue
+        fields = fields_of(operation)
         beats = fields["n_z"] * fields["n_y"] * fields["n_x"] * _beats_each(fields, state)
         if beats <= store_beats:
-            execute_fields(opcode, fields, state, dram)
+            execute_one(operation, state, dram)
         else:
             _store_some(fields, state, dram, store_beats)
         store_beats = max(0, store_beats - beats)

@@ -15,7 +15,8 @@ from tilewright.isa.legality import deal_faults, explain_row
 from tilewright.isa.register import BASE_ALIGNMENT_BYTES
 from tilewright.isa.state import Dram, State
 from tilewright.sim.counters import count_engines
-from tilewright.sim.data import apply, apply_abandoned, operations
+from tilewright.sim.data import apply_abandoned
+from tilewright.sim.executor import Executor, operations
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import Surroundings
 from tilewright.sim.result import RunResult
@@ -36,6 +37,7 @@ class Simulator:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.state = State(config)
+        self._executor = Executor(self.state)
 
     def run(
         self,
@@ -110,7 +112,7 @@ class Simulator:
         """Do to the memories what a run does, given what `time` says of it."""
         store_beats = result.timeline.store_beats
         if store_beats is None:
-            apply(result.operations, self.state, outside)
+            self._executor.apply(result.operations, outside)
         else:
             apply_abandoned(result.operations, self.state, outside, store_beats)
 
@@ -143,7 +145,7 @@ class Simulator:
             first = int(undefined[0])
             reasons = "; ".join(explain_row(table, first, self.config))
             raise InstructionError(f"instruction {first} must be defined: {reasons}")
-        apply(operations(table, np.ones(len(table), np.bool_)), self.state, outside)
+        self._executor.apply(operations(table, np.ones(len(table), np.bool_)), outside)
 
 
 def _require_fit(outside: Dram, memory: MemoryModel, program_address: int, timeout: int) -> None:

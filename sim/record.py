@@ -3,8 +3,10 @@
 Numbers of cycles are absolute. `NEVER` stands for what has not happened and may not happen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from math import prod
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,10 +39,63 @@ NO_PORT = constant(-1)
 Records = NDArray[Any]
 
 
-def _record(*names: str, **shapes: tuple[int, ...]) -> np.dtype[Any]:
-    """A record of int64 fields, named in words of texts; `shapes` are those that hold several."""
-    scalars = [(name, np.int64) for text in names for name in text.split()]
-    return np.dtype(scalars + [(name, np.int64, shape) for name, shape in shapes.items()])
+def _distinct_fields() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for kind in INSTRUCTIONS for name in specs(kind)))
+
+
+def _shared_places() -> Mapping[str, int]:
+    """A place for each field of any class: fields of one class lie apart, others share to save room."""
+    together: dict[str, set[str]] = {name: set() for name in _distinct_fields()}
+    for kind in INSTRUCTIONS:
+        for name in specs(kind):
+            together[name] |= set(specs(kind))
+    places: dict[str, int] = {}
+    for name, others in together.items():
+        taken = {places[other] for other in others if other in places}
+        places[name] = min(set(range(len(taken) + 1)) - taken)
+    return MappingProxyType(places)
+
+
+_PLACES = _shared_places()
+_NONE: Mapping[str, int] = MappingProxyType({})
+
+
+def record(*names: str, overlaid: Mapping[str, int] = _NONE, **shapes: tuple[int, ...]) -> np.dtype[np.void]:
+    """A record of int64 fields.
+
+    Args:
+        names: fields, in words of texts.
+        overlaid: further fields by their places after these; some share one.
+        shapes: fields that hold several.
+    """
+    alone = [name for text in names for name in text.split()]
+    offsets = {name: 8 * place for place, name in enumerate(alone)}
+    offsets |= {name: 8 * (len(alone) + place) for name, place in overlaid.items()}
+    end = max(offsets.values(), default=-8) + 8
+    formats: list[Any] = [np.int64] * len(offsets)
+    for name, shape in shapes.items():
+        offsets[name] = end
+        formats.append((np.int64, shape))
+        end += 8 * prod(shape)
+    return np.dtype(
+        {"names": list(offsets), "formats": formats, "offsets": list(offsets.values()), "itemsize": end}
+    )
+
+
+def instruction_record(*names: str, **shapes: tuple[int, ...]) -> np.dtype[np.void]:
+    """A record with the fields of any instruction, of which those of its own class hold what they should."""
+    return record(*names, overlaid=_PLACES, **shapes)
+
+
+def put_fields(records: Records, table: ProgramTable) -> None:
+    """Write the fields of a program's instructions into records of them."""
+    words = records.view(np.int64).reshape(len(records), records.itemsize // 8)
+    kind = records.dtype.fields
+    assert kind is not None
+    for part in table.classes.values():
+        if part.fields:
+            places = [kind[name][1] // 8 for name in part.fields]
+            words[part.rows[:, None], places] = np.stack(list(part.fields.values()), axis=1)
 
 
 _SIZES = (
@@ -49,7 +104,7 @@ _SIZES = (
 )
 """What the core needs of a `Config`, by its names there."""
 
-STATE = _record(
+STATE = record(
     _SIZES,
     # The memory outside, and the program's place in it.
     "latency outstanding memory_bytes silent_from program_address instructions",
@@ -89,28 +144,20 @@ STATE = _record(
     store_freed=(BURST_RING,),
 )
 
-CURSOR = _record(
+CURSOR = record(
     "planes rows runs run_bytes stride_z stride_y stride_x beat_bytes",
     "z y x plane_address row_address address left",
 )
 """A walk over the bursts of a block in memory."""
 
 
-def _distinct_fields() -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for kind in INSTRUCTIONS for name in specs(kind)))
-
-
-FIELDS = _distinct_fields()
-"""The names of the fields of all classes; classes share those of one name."""
-
 _CYCLES = "arrived dealt willing able start finish"
 """Last beat on the bus; deal; first cycle with its tokens, and with its engine; start; finish."""
 
-INSTRUCTION = _record(
+INSTRUCTION = instruction_record(
     # Its engine (`NO_ENGINE`: finish or undefined), its header, its fault when it is dealt.
     "engine nop wait signal cause",
     _CYCLES,
-    *FIELDS,
     # The ports that it claims, and those that it waits for while its own engine holds them.
     ports=(PORTS_EACH,),
     blocked_by_own=(PORTS_EACH,),
@@ -118,7 +165,7 @@ INSTRUCTION = _record(
     order=(ENGINES,),
 )
 
-BURST = _record("traffic bytes pending accepted first last answered")
+BURST = record("traffic bytes pending accepted first last answered")
 """A burst on the bus: whose, how much; cycles of its address, its beats (last < first: none), its end."""
 
 
@@ -172,9 +219,8 @@ def _instructions(config: Config, table: ProgramTable, causes: IntArray) -> Reco
         result[name] = NEVER
     masks = claim_masks(table, config)
     result["ports"] = _ports(masks)
+    put_fields(result, table)
     for opcode, part in table.classes.items():
-        for name, column in part.fields.items():
-            result[name][part.rows] = column
         if opcode == Opcode.NOP:
             result["engine"][part.rows] = part.fields["runs_on"]
             result["nop"][part.rows] = 1

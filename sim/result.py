@@ -15,7 +15,8 @@ from tilewright.isa.instruction import InstructionError
 from tilewright.isa.legality import explain_row
 from tilewright.isa.memory import Engine
 from tilewright.sim.counters import EngineCounters
-from tilewright.sim.data import Operation, operations
+from tilewright.sim.executor import operations
+from tilewright.sim.record import Records
 from tilewright.sim.timeline import Timeline
 from tilewright.sim.trace import InstructionTrace, instruction_traces
 
@@ -76,7 +77,7 @@ class RunResult:
         return self.timeline.finish
 
     @cached_property
-    def operations(self) -> tuple[Operation, ...]:
+    def operations(self) -> Records:
         """What the instructions that started do to data."""
         return operations(self.table, np.greater_equal(self.timeline.start, 0))
 

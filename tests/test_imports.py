@@ -53,6 +53,7 @@ TABLE = {
             "targets/accel/*": names("isa"),
             "targets/cpu/*": names("llvmlite"),
             "frontend/*": names("onnx google"),
+            "onnx_backend.py": names("onnx"),
         },
     ),
     "fpga": Allowed(rooms=names("isa hw"), packages=names("amaranth")),

@@ -49,6 +49,7 @@ class Draft:
         types: of activations, by name.
         fixed: constants, by name, used or not.
         quantised: constants that are integers with a scale.
+        unsigned: activations that are uint8 in the model; in the graph they are int8, 128 less.
         nodes, constants: of the graph.
     """
 
@@ -56,6 +57,7 @@ class Draft:
     types: dict[str, TensorType] = field(default_factory=dict)
     fixed: dict[str, Array] = field(default_factory=dict)
     quantised: dict[str, Quantised] = field(default_factory=dict)
+    unsigned: set[str] = field(default_factory=set)
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
 

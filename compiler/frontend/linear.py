@@ -53,14 +53,18 @@ def _expect_matrix(draft: Draft, node: OnnxNode) -> None:
 def _weight(node: OnnxNode, draft: Draft, name: str, transpose: bool = False, factor: float = 1.0) -> str:
     """The weights as a value of the graph, output channels first."""
     quantised = draft.quantised_constant(name)
-    if quantised is None:
+    # Without weights, or with −128 to be negated, integers of another scale say it as well.
+    is_real = quantised is None or factor == 0 or (factor < 0 and bool((quantised.value == -128).any()))
+    if quantised is None or is_real:
         value = draft.constant(name)
         value = value.T if transpose else value
         return draft.add_constant(name, value if factor == 1 else value * np.float32(factor))
     if transpose:
         quantised = quantised.transposed()
-    scale = (quantised.scale * np.float32(factor)).astype(np.float32)
-    return draft.add_quantised(node, name, Quantised(quantised.value, scale, quantised.axis))
+    # Scales are positive: the sign goes to the weights.
+    value = -quantised.value if factor < 0 else quantised.value
+    scale = (quantised.scale * np.float32(abs(factor))).astype(np.float32)
+    return draft.add_quantised(node, name, Quantised(value, scale, quantised.axis))
 
 
 def _bias(node: OnnxNode, draft: Draft, outputs: int, factor: float = 1.0) -> str:

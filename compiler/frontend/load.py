@@ -48,6 +48,7 @@ def load_onnx(path: str | Path) -> Graph:
     draft.types.update(inputs)
     _convert_nodes(path, _needed(model.graph), draft)
     outputs = tuple(value.name for value in model.graph.output)
+    _check_outputs(path, outputs, draft)
     graph = Graph(model.graph.name or path.stem, inputs, tuple(draft.nodes), outputs, _used(draft))
     verify(graph)
     return graph
@@ -62,6 +63,14 @@ def _inputs(path: Path, graph: Any, draft: Draft) -> tuple[tuple[str, TensorType
             "fix them (onnxruntime.tools.make_dynamic_shape_fixed) or export with fixed sizes"
         )
     return tuple((value.name, _input_type(path, value)) for value in given)
+
+
+def _check_outputs(path: Path, outputs: tuple[str, ...], draft: Draft) -> None:
+    unsigned = ", ".join(repr(name) for name in outputs if name in draft.unsigned)
+    if unsigned:
+        raise FrontendError(
+            f"{path}: outputs must be float32 or int8, and {unsigned} is uint8: end with DequantizeLinear"
+        )
 
 
 def _unknown_sizes(value: Any) -> list[str]:

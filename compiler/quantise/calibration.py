@@ -31,9 +31,12 @@ def measure_ranges(graph: Graph, calibration: Mapping[str, Array]) -> dict[str, 
 
     Raises:
         GraphError: if the data are not inputs of this graph.
-        QuantiseError: if a value is infinite or NaN.
+        QuantiseError: if a value is infinite or NaN, or an input is 0 everywhere.
     """
     samples = check_inputs(graph, calibration)
+    zero = ", ".join(repr(name) for name, array in calibration.items() if not array.any())
+    if zero:
+        raise QuantiseError(f"calibration data must be typical inputs, and {zero} is 0 in all samples")
     step = max(1, _CHUNK_BYTES // (4 * sum(tensor.size for tensor in graph.types.values())))
     ranges: dict[str, Range] = {}
     for start in range(0, samples, step):

@@ -109,7 +109,10 @@ def _add(work: _Insertion, node: Node) -> None:
             work.close(name)
     work.states[node.output] = _state(work, node, fused)
     if isinstance(node.operator, CLAMPS + VIEWS + (MaxPool2d,)) and activations[0] in work.parameters:
-        work.parameters[node.output] = work.parameters[activations[0]]
+        parameters, seen = work.parameters[activations[0]], work.ranges[node.output]
+        # A clamp whose bounds lie beyond all data makes values that the scale before it has no integers for.
+        if parameters.hold(seen.low, seen.high):
+            work.parameters[node.output] = parameters
     work.nodes.append(replace(node, inputs=tuple(work.inputs.get(name, name) for name in node.inputs)))
 
 

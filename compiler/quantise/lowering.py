@@ -78,7 +78,7 @@ def _lowered(draft: Draft, end: Node, island: Island, parameters: Parameters) ->
         return _LOWER[type(node.operator)](draft, node, island, parameters, end.output)
     if island.core in dict(draft.source.inputs):
         shape = draft.source.types[island.core].shape
-        x = Integer(island.core, shape, parameters, given=True)
+        x = Integer(island.core, shape, parameters, given=parameters)
     else:
         x = draft.operand(island.core)
     return lower_passed(draft, x, island, parameters, end)

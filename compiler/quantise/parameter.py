@@ -39,6 +39,14 @@ class Parameters:
         """The largest distance of an integer from the zero point."""
         return max(INT8_MAXIMUM - self.zero_point, self.zero_point - INT8_MINIMUM)
 
+    def hold(self, low: float, high: float) -> bool:
+        """Whether values from low to high have integers, but for half a step."""
+        least, most = (
+            (limit + half - self.zero_point) * self.scale
+            for limit, half in ((INT8_MINIMUM, -0.5), (INT8_MAXIMUM, 0.5))
+        )
+        return least <= low and high <= most
+
     def quantised(self, x: float) -> int:
         """The integer of a real number, which may be infinite."""
         q = np.rint(np.float32(x) / np.float32(self.scale)) + self.zero_point

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 from tilewright.compiler.graph.graph import Graph, Node, constant_type
@@ -27,14 +27,14 @@ class Integer:
     Members:
         name: of the int8 value in the integer graph; of the float input of the graph, if `given`.
         shape: of that value: pictures.
-        parameters: what its integers mean.
-        given: whether it is an input of the graph, quantised in the shape that its reader wants.
+        parameters: what its integers mean to the one who reads it.
+        given: how the host makes it, if it is an input of the graph: in the shape that its reader wants.
     """
 
     name: str
     shape: Shape
     parameters: Parameters
-    given: bool = False
+    given: Parameters | None = None
 
 
 @dataclass
@@ -58,15 +58,20 @@ class Draft:
     def operand(self, name: str) -> Integer:
         """The quantised activation that a float value of the source is, or is a view of.
 
+        Its integers mean what the dequantisation says: its scale need not be the quantisation's.
+
         Raises:
             IslandError: if it is none.
             KeyError: if it could not be made.
         """
         node = self.source.producers.get(trace_view(self.source, name))
-        is_quantised = node is not None and isinstance(node.operator, Dequantise)
+        operator = None if node is None else node.operator
+        is_quantised = isinstance(operator, Dequantise)
         require(is_quantised, f"its input {name!r} must be quantised")
         assert node is not None
-        return self.integers[node.inputs[0]]
+        assert isinstance(operator, Dequantise)
+        parameters = Parameters(operator.scale, operator.zero_point)
+        return replace(self.integers[node.inputs[0]], parameters=parameters)
 
     def picture(self, integer: Integer, shape: Shape) -> str:
         """The int8 value under that shape.
@@ -74,8 +79,8 @@ class Draft:
         Raises:
             IslandError: if its pictures have another one.
         """
-        if integer.given:
-            return self._quantised_input(integer, shape)
+        if integer.given is not None:
+            return self._quantised_input(integer.name, integer.given, shape)
         require(
             integer.shape == shape, f"pictures {list(integer.shape)} must not be reshaped to {list(shape)}"
         )
@@ -108,8 +113,7 @@ class Draft:
         source = self.source
         return Graph(source.name, source.inputs, tuple(self.nodes), source.outputs, self.constants)
 
-    def _quantised_input(self, integer: Integer, shape: Shape) -> str:
-        name, parameters = integer.name, integer.parameters
+    def _quantised_input(self, name: str, parameters: Parameters, shape: Shape) -> str:
         numbers = f"{parameters.scale!r}.{parameters.zero_point}.{'x'.join(map(str, shape))}"
         result = f"{name}.int8.{numbers}"
         if result in self.types:

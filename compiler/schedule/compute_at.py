@@ -21,10 +21,10 @@ from tilewright.compiler.schedule.nest import (
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.region import Span, span, touched
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.expr import Expr, Load
 from tilewright.compiler.tir.simplify import is_zero
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Opaque, Stmt
-from tilewright.compiler.tir.walk import block_indices, blocks, loads, statements, substitute
+from tilewright.compiler.tir.walk import block_indices, blocks, loads, nodes, statements, substitute
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ComputeAt(Primitive):
         consumers = self._consumers(function, allocation, buffers, loop)
         self._check_alone(function, nest, block)
         outer = domain_of((*paths[-1], *path_to(allocation.body, loop)))
-        spans = _read_spans(allocation.body, loop, consumers, buffers, outer)
+        spans = _read_spans(function, loop, consumers, buffers, outer)
         found = self._places(function, nest, block, domain_of(paths[-1]))
         spans = whole_where_fixed(spans, found, allocation.buffer, outer)
         body = _with_first(loop.body, _fit(nest, block, found, spans, outer))
@@ -131,10 +131,15 @@ class ComputeAt(Primitive):
 
 
 def _read_spans(
-    root: Stmt, loop: For, consumers: Sequence[Block], buffers: Sequence[Buffer], outer: dict[str, Expr]
+    function: Function,
+    loop: For,
+    consumers: Sequence[Block],
+    buffers: Sequence[Buffer],
+    outer: dict[str, Expr],
 ) -> tuple[Span, ...]:
     """What the consumers read of buffers of one shape in one iteration of the loop, in each dimension."""
     shape, names = buffers[0].shape, {buffer.name for buffer in buffers}
+    given = {buffer.name for buffer in function.parameters[: -function.outputs]}
     reads: list[list[tuple[Expr, Expr] | None]] = [[] for _ in shape]
     for consumer in consumers:
         inside = domain_of(path_to(loop.body, consumer))
@@ -144,8 +149,15 @@ def _read_spans(
                 continue
             for dimension, index in enumerate(load.indices):
                 at = substitute(index, values)
-                reads[dimension].append(touched(at, list(inside), {**outer, **inside}))
+                ends = touched(at, list(inside), {**outer, **inside})
+                known = ends is not None and all(_depends_on(end) <= given for end in ends)
+                reads[dimension].append(ends if known else None)
     return tuple(span(ends, size, outer) for ends, size in zip(reads, shape, strict=True))
+
+
+def _depends_on(index: Expr) -> set[str]:
+    """The buffers whose elements an index is made of: other than inputs they may not be filled yet."""
+    return {node.buffer.name for node in nodes(index) if isinstance(node, Load)}
 
 
 def _fit(

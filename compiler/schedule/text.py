@@ -85,6 +85,9 @@ def parse_schedule(text: str, further: Sequence[type[Primitive]] = ()) -> tuple[
     return tuple(found)
 
 
+_SHOWN = 60
+"""Characters of a word that messages show; no name is as long."""
+_LONGEST_INTEGER = 18
 _WORD = re.compile(r"\S+")
 _INTEGER = re.compile(r"-?[0-9]+")
 
@@ -97,11 +100,16 @@ class _Word:
     column: int
 
     @property
+    def shown(self) -> str:
+        """The word in quotes as messages show it: its beginning, if it is very long."""
+        return repr(self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…")
+
+    @property
     def parts(self) -> tuple["_Word", "_Word"]:
         """name and value of name=value."""
         name, equals, value = self.text.partition("=")
         if not name or not equals:
-            raise _Mistake(self.column, f"{self.text!r} must be name=value")
+            raise _Mistake(self.column, f"{self.shown} must be name=value")
         return _Word(name, self.column), _Word(value, self.column + len(name) + 1)
 
 
@@ -117,7 +125,7 @@ def _parse(words: Sequence[_Word], by_verb: Mapping[str, type[Primitive]]) -> Pr
     verb, *rest = words
     kind = by_verb.get(verb.text)
     if kind is None:
-        raise _Mistake(verb.column, f"the verb must be {_choice(verb.text, by_verb)}, not {verb.text!r}")
+        raise _Mistake(verb.column, f"the verb must be {_choice(verb.text, by_verb)}, not {verb.shown}")
     types = get_type_hints(kind)
     names = [item.name for item in fields(kind)]
     values: dict[str, object] = {}
@@ -127,7 +135,7 @@ def _parse(words: Sequence[_Word], by_verb: Mapping[str, type[Primitive]]) -> Pr
             raise _Mistake(name.column, f"{name.text} must be given once: leave this one out")
         if name.text not in names:
             wanted = _choice(name.text, names)
-            raise _Mistake(name.column, f"{verb.text} must have {wanted}, not {name.text!r}")
+            raise _Mistake(name.column, f"{verb.text} must have {wanted}, not {name.shown}")
         values[name.text] = _value(name.text, value, types[name.text])
     missing = [name for name in names if name not in values]
     if missing:
@@ -140,23 +148,26 @@ def _parse(words: Sequence[_Word], by_verb: Mapping[str, type[Primitive]]) -> Pr
 def _value(name: str, word: _Word, kind: object) -> object:
     if kind is int:
         if not _INTEGER.fullmatch(word.text):
-            raise _Mistake(word.column, f"{name} must be an integer, not {word.text!r}")
+            raise _Mistake(word.column, f"{name} must be an integer, not {word.shown}")
+        if len(word.text) > _LONGEST_INTEGER:
+            reason = f"{name} must be an integer of at most {_LONGEST_INTEGER} digits, not {word.shown}"
+            raise _Mistake(word.column, reason)
         return int(word.text)
     if kind is Scope:
         if word.text not in list(Scope):
-            raise _Mistake(word.column, f"{name} must be {_choice(word.text, Scope)}, not {word.text!r}")
+            raise _Mistake(word.column, f"{name} must be {_choice(word.text, Scope)}, not {word.shown}")
         return Scope(word.text)
     if kind is str:
         if not word.text.isidentifier():
-            raise _Mistake(word.column, f"{name} must be a name, not {word.text!r}")
+            raise _Mistake(word.column, f"{name} must be a name, not {word.shown}")
         return word.text
     parts = tuple(word.text.split(",")) if word.text else ()
     if not all(part.isidentifier() for part in parts):
-        raise _Mistake(word.column, f"{name} must be names with commas between them, not {word.text!r}")
+        raise _Mistake(word.column, f"{name} must be names with commas between them, not {word.shown}")
     return parts
 
 
 def _choice(text: str, known: Iterable[str]) -> str:
     """What would be right: the name that looks like it, or any of them."""
-    near = get_close_matches(text, list(known), n=1)
+    near = get_close_matches(text[:_SHOWN], list(known), n=1)
     return near[0] if near else f"one of {', '.join(known)}"

@@ -6,6 +6,9 @@ from tilewright.compiler.schedule.nest import edit, find_allocation, replace_buf
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.stmt import Allocate, Function
 
+_MOST_VERSIONS = 1024
+"""More than any memory has banks for; instances are counted one by one where they are placed."""
+
 
 @dataclass(frozen=True)
 class Versions(Primitive):
@@ -16,8 +19,8 @@ class Versions(Primitive):
 
     def apply(self, function: Function) -> Function:
         """As said above."""
-        if self.count < 1:
-            raise self.refusal(function, f"the count must be at least 1, not {self.count}")
+        if not 1 <= self.count <= _MOST_VERSIONS:
+            raise self.refusal(function, f"the count must be from 1 to {_MOST_VERSIONS}, not {self.count}")
         allocation = find_allocation(self, function, self.buffer)[-1]
         assert isinstance(allocation, Allocate)
         return edit(

@@ -1,11 +1,11 @@
 """Functions of elements, as expressions."""
 
 from tilewright.compiler.dtype import DType
+from tilewright.compiler.te.stage import ElementType, element_type
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import (
     Call,
     Cast,
-    Const,
     Expr,
     ExprLike,
     Function,
@@ -17,14 +17,28 @@ from tilewright.compiler.tir.expr import (
 from tilewright.compiler.tir.function import result_type
 
 
-def constant(value: int | float, dtype: DType) -> Expr:
-    """A number of a type."""
-    return Const(value, dtype)
+def constant(value: int | float, dtype: ElementType) -> Expr:
+    """A number of a type.
+
+    Raises:
+        TirError: if tensors have no such type.
+    """
+    return as_expr(value, element_type(dtype))
 
 
-def cast(value: Expr, dtype: DType) -> Expr:
-    """The value in another type; a narrower integer takes the low bits."""
-    return value if value.dtype is dtype else Cast(dtype, value)
+def cast(value: Expr, dtype: ElementType) -> Expr:
+    """The value in another type.
+
+    A narrower integer takes the low bits. A float becomes the nearest integer towards 0, saturated where the
+    type has not that, and NaN becomes 0 (`numerics.saturate.to_integer`).
+
+    Raises:
+        TirError: if tensors have no such type, or the value is no expression.
+    """
+    wanted = element_type(dtype)
+    if not isinstance(value, Expr):
+        raise TirError(f"the value to cast must be an expression, not {value!r}: use constant() for numbers")
+    return value if value.dtype is wanted else Cast(wanted, value)
 
 
 def select(condition: Expr, then: Expr, otherwise: Expr | float) -> Expr:
@@ -47,16 +61,17 @@ def saturating_add(a: Expr, b: Expr) -> Expr:
     return call(Function.SATURATING_ADD, a, b)
 
 
-def saturate(value: Expr, dtype: DType) -> Expr:
+def saturate(value: Expr, dtype: ElementType) -> Expr:
     """The int8 or int16 nearest to an int32.
 
     Raises:
         TirError: for another type.
     """
     functions = {DType.INT8: Function.SATURATE_INT8, DType.INT16: Function.SATURATE_INT16}
-    if dtype not in functions:
-        raise TirError(f"the type to saturate to must be int8 or int16, not {dtype}: use clamp() and cast()")
-    return call(functions[dtype], value)
+    narrow = element_type(dtype)
+    if narrow not in functions:
+        raise TirError(f"the type to saturate to must be int8 or int16, not {narrow}: use clamp() and cast()")
+    return call(functions[narrow], value)
 
 
 def call(function: Function, *arguments: Expr) -> Expr:

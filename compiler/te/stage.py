@@ -3,10 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Const, Expr, ExprLike, Load, as_expr
+
+ElementType = DType | DTypeLike
+"""An element type as users may name it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +118,24 @@ def checked_shape(shape: Sequence[int], name: str) -> tuple[int, ...]:
         TirError: if one is not positive.
     """
     for extent in shape:
-        if not isinstance(extent, int) or extent < 1:
+        if not isinstance(extent, int | np.integer) or extent < 1:
             raise TirError(f"extents of {name} must be positive integers, not {list(shape)}")
-    return tuple(shape)
+    return tuple(map(int, shape))
+
+
+def element_type(dtype: ElementType) -> DType:
+    """The element type, by itself, its name or numpy's type.
+
+    Raises:
+        TirError: if tensors have no such type.
+    """
+    if isinstance(dtype, DType):
+        return dtype
+    try:
+        # None would be float64 for numpy.
+        return DType.of("" if dtype is None else dtype)
+    except (TypeError, ValueError):
+        raise TirError(f"the type of elements must be one of {', '.join(DType)}, not {dtype!r}") from None
 
 
 def buffers_of(

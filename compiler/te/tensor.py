@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from tilewright.compiler.dtype import DType
 from tilewright.compiler.te.reduction import Axis, Elements, Fold, Reduction
 from tilewright.compiler.te.stage import (
+    ElementType,
     Placeholder,
     Read,
     Stage,
@@ -15,6 +15,7 @@ from tilewright.compiler.te.stage import (
     buffers_of,
     checked_name,
     checked_shape,
+    element_type,
 )
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Expr, Var
@@ -57,13 +58,13 @@ class Compute(Stage):
         return tuple(dict.fromkeys(node.tensor for node in found if isinstance(node, Read)))
 
 
-def placeholder(shape: Sequence[int], dtype: DType, name: str) -> Tensor:
+def placeholder(shape: Sequence[int], dtype: ElementType, name: str) -> Tensor:
     """A tensor that is given.
 
     Raises:
-        TirError: if an extent is not positive, or the name is no identifier.
+        TirError: if an extent is not positive, tensors have no such type, or the name is no identifier.
     """
-    types = [(checked_shape(shape, name), dtype)]
+    types = [(checked_shape(shape, name), element_type(dtype))]
     return Placeholder(checked_name(name), buffers_of(name, types, several=False)).tensors[0]
 
 

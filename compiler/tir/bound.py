@@ -5,9 +5,11 @@ The variables are eliminated from the innermost outwards, and a minimum is follo
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
+from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Expr, Select, Var
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Parameter, Select, Var
 from tilewright.compiler.tir.walk import constant
 
 Domain = Mapping[str, Expr]
@@ -15,6 +17,52 @@ Domain = Mapping[str, Expr]
 
 UNBOUNDED = 1 << 62
 """Stands for infinity: sums of it with indices of real arrays stay far beyond any of them."""
+
+
+_INDEX_LIMIT = 1 << 31
+"""Loop variables stay below it, and so do their coefficients: a product of both is far from 2⁶³."""
+
+
+def is_bounded(expr: Expr) -> bool:
+    """Whether an int64 expression cannot overflow, at any depth.
+
+    So are sums of loop variables and of data of at most 32 bits, with coefficients and constants of at most
+    31 bits. Elements of int64 tensors may be anything.
+    """
+    return _weight(expr) is not None
+
+
+@lru_cache(maxsize=1 << 16)
+def _weight(expr: Expr) -> int | None:
+    """What bounds the value when every loop variable is 1; None beyond `_INDEX_LIMIT`."""
+    match expr:
+        case Const(value=value):
+            weight: int | None = abs(int(value)) if isinstance(value, int) else None
+        case Binary():
+            weight = _binary_weight(expr)
+        case Select(then=then, otherwise=otherwise):
+            sides = _weight(then), _weight(otherwise)
+            weight = None if None in sides else max(side for side in sides if side is not None)
+        case Cast(value=value):
+            weight = 1 if _is_narrow(value.dtype) else None
+        case Var() if not isinstance(expr, Parameter):
+            weight = 1
+        case _:
+            weight = 1 if _is_narrow(expr.dtype) else None
+    return None if weight is None or weight > _INDEX_LIMIT else weight
+
+
+def _binary_weight(expr: Binary) -> int | None:
+    a, b = _weight(expr.a), _weight(expr.b)
+    if a is None or b is None:
+        return None
+    if expr.op in (BinaryOp.ADD, BinaryOp.SUB):
+        return a + b
+    return a * b if expr.op is BinaryOp.MUL else max(a, b)
+
+
+def _is_narrow(dtype: DType) -> bool:
+    return not dtype.is_float and dtype.size_bytes < INDEX.size_bytes
 
 
 def lower(expr: Expr, domain: Domain) -> int:

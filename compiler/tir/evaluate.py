@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Select, Var
 from tilewright.compiler.tir.function import call
 from tilewright.compiler.tir.printer import print_expr
+from tilewright.numerics.saturate import to_integer
 
 Array = NDArray[Any]
 Points = Mapping[str, Array]
@@ -57,13 +59,21 @@ def evaluate(expr: Expr, points: Points, arrays: Mapping[str, Array], mask: Arra
         case Select():
             return _select(expr, points, arrays, mask)
         case Cast(type=dtype, value=value):
-            return evaluate(value, points, arrays, mask).astype(dtype.numpy)
+            return _cast(evaluate(value, points, arrays, mask), dtype)
         case Load():
             return _load(expr, points, arrays, mask)
         case Call(function=function, arguments=arguments):
             return call(function, [evaluate(argument, points, arrays, mask) for argument in arguments])
         case _:
             raise TypeError(f"expr must be an expression of loop programs, not {expr!r}")
+
+
+def _cast(values: Array, dtype: DType) -> Array:
+    if values.dtype.kind == "f" and dtype.numpy.kind in "iu":
+        return to_integer(values, dtype.numpy)
+    # Out of the range of float32 is infinity, as compiled code has it.
+    with np.errstate(over="ignore"):
+        return values.astype(dtype.numpy)
 
 
 def element_index(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Union
 
+import numpy as np
+
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.value import value
 
@@ -54,7 +56,10 @@ class Function(StrEnum):
     DIVIDE = "divide"
     """The quotient of two floats of one type, rounded to the nearest."""
     EXP = "exp"
+    LOG = "log"
     TANH = "tanh"
+    ERF = "erf"
+    """Of float32 alone; in float32 these four have the same bits everywhere (`numerics.elementary`)."""
     SQRT = "sqrt"
     ROUND = "round"
     """Half to even."""
@@ -221,8 +226,10 @@ class Call(Expr):
 
 
 def as_expr(value: ExprLike | float, dtype: DType = INDEX) -> Expr:
-    """The expression itself, or a constant of `dtype`."""
-    return value if isinstance(value, Expr) else Const(value, dtype)
+    """The expression itself, or a constant of `dtype`; numpy's numbers are numbers."""
+    if isinstance(value, Expr):
+        return value
+    return Const(value.item() if isinstance(value, np.generic) else value, dtype)
 
 
 def both(conditions: Sequence[Expr]) -> Expr:

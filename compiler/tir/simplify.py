@@ -1,4 +1,8 @@
-"""Index expressions made small: sums in normal form, quotients and minima decided where loops allow it."""
+"""Index expressions made small: sums in normal form, quotients and minima decided where loops allow it.
+
+Sums may take any order: arithmetic modulo 2⁶⁴ allows that. Quotients, minima and comparisons are decided for
+what cannot overflow alone: loop variables and narrow data, not the elements of an int64 tensor.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,14 +12,18 @@ from operator import is_
 
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.bound import Domain, lower, upper
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select, Var
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Stmt
+from tilewright.compiler.tir.bound import UNBOUNDED, Domain, is_bounded, lower, upper
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, IterKind, Stmt
 from tilewright.compiler.tir.walk import (
     children,
     constant,
-    map_block,
+    loads_of,
+    map_store,
+    map_stores,
+    nodes,
     operands,
+    rewrite,
     substitute,
     variables,
     with_children,
@@ -94,8 +102,32 @@ def _simplify_extent(extent: Expr, domain: Domain) -> Expr:
 
 
 def _simplify_block(block: Block, domain: Domain) -> Block:
+    iters = tuple([Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters])
     # Indices of blocks have no loop of their own: their values are bounded where they are substituted.
-    return map_block(block, lambda expr: simplify(expr, domain))
+    own = _folded_to(block, domain)
+    return map_stores(
+        replace(block, iters=iters),
+        lambda store: map_store(store, lambda e: _simplify_around(e, own, domain)),
+    )
+
+
+def _folded_to(block: Block, domain: Domain) -> frozenset[Expr]:
+    """The elements that a block folds to."""
+    if not any(it.kind is IterKind.REDUCE for it in block.iters):
+        return frozenset()
+    own = (Load(store.buffer, store.indices) for store in block.stores)
+    return frozenset(simplify(load, domain) for load in own)
+
+
+def _simplify_around(expr: Expr, own: frozenset[Expr], domain: Domain) -> Expr:
+    """The simple form, in which results of a fold stay where they are: a fold is known by its form."""
+    if expr.dtype.is_float or own.isdisjoint(loads_of(expr)):
+        return simplify(expr, domain)
+
+    def change(node: Expr) -> Expr:
+        return node if any(each in own for each in nodes(node)) else _simplify(node, domain)
+
+    return rewrite(expr, change)
 
 
 def _simplify(expr: Expr, domain: Domain) -> Expr:
@@ -113,7 +145,7 @@ def _simplify(expr: Expr, domain: Domain) -> Expr:
         case BinaryOp.FLOORDIV | BinaryOp.MOD:
             return _divide(expr, domain)
         case _:
-            return _merge_remainders(Affine.of(expr)).expr()
+            return _sum(expr)
 
 
 def _select(expr: Select) -> Expr:
@@ -122,7 +154,23 @@ def _select(expr: Select) -> Expr:
     return expr
 
 
+def _sum(expr: Expr) -> Expr:
+    sum_ = _merge_remainders(Affine.of(expr))
+    largest = max((abs(coefficient) for _, coefficient in sum_.terms), default=0)
+    # Coefficients are exact here and would have to wrap in the program.
+    return sum_.expr() if max(largest, abs(sum_.constant)) < UNBOUNDED else expr
+
+
+def _same(expr: Binary) -> bool:
+    """Whether both sides are one sum, whatever its atoms are."""
+    return Affine.of(expr.a) == Affine.of(expr.b)
+
+
 def _compare(expr: Binary, domain: Domain) -> Expr:
+    if _same(expr):
+        return Const(expr.op in (BinaryOp.LE, BinaryOp.EQ), DType.BOOL)
+    if not (is_bounded(expr.a) and is_bounded(expr.b)):
+        return expr
     difference = (Affine.of(expr.a) - Affine.of(expr.b)).expr()
     low, high = lower(difference, domain), upper(difference, domain)
     known = {
@@ -147,6 +195,10 @@ def _logic(expr: Binary) -> Expr:
 
 
 def _extreme(expr: Binary, domain: Domain) -> Expr:
+    if _same(expr):
+        return expr.a
+    if not (is_bounded(expr.a) and is_bounded(expr.b)):
+        return expr
     difference = (Affine.of(expr.a) - Affine.of(expr.b)).expr()
     low, high = lower(difference, domain), upper(difference, domain)
     if low == high == 0:
@@ -162,7 +214,7 @@ def _extreme(expr: Binary, domain: Domain) -> Expr:
 def _divide(expr: Binary, domain: Domain) -> Expr:
     """a // c and a % c, with a = c · whole + rest taken apart as far as the bounds of the rest allow."""
     divisor = constant(expr.b)
-    if divisor is None or divisor <= 0:
+    if divisor is None or divisor <= 0 or not is_bounded(expr.a):
         return expr
     whole, rest = _parts(Affine.of(expr.a), divisor)
     quotient, remainder = _divide_rest(rest, divisor, domain)

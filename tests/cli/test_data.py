@@ -1,5 +1,8 @@
 """Files of arrays, labels and pictures are read as they are, or refused."""
 
+import zipfile
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -105,3 +108,56 @@ def test_any_name_can_be_written(folder):
         assert found.files == list(arrays)
         assert all(np.array_equal(found[name], array) for name, array in arrays.items())
     assert npz_bytes(arrays) == npz_bytes(arrays)
+
+
+HEADERS = [
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (9",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (-2, -3), }",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 1099511627776), }",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 1208925819614629174706176), }",
+    b"{'descr': '|V0', 'fortran_order': False, 'shape': (3,), }",
+    b"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
+    b"{'descr': '<x7', 'fortran_order': False, 'shape': (3,), }",
+    b"{'descr': [], 'fortran_order': 1, 'shape': (3L,), }",
+    b"(" * 5000,
+    b"\x00\xff",
+]
+
+
+@pytest.mark.parametrize("version", [b"\x01\x00", b"\x02\x00", b"\x03\x00", b"\x09\x09"])
+@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_a_damaged_array_is_told_in_one_line(folder, header, version, name):
+    length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")
+    data = b"\x93NUMPY" + version + length + header + bytes(24)
+    if name == "a.npz":
+        with zipfile.ZipFile("a.npz", "w") as archive:
+            archive.writestr("x.npy", data)
+    else:
+        (folder / name).write_bytes(data)
+    with pytest.raises(TilewrightError, match=rf"{name}: must be a whole NumPy file \(.npy, .npz\): [^\n]+$"):
+        read_arrays(name, COLOUR)
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused():
+    with zipfile.ZipFile("a.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1 << 20))
+    with pytest.raises(TilewrightError, match=r"a.npz: must not unpack to 300 MiB from [\d,]+ bytes"):
+        read_arrays("a.npz", COLOUR)
+
+
+def test_a_picture_of_too_many_pixels_is_refused(folder):
+    size = (1 << 20).to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00"
+    chunk = b"IHDR" + size
+    crc = zlib.crc32(chunk).to_bytes(4, "big")
+    (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + len(size).to_bytes(4, "big") + chunk + crc)
+    with pytest.raises(TilewrightError, match=r"a.png: must be an .npz or .npy file or a whole picture"):
+        read_arrays("a.png", COLOUR)
+
+
+def test_columns_first_and_odd_places_are_read_as_they_are(folder):
+    np.save("a.npy", np.asfortranarray(PIXELS))
+    found = read_arrays("a.npy", COLOUR)["x"]
+    assert np.array_equal(found, PIXELS)
+    assert found.flags.writeable

@@ -41,6 +41,13 @@ def test_the_exit_code_is_the_commands(monkeypatch):
         (FileNotFoundError(2, "No such file or directory", "a.s"), "a.s: No such file or directory"),
         (IsADirectoryError(21, "Is a directory", "b"), "b: Is a directory"),
         (PermissionError(13, "Permission denied", "c"), "c: Permission denied"),
+        (OSError(28, "No space left on device", "d"), "d: No space left on device"),
+        (OSError(30, "Read-only file system", b"e"), "e: Read-only file system"),
+        (OSError(36, "File name too long", "f"), "f: File name too long"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError("cannot be read"), "cannot be read"),
+        (MemoryError("Unable to allocate 1 TiB"), "not enough memory: Unable to allocate 1 TiB"),
+        (MemoryError(), "not enough memory"),
     ],
 )
 def test_an_error_of_the_input_is_one_line_and_exit_code_1(monkeypatch, capsys, error, line):

@@ -1,4 +1,4 @@
-"""Random small networks on random machines: compiled, run, and compared with the interpreter to the byte.
+"""Random small networks on random machines and on the host, compared with the interpreter to the byte.
 
 python -m tests.e2e.fuzz --seed S --networks N [--config NAME]
 """
@@ -6,10 +6,13 @@ python -m tests.e2e.fuzz --seed S --networks N [--config NAME]
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from tests.compiler.random_network import random_input, random_network
+from tests.compiler.random_network import random_input
+from tests.onnx_network import load
+from tests.random_onnx import random_model
 
 from tilewright.compiler.graph.graph import Graph
 from tilewright.compiler.graph.interpreter import run
@@ -18,6 +21,7 @@ from tilewright.compiler.pipeline import compile_model, quantise
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import PRESETS, Config
 from tilewright.isa.model import Model
 from tilewright.isa.random_program import random_config
@@ -50,7 +54,7 @@ class Tally:
 
 def integer_network(rng: np.random.Generator) -> tuple[Graph, dict[str, np.ndarray]] | None:
     """A random network of integers and inputs for it; None if the drawn one cannot be quantised."""
-    graph = random_network(rng)
+    graph = load(random_model(rng))
     calibration = random_input(rng, graph, 4)
     try:
         return quantise(graph, calibration), random_input(rng, graph, SAMPLES)
@@ -66,16 +70,31 @@ def check_network(graph: Graph, inputs: dict[str, np.ndarray], config: Config) -
         TilewrightError: if the network does not fit the machine.
     """
     model = compile_model(graph, config)
-    result = ModelRunner(model, SimDevice(config)).run(inputs)
+    _compare(graph, inputs, ModelRunner(model, SimDevice(config)).run(inputs).outputs, config)
+    return model
+
+
+def check_host(graph: Graph, inputs: dict[str, np.ndarray]) -> None:
+    """Compile for the host, run, compare.
+
+    Raises:
+        DifferenceError: with the network and the first difference.
+    """
+    _compare(graph, inputs, HostNetwork(graph).run(inputs), "host")
+
+
+def _compare(
+    graph: Graph, inputs: dict[str, np.ndarray], outputs: Mapping[str, np.ndarray], machine: Config | str
+) -> None:
     for name, expected in run(graph, inputs).items():
-        got = result.outputs[name]
+        got = outputs[name]
         if not np.array_equal(got, expected):
             place = tuple(int(index) for index in np.argwhere(got != expected)[0])
+            wrong = f"{int((got != expected).sum())} of {expected.size} places"
             raise DifferenceError(
                 f"output {name!r} must be {expected[place]} at {place}, not {got[place]}, "
-                f"in {int((got != expected).sum())} of {expected.size} places\n{config}\n{print_graph(graph)}"
+                f"in {wrong}\n{machine}\n{print_graph(graph)}"
             )
-    return model
 
 
 def fuzz(seed: int, networks: int, config: Config | None = None, report_every: int = 0) -> Tally:
@@ -91,6 +110,7 @@ def fuzz(seed: int, networks: int, config: Config | None = None, report_every: i
             continue
         machine = config or _machine(rng)
         try:
+            check_host(*drawn)
             check_network(*drawn, machine)
             tally.equal += 1
         except (TilingError, PlaceError) as error:
@@ -118,7 +138,7 @@ def main() -> int:
     begun = time.monotonic()
     config = PRESETS[options.config] if options.config else None
     print(
-        fuzz(options.seed, options.networks, config, report_every=100), f"in {time.monotonic() - begun:.0f} s"
+        fuzz(options.seed, options.networks, config, report_every=20), f"in {time.monotonic() - begun:.0f} s"
     )
     return 0
 

@@ -20,7 +20,7 @@ from tilewright.runtime.rtl_device import RtlDevice
 from tilewright.runtime.rtl_toolchain import find_toolchain
 from tilewright.runtime.sim_device import SimDevice
 
-NETWORKS = 200
+NETWORKS = 120
 PARTS = 4
 ON_GATES = 6
 TINY = PRESETS["tiny"]

@@ -10,6 +10,7 @@ _VECTOR = suite(f"{_ACCEL}/test_intrinsic_vector.py")
 _ENUMERATE = suite(f"{_ACCEL}/test_enumerate.py")
 _PLACE = suite(f"{_ACCEL}/test_place.py")
 _TOKENS = suite(f"{_ACCEL}/test_token.py")
+_BUILD = suite(f"{_ACCEL}/test_build.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
@@ -43,6 +44,13 @@ _INSTRUCTIONS = (
         file=f"{_ACCEL}/operator/qadd.py",
         old="operator.scale, operator.kb)",
         new="operator.scale, operator.ka)",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="depthwise-residual-taken-for-a-tap",
+        file=f"{_ACCEL}/operator/window.py",
+        old="first = FACTOR + residual",
+        new="first = FACTOR",
         check=_OPERATOR,
     ),
     Mutant(
@@ -373,6 +381,13 @@ _SCHEDULES = (
         old="if len(self.ready) < self.size:",
         new="if len(self.ready) <= self.size:",
         check=_EVENT_MODEL,
+    ),
+    Mutant(
+        name="padding-must-name-a-buffer",
+        file=f"{_ACCEL}/program.py",
+        old="if number < 0 and opcode is Opcode.LOAD:",
+        new="if False:",
+        check=_BUILD,
     ),
     Mutant(
         name="event-model-without-the-fetch",

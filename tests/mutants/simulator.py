@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant, Suite, suite
 
 _TIMELINE = suite("sim/test_timeline.py")
+_DATA = suite("sim/test_executor.py")
 
 
 def _constant(name: str, cycles: int, wrong: int, check: Suite) -> Mutant:
@@ -129,5 +130,57 @@ _EVENTS = (
     ),
 )
 
-MUTANTS = (*_CONSTANTS, *_EVENTS)
+_EXECUTOR = (
+    Mutant(
+        name="executor-in-place",
+        file="sim/data_vector.py",
+        old="return _is_distinct(r) or not (",
+        new="return True or not (",
+        check=_DATA,
+    ),
+    Mutant(
+        name="executor-factor-bits",
+        file="sim/data_vector.py",
+        old="return multiply(_narrow(a, 1 << 15), _narrow(b, 1 << 7))",
+        new="return multiply(_narrow(a, 1 << 15), _narrow(b, 1 << 8))",
+        check=_DATA,
+    ),
+    Mutant(
+        name="executor-table-entry",
+        file="sim/data_vector.py",
+        old="entry = (i * r.n_1 + j) % ENTRIES",
+        new="entry = (i * r.n_0 + j) % ENTRIES",
+        check=_DATA,
+    ),
+    Mutant(
+        name="executor-end-of-memory",
+        file="sim/data_transfer.py",
+        old="high + length <= len(m.dram)",
+        new="high < len(m.dram)",
+        check=_DATA,
+    ),
+    Mutant(
+        name="executor-results-beyond",
+        file="sim/data_matrix.py",
+        old="accumulate, count > 5)",
+        new="accumulate, count > 4)",
+        check=_DATA,
+    ),
+    Mutant(
+        name="executor-bank",
+        file="sim/chip.py",
+        old="low, low + length) == NEVER",
+        new="low, low + 2 * length) == NEVER",
+        check=_DATA,
+    ),
+    Mutant(
+        name="executor-clamp",
+        file="sim/lane.py",
+        old="_clamped(builder, _rounded(builder, x), -limit, limit)",
+        new="_clamped(builder, _rounded(builder, x), -limit - 1, limit)",
+        check=_DATA,
+    ),
+)
+
+MUTANTS = (*_CONSTANTS, *_EVENTS, *_EXECUTOR)
 """Constants first."""

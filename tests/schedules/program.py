@@ -275,11 +275,105 @@ def walk(random: Random) -> Program:
     return Program((x,), (total,), {"x": _numbers(random, shape, INT32, -9, 9)})
 
 
+INT64 = DType.INT64
+_EXTREMES = (
+    -1 << 63,
+    1 - (1 << 63),
+    -1 << 62,
+    -1 << 31,
+    -1,
+    0,
+    1,
+    1 << 31,
+    1 << 62,
+    (1 << 63) - 2,
+    (1 << 63) - 1,
+)
+_REALS = (
+    0.0,
+    -0.5,
+    1.5,
+    127.6,
+    -128.4,
+    128.0,
+    256.0,
+    2.0**31,
+    -(2.0**31),
+    1e10,
+    2.0**63,
+    -1e30,
+    np.inf,
+    -np.inf,
+    np.nan,
+)
+_INTEGERS = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, INT64)
+
+
+def _extreme(random: Random, a: Expr, b: Expr) -> Expr:
+    """Sums, quotients and choices of int64 data, which overflow."""
+    factor, more, divisor = random.randint(-4, 4), random.choice(_EXTREMES[3:8]), random.randint(1, 5)
+    return random.choice(
+        [
+            lambda: (a * factor + more) // divisor,
+            lambda: (a * divisor + b) % divisor,
+            lambda: te.minimum(a, a + divisor) - te.maximum(b - divisor, b),
+            lambda: te.select(a + divisor > a, a - b, b * divisor - a),
+            lambda: te.select((a * 2).equal(b + a), a, b + 1),
+            lambda: (a + b - a) * divisor // divisor,
+        ]
+    )()
+
+
+def _overflown(random: Random, a: Tensor, b: Tensor, name: str) -> Tensor:
+    return te.compute(a.shape, lambda i, j: _extreme(random, a[i, j], b[i, j]), name)
+
+
+def wide(random: Random) -> Program:
+    """int64 data at the ends of their range, through stages that overflow, folded at last."""
+    shape = (random.randint(1, 5), random.randint(1, 5))
+    # The simplifier orders terms by name, and results are named r….
+    x, y = (te.placeholder(shape, INT64, name) for name in random.choice([("a", "z"), ("y", "b")]))
+    there = [x, y]
+    for number in range(random.randint(1, 3)):
+        there.append(_overflown(random, random.choice(there[-2:]), random.choice(there), f"r{number}"))
+    k = te.reduce_axis(shape[1], "k")
+    last = there[-1]
+    total = te.compute(shape[:1], lambda i: te.sum_of(last[i, k] * 3 + y[i, k], k), "rows")
+    arrays = {
+        each.name: np.array(random.choices(_EXTREMES, k=shape[0] * shape[1])).reshape(shape)
+        for each in (x, y)
+    }
+    outputs = [stage for stage in there[2:] if stage is not last]
+    return Program((x, y), (total, *_unread(outputs, [last, total])), arrays)
+
+
+def _unread(tensors: Sequence[Tensor], readers: Sequence[Tensor]) -> list[Tensor]:
+    """Those that none of the others, nor of the readers, reads."""
+    read = {each for reader in (*tensors, *readers) for each in reader.stage.inputs}
+    return [tensor for tensor in tensors if tensor not in read]
+
+
+def conversion(random: Random) -> Program:
+    """Floats, many beyond any integer, as integers and back."""
+    shape = (random.randint(1, 5), random.randint(1, 9))
+    real = random.choice([DType.FLOAT32, DType.FLOAT64])
+    x = te.placeholder(shape, real, "x")
+    first, second = random.choice(_INTEGERS), random.choice(_INTEGERS)
+    whole = te.compute(shape, lambda i, j: te.cast(x[i, j], first), "whole")
+    again = te.compute(shape, lambda i, j: te.cast(te.cast(whole[i, j], real) * 3.0, second), "again")
+    k = te.reduce_axis(shape[1], "k")
+    total = te.compute(shape[:1], lambda i: te.sum_of(te.cast(again[i, k], INT64), k), "total")
+    values = np.array(random.choices(_REALS, k=shape[0] * shape[1]), real.numpy).reshape(shape)
+    return Program((x,), (total,), {"x": values})
+
+
 PROGRAMS: dict[str, tuple[Callable[[Random], Program], int]] = {
     "convolution": (convolution, 1),
     "product": (product, 2),
     "chain": (chain, 10),
     "scan": (scan, 3),
     "walk": (walk, 1),
+    "wide": (wide, 3),
+    "conversion": (conversion, 2),
 }
 """How each kind is drawn, and how often beside the others."""

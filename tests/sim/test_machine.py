@@ -144,6 +144,13 @@ def test_an_undefined_instruction_is_refused_or_is_a_fault_in_words():
         Simulator(TINY).run_functional(encode_program(program), dram=dram(), check=False)
 
 
+def test_a_program_without_instructions_is_a_fault_that_leaves_memory_as_it_was():
+    data = dram()
+    result = run([], data)
+    assert result.fault.cause == Cause.ILLEGAL
+    assert (data == dram()).all()
+
+
 def test_another_machines_program_is_a_fault_in_words():
     result = run(COPY, dram(), digest=bytes(8))
     assert result.fault.cause == Cause.CONFIG

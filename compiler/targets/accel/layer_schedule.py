@@ -24,7 +24,7 @@ from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.isa.config import Config
 
-_HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+(\d+))?\s*(?:#.*)?')
+_HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+([0-9]{1,9}))?\s*(?:#.*)?')
 
 
 class Part(NamedTuple):
@@ -93,7 +93,7 @@ def parse_schedules(text: str) -> dict[Part, tuple[Primitive, ...]]:
     for number, line in enumerate(text.splitlines()):
         header = _HEADER.fullmatch(line.strip())
         if header is not None:
-            part = Part(json.loads(header[1]), int(header[2] or 0))
+            part = Part(_name(header[1], number + 1), int(header[2] or 0))
             if part in sections:
                 raise ScheduleError(f"line {number + 1}: {part} must have one section: it has one before")
             # Empty lines, so that errors name the line of the file.
@@ -101,5 +101,19 @@ def parse_schedules(text: str) -> dict[Part, tuple[Primitive, ...]]:
         elif lines is not None:
             lines.append(line)
         elif line.partition("#")[0].strip():
-            raise ScheduleError(f'line {number + 1} must begin a section: layer "NAME", not {line.strip()!r}')
+            raise ScheduleError(
+                f'line {number + 1} must begin a section: layer "NAME", not {line.strip()[:60]!r}'
+            )
     return {part: parse_schedule("\n".join(lines)) for part, lines in sections.items()}
+
+
+def _name(text: str, line: int) -> str:
+    """The name of a layer in quotes.
+
+    Raises:
+        ScheduleError: if it is no JSON text.
+    """
+    try:
+        return str(json.loads(text))
+    except ValueError as error:
+        raise ScheduleError(f"line {line}: a name must be JSON text, not {text[:60]} ({error})") from None

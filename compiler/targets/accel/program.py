@@ -141,8 +141,10 @@ def _placed(
         fields[name] = fields[name] + np.where(there, places[instances] if len(places) else 0, 0) * units
     if opcode in (Opcode.LOAD, Opcode.STORE) and len(part.memory):
         bases = _addresses(work, opcode, part)
-        fields["base"] = bases[part.memory, 0]
-        fields["offset"] = fields["offset"] + bases[part.memory, 1]
+        # A load of padding alone reads nothing outside.
+        reads = part.memory >= 0
+        fields["base"] = np.where(reads, bases[part.memory, 0], fields["base"])
+        fields["offset"] = fields["offset"] + np.where(reads, bases[part.memory, 1], 0)
     return ClassTable(part.table.rows + first, fields)
 
 
@@ -150,6 +152,8 @@ def _addresses(work: Work, opcode: Opcode, part: TaskClass) -> IntArray:
     """The base register and the offset of each global buffer of loads or stores, int64[memories, 2]."""
     memories = work.table.memories
     for number in dict.fromkeys(part.memory.tolist()):
+        if number < 0 and opcode is Opcode.LOAD:
+            continue
         if number < 0 or memories[number] not in work.addresses:
             name = None if number < 0 else memories[number].name
             row = int(part.table.rows[np.argmax(part.memory == number)])
@@ -157,7 +161,8 @@ def _addresses(work: Work, opcode: Opcode, part: TaskClass) -> IntArray:
             known = ", ".join(sorted(buffer.name for buffer in work.addresses)) or "none"
             text = f"layer {layer!r}: {opcode.name.lower()} must name a global buffer"
             raise ProgramError(f"{text} with an address ({known}), not {name}")
-    return np.array([work.addresses.get(memory, (0, 0)) for memory in memories], np.int64)
+    found = [work.addresses.get(memory, (0, 0)) for memory in memories]
+    return np.array(found or [(0, 0)], np.int64)
 
 
 def _spans(works: Iterable[Work]) -> Iterable[LayerSpan]:

@@ -25,7 +25,7 @@ class Windows:
     Members:
         blocks, height, width: of the results.
         kernel, strides, dilations: (y, x).
-        operands: pictures that are read: two for a sum.
+        operands: pictures that are read: two for a sum and for what has a residual.
         parameter_vectors: of a block.
         keeps_sums: whether a first instruction leaves sums for a second one.
     """
@@ -155,12 +155,12 @@ class _Tile:
         """Cycles of the vector engine."""
         windows, interval = self.windows, self.config.requant_interval
         results, folded = self.height * self.width, windows.kernel[0] * windows.kernel[1]
-        requantised = int(windows.parameter_vectors > 0)
-        cycles = windows.parameter_vectors + results * folded * item_interval(requantised, folded, interval)
-        if windows.keeps_sums:
-            # The second instruction waits for the first one's last sum.
-            cycles += results + vector_depth(interval) + 1
-        return cycles
+        requantised, read = int(windows.parameter_vectors > 0), windows.parameter_vectors
+        if not windows.keeps_sums:
+            return read + results * folded * item_interval(requantised, folded, interval)
+        # The second instruction waits for the first one's last sum.
+        first, second = results * folded, results * item_interval(requantised, 1, interval)
+        return read + first + second + vector_depth(interval) + 1
 
     @property
     def store(self) -> int:

@@ -27,7 +27,7 @@ def operate(builder: ir.IRBuilder, op: BinaryOp, dtype: DType, a: ir.Value, b: i
     elif dtype is DType.BOOL:
         table = _BOOL
     else:
-        table = _UNSIGNED if dtype is DType.UINT8 else _SIGNED
+        table = _SIGNED if dtype.is_signed else _UNSIGNED
     if op not in table:
         raise CpuError(f"{op} must not be applied to {dtype}: cast the operands")
     return table[op](builder, a, b)
@@ -53,7 +53,7 @@ def convert(builder: ir.IRBuilder, value: ir.Value, old: DType, new: DType) -> i
         )
     if old.is_float:
         return _from_float(builder, value, new, to)
-    unsigned = old in (DType.BOOL, DType.UINT8)
+    unsigned = not old.is_signed
     if new.is_float:
         return builder.uitofp(value, to) if unsigned else builder.sitofp(value, to)
     if new.size_bytes < old.size_bytes:
@@ -78,7 +78,7 @@ def _from_float(builder: ir.IRBuilder, value: ir.Value, new: DType, to: ir.Type)
         return builder.fpext(value, to)
     if new is DType.FLOAT32:
         return builder.fptrunc(value, to)
-    return call_intrinsic(builder, "fptoui.sat" if new is DType.UINT8 else "fptosi.sat", [value], to)
+    return call_intrinsic(builder, "fptosi.sat" if new.is_signed else "fptoui.sat", [value], to)
 
 
 def _signed_parts(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -18,9 +19,11 @@ def cached(produce: Callable[[], bytes], *depends_on: str) -> bytes:
     path = cache_folder() / f"{_digest(depends_on)}.o"
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         data = produce()
-    _write(path, data)
+    # Where nothing can be kept, it is made each time.
+    with suppress(OSError):
+        _write(path, data)
     return data
 
 
@@ -35,6 +38,11 @@ def _digest(texts: tuple[str, ...]) -> str:
 def _write(path: Path, data: bytes) -> None:
     """Under its name only when complete, so that others find all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    os.replace(file.name, path)
+    descriptor, part = tempfile.mkstemp(dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except OSError:
+        Path(part).unlink(missing_ok=True)
+        raise

@@ -1,8 +1,8 @@
 """Loop programs as LLVM modules: each function with a plain C interface, `void name(T *a, …)`.
 
 The numbers are those of `tir.interpret`, operation by operation in the order of the loops: integers are the
-same bits. So are floats, but for exp and tanh, which are the C library's, and for sums that the interpreter
-takes in one step: it adds pairwise. Buffers must not overlap; indices are not checked.
+same bits. So are floats, but for exp, log and tanh of float64, which are the C library's, and for sums that
+the interpreter takes in one step: it adds pairwise. Buffers must not overlap; indices are not checked.
 """
 
 import re
@@ -24,7 +24,7 @@ from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import constant
 
 RESERVED = frozenset(
-    f"{POOL_FUNCTION} abort aligned_alloc free exp expf tanh tanhf fmod fmodf memcpy memset main".split()
+    f"{POOL_FUNCTION} abort aligned_alloc free exp log tanh fmod fmodf memcpy memset main".split()
 )
 """Names that a function must not have: those that compiled code calls, and a program's own entry."""
 

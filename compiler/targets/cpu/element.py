@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from tilewright.compiler.targets.cpu.arithmetic import larger, smaller
+from tilewright.compiler.targets.cpu.elementary import emit_elementary
 from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic
-from tilewright.compiler.targets.cpu.type import lanes_of, like, with_lanes
+from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, with_lanes
 from tilewright.compiler.tir.expr import Function
+from tilewright.numerics.elementary import erf_of, exp_of, log_of, tanh_of
 from tilewright.numerics.requantise import (
     MULTIPLIER_MAXIMUM,
     PRODUCT_SHIFT,
@@ -19,6 +21,7 @@ from tilewright.numerics.requantise import (
 _INT32_BITS = 32
 _LLVM_NAMES = {
     Function.EXP: "exp",
+    Function.LOG: "log",
     Function.TANH: "tanh",
     Function.SQRT: "sqrt",
     Function.ROUND: "roundeven",
@@ -26,7 +29,9 @@ _LLVM_NAMES = {
 
 
 def call_function(builder: ir.IRBuilder, function: Function, arguments: Sequence[ir.Value]) -> ir.Value:
-    """The result on operands of as many lanes. exp and tanh are those of the C library."""
+    """The result on operands of as many lanes; exp, log and tanh of float64 are those of the C library."""
+    if function in _OF_FLOAT32 and element_of(arguments[0]) == ir.FloatType():
+        return _OF_FLOAT32[function](builder, *arguments)
     if function in _LLVM_NAMES:
         return call_intrinsic(builder, _LLVM_NAMES[function], arguments)
     return _WRITTEN_OUT[function](builder, *arguments)
@@ -84,6 +89,12 @@ def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Valu
     return builder.and_(scale, like(scale, MULTIPLIER_MAXIMUM)), shift
 
 
+_OF_FLOAT32: dict[Function, Callable[..., ir.Value]] = {
+    Function.EXP: emit_elementary(exp_of),
+    Function.LOG: emit_elementary(log_of),
+    Function.TANH: emit_elementary(tanh_of),
+    Function.ERF: emit_elementary(erf_of),
+}
 _WRITTEN_OUT: dict[Function, Callable[..., ir.Value]] = {
     Function.SATURATE_INT8: _saturate(8),
     Function.SATURATE_INT16: _saturate(16),

@@ -14,8 +14,11 @@ _ELEMENTS = {
     DType.INT8: ir.IntType(8),
     DType.UINT8: ir.IntType(8),
     DType.INT16: ir.IntType(16),
+    DType.UINT16: ir.IntType(16),
     DType.INT32: ir.IntType(32),
+    DType.UINT32: ir.IntType(32),
     DType.INT64: ir.IntType(64),
+    DType.UINT64: ir.IntType(64),
     DType.FLOAT32: ir.FloatType(),
     DType.FLOAT64: ir.DoubleType(),
 }
@@ -24,12 +27,21 @@ INDEX_TYPE = _ELEMENTS[INDEX]
 
 def register_type(dtype: DType, lanes: int = 1) -> ir.Type:
     """What values are in; one lane is a scalar."""
-    return with_lanes(_ELEMENTS[dtype], lanes)
+    return with_lanes(_element(dtype), lanes)
 
 
 def memory_type(dtype: DType, lanes: int = 1) -> ir.Type:
     """What buffers hold: as in registers, but a truth value takes a byte."""
-    return with_lanes(_ELEMENTS[DType.UINT8 if dtype is DType.BOOL else dtype], lanes)
+    return with_lanes(_element(DType.UINT8 if dtype is DType.BOOL else dtype), lanes)
+
+
+def _element(dtype: DType) -> ir.Type:
+    if dtype not in _ELEMENTS:
+        # Machines without instructions for it would call a library that is not there.
+        raise CpuError(
+            f"elements must be of {', '.join(_ELEMENTS)} on the host, not {dtype}: cast to float32"
+        )
+    return _ELEMENTS[dtype]
 
 
 def with_lanes(element: ir.Type, lanes: int) -> ir.Type:

@@ -1,33 +1,24 @@
 """Models that are read compute what ONNX Runtime computes."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx import helper
 from tests.compiler.frontend.model_text import make_model, save
 from tests.compiler.mnist import labels, pictures, shared_file
 from tests.compiler.onnx_export import export
 from tests.compiler.random_network import random_input, random_network
+from tests.onnx_runtime import peer_outputs
 
 from tilewright.compiler.frontend.load import load_onnx
 from tilewright.compiler.graph.interpreter import run
 from tilewright.compiler.ops.reshape import Reshape
 
 
-def peer(model, inputs):
-    """The outputs of ONNX Runtime."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(None, inputs), strict=True))
-
-
 def check(model, folder, samples=1):
     """The graph of a model, after it has computed what the peer computes."""
     graph = load_onnx(save(model, folder))
     inputs = random_input(np.random.default_rng(0), graph, samples)
-    expected, found = peer(model, inputs), run(graph, inputs)
+    expected, found = peer_outputs(model, inputs), run(graph, inputs)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name].shape == value.shape
@@ -167,4 +158,5 @@ def test_the_mnist_network_is_as_good_as_its_makers_say():
 
 
 def peer_of(path, x):
-    return onnxruntime.InferenceSession(path).run(None, {"x": x})[0]
+    (answer,) = peer_outputs(path, {"x": x}).values()
+    return answer

@@ -2,16 +2,9 @@
 
 import numpy as np
 import onnx
-import onnxruntime
+from tests.onnx_runtime import peer_outputs
 
 from tilewright.compiler.graph.interpreter import run
-
-
-def session(model):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options)
 
 
 def peer_integers(path, inputs):
@@ -20,9 +13,7 @@ def peer_integers(path, inputs):
     for node in model.graph.node:
         if node.op_type == "QuantizeLinear":
             model.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.output[0]))
-    peer = session(model)
-    names = [output.name for output in peer.get_outputs()]
-    values = dict(zip(names, peer.run(None, inputs), strict=True))
+    values = peer_outputs(model, inputs)
     return {name: _as_int8(value) for name, value in values.items() if value.dtype != np.float32}
 
 

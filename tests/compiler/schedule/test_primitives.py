@@ -252,7 +252,7 @@ REFUSED = [
     ([SPLIT], Fuse("io", "ii", "f"), "the extent of ii must be constant"),
     ([], SetScope("a", Scope.WEIGHT), "buffer a is a parameter, in the caller's memory: use cache_read"),
     ([], SetScope("b", Scope.WEIGHT), "there is no buffer b: name one of twice, row"),
-    ([], Versions("row", 0), "the count must be at least 1"),
+    ([], Versions("row", 0), "the count must be from 1 to 1024, not 0"),
     ([], Vectorise("row_k"), r"row_k must not fold \(row does, over it\)"),
     (
         [],

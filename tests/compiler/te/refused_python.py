@@ -98,7 +98,7 @@ def refused(x, f):
     out[i] = x[i] is i
     out[i] = np.sqrt(x[i])
     out[i] = (x[i] > 1) + (x[i] > 2)
-    wide[0] = np.uint16(3)
+    wide[0] = np.complex64(3)
     out[i] = x[i] // 0
     if i > 2:
         return out

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
-from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, saturate
+from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish, with_residual
+from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.stmt import Function
 
@@ -37,6 +37,5 @@ class AdditionNest:
 
     def _value(self, sums: Tensor, b: Tensor, parameters: Tensor, *at: Expr) -> Expr:
         block, _, _, lane = at
-        factor = cast(saturate(parameters[block, FACTOR, lane], DType.INT16), DType.INT32)
-        total = sums[at] + cast(b[at], DType.INT32) * factor
+        total = with_residual(sums[at], b[at], parameters, block, lane)
         return finish(total, parameters, block, lane, zero_point=self.zero_point, lo=self.lo, hi=self.hi)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.cost.problem import Convolution
-from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
+from tilewright.compiler.targets.accel.operator.epilogue import finish, with_residual
 from tilewright.compiler.targets.accel.operator.picture import padded
 from tilewright.compiler.te import (
     Tensor,
@@ -14,7 +14,6 @@ from tilewright.compiler.te import (
     max_of,
     placeholder,
     reduce_axis,
-    saturate,
     sum_of,
 )
 from tilewright.compiler.tir.expr import Expr
@@ -103,8 +102,7 @@ class ConvolutionNest:
         def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
             t: Expr = total[o, y, x, c]
             if residual is not None:
-                factor = cast(saturate(parameters[o, FACTOR, c], DType.INT16), DType.INT32)
-                t = t + cast(residual[o, y, x, c], DType.INT32) * factor
+                t = with_residual(t, residual[o, y, x, c], parameters, o, c)
             return finish(t, parameters, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
 
         return compute(self._result_shape(total.shape[3]), value, "result")

@@ -1,13 +1,26 @@
 """What every integer operator ends with: bias, requantisation, zero point, clamp."""
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.te import Tensor, cast, clamp, requantise, saturating_add
+from tilewright.compiler.te import Tensor, cast, clamp, requantise, saturate, saturating_add
 from tilewright.compiler.tir.expr import Expr
 
 BIAS = 0
 SCALE = 1
 FACTOR = 2
 """Places of the parameter vectors of a block."""
+
+
+def with_residual(total: Expr, residual: Expr, parameters: Tensor, block: Expr, lane: Expr) -> Expr:
+    """total + residual · factor, which must fit int32.
+
+    Args:
+        total: int32.
+        residual: int8.
+        parameters: int32 [blocks][vectors][lanes]; the factor is within int16.
+        block, lane: of the result.
+    """
+    factor = cast(saturate(parameters[block, FACTOR, lane], DType.INT16), DType.INT32)
+    return total + cast(residual, DType.INT32) * factor
 
 
 def finish(

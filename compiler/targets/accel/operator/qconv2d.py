@@ -10,7 +10,7 @@ from tilewright.compiler.ops.qconv2d import QConv2d
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
 from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
-from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, SCALE
+from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule, window_schedule
@@ -51,7 +51,7 @@ def _dense(
         function=nest.function("convolution", config),
         schedule=convolution_schedule(tiling, pooled=sizes.pools, residual=operator.residual),
         least_instructions=instructions_of(tiling.cut),
-        tensors={"x": _X, **({"residual": _RESIDUAL} if operator.residual else {})},
+        tensors=_tensors(operator),
         constants={
             "weight": weight_tiles(weight, config),
             "parameters": parameter_vectors(_vectors(operator, constants), config),
@@ -84,6 +84,11 @@ def _vectors(operator: QConv2d, constants: list[NDArray[Any] | None]) -> list[ND
     return [row.astype(np.int32) for row in rows if row is not None]
 
 
+def _tensors(operator: QConv2d) -> dict[str, int]:
+    """Places of the operands that are pictures."""
+    return {"x": _X, **({"residual": _RESIDUAL} if operator.residual else {})}
+
+
 def _depthwise(
     operator: QConv2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> Lowered:
@@ -98,7 +103,10 @@ def _depthwise(
         kernel=(height, width),
         strides=operator.strides,
         dilations=operator.dilations,
-        parameter_vectors=SCALE + 1 + height * width,
+        # The residual is added by an instruction of its own.
+        operands=1 + operator.residual,
+        keeps_sums=operator.residual,
+        parameter_vectors=FACTOR + operator.residual + height * width,
     )
     nest = WindowNest(
         sizes=sizes,
@@ -112,8 +120,8 @@ def _depthwise(
     )
     taps = weight.reshape(channels, -1).T.astype(np.int32)
     return Lowered(
-        function=nest.depthwise("depthwise", config.cols),
-        schedule=window_schedule(choose_windows(sizes, config), parameters=True),
-        tensors={"x": _X},
+        function=nest.depthwise("depthwise", config.cols, residual=operator.residual),
+        schedule=window_schedule(choose_windows(sizes, config), parameters=True, residual=operator.residual),
+        tensors=_tensors(operator),
         constants={"parameters": parameter_vectors([*_vectors(operator, constants), *taps], config)},
     )

@@ -69,18 +69,20 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
     return tuple(primitives)
 
 
-def window_schedule(tiling: WindowTiling, *, parameters: bool = False) -> Schedule:
+def window_schedule(tiling: WindowTiling, *, parameters: bool = False, residual: bool = False) -> Schedule:
     """Of the nests of `WindowNest`."""
     primitives = [
         *_cut_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *_fold("fold"),
+        *(_keep("fold", tiling.sum_versions) if residual else _fold("fold")),
         *_bring_stage("input", "xo", tiling.input_versions),
         Versions(TILE, tiling.result_versions),
     ]
     if parameters:
         primitives += _bring_stage("vectors", "xo", tiling.parameter_versions, Scope.PARAMETER)
+    if residual:
+        primitives += _bring("result", "residual", Scope.ACTIVATION, "shortcut", "xo", tiling.input_versions)
     return tuple(primitives)
 
 
@@ -90,9 +92,7 @@ def addition_schedule(tiling: WindowTiling) -> Schedule:
         *_cut_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        ComputeAt("sums", "xo"),
-        SetScope("sums", Scope.ACCUMULATOR),
-        Versions("sums", tiling.sum_versions),
+        *_keep("sums", tiling.sum_versions),
         *_bring("sums", "a", Scope.ACTIVATION, "a_tile", "xo", tiling.input_versions),
         *_bring("result", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
         *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
@@ -119,6 +119,11 @@ def _split(loop: str, factor: int, first: int | None, at: str, outer: str, inner
 def _fold(stage: str) -> Schedule:
     """A reduction in the lanes, item by item of the instruction that takes its result."""
     return (ComputeAt(stage, "result_c"), SetScope(stage, Scope.LANE))
+
+
+def _keep(stage: str, versions: int) -> Schedule:
+    """Sums of the vector engine that wait for a second instruction."""
+    return (ComputeAt(stage, "xo"), SetScope(stage, Scope.ACCUMULATOR), Versions(stage, versions))
 
 
 def _bring_stage(stage: str, loop: str, versions: int, scope: Scope = Scope.ACTIVATION) -> Schedule:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.operator.epilogue import SCALE, finish
+from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, SCALE, finish, with_residual
 from tilewright.compiler.targets.accel.operator.picture import padded
 from tilewright.compiler.targets.accel.window_tiling import Windows
 from tilewright.compiler.te import (
@@ -44,16 +44,22 @@ class WindowNest:
     lo: int
     hi: int
 
-    def depthwise(self, name: str, lanes: int) -> Function:
-        """Each channel with its own kernel, a parameter more: stages vectors, input, fold, result."""
+    def depthwise(self, name: str, lanes: int, *, residual: bool = False) -> Function:
+        """Each channel with its own kernel, behind the parameters: stages vectors, input, fold, result.
+
+        Args:
+            name: of the function.
+            lanes: of a block.
+            residual: whether another picture is added to the sums, times the parameter behind the scale.
+        """
         rows, columns = self.sizes.kernel
-        first = SCALE + 1
+        first = FACTOR + residual
 
         def product(pixel: Expr, vectors: Tensor, o: Expr, place: tuple[Expr, Expr], c: Expr) -> Expr:
             weight = saturate(vectors[o, first + place[0] * columns + place[1], c], DType.INT8)
             return cast(pixel, DType.INT32) * cast(weight, DType.INT32)
 
-        return self._requantised(name, lanes, product, first + rows * columns)
+        return self._requantised(name, lanes, product, first + rows * columns, residual=residual)
 
     def average(self, name: str, lanes: int) -> Function:
         """The sum of each window, scaled: stages vectors, input, fold, result."""
@@ -73,18 +79,24 @@ class WindowNest:
     def _input(self, lanes: int) -> Tensor:
         return placeholder((self.sizes.blocks, self.height, self.width, lanes), DType.INT8, "x")
 
-    def _requantised(self, name: str, lanes: int, term: Callable[..., Expr], count: int) -> Function:
+    def _requantised(
+        self, name: str, lanes: int, term: Callable[..., Expr], count: int, *, residual: bool = False
+    ) -> Function:
         x = self._input(lanes)
         parameters = placeholder((self.sizes.blocks, count, lanes), DType.INT32, "parameters")
         # One stage for all who read them: one load.
         vectors = compute(parameters.shape, lambda o, v, c: parameters[o, v, c], "vectors")
         fold = self._fold(x, lambda pixel, *at: term(pixel, vectors, *at), sum_of)
+        shortcut = placeholder(fold.shape, DType.INT8, "residual") if residual else None
 
         def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
-            total = fold[o, y, x, c]
+            total: Expr = fold[o, y, x, c]
+            if shortcut is not None:
+                total = with_residual(total, shortcut[o, y, x, c], vectors, o, c)
             return finish(total, vectors, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
 
-        return lower(name, [x, parameters], [compute(fold.shape, value, "result")])
+        inputs = [x, parameters, *([] if shortcut is None else [shortcut])]
+        return lower(name, inputs, [compute(fold.shape, value, "result")])
 
     def _fold(self, x: Tensor, term: Callable[..., Expr], reduce: Callable[..., Expr]) -> Tensor:
         sizes = self.sizes

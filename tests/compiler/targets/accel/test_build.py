@@ -22,6 +22,7 @@ from tilewright.compiler.targets.accel.enumerate import EnumerateError
 from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.compiler.targets.accel.tensorise import TensoriseError
 from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.expr import Const
 from tilewright.isa.config import PRESETS
 from tilewright.isa.fault import Cause, Fault, FaultEngine
 from tilewright.isa.instruction import Load, Matrix, Store
@@ -96,6 +97,24 @@ def test_a_product_is_numpys(device, choices):
     assert ran.outputs.keys() == {"sums"}
     assert ran.outputs["sums"].dtype == np.int32
     np.testing.assert_array_equal(ran.outputs["sums"], expected(inputs))
+
+
+def test_constants_are_loads_of_no_buffer(device):
+    """A border around nothing, and a stage that holds one number."""
+    a = te.placeholder((1, 2, LANES), INT8, "a")
+    border = te.compute((1, 2, LANES), lambda o, y, c: Const(7, INT8), "border")
+    total = te.compute(
+        (1, 2, LANES), lambda o, y, c: te.cast(a[o, y, c], INT32) + te.cast(border[o, y, c], INT32), "total"
+    )
+    primitives = [
+        CacheWrite("total", Scope.ACCUMULATOR, "tile"),
+        SetScope("border", Scope.ACTIVATION),
+        CacheRead("total", "a", Scope.ACTIVATION, "rows"),
+    ]
+    function = schedule.apply(te.lower("bordered", [a], [total]), primitives)
+    inputs = {"a": np.arange(2 * LANES, dtype=np.int8).reshape(1, 2, LANES)}
+    outputs = build(function, TINY).run(device, inputs).outputs
+    np.testing.assert_array_equal(outputs["total"], inputs["a"].astype(np.int32) + 7)
 
 
 def test_a_run_tells_cycles_counters_and_times(device):

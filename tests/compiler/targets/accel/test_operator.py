@@ -123,6 +123,8 @@ DEPTHWISE = {
     "pads": QConv2d((1, 1), (2, 1, 0, 1), (1, 1), 10, 5, -3, -100, 90),
     "strides": QConv2d((1, 2), (1, 1, 1, 0), (1, 1), 10, -128, 3, -128, 127),
     "dilations": QConv2d((2, 1), (0, 2, 1, 1), (1, 2), 10, 7, 0, -128, 127),
+    "residual": QConv2d((1, 1), (1, 0, 1, 1), (1, 1), 10, -4, 1, -128, 127, residual=True),
+    "residual behind strides": QConv2d((2, 1), (1, 2, 1, 1), (1, 1), 10, 3, -9, -90, 127, residual=True),
 }
 
 

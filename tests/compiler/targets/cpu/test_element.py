@@ -14,7 +14,8 @@ from tilewright.compiler.tir.expr import Binary, BinaryOp, Function
 from tilewright.compiler.tir.interpret import run
 from tilewright.numerics.requantise import X_LIMIT, pack_scale
 
-NUMBERS = [dtype for dtype in DType if dtype is not DType.BOOL]
+HOST_TYPES = [dtype for dtype in DType if dtype is not DType.FLOAT16]
+NUMBERS = [dtype for dtype in HOST_TYPES if dtype is not DType.BOOL]
 ARITHMETIC = [op for op in BinaryOp if op not in (BinaryOp.AND, BinaryOp.OR)]
 
 
@@ -104,13 +105,13 @@ def test_division_by_a_constant_is_floor_division():
     check_all([lambda a, d=d: a // d + (a % d) * 3 for d in divisors], corners(DType.INT32))
 
 
-@pytest.mark.parametrize("old", DType)
+@pytest.mark.parametrize("old", HOST_TYPES)
 def test_casts_are_those_of_numpy(old):
     values = corners(old)
     if old.is_float:
         # What lies outside of an integer type has no value that numpy promises.
         values = np.array([0, -0.0, 1, 0.5, 1.5, 2.5, 100.99, 127, 0.999], old.numpy)
-    check_all([lambda a, new=new: te.cast(a, new) for new in DType], values)
+    check_all([lambda a, new=new: te.cast(a, new) for new in HOST_TYPES], values)
 
 
 def test_floats_convert_to_floats_and_truth_values_at_their_corners():
@@ -158,8 +159,17 @@ def test_exact_functions_of_floats_have_the_bits_of_numpy(dtype, function):
     check(lambda a: te.call(function, a), corners(dtype))
 
 
-@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
-@pytest.mark.parametrize("function", [Function.EXP, Function.TANH])
+@pytest.mark.parametrize("function", [Function.EXP, Function.LOG, Function.TANH, Function.ERF])
+def test_elementary_functions_of_float32_have_the_bits_of_numerics(function):
+    rng = np.random.default_rng(3)
+    anything = rng.integers(-(2**31), 2**31, 20_000).astype(np.int32).view(np.float32)
+    near = rng.uniform(-110, 110, 20_000).astype(np.float32)
+    values = np.concatenate([corners(DType.FLOAT32), anything, near])
+    check(lambda a: te.call(function, a), values)
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT64])
+@pytest.mark.parametrize("function", [Function.EXP, Function.LOG, Function.TANH])
 def test_other_functions_of_floats_are_near_and_the_same_in_lanes(dtype, function):
     values = np.concatenate([corners(dtype), np.linspace(-90, 90, 101).astype(dtype.numpy)])
     plain, lanes = element_function([lambda a: te.call(function, a)], dtype, size=values.size)
@@ -167,6 +177,12 @@ def test_other_functions_of_floats_are_near_and_the_same_in_lanes(dtype, functio
     assert_same(run_compiled(lanes, {"in0": values}), found)
     expected = run(plain, {"in0": values})["out0"]
     np.testing.assert_allclose(found["out0"], expected, rtol=8 * np.finfo(dtype.numpy).eps)
+
+
+def test_elements_without_instructions_on_every_machine_are_refused():
+    function, _ = element_function([lambda a: a + a], DType.FLOAT16, size=4)
+    with pytest.raises(CpuError, match="not float16: cast to float32"):
+        run_compiled(function, {"in0": np.zeros(4, np.float16)})
 
 
 def test_a_constant_that_its_type_cannot_hold_is_refused():

@@ -1,0 +1,1 @@
+"""Derivatives: functions that compute the gradients of functions."""

@@ -1,0 +1,185 @@
+"""Sizes that are not known yet: polynomials over names, in a normal form that decides equality."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+from tilewright.compiler.ir.error import IrError
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What a size may be called."""
+
+
+class SizeName(str):
+    """A field of an operator that names a size which its result shows first."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """`of // by`, rounded down: an atom of a size, since it is no polynomial."""
+
+    of: "Size"
+    by: int
+
+    def __str__(self) -> str:
+        text = str(self.of)
+        return f"({text}//{self.by})" if NAME.fullmatch(text) else f"(({text})//{self.by})"
+
+
+Atom = str | Quotient
+Monomial = tuple[Atom, ...]
+"""A product of atoms, sorted; the empty one is 1."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A polynomial with integer coefficients over names and quotients; never a plain integer.
+
+    Members:
+        terms: each product of atoms with its factor, which is not 0, in one order: equal sizes that arise
+            in different ways are equal values.
+    """
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    @staticmethod
+    def of(name: str) -> "Size":
+        """The size of that name.
+
+        Raises:
+            IrError: if it is not an identifier.
+        """
+        if not NAME.fullmatch(name):
+            raise IrError(f"the name of a size must be an identifier, not {name!r}")
+        return Size((((name,), 1),))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of the sizes that it depends on."""
+        atoms = chain.from_iterable(monomial for monomial, _ in self.terms)
+        return frozenset(
+            chain.from_iterable((atom,) if isinstance(atom, str) else atom.of.names for atom in atoms)
+        )
+
+    @property
+    def name(self) -> str | None:
+        """Its name, if it is nothing but a name."""
+        match self.terms:
+            case (((str() as name,), 1),):
+                return name
+        return None
+
+    def evaluate(self, bindings: Mapping[str, "int | Size"]) -> "int | Size":
+        """The size with names replaced; those without a binding stay."""
+        if self.names.isdisjoint(bindings):
+            return self
+        total: int | Size = 0
+        for monomial, factor in self.terms:
+            product: int | Size = factor
+            for atom in monomial:
+                product = product * _atom(atom, bindings)
+            total = total + product
+        return total
+
+    def __add__(self, other: "int | Size") -> "int | Size":
+        return _normal(chain(self.terms, _terms(other)))
+
+    def __radd__(self, other: int) -> "int | Size":
+        return self + other
+
+    def __neg__(self) -> "int | Size":
+        return self * -1
+
+    def __sub__(self, other: "int | Size") -> "int | Size":
+        return self + (-1) * other
+
+    def __rsub__(self, other: int) -> "int | Size":
+        return self * -1 + other
+
+    def __mul__(self, other: "int | Size") -> "int | Size":
+        return _normal(
+            (tuple(sorted((*left, *right), key=str)), factor * times)
+            for left, factor in self.terms
+            for right, times in _terms(other)
+        )
+
+    def __rmul__(self, other: int) -> "int | Size":
+        return self * other
+
+    def __floordiv__(self, by: int) -> "int | Size":
+        """Rounded down; what is a multiple of `by` for sure leaves the quotient.
+
+        Raises:
+            IrError: unless `by` is positive.
+        """
+        if not isinstance(by, int) or by < 1:
+            raise IrError(f"a size must be divided by a positive integer, not by {by!r}")
+        whole = _normal((monomial, factor // by) for monomial, factor in self.terms if factor % by == 0)
+        rest = _normal((monomial, factor) for monomial, factor in self.terms if factor % by)
+        if isinstance(rest, int):
+            return whole + rest // by
+        return whole + Size((((Quotient(rest, by),), 1),))
+
+    def __str__(self) -> str:
+        text = "+".join(_term_text(monomial, factor) for monomial, factor in self.terms)
+        return text.replace("+-", "-")
+
+    __repr__ = __str__
+
+
+AnySize = int | Size
+
+
+def _terms(size: AnySize) -> tuple[tuple[Monomial, int], ...]:
+    return size.terms if isinstance(size, Size) else (((), int(size)),)
+
+
+def _normal(terms: Iterable[tuple[Monomial, int]]) -> AnySize:
+    total: dict[Monomial, int] = {}
+    for monomial, factor in terms:
+        total[monomial] = total.get(monomial, 0) + factor
+    kept = {monomial: factor for monomial, factor in total.items() if factor}
+    if not kept or kept.keys() == {()}:
+        return kept.get((), 0)
+    # Names first, the constant last, as one writes it.
+    return Size(tuple(sorted(kept.items(), key=lambda term: (not term[0], str(term[0])))))
+
+
+def _atom(atom: Atom, bindings: Mapping[str, AnySize]) -> AnySize:
+    if isinstance(atom, str):
+        return bindings[atom] if atom in bindings else Size.of(atom)
+    return atom.of.evaluate(bindings) // atom.by
+
+
+def _term_text(monomial: Monomial, factor: int) -> str:
+    atoms = "*".join(str(atom) for atom in monomial)
+    if not monomial:
+        return str(factor)
+    return atoms if factor == 1 else f"-{atoms}" if factor == -1 else f"{factor}*{atoms}"
+
+
+def evaluate(size: AnySize, bindings: Mapping[str, AnySize]) -> AnySize:
+    """A size, or a number, with names replaced."""
+    return size.evaluate(bindings) if isinstance(size, Size) else size
+
+
+def solve(size: AnySize, value: int) -> tuple[str, int] | None:
+    """The name and number for which a size a·name + b has that value; None if it has another form.
+
+    Raises:
+        IrError: if the form is right and no whole number fits.
+    """
+    if not isinstance(size, Size) or len(size.names) != 1:
+        return None
+    linear = [(monomial, factor) for monomial, factor in size.terms if monomial]
+    (monomial, factor), *others = linear
+    if others or len(monomial) != 1 or not isinstance(monomial[0], str):
+        return None
+    rest = value - sum(number for others, number in size.terms if not others)
+    if rest % factor:
+        raise IrError(f"a size of {value} must be {size} for a whole {monomial[0]}, and is not")
+    return monomial[0], rest // factor

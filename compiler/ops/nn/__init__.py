@@ -1,0 +1,1 @@
+"""Operators of networks by definition, and with meanings of their own where speed asks for it."""

@@ -1,0 +1,83 @@
+"""Every operator behind every other one: devices answer alike, and close to the floats."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from tests.onnx_network import check_devices, integers, load, meaning
+from tests.random_onnx import PAIRS, random_model
+
+from tilewright.runtime.rtl_toolchain import find_toolchain
+
+PARTS = 7
+SPREAD = 0.04
+"""Of errors, as a part of the result's span: most are below 0.005; a clamp keeps the scale of its input."""
+OPERATORS = {
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Clip",
+    "Conv",
+    "GlobalAveragePool",
+    "Identity",
+    "MaxPool",
+    "Mul",
+    "Relu",
+}
+
+
+def network(number):
+    """The model of a pair, and inputs."""
+    rng = np.random.default_rng((1, number))
+    model = random_model(rng, PAIRS[number])
+    samples = {
+        name: rng.normal(0.3, 1, (6, *tensor.shape[1:])).astype(np.float32)
+        for name, tensor in load(model).inputs
+    }
+    return model, samples
+
+
+def neighbours(model):
+    """The kinds of each two operators of which one reads the other."""
+    kinds = {name: node.op_type for node in model.graph.node for name in node.output}
+    return [(kinds[name], node.op_type) for node in model.graph.node for name in node.input if name in kinds]
+
+
+def test_every_pair_of_operators_is_drawn():
+    drawn = Counter(pair for number in range(len(PAIRS)) for pair in neighbours(network(number)[0]))
+    for first in sorted(OPERATORS):
+        print(first.ljust(20), *(f"{second} {drawn[first, second]}" for second in sorted(OPERATORS)))
+    assert [(a, b) for a in OPERATORS for b in OPERATORS if not drawn[a, b]] == []
+
+
+def test_every_form_of_a_convolution_is_drawn():
+    """What a convolution may take of what stands behind it, whole and depthwise."""
+    drawn = Counter()
+    for number in range(len(PAIRS)):
+        for node in integers(*network(number)).nodes:
+            if node.operator.name == "qconv2d":
+                operator = node.operator
+                drawn[operator.groups > 1, operator.residual, operator.pool is not None] += 1
+    print(drawn)
+    assert len(drawn) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_networks_of_every_pair_answer_alike_and_close(part):
+    for number in range(part, len(PAIRS), PARTS):
+        model, samples = network(number)
+        found = check_devices(integers(model, samples), samples)
+        for name, value in meaning(load(model), samples).items():
+            span = max(float(value.max()), 0) - min(float(value.min()), 0)
+            error = np.sqrt(np.mean((found[name] - value) ** 2))
+            assert error <= SPREAD * span, (number, PAIRS[number], name)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_toolchain() is None, reason="needs Verilator and a C++ compiler")
+def test_some_pairs_on_the_gates():
+    for number in range(0, len(PAIRS), 17):
+        model, samples = network(number)
+        samples = {name: array[:1] for name, array in samples.items()}
+        check_devices(integers(model, samples), samples, devices=("rtl",))
