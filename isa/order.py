@@ -94,6 +94,7 @@ _ENGINES = {
     Opcode.VECTOR: Engine.VECTOR,
 }
 
+_ALL = tuple(Engine)
 _MEMBERS = tuple(tuple(engine for engine in Engine if mask >> engine & 1) for mask in range(1 << len(Engine)))
 """The engines of each mask."""
 
@@ -123,7 +124,7 @@ class _Run:
         moved = True
         while moved:
             moved = self._deal()
-            for engine in Engine:
+            for engine in _ALL:
                 moved |= self._start_heads(engine)
 
     def _deal(self) -> bool:

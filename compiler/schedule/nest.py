@@ -30,6 +30,7 @@ from tilewright.compiler.tir.walk import (
     children,
     is_left_early,
     loads,
+    loads_of,
     map_exprs,
     map_stores,
     rewrite,
@@ -303,7 +304,7 @@ def change_accesses(
         return expr
 
     def store(old: Store) -> Store:
-        return replace(old, buffer=new, indices=change(old.indices)) if old.buffer.name == name else old
+        return Store(new, change(old.indices), old.value) if old.buffer.name == name else old
 
     def swapped(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
         return tuple(new if buffer.name == name else buffer for buffer in buffers)
@@ -319,7 +320,10 @@ def change_accesses(
             case _:
                 return part
 
-    return rewrite_stmt(map_exprs(stmt, lambda expr: rewrite(expr, load)), node)
+    def loads_changed(expr: Expr) -> Expr:
+        return rewrite(expr, load) if any(each.buffer.name == name for each in loads_of(expr)) else expr
+
+    return rewrite_stmt(map_exprs(stmt, loads_changed), node)
 
 
 def replace_buffer(stmt: Stmt, new: Buffer) -> Stmt:

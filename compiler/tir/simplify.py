@@ -18,6 +18,7 @@ from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, IterKind, S
 from tilewright.compiler.tir.walk import (
     children,
     constant,
+    loads_of,
     map_store,
     map_stores,
     nodes,
@@ -72,13 +73,15 @@ def _simplified(expr: Expr, loops: _Loops) -> Expr:
 def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
     """The statement with simple extents, shapes, indices and conditions; no loop or block is removed."""
     match stmt:
-        case For(var=var, extent=extent, body=body):
+        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch):
             extent = _simplify_extent(extent, domain)
             inner = {**domain, var.name: extent}
-            return replace(stmt, extent=extent, body=simplify_stmt(body, inner))
+            return For(var, extent, simplify_stmt(body, inner), kind, prefetch)
         case Allocate(buffer=buffer, body=body):
-            shape = tuple(_simplify_extent(extent, domain) for extent in buffer.shape)
-            return Allocate(replace(buffer, shape=shape), simplify_stmt(body, domain))
+            shape = tuple([_simplify_extent(extent, domain) for extent in buffer.shape])
+            if not all(map(is_, shape, buffer.shape)):
+                buffer = replace(buffer, shape=shape)
+            return Allocate(buffer, simplify_stmt(body, domain))
         case Block():
             return _simplify_block(stmt, domain)
         case _:
@@ -91,13 +94,15 @@ def is_zero(expr: Expr, domain: Domain = _EMPTY) -> bool:
 
 
 def _simplify_extent(extent: Expr, domain: Domain) -> Expr:
+    if isinstance(extent, Const):
+        return extent
     # Variables of single trips stay in indices, whose dimensions they name, but tell nothing in an extent.
     single: dict[str, Expr] = {name: Const(0) for name, trips in domain.items() if constant(trips) == 1}
     return simplify(substitute(extent, single), domain)
 
 
 def _simplify_block(block: Block, domain: Domain) -> Block:
-    iters = tuple(Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters)
+    iters = tuple([Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters])
     # Indices of blocks have no loop of their own: their values are bounded where they are substituted.
     own = _folded_to(block, domain)
     return map_stores(
@@ -116,7 +121,7 @@ def _folded_to(block: Block, domain: Domain) -> frozenset[Expr]:
 
 def _simplify_around(expr: Expr, own: frozenset[Expr], domain: Domain) -> Expr:
     """The simple form, in which results of a fold stay where they are: a fold is known by its form."""
-    if not own or expr.dtype.is_float:
+    if expr.dtype.is_float or own.isdisjoint(loads_of(expr)):
         return simplify(expr, domain)
 
     def change(node: Expr) -> Expr:

@@ -170,18 +170,32 @@ def rewrite_stmt(stmt: Stmt, change: Callable[[Stmt], Stmt]) -> Stmt:
 
 def map_store(store: Store, change: Rewrite) -> Store:
     """A store with `change` of each index and of the value."""
-    indices = tuple(change(index) for index in store.indices)
-    return replace(store, indices=indices, value=change(store.value))
+    indices, value = tuple([change(index) for index in store.indices]), change(store.value)
+    if value is store.value and all(map(is_, indices, store.indices)):
+        return store
+    return Store(store.buffer, indices, value)
 
 
 def map_stores(block: Block, change: Callable[[Store], Store]) -> Block:
     """A block with `change` of each of its stores and inits."""
-    return replace(
-        block,
+    return _map_stores(block, block.iters, change)
+
+
+def map_block(block: Block, change: Rewrite) -> Block:
+    """A block with `change` of the values of its indices, and of all in its stores and inits."""
+    iters = tuple([Iter(it.var, it.kind, change(it.value)) for it in block.iters])
+    return _map_stores(block, iters, lambda store: map_store(store, change))
+
+
+def _map_stores(block: Block, iters: tuple[Iter, ...], change: Callable[[Store], Store]) -> Block:
+    return Block(
+        name=block.name,
+        iters=iters,
         body=change(block.body),
         init=None if block.init is None else change(block.init),
-        more=tuple(change(store) for store in block.more),
-        more_init=tuple(change(store) for store in block.more_init),
+        more=tuple([change(store) for store in block.more]),
+        more_init=tuple([change(store) for store in block.more_init]),
+        reducer=block.reducer,
     )
 
 
@@ -192,27 +206,23 @@ def map_exprs(stmt: Stmt, change: Rewrite) -> Stmt:
 
 def _map_own(stmt: Stmt, change: Rewrite) -> Stmt:
     match stmt:
-        case For(extent=extent):
-            return replace(stmt, extent=change(extent))
-        case Allocate(buffer=buffer):
-            return replace(stmt, buffer=_map_shape(buffer, change))
+        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch):
+            return For(var, change(extent), body, kind, prefetch)
+        case Allocate(buffer=buffer, body=body):
+            return Allocate(_map_shape(buffer, change), body)
         case If(condition=condition) | While(condition=condition):
             return replace(stmt, condition=change(condition))
         case Store():
             return map_store(stmt, change)
         case Block():
-            return _map_block(stmt, change)
+            return map_block(stmt, change)
         case _:
             return stmt
 
 
-def _map_block(block: Block, change: Rewrite) -> Block:
-    iters = tuple(Iter(it.var, it.kind, change(it.value)) for it in block.iters)
-    return map_stores(replace(block, iters=iters), lambda store: map_store(store, change))
-
-
 def _map_shape(buffer: Buffer, change: Rewrite) -> Buffer:
-    return replace(buffer, shape=tuple(change(extent) for extent in buffer.shape))
+    shape = tuple([change(extent) for extent in buffer.shape])
+    return buffer if all(map(is_, shape, buffer.shape)) else replace(buffer, shape=shape)
 
 
 def loads(block: Block) -> tuple[Load, ...]:
@@ -221,7 +231,13 @@ def loads(block: Block) -> tuple[Load, ...]:
     exprs = [expr for store in stores for expr in (store.value, *store.indices)]
     if block.init is not None:
         exprs.append(block.init.value)
-    return tuple(node for expr in exprs for node in nodes(expr) if isinstance(node, Load))
+    return tuple([load for expr in exprs for load in loads_of(expr)])
+
+
+@lru_cache(maxsize=1 << 16)
+def loads_of(expr: Expr) -> tuple[Load, ...]:
+    """The elements that an expression reads."""
+    return tuple([node for node in nodes(expr) if isinstance(node, Load)])
 
 
 def block_indices(block: Block) -> dict[str, Expr]:

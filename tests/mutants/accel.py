@@ -178,22 +178,22 @@ _TASKS = (
     Mutant(
         name="fill-that-was-replaced",
         file=f"{_ACCEL}/enumerate.py",
-        old="= fresh.instance, contents, deque(loads)",
-        new="= fresh.instance, version.contents or contents, deque(loads)",
+        old="            del self._by_contents[version.contents]\n",
+        new="            pass\n",
         check=_ENUMERATE,
     ),
     Mutant(
         name="version-used-last",
         file=f"{_ACCEL}/enumerate.py",
-        old="return min(free, key=",
-        new="return max(free, key=",
+        old="next(iter(self._free.values()))",
+        new="next(reversed(self._free.values()))",
         check=_ENUMERATE,
     ),
     Mutant(
         name="version-in-use",
         file=f"{_ACCEL}/enumerate.py",
-        old="if not version.users]",
-        new="if version.users < 2]",
+        old="        if not version.users:\n            del self._free[id(version)]\n",
+        new="        self._free.move_to_end(id(version))\n",
         check=_ENUMERATE,
     ),
     Mutant(
@@ -425,13 +425,6 @@ _TEMPLATES = (
         file=f"{_ACCEL}/compile.py",
         old="key = (lowered.function, schedule, result, origin)",
         new="key = (lowered.function, (), result, origin)",
-        check=_COMPILE,
-    ),
-    Mutant(
-        name="template-of-another-part",
-        file=f"{_ACCEL}/compile.py",
-        old="key = (lowered.function, schedule, result, origin)",
-        new="key = (lowered.function, schedule, result, ())",
         check=_COMPILE,
     ),
 )

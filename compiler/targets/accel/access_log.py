@@ -9,23 +9,23 @@ import numpy as np
 
 from tilewright.isa.access_table import AccessTable
 from tilewright.isa.encoding import BoolArray
-from tilewright.isa.memory import Engine
 
 _FEW = 32
 """So many of the newest accesses are looked at one by one; of older ones an array operation finds the few."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Series:
     """The accesses of one kind that one engine makes to one place, oldest first.
 
     Members:
+        engine, write: who, and what; the number of the engine.
         positions: the place of each one's instruction among those of the engine, from 1.
         numbers: which access it is.
         lows, highs: the ends of its hull.
     """
 
-    engine: Engine
+    engine: int
     write: bool
     positions: list[int] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
@@ -52,14 +52,12 @@ class AccessLog:
         self._places: list[int] = which.ravel().tolist()
         self._series: list[list[_Series]] = [[] for _ in places]
 
-    def add(
-        self, numbers: Sequence[int], engine: Engine, position: int, followed: Sequence[int]
-    ) -> list[int]:
+    def add(self, numbers: Sequence[int], engine: int, position: int, followed: Sequence[int]) -> list[int]:
         """Append an instruction.
 
         Args:
             numbers: of its accesses.
-            engine: what runs it.
+            engine: the number of what runs it.
             position: its place among the instructions of that engine, from 1.
             followed: by engine, the position that it follows already.
 
@@ -78,14 +76,14 @@ class AccessLog:
             self._append(number, engine, position)
         return needs
 
-    def _append(self, number: int, engine: Engine, position: int) -> None:
+    def _append(self, number: int, engine: int, position: int) -> None:
         series = self._series_of(number, engine)
         series.positions.append(position)
         series.numbers.append(number)
         series.lows.append(self._lows[number])
         series.highs.append(self._highs[number])
 
-    def _series_of(self, number: int, engine: Engine) -> _Series:
+    def _series_of(self, number: int, engine: int) -> _Series:
         found, write = self._series[self._places[number]], self._writes[number]
         for series in found:
             if series.engine == engine and series.write == write:

@@ -1,6 +1,8 @@
 """From an integer graph to a compiled model: every pass of the accelerator in its order."""
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -78,11 +80,24 @@ def compile_graph(
     """
     verify(graph)
     network = network_of(legalise(graph, config))
-    parts = _Layers(network, config, observe, schedules or {}).parts()
-    plan = _Plan(network, config)
-    works = [part.work(plan) for part in parts]
-    program = assemble_works(works, config, plan.sizes())
+    with _without_search_for_cycles():
+        parts = _Layers(network, config, observe, schedules or {}).parts()
+        plan = _Plan(network, config)
+        works = [part.work(plan) for part in parts]
+        program = assemble_works(works, config, plan.sizes())
     return _model(network, graph, config, program, plan)
+
+
+@contextmanager
+def _without_search_for_cycles() -> Iterator[None]:
+    """Trees of loops, tasks and columns have no cycles; to look for some takes a sixth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def most_instructions(network: Network, config: Config) -> int:

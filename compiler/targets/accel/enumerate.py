@@ -9,10 +9,11 @@ Iterations of a virtual-thread loop take turns: a turn ends with an iteration of
 last. They share what they would fill alike.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
+from operator import itemgetter
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
@@ -23,10 +24,10 @@ from tilewright.compiler.targets.accel.intrinsic.table import INTRINSICS
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Load
+from tilewright.compiler.tir.expr import Expr, Load
 from tilewright.compiler.tir.printer import print_stmt
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Intrinsic, LoopKind, Seq, Stmt
-from tilewright.compiler.tir.walk import children, nodes, statements
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Intrinsic, LoopKind, Seq, Stmt, Store
+from tilewright.compiler.tir.walk import children, map_exprs, nodes, statements, variables
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Instruction
 from tilewright.numerics.error import TilewrightError
@@ -69,14 +70,54 @@ class _Version:
         contents: what its loads are, if they alone make it.
         waiting: those of its loads that are not among the tasks yet.
         users: executions of the `Allocate` that it serves.
-        used: when the last of them ended.
     """
 
     instance: Instance | None = None
     contents: object = None
     waiting: deque[Task] = field(default_factory=deque)
     users: int = 0
-    used: int = -1
+
+
+class _Versions:
+    """All versions of a buffer."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+        # Those that nobody uses, by identity: the one whose last use ended longest ago first.
+        self._free = OrderedDict((id(each), each) for each in (_Version() for _ in range(buffer.versions)))
+        self._by_contents: dict[object, _Version] = {}
+
+    def use(self, contents: object) -> tuple[_Version, bool]:
+        """The version with the contents, or the oldest one, and whether it has them already."""
+        version = None if contents is None else self._by_contents.get(contents)
+        found = version is not None
+        if version is None:
+            version = self._replaced(contents)
+        if not version.users:
+            del self._free[id(version)]
+        version.users += 1
+        return version, found
+
+    def leave(self, version: _Version) -> None:
+        """A use ended."""
+        version.users -= 1
+        if not version.users:
+            self._free[id(version)] = version
+
+    def _replaced(self, contents: object) -> _Version:
+        """The oldest version, for other contents."""
+        if not self._free:
+            text = (
+                f"buffer {self._buffer.name!r} needs more than {self._buffer.versions} versions: so many are"
+            )
+            raise EnumerateError(f"{text} in use at a time; give it one for each virtual thread")
+        version = next(iter(self._free.values()))
+        if version.contents is not None:
+            del self._by_contents[version.contents]
+        version.contents = contents
+        if contents is not None:
+            self._by_contents[contents] = version
+        return version
 
 
 class _State:
@@ -85,8 +126,18 @@ class _State:
     def __init__(self, layer: str) -> None:
         self.layer = layer
         self.numbers = count()
-        self.clock = count()
-        self.versions: dict[str, list[_Version]] = {}
+        self.versions: dict[str, _Versions] = {}
+        # Equal instructions have one number; most are one object.
+        self._by_value: dict[Instruction, int] = {}
+        self._by_identity: dict[int, int] = {}
+
+    def number(self, instruction: Instruction) -> int:
+        """The same for equal instructions, which must be kept while the enumeration runs."""
+        number = self._by_identity.get(id(instruction))
+        if number is None:
+            number = self._by_value.setdefault(instruction, len(self._by_value))
+            self._by_identity[id(instruction)] = number
+        return number
 
 
 @dataclass
@@ -154,10 +205,21 @@ class _Threads(_Loop):
 
 @dataclass
 class _Work(_Step):
-    """An intrinsic."""
+    """An intrinsic.
+
+    Members:
+        intrinsic: what it is.
+        statement: its nest.
+        values: of the loop variables that it depends on, from those of all.
+        buffers: whose extents it depends on.
+        made: its instruction, by both.
+    """
 
     intrinsic: Kind
     statement: Stmt
+    values: Callable[[Mapping[str, int]], object]
+    buffers: Sequence[str]
+    made: dict[object, Instruction] = field(default_factory=dict)
 
     def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         yield self.task(state, frame)
@@ -168,7 +230,12 @@ class _Work(_Step):
             instance = frame.versions[buffer.name].instance
             assert instance is not None
             operands[name] = instance
-        return Task(state.layer, self.instruction(frame), operands, self.intrinsic.memory)
+        shapes = frame.shapes
+        key = self.values(frame.env), *[shapes[name] for name in self.buffers]
+        instruction = self.made.get(key)
+        if instruction is None:
+            instruction = self.made[key] = self.instruction(frame)
+        return Task(state.layer, instruction, operands, self.intrinsic.memory)
 
     def instruction(self, frame: _Frame) -> Instruction:
         try:
@@ -201,27 +268,25 @@ class _Allocation(_Step):
     def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
         name = self.buffer.name
         frame.shapes[name] = tuple([extent(frame.env) for extent in self.shape])
-        version = self._version(state, frame)
+        versions = state.versions.get(name)
+        if versions is None:
+            versions = state.versions[name] = _Versions(self.buffer)
+        version = self._version(state, frame, versions)
         frame.versions[name] = version
-        version.users += 1
         yield from self.body.run(state, frame)
-        version.users -= 1
-        version.used = next(state.clock)
+        versions.leave(version)
 
-    def _version(self, state: _State, frame: _Frame) -> _Version:
+    def _version(self, state: _State, frame: _Frame, versions: _Versions) -> _Version:
         """A version with an instance, filled or to be filled."""
-        versions = state.versions.setdefault(
-            self.buffer.name, [_Version() for _ in range(self.buffer.versions)]
-        )
         shape = frame.shapes[self.buffer.name]
         fresh = _Version(Instance(self.buffer, next(state.numbers), shape))
-        loads = self._loads(state, frame, fresh)
-        contents = (shape, *((task.instruction, id(task.memory)) for task in loads)) if loads else None
-        for version in versions:
-            if contents is not None and version.contents == contents:
-                return version
-        version = self._oldest(versions)
-        version.instance, version.contents, version.waiting = fresh.instance, contents, deque(loads)
+        loads = self._loads(state, frame, fresh) if self.fills else []
+        contents = None
+        if loads:
+            contents = shape, *[(state.number(task.instruction), id(task.memory)) for task in loads]
+        version, found = versions.use(contents)
+        if not found:
+            version.instance, version.waiting = fresh.instance, deque(loads)
         return version
 
     def _loads(self, state: _State, frame: _Frame, fresh: _Version) -> list[Task]:
@@ -229,13 +294,6 @@ class _Allocation(_Step):
         frame.versions[self.buffer.name] = fresh
         found = (task for fill in self.fills for task in fill.loads.run(state, frame))
         return [task for task in found if task is not Turn]
-
-    def _oldest(self, versions: Sequence[_Version]) -> _Version:
-        free = [version for version in versions if not version.users]
-        if not free:
-            text = f"buffer {self.buffer.name!r} needs more than {len(versions)} versions: so many are in use"
-            raise EnumerateError(f"{text} at a time; give it one for each virtual thread")
-        return min(free, key=lambda version: version.used)
 
 
 # --- making it ready ---------------------------------------------------------------------------------------
@@ -300,16 +358,40 @@ class _Planner:
         if name not in INTRINSICS:
             raise EnumerateError(f"intrinsic must be one of {', '.join(INTRINSICS)}, not {name!r}")
         try:
-            return _Work(INTRINSICS[name](parse(body, domain), self._limits), body)
+            intrinsic = INTRINSICS[name](parse(body, domain), self._limits)
         except MismatchError as error:
             raise EnumerateError(f"intrinsic {name!r} does not stand for its body: {error}") from error
+        read = _variables(body)
+        names = [name for name in domain if name in read]
+        buffers = {buffer.name for buffer in _accessed(body) if buffer.scope is not Scope.LANE}
+        return _Work(intrinsic, body, itemgetter(*names) if names else lambda _: None, sorted(buffers))
 
 
-def _written(block: Block) -> Buffer:
+def _variables(stmt: Stmt) -> set[str]:
+    """The names of all variables in a statement."""
+    found = set[str]()
+
+    def note(expr: Expr) -> Expr:
+        found.update(variables(expr))
+        return expr
+
+    map_exprs(stmt, note)
+    return found
+
+
+def _accessed(stmt: Stmt) -> Iterator[Buffer]:
+    """The buffers that the blocks of a statement write and read."""
+    for block in statements(stmt):
+        if isinstance(block, Block | Store):
+            yield _written(block)
+            yield from (load.buffer for load in _loads(block))
+
+
+def _written(block: Block | Store) -> Buffer:
     return block.body.buffer if isinstance(block, Block) else block.buffer
 
 
-def _loads(block: Block) -> list[Load]:
+def _loads(block: Block | Store) -> list[Load]:
     store = block.body if isinstance(block, Block) else block
     return [node for expr in (store.value, *store.indices) for node in nodes(expr) if isinstance(node, Load)]
 

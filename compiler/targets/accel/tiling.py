@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cache
 from math import inf
 
-from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of
+from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
 from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Tiling
 from tilewright.compiler.targets.accel.cost.space import Candidates, uneven
 from tilewright.isa.config import Config
@@ -46,10 +46,8 @@ def choose(convolution: Convolution, config: Config) -> Tiling:
         raise TilingError(_refusal(convolution, config))
     even = _Contest()
     even.enter(found.best())
-    if even.is_tied:
-        # Of widths that are equally good, that of the worst tiling comes first: all must be known.
-        even = _Contest()
-        even.enter(found.best(), limited=False)
+    # Of widths that are equally good, that of the worst tiling comes first: all of these must be known.
+    even.complete()
     best = even.of_widths()[:_MADE_UNEVEN]
     again = _Contest(even.least)
     again.enter(each for tiling in best for each in uneven(tiling))
@@ -69,35 +67,38 @@ def _near(least: float) -> float:
 
 
 class _Contest:
-    """Tilings with the cycles of the event model.
+    """Tilings with the cycles of the event model, but those that surely matter to nobody.
 
     Members:
-        entered: in their order.
         least: cycles of the best one, or those given where none has fewer.
     """
 
     def __init__(self, least: float | None = None) -> None:
-        self.entered: list[Tiling] = []
+        self._found: list[tuple[Tiling, int | None]] = []
         self.least = inf if least is None else least
         # By width the fewest cycles; where these do not matter, None.
         self._widths: dict[int, float] | None = {} if least is None else None
 
-    def enter(self, found: Iterable[Tiling], *, limited: bool = True) -> None:
-        """The first ones, until the event model has had enough instructions.
-
-        Args:
-            found: in the order of what they promise.
-            limited: leave out those that surely matter to nobody.
-        """
+    def enter(self, found: Iterable[Tiling]) -> None:
+        """The first ones, until the event model has had enough instructions."""
         left = _MODELLED_INSTRUCTIONS
         for tiling in found:
             left -= instructions_of(tiling.cut)
             if left < 0:
                 return
-            limit = self._limit(tiling.cut.width) if limited else inf
+            limit = self._limit(tiling.cut.width)
             cycles = cycles_within(tiling.cut, tiling.versions, tiling.threads, limit)
+            self._found.append((tiling, cycles))
             if cycles is not None:
-                self._note(replace(tiling, cycles=cycles))
+                self._note(tiling.cut.width, cycles)
+
+    def complete(self) -> None:
+        """Enter those of tied widths, too, that were left out."""
+        tied = self._tied()
+        for place, (tiling, cycles) in enumerate(self._found):
+            if cycles is None and tiling.cut.width in tied:
+                cycles = modelled_cycles(tiling.cut, tiling.versions, tiling.threads)
+                self._found[place] = tiling, cycles
 
     def _limit(self, width: int) -> float:
         """With more cycles, a tiling is neither near the best nor the best of a width that is made uneven."""
@@ -108,18 +109,21 @@ class _Contest:
         last = best[-1] if len(best) == _MADE_UNEVEN else inf
         return max(near, min(last, self._widths.get(width, inf)))
 
-    def _note(self, tiling: Tiling) -> None:
-        self.entered.append(tiling)
-        self.least = min(self.least, tiling.cycles)
+    def _note(self, width: int, cycles: int) -> None:
+        self.least = min(self.least, cycles)
         if self._widths is not None:
-            width = tiling.cut.width
-            self._widths[width] = min(self._widths.get(width, inf), tiling.cycles)
+            self._widths[width] = min(self._widths.get(width, inf), cycles)
+
+    def _tied(self) -> set[int]:
+        """Widths that are as good as another one, where that decides which are made uneven in which order."""
+        widths = self._widths or {}
+        best = sorted(widths.values())[: _MADE_UNEVEN + 1]
+        return {width for width, cycles in widths.items() if best.count(cycles) > 1}
 
     @property
-    def is_tied(self) -> bool:
-        """Whether one of the best widths is as good as the next one."""
-        best = sorted((self._widths or {}).values())[: _MADE_UNEVEN + 1]
-        return len(set(best)) < len(best)
+    def entered(self) -> list[Tiling]:
+        """With their cycles, in their order."""
+        return [replace(tiling, cycles=cycles) for tiling, cycles in self._found if cycles is not None]
 
     @property
     def ranked(self) -> list[Tiling]:

@@ -43,7 +43,10 @@ def add_tokens(table: ProgramTable, config: Config) -> ProgramTable:
     return replace(table, wait=wait, signal=signal)
 
 
-@dataclass
+_ENGINES = tuple(map(int, Engine))
+
+
+@dataclass(slots=True)
 class _Token:
     """A token between two engines, by places in the program.
 
@@ -67,7 +70,8 @@ class _Planner:
     def __init__(self, table: ProgramTable, config: Config) -> None:
         accesses = access_table(table, config)
         self._log, self._capacity = AccessLog(accesses), config.token_capacity
-        self._engines = engines_of(table)
+        # Plain numbers: members of an enumeration are slow as indices and keys.
+        self._engines = [None if engine is None else int(engine) for engine in engines_of(table)]
         # Numbers of the accesses of each instruction: from one element to the next.
         self._firsts = np.searchsorted(accesses.row, np.arange(len(table) + 1)).tolist()
         # Places in the program of the instructions of each engine.
@@ -76,9 +80,8 @@ class _Planner:
         self._latest = [[0] * len(Engine) for _ in Engine]
         # The same for every instruction so far.
         self._clocks: list[list[int]] = []
-        self._tokens: dict[tuple[Engine, Engine], list[_Token]] = {
-            (giver, taker): [] for giver in Engine for taker in Engine if giver != taker
-        }
+        # By giver and taker.
+        self._tokens: list[list[list[_Token]]] = [[[] for _ in Engine] for _ in Engine]
         self.wait = [0] * len(table)
         self.signal = [0] * len(table)
 
@@ -99,9 +102,11 @@ class _Planner:
         self._clocks.append(clock)
         self._of[engine].append(index)
 
-    def _givers(self, clock: list[int], needs: list[int]) -> list[tuple[Engine, int]]:
+    def _givers(self, clock: list[int], needs: list[int]) -> list[tuple[int, int]]:
         """The engines, and positions of their instructions, from which tokens bring `needs` about."""
-        wanted = [engine for engine in Engine if needs[engine] > clock[engine]]
+        wanted = [engine for engine in _ENGINES if needs[engine] > clock[engine]]
+        if len(wanted) == 1:
+            return [(wanted[0], needs[wanted[0]])]
         starts = {engine: self._clocks[self._of[engine][needs[engine] - 1]] for engine in wanted}
         return [
             (engine, needs[engine])
@@ -109,15 +114,15 @@ class _Planner:
             if all(starts[other][engine] < needs[engine] for other in wanted)
         ]
 
-    def _join(self, clock: list[int], giver: Engine, given: int) -> None:
+    def _join(self, clock: list[int], giver: int, given: int) -> None:
         """Note in `clock` what has finished once instruction `given` of an engine has."""
         started = self._clocks[self._of[giver][given - 1]]
         clock[:] = map(max, clock, started)
         clock[giver] = max(clock[giver], given)
 
-    def _give(self, giver: Engine, given: int, taker: Engine, taken: int) -> None:
+    def _give(self, giver: int, given: int, taker: int, taken: int) -> None:
         """Add a token; merge two if there were more under way at its giver than a counter holds."""
-        tokens = self._tokens[giver, taker]
+        tokens = self._tokens[giver][taker]
         tokens.append(_Token(given, taken, given))
         self.signal[given] |= 1 << taker
         self.wait[taken] |= 1 << giver
@@ -127,7 +132,7 @@ class _Planner:
         if len(tokens) - under_way > self._capacity:
             self._merge(tokens, under_way, giver, taker)
 
-    def _merge(self, tokens: list[_Token], first: int, giver: Engine, taker: Engine) -> None:
+    def _merge(self, tokens: list[_Token], first: int, giver: int, taker: int) -> None:
         """Let one taker, of those from `first` on, wait for the next one's giver, where that delays it least.
 
         All these givers stand before all these takers. What was concluded from both tokens stays true.

@@ -6,6 +6,7 @@ queues and banks of accumulators hold up is counted; ports of other banks are no
 A model stops early where it cannot end within a limit: the array must still stream what is left.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from math import inf
 from typing import NamedTuple
@@ -260,7 +261,7 @@ class _Machine:
     def __init__(self, cut: Cut, versions: Versions) -> None:
         config = cut.config
         self._cut, self._costs = cut, _Costs(cut)
-        self._blocks, self._slices = cut.convolution.out_blocks, config.slices
+        self._blocks, self._slices, self._rows = cut.convolution.out_blocks, config.slices, config.rows
         self._chunks = max(cut.chunks, cut.first_chunks)
         self._inputs, self._weights = _Pool(versions.inputs), _Pool(versions.weights)
         self._sums, self._results = _Pool(versions.sums), _Pool(versions.results)
@@ -268,6 +269,8 @@ class _Machine:
         self._load_queue, self._matrix_queue = _Queue(), _Queue()
         self._vector_queue, self._store_queue = _Queue(), _Queue()
         self._queue_depth, self._fetch = config.queue_depth, INSTRUCTION_BYTES // config.bus_bytes
+        self._buffered = config.fetch_buffer_instructions
+        self._burst_cycles = config.burst_bytes // config.bus_bytes
         # Instructions so far: when the last was dispatched, how many, how many are fetched, of how many.
         self._dispatched, self._number, self._fetched = 0, 0, 0
         self._total = _least_instructions(cut)
@@ -302,10 +305,12 @@ class _Machine:
         load, multiply, tiles = self._load, self._multiply, 0
         for step in self._costs.steps(turn):
             contents, tiles = first_input + step.number, tiles + step.tiles
+            first_block = turn.blocks[0]
             for block in turn.blocks:
                 if step.number == 0:
                     self._begin(first_sums + block)
-                load(self._inputs, contents, step.input_cycles)
+                if block == first_block:
+                    load(self._inputs, contents, step.input_cycles)
                 for part in range(slices):
                     weights = step.weights + part * blocks + block
                     load(self._weights, weights, step.weight_cycles)
@@ -330,36 +335,52 @@ class _Machine:
         """Of sums among those that leave; -1 if they left."""
         return next((n for n, each in enumerate(self._leaving) if each.sums == sums), -1)
 
+    # The two methods below are most of the work: what they call is written out in them.
+
     def _load(self, pool: _Pool, contents: int, busy: int) -> None:
         """Fill an instance, unless the contents are still there; they count as used."""
-        if contents in pool.ready:
-            pool.ready.move_to_end(contents)
+        ready = pool.ready
+        if contents in ready:
+            ready.move_to_end(contents)
             return
         queue = self._load_queue
-        dispatched = self._dispatch(queue)
-        begin = max(dispatched, pool.make_room(), queue.free)
+        begin = self._dispatch(queue)
+        if len(ready) >= pool.size:
+            room = pool.done.pop(ready.popitem(last=False)[0])
+            if room > begin:
+                begin = room
+        if queue.free > begin:
+            begin = queue.free
         # Instructions come over the same bus.
         if self._fetched < self._total:
             busy += self._fetch * self._fetch_behind(begin, busy)
-        queue.issue(begin, busy)
-        pool.put(contents, begin + busy + _LANDING_CYCLES)
+        queue.starts.append(begin)
+        queue.free = end = begin + busy
+        ready[contents] = pool.done[contents] = end + _LANDING_CYCLES
 
     def _multiply(
         self, sums: int, inputs: int, weights: int, times: _TileTimes, tiles: int, adds: bool
     ) -> None:
         queue, bank = self._matrix_queue, self._bank[sums]
-        ready = max(
-            self._inputs.ready[inputs], self._weights.ready[weights], self._sums.ready[sums], queue.free
+        begin = max(
+            self._dispatch(queue),
+            self._inputs.ready[inputs],
+            self._weights.ready[weights],
+            self._sums.ready[sums],
+            queue.free,
         )
-        begin = max(ready, self._dispatch(queue))
         if self._leaving:
             self._let_go_first(bank, begin)
-        begin = queue.issue(max(begin, self._draining[bank]), 0)
-        moved = ACCUMULATOR_DISTANCE - 1 if adds and sums != self._summed else 0
-        period, rows = times.period, self._cut.config.rows
-        self.stream = max(begin + rows, self.stream + moved) + tiles * period
+        if self._draining[bank] > begin:
+            begin = self._draining[bank]
+        queue.starts.append(begin)
+        stream, begin = self.stream, begin + self._rows
+        if adds and sums != self._summed:
+            stream += ACCUMULATOR_DISTANCE - 1
+        period = times.period
+        self.stream = stream = (begin if begin > stream else stream) + tiles * period
         self._summed = sums
-        last = self.stream - period
+        last = stream - period
         queue.free = last + 1
         done = last + times.vectors - 1 + self._matrix_depth
         self._inputs.done[inputs] = self._weights.done[weights] = self._summing[bank] = done
@@ -408,24 +429,24 @@ class _Machine:
 
     def _fetch_behind(self, begin: int, busy: int) -> int:
         """Fetch instructions beside a load that begins then, as far ahead as queues and buffer have room."""
-        config = self._cut.config
         ahead = min(self._ahead(self._load_queue, begin), self._ahead(self._matrix_queue, begin))
-        target = min(self._number + ahead + config.fetch_buffer_instructions, self._total)
+        left = min(self._number + ahead + self._buffered, self._total) - self._fetched
+        if left <= 0:
+            return 0
         # Fetch and load take turns, a burst each; before the first load only the buffer is filled.
-        burst_cycles = config.burst_bytes // config.bus_bytes
-        most = 2 + busy // burst_cycles if self._fetched else config.fetch_buffer_instructions
-        count = max(0, min(target - self._fetched, most))
+        most = 2 + busy // self._burst_cycles if self._fetched else self._buffered
+        count = left if left < most else most
         self._fetched += count
         return count
 
     def _ahead(self, queue: _Queue, time: int) -> int:
         """Instructions until an engine's queue is full: as many as for so many of the engine's last ones."""
         starts, room = queue.starts, self._queue_depth
-        place = len(starts) - 1
-        while room and place >= 0 and starts[place] > time:
-            room, place = room - 1, place - 1
-        if room == 0:
-            return 0
+        if starts and starts[-1] > time:
+            # Starts rise.
+            room -= min(room, len(starts) - bisect_right(starts, time))
+            if room == 0:
+                return 0
         return self._number - queue.numbers[-room] if room <= len(queue.numbers) else 2 * self._queue_depth
 
     def _dispatch(self, queue: _Queue) -> int:

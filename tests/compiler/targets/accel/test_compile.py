@@ -1,5 +1,6 @@
 """Integer graphs become models: where their values lie, and that parts of a result meet."""
 
+import gc
 import time
 from dataclasses import replace
 
@@ -17,8 +18,10 @@ from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.qconv2d import QConv2d
 from tilewright.compiler.ops.quantise import Quantise
 from tilewright.compiler.ops.window import Window
+from tilewright.compiler.schedule import Versions, VirtualThread
 from tilewright.compiler.targets.accel import compile as compile_module
 from tilewright.compiler.targets.accel.compile import LengthError, compile_graph
+from tilewright.compiler.targets.accel.layer_schedule import Part, default_schedules
 from tilewright.compiler.targets.accel.operator.layout import parameter_vectors
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
@@ -130,3 +133,58 @@ def test_a_machine_far_too_small_is_refused_at_once():
     with pytest.raises(LengthError, match="the memories of this machine are too small"):
         compile_graph(replace(graph, inputs=(("x", wide),)), SMALLEST)
     assert time.perf_counter() - begun < 10
+
+
+TWINS = layered(("a", CONVOLUTION, "x.q", *LAYER), ("r", CONVOLUTION, "a", *LAYER))
+"""Two layers of one structure."""
+
+
+def bare(program):
+    """Kind and loops of each instruction, whatever its addresses and tokens."""
+    names = ("n_x", "n_y", "n_z", "n_ci", "n_0", "n_1")
+    return [(type(each), [getattr(each, name, None) for name in names]) for each in program]
+
+
+def test_layers_of_one_structure_run_alike():
+    check(TWINS)
+    model = compile_graph(TWINS, TINY)
+    first, second = (
+        model.executable.program()[layer.first : layer.first + layer.count] for layer in model.layers
+    )
+    assert bare(first) == bare(second)
+    assert first != second, "their values lie elsewhere"
+
+
+def test_a_schedule_is_of_its_layer_alone_though_another_has_its_structure():
+    alone = compile_graph(TWINS, TINY)
+    schedule = default_schedules(TWINS, TINY)[Part("r")]
+    plain = tuple(replace(each, count=1) if isinstance(each, Versions) else each for each in schedule)
+    plain = tuple(each for each in plain if not isinstance(each, VirtualThread))
+    # Two tiles where one would do.
+    small = tuple(
+        replace(each, factor=1) if getattr(each, "loop", "") == "tile_x" else each for each in plain
+    )
+    given = compile_graph(TWINS, TINY, schedules={Part("r"): small})
+    assert given.layers[0] == alone.layers[0]
+    assert given.layers[1].count > alone.layers[1].count
+
+
+def test_who_observes_is_told_of_every_layer():
+    told = []
+    compile_graph(TWINS, TINY, observe=lambda layer, name, text: told.append((layer, name, bool(text))))
+    assert told == [(layer, name, True) for layer in "ar" for name in ("lower", "schedule", "tensorise")]
+
+
+def test_a_refusal_leaves_the_search_for_cycles_as_it_was(monkeypatch):
+    monkeypatch.setattr(compile_module, "MOST_INSTRUCTIONS", 3)
+    assert gc.isenabled()
+    with pytest.raises(LengthError):
+        compile_graph(TWINS, TINY)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with pytest.raises(LengthError):
+            compile_graph(TWINS, TINY)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
