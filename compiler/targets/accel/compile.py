@@ -18,7 +18,7 @@ from tilewright.compiler.targets.accel.embed import embed, named
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules, lowered_parts
 from tilewright.compiler.targets.accel.legalise import legalise
-from tilewright.compiler.targets.accel.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.targets.accel.network import Network, Port, network_of, picture
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
