@@ -39,10 +39,12 @@ class Argument:
     Members:
         buffer: its name in the plan.
         offset_bytes: from its beginning.
+        step_bytes: from one sample to the next, where a kernel is called for each.
     """
 
     buffer: str
     offset_bytes: int = 0
+    step_bytes: int = 0
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, ch
 from tilewright.compiler.targets.cpu.host.template import (
     Drafted,
     Reader,
+    element_kernel,
     fold_kernel,
     irregular_kernel,
     map_kernel,
@@ -193,7 +195,7 @@ class _Planner:
         if _is_empty(fold):
             self._filled(fold, value)
             return
-        anchor = anchor_of(fold, self.function, self.compiler.machine)
+        anchor = anchor_of(fold, self.compiler.machine, self.function)
         if anchor is not None and self._anchor(anchor, value):
             return
         shape = fold.result.type.numbers
@@ -211,23 +213,36 @@ class _Planner:
         return plain(rank)
 
     def _anchor(self, anchor: Anchor, value: Value) -> bool:
+        """The fold by a micro-kernel; False if that cannot be."""
         fold = anchor.fold
-        natural = carried(anchor.order, fold.result.type.numbers, value.type.numbers)
-        sources = [self._in_order(operand, order) for operand, order in anchor.orders(self.places)]
-        weight = anchor.weight(self.constants, self.places)
-        if weight is None:
+        drafted = anchor.kernel(self.places, value)
+        has_weight = len(fold.operands) > 1
+        weight = self._weight(anchor) if has_weight else None
+        if drafted is None or (has_weight and weight is None):
             return False
-        argument = weight if isinstance(weight, Argument) else Argument(self._constant(weight))
-        drafted = anchor.kernel(self._reader(), value, carried)
-        if drafted is None:
-            return False
-        result = self._target(value, natural)
+        source = self._in_order(*anchor.source)
+        result = self._target(value, carried(anchor.order, fold.result.type.numbers, value.type.numbers))
         code = self.compiler.code(drafted.key, drafted.make, contract=drafted.contract)
         for sample in range(anchor.samples):
-            arguments = anchor.arguments(drafted, sources, argument, result, sample)
+            arguments = anchor.arguments(drafted, source, weight, result, sample)
             self.steps.append(KernelStep(code, tuple(arguments)))
         self._settled(value, result)
         return True
+
+    def _weight(self, anchor: Anchor) -> Argument | None:
+        """The weights as the kernel reads them: packed now, or in each run; None if that is not worth it."""
+        place = self.places[anchor.fold.operands[1]]
+        if place.buffer in self.constants:
+            array = self.constants[place.buffer].reshape(place.type.numbers)
+            return Argument(self._constant(anchor.packed(array)))
+        if not anchor.can_pack:
+            return None
+        reader = self._reader()
+        shape, element = anchor.packing(reader)
+        buffer = self._buffer(4 * prod(shape))
+        drafted = element_kernel(reader.draft, shape, element)
+        self._kernel(drafted, Place(buffer, place.type, place.order))
+        return Argument(buffer)
 
     def _filled(self, fold: Equation, value: Value) -> None:
         """A fold of nothing: what is computed of what changes nothing."""

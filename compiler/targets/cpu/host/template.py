@@ -98,6 +98,12 @@ def map_kernel(reader: Reader, value: Value, result: Place) -> Drafted:
     return _drafted(draft, out, _rows(out, "out"))
 
 
+def element_kernel(draft: Draft, shape: Sequence[int], element: Callable[..., Expr]) -> Drafted:
+    """A tensor whose element is a function of its indices."""
+    out = draft.stage("out", shape, element)
+    return _drafted(draft, out, _rows(out, "out"))
+
+
 def fold_kernel(reader: Reader, fold: Equation, value: Value, result: Place, order: Sequence[int]) -> Drafted:
     """A fold, and what is computed of it element by element.
 
