@@ -126,7 +126,7 @@ def _shift_left(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
     return builder.select(inside, builder.shl(x, builder.select(inside, y, like(y, 0))), like(x, 0))
 
 
-def shift_right(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, is_signed: bool) -> ir.Value:
+def shift_right(builder: ir.IRBuilder, is_signed: bool, x: ir.Value, y: ir.Value) -> ir.Value:
     """x · 2^-y, rounded down; what is shifted out entirely leaves the sign."""
     last = like(y, element_of(y).width - 1)
     inside = builder.icmp_unsigned("<=", y, last)
@@ -144,9 +144,7 @@ def _erf(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     result = ir.Constant(x.type, ir.Undefined)
     for lane in range(lanes_of(x)):
         at = ir.Constant(ir.IntType(32), lane)
-        result = builder.insert_element(
-            result, builder.call(function, [builder.extract_element(x, at)]), at
-        )
+        result = builder.insert_element(result, builder.call(function, [builder.extract_element(x, at)]), at)
     return result
 
 

@@ -59,7 +59,9 @@ def _odd_float(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     bits = builder.bitcast(near, words)
     size, own = (_magnitude(builder, each) for each in (back, value))
     down = builder.select(builder.icmp_unsigned(">", size, own), builder.sub(bits, like(bits, 1)), bits)
-    is_exact = builder.or_(builder.icmp_unsigned("==", size, own), builder.fcmp_unordered("uno", value, value))
+    is_exact = builder.or_(
+        builder.icmp_unsigned("==", size, own), builder.fcmp_unordered("uno", value, value)
+    )
     return builder.bitcast(builder.select(is_exact, bits, builder.or_(down, like(bits, 1))), floats)
 
 

@@ -75,7 +75,9 @@ class Anchor:
     def is_channelwise(self) -> bool:
         """Whether each channel is by itself."""
         operator = self.fold.operator
-        return isinstance(operator, Window) or (isinstance(operator, Conv) and operator.groups > 1 and _is_deep(self.fold))
+        return isinstance(operator, Window) or (
+            isinstance(operator, Conv) and operator.groups > 1 and _is_deep(self.fold)
+        )
 
     @property
     def source(self) -> tuple[Value, Order]:
@@ -113,7 +115,9 @@ class Anchor:
             if isinstance(self.fold.operator, Dot):
                 at: Indices = (n, k, o)
             else:
-                column, channel = (kx, k) if sizes.dilations[1] != 1 else (k // sizes.channels, k % sizes.channels)
+                column, channel = (
+                    (kx, k) if sizes.dilations[1] != 1 else (k // sizes.channels, k % sizes.channels)
+                )
                 at = (o, channel, ky, column) if weight.type.rank == 4 else (o, channel, column)
             return select(o < sizes.outputs, reader.element(weight, at), 0.0)
 
@@ -127,13 +131,17 @@ class Anchor:
         """
         reader = _SampleReader(self.function, dict(places), Draft(), {})
         try:
-            text = print_expr(self._finish(reader, value)(Parameter("total", DType.FLOAT32), *map(Var, "yxc")))
+            text = print_expr(
+                self._finish(reader, value)(Parameter("total", DType.FLOAT32), *map(Var, "yxc"))
+            )
         except NotSampledError:
             return None
         operator = self.fold.operator
         fold = f"{operator.function}" if isinstance(operator, Window) else ""
         key = [*reader.draft.key, f"{self.sizes!r} {self.features!r} {self.is_channelwise} {fold}", text]
-        return Drafted("\n".join(key), reader.draft.arguments, lambda: self._loops(reader, value), contract=True)
+        return Drafted(
+            "\n".join(key), reader.draft.arguments, lambda: self._loops(reader, value), contract=True
+        )
 
     def _finish(self, reader: Reader, value: Value) -> Callable[[Expr, Expr, Expr, Expr], Expr]:
         shape, sample = self.fold.result.type.numbers, SAMPLE if self.samples > 1 else ZERO
@@ -177,7 +185,9 @@ class Anchor:
             if isinstance(self.fold.operator, Dot):
                 step = -(-sizes.outputs // self.lanes) * prod(sizes.taps) * self.lanes * 4
             weights = [replace(weight, offset_bytes=sample * step)]
-        others = [replace(each, offset_bytes=sample * each.step_bytes, step_bytes=0) for each in drafted.arguments]
+        others = [
+            replace(each, offset_bytes=sample * each.step_bytes, step_bytes=0) for each in drafted.arguments
+        ]
         size_bytes = rows * columns * sizes.outputs * result.dtype.size_bytes
         return [x, *weights, *others, Argument(result.buffer, sample * size_bytes)]
 
@@ -221,12 +231,16 @@ def anchor_of(fold: Equation, machine: Machine, function: Function) -> Anchor | 
         columns = fold.operands[1].type.numbers[2]
         if rows * depth * columns < LEAST_WORK or samples > SAMPLES_MAXIMUM:
             return None
-        sizes = Convolution(height=1, width=rows, channels=depth, outputs=columns, kernel=(1, 1), is_float=True)
+        sizes = Convolution(
+            height=1, width=rows, channels=depth, outputs=columns, kernel=(1, 1), is_float=True
+        )
         return Anchor(fold, function, features, sizes, samples, plain(3))
     if isinstance(operator, Window | Conv):
         picture = _picture(fold)
-        return None if picture is None else Anchor(
-            fold, function, features, picture, x.type.numbers[0], channels_last(x.type.rank)
+        return (
+            None
+            if picture is None
+            else Anchor(fold, function, features, picture, x.type.numbers[0], channels_last(x.type.rank))
         )
     return None
 
@@ -285,4 +299,3 @@ def _dense(weight: Array, groups: int) -> Array:
         rows = slice(group * each, (group + 1) * each)
         whole[rows, group * channels : (group + 1) * channels] = weight[rows]
     return whole
-

@@ -1,7 +1,7 @@
 """Which values of a function lie in memory, and what is computed along with them: one kernel for each.
 
-A kernel computes one value, its *root*. What only this value reads is part of its expression; a fold (reduction,
-window, product, convolution) may be, if everything between the two works element by element.
+A kernel computes one value, its *root*. What only this value reads is part of its expression. A fold (a
+reduction, window, product or convolution) may be, too, if everything between the two works element by element.
 """
 
 from collections.abc import Iterator
@@ -136,7 +136,7 @@ class Fusion:
         return Home(result if isinstance(equation.operator, FOLDS) else own.root, is_aligned=False)
 
     def _is_view(self, equation: Equation) -> bool:
-        """Whether an element is one of another value, or known by its place: to be read again costs nothing."""
+        """Whether an element is one of another value, or known by its place: to read it again is free."""
         operator = equation.operator
         if isinstance(operator, Iota | Constant):
             return True

@@ -1,4 +1,4 @@
-"""Primitives in which an element depends on many others in an order: sorting, running sums, scattering, searching.
+"""Primitives whose elements depend on each other in an order: sorting, running sums, scattering, searching.
 
 Tensors are taken as (outer, n, inner) around the axis in question, or as one line.
 """
@@ -10,7 +10,7 @@ from tilewright.compiler import te
 
 @te.hybrid
 def sorted_order(x, descending):  # type: ignore[no-untyped-def]
-    """Indices that sort along n, equal elements in their order, NaN above all: merges of runs, twice as long each time."""
+    """Indices that sort along n, equal elements in their order, NaN above all: longer runs are merged."""
     outer, n, inner = x.shape
     order = te.output((outer, n, inner), np.int64)
     line = te.allocate((n,), np.int64)

@@ -265,7 +265,7 @@ class _Planner:
         return self._place(value, plain(value.type.rank) if wanted.is_in(natural) else natural)
 
     def _settled(self, value: Value, result: Place) -> None:
-        """The value lies there now; another kernel brings it into the order of its axes where that is asked."""
+        """The value lies there now; another kernel orders its axes where that is asked."""
         self.places[value] = result
         if value in self.strict and not result.is_in(plain(value.type.rank)):
             final = self._place(value, plain(value.type.rank))
@@ -325,7 +325,9 @@ class _Planner:
             for name in _touched(step):
                 first, _ = spans.get(name, (number, number))
                 spans[name] = first, number
-        lives = [Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans]
+        lives = [
+            Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
+        ]
         # What no step touches has no elements.
         offsets, total = plan_memory(lives, ALIGNMENT_BYTES)
         return {**dict.fromkeys(self.sizes, 0), **offsets}, total

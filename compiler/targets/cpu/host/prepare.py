@@ -44,9 +44,7 @@ def without_dead(function: Function) -> Function:
     return Function(function.name, function.parameters, tuple(reversed(kept)), function.results)
 
 
-def _each(
-    b: Builder, equation: Equation, operator: Operator, operands: tuple[Value, ...]
-) -> Sequence[Value]:
+def _each(b: Builder, equation: Equation, operator: Operator, operands: tuple[Value, ...]) -> Sequence[Value]:
     with b.label(*equation.labels):
         return _added(b, operator, operands)
 
@@ -66,9 +64,11 @@ def _folded(b: Builder, operator: Operator, operands: tuple[Value, ...]) -> list
     """Constants, where operands are; None where they are not, or would become large."""
     if isinstance(operator, Extent):
         size = operands[0].type.shape[operator.axis]
-        return [b.constant(Literal.of(size, operator.infer(operands[0].type)[0].dtype))] if isinstance(
-            size, int
-        ) else None
+        return (
+            [b.constant(Literal.of(size, operator.infer(operands[0].type)[0].dtype))]
+            if isinstance(size, int)
+            else None
+        )
     if operator.regions or operator.bound_names or isinstance(operator, Constant | Iota):
         return None
     literals = [b.literal(value) for value in operands]

@@ -29,8 +29,8 @@ Addresses = list[int]
 def compile_host(function: Function | Module, machine: Machine | None = None) -> "HostProgram":
     """A function as machine code of this machine; results equal those of `ir.interpret.run`.
 
-    Integers have the same bits, and floats where sums are exact; sums of floats are added in float64, those of
-    convolutions and products of matrices in float32.
+    Integers have the same bits, and floats where sums are exact. Sums of floats are added in float64, those
+    of convolutions and products of matrices in float32.
 
     Args:
         function: of any operators, or a module, whose main function is compiled. One with known sizes is
@@ -221,7 +221,7 @@ class StaticProgram:
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         """The results on arrays of the parameters' types."""
-        given = [np.require(array, requirements="CA") for array in arrays]
+        given = [np.require(array, requirements=("C", "A")) for array in arrays]
         results = tuple(aligned_empty(value.type.numbers, value.type.dtype.numpy) for value in self.results)
         self.execute([array.ctypes.data for array in (*given, *results)])
         return results
@@ -282,7 +282,9 @@ class StaticProgram:
             state.set(self._address(place, frame))
         order = range(length - 1, -1, -1) if operator.reverse else range(length)
         for t in order:
-            inputs = [at + t * value.type.size_bytes for at, value in zip(given[carried:], slices, strict=True)]
+            inputs = [
+                at + t * value.type.size_bytes for at, value in zip(given[carried:], slices, strict=True)
+            ]
             stacked = [
                 at + t * value.type.size_bytes
                 for at, value in zip(wanted[operator.carried :], outputs, strict=True)
@@ -318,6 +320,4 @@ def view(address: int, place: Place) -> Array:
     if place.type.size_bytes == 0:
         return np.empty(place.type.numbers, place.dtype.numpy)
     memory = (ctypes.c_uint8 * place.type.size_bytes).from_address(address)
-    return np.frombuffer(memory, place.dtype.numpy).reshape(place.type.numbers)
-
-
+    return np.asarray(memory).view(place.dtype.numpy).reshape(place.type.numbers)

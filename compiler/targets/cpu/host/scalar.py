@@ -53,7 +53,9 @@ def _divide(a: Expr, b: Expr) -> Expr:
     quotient = a // b
     if not a.dtype.is_signed:
         return quotient
-    is_uneven = both([Binary(BinaryOp.NE, a % b, constant(0, a.dtype)), Binary(BinaryOp.NE, _below(a), _below(b))])
+    is_uneven = both(
+        [Binary(BinaryOp.NE, a % b, constant(0, a.dtype)), Binary(BinaryOp.NE, _below(a), _below(b))]
+    )
     return quotient + cast(is_uneven, a.dtype)
 
 

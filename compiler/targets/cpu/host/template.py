@@ -21,7 +21,19 @@ from tilewright.compiler.targets.cpu.host import irregular
 from tilewright.compiler.targets.cpu.host.express import ZERO, Element, Indices, express, inside
 from tilewright.compiler.targets.cpu.host.kernel import Argument, Draft
 from tilewright.compiler.targets.cpu.host.place import Place
-from tilewright.compiler.te import Tensor, both, cast, compute, lower, max_of, min_of, prod_of, reduce_axis, select, sum_of
+from tilewright.compiler.te import (
+    Tensor,
+    both,
+    cast,
+    compute,
+    lower,
+    max_of,
+    min_of,
+    prod_of,
+    reduce_axis,
+    select,
+    sum_of,
+)
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.stmt import Function as Loops
 
@@ -210,7 +222,12 @@ def _window(fold: Equation, indices: Indices, element: Element) -> Expr:
     rank, lead = len(operator.kernel), x.type.rank - len(operator.kernel)
     axes = [reduce_axis(size, f"k{axis}") for axis, size in enumerate(operator.kernel)]
     at, within = _slid(
-        indices[lead:], list(axes), operator.strides, operator.dilations, operator.pads[:rank], x.type.numbers[lead:]
+        indices[lead:],
+        list(axes),
+        operator.strides,
+        operator.dilations,
+        operator.pads[:rank],
+        x.type.numbers[lead:],
     )
     where = within if any(operator.pads) else []
     value = _wide(operator.function, element(x, (*indices[:lead], *at)))
@@ -250,7 +267,12 @@ def _conv(fold: Equation, indices: Indices, element: Element) -> Expr:
     c = reduce_axis(channels, "c")
     n, o, *places = indices
     at, within = _slid(
-        places, list(axes), operator.strides, operator.dilations, operator.pads[: len(kernel)], x.type.numbers[2:]
+        places,
+        list(axes),
+        operator.strides,
+        operator.dilations,
+        operator.pads[: len(kernel)],
+        x.type.numbers[2:],
     )
     group = o // (outputs // operator.groups) * channels if operator.groups > 1 else None
     channel = c if group is None else group + c
@@ -290,7 +312,9 @@ def found_kernel(reader: Reader, equation: Equation) -> Drafted:
     places, count = irregular.found(flags, name="out")
     draft = reader.draft
     draft.key.append(f"nonzero {x.type}")
-    return Drafted("\n".join(draft.key), draft.arguments, lambda: lower("kernel", draft.inputs, [places, count]))
+    return Drafted(
+        "\n".join(draft.key), draft.arguments, lambda: lower("kernel", draft.inputs, [places, count])
+    )
 
 
 def _whole(reader: Reader, value: Value) -> Tensor:
@@ -385,5 +409,3 @@ def _looped(draft: Draft, out: Tensor, steps: Sequence[Primitive]) -> Loops:
         except ScheduleError:
             continue
     return function
-
-
