@@ -1,7 +1,7 @@
 """Which values of a function lie in memory, and what is computed along with them: one kernel for each.
 
-A kernel computes one value, its *root*. What only this value reads is part of its expression. A fold (a
-reduction, window, product or convolution) may be, too, if everything between the two works element by element.
+A kernel computes one value, its *root*. What only this value reads is part of its expression. A fold
+(reduction, window, product, convolution) may be, too, if all between the two works element by element.
 """
 
 from collections.abc import Iterator
@@ -65,6 +65,7 @@ class Fusion:
         self.placed |= {*self.function.parameters, *self.function.results}
         for equation in self.function.equations:
             self._require(equation)
+        self._alias()
         while self._settle():
             pass
 
@@ -76,8 +77,7 @@ class Fusion:
         """What must lie in memory whatever else does."""
         operator = equation.operator
         if isinstance(operator, Reshape) and not _is_plain(equation):
-            self.aliases[equation.result] = equation.operands[0]
-            self.placed |= {equation.result, equation.operands[0]}
+            self.placed.add(equation.result)
         elif isinstance(operator, Constant):
             if operator.value.array.size != 1:
                 self.placed.add(equation.result)
@@ -95,6 +95,7 @@ class Fusion:
             for value in equation.results:
                 self._choose(equation, value, homes)
         self._limit()
+        self._alias()
         return len(self.placed) > before
 
     def _choose(self, equation: Equation, value: Value, homes: dict[Value, Home | None]) -> None:
@@ -145,6 +146,13 @@ class Fusion:
         (x,) = equation.operands
         producer = self.function.producers.get(x)
         return x in self.placed or (producer is not None and self._is_view(producer))
+
+    def _alias(self) -> None:
+        """A reshaped value that must lie in memory lies where the one before does."""
+        for equation in self.function.equations:
+            if isinstance(equation.operator, Reshape) and equation.result in self.placed:
+                self.aliases[equation.result] = equation.operands[0]
+                self.placed.add(equation.operands[0])
 
     def _limit(self) -> None:
         """Place what makes expressions too large, or would be computed again and again."""

@@ -9,7 +9,7 @@ import numpy as np
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
-from tilewright.compiler.ops.primitive.reduce import Reduce
+from tilewright.compiler.ops.primitive.reduce import Reduce, identity
 from tilewright.compiler.ops.primitive.window import Window
 from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
 from tilewright.compiler.targets.cpu.host.express import is_expressible
@@ -26,8 +26,10 @@ from tilewright.compiler.targets.cpu.host.template import (
 )
 from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
 from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.tir.expr import Const
 
 ARENA = "arena"
+"""The buffer that the others lie in."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class _Planner:
         for position, value in enumerate(self.function.results):
             self._result(f"result{position}", value)
         offsets, arena_bytes = self._memory()
-        return Plan(self.function, self.steps, self.constants, offsets, arena_bytes)
+        touched = {name for step in self.steps for name in _touched(step)}
+        constants = {name: array for name, array in self.constants.items() if name in touched}
+        return Plan(self.function, self.steps, constants, offsets, arena_bytes)
 
     # --- where values lie -------------------------------------------------------------------------------
 
@@ -188,7 +192,11 @@ class _Planner:
             self.places[value] = result
         else:
             result = self._place(value, plain(value.type.rank))
-            self._kernel(irregular_kernel(self._reader(), equation), result)
+            if any(0 in operand.type.numbers for operand in equation.operands):
+                # Nothing is scattered.
+                self._kernel(map_kernel(self._reader(), equation.operands[0], result), result)
+            else:
+                self._kernel(irregular_kernel(self._reader(), equation), result)
             self.places[value] = result
 
     def _fold(self, fold: Equation, value: Value) -> None:
@@ -246,9 +254,6 @@ class _Planner:
 
     def _filled(self, fold: Equation, value: Value) -> None:
         """A fold of nothing: what is computed of what changes nothing."""
-        from tilewright.compiler.ops.primitive.reduce import identity
-        from tilewright.compiler.tir.expr import Const
-
         operator, dtype = fold.operator, fold.result.type.dtype
         function = operator.function if isinstance(operator, Reduce) else "sum"
         reader = self._reader()

@@ -1,10 +1,13 @@
 """Functions as the host compiles them: composites written out, constants computed, products in one form."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import prod
 
+from tilewright.compiler.dtype import INDEX
 from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder
+from tilewright.compiler.ir.call import Call
 from tilewright.compiler.ir.composite import Composite
 from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.error import EvaluationError
@@ -12,6 +15,7 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.inline import inline
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ops.primitive.assume import Assume
+from tilewright.compiler.ops.primitive.conv import Conv
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.extent import Extent
 from tilewright.compiler.ops.primitive.iota import Iota
@@ -29,7 +33,7 @@ def prepared(function: Function) -> Function:
     """
     b = Builder(function.name)
     parameters = [b.parameter(value.name, value.type) for value in function.parameters]
-    results = inline(b, function, parameters, _each)
+    results = inline(b, function, parameters, _Preparation().each)
     return without_dead(b.function(*results))
 
 
@@ -44,69 +48,101 @@ def without_dead(function: Function) -> Function:
     return Function(function.name, function.parameters, tuple(reversed(kept)), function.results)
 
 
-def _each(b: Builder, equation: Equation, operator: Operator, operands: tuple[Value, ...]) -> Sequence[Value]:
-    with b.label(*equation.labels):
-        return _added(b, operator, operands)
+@dataclass
+class _Preparation:
+    """Adds equations to a builder.
 
+    Members:
+        large: constants that are not written down, since they are much larger than what they are made of;
+            weights are, all the same.
+    """
 
-def _added(b: Builder, operator: Operator, operands: tuple[Value, ...]) -> Sequence[Value]:
-    folded = _folded(b, operator, operands)
-    if folded is not None:
-        return folded
-    if isinstance(operator, Composite):
-        return inline(b, operator.expanded(*(value.type for value in operands)), operands, _each)
-    if isinstance(operator, Dot) and all(value.type.is_known for value in operands):
-        return [_dot(b, operator, *operands)]
-    return b.apply(operator, *operands)
+    large: dict[Value, tuple[Operator, tuple[Value, ...]]] = field(default_factory=dict)
 
+    def each(
+        self, b: Builder, equation: Equation, operator: Operator, operands: tuple[Value, ...]
+    ) -> Sequence[Value]:
+        """The equation, in primitives."""
+        with b.label(*equation.labels):
+            return self._added(b, operator, operands)
 
-def _folded(b: Builder, operator: Operator, operands: tuple[Value, ...]) -> list[Value] | None:
-    """Constants, where operands are; None where they are not, or would become large."""
-    if isinstance(operator, Extent):
-        size = operands[0].type.shape[operator.axis]
-        return (
-            [b.constant(Literal.of(size, operator.infer(operands[0].type)[0].dtype))]
-            if isinstance(size, int)
-            else None
+    def _added(self, b: Builder, operator: Operator, operands: tuple[Value, ...]) -> Sequence[Value]:
+        if isinstance(operator, Composite):
+            inner = operator.expanded(*(value.type for value in operands))
+            return inline(b, inner, operands, self.each)
+        if isinstance(operator, Dot) and all(value.type.is_known for value in operands):
+            return [self._dot(b, operator, *operands)]
+        if isinstance(operator, Extent):
+            size = operands[0].type.shape[operator.axis]
+            if isinstance(size, int):
+                return [b.constant(Literal.of(size, INDEX))]
+        if isinstance(operator, Conv):
+            operands = operands[0], self._small(b, operands[1])
+        folded = self._folded(b, operator, operands)
+        if folded is not None:
+            return folded
+        results = b.apply(operator, *operands)
+        if self._is_large(b, operator, operands):
+            self.large[results[0]] = operator, operands
+        return results
+
+    def _folded(self, b: Builder, operator: Operator, operands: tuple[Value, ...]) -> list[Value] | None:
+        """Constants, where operands are; None where they are not, or would become large."""
+        if not _is_foldable(operator) or not operands:
+            return None
+        known = [literal.array for literal in map(b.literal, operands) if literal is not None]
+        types = operator.infer(*(value.type for value in operands))
+        if len(known) < len(operands) or not all(each.is_known for each in types):
+            return None
+        if sum(each.size_bytes for each in types) > max(sum(a.nbytes for a in known), FOLDED_BYTES):
+            return None
+        try:
+            return [b.constant(Literal(array)) for array in operator.run(*known)]
+        except EvaluationError:
+            return None
+
+    def _is_large(self, b: Builder, operator: Operator, operands: tuple[Value, ...]) -> bool:
+        is_made = all(value in self.large or b.literal(value) is not None for value in operands)
+        return bool(operands) and is_made and _is_foldable(operator)
+
+    def _small(self, b: Builder, value: Value) -> Value:
+        """The value as a constant, if it is one that was not written down."""
+        if value not in self.large or not value.type.is_known:
+            return value
+        operator, operands = self.large[value]
+        arrays = []
+        for operand in operands:
+            literal = b.literal(self._small(b, operand))
+            if literal is None:
+                return value
+            arrays.append(literal.array)
+        return b.constant(Literal(operator.run(*arrays)[0]))
+
+    def _dot(self, b: Builder, operator: Dot, x: Value, y: Value) -> Value:
+        """As the product of (batch, rows, depth) and (batch, depth, columns), all axes of a kind as one."""
+        y = self._small(b, y)
+        rest_x, rest_y = operator.rest(x.type.rank, y.type.rank)
+        xs, ys = x.type.numbers, y.type.numbers
+        batch, depth = prod(xs[i] for i in operator.batch_a), prod(xs[i] for i in operator.contract_a)
+        rows, columns = prod(xs[i] for i in rest_x), prod(ys[i] for i in rest_y)
+        left = self._matrix(b, x, (*operator.batch_a, *rest_x, *operator.contract_a), (batch, rows, depth))
+        right = self._matrix(
+            b, y, (*operator.batch_b, *operator.contract_b, *rest_y), (batch, depth, columns)
         )
-    if operator.regions or operator.bound_names or isinstance(operator, Constant | Iota):
-        return None
-    literals = [b.literal(value) for value in operands]
-    known = [literal for literal in literals if literal is not None]
-    if not operands or len(known) < len(operands):
-        return None
-    types = operator.infer(*(literal.type for literal in known))
-    if not all(each.is_known for each in types):
-        return None
-    given = sum(literal.array.nbytes for literal in known)
-    if sum(each.size_bytes for each in types) > max(given, FOLDED_BYTES):
-        return None
-    try:
-        return [b.constant(Literal(array)) for array in operator.run(*(each.array for each in known))]
-    except EvaluationError:
-        return None
+        result = b.emit(Dot((2,), (1,), (0,), (0,)), left, right)
+        return self._reshaped(b, result, operator.infer(x.type, y.type)[0].numbers)
+
+    def _matrix(self, b: Builder, value: Value, order: tuple[int, ...], shape: tuple[int, ...]) -> Value:
+        if order != tuple(range(len(order))):
+            (value,) = self._added(b, Transpose(order), (value,))
+        return self._reshaped(b, value, shape)
+
+    def _reshaped(self, b: Builder, value: Value, shape: tuple[int, ...]) -> Value:
+        if value.type.shape == shape:
+            return value
+        (result,) = self._added(b, Reshape(shape), (value,))
+        return result
 
 
-def _dot(b: Builder, operator: Dot, x: Value, y: Value) -> Value:
-    """As the product of (batch, rows, depth) and (batch, depth, columns), all axes of a kind as one."""
-    rest_x, rest_y = operator.rest(x.type.rank, y.type.rank)
-    xs, ys = x.type.numbers, y.type.numbers
-    batch, depth = prod(xs[i] for i in operator.batch_a), prod(xs[i] for i in operator.contract_a)
-    rows, columns = prod(xs[i] for i in rest_x), prod(ys[i] for i in rest_y)
-    left = _matrix(b, x, (*operator.batch_a, *rest_x, *operator.contract_a), (batch, rows, depth))
-    right = _matrix(b, y, (*operator.batch_b, *operator.contract_b, *rest_y), (batch, depth, columns))
-    result = b.emit(Dot((2,), (1,), (0,), (0,)), left, right)
-    return _reshaped(b, result, operator.infer(x.type, y.type)[0].numbers)
-
-
-def _matrix(b: Builder, value: Value, order: tuple[int, ...], shape: tuple[int, ...]) -> Value:
-    if order != tuple(range(len(order))):
-        (value,) = _added(b, Transpose(order), (value,))
-    return _reshaped(b, value, shape)
-
-
-def _reshaped(b: Builder, value: Value, shape: tuple[int, ...]) -> Value:
-    if value.type.shape == shape:
-        return value
-    (result,) = _added(b, Reshape(shape), (value,))
-    return result
+def _is_foldable(operator: Operator) -> bool:
+    return not (operator.regions or operator.bound_names or isinstance(operator, Constant | Iota | Call))
