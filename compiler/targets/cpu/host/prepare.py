@@ -15,6 +15,7 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.inline import inline
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ops.primitive.assume import Assume
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.conv import Conv
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.extent import Extent
@@ -24,6 +25,8 @@ from tilewright.compiler.ops.primitive.transpose import Transpose
 
 FOLDED_BYTES = 1 << 16
 """A constant may become larger than what it is made of up to this."""
+REPEATED_BYTES = 256
+"""The same where elements are only repeated, which costs nothing where they are read."""
 
 
 def prepared(function: Function) -> Function:
@@ -82,28 +85,35 @@ class _Preparation:
         if folded is not None:
             return folded
         results = b.apply(operator, *operands)
-        if self._is_large(b, operator, operands):
+        if self._is_known(b, operator, operands) and results[0].type.is_known:
             self.large[results[0]] = operator, operands
         return results
 
     def _folded(self, b: Builder, operator: Operator, operands: tuple[Value, ...]) -> list[Value] | None:
         """Constants, where operands are; None where they are not, or would become large."""
-        if not _is_foldable(operator) or not operands:
+        if not self._is_known(b, operator, operands):
             return None
-        known = [literal.array for literal in map(b.literal, operands) if literal is not None]
         types = operator.infer(*(value.type for value in operands))
-        if len(known) < len(operands) or not all(each.is_known for each in types):
+        literals = [literal.array.nbytes for literal in map(b.literal, operands) if literal is not None]
+        if not all(each.is_known for each in types):
             return None
-        if sum(each.size_bytes for each in types) > max(sum(a.nbytes for a in known), FOLDED_BYTES):
+        if sum(each.size_bytes for each in types) > max(
+            [_room(operator, len(literals) == len(operands)), *literals]
+        ):
             return None
+        known = [b.literal(self._small(b, value)) for value in operands]
+        arrays = [literal.array for literal in known if literal is not None]
         try:
-            return [b.constant(Literal(array)) for array in operator.run(*known)]
+            return [b.constant(Literal(array)) for array in operator.run(*arrays)]
         except EvaluationError:
             return None
 
-    def _is_large(self, b: Builder, operator: Operator, operands: tuple[Value, ...]) -> bool:
-        is_made = all(value in self.large or b.literal(value) is not None for value in operands)
-        return bool(operands) and is_made and _is_foldable(operator)
+    def _is_known(self, b: Builder, operator: Operator, operands: tuple[Value, ...]) -> bool:
+        """Whether the results are constants, written down or not."""
+        is_foldable = not (operator.regions or operator.bound_names)
+        if not operands or not is_foldable or isinstance(operator, Constant | Iota | Call):
+            return False
+        return all(value in self.large or b.literal(value) is not None for value in operands)
 
     def _small(self, b: Builder, value: Value) -> Value:
         """The value as a constant, if it is one that was not written down."""
@@ -144,5 +154,8 @@ class _Preparation:
         return result
 
 
-def _is_foldable(operator: Operator) -> bool:
-    return not (operator.regions or operator.bound_names or isinstance(operator, Constant | Iota | Call))
+def _room(operator: Operator, is_written: bool) -> int:
+    """Bytes that a constant may have where its operands have fewer."""
+    if isinstance(operator, Broadcast):
+        return REPEATED_BYTES
+    return FOLDED_BYTES if is_written else 0

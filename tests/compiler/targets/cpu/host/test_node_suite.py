@@ -1,4 +1,4 @@
-"""The node tests of the onnx package on compiled code: what the importer takes, as the interpreter does it."""
+"""The node tests of the onnx package on compiled code: what the importer takes, as the interpreter has it."""
 
 from pathlib import Path
 
