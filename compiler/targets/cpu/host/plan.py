@@ -12,6 +12,7 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.reduce import Reduce, identity
 from tilewright.compiler.ops.primitive.window import Window
 from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
+from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
 from tilewright.compiler.targets.cpu.host.express import is_expressible
 from tilewright.compiler.targets.cpu.host.fusion import FOLDS, Fusion
 from tilewright.compiler.targets.cpu.host.kernel import Argument, Code, Compiler, Draft
@@ -28,8 +29,8 @@ from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
 from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.tir.expr import Const
 
-ARENA = "arena"
-"""The buffer that the others lie in."""
+ARENA, FLAGS = "arena", "flags"
+"""The buffer that others lie in, and that of what checks found: an int32 each."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Plan:
         constants: arrays by buffer.
         offsets: of buffers in the arena, bytes.
         arena_bytes: of all of them.
+        demands: what was broken where an int32 of the buffer of flags is not 0.
     """
 
     function: Function
@@ -79,6 +81,7 @@ class Plan:
     constants: dict[str, Array]
     offsets: dict[str, int]
     arena_bytes: int
+    demands: list[str]
 
 
 def plan(function: Function, compiler: Compiler) -> Plan:
@@ -95,6 +98,7 @@ class _Planner:
     constants: dict[str, Array] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     copies: dict[tuple[str, Order], Place] = field(default_factory=dict)
+    demands: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fusion = Fusion(self.function)
@@ -111,7 +115,7 @@ class _Planner:
         offsets, arena_bytes = self._memory()
         touched = {name for step in self.steps for name in _touched(step)}
         constants = {name: array for name, array in self.constants.items() if name in touched}
-        return Plan(self.function, self.steps, constants, offsets, arena_bytes)
+        return Plan(self.function, self.steps, constants, offsets, arena_bytes, self.demands)
 
     # --- where values lie -------------------------------------------------------------------------------
 
@@ -156,6 +160,7 @@ class _Planner:
     # --- steps ------------------------------------------------------------------------------------------
 
     def _equation(self, equation: Equation) -> None:
+        self._check(equation)
         operator = equation.operator
         value = equation.results[0] if equation.results else None
         if isinstance(operator, Constant):
@@ -171,6 +176,16 @@ class _Planner:
             self._region(equation)
         elif value is not None and value in self.fusion.placed:
             self._root(equation, value)
+
+    def _check(self, equation: Equation) -> None:
+        """A flag for what must hold of elements: what breaks it does no harm before it is told."""
+        demand = demand_of(equation, self.function)
+        if demand:
+            drafted = check_kernel(self._reader(), equation)
+            code = self.compiler.code(drafted.key, drafted.make)
+            place = Argument(FLAGS, 4 * len(self.demands))
+            self.steps.append(KernelStep(code, (*drafted.arguments, place)))
+            self.demands.append(demand)
 
     def _region(self, equation: Equation) -> None:
         for value in equation.results:
@@ -330,6 +345,8 @@ class _Planner:
             for name in _touched(step):
                 first, _ = spans.get(name, (number, number))
                 spans[name] = first, number
+        if self.demands:
+            self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
         lives = [
             Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
         ]

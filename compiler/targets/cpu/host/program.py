@@ -17,7 +17,7 @@ from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ops.primitive.control import Scan
 from tilewright.compiler.targets.cpu.host.kernel import Compiler, Executor
 from tilewright.compiler.targets.cpu.host.place import Place
-from tilewright.compiler.targets.cpu.host.plan import ARENA, KernelStep, Plan, RegionStep, plan
+from tilewright.compiler.targets.cpu.host.plan import ARENA, FLAGS, KernelStep, Plan, RegionStep, plan
 from tilewright.compiler.targets.cpu.host.prepare import prepared
 from tilewright.compiler.targets.cpu.machine import Machine
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
@@ -65,7 +65,7 @@ class HostProgram:
             arrays: one for each parameter, of its element type and shape; equal sizes must be equal numbers.
 
         Raises:
-            EvaluationError: if arrays and parameters do not fit.
+            EvaluationError: if arrays and parameters do not fit, or indices lie outside.
         """
         return deeply(self._depth, lambda: self._main.run(*arrays))
 
@@ -243,6 +243,15 @@ class StaticProgram:
             else:
                 self._context.executor.execute(table, *segment)
         self._frames.append(frame)
+        self._check(frame)
+
+    def _check(self, frame: _Frame) -> None:
+        demands = self._plan.demands
+        if demands:
+            start = self._plan.offsets[FLAGS]
+            flags = frame.arena[start : start + 4 * len(demands)].view(np.int32)
+            if flags.any():
+                raise EvaluationError(demands[int(flags.argmax())])
 
     def _frame(self) -> _Frame:
         arena = aligned_empty((max(self._plan.arena_bytes, 1),), np.uint8)

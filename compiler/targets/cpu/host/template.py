@@ -107,13 +107,13 @@ def map_kernel(reader: Reader, value: Value, result: Place) -> Drafted:
         return reader.element(value, moved(indices, result.axes, rank))
 
     out = draft.stage("out", result.shape, element)
-    return _drafted(draft, out, _rows(out, "out"))
+    return drafted(draft, out, _rows(out, "out"))
 
 
 def element_kernel(draft: Draft, shape: Sequence[int], element: Callable[..., Expr]) -> Drafted:
     """A tensor whose element is a function of its indices."""
     out = draft.stage("out", shape, element)
-    return _drafted(draft, out, _rows(out, "out"))
+    return drafted(draft, out, _rows(out, "out"))
 
 
 def fold_kernel(reader: Reader, fold: Equation, value: Value, result: Place, order: Sequence[int]) -> Drafted:
@@ -141,7 +141,7 @@ def fold_kernel(reader: Reader, fold: Equation, value: Value, result: Place, ord
 
     out = draft.stage("out", result.shape, element)
     axes = [axis.name for axis in acc.stage.reduce_axes]  # type: ignore[attr-defined]
-    return _drafted(draft, out, _fold_steps(shape, axes, is_row))
+    return drafted(draft, out, _fold_steps(shape, axes, is_row))
 
 
 def _is_row(reader: Reader, fold: Equation, order: Sequence[int]) -> bool:
@@ -300,7 +300,7 @@ def irregular_kernel(reader: Reader, equation: Equation) -> Drafted:
         case _:
             raise TypeError(f"equation must be irregular, not {operator!r}")
     draft.key.append(f"{operator!r} {equation.operands[0].type}")
-    return _drafted(draft, out, [])
+    return drafted(draft, out, [])
 
 
 def found_kernel(reader: Reader, equation: Equation) -> Drafted:
@@ -395,7 +395,8 @@ def _rows(tensor: Tensor, name: str) -> list[Primitive]:
     return steps
 
 
-def _drafted(draft: Draft, out: Tensor, steps: Sequence[Primitive]) -> Drafted:
+def drafted(draft: Draft, out: Tensor, steps: Sequence[Primitive]) -> Drafted:
+    """The kernel of a draft, with a schedule of what can be done of these steps."""
     key = "\n".join([*draft.key, *map(str, steps)])
     return Drafted(key, draft.arguments, lambda: _looped(draft, out, steps))
 

@@ -264,6 +264,29 @@ def test_arrays_that_do_not_fit_are_refused(rng):
             program.run(*arrays)
 
 
+def test_indices_that_lie_outside_are_told(rng):
+    b = Builder("outside")
+    x, places = b.parameter("x", TensorType(F32, (4, 3))), b.parameter("at", TensorType(I64, (2,)))
+    with b.label("rows"):
+        rows = e.gather(b, x, places, 0)
+    program = compile_host(b.function(e.neg(b, rows)))
+    array = values(rng, F32, 4, 3)
+    assert_near(program.run(array, np.array([-4, 3])), (-array[[0, 3]],))
+    for wrong in (4, -5, 1 << 40):
+        with pytest.raises(EvaluationError, match=r"rows \(gather\): indices must be from -4 to 3"):
+            program.run(array, np.array([0, wrong]))
+    assert_near(program.run(array, np.array([0, 0])), (-array[[0, 0]],))
+
+
+def test_negative_exponents_of_integers_are_told():
+    b = Builder("power")
+    x, y = b.parameter("x", TensorType(I32, (2,))), b.parameter("y", TensorType(I32, (2,)))
+    program = compile_host(b.function(e.pow(b, x, y)))
+    assert program.run(np.array([2, 3], np.int32), np.array([5, 0], np.int32))[0].tolist() == [32, 1]
+    with pytest.raises(EvaluationError, match="exponent of integers must be 0 or more"):
+        program.run(np.array([2, 3], np.int32), np.array([5, -1], np.int32))
+
+
 def test_arrays_may_lie_in_memory_in_any_way(rng):
     b = Builder("strided")
     x = b.parameter("x", TensorType(F32, (4, 6)))
