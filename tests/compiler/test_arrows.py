@@ -24,8 +24,9 @@ ARROWS = {
     "ops": "dtype graph",
     "frontend": "dtype graph ops frontend/error",
     "quantise": "dtype graph ops",
-    "targets/accel": "dtype graph ops te tir schedule",
-    "targets/cpu": "dtype graph ops te tir schedule",
+    "targets/memory_plan": "",
+    "targets/accel": "dtype graph ops te tir schedule targets/memory_plan",
+    "targets/cpu": "dtype graph ops ir ops/primitive te tir schedule targets/memory_plan",
     "pipeline": "frontend quantise targets/accel",
     "onnx_backend": "dtype ir frontend/onnx frontend/error",
 }

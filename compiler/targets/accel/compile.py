@@ -18,7 +18,6 @@ from tilewright.compiler.targets.accel.embed import embed, named
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules, lowered_parts
 from tilewright.compiler.targets.accel.legalise import legalise
-from tilewright.compiler.targets.accel.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.targets.accel.network import Network, Port, network_of, picture
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
@@ -27,6 +26,7 @@ from tilewright.compiler.targets.accel.program import Program, Work, assemble_wo
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_function
 from tilewright.compiler.tir.stmt import Function

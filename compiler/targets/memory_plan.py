@@ -1,4 +1,4 @@
-"""Where tensors lie in the memory outside: those that live at different times share bytes."""
+"""Where tensors lie in one memory: those that live at different times share bytes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A tensor and the layers, by number, from the first to the last that uses it."""
+    """A tensor and the steps, by number, from the first to the last that uses it."""
 
     name: str
     size_bytes: int
@@ -14,7 +14,7 @@ class Lifetime:
     last: int
 
     def meets(self, other: "Lifetime") -> bool:
-        """Whether both live during one layer."""
+        """Whether both live during one step."""
         return self.first <= other.last and other.first <= self.last
 
 
