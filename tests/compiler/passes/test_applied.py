@@ -221,3 +221,22 @@ def test_the_observer_sees_every_text_and_a_wrong_pass_is_named():
     assert seen == [(name, "function main(%x0: f32[2, 3]) {") for name in ("input", "simplify")]
     with pytest.raises(IrError, match="pass 'broken' must leave a valid module"):
         run_passes(module, [Broken()])
+
+
+def test_moves_of_moves_are_one():
+    x = TensorType(F32, (2, 3, 4))
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for body, name in (
+        (lambda b, x: b.emit(Transpose((1, 2, 0)), b.emit(Transpose((0, 2, 1)), x)), "transpose"),
+        (
+            lambda b, x: b.emit(
+                Broadcast((2, 3, 4, 5, 6), (0, 1, 2, 4)), b.emit(Broadcast((2, 3, 4, 6), (0, 1, 2)), x)
+            ),
+            "broadcast",
+        ),
+        (lambda b, x: b.emit(Reshape((6, 4)), b.emit(Reshape((4, 6)), x)), "reshape"),
+    ):
+        names, main = after([Simplify()], body, x)
+        assert names == [name]
+        plain_function = trace("f", [x], lambda b, x, body=body: [body(b, x)])
+        np.testing.assert_array_equal(run(main, array)[0], run(plain_function, array)[0])

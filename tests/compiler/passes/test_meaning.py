@@ -13,6 +13,7 @@ from tilewright.compiler.ir.print import print_module, tensors_of
 from tilewright.compiler.ops.catalogue import catalogue
 from tilewright.compiler.passes.fold import Fold
 from tilewright.compiler.passes.inline import InlineCalls
+from tilewright.compiler.passes.recompose import Recompose
 from tilewright.compiler.passes.run import run_passes
 from tilewright.compiler.passes.simplify import Simplify
 from tilewright.compiler.passes.specialise import Specialise
@@ -59,4 +60,11 @@ def test_all_passes_in_a_row_keep_the_meaning(function, seed):
     module = Module.of(function)
     passes = [InlineCalls(), Specialise(SIZES), Fold(), Simplify(), Fold(), Simplify()]
     after = run_passes(module, passes)
+    same(module, after, arrays_for(function, seed))
+
+
+@given(functions(symbolic=True), SEEDS)
+def test_where_nothing_is_composed_nothing_changes(function, seed):
+    module = Module.of(function)
+    after = run_passes(module, [Recompose()])
     same(module, after, arrays_for(function, seed))
