@@ -38,7 +38,7 @@ def functions(draw, symbolic=False, steps=12):
 
 def _step(draw, b, pool, depth):
     x = draw(st.sampled_from(pool))
-    kinds = [_constant, _number, _binary, _unary, _move, _same_move, _cast, _reduce, _extent]
+    kinds = [_constant, _found, _number, _binary, _unary, _move, _same_move, _cast, _reduce, _extent]
     if depth < 2:
         kinds += [_choice, _loop]
     return draw(st.sampled_from(kinds))(draw, b, pool, x, depth)
@@ -49,6 +49,14 @@ def _constant(draw, b, pool, x, depth):
     values = draw(st.lists(st.integers(-3, 3), min_size=6, max_size=6))
     array = np.array(values)[: int(np.prod(shape))].reshape(shape)
     return b.constant(array, draw(st.sampled_from(TYPES)))
+
+
+def _found(draw, b, pool, x, depth):
+    """As many ones as an element is not 0: a size that data tell."""
+    places = e.nonzero(b, x)
+    size = places.type.shape[1]
+    shown = draw(st.booleans())
+    return e.cast(b, e.iota(b, DType.INT64, (size,), 0), I32) if shown else places
 
 
 def _number(draw, b, pool, x, depth):

@@ -81,6 +81,10 @@ class Operator:
         """
         return None
 
+    def macs(self, *types: TensorType) -> AnySize:
+        """Multiply-accumulate operations on operands of these types; 0 for what multiplies no matrices."""
+        return 0
+
     def settled(self, before: "Operator") -> tuple["Operator", Mapping[str, AnySize]]:
         """The operator once sizes in it were replaced, and those that its results need not show any more.
 

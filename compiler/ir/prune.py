@@ -20,22 +20,20 @@ def pruned(function: Function) -> Function:
             continue
         kept.append(equation)
         needed.update(equation.operands)
-        sizes |= operator.size_names
-        sizes.update(name for value in equation.operands for name in value.type.names)
-        for region in operator.regions:
-            sizes |= _inner_sizes(region)
+        sizes |= sizes_of(equation)
     return replace(function, equations=tuple(reversed(kept)))
 
 
-def _inner_sizes(function: Function) -> set[str]:
-    """Names of all sizes in a region."""
-    found: set[str] = set()
-    pending = [function]
+def sizes_of(equation: Equation) -> set[str]:
+    """Names of the sizes that an equation needs, those of its regions as well."""
+    found = set(equation.operator.size_names)
+    values = list(equation.operands)
+    pending = list(equation.operator.regions)
     while pending:
-        each = pending.pop()
-        values = [*each.parameters, *(value for equation in each.equations for value in equation.results)]
-        found.update(name for value in values for name in value.type.names)
-        for equation in each.equations:
-            found |= equation.operator.size_names
-            pending += equation.operator.regions
-    return found
+        region = pending.pop()
+        values += region.parameters
+        for each in region.equations:
+            values += each.results
+            found |= each.operator.size_names
+            pending += each.operator.regions
+    return found.union(*(value.type.names for value in values))

@@ -6,7 +6,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import tilewright.compiler.ir.call
-import tilewright.compiler.ir.constant  # noqa: F401
+import tilewright.compiler.ir.constant
+import tilewright.compiler.ir.kernel  # noqa: F401
 import tilewright.compiler.ops.nn as nn
 import tilewright.compiler.ops.primitive as primitive
 from tilewright.compiler.ir.operator import Operator

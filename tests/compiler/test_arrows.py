@@ -18,6 +18,7 @@ ARROWS = {
     "ops/nn": "dtype ir ops/primitive",
     "derivative": "dtype ir ops/primitive ops/nn",
     "ops/catalogue": "ir ops/primitive ops/nn",
+    "partition": "ir",
     "passes": "dtype ir ops/primitive ops/nn",
     "frontend/error": "",
     "frontend/onnx": "dtype ir ops/primitive ops/nn frontend/error",

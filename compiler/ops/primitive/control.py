@@ -212,6 +212,12 @@ class Scan(Operator):
         outputs = (each.with_shape((length, *each.shape)) for each in _outer(self.body, self.carried))
         return (*results[: self.carried], *outputs)
 
+    def macs(self, *types: TensorType) -> AnySize:
+        total: AnySize = 0
+        for each in self.body.equations:
+            total = total + each.operator.macs(*(value.type for value in each.operands))
+        return total * types[-1].shape[0]
+
     def run_regions(self, evaluate: Evaluate, *arrays: Array) -> tuple[Array, ...]:
         first = self.captured + self.carried
         captured, carried, slices = arrays[: self.captured], arrays[self.captured : first], arrays[first:]
