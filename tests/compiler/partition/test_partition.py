@@ -207,3 +207,16 @@ def test_each_kernel_has_the_constants_that_it_reads():
         ["constant", "dot"],
         ["constant", "map", "map"],
     ]
+
+
+def test_a_size_that_another_kernel_needs_is_shown_to_it():
+    def body(b, x):
+        size = e.nonzero(b, x).type.shape[1]
+        return [e.cast(b, e.iota(b, DType.INT64, (size,), 0), F32)]
+
+    function = trace("main", [X], body)
+    split = partition(function, [Only("finder", ("nonzero",)), Only("host", ("iota", "cast"))]).function
+    verify(split)
+    assert [each.operator.target for each in kernels(split)] == ["finder", "host"]
+    (found,) = run(split, np.eye(4, dtype=np.float32))
+    assert found.tolist() == [0, 1, 2, 3]
