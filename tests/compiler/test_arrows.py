@@ -17,6 +17,9 @@ ARROWS = {
     "ops/primitive": "dtype ir",
     "ops/nn": "dtype ir ops/primitive",
     "derivative": "dtype ir ops/primitive ops/nn",
+    "ops/catalogue": "ir ops/primitive ops/nn",
+    "partition": "ir",
+    "passes": "dtype ir ops/primitive ops/nn",
     "frontend/error": "",
     "frontend/onnx": "dtype ir ops/primitive ops/nn frontend/error",
     # The graph of one kind of network and its operators know each other.
