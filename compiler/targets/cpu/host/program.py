@@ -117,7 +117,8 @@ class HostFunction:
         """The form for these sizes."""
         key = tuple(sorted(bindings.items()))
         if key not in self._forms:
-            function = prepared(specialise(self._function, bindings))
+            numbers = {name: size for name, size in bindings.items() if isinstance(size, int)}
+            function = prepared(specialise(self._function, numbers))
             self._forms[key] = _form(self._context, function)
         return self._forms[key]
 
