@@ -117,10 +117,8 @@ def _shape(b: Builder, proto: Any) -> tuple[AnySize, ...]:
 
 
 def _size(b: Builder, name: str, axis: int, dim: Any) -> AnySize:
-    if dim.HasField("dim_value"):
-        size = int(dim.dim_value)
-        require(size >= 0, f"must have sizes from 0, not {size}")
-        return size
+    if dim.HasField("dim_value") and dim.dim_value >= 0:
+        return int(dim.dim_value)
     text = dim.dim_param
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in text)
     if not text:

@@ -19,8 +19,8 @@ from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.ops import emit as e
-from tilewright.compiler.ops.catalogue import catalogue
 from tilewright.compiler.ops.nn import activation
+from tilewright.compiler.ops.registry import operators
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.dependence import Dependence, is_source
 from tilewright.compiler.partition.level import best_levels, programs
@@ -79,7 +79,7 @@ def test_the_meaning_stays(given_function, seed):
     with np.errstate(all="ignore"):
         for one, other in zip(run(function, *arrays), run(split, *arrays), strict=True):
             np.testing.assert_array_equal(one, other)
-    assert parse_function(print_function(split), catalogue(), tensors_of(split)) == split
+    assert parse_function(print_function(split), operators(), tensors_of(split)) == split
 
 
 @given(split_functions())

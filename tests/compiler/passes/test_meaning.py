@@ -10,7 +10,7 @@ from tilewright.compiler.ir.function import Module
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.parse import parse_module
 from tilewright.compiler.ir.print import print_module, tensors_of
-from tilewright.compiler.ops.catalogue import catalogue
+from tilewright.compiler.ops.registry import operators
 from tilewright.compiler.passes.fold import Fold
 from tilewright.compiler.passes.inline import InlineCalls
 from tilewright.compiler.passes.recompose import Recompose
@@ -39,7 +39,7 @@ def test_a_pass_keeps_the_meaning(each, symbolic, data, seed):
     once = run_passes(module, [each])
     same(module, once, arrays_for(module.main, seed))
     assert each.apply(once) == once
-    assert parse_module(print_module(once), catalogue(), tensors_of(once)) == once
+    assert parse_module(print_module(once), operators(), tensors_of(once)) == once
 
 
 @given(functions(symbolic=True), SEEDS)

@@ -6,7 +6,7 @@ from math import prod
 
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import ComputeAt, Fuse, Parallel, Primitive, Reorder, Split, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.picture import SIGN, Band, Frame, framed
