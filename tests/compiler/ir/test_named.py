@@ -107,7 +107,7 @@ def test_sizes_are_specialised_throughout_and_types_inferred_anew():
     assert found.result_types == (TensorType(DType.FLOAT32, (3 * n,)),)
     assert specialise(found, {"n": 2}).result_types == (TensorType(DType.FLOAT32, (6,)),)
     assert [value.name for value in found.parameters] == ["x"]
-    with pytest.raises(IrError, match=r"sizes of 'f' must be of m, n, not 'k'"):
+    with pytest.raises(IrError, match=r"a size of 'f' must be one of m, n, not 'k'"):
         specialise(function, {"k": 3})
 
 
