@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.burst import BurstGenerator, Transfers, holds_wide
+from tilewright.hw.burst import BEATS_BITS, BURST_LENGTH, BurstGenerator, Transfers, holds_wide
 from tilewright.hw.interface import (
     MEMORY_ADDRESS_BITS,
     BurstRequest,
@@ -13,6 +13,7 @@ from tilewright.hw.interface import (
     write_layout,
 )
 from tilewright.hw.landing import Landing
+from tilewright.hw.queue import Queue
 from tilewright.hw.request import BankRequest, delay
 from tilewright.hw.walk import ADDRESS_BITS, Walk
 from tilewright.isa.config import Config
@@ -56,6 +57,7 @@ class LoadEngine(wiring.Component):
         m.submodules.bursts = self._bursts = BurstGenerator(self.config, Load)
         m.submodules.walk = self._walk = Walk(self.config, Load)
         m.submodules.landing = self._landing = Landing(self.config)
+        m.submodules.lengths = self._lengths = Queue(BURST_LENGTH, self.config.outstanding_reads)
         self._elaborate_request(m)
         self._elaborate_walk(m)
         outside = self._elaborate_writes(m)
@@ -64,7 +66,7 @@ class LoadEngine(wiring.Component):
 
     def _elaborate_request(self, m: Module) -> None:
         """A burst stands while there is room for it to land."""
-        bursts, control, taken = self._bursts, self.control, self._landing.taken
+        bursts, control = self._bursts, self.control
         room = Signal(range(self.config.outstanding_reads + 1), init=self.config.outstanding_reads)
         granted = self.request.valid & self.request.ready
         m.d.comb += [
@@ -77,7 +79,21 @@ class LoadEngine(wiring.Component):
         m.d.comb += [port.eq(base) for port, base in zip(bursts.bases, self.bases, strict=True)]
         names = self.request.payload.shape().members
         m.d.comb += [self.request.payload[name].eq(bursts.request.payload[name]) for name in names]
-        m.d.sync += room.eq(room - granted + (taken.valid & taken.last))
+        m.d.sync += room.eq(room - granted + self._elaborate_landed(m, granted))
+
+    def _elaborate_landed(self, m: Module, granted: Value) -> Value:
+        """Whether the beat out of the landing ends its burst: by its count, whatever RLAST said."""
+        lengths, taken = self._lengths, self._landing.taken
+        position = Signal(BEATS_BITS)
+        last = position == lengths.head.beats_minus_1
+        m.d.comb += [
+            lengths.push.eq(granted),
+            lengths.item.beats_minus_1.eq(self.request.payload.beats_minus_1),
+            lengths.pop.eq(taken.valid & last),
+        ]
+        with m.If(taken.valid):
+            m.d.sync += position.eq(Mux(last, 0, position + 1))
+        return lengths.pop
 
     def _elaborate_walk(self, m: Module) -> None:
         walk, landing = self._walk, self._landing

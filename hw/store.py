@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.axi import ERROR_BIT, drive_constants, write_pins
-from tilewright.hw.burst import BEATS_BITS, BurstGenerator
+from tilewright.hw.burst import BEATS_BITS, BURST_LENGTH, BurstGenerator
 from tilewright.hw.interface import INDEX_BITS, MEMORY_ADDRESS_BITS, EngineControl
 from tilewright.hw.queue import Queue
 from tilewright.hw.store_data import StoreData, bank_members
@@ -16,7 +16,6 @@ from tilewright.isa.instruction import Store
 from tilewright.isa.register import BASE_REGISTERS
 
 _FLAG = data.StructLayout({"last": 1})
-_LENGTH = data.StructLayout({"beats_minus_1": BEATS_BITS})
 _INDEX = data.StructLayout({"index": INDEX_BITS})
 
 
@@ -51,7 +50,7 @@ class StoreEngine(wiring.Component):
         m.submodules.bursts = self._bursts = BurstGenerator(self.config, Store)
         m.submodules.walk = self._walk = Walk(self.config, Store)
         m.submodules.data = self._data = StoreData(self.config)
-        m.submodules.lengths = self._lengths = Queue(_LENGTH, depth)
+        m.submodules.lengths = self._lengths = Queue(BURST_LENGTH, depth)
         m.submodules.answers = self._answers = Queue(_FLAG, depth)
         drive_constants(m, self, "aw")
         self._elaborate_start(m)

@@ -43,7 +43,11 @@ _REGISTERS = f"""\
 AXI4-Lite, words of {8 * WORD_BYTES} bits. A register of 64 bits is two words, the low one first. Writes to
 registers that are only read are ignored. Base registers and the program's address are multiples of
 {BASE_ALIGNMENT_BYTES}: their low bits read as 0. A host writes program, digest, bases and timeout, then
-`start`; it reads results once `running` is down."""
+`start`; it reads results once `running` is down. A start copies what was written: a write while a program
+runs is of the next program.
+
+The output `interrupt` is up from the end of a program, with or without a fault, until the host writes
+`acknowledge`, `start` or `reset`; bit 4 of `status` shows it. A host that polls leaves it open."""
 
 
 def document() -> str:

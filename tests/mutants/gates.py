@@ -254,8 +254,8 @@ _TRANSFER = (
     Mutant(
         name="outstanding-reads",
         file="hw/load.py",
-        old="room.eq(room - granted + (taken.valid & taken.last))",
-        new="room.eq(room - granted + taken.valid)",
+        old="room.eq(room - granted + self._elaborate_landed(m, granted))",
+        new="room.eq(room - granted + (self._elaborate_landed(m, granted) | self._landing.taken.valid))",
         check=_LOAD,
     ),
     Mutant(
@@ -330,6 +330,41 @@ _CONTROL = (
         old='        & (fields["destination_stride_1"] == fields[f"{source}_stride_1"])\n',
         new="",
         check=_DECODE,
+    ),
+    Mutant(
+        name="beats-not-counted",
+        file="hw/load.py",
+        old="last = position == lengths.head.beats_minus_1",
+        new="last = position >= lengths.head.beats_minus_1 >> 1",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="program-follows-the-host",
+        file="hw/registers.py",
+        old="with m.If(self.capture):",
+        new="with m.If(self.capture | self.running):",
+        check=suite("runtime/test_rtl_machine.py"),
+    ),
+    Mutant(
+        name="interrupt-not-acknowledged",
+        file="hw/top.py",
+        old="with m.Elif(registers.acknowledge):",
+        new="with m.Elif(0):",
+        check=suite("hw/test_top.py"),
+    ),
+    Mutant(
+        name="interrupt-survives-a-start",
+        file="hw/top.py",
+        old="        with m.If(clear):\n            m.d.sync += self.interrupt.eq(0)",
+        new="        with m.If(0):\n            m.d.sync += self.interrupt.eq(0)",
+        check=suite("hw/test_top.py"),
+    ),
+    Mutant(
+        name="signals-of-no-bits",
+        file="hw/verilog.py",
+        old='return _NO_BITS.sub("", text)',
+        new="return text",
+        check=suite("hw/test_top.py"),
     ),
     Mutant(
         name="timeout-counter",
