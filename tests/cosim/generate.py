@@ -25,6 +25,8 @@ FILLED_VECTORS = 16
 """Vectors that it fills in each bank."""
 
 _LENGTHS = (2, 4, 8, 12, 20, 30, 50)
+_LONG_SHARE = 0.15
+"""Part of the programs that are longer than what fetch holds."""
 _TRIES = 20
 
 
@@ -49,6 +51,8 @@ def random_case(rng: np.random.Generator, config: Config) -> Case:
 def random_run(rng: np.random.Generator, config: Config, memory_bytes: int) -> Run:
     """A legal program in a random memory, or one with a fault."""
     length = int(rng.choice(_LENGTHS))
+    if rng.random() < _LONG_SHARE:
+        length += config.fetch_buffer_instructions
     program = random_program(rng, config, instructions=length, memory_bytes=memory_bytes)
     run = Run(
         program=tuple(program),

@@ -33,7 +33,7 @@ MEMORY_BYTES = 4096
 
 def draw(seed: int, length: int = 24):
     rng = np.random.default_rng(seed)
-    config = random_config(rng)
+    config = random_config(rng, large_share=0.3)
     return config, random_program(rng, config, instructions=length, memory_bytes=MEMORY_BYTES)
 
 
@@ -239,10 +239,21 @@ def test_a_filled_chip_holds_data_in_every_bank_and_table(seed, memory_bytes):
 @given(st.integers(0, 1 << 32), st.sampled_from([64, 4096, 1 << 18]))
 def test_the_checker_has_nothing_to_say(seed, memory_bytes):
     rng = np.random.default_rng(seed)
-    config = random_config(rng)
+    config = random_config(rng, large_share=0.3 if memory_bytes > 64 else 0)
     program = random_program(rng, config, instructions=int(rng.choice([3, 20])), memory_bytes=memory_bytes)
     report = check(program, config, region_bytes=dict.fromkeys(range(8), memory_bytes))
     assert report.ok, report.format()
+
+
+def test_large_machines_are_drawn_when_asked_for():
+    rng = np.random.default_rng(4)
+    small = [random_config(rng) for _ in range(200)]
+    drawn = [random_config(rng, large_share=1) for _ in range(400)]
+    assert max(config.cols for config in small) == 16
+    assert {(32, 32), (64, 64), (128, 128), (4, 128)} <= {(config.rows, config.cols) for config in drawn}
+    assert {2048, 4096} <= {config.burst_bytes for config in drawn}
+    assert 16 in {config.activation_banks for config in drawn}
+    assert any(config.burst_bytes == 4096 and config.bus_bytes == 16 for config in drawn), "256 beats"
 
 
 def test_a_program_is_a_function_of_its_seed():

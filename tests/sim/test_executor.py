@@ -41,7 +41,7 @@ WIDE = [(4, 16), (16, 32), (32, 32), (8, 64), (64, 64), (128, 128)]
 
 def machine(rng, shape=None):
     """A random configuration, of the given array if any."""
-    config = random_config(rng)
+    config = random_config(rng, large_share=0.3)
     if shape is None:
         return config
     rows, cols = shape

@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.stepped.trial import draw_trial, ending, simulated, stepped
 
-from stepped.trial import draw_trial, ending, simulated, stepped
 from tilewright.isa.config import IN_FLIGHT, PRESETS
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause, Fault, FaultEngine

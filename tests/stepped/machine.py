@@ -7,9 +7,10 @@ counters, claims are sets, and every beat, pad and item is looked at in its cycl
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from stepped.bus import FETCH, LOAD, Monitor, ReadBus, WriteBus
-from stepped.compute import Matrix, Vector
-from stepped.transfer import Fetch, Load, Store
+from tests.stepped.bus import FETCH, LOAD, Monitor, ReadBus, WriteBus
+from tests.stepped.compute import Matrix, Vector
+from tests.stepped.transfer import Fetch, Load, Store
+
 from tilewright.isa.config import IN_FLIGHT
 from tilewright.isa.fault import Cause, FaultEngine
 from tilewright.isa.instruction import Destination, Finish, Nop, SourceA, SourceB

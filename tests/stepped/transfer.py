@@ -2,7 +2,8 @@
 
 from collections import deque
 
-from stepped.bus import Burst
+from tests.stepped.bus import Burst
+
 from tilewright.isa import timing
 from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.memory import Memory

@@ -4,9 +4,9 @@ import random
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tests.stepped.machine import NeverEndsError as StillRunning
+from tests.stepped.machine import Outcome, SteppedMachine
 
-from stepped.machine import NeverEndsError as StillRunning
-from stepped.machine import Outcome, SteppedMachine
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause
@@ -22,6 +22,8 @@ from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
 
 CYCLES_LIMIT = 60_000
 """Of the stepped machine."""
+LARGE_SHARE = 0.3
+"""Of the machines."""
 _STEPS = (1, -1, 4, -4, 8, 64, -64, 16, 256, 1024, -1024, 4096)
 _KEPT = ("op", "to", "a_from", "b_from", "reduce", "memory", "runs_on")
 _DATA_FIRST = 8192
@@ -43,8 +45,13 @@ class Trial:
 def draw_trial(seed: int) -> Trial:
     """A trial; races, leftover tokens, deadlocks, addresses outside of banks and memory are welcome."""
     r, rng = random.Random(seed), np.random.default_rng(seed)
-    config, region_bytes = random_config(rng), r.choice([1 << 10, 1 << 12, 1 << 14])
-    program = random_program(rng, config, instructions=r.choice([3, 10, 30, 60]), memory_bytes=region_bytes)
+    config, region_bytes = random_config(rng, large_share=LARGE_SHARE), r.choice([1 << 10, 1 << 12, 1 << 14])
+    program = random_program(
+        rng,
+        config,
+        instructions=r.choice([3, 10, 30, 60, 60 + 2 * config.burst_bytes // INSTRUCTION_BYTES]),
+        memory_bytes=region_bytes,
+    )
     if r.random() < 0.6:
         rate = r.choice([0.02, 0.1, 0.5])
         program = [_spoilt(r, item) if r.random() < rate else item for item in program]
