@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -148,7 +148,7 @@ def _from_bytes(data: bytes) -> Executable:
             raise ExecutableError(f"is for instruction set {version}, not {ISA_VERSION}: build it anew")
         config = _config(header["config"], header["config_digest"])
         regions = tuple(Region(**region) for region in header["regions"])
-        sections = _cut(payload, {str(part["name"]): int(part["bytes"]) for part in header["sections"]})
+        sections = _cut(payload, _sizes(header["sections"]))
         return Executable(sections.pop(CODE), config, regions, sections)
 
 
@@ -190,6 +190,19 @@ def _config(sizes: Mapping[str, Any], digest: str) -> Config:
     if config.digest().hex() != digest:
         raise ExecutableError(f"names configuration {digest}, but holds the sizes of {config.digest().hex()}")
     return config
+
+
+def _sizes(parts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The bytes of each section by its name."""
+    result: dict[str, int] = {}
+    for part in parts:
+        name, size = part["name"], part["bytes"]
+        if not isinstance(name, str) or name in result:
+            raise ExecutableError(f"must have sections of different names, not {name!r}")
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise ExecutableError(f"must have a section {name!r} of whole bytes, not {size!r}")
+        result[name] = size
+    return result
 
 
 def _cut(payload: bytes, sizes: Mapping[str, int]) -> dict[str, bytes]:
