@@ -7,7 +7,9 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.decode import TOKEN_BITS
 from tilewright.hw.queue import Queue
 from tilewright.isa.config import IN_FLIGHT, Config
+from tilewright.isa.instruction import ENGINE_OF
 from tilewright.isa.memory import START_PRIORITY, Engine, Memory, Port
+from tilewright.isa.operand import OPERANDS
 
 
 def head_layout(config: Config) -> data.StructLayout:
@@ -23,28 +25,19 @@ def ports(config: Config, port: Port) -> list[int]:
     return [config.port_index(memory, bank, port) for memory, bank in banks]
 
 
-_CLAIMS = {
-    Engine.LOAD: ((Memory, Port.WRITE),),
-    Engine.MATRIX: (
-        ((Memory.ACTIVATION, Memory.WEIGHT, Memory.ACCUMULATOR), Port.READ),
-        ((Memory.ACCUMULATOR,), Port.WRITE),
-    ),
-    Engine.VECTOR: (
-        ((Memory.ACTIVATION, Memory.ACCUMULATOR, Memory.PARAMETER), Port.READ),
-        ((Memory.ACTIVATION, Memory.ACCUMULATOR), Port.WRITE),
-    ),
-    Engine.STORE: ((Memory, Port.READ),),
-}
-
-
 def claimable(config: Config, engine: Engine) -> list[int]:
     """The ports that an engine can ever claim, as positions in the claim mask."""
-    return sorted(
+    claimed = {
         config.port_index(memory, bank, port)
-        for memories, port in _CLAIMS[engine]
-        for memory in memories
+        for kind, rows in OPERANDS.items()
+        if ENGINE_OF[kind.opcode] == engine
+        for row in rows
+        for memory in row.memories(kind)
+        if memory is not None
         for bank in range(config.banks(memory))
-    )
+        for port in row.ports
+    }
+    return sorted(claimed)
 
 
 class InFlight(wiring.Component):

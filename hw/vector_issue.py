@@ -16,16 +16,15 @@ from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Destination, SourceA, SourceB, Vector, VectorOp, specs
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import DESTINATION, PARAMETER_VECTORS, SOURCES, parameters_used
 from tilewright.isa.timing import item_interval, requantiser_rest
 
 ADDRESS_BITS = specs(Vector)["a"].bits
 COUNT_BITS = tuple(specs(Vector)[f"n_{loop}"].bits for loop in range(4))
-FOLD_LEVEL = 2
+FOLD_LEVEL = len(DESTINATION.loops)
 """The first of the loops that are folded."""
-OPERANDS = ("a", "b", "destination")
+OPERANDS = tuple(row.address for row in (*SOURCES, DESTINATION))
 """The operands that follow the loops, in the order of their addresses."""
-PARAMETERS = ("bias", "scale", "factor")
-"""The parameter vectors in their order."""
 
 ITEM = data.StructLayout(
     {
@@ -100,7 +99,7 @@ class VectorSlots(wiring.Component):
                 "start": In(1),
                 "head": In(record_layout(Vector)),
                 "end": In(1),
-                "parameter": Out(len(PARAMETERS)),
+                "parameter": Out(len(PARAMETER_VECTORS)),
                 "last_parameter": Out(1),
                 "item": Out(1),
                 "leave": Out(1),
@@ -143,7 +142,7 @@ class VectorSlots(wiring.Component):
 
     def _elaborate_parameters(self, m: Module, busy: Value) -> Signal:
         """Whether there are parameters to issue, from a register: `ready` is what starts wait for."""
-        pending, some = Signal(len(PARAMETERS)), Signal()
+        pending, some = Signal(len(PARAMETER_VECTORS)), Signal()
         others = pending & (pending - 1)
         m.d.comb += [
             self.parameter.eq(Mux(busy, pending & ~others, 0)),
@@ -176,8 +175,8 @@ class VectorSlots(wiring.Component):
 
 
 def used_parameters(head: data.View) -> Value:
-    """One bit for each of PARAMETERS: the instruction has it."""
-    return Cat(head.bias, head.requantise, head.op == VectorOp.MULTIPLY_ADD)
+    """One bit for each of `PARAMETER_VECTORS`: the instruction has it."""
+    return Cat(*parameters_used(head.__getitem__))
 
 
 class VectorIssue(wiring.Component):

@@ -10,9 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa.address import (
-    A_MEMORY,
-    B_MEMORY,
-    DESTINATION_MEMORY,
     Nest,
     load_block,
     matrix_results,
@@ -27,9 +24,10 @@ from tilewright.isa.address import (
 )
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import BoolArray, ClassTable, IntArray, ProgramTable
-from tilewright.isa.footprint import Access
-from tilewright.isa.instruction import Opcode
-from tilewright.isa.memory import Memory
+from tilewright.isa.footprint import NOWHERE, Access, memory_codes
+from tilewright.isa.instruction import Opcode, Vector
+from tilewright.isa.memory import Memory, Port
+from tilewright.isa.operand import OPERANDS
 
 OUTSIDE = len(Memory)
 """In place of a memory on the chip: the memory outside."""
@@ -153,19 +151,11 @@ def _matrix_blocks(part: ClassTable, config: Config) -> Iterator[_Block]:
 
 def _vector_blocks(part: ClassTable) -> Iterator[_Block]:
     vector = _named(part)
-    parameters = vector_parameters(vector)
-    used = np.where(parameters.counts[0] != 0, int(Memory.PARAMETER), _NOWHERE)
-    yield _Block(part.rows, _places(A_MEMORY)[vector.a_from], False, vector_a(vector))
-    yield _Block(part.rows, _places(B_MEMORY)[vector.b_from], False, vector_b(vector))
-    yield _Block(part.rows, used, False, parameters)
-    yield _Block(part.rows, _places(DESTINATION_MEMORY)[vector.to], True, vector_results(vector))
-
-
-def _places(memories: tuple[Memory | None, ...]) -> IntArray:
-    """The memory of each code of two bits."""
-    codes = np.full(1 << 2, _NOWHERE, np.int64)
-    codes[: len(memories)] = [_NOWHERE if memory is None else memory for memory in memories]
-    return codes
+    nests = (vector_a(vector), vector_b(vector), vector_parameters(vector), vector_results(vector))
+    for row, nest in zip(OPERANDS[Vector], nests, strict=True):
+        codes = memory_codes(Vector, row, part.fields)
+        memory = np.where(codes == NOWHERE, _NOWHERE, codes)
+        yield _Block(part.rows, memory, Port.WRITE in row.ports, nest)
 
 
 def _columns(block: _Block, config: Config) -> dict[str, NDArray[Any]]:

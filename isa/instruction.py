@@ -153,7 +153,7 @@ class Instruction:
     @property
     def engine(self) -> Engine | None:
         """The engine that runs it; None for what fetch does itself."""
-        return _ENGINES.get(self.opcode)
+        return ENGINE_OF.get(self.opcode)
 
 
 # fmt: off  (the table reads by columns)
@@ -304,12 +304,15 @@ class Finish(Instruction):
 # fmt: on
 INSTRUCTIONS: tuple[type[Instruction], ...] = (Load, Store, Matrix, Vector, Nop, Finish)
 
-_ENGINES = {
-    Opcode.LOAD: Engine.LOAD,
-    Opcode.STORE: Engine.STORE,
-    Opcode.MATRIX: Engine.MATRIX,
-    Opcode.VECTOR: Engine.VECTOR,
-}
+ENGINE_OF: Mapping[Opcode, Engine] = MappingProxyType(
+    {
+        Opcode.LOAD: Engine.LOAD,
+        Opcode.STORE: Engine.STORE,
+        Opcode.MATRIX: Engine.MATRIX,
+        Opcode.VECTOR: Engine.VECTOR,
+    }
+)
+"""Who runs the instructions of a class; a nop names its engine, and finish has none."""
 
 
 _SPECS: Mapping[type[Instruction], Mapping[str, Spec]] = {

@@ -12,7 +12,7 @@ import numpy as np
 
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import ProgramTable
-from tilewright.isa.instruction import Opcode
+from tilewright.isa.instruction import ENGINE_OF, Opcode
 from tilewright.isa.memory import Engine
 
 Clock = tuple[int, ...]
@@ -79,20 +79,13 @@ def find_order(table: ProgramTable, config: Config) -> Order:
 def engines_of(table: ProgramTable) -> list[Engine | None]:
     """The engine that runs each instruction; None for finish, and for what is no instruction."""
     engines = np.full(len(table), -1, np.int64)
-    for opcode, engine in _ENGINES.items():
+    for opcode, engine in ENGINE_OF.items():
         engines[table.classes[opcode].rows] = engine
     nops = table.classes[Opcode.NOP]
     engines[nops.rows] = nops.fields["runs_on"]
     # None is the last, which -1 names.
     return list(map([*Engine, None].__getitem__, engines.tolist()))
 
-
-_ENGINES = {
-    Opcode.LOAD: Engine.LOAD,
-    Opcode.STORE: Engine.STORE,
-    Opcode.MATRIX: Engine.MATRIX,
-    Opcode.VECTOR: Engine.VECTOR,
-}
 
 _ALL = tuple(Engine)
 _MEMBERS = tuple(tuple(engine for engine in Engine if mask >> engine & 1) for mask in range(1 << len(Engine)))

@@ -26,6 +26,7 @@ from tilewright.isa.instruction import (
     VectorOp,
 )
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import parameters_used
 from tilewright.isa.state import MEMORY_ADDRESS_BITS, Dram, State
 from tilewright.numerics.requantise import requantise
 from tilewright.numerics.saturate import saturate, saturated_sum, saturating_add
@@ -227,10 +228,8 @@ def _vector(vector: Vector, state: State) -> None:
     memory = A_MEMORY[vector.a_from]
     assert memory is not None
     a = _read(state, memory, _folded_first(address.vector_a(vector)))
-    parameters = iter(_parameters(vector, state))
-    bias = next(parameters) if vector.bias else None
-    scale = next(parameters) if vector.requantise else None
-    items = _OPERATIONS[vector.op](a, _second(vector, state), next(parameters, None))
+    bias, scale, factor = _parameters(vector, state)
+    items = _OPERATIONS[vector.op](a, _second(vector, state), factor)
     _put(vector, state, _scaled(_fold(items, vector.reduce), bias, scale, vector.zero_point))
 
 
@@ -257,9 +256,11 @@ def _scaled(t: Int32, bias: Int32 | None, scale: Int32 | None, zero_point: int) 
     return requantise(t if bias is None else saturated_sum(t, bias), scale) + np.int32(zero_point)
 
 
-def _parameters(vector: Vector, state: State) -> Iterable[Int32]:
+def _parameters(vector: Vector, state: State) -> list[Int32 | None]:
+    """Bias, scale and factor: None for those that are not used."""
     nest = address.vector_parameters(vector)
-    return _read(state, Memory.PARAMETER, nest) if nest.counts[0] else ()
+    vectors = iter(_read(state, Memory.PARAMETER, nest) if nest.counts[0] else ())
+    return [next(vectors) if used else None for used in parameters_used(partial(getattr, vector))]
 
 
 def _narrow(x: Int, bits: int) -> Int:

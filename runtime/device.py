@@ -12,7 +12,7 @@ from tilewright.isa.encoding import ProgramTable
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.fault import Fault
-from tilewright.isa.instruction import Nop, Opcode
+from tilewright.isa.instruction import ENGINE_OF, Nop, Opcode
 from tilewright.isa.memory import Engine
 from tilewright.isa.register import REGISTERS
 from tilewright.sim.memory import MemoryModel
@@ -162,8 +162,8 @@ class Device(Protocol):
 def engines_of(table: ProgramTable) -> NDArray[np.int64]:
     """The engine of each instruction, int64[n]; `NO_ENGINE` for finish and undefined opcodes."""
     result = np.full(len(table), NO_ENGINE, np.int64)
-    for engine in Engine:
-        result[table.classes[Opcode[engine.name]].rows] = engine
+    for opcode, engine in ENGINE_OF.items():
+        result[table.classes[opcode].rows] = engine
     nops = table.classes[Nop.opcode]
     result[nops.rows] = nops.fields["runs_on"]
     return result

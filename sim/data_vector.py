@@ -7,6 +7,7 @@ import numpy as np
 from tilewright.isa.address import A_MEMORY, B_MEMORY, DESTINATION_MEMORY
 from tilewright.isa.instruction import Destination, Reduce, VectorOp
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import PARAMETER_VECTORS
 from tilewright.numerics.requantise import (
     MULTIPLIER_MAXIMUM,
     PRODUCT_SHIFT,
@@ -54,6 +55,7 @@ _PASS, _ADD, _SUBTRACT, _MAXIMUM, _MINIMUM, _MULTIPLY = (
 _MULTIPLY_ADD = int(VectorOp.MULTIPLY_ADD)
 _FOLD_ADD, _FOLD_MAXIMUM = int(Reduce.ADD), int(Reduce.MAXIMUM)
 _TO_TABLE = int(Destination.TABLE)
+_BIAS, _SCALE, _FACTOR = range(len(PARAMETER_VECTORS))
 _SIGN = 128
 _SHIFTS = unpack_scale(np.arange(1 << SHIFT_BITS, dtype=np.int32) << SHIFT_POSITION)[1]
 _BEFORE = np.ldexp(1.0, -_SHIFTS)
@@ -79,12 +81,11 @@ def vector(m: Chip, r: Any) -> bool:
     """Do what a vector instruction does; False: it is not begun."""
     if not _is_usual(m, r):
         return False
-    parameters, size = r.parameter, m.sizes[0].vector_bytes[_PARAMETER]
-    bias = parameters * size
-    scale = bias + size * r.bias
-    factor = scale + size * r.requantise
+    size = m.sizes[0].vector_bytes[_PARAMETER]
+    bias = (r.parameter + r.parameter_places[_BIAS]) * size
+    factor = (r.parameter + r.parameter_places[_FACTOR]) * size
     if r.requantise:
-        _prepare_scale(m, parameters + r.bias)
+        _prepare_scale(m, r.parameter + r.parameter_places[_SCALE])
     a = _source(m, _A[r.a_from], r.a_stride_0, r.a_stride_1, r.a_stride_2, r.a_stride_3, 0)
     b = _source(m, _B[r.b_from], r.b_stride_0, r.b_stride_1, r.b_stride_2, r.b_stride_3, r.immediate)
     count = min(m.sizes[0].cols, LANES)
@@ -126,9 +127,10 @@ def _is_usual(m: Chip, r: Any) -> bool:
     b_strides = (r.b_stride_0, r.b_stride_1, r.b_stride_2, r.b_stride_3, ZERO)
     if b != _NONE and not stays_inside(m, b, r.b, counts, b_strides, ONE):
         return False
-    used = r.bias + r.requantise + (r.op == _MULTIPLY_ADD)
-    rows = (used, ONE, ONE, ONE, ONE)
-    if used and not stays_inside(m, _PARAMETER, r.parameter, rows, (ONE, ZERO, ZERO, ZERO, ZERO), ONE):
+    rows = (r.parameters, ONE, ONE, ONE, ONE)
+    if r.parameters and not stays_inside(
+        m, _PARAMETER, r.parameter, rows, (ONE, ZERO, ZERO, ZERO, ZERO), ONE
+    ):
         return False
     if to == _NONE:
         return True

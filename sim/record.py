@@ -16,8 +16,9 @@ from tilewright.isa.address import ADDRESS_BITS
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import IntArray, ProgramTable
 from tilewright.isa.footprint import Masks, blocking_writes, claim_masks
-from tilewright.isa.instruction import INSTRUCTIONS, Opcode, specs
+from tilewright.isa.instruction import ENGINE_OF, INSTRUCTIONS, Opcode, specs
 from tilewright.isa.memory import Engine, Memory
+from tilewright.isa.operand import OPERANDS, PARAMETER_VECTORS, parameters_used
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.sim.compiled import constant
 from tilewright.sim.memory import MAXIMUM_OUTSTANDING, MemoryModel
@@ -25,7 +26,7 @@ from tilewright.sim.memory import MAXIMUM_OUTSTANDING, MemoryModel
 NEVER = constant(1 << 60)
 ENGINES = len(Engine)
 ADDRESSES = constant(1 << ADDRESS_BITS)
-PORTS_EACH = 4
+PORTS_EACH = max(sum(len(row.ports) for row in rows) for rows in OPERANDS.values())
 """Most ports that an instruction claims."""
 MASK_BITS = 64
 """Bits of a mask of ports."""
@@ -83,8 +84,13 @@ def record(*names: str, overlaid: Mapping[str, int] = _NONE, **shapes: tuple[int
 
 
 def instruction_record(*names: str, **shapes: tuple[int, ...]) -> np.dtype[np.void]:
-    """A record with the fields of any instruction, of which those of its own class hold what they should."""
-    return record(*names, overlaid=_PLACES, **shapes)
+    """A record with the fields of any instruction, of which those of its own class hold what they should.
+
+    Of a vector instruction, `parameters` holds the number of its parameter vectors, and `parameter_places`,
+    for each of `PARAMETER_VECTORS`, where it lies from `parameter` on, if it is used.
+    """
+    places = {"parameter_places": (len(PARAMETER_VECTORS),)}
+    return record("parameters", *names, overlaid=_PLACES, **places, **shapes)
 
 
 def put_fields(records: Records, table: ProgramTable) -> None:
@@ -96,6 +102,10 @@ def put_fields(records: Records, table: ProgramTable) -> None:
         if part.fields:
             places = [kind[name][1] // 8 for name in part.fields]
             words[part.rows[:, None], places] = np.stack(list(part.fields.values()), axis=1)
+    vectors = table.classes[Opcode.VECTOR]
+    used = np.stack(parameters_used(vectors.fields.__getitem__), axis=1).astype(np.int64)
+    records["parameters"][vectors.rows] = used.sum(axis=1)
+    records["parameter_places"][vectors.rows] = used.cumsum(axis=1) - used
 
 
 _SIZES = (
@@ -220,12 +230,11 @@ def _instructions(config: Config, table: ProgramTable, causes: IntArray) -> Reco
     masks = claim_masks(table, config)
     result["ports"] = _ports(masks)
     put_fields(result, table)
-    for opcode, part in table.classes.items():
-        if opcode == Opcode.NOP:
-            result["engine"][part.rows] = part.fields["runs_on"]
-            result["nop"][part.rows] = 1
-        elif opcode != Opcode.FINISH:
-            result["engine"][part.rows] = Engine[opcode.name]
+    for opcode, engine in ENGINE_OF.items():
+        result["engine"][table.classes[opcode].rows] = engine
+    nops = table.classes[Opcode.NOP]
+    result["engine"][nops.rows] = nops.fields["runs_on"]
+    result["nop"][nops.rows] = 1
     of_vector = result["engine"] == Engine.VECTOR
     result["blocked_by_own"] = np.where(of_vector[:, None], _own_writes(config)[result["ports"]], NO_PORT)
     return result

@@ -222,6 +222,20 @@ def test_claims_of_a_program_are_those_of_its_instructions(config, kind, data):
     masks = claim_masks(decode_table(encode_program(program)), config)
     assert masks.dtype == np.uint64
     assert masks.tolist() == [claims(instruction, config) for instruction in program]
+    assert ports(masks[1].item(), config) == touched_ports(program[1], config)
+
+
+def touched_ports(instruction, config):
+    """The ports of the accesses on the chip; an accumulator that is added to is read as well."""
+    result = set()
+    for access in footprint(instruction, config):
+        if access.memory is None or access.bank >= config.banks(access.memory):
+            continue
+        kinds = {WRITE if access.write else READ}
+        if isinstance(instruction, Matrix) and access.write:
+            kinds.add(READ)
+        result |= {(access.memory, access.bank, kind) for kind in kinds}
+    return result
 
 
 def test_beyond_its_memory_an_operand_claims_nothing():

@@ -320,15 +320,15 @@ _CONTROL = (
     Mutant(
         name="claims-of-a-matrix",
         file="hw/decode.py",
-        old='claims |= _claim(config, Memory.ACCUMULATOR, Port.WRITE, fields["accumulator"])\n',
-        new="",
+        old="for port in row.ports:",
+        new="for port in row.ports[:1]:",
         check=_DECODE,
     ),
     Mutant(
         name="in-place-stride",
         file="hw/decode.py",
-        old='        & (fields["destination_stride_1"] == fields[f"{source}_stride_1"])\n',
-        new="",
+        old="for mine, its in rule.equal]",
+        new="for mine, its in rule.equal[:2]]",
         check=_DECODE,
     ),
     Mutant(

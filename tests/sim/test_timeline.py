@@ -16,7 +16,7 @@ from tilewright.sim.record import Surroundings
 from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
 
 TINY = PRESETS["tiny"]
-FIXED_TRIALS = 100
+FIXED_TRIALS = 180
 
 
 def run(program, *, timeout=0, mismatch=False, **memory):
