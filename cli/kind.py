@@ -26,7 +26,8 @@ def kind_of(path: str) -> Kind:
         ExecutableError: if it begins like an executable and is none.
         OSError: if it cannot be read.
     """
-    from tilewright.isa.executable import MAGIC, Executable
+    from tilewright.isa.container import MAGIC
+    from tilewright.isa.executable import Executable
     from tilewright.isa.model import is_model
 
     require_plain(path)

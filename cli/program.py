@@ -48,7 +48,8 @@ def read_program(path: str, config: str | None, default: str | None = None) -> P
         TilewrightError: if the file is neither, or not for the configuration that the user names.
         OSError: if it cannot be read.
     """
-    from tilewright.isa.executable import MAGIC, Executable
+    from tilewright.isa.container import MAGIC
+    from tilewright.isa.executable import Executable
 
     require_plain(path)
     with open(path, "rb") as file:

@@ -11,6 +11,7 @@ from tilewright.compiler.ir.error import IrError
 from tilewright.compiler.ir.function import Equation, Function, Module, Value
 from tilewright.compiler.ir.inline import inline
 from tilewright.compiler.ir.operator import Kept, Operator
+from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ops import emit as e
 
 
@@ -46,17 +47,6 @@ def pullback_module(module: Module, wrt: Sequence[int] | None = None) -> Module:
     for name in _called(module, module.main):
         backs[name + BACK] = pullback(module.functions[name])
     return Module({**module.functions, **backs})
-
-
-def pruned(function: Function) -> Function:
-    """The function without equations whose results nobody needs."""
-    needed = set(function.results)
-    kept: list[Equation] = []
-    for equation in reversed(function.equations):
-        if not needed.isdisjoint(equation.results):
-            kept.append(equation)
-            needed.update(equation.operands)
-    return replace(function, equations=tuple(reversed(kept)))
 
 
 def _chosen(function: Function, wrt: Sequence[int] | None) -> list[int]:

@@ -4,7 +4,7 @@ import pytest
 
 import network
 from tilewright.cli.kind import Kind, kind_of
-from tilewright.isa.executable import MAGIC, ExecutableError
+from tilewright.isa.container import MAGIC, ExecutableError
 
 
 @pytest.fixture(params=["a", "a.onnx", "a.twx", "a.s"])

@@ -20,6 +20,7 @@ from tests.onnx_file import X, save_network
 from tilewright.cli.main import main
 from tilewright.compiler.frontend.onnx import import_model
 from tilewright.isa.config import PRESETS
+from tilewright.isa.container import FORMAT_VERSION, MAGIC
 from tilewright.isa.error import TilewrightError
 
 PROGRAM = """\
@@ -154,7 +155,7 @@ def _json(value: object) -> bytes:
 def _framed(random: Random, text: bytes, payload: bytes) -> bytes:
     size = _PREFIX.size + len(text) + len(payload) + 32
     length = len(text) if random.random() < 0.95 else random.choice((0, 1, size, 1 << 62))
-    body = _PREFIX.pack(b"TLWX\r\n\x1a\n", 1, size, length) + text + payload
+    body = _PREFIX.pack(MAGIC, FORMAT_VERSION, size, length) + text + payload
     return body + hashlib.sha256(body).digest()
 
 

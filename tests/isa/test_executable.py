@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tilewright.isa.config import PRESETS
-from tilewright.isa.executable import MAGIC, Executable, ExecutableError
+from tilewright.isa.container import FORMAT_VERSION, MAGIC, ExecutableError
+from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Finish, Load, Nop
 from tilewright.isa.random_program import random_config, random_program
 from tilewright.isa.region import Region, RegionError
@@ -94,10 +95,12 @@ def test_a_file_altered_anywhere_is_refused(path):
     assert refusal(path).startswith("was altered")
 
 
-def test_a_newer_format_is_refused(path):
+@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
+def test_another_format_is_refused_by_name(path, version):
     data = path.read_bytes()
-    path.write_bytes(MAGIC + (2).to_bytes(4, "little") + data[12:])
-    assert refusal(path) == "has format 2, this version of Tilewright reads 1"
+    path.write_bytes(MAGIC + version.to_bytes(4, "little") + data[12:])
+    reads = f"this version of Tilewright reads {FORMAT_VERSION}"
+    assert refusal(path) == f"has format {version}, {reads}: build it anew"
 
 
 @pytest.mark.parametrize(

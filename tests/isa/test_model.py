@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 import network
-from tilewright.isa.executable import Executable, ExecutableError
+from tilewright.isa.container import ExecutableError
+from tilewright.isa.executable import Executable
 from tilewright.isa.model import Binding, Layer, Model, ModelError, is_model
 from tilewright.isa.region import Region
 

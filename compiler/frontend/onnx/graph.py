@@ -1,6 +1,5 @@
 """Nodes of a graph in their order: each is folded, converted, or refused with its reason."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -199,4 +198,4 @@ def _folded(node: Node, operands: Sequence[Item | None]) -> list[Item] | None:
 
 def _too_large(values: Sequence[Value]) -> bool:
     known = all(value.type.is_known for value in values)
-    return not known or math.prod(value.type.elements for value in values) > _FOLDED_ELEMENTS
+    return not known or sum(value.type.elements for value in values) > _FOLDED_ELEMENTS

@@ -17,7 +17,8 @@ from tilewright.compiler.frontend.onnx.scope import Item, RefusedError, Scope
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.error import IrError
-from tilewright.compiler.ir.function import Function, Module, Value
+from tilewright.compiler.ir.function import Module, Value
+from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ir.size import AnySize, Size
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops import emit as e
@@ -54,7 +55,7 @@ def import_model(source: Source, known: Mapping[str, Array] | None = None) -> Mo
     for value in model.graph.output:
         found.guard("output", value.name, lambda value=value: results.append(_output(b, scope, value)))  # type: ignore[misc]
     found.stop()
-    return Module.of(_live(b.function(*results)))
+    return Module.of(pruned(b.function(*results)))
 
 
 @dataclass
@@ -137,14 +138,3 @@ def _output(b: Builder, scope: Scope, proto: Any) -> Value:
     right = widened(dtype) is value.type.dtype
     require(right, f"must be {dtype} as declared, and is {value.type.dtype}")
     return e.cast(b, value, dtype) if dtype is DType.FLOAT16 else value
-
-
-def _live(function: Function) -> Function:
-    """Without the equations that no result needs."""
-    wanted = set(function.results)
-    kept = []
-    for equation in reversed(function.equations):
-        if wanted.intersection(equation.results) or (not equation.operator.is_pure):
-            wanted.update(equation.operands)
-            kept.append(equation)
-    return Function(function.name, function.parameters, tuple(reversed(kept)), function.results)

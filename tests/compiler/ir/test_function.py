@@ -15,6 +15,7 @@ from tilewright.compiler.ir.inline import inline
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.parse import parse_function, parse_module
 from tilewright.compiler.ir.print import print_function, print_module, tensors_of
+from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ir.size import Size, SizeName
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ir.verify import verify
@@ -293,3 +294,13 @@ def test_values_are_freed_at_their_last_use():
     # 10,000 arrays of 4 MB would not fit otherwise.
     (got,) = run(chain(3000), np.zeros(1 << 20, np.float32))
     assert got.shape == (1 << 20,)
+
+
+def test_what_no_result_needs_is_pruned():
+    b = Builder("f")
+    x, y = b.parameter("x", VECTOR), b.parameter("y", VECTOR)
+    needed = b.emit(Plus(), x, x)
+    b.emit(Plus(), b.emit(Plus(), y, y), y)
+    function = pruned(b.function(needed))
+    assert [each.result for each in function.equations] == [needed]
+    assert function.parameters == (x, y)
