@@ -36,8 +36,8 @@ RECORD_BITS = INSTRUCTION_BITS - HEADER_BITS
 TOKEN_BITS = len(Engine)
 
 
-def dealt_layout(config: Config) -> data.StructLayout:
-    """An instruction as fetch deals it: what the scoreboard decides by, and its fields."""
+def dispatched_layout(config: Config) -> data.StructLayout:
+    """An instruction as fetch dispatches it: what the scoreboard decides by, and its fields."""
     return data.StructLayout(
         {
             "nop": 1,

@@ -33,7 +33,7 @@ class Machine(wiring.Component):
         interrupt: Out. Up from the cycle after a program's end until the host acknowledges it, or starts or
             resets the machine; a register.
         trace_running: Out. A program runs; cycle 0 is the first with it up.
-        trace_start: Out. Bit e: engine e starts the head of its queue; the bit after them: fetch deals.
+        trace_start: Out. Bit e: engine e starts the head of its queue; the bit after them: fetch dispatches.
         trace_finish: Out. Bit e: the oldest instruction in flight of engine e finishes.
     """
 

@@ -20,7 +20,7 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.footprint import NOWHERE, Access, footprint, memory_codes
 from tilewright.isa.hazard import Hazard, find_hazards
 from tilewright.isa.instruction import Instruction, Opcode, Vector
-from tilewright.isa.legality import deal_faults, explain_row
+from tilewright.isa.legality import dispatch_faults, explain_row
 from tilewright.isa.memory import Memory
 from tilewright.isa.operand import DESTINATION, SOURCES
 from tilewright.isa.order import Leftover, Order, Wait, find_order
@@ -162,7 +162,7 @@ class _Check:
         if not self.program:
             yield Problem(ProblemKind.UNDEFINED, (), "a program must end with finish, not be empty")
             return
-        for index in map(int, np.flatnonzero(deal_faults(self.table, self.config))[:KIND_LIMIT]):
+        for index in map(int, np.flatnonzero(dispatch_faults(self.table, self.config))[:KIND_LIMIT]):
             for reason in explain_row(self.table, index, self.config):
                 yield Problem(ProblemKind.UNDEFINED, (index,), f"{self._name(index)}: {reason}")
 

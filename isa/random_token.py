@@ -220,7 +220,7 @@ def _learn(known: list[int], giver: _Node) -> None:
 
 
 def runs_through(nodes: Sequence[_Node], config: Config) -> bool:
-    """Whether all nodes can run: dealt in order into queues, started in order, each at once finished.
+    """Whether all nodes can run: dispatched in order into queues, started in order, each at once finished.
 
     The order of what is possible does not matter: nothing that can start is ever taken that possibility.
     """

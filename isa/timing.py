@@ -8,8 +8,8 @@ functions are plain integer arithmetic, so that a compiler can take them as they
 
 FETCH_VISIBLE = 2
 """From the last beat of an instruction on the bus to it being at the head of the fetch buffer."""
-DEAL_CHECK = 2
-"""From the head of the fetch buffer (checked meanwhile) to the deal into a queue, or to its fault."""
+DISPATCH_CHECK = 2
+"""From the head of the fetch buffer (checked meanwhile) to the dispatch into a queue, or to its fault."""
 
 # --- load and store --------------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class DeviceResult:
         cycles: it took.
         fault: what ended it, or None.
         counters: each of `COUNTERS`.
-        deal, start, finish: int64[n], the cycle of each, `NOT_YET` for what did not happen.
+        dispatch, start, finish: int64[n], the cycle of each, `NOT_YET` for what did not happen.
         willing: int64[n], the first cycle at the head of its queue in which each had its tokens and room for
             those that it gives; None if the device cannot see it.
         able: the same of its engine being able to take it.
@@ -93,7 +93,7 @@ class DeviceResult:
     cycles: int
     fault: Fault | None
     counters: Mapping[str, int]
-    deal: NDArray[np.int64]
+    dispatch: NDArray[np.int64]
     start: NDArray[np.int64]
     finish: NDArray[np.int64]
     seconds: float

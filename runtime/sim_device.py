@@ -88,7 +88,7 @@ class _PreparedProgram:
             cycles=result.cycles,
             fault=result.fault,
             counters=result.counters,
-            deal=result.dealt,
+            dispatch=result.dispatched,
             start=result.start,
             finish=result.finish,
             willing=result.timeline.willing,

@@ -35,7 +35,7 @@ def timeline_of(executable: Executable, result: DeviceResult) -> Timeline:
             result.counters["store_bytes"],
         ),
         engine=engines_of(decode_table(executable.code)),
-        dealt=result.deal,
+        dispatched=result.dispatch,
         willing=result.start if result.willing is None else result.willing,
         able=result.start if result.able is None else result.able,
         start=result.start,

@@ -56,12 +56,12 @@ def count_engines(timeline: Timeline) -> Mapping[Engine, EngineCounters]:
 def heads_of(timeline: Timeline, engine: Engine) -> Heads:
     """What reached the head of an engine's queue, and until when it was what."""
     end = timeline.cycles
-    dealt = np.flatnonzero((timeline.engine == engine) & (timeline.dealt >= 0))
-    started = int(np.count_nonzero(timeline.start[dealt] >= 0))
+    dispatched = np.flatnonzero((timeline.engine == engine) & (timeline.dispatched >= 0))
+    started = int(np.count_nonzero(timeline.start[dispatched] >= 0))
     # One more than have started is at the head.
-    own = dealt[: started + 1]
+    own = dispatched[: started + 1]
     start, finish = _until(timeline.start[own], end), _until(timeline.finish[own], end - 1)
-    head = np.maximum(timeline.dealt[own], np.concatenate([[-1], start[:-1]])) + 1
+    head = np.maximum(timeline.dispatched[own], np.concatenate([[-1], start[:-1]])) + 1
     idle = np.maximum(head, np.concatenate([[-1], finish[:-1]]) + 1)
     return Heads(own, head, idle, _until(timeline.willing[own], end), start, finish)
 

@@ -11,7 +11,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import decode_program, decode_table
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import InstructionError
-from tilewright.isa.legality import deal_faults, explain_row
+from tilewright.isa.legality import dispatch_faults, explain_row
 from tilewright.isa.register import BASE_ALIGNMENT_BYTES
 from tilewright.isa.state import Dram, State
 from tilewright.sim.counters import count_engines
@@ -140,7 +140,7 @@ class Simulator:
         table = decode_table(code)
         if check:
             _require_sound(code, self.config)
-        undefined = np.flatnonzero(deal_faults(table, self.config))
+        undefined = np.flatnonzero(dispatch_faults(table, self.config))
         if len(undefined):
             first = int(undefined[0])
             reasons = "; ".join(explain_row(table, first, self.config))

@@ -121,7 +121,7 @@ STATE = record(
     # The first fault; whether one was before the current cycle; since when load and store are abandoned.
     "fault_cycle fault_engine fault_instruction fault_cause halted abandoned_from",
     # Fetch.
-    "requested fetch_request dealt finish_dealt checked fetch_faulted fetch_quiet",
+    "requested fetch_request dispatched finish_dispatched checked fetch_faulted fetch_quiet",
     # The read channel: bursts accepted, last beat, when its address register is free, who was granted last.
     "reads last_beat address_free load_granted_last",
     # Load: bursts granted, the next request; the landing walk: next action, actions done, first bad action.
@@ -136,12 +136,13 @@ STATE = record(
     bases=(BASE_REGISTERS,),
     vector_bytes=(len(Memory),),
     depth=(len(Memory),),
-    # Each engine: instructions dealt, started; when it can take another; last cycle in which it holds a port.
+    # Each engine: instructions dispatched, started; when it can take another; last cycle in which it holds a
+    # port.
     queued=(ENGINES,),
     started=(ENGINES,),
     free=(ENGINES,),
     held=(ENGINES, MASK_BITS),
-    # Cycle of each possible event: starts, a deal, a granted read.
+    # Cycle of each possible event: starts, a dispatch, a granted read.
     event=(ENGINES + 2,),
     # Each pair of engines: tokens promised and taken, and by whom.
     promised=(ENGINES * ENGINES,),
@@ -161,11 +162,11 @@ CURSOR = record(
 """A walk over the bursts of a block in memory."""
 
 
-_CYCLES = "arrived dealt willing able start finish"
-"""Last beat on the bus; deal; first cycle with its tokens, and with its engine; start; finish."""
+_CYCLES = "arrived dispatched willing able start finish"
+"""Last beat on the bus; dispatch; first cycle with its tokens, and with its engine; start; finish."""
 
 INSTRUCTION = instruction_record(
-    # Its engine (`NO_ENGINE`: finish or undefined), its header, its fault when it is dealt.
+    # Its engine (`NO_ENGINE`: finish or undefined), its header, its fault when it is dispatched.
     "engine nop wait signal cause",
     _CYCLES,
     # The ports that it claims, and those that it waits for while its own engine holds them.
@@ -204,7 +205,7 @@ def build(
     Args:
         config: its sizes.
         table: the program.
-        causes: int64[n], with which each instruction faults when it is dealt.
+        causes: int64[n], with which each instruction faults when it is dispatched.
         around: memory, addresses.
         log: bursts to be logged.
     """
@@ -277,7 +278,7 @@ def _state(config: Config, instructions: int, around: Surroundings) -> Records:
 
 def _settle(state: Records) -> None:
     """What is not 0 before cycle 0."""
-    for name in ("fault_cycle", "abandoned_from", "finish_dealt", "checked", "load_request"):
+    for name in ("fault_cycle", "abandoned_from", "finish_dispatched", "checked", "load_request"):
         state[name] = NEVER
     for name in ("read_end", "held", "last_beat", "stream"):
         state[name] = -1

@@ -109,7 +109,7 @@ def start_cycle(m: Machine, engine: int) -> int:
         return NEVER
     index = m.instructions[started].order[engine]
     times = m.instructions[index]
-    head = times.dealt + 1
+    head = times.dispatched + 1
     if started:
         head = max(head, m.instructions[m.instructions[started - 1].order[engine]].start + 1)
     times.willing = max(head, _willing(m, engine, index))

@@ -10,7 +10,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import IntArray, ProgramTable
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.fault import Cause, Fault, FaultEngine
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine
 from tilewright.isa.timing import STORE_BEAT
 from tilewright.sim.bus import STORE_TRAFFIC
@@ -18,7 +18,7 @@ from tilewright.sim.core import run_machine
 from tilewright.sim.quiet import first_timeout
 from tilewright.sim.record import NEVER, Machine, Surroundings, build
 
-_CYCLES = ("dealt", "willing", "able", "start", "finish")
+_CYCLES = ("dispatched", "willing", "able", "start", "finish")
 
 
 class NeverEndsError(TilewrightError):
@@ -34,7 +34,7 @@ class Timeline:
         fault: what stopped the program, or None.
         traffic: bytes on the bus of fetch, load and store.
         engine: of each instruction, -1 for finish and undefined ones.
-        dealt: into the queue of its engine.
+        dispatched: into the queue of its engine.
         willing: first cycle at the head of its queue in which its tokens and room for its own were there.
         able: first cycle at the head of its queue in which its engine could take it.
         start, finish: both belong to the time in flight.
@@ -45,7 +45,7 @@ class Timeline:
     fault: Fault | None
     traffic: tuple[int, int, int]
     engine: IntArray
-    dealt: IntArray
+    dispatched: IntArray
     willing: IntArray
     able: IntArray
     start: IntArray
@@ -68,7 +68,7 @@ def run_timeline(config: Config, table: ProgramTable, around: Surroundings, host
     """
     if len(table) == 0 or host.mismatch:
         return _stillborn(table)
-    causes = deal_faults(table, config)
+    causes = dispatch_faults(table, config)
     m = build(config, table, causes, around)
     run_machine(m)
     end = _end(m)
@@ -131,7 +131,7 @@ def _fault(m: Machine) -> Fault | None:
     cycle, engine = int(state["fault_cycle"]), FaultEngine(state["fault_engine"])
     instruction = int(state["fault_instruction"])
     if engine == FaultEngine.SYSTEM:
-        instruction = int(np.count_nonzero(m.instructions["dealt"] < cycle))
+        instruction = int(np.count_nonzero(m.instructions["dispatched"] < cycle))
     return Fault(cycle, engine, instruction, Cause(state["fault_cause"]))
 
 
@@ -144,22 +144,22 @@ def _end(m: Machine) -> _End:
     fault = _fault(m)
     if fault is not None:
         return _End(max(fault.cycle + 1, last_finish + 1, quiet), fault)
-    finish_dealt = int(state["finish_dealt"])
+    finish_dispatched = int(state["finish_dispatched"])
     if max(last_finish, quiet) >= NEVER:
         return _End(int(NEVER), None)
-    if finish_dealt < NEVER and np.array_equal(state["queued"], state["started"]):
-        return _End(max(finish_dealt, last_finish) + 1, None)
-    stuck = finish_dealt + 1 if finish_dealt < NEVER else int(state["checked"])
+    if finish_dispatched < NEVER and np.array_equal(state["queued"], state["started"]):
+        return _End(max(finish_dispatched, last_finish) + 1, None)
+    stuck = finish_dispatched + 1 if finish_dispatched < NEVER else int(state["checked"])
     cycle = max(last_finish + 1, stuck, quiet)
-    return _End(cycle + 1, Fault(cycle, FaultEngine.SYSTEM, int(state["dealt"]), Cause.DEADLOCK))
+    return _End(cycle + 1, Fault(cycle, FaultEngine.SYSTEM, int(state["dispatched"]), Cause.DEADLOCK))
 
 
 def _timeline(m: Machine, end: _End) -> Timeline:
     instructions = m.instructions
-    dealt, willing, able, start, finish = (_known(instructions[name], end.cycle) for name in _CYCLES)
+    dispatched, willing, able, start, finish = (_known(instructions[name], end.cycle) for name in _CYCLES)
     engine = instructions["engine"].copy()
     traffic = _traffic(m, end.cycle)
-    return Timeline(end.cycle + 1, end.fault, traffic, engine, dealt, willing, able, start, finish)
+    return Timeline(end.cycle + 1, end.fault, traffic, engine, dispatched, willing, able, start, finish)
 
 
 def _store_beats(m: Machine, end: int) -> int:

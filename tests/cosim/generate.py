@@ -12,7 +12,7 @@ from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause
 from tilewright.isa.footprint import Access, footprint
 from tilewright.isa.instruction import Finish, Instruction, Load, Matrix, Store, Vector, specs
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.random_program import fill_program, random_program
 
@@ -73,7 +73,7 @@ def undefined(rng: np.random.Generator, config: Config, run: Run) -> Run:
         place = int(rng.integers(len(run.program)))
         bit = int(rng.integers(512 if rng.integers(2) else 16))
         patched = replace(run, patches=((place, bit),))
-        if deal_faults(decode_table(patched.code()), config)[place]:
+        if dispatch_faults(decode_table(patched.code()), config)[place]:
             return patched
     return run
 
@@ -85,7 +85,7 @@ def outside(rng: np.random.Generator, config: Config, run: Run) -> Run:
         place = int(rng.choice(places))
         changed = _stretched(rng, run.program[place])
         program = (*run.program[:place], changed, *run.program[place + 1 :])
-        defined = not deal_faults(decode_table(encode_program(program)), config).any()
+        defined = not dispatch_faults(decode_table(encode_program(program)), config).any()
         if defined and _adds_no_race(run.program, place, changed, config):
             return replace(run, program=program)
     return run

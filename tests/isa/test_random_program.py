@@ -22,7 +22,7 @@ from tilewright.isa.instruction import (
     Vector,
     specs,
 )
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.random_program import fill_program, random_config, random_program
 from tilewright.isa.semantics import apply
@@ -45,7 +45,7 @@ def programs():
 def test_every_instruction_is_defined_and_the_length_is_as_asked(programs):
     for config, program in programs:
         assert len(program) == 24
-        assert not deal_faults(decode_table(encode_program(program)), config).any()
+        assert not dispatch_faults(decode_table(encode_program(program)), config).any()
 
 
 def test_no_address_leaves_its_bank(programs):
@@ -274,4 +274,4 @@ def test_the_shortest_program_is_a_finish():
 def test_presets_have_random_programs_too(name):
     rng = np.random.default_rng(3)
     program = random_program(rng, PRESETS[name], instructions=40, memory_bytes=1 << 16)
-    assert not deal_faults(decode_table(encode_program(program)), PRESETS[name]).any()
+    assert not dispatch_faults(decode_table(encode_program(program)), PRESETS[name]).any()

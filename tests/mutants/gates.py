@@ -514,7 +514,7 @@ _CONTROL = (
         check=_SILENCE,
     ),
     Mutant(
-        name="deal-check-delay",
+        name="dispatch-check-delay",
         file="hw/fetch.py",
         old="(self._state == State.HEAD) & self._reader.valid & ~self.halted",
         new="(self._state == State.HEAD) & self._reader.valid & ~self.halted & ~self.beat.valid",

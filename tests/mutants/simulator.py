@@ -15,7 +15,7 @@ def _constant(name: str, cycles: int, wrong: int, check: Suite) -> Mutant:
 
 _CONSTANTS = (
     _constant("FETCH_VISIBLE", 2, 3, suite("hw/test_fetch.py")),
-    _constant("DEAL_CHECK", 2, 1, suite("hw/test_fetch.py")),
+    _constant("DISPATCH_CHECK", 2, 1, suite("hw/test_fetch.py")),
     _constant("DMA_SETUP", 3, 2, suite("hw/test_load.py")),
     _constant("WALK_SETUP", 2, 3, suite("hw/test_load.py")),
     _constant("LANDING_VISIBLE", 2, 3, suite("hw/test_load.py")),
@@ -110,8 +110,8 @@ _EVENTS = (
     Mutant(
         name="sim-end-cycle",
         file="sim/timeline.py",
-        old="return _End(max(finish_dealt, last_finish) + 1, None)",
-        new="return _End(max(finish_dealt, last_finish), None)",
+        old="return _End(max(finish_dispatched, last_finish) + 1, None)",
+        new="return _End(max(finish_dispatched, last_finish), None)",
         check=_TIMELINE,
     ),
     Mutant(

@@ -58,8 +58,8 @@ def test_a_copy_copies_and_says_when(machine, dram):
     assert (result.fault, result.status) == (None, Status.DONE | Status.BUS_IDLE | Status.INTERRUPT)
     trace = result.trace
     assert [len(cycles) for cycles in trace.starts] == [1, 0, 0, 1]
-    # Dealt at d, a head at d + 1; a token given at f is taken at f + 1.
-    assert trace.starts[Engine.LOAD][0] == trace.deals[0] + 1
+    # Dispatched at d, a head at d + 1; a token given at f is taken at f + 1.
+    assert trace.starts[Engine.LOAD][0] == trace.dispatches[0] + 1
     assert trace.starts[Engine.STORE][0] == trace.finishes[Engine.LOAD][0] + 1
     assert result.cycles == trace.finishes[Engine.STORE][0] + 2
     assert result.counters.keys() == set(COUNTERS)

@@ -22,7 +22,7 @@ from tilewright.isa.instruction import (
     VectorOp,
     specs,
 )
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Memory
 from tilewright.isa.random_instruction import Taste, anything, random_instructions
 from tilewright.isa.random_program import random_config
@@ -90,7 +90,10 @@ def changed(rng, config, instruction):
     for _ in range(50):
         chosen = r.sample(sorted(table), r.choice((1, 1, 2, 3)))
         candidate = replace(instruction, **{name: anything(r, table[name]) for name in chosen})
-        if steps(candidate) <= MOST_STEPS and not deal_faults(decode_table(encoded([candidate])), config)[0]:
+        if (
+            steps(candidate) <= MOST_STEPS
+            and not dispatch_faults(decode_table(encoded([candidate])), config)[0]
+        ):
             return candidate
     return instruction
 
@@ -165,7 +168,7 @@ def test_every_operation_fold_source_and_destination(shape, op, compiled_alone):
                 for to in Destination:
                     for flags in range(8):
                         program.append(_vector(rng, config, op, reduce, a_from, b_from, to, flags))
-    assert not deal_faults(decode_table(encoded(program)), config).any()
+    assert not dispatch_faults(decode_table(encoded(program)), config).any()
     assert_as_meant(config, program, rng)
 
 
@@ -271,7 +274,7 @@ def test_an_instruction_in_place_sees_nothing_of_what_it_writes(strides, counts)
         destination_stride_1=inner,
         immediate=3,
     )
-    assert not deal_faults(decode_table(encoded([item])), PRESETS["tiny"]).any()
+    assert not dispatch_faults(decode_table(encoded([item])), PRESETS["tiny"]).any()
     assert_as_meant(PRESETS["tiny"], [item], np.random.default_rng(3))
 
 

@@ -175,13 +175,13 @@ def test_arguments_that_do_not_fit_are_refused(changed, text):
 # --- traces and statistics ----------------------------------------------------------------------------------
 
 
-def test_waits_fill_the_time_between_deal_and_start():
+def test_waits_fill_the_time_between_dispatch_and_start():
     result = run(COPY, dram())
     traces = result.trace()
     assert [trace.instruction for trace in traces] == [0, 1, 2]
     for trace in traces:
-        assert sum(wait.end - wait.begin for wait in trace.waits) == trace.start - trace.dealt - 1
-    assert traces[1].waited(Reason.TOKEN) == result.finish[0] - result.dealt[1]
+        assert sum(wait.end - wait.begin for wait in trace.waits) == trace.start - trace.dispatched - 1
+    assert traces[1].waited(Reason.TOKEN) == result.finish[0] - result.dispatched[1]
 
 
 def test_the_trace_file_has_a_lane_for_each_engine():

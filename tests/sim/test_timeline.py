@@ -44,11 +44,12 @@ def test_any_program_takes_the_cycles_of_a_stepped_machine(seed):
 
 
 def test_a_lonely_finish_takes_what_the_fetch_of_one_burst_takes():
-    # Requested in cycle 1, on the bus in 2, first beat 16 later, 8 beats, visible after 2, dealt after 2.
-    dealt = 2 + 16 + 7 + 2 + 2
+    # Requested in cycle 1, on the bus in 2, first beat 16 later, 8 beats, visible after 2, dispatched after
+    # 2.
+    dispatched = 2 + 16 + 7 + 2 + 2
     timeline = run([Finish()], latency=16)
-    assert timeline.dealt.tolist() == [dealt]
-    assert timeline.cycles == dealt + 1 + 1
+    assert timeline.dispatched.tolist() == [dispatched]
+    assert timeline.cycles == dispatched + 1 + 1
     assert timeline.fault is None
     assert timeline.traffic == (64, 0, 0)
 
@@ -96,8 +97,8 @@ def test_a_token_that_nobody_gives_is_a_deadlock():
     assert timeline.fault is not None
     assert timeline.fault.cause == Cause.DEADLOCK
     assert timeline.fault.instruction == 2
-    # Found as soon as finish is dealt and its own queue slot is visible.
-    assert timeline.fault.cycle == timeline.dealt[1] + 1
+    # Found as soon as finish is dispatched and its own queue slot is visible.
+    assert timeline.fault.cycle == timeline.dispatched[1] + 1
     assert timeline.cycles == timeline.fault.cycle + 2
 
 

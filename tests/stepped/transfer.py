@@ -42,11 +42,11 @@ def outside(config, memory, first, address):
 
 
 class Fetch:
-    """Requests, buffer, check, deal."""
+    """Requests, buffer, check, dispatch."""
 
     def __init__(self, config, machine):
         self.config, self.m = config, machine
-        self.requested = self.dealt = 0
+        self.requested = self.dispatched = 0
         self.waiting_grant = None
         self.beats = []
         self.buffer = deque()
@@ -54,7 +54,7 @@ class Fetch:
         self.open_until = []
         self.outstanding = 0
         self.faulted = False
-        self.finish_dealt = False
+        self.finish_dispatched = False
 
     def request(self, t, halted):
         """The burst that stands in cycle t."""
@@ -67,7 +67,7 @@ class Fetch:
             count += 1
             if (address + count * INSTRUCTION_BYTES) % self.config.burst_bytes == 0:
                 break
-        if self.requested - self.dealt + count > self.config.fetch_buffer_instructions:
+        if self.requested - self.dispatched + count > self.config.fetch_buffer_instructions:
             return None
         return Burst(address, count * INSTRUCTION_BYTES // self.config.bus_bytes, self.config.bus_bytes)
 
@@ -91,14 +91,14 @@ class Fetch:
         """The cause (0: fine) of the instruction that is checked by now, or None."""
         if self.head_since is None and self.buffer and self.buffer[0][0] <= t:
             self.head_since = t
-        if self.faulted or self.head_since is None or t < self.head_since + timing.DEAL_CHECK:
+        if self.faulted or self.head_since is None or t < self.head_since + timing.DISPATCH_CHECK:
             return None
-        return 2 if self.buffer[0][1] else self.m.causes[self.dealt]
+        return 2 if self.buffer[0][1] else self.m.causes[self.dispatched]
 
     def pop(self):
         self.buffer.popleft()
         self.head_since = None
-        self.dealt += 1
+        self.dispatched += 1
 
 
 class Load:

@@ -11,7 +11,7 @@ from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Finish, Instruction, specs
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine
 from tilewright.isa.random_program import random_config, random_program
 from tilewright.isa.register import BASE_REGISTERS
@@ -108,7 +108,7 @@ def _timeout(r: random.Random, memory: MemoryModel) -> int:
 
 def stepped(trial: Trial) -> Outcome | None:
     """What the stepped machine says; None if it does not end."""
-    causes = deal_faults(decode_table(encode_program(trial.program)), trial.config)
+    causes = dispatch_faults(decode_table(encode_program(trial.program)), trial.config)
     machine = SteppedMachine(
         trial.config,
         trial.program,
@@ -139,7 +139,7 @@ def simulated(trial: Trial) -> Outcome | None:
     return Outcome(
         end=timeline.cycles - 1,
         fault=fault and (fault.cycle, int(fault.engine), fault.instruction, int(fault.cause)),
-        dealt=_happened(timeline.dealt),
+        dispatched=_happened(timeline.dispatched),
         start=_happened(timeline.start),
         finish=_happened(timeline.finish),
         counters={engine.name: count._asdict() for engine, count in count_engines(timeline).items()},
