@@ -226,7 +226,7 @@ class Core(wiring.Component):
         """
         board, fetch = self._scoreboard, self._fetch
         heads = Cat(queue.valid for queue in self._queues.values())
-        starting = (heads & board.willing).any()
+        starting = (heads & board.tokens_ready).any()
         return heads.any() & ~board.in_flight.any() & ~starting & fetch.stuck & fetch.quiet
 
     def _connect_counters(self, m: Module) -> None:
@@ -235,7 +235,7 @@ class Core(wiring.Component):
             counters.running.eq(self.running),
             counters.occupied.eq(board.in_flight | board.start),
             counters.heading.eq(Cat(queue.valid for queue in self._queues.values())),
-            counters.willing.eq(board.willing),
+            counters.tokens_ready.eq(board.tokens_ready),
             self.count.eq(counters.count),
             self.bus_idle.eq(self._monitor.idle),
         ]

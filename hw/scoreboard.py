@@ -142,7 +142,7 @@ class Scoreboard(wiring.Component):
         run: Out. The same without nops: what the engine is told.
         done: Out. For each engine, an instruction finishes in this cycle (nops too).
         in_flight: Out. For each engine, something started before this cycle is in flight.
-        willing: Out. For each engine, the head's tokens and room for its tokens are there.
+        tokens_ready: Out. For each engine, the head's tokens and room for its tokens are there.
     """
 
     def __init__(self, config: Config) -> None:
@@ -158,7 +158,7 @@ class Scoreboard(wiring.Component):
                 "run": Out(engines),
                 "done": Out(engines),
                 "in_flight": Out(engines),
-                "willing": Out(engines),
+                "tokens_ready": Out(engines),
             }
         )
 
@@ -207,18 +207,18 @@ class Scoreboard(wiring.Component):
                 missing[taker].append(self.head[taker].wait[giver] & ~counter.available)
                 missing[giver].append(self.head[giver].signal[taker] & ~counter.room)
         for engine in Engine:
-            m.d.comb += self.willing[engine].eq(~Cat(*missing[engine]).any())
+            m.d.comb += self.tokens_ready[engine].eq(~Cat(*missing[engine]).any())
 
     def _elaborate_starts(self, m: Module) -> None:
         """Pairwise conflicts first, then the short chain of priorities: the path that bounds the clock."""
         starting: list[tuple[Engine, Value]] = []
         for engine in START_PRIORITY:
-            able = Signal(name=f"{engine.label}_able")
-            m.d.comb += able.eq(self._able(engine))
+            can_start = Signal(name=f"{engine.label}_can_start")
+            m.d.comb += can_start.eq(self._can_start(engine))
             blocked = Const(0, 1)
             for other, other_starts in starting:
                 blocked |= other_starts & self._conflict(engine, self.head[other].claims, other)
-            m.d.comb += self.start[engine].eq(able & ~blocked)
+            m.d.comb += self.start[engine].eq(can_start & ~blocked)
             starting.append((engine, self.start[engine]))
 
     def _conflict(self, engine: Engine, claims: Value, other: Engine) -> Value:
@@ -226,7 +226,7 @@ class Scoreboard(wiring.Component):
         shared = set(claimable(self.config, engine)) & set(claimable(self.config, other))
         return Cat(self.head[engine].claims[port] & claims[port] for port in sorted(shared)).any()
 
-    def _able(self, engine: Engine) -> Value:
+    def _can_start(self, engine: Engine) -> Value:
         """All conditions but the claims of what starts in this very cycle."""
         head, flight = self.head[engine], self._flights[engine]
         others = [other for other in Engine if other != engine]
@@ -235,7 +235,7 @@ class Scoreboard(wiring.Component):
             taken |= self._reads_own_writes(head, flight)
         room = self.ready[engine] & ~flight.full
         free = Mux(head.nop, ~flight.some, room & ~taken)
-        return self.enable & head.valid & self.willing[engine] & free
+        return self.enable & head.valid & self.tokens_ready[engine] & free
 
     def _reads_own_writes(self, head: data.View, flight: InFlight) -> Value:
         """Whether the head reads a bank to which instructions in flight still write."""

@@ -83,9 +83,9 @@ class DeviceResult:
         fault: what ended it, or None.
         counters: each of `COUNTERS`.
         dispatch, start, finish: int64[n], the cycle of each, `NOT_YET` for what did not happen.
-        willing: int64[n], the first cycle at the head of its queue in which each had its tokens and room for
-            those that it gives; None if the device cannot see it.
-        able: the same of its engine being able to take it.
+        tokens_ready: int64[n], the first cycle at the head of its queue in which each had its tokens and room
+            for those that it gives; None if the device cannot see it.
+        engine_ready: the same of its engine being ready to take it.
         seconds: wall time.
     """
 
@@ -97,8 +97,8 @@ class DeviceResult:
     start: NDArray[np.int64]
     finish: NDArray[np.int64]
     seconds: float
-    willing: NDArray[np.int64] | None = None
-    able: NDArray[np.int64] | None = None
+    tokens_ready: NDArray[np.int64] | None = None
+    engine_ready: NDArray[np.int64] | None = None
 
 
 class Prepared(Protocol):

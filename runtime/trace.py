@@ -17,7 +17,7 @@ def timeline_json(executable: Executable, result: DeviceResult) -> bytes:
     """
     program = executable.program()
     trace = chrome_trace(timeline_of(executable, result), lambda index: format_instruction(program[index]))
-    if result.willing is None:
+    if result.tokens_ready is None:
         for event in trace["traceEvents"]:
             # It would all be blamed on tokens.
             event["args"].pop("waited", None)
@@ -36,8 +36,8 @@ def timeline_of(executable: Executable, result: DeviceResult) -> Timeline:
         ),
         engine=engines_of(decode_table(executable.code)),
         dispatched=result.dispatch,
-        willing=result.start if result.willing is None else result.willing,
-        able=result.start if result.able is None else result.able,
+        tokens_ready=result.start if result.tokens_ready is None else result.tokens_ready,
+        engine_ready=result.start if result.engine_ready is None else result.engine_ready,
         start=result.start,
         finish=result.finish,
     )

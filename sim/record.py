@@ -162,7 +162,7 @@ CURSOR = record(
 """A walk over the bursts of a block in memory."""
 
 
-_CYCLES = "arrived dispatched willing able start finish"
+_CYCLES = "arrived dispatched tokens_ready engine_ready start finish"
 """Last beat on the bus; dispatch; first cycle with its tokens, and with its engine; start; finish."""
 
 INSTRUCTION = instruction_record(

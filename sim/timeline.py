@@ -18,7 +18,7 @@ from tilewright.sim.core import run_machine
 from tilewright.sim.quiet import first_timeout
 from tilewright.sim.record import NEVER, Machine, Surroundings, build
 
-_CYCLES = ("dispatched", "willing", "able", "start", "finish")
+_CYCLES = ("dispatched", "tokens_ready", "engine_ready", "start", "finish")
 
 
 class NeverEndsError(TilewrightError):
@@ -35,8 +35,9 @@ class Timeline:
         traffic: bytes on the bus of fetch, load and store.
         engine: of each instruction, -1 for finish and undefined ones.
         dispatched: into the queue of its engine.
-        willing: first cycle at the head of its queue in which its tokens and room for its own were there.
-        able: first cycle at the head of its queue in which its engine could take it.
+        tokens_ready: first cycle at the head of its queue in which its tokens and room for its own were
+            there.
+        engine_ready: first cycle at the head of its queue in which its engine could take it.
         start, finish: both belong to the time in flight.
         store_beats: after a time-out, the beats of all stores together that reached the memory; None: all.
     """
@@ -46,8 +47,8 @@ class Timeline:
     traffic: tuple[int, int, int]
     engine: IntArray
     dispatched: IntArray
-    willing: IntArray
-    able: IntArray
+    tokens_ready: IntArray
+    engine_ready: IntArray
     start: IntArray
     finish: IntArray
     store_beats: int | None = None
@@ -156,10 +157,13 @@ def _end(m: Machine) -> _End:
 
 def _timeline(m: Machine, end: _End) -> Timeline:
     instructions = m.instructions
-    dispatched, willing, able, start, finish = (_known(instructions[name], end.cycle) for name in _CYCLES)
+    dispatched, tokens_ready, engine_ready, start, finish = (
+        _known(instructions[name], end.cycle) for name in _CYCLES
+    )
     engine = instructions["engine"].copy()
     traffic = _traffic(m, end.cycle)
-    return Timeline(end.cycle + 1, end.fault, traffic, engine, dispatched, willing, able, start, finish)
+    cycles = (dispatched, tokens_ready, engine_ready, start, finish)
+    return Timeline(end.cycle + 1, end.fault, traffic, engine, *cycles)
 
 
 def _store_beats(m: Machine, end: int) -> int:

@@ -60,17 +60,17 @@ def instruction_traces(timeline: Timeline) -> tuple[InstructionTrace, ...]:
 
 def _engine_traces(timeline: Timeline, engine: Engine) -> list[InstructionTrace]:
     heads = heads_of(timeline, engine)
-    rows = zip(heads.instruction.tolist(), heads.head.tolist(), heads.willing.tolist(), strict=True)
+    rows = zip(heads.instruction.tolist(), heads.head.tolist(), heads.tokens_ready.tolist(), strict=True)
     return [_one(timeline, engine, *row) for row in rows]
 
 
-def _one(timeline: Timeline, engine: Engine, index: int, head: int, willing: int) -> InstructionTrace:
+def _one(timeline: Timeline, engine: Engine, index: int, head: int, tokens_ready: int) -> InstructionTrace:
     dispatched, start, finish = (
         int(cycles[index]) for cycles in (timeline.dispatched, timeline.start, timeline.finish)
     )
     end = start if start >= 0 else timeline.cycles
-    able = int(timeline.able[index])
-    marks = [dispatched + 1, head, willing, able if able >= 0 else end, end]
+    engine_ready = int(timeline.engine_ready[index])
+    marks = [dispatched + 1, head, tokens_ready, engine_ready if engine_ready >= 0 else end, end]
     waits, begin = [], marks[0]
     for reason, mark in zip(Reason, marks[1:], strict=True):
         until = min(mark, end)

@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         name="timeline-all-waits-for-tokens",
         file="runtime/timeline_text.py",
-        old="np.minimum(heads.willing, heads.start)",
+        old="np.minimum(heads.tokens_ready, heads.start)",
         new="heads.start",
         check=_TIMELINE,
     ),

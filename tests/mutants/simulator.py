@@ -124,8 +124,8 @@ _EVENTS = (
     Mutant(
         name="sim-counters",
         file="sim/counters.py",
-        old="waiting = _total(heads.idle, np.minimum(heads.willing, heads.start))",
-        new="waiting = _total(heads.head, np.minimum(heads.willing, heads.start))",
+        old="waiting = _total(heads.idle, np.minimum(heads.tokens_ready, heads.start))",
+        new="waiting = _total(heads.head, np.minimum(heads.tokens_ready, heads.start))",
         check=suite("sim/test_timeline.py", "sim/test_machine.py"),
     ),
 )

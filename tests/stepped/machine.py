@@ -191,11 +191,11 @@ class SteppedMachine:
     def starts(self, t, halted):
         """Engines whose heads start, with the claims of this cycle in their order."""
         started = []
-        self.willing = {name: self.is_willing(name) for name in ENGINES if self.engines[name].queue}
+        self.tokens_ready = {name: self.has_tokens(name) for name in ENGINES if self.engines[name].queue}
         if halted:
             return started
         for name in PRIORITY:
-            if self.willing.get(name) and self.can_take(t, name) and self.ports_free(name, started):
+            if self.tokens_ready.get(name) and self.can_take(t, name) and self.ports_free(name, started):
                 started.append(name)
         for name in started:
             index = self.engines[name].queue[0]
@@ -206,7 +206,7 @@ class SteppedMachine:
                 self.units[name].start(t, index, self.program[index])
         return started
 
-    def is_willing(self, name):
+    def has_tokens(self, name):
         instruction = self.program[self.engines[name].queue[0]]
         waits = all(self.available[other, name] > 0 for other in named(instruction.wait))
         return waits and all(
@@ -270,7 +270,7 @@ class SteppedMachine:
             if engine.in_flight or name in started:
                 engine.counters["busy"] += 1
             elif engine.queue:
-                engine.counters["stalled" if self.willing[name] else "waiting"] += 1
+                engine.counters["stalled" if self.tokens_ready[name] else "waiting"] += 1
 
     def end_of_cycle(self, t, dispatched, started, pending):
         """All registers take over."""
