@@ -36,7 +36,7 @@ PROGRAM = data.StructLayout(
         "bases": data.ArrayLayout(MEMORY_ADDRESS_BITS, BASE_REGISTERS),
     }
 )
-"""What the host says of a program: where it and its data lie, if it is for this machine, its patience."""
+"""What the host says of a program: where it and its data lie, if it is for this machine, its time-out."""
 
 _KINDS: dict[Engine, type[Instruction]] = {
     Engine.LOAD: Load,
@@ -227,7 +227,7 @@ class Core(wiring.Component):
         board, fetch = self._scoreboard, self._fetch
         heads = Cat(queue.valid for queue in self._queues.values())
         starting = (heads & board.tokens_ready).any()
-        return heads.any() & ~board.in_flight.any() & ~starting & fetch.stuck & fetch.quiet
+        return heads.any() & ~board.in_flight.any() & ~starting & fetch.stuck & fetch.idle
 
     def _connect_counters(self, m: Module) -> None:
         board, counters = self._scoreboard, self._counters
@@ -258,6 +258,6 @@ class Core(wiring.Component):
         with m.If(self._abandoned):
             m.d.comb += self.end.eq(self.running & ~computing)
         with m.Elif(self._faults.halted):
-            m.d.comb += self.end.eq(self.running & ~in_flight.any() & self._fetch.quiet)
+            m.d.comb += self.end.eq(self.running & ~in_flight.any() & self._fetch.idle)
         with m.Else():
             m.d.comb += self.end.eq(self.running & finished)

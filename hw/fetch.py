@@ -34,7 +34,7 @@ def _bus_members(config: Config) -> dict[str, wiring.Member]:
         "length": In(INDEX_BITS),
         "request": Out(BurstRequest),
         "beat": In(beat_layout(config)),
-        "quiet": Out(1),
+        "idle": Out(1),
     }
 
 
@@ -52,7 +52,7 @@ class InstructionReader(wiring.Component):
         beat: In. Beats of the read data channel.
         valid, head: Out. The oldest instruction not popped.
         pop: In. Drops it and gives its room back.
-        quiet: Out. No request stands and no read is outstanding.
+        idle: Out. No request stands and no read is outstanding.
     """
 
     def __init__(self, config: Config) -> None:
@@ -81,7 +81,7 @@ class InstructionReader(wiring.Component):
         m.d.comb += self.request.valid.eq(stands)
         m.d.sync += reserved.eq(reserved + Mux(granted, count, 0) - self.pop)
         m.d.sync += outstanding.eq(outstanding + Mux(granted, grant_beats, 0) - self.beat.valid)
-        m.d.comb += self.quiet.eq(~stands & (outstanding == 0))
+        m.d.comb += self.idle.eq(~stands & (outstanding == 0))
 
     def _elaborate_next(self, m: Module, begin: Value, granted: Value, place: Signal, count: Signal) -> None:
         """Where the next burst begins and its instructions, at most to the boundary; 0 behind the last."""
@@ -134,7 +134,7 @@ class Fetch(wiring.Component):
     Latency: see docs/machine.md, "Fetch". Throughput: one instruction in three cycles.
 
     Members:
-        running, halted, address, length, request, beat, quiet: as of the instruction reader.
+        running, halted, address, length, request, beat, idle: as of the instruction reader.
         mismatch: In. The program was made for another configuration.
         room: In. For each engine, its queue has room.
         dispatch: Out. For each engine, `item` goes to its queue in this cycle.
@@ -170,7 +170,7 @@ class Fetch(wiring.Component):
         wiring.connect(m, wiring.flipped(self.request), reader.request)
         for name in ("running", "halted", "address", "length", "beat"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
-        m.d.comb += self.quiet.eq(reader.quiet)
+        m.d.comb += self.idle.eq(reader.idle)
         self._state = Signal(State)
         self._checked = Signal(data.StructLayout({"cause": 4, "finish": 1, "engine": 2}))
         self._elaborate_check(m, decoder)

@@ -54,7 +54,7 @@ ADDRESS_FAULT = 1
 """From the issue of an address outside its bank to the fault."""
 
 
-def fetch_bus_quiet(last_beat: int) -> int:
+def fetch_bus_idle(last_beat: int) -> int:
     """First cycle in which fetch counts no read outstanding, after its last beat on the bus."""
     return last_beat + 2
 

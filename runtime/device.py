@@ -139,7 +139,7 @@ class Device(Protocol):
         Args:
             executable: made for this device's configuration.
             regions: initial bytes by base register; what a program only writes may be left out.
-            host: the memory outside, and the host's patience.
+            host: the memory outside, and the host's time-out.
             check: refuse what is undefined, racy or stuck (`isa.checker`), and what leaves its regions.
                 Without it such a program faults, or its result depends on time.
 

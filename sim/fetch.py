@@ -4,7 +4,7 @@ from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.fault import Cause, FaultEngine
 from tilewright.isa.timing import DISPATCH_CHECK, FETCH_VISIBLE
 from tilewright.sim.bus import FETCH_TRAFFIC, read_burst
-from tilewright.sim.compiled import compiled, constant, fetch_bus_quiet
+from tilewright.sim.compiled import compiled, constant, fetch_bus_idle
 from tilewright.sim.fault import report
 from tilewright.sim.record import NEVER, NO_ENGINE, Machine
 
@@ -46,7 +46,7 @@ def grant_fetch(m: Machine, granted: int) -> None:
         beats = (place + 1) * beats_each
         arrived = first + beats - 1 if beats <= coming else NEVER
         m.instructions[state.requested + place].arrived = arrived
-        state.fetch_quiet = NEVER if arrived == NEVER else fetch_bus_quiet(arrived)
+        state.fetch_idle = NEVER if arrived == NEVER else fetch_bus_idle(arrived)
     state.requested += count
     state.fetch_request = granted + 1
 

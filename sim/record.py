@@ -121,7 +121,7 @@ STATE = record(
     # The first fault; whether one was before the current cycle; since when load and store are abandoned.
     "fault_cycle fault_engine fault_instruction fault_cause halted abandoned_from",
     # Fetch.
-    "requested fetch_request dispatched finish_dispatched checked fetch_faulted fetch_quiet",
+    "requested fetch_request dispatched finish_dispatched checked fetch_faulted fetch_idle",
     # The read channel: bursts accepted, last beat, when its address register is free, who was granted last.
     "reads last_beat address_free load_granted_last",
     # Load: bursts granted, the next request; the landing walk: next action, actions done, first bad action.
@@ -189,7 +189,7 @@ class Machine(NamedTuple):
     log: Records
 
 
-class Surroundings(NamedTuple):
+class Environment(NamedTuple):
     """What a program meets: the memory, its own first byte there, and the base registers."""
 
     memory: MemoryModel
@@ -198,7 +198,7 @@ class Surroundings(NamedTuple):
 
 
 def build(
-    config: Config, table: ProgramTable, causes: IntArray, around: Surroundings, *, log: int = 0
+    config: Config, table: ProgramTable, causes: IntArray, around: Environment, *, log: int = 0
 ) -> Machine:
     """A machine before cycle 0.
 
@@ -259,7 +259,7 @@ def _ports(masks: Masks) -> IntArray:
     return ports
 
 
-def _state(config: Config, instructions: int, around: Surroundings) -> Records:
+def _state(config: Config, instructions: int, around: Environment) -> Records:
     state = np.zeros(1, STATE)
     for name in _SIZES.split():
         state[name] = getattr(config, name)

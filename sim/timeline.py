@@ -15,8 +15,8 @@ from tilewright.isa.memory import Engine
 from tilewright.isa.timing import STORE_BEAT
 from tilewright.sim.bus import STORE_TRAFFIC
 from tilewright.sim.core import run_machine
-from tilewright.sim.quiet import first_timeout
-from tilewright.sim.record import NEVER, Machine, Surroundings, build
+from tilewright.sim.record import NEVER, Environment, Machine, build
+from tilewright.sim.timeout import first_timeout
 
 _CYCLES = ("dispatched", "tokens_ready", "engine_ready", "start", "finish")
 
@@ -55,13 +55,13 @@ class Timeline:
 
 
 class Host(NamedTuple):
-    """After how many quiet cycles the host gives up (0: never), and if the program is for another machine."""
+    """Silent cycles after which the host gives up (0: never), and if the program is for another machine."""
 
     timeout: int = 0
     mismatch: bool = False
 
 
-def run_timeline(config: Config, table: ProgramTable, around: Surroundings, host: Host) -> Timeline:
+def run_timeline(config: Config, table: ProgramTable, around: Environment, host: Host) -> Timeline:
     """Run a program in time.
 
     Raises:
@@ -101,8 +101,8 @@ def _stillborn(table: ProgramTable) -> Timeline:
     return Timeline(2, fault, (0, 0, 0), never, never, never, never, never, never)
 
 
-def _answers_in_time(around: Surroundings, timeout: int) -> bool:
-    """Whether the bus is surely never so quiet while something is pending: the usual case, decided quickly.
+def _answers_in_time(around: Environment, timeout: int) -> bool:
+    """Whether the pending bus is surely never silent for so long: the usual case, decided quickly.
 
     Between two handshakes lies at most the latency, or the way of a beat through the store engine.
     """
@@ -141,17 +141,17 @@ def _end(m: Machine) -> _End:
     state, instructions = m.state[0], m.instructions
     started = instructions["start"] < NEVER
     last_finish = int(max(instructions["finish"][started], default=-1))
-    quiet = int(state["fetch_quiet"])
+    idle = int(state["fetch_idle"])
     fault = _fault(m)
     if fault is not None:
-        return _End(max(fault.cycle + 1, last_finish + 1, quiet), fault)
+        return _End(max(fault.cycle + 1, last_finish + 1, idle), fault)
     finish_dispatched = int(state["finish_dispatched"])
-    if max(last_finish, quiet) >= NEVER:
+    if max(last_finish, idle) >= NEVER:
         return _End(int(NEVER), None)
     if finish_dispatched < NEVER and np.array_equal(state["queued"], state["started"]):
         return _End(max(finish_dispatched, last_finish) + 1, None)
     stuck = finish_dispatched + 1 if finish_dispatched < NEVER else int(state["checked"])
-    cycle = max(last_finish + 1, stuck, quiet)
+    cycle = max(last_finish + 1, stuck, idle)
     return _End(cycle + 1, Fault(cycle, FaultEngine.SYSTEM, int(state["dispatched"]), Cause.DEADLOCK))
 
 

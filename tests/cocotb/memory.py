@@ -172,11 +172,11 @@ class WaitingMemory(ShufflingMemory):
 
     def _accepts(self, channel: str) -> bool:
         accepts = super()._accepts(channel)
-        patient = bool(self._ends % 2)
+        unconditional = bool(self._ends % 2)
         if channel == "aw":
-            return accepts and self._addresses < self._ends + (self._beat_waits and not patient)
+            return accepts and self._addresses < self._ends + (self._beat_waits and not unconditional)
         if channel == "w":
-            return accepts and (patient or self._ends < self._addresses)
+            return accepts and (unconditional or self._ends < self._addresses)
         return accepts
 
 

@@ -183,12 +183,12 @@ def empty(rng: np.random.Generator, config: Config, run: Run) -> Run:
 
 
 def silence(rng: np.random.Generator, config: Config, run: Run) -> Run:
-    """A memory that falls silent, and a host with some patience."""
+    """A memory that falls silent, and a host with a time-out."""
     return replace(run, silent_from=int(rng.integers(0, 3000)), timeout=int(rng.integers(420, 900)))
 
 
-def patience(rng: np.random.Generator, config: Config, run: Run) -> Run:
-    """A host whose patience is enough."""
+def long_timeout(rng: np.random.Generator, config: Config, run: Run) -> Run:
+    """A host whose time-out is long enough."""
     return replace(run, timeout=int(rng.integers(420, 900)))
 
 
@@ -212,7 +212,7 @@ FAULTS: tuple[Fault, ...] = (
     wrong_config,
     empty,
     silence,
-    patience,
+    long_timeout,
     misplaced_finish,
 )
 

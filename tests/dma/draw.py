@@ -1,4 +1,4 @@
-"""Random blocks, and random surroundings for them."""
+"""Random blocks, and random environments for them."""
 
 from dma.reference import Burst, Job, World, load_vectors, memory_vectors, outside, store_vectors
 from tilewright.isa.config import Config

@@ -137,6 +137,6 @@ class WaitingSlave(WriteSlave):
 
     def _accepts(self, ctx):
         address, beat = super()._accepts(ctx)
-        patient = bool(self.ended % 2)
-        seen = self.ended + (not patient and ctx.get(self.master.wvalid))
-        return address and self.accepted < seen, beat and (patient or self.ended < self.accepted)
+        unconditional = bool(self.ended % 2)
+        seen = self.ended + (not unconditional and ctx.get(self.master.wvalid))
+        return address and self.accepted < seen, beat and (unconditional or self.ended < self.accepted)

@@ -11,7 +11,7 @@ from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Finish, Load, Nop
 from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine
-from tilewright.isa.timing import DISPATCH_CHECK, FETCH_VISIBLE, fetch_bus_quiet
+from tilewright.isa.timing import DISPATCH_CHECK, FETCH_VISIBLE, fetch_bus_idle
 
 PROGRAMS = 20
 CONFIGS = {
@@ -49,7 +49,7 @@ class Model:
     def __init__(self, config, address, words, engines, causes):
         self.config, self.address, self.words = config, address, words
         self.engines, self.causes, self.length = engines, causes, len(engines)
-        self.requested = self.dispatched = self.quiet_from = 0
+        self.requested = self.dispatched = self.idle_from = 0
         self.last_dispatch, self.last_beats, self.halted = -1, [], False
         self.errors = [False] * self.length
         self.coming = deque()
@@ -87,7 +87,7 @@ def drive_beat(ctx, fetch, model, t, random, faulty):
     ctx.set(fetch.beat.valid, valid)
     if valid:
         index, data, last = model.coming.popleft()
-        model.quiet_from = fetch_bus_quiet(t - 1)
+        model.idle_from = fetch_bus_idle(t - 1)
         error = random.random() < faulty
         model.errors[index] |= error
         ctx.set(fetch.beat.data, data)
@@ -133,8 +133,8 @@ def bench_of(fetch, random, config, tally):
             ctx.set(fetch.halted, model.halted)
             request, checked = model.request(t), model.checked(t)
             assert ctx.get(fetch.request.valid) == (request is not None), f"cycle {t}"
-            quiet = not outstanding and t >= model.quiet_from
-            assert ctx.get(fetch.quiet) == (request is None and quiet), f"cycle {t}"
+            idle = not outstanding and t >= model.idle_from
+            assert ctx.get(fetch.idle) == (request is None and idle), f"cycle {t}"
             dispatched, dispatch, cause = expected_dispatch(model, checked, room)
             found = ctx.get(fetch.dispatched), ctx.get(fetch.dispatch), ctx.get(fetch.fault.valid)
             assert found == (dispatched, dispatch, bool(cause)), f"cycle {t}"
@@ -155,7 +155,7 @@ def bench_of(fetch, random, config, tally):
             if dispatched:
                 model.dispatched, model.last_dispatch = model.dispatched + 1, t
                 drained = model.engines[checked] is None
-            if drained and quiet:
+            if drained and idle:
                 tally["drained"] += 1
                 return
             await ctx.tick()

@@ -474,7 +474,7 @@ _CONTROL = (
     Mutant(
         name="deadlock-while-fetching",
         file="hw/core.py",
-        old="& ~starting & fetch.stuck & fetch.quiet",
+        old="& ~starting & fetch.stuck & fetch.idle",
         new="& ~starting & fetch.stuck",
         check=Fuzz("4x8-everything-one", 90),
     ),
@@ -502,7 +502,7 @@ _CONTROL = (
     Mutant(
         name="end-after-a-fault",
         file="hw/core.py",
-        old="self.end.eq(self.running & ~in_flight.any() & self._fetch.quiet)",
+        old="self.end.eq(self.running & ~in_flight.any() & self._fetch.idle)",
         new="self.end.eq(self.running & ~in_flight.any())",
         check=_TINY,
     ),

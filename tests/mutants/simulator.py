@@ -28,7 +28,7 @@ _CONSTANTS = (
     _constant("MATRIX_ACCUMULATOR_FAULT", 4, 5, suite("hw/test_matrix.py")),
     _constant("ADDRESS_FAULT", 1, 2, suite("hw/test_matrix.py")),
     Mutant(
-        name="time-fetch-quiet",
+        name="time-fetch-idle",
         file="isa/timing.py",
         old="return last_beat + 2",
         new="return last_beat + 3",
@@ -117,7 +117,7 @@ _EVENTS = (
     Mutant(
         name="sim-end-after-a-fault",
         file="sim/timeline.py",
-        old="return _End(max(fault.cycle + 1, last_finish + 1, quiet), fault)",
+        old="return _End(max(fault.cycle + 1, last_finish + 1, idle), fault)",
         new="return _End(max(fault.cycle + 1, last_finish + 1), fault)",
         check=_TIMELINE,
     ),

@@ -100,7 +100,7 @@ def test_latency_is_the_hosts(device):
     assert slow > fast + 2 * 99
 
 
-def test_a_silent_memory_is_a_fault_after_the_hosts_patience(device):
+def test_a_silent_memory_is_a_fault_after_the_hosts_timeout(device):
     result = device.run(executable(COPY), {0: IN}, Host(silent_from=0, timeout=40))
     assert result.fault.cause is Cause.TIMEOUT
     assert np.all(result.dispatch == NOT_YET)

@@ -46,8 +46,8 @@ def gates(request):
     return request.param(8)
 
 
-def attach(gates, data, **manners):
-    gates.attach(data, MemoryModel(size_bytes=len(data), **manners))
+def attach(gates, data, **parameters):
+    gates.attach(data, MemoryModel(size_bytes=len(data), **parameters))
 
 
 def start(gates, cycles, *, source=0, destination=512):

@@ -12,7 +12,7 @@ from tilewright.isa.instruction import Finish, Load, Matrix, Nop, Store
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.timing import ADDRESS_FAULT, DMA_SETUP, STORE_BEATS
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Surroundings
+from tilewright.sim.record import Environment
 from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
 
 TINY = PRESETS["tiny"]
@@ -20,7 +20,7 @@ FIXED_TRIALS = 180
 
 
 def run(program, *, timeout=0, mismatch=False, **memory):
-    around = Surroundings(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
+    around = Environment(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
     return run_timeline(TINY, decode_table(encode_program(program)), around, Host(timeout, mismatch))
 
 
@@ -102,7 +102,7 @@ def test_a_token_that_nobody_gives_is_a_deadlock():
     assert timeline.cycles == timeline.fault.cycle + 2
 
 
-def test_a_silent_memory_is_a_timeout_after_as_many_quiet_cycles():
+def test_a_silent_memory_is_a_timeout_after_as_many_silent_cycles():
     timeline = run([Finish()], silent_from=10, latency=16, timeout=50)
     # The address is accepted in cycle 2, the last handshake.
     assert timeline.fault == Fault(2 + 1 + 50, FaultEngine.SYSTEM, 0, Cause.TIMEOUT)

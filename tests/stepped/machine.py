@@ -169,7 +169,7 @@ class SteppedMachine:
             cycle, _, _, cause = self.fault_record
             if t == cycle:
                 return False
-            return cause == Cause.DEADLOCK or (not running and self.fetch.quiet(t))
+            return cause == Cause.DEADLOCK or (not running and self.fetch.idle(t))
         queued = any(engine.queue for engine in self.engines.values())
         return self.fetch.finish_dispatched and not running and not queued
 
@@ -184,7 +184,7 @@ class SteppedMachine:
         if cause == 0 and not isinstance(self.program[self.fetch.dispatched], Finish):
             queue = self.engines[self.program[self.fetch.dispatched].engine.name].queue
             stuck = stuck or len(queue) >= self.config.queue_depth
-        return stuck and requests[FETCH] is None and self.fetch.quiet(t)
+        return stuck and requests[FETCH] is None and self.fetch.idle(t)
 
     # --- starts ------------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class Fetch:
             self.buffer.append((t + timing.FETCH_VISIBLE, any(self.beats)))
             self.beats = []
 
-    def quiet(self, t):
+    def idle(self, t):
         arrived = [cycle for cycle in self.open_until if cycle <= t]
         return self.outstanding == len(arrived)
 

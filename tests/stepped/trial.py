@@ -17,7 +17,7 @@ from tilewright.isa.random_program import random_config, random_program
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.sim.counters import count_engines
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Surroundings
+from tilewright.sim.record import Environment
 from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
 
 CYCLES_LIMIT = 60_000
@@ -128,7 +128,7 @@ def stepped(trial: Trial) -> Outcome | None:
 def simulated(trial: Trial) -> Outcome | None:
     """What the event core says, in the same form; None if it does not end, or too late for the other."""
     table = decode_table(encode_program(trial.program))
-    around = Surroundings(trial.memory, trial.program_address, trial.bases)
+    around = Environment(trial.memory, trial.program_address, trial.bases)
     try:
         timeline = run_timeline(trial.config, table, around, Host(trial.timeout, trial.mismatch))
     except NeverEndsError:
