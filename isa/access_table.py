@@ -46,7 +46,7 @@ class AccessTable:
         memory: int64[m], `OUTSIDE` for the memory outside.
         bank: int64[m], bank or base register.
         write: bool[m].
-        low, high: int64[m], the ends of each hull; high < low where nothing is touched.
+        low, high: int64[m], the bounds of each; high < low where nothing is touched.
         first, length, slices: int64[m].
         counts, strides: int64[m, 5], loops of the nest; those that it lacks have one step.
     """
@@ -166,7 +166,7 @@ def _columns(block: _Block, config: Config) -> dict[str, NDArray[Any]]:
         counts[:, loop], strides[:, loop] = count, stride
     first, length = (np.broadcast_to(column, size) for column in (block.nest.first, block.length))
     memory = np.broadcast_to(block.memory, size)
-    low, high = _hulls(first, counts, strides, length, block.slices)
+    low, high = _bounds(first, counts, strides, length, block.slices)
     depth = np.array([*(config.depth(each) for each in Memory), 1, 1])[memory]
     chip = memory < OUTSIDE
     columns = {
@@ -186,14 +186,14 @@ def _columns(block: _Block, config: Config) -> dict[str, NDArray[Any]]:
     return {name: column[there] for name, column in columns.items()}
 
 
-def _hulls(
+def _bounds(
     first: IntArray,
     counts: NDArray[np.int64],
     strides: NDArray[np.int64],
     length: IntArray,
     slices: int,
 ) -> tuple[IntArray, IntArray]:
-    """`Access.hull` of each."""
+    """`Access.bounds` of each."""
     reach = (counts - 1) * strides
     low = (first + np.minimum(reach, 0).sum(axis=1)) // slices
     high = (first + np.maximum(reach, 0).sum(axis=1) + length - 1) // slices

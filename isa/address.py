@@ -37,7 +37,7 @@ class Nest(NamedTuple):
     counts: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def hull(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
         """Lowest and highest address, both included, not reduced modulo anything; high < low if none."""
         low = high = self.first
         for count, stride in zip(self.counts, self.strides, strict=True):

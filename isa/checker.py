@@ -186,7 +186,7 @@ class _Check:
         return sizes[bank]
 
     def _out_of_range(self, index: int, access: Access) -> Iterator[Problem]:
-        low, high = access.hull
+        low, high = access.bounds
         if high < low:
             return
         if access.memory is not None:

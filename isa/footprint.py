@@ -43,9 +43,9 @@ class Access:
     slices: int = 1
 
     @cached_property
-    def hull(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
         """Lowest and highest address, both included; high < low if there is none."""
-        low, high = self.nest.hull()
+        low, high = self.nest.bounds()
         return low // self.slices, (high + self.length - 1) // self.slices if high >= low else low - 1
 
     @cached_property

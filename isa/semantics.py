@@ -102,7 +102,7 @@ def _write(state: State, memory: Memory, nest: Nest, values: Int) -> None:
 
 
 def _within(nest: Nest, first: int, length: int) -> bool:
-    low, high = nest.hull()
+    low, high = nest.bounds()
     return first <= low and high < first + length
 
 
@@ -144,7 +144,7 @@ def _absolute(nest: Nest, base: int) -> Nest:
 def _fetch(dram: Dram, nest: Nest, like: Int) -> Int:
     """Vectors like the rows of `like` from bytes of the memory outside, shape (*counts, cols)."""
     cols, element_bytes = like.shape[1], like.itemsize
-    low, high = nest.hull()
+    low, high = nest.bounds()
     if low >= 0 and high + cols * element_bytes <= dram.size:
         shape, strides = (*nest.counts, cols), (*nest.strides, element_bytes)
         return np.ndarray(shape, like.dtype, dram.data, nest.first, strides)
@@ -166,7 +166,7 @@ def _store(store: Store, state: State, dram: Dram) -> None:
     block = address.store_block(store)
     data = np.ascontiguousarray(_read(state, memory, block)).view(np.uint8)[..., : store.bytes]
     nest = _absolute(address.memory_block(store), dram.bases[store.base])
-    low, high = nest.hull()
+    low, high = nest.bounds()
     chip_inside = _inside(block, state.depths[memory])
     plain = chip_inside is None and low >= 0 and high + store.bytes <= dram.size
     if plain and nest.deeper(store.bytes).surely_distinct():

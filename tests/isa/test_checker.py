@@ -241,7 +241,7 @@ def test_tokens_against_the_order_of_the_program_are_found():
 def test_only_common_addresses_of_one_bank_are_a_conflict():
     apart = [Load(address=8, n_x=4, stride_x=4), Store(address=4, n_x=4, stride_x=4, base=1), Finish()]
     assert found(apart) == ()
-    # Every second vector here, the others there: only the hulls overlap.
+    # Every second vector here, the others there: only the bounds overlap.
     comb = [
         Load(n_y=4, chip_stride_y=2),
         Store(address=1, n_y=3, chip_stride_y=2, base=1),

@@ -61,7 +61,7 @@ def test_no_byte_outside_of_the_regions_is_touched(programs):
     for config, program in programs:
         for instruction in program:
             if isinstance(instruction, Load | Store) and 0 not in memory_block(instruction).counts:
-                low, high = memory_block(instruction).hull()
+                low, high = memory_block(instruction).bounds()
                 assert low >= 0
                 assert high + config.vector_bytes(Memory(instruction.memory)) <= MEMORY_BYTES
 
