@@ -206,14 +206,14 @@ def _places(kind: type[Instruction], row: OperandField, fields: _Fields) -> Iter
 
 
 def _vector_illegal(fields: _Fields) -> Value:
-    folded = [count for count, _ in SOURCES[0].loops[len(DESTINATION.loops) :]]
+    reduced = [count for count, _ in SOURCES[0].loops[len(DESTINATION.loops) :]]
     return _any(
         [
             *(fields[count] == 0 for count, _ in SOURCES[0].loops),
             fields["op"] > max(VectorOp),
             fields["to"] > max(Destination),
             (fields["op"] == VectorOp.PASS) & (fields["b_from"] != SourceB.CONSTANT),
-            (fields["reduce"] == Reduce.NONE) & _any([fields[count] != 1 for count in folded]),
+            (fields["reduce"] == Reduce.NONE) & _any([fields[count] != 1 for count in reduced]),
             fields["lookup"] & (fields["to"] == Destination.TABLE),
         ]
     )

@@ -21,8 +21,8 @@ from tilewright.isa.timing import item_interval, requantiser_rest
 
 ADDRESS_BITS = specs(Vector)["a"].bits
 COUNT_BITS = tuple(specs(Vector)[f"n_{loop}"].bits for loop in range(4))
-FOLD_LEVEL = len(DESTINATION.loops)
-"""The first of the loops that are folded."""
+REDUCED_LEVEL = len(DESTINATION.loops)
+"""The first of the loops that are reduced."""
 OPERANDS = tuple(row.address for row in (*SOURCES, DESTINATION))
 """The operands that follow the loops, in the order of their addresses."""
 
@@ -53,7 +53,7 @@ ITEM = data.StructLayout(
 Members:
     valid: there is one.
     parameter, bias, scale: it is a parameter vector; the bias; the scale.
-    first: it begins a fold.
+    first: it begins a reduction.
     last: it is the instruction's last.
     constant: b, if that is the immediate, else 0.
     add_bias, requantise, narrow, lookup: what becomes of it and of its result.
@@ -166,7 +166,7 @@ class VectorSlots(wiring.Component):
         return phase == 0, ~apart | (phase == self.interval - 1)
 
     def _items_apart(self) -> Value:
-        """Whether the folds are too short for the requantiser: n_2 x n_3 < requant_interval."""
+        """Whether the reductions are too short for the requantiser: n_2 x n_3 < requant_interval."""
         short = C(0)
         for n_2, n_3 in product(range(1, self.interval), repeat=2):
             if item_interval(1, n_2 * n_3, self.interval) > 1:
@@ -227,18 +227,18 @@ class VectorIssue(wiring.Component):
         m.d.comb += [count.eq(self.head[f"n_{loop}"]) for loop, count in enumerate(nest.count)]
         for base, strides, name in zip(nest.base, nest.stride, OPERANDS, strict=True):
             m.d.comb += base.eq(self.head[name])
-            for loop in range(FOLD_LEVEL if name == "destination" else len(COUNT_BITS)):
+            for loop in range(REDUCED_LEVEL if name == "destination" else len(COUNT_BITS)):
                 m.d.comb += strides[loop].eq(self.head[f"{name}_stride_{loop}"])
         return nest
 
     def _elaborate_item(self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest) -> None:
         item, in_parameters = self.item, slots.parameter.any()
-        fold_ends = nest.ends[FOLD_LEVEL]
+        reduction_ends = nest.ends[REDUCED_LEVEL]
         first, entry = Signal(), Signal(ELEMENT_BITS)
         with m.If(self.ready | slots.leave):
-            m.d.sync += first.eq(self.ready | fold_ends)
-            m.d.sync += entry.eq(Mux(self.ready, 0, entry + fold_ends))
-        result = slots.item & fold_ends
+            m.d.sync += first.eq(self.ready | reduction_ends)
+            m.d.sync += entry.eq(Mux(self.ready, 0, entry + reduction_ends))
+        result = slots.item & reduction_ends
         constant = current.b_from == SourceB.CONSTANT
         narrow = current.to != Destination.ACCUMULATOR
         m.d.sync += [
@@ -274,7 +274,7 @@ class VectorIssue(wiring.Component):
         self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest
     ) -> list[Value]:
         """The writes of results; whether each is outside."""
-        result = slots.item & nest.ends[FOLD_LEVEL]
+        result = slots.item & nest.ends[REDUCED_LEVEL]
         writes = (
             ("to_activation", "destination", current.to == Destination.ACTIVATION),
             ("to_accumulator", "destination", current.to == Destination.ACCUMULATOR),

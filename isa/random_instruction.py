@@ -361,7 +361,7 @@ def _memory(operand: OperandField, values: _Values) -> Memory | None:
 def _in_place(
     r: random.Random, taste: Taste, values: _Values, source: OperandField, memory: Memory
 ) -> _Values:
-    """The same block for a source and the destination; no address twice, and nothing folded."""
+    """The same block for a source and the destination; no address twice, and nothing reduced."""
     depth = taste.config.depth(memory)
     outer, inner = (values[count] for count, _ in DESTINATION.loops)
     n_1 = min(inner, depth)

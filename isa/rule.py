@@ -169,7 +169,7 @@ def _same_bank(one: str, other: str, c: Columns) -> BoolArray:
     return used & same_memory & np.equal(c[f"{one}_bank"], c[f"{other}_bank"])
 
 
-def _folds(c: Columns) -> BoolArray:
+def _reduces(c: Columns) -> BoolArray:
     return np.not_equal(c["n_2"], 1) | np.not_equal(c["n_3"], 1)
 
 
@@ -211,8 +211,8 @@ _OF_CLASS: Mapping[type[Instruction], tuple[Rule, ...]] = {
             "b_from must be constant with op = pass: pass has no b",
         ),
         Rule(
-            lambda c: (c["reduce"] == Reduce.NONE) & _folds(c),
-            "n_2 and n_3 must be 1 with reduce = none, not {n_2} and {n_3}: name how they are folded",
+            lambda c: (c["reduce"] == Reduce.NONE) & _reduces(c),
+            "n_2 and n_3 must be 1 with reduce = none, not {n_2} and {n_3}: name how they are reduced",
         ),
         Rule(
             lambda c: _same_bank("a", "b", c),

@@ -227,14 +227,14 @@ def _product(activations: Int, weights: Int) -> Int32:
 def _vector(vector: Vector, state: State) -> None:
     memory = A_MEMORY[vector.a_from]
     assert memory is not None
-    a = _read(state, memory, _folded_first(address.vector_a(vector)))
+    a = _read(state, memory, _reduced_first(address.vector_a(vector)))
     bias, scale, factor = _parameters(vector, state)
     items = _OPERATIONS[vector.op](a, _second(vector, state), factor)
-    _put(vector, state, _scaled(_fold(items, vector.reduce), bias, scale, vector.zero_point))
+    _put(vector, state, _scaled(_reduce(items, vector.reduce), bias, scale, vector.zero_point))
 
 
-def _folded_first(nest: Nest) -> Nest:
-    """The loops as (n_2, n_3, n_0, n_1): a fold then adds whole arrays, which is several times as fast."""
+def _reduced_first(nest: Nest) -> Nest:
+    """The loops as (n_2, n_3, n_0, n_1): a reduction adds whole arrays then, several times as fast."""
     _, counts, strides = nest
     return Nest(nest.first, counts[2:] + counts[:2], strides[2:] + strides[:2])
 
@@ -244,7 +244,7 @@ def _second(vector: Vector, state: State) -> Int:
     memory = B_MEMORY[vector.b_from]
     if memory is None:
         return np.array(vector.immediate, np.int32)
-    first, counts, strides = _folded_first(address.vector_b(vector))
+    first, counts, strides = _reduced_first(address.vector_b(vector))
     steps = tuple(count if stride else 1 for count, stride in zip(counts, strides, strict=True))
     return _read(state, memory, Nest(first, steps, strides))
 
@@ -267,7 +267,7 @@ def _narrow(x: Int, bits: int) -> Int:
     return saturate(x, bits) if 8 * x.itemsize > bits else x
 
 
-# In the order of the loops, else NumPy would keep that of the memory, and copy once more to fold.
+# In the order of the loops, else NumPy would keep that of the memory, and copy once more to reduce.
 _Binary = Callable[[Int, Int], Int32]
 _add: _Binary = partial(np.add, dtype=np.int32, order="C")
 _subtract: _Binary = partial(np.subtract, dtype=np.int32, order="C")
@@ -293,19 +293,19 @@ _OPERATIONS: Mapping[int, Callable[[Int, Int, Int | None], Int32]] = MappingProx
     }
 )
 
-_FOLDS: Mapping[int, np.ufunc] = MappingProxyType(
+_REDUCTIONS: Mapping[int, np.ufunc] = MappingProxyType(
     {Reduce.ADD: np.add, Reduce.MAXIMUM: np.maximum, Reduce.MINIMUM: np.minimum}
 )
 
 
-def _fold(items: Int32, reduce: int) -> Int32:
-    """Items (n_2, n_3, n_0, n_1, cols) folded over n_2 and n_3: (n_0 · n_1, cols)."""
+def _reduce(items: Int32, reduce: int) -> Int32:
+    """Items (n_2, n_3, n_0, n_1, cols) reduced over n_2 and n_3: (n_0 · n_1, cols)."""
     n_2, n_3, n_0, n_1, cols = items.shape
     if n_2 * n_3 == 1:
         return items.reshape(n_0 * n_1, cols)
     flat = items.reshape(n_2 * n_3, n_0 * n_1 * cols)
-    folded: Int32 = _FOLDS[reduce].reduce(flat, axis=0, dtype=np.int32)
-    return folded.reshape(n_0 * n_1, cols)
+    reduced: Int32 = _REDUCTIONS[reduce].reduce(flat, axis=0, dtype=np.int32)
+    return reduced.reshape(n_0 * n_1, cols)
 
 
 def _put(vector: Vector, state: State, y: Int32) -> None:

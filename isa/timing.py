@@ -93,17 +93,17 @@ def vector_depth(requant_interval: int) -> int:
     return VECTOR_PIPELINE + requant_interval - 1
 
 
-def item_interval(requantise: int, folded: int, requant_interval: int) -> int:
-    """Cycles from item to item: more than 1 if the requantiser cannot take a result every `folded` cycles."""
-    return requant_interval if requantise and folded < requant_interval else 1
+def item_interval(requantise: int, reduced: int, requant_interval: int) -> int:
+    """Cycles from item to item: above 1 if the requantiser cannot take a result every `reduced` cycles."""
+    return requant_interval if requantise and reduced < requant_interval else 1
 
 
-def requantiser_rest(requantise: int, folded: int, requant_interval: int) -> int:
+def requantiser_rest(requantise: int, reduced: int, requant_interval: int) -> int:
     """Cycles that the requantiser needs after a last item that was not given `requant_interval` of its own.
 
     The successor's first result comes at least two cycles after the item: its scale is issued in between.
     """
-    return max(requant_interval - 2, 0) if requantise and folded >= requant_interval else 0
+    return max(requant_interval - 2, 0) if requantise and reduced >= requant_interval else 0
 
 
 def vector_occupancy(parameters: int, items: int, interval: int, rest: int) -> int:

@@ -53,7 +53,7 @@ _PASS, _ADD, _SUBTRACT, _MAXIMUM, _MINIMUM, _MULTIPLY = (
     )
 )
 _MULTIPLY_ADD = int(VectorOp.MULTIPLY_ADD)
-_FOLD_ADD, _FOLD_MAXIMUM = int(Reduce.ADD), int(Reduce.MAXIMUM)
+_REDUCE_ADD, _REDUCE_MAXIMUM = int(Reduce.ADD), int(Reduce.MAXIMUM)
 _TO_TABLE = int(Destination.TABLE)
 _BIAS, _SCALE, _FACTOR = range(len(PARAMETER_VECTORS))
 _SIGN = 128
@@ -185,10 +185,10 @@ def _run(m: Chip, r: Any, a: Source, b: Source, bias: int, factor: int, lane: in
         for j in range(r.n_1):
             a_place = a_first + i * a.stride_0 + j * a.stride_1
             b_place = b_first + i * b.stride_0 + j * b.stride_1
-            if r.op == _MULTIPLY and r.reduce == _FOLD_ADD and count == LANES and b.varies:
+            if r.op == _MULTIPLY and r.reduce == _REDUCE_ADD and count == LANES and b.varies:
                 t = _sum_of_products(r, a, b, a_place, b_place)
             else:
-                t = _folded(m, r, a, b, a_place, b_place, factor_lanes, count)
+                t = _reduced(m, r, a, b, a_place, b_place, factor_lanes, count)
             if r.bias:
                 t = saturating_add(t, bias_lanes)
             if r.requantise:
@@ -197,7 +197,7 @@ def _run(m: Chip, r: Any, a: Source, b: Source, bias: int, factor: int, lane: in
 
 
 @compiled
-def _folded(
+def _reduced(
     m: Chip, r: Any, a: Source, b: Source, a_place: int, b_place: int, factor: Any, count: int
 ) -> Any:
     total = spread(0)
@@ -210,9 +210,9 @@ def _folded(
             item = _item(r.op, left, right, factor)
             if k + n == 0:
                 total = item
-            elif r.reduce == _FOLD_ADD:
+            elif r.reduce == _REDUCE_ADD:
                 total = add(total, item)
-            elif r.reduce == _FOLD_MAXIMUM:
+            elif r.reduce == _REDUCE_MAXIMUM:
                 total = maximum(total, item)
             else:
                 total = minimum(total, item)
@@ -238,7 +238,7 @@ def _item(op: int, a: Any, b: Any, factor: Any) -> Any:
 
 @inlined
 def _sum_of_products(r: Any, a: Source, b: Source, a_place: int, b_place: int) -> Any:
-    """`_folded` of the items of a depthwise convolution."""
+    """`_reduced` of the items of a depthwise convolution."""
     total = spread(0)
     for k in range(r.n_2):
         for n in range(r.n_3):

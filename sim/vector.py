@@ -36,13 +36,13 @@ _PARAMETER_MEMORY = constant(Memory.PARAMETER)
 def start_vector(m: Machine, index: int, start: int) -> int:
     """Start a vector instruction: the cycle of its finish."""
     state, vector = m.state[0], m.instructions[index]
-    folded = vector.n_2 * vector.n_3
-    items = vector.n_0 * vector.n_1 * folded
+    reduced = vector.n_2 * vector.n_3
+    items = vector.n_0 * vector.n_1 * reduced
     parameters = vector.parameters
-    interval = item_interval(vector.requantise, folded, state.requant_interval)
+    interval = item_interval(vector.requantise, reduced, state.requant_interval)
     _report_parameters(state, vector, index, start, parameters)
     _report_items(state, vector, index, start + 1 + parameters, interval)
-    rest = requantiser_rest(vector.requantise, folded, state.requant_interval)
+    rest = requantiser_rest(vector.requantise, reduced, state.requant_interval)
     state.free[_ENGINE] = start + vector_occupancy(parameters, items, interval, rest)
     return vector_last_issue(start, parameters, items, interval) + vector_depth(state.requant_interval)
 

@@ -62,10 +62,10 @@ def timed(instruction, index, start, config):
     """Cycles of one instruction by the closed forms."""
     parameters = vector_parameters(instruction).counts[0]
     items = instruction.n_0 * instruction.n_1 * instruction.n_2 * instruction.n_3
-    folded, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
-    interval = item_interval(instruction.requantise, folded, config.requant_interval)
+    reduced, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
+    interval = item_interval(instruction.requantise, reduced, config.requant_interval)
     last = vector_last_issue(start, parameters, items, interval)
-    rest = requantiser_rest(instruction.requantise, folded, config.requant_interval)
+    rest = requantiser_rest(instruction.requantise, reduced, config.requant_interval)
     occupancy = vector_occupancy(parameters, items, interval, rest)
     result = Timed(instruction, index, start, occupancy, last + depth)
     issues = start + 1 + parameters + interval * np.arange(items)
@@ -74,7 +74,7 @@ def timed(instruction, index, start, config):
         (memory_of(SourceA(instruction.a_from)), vector_a(instruction), issues),
         (memory_of(SourceB(instruction.b_from)), vector_b(instruction), issues),
         (Memory.PARAMETER if parameters else None, vector_parameters(instruction), start + 1 + np.arange(3)),
-        (memory_of(Destination(instruction.to)), vector_results(instruction), issues[folded - 1 :: folded]),
+        (memory_of(Destination(instruction.to)), vector_results(instruction), issues[reduced - 1 :: reduced]),
     )
     for memory, nest, cycles in operands:
         if memory is not None:

@@ -175,17 +175,17 @@ def read_vector(i: Vector, config: Config) -> Iterator[Cause]:
     operands = {"a": a}
     if b_memory is not None:
         operands["b"] = (b_memory, i.b)
-    folds = i.n_2 * i.n_3 != 1
+    reduces = i.n_2 * i.n_3 != 1
     illegal = 0 in (i.n_0, i.n_1, i.n_2, i.n_3)
     illegal |= i.op == VectorOp.PASS and i.b_from != SourceB.CONSTANT
-    illegal |= i.reduce == Reduce.NONE and folds
+    illegal |= i.reduce == Reduce.NONE and reduces
     illegal |= bool(i.lookup) and i.to == Destination.TABLE
     illegal |= "b" in operands and bank(*operands["a"]) == bank(*operands["b"])
     for name, place in operands.items():
         if to_memory is not None and bank(*place) == bank(to_memory, i.destination):
             strides = getattr(i, f"{name}_stride_0"), getattr(i, f"{name}_stride_1")
             to = i.destination, i.destination_stride_0, i.destination_stride_1
-            illegal |= folds or (place[1], *strides) != to
+            illegal |= reduces or (place[1], *strides) != to
     if illegal:
         yield Cause.ILLEGAL
     if to_memory is not None:

@@ -197,7 +197,7 @@ def test_what_is_hard_occurs(programs):
         ),
         "many tiles": lambda c, i: isinstance(i, Matrix) and i.n_ky * i.n_kx * i.n_ci > 2,
         "in place": lambda c, i: isinstance(i, Vector) and i.a == i.destination and i.to != Destination.TABLE,
-        "folds": lambda c, i: isinstance(i, Vector) and i.n_2 * i.n_3 > 4,
+        "reductions": lambda c, i: isinstance(i, Vector) and i.n_2 * i.n_3 > 4,
         "look-ups": lambda c, i: isinstance(i, Vector) and i.lookup and i.to == Destination.ACTIVATION,
         "whole tables": lambda c, i: (
             isinstance(i, Vector) and i.to == Destination.TABLE and i.n_0 * i.n_1 > 60

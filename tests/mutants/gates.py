@@ -78,14 +78,14 @@ _ARITHMETIC = (
         check=suite("hw/test_array.py"),
     ),
     Mutant(
-        name="fold-reset",
+        name="reduction-reset",
         file="hw/vector_lane.py",
         old="with m.If(control.first):",
         new="with m.If(control.first & (control.reduce == Reduce.ADD)):",
         check=_VECTOR,
     ),
     Mutant(
-        name="fold-minimum",
+        name="reduction-minimum",
         file="hw/vector_lane.py",
         old="less == (control.reduce == Reduce.MAXIMUM)",
         new="less",
@@ -101,8 +101,8 @@ _ARITHMETIC = (
     Mutant(
         name="bias-saturation",
         file="hw/vector_lane.py",
-        old="t.eq(saturated(fold + Mux(control.add_bias, bias, 0), LANE_BITS))",
-        new="t.eq(fold + Mux(control.add_bias, bias, 0))",
+        old="t.eq(saturated(reduction + Mux(control.add_bias, bias, 0), LANE_BITS))",
+        new="t.eq(reduction + Mux(control.add_bias, bias, 0))",
         check=_VECTOR,
     ),
     Mutant(

@@ -156,7 +156,7 @@ MUTANTS = (
         check=suite("isa/test_semantics.py", "isa/test_footprint.py", "sim/test_timeline.py"),
     ),
     Mutant(
-        name="in-place-folds",
+        name="in-place-reduces",
         file="isa/operand.py",
         old="single=tuple(count for count, _ in source.loops[common:]),",
         new="single=(),",

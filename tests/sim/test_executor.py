@@ -173,7 +173,7 @@ def test_every_operation_fold_source_and_destination(shape, op, compiled_alone):
 
 
 def _vector(rng, config, op, reduce, a_from, b_from, to, flags):
-    folded = (1, 1) if reduce == Reduce.NONE else (2, 3)
+    reduced = (1, 1) if reduce == Reduce.NONE else (2, 3)
     memory_of_a = config.activation_vectors if a_from == SourceA.ACTIVATION else config.accumulator_vectors
     depth = {
         SourceB.ACTIVATION: config.activation_vectors,
@@ -202,8 +202,8 @@ def _vector(rng, config, op, reduce, a_from, b_from, to, flags):
         destination=bank * own.get(to, 0) + int(rng.integers(0, 8)),
         n_0=2,
         n_1=3,
-        n_2=folded[0],
-        n_3=folded[1],
+        n_2=reduced[0],
+        n_3=reduced[1],
         destination_stride_0=5,
         destination_stride_1=1,
         a_stride_0=6,
