@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.address_generator import ADDRESS_BITS, AddressGenerator
 from tilewright.hw.burst import BEATS_BITS, BURST_LENGTH, BurstGenerator, Transfers, holds_wide
 from tilewright.hw.interface import (
     MEMORY_ADDRESS_BITS,
@@ -15,7 +16,6 @@ from tilewright.hw.interface import (
 from tilewright.hw.landing import Landing
 from tilewright.hw.queue import Queue
 from tilewright.hw.request import BankRequest, delay
-from tilewright.hw.walk import ADDRESS_BITS, Walk
 from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Load
@@ -26,7 +26,7 @@ from tilewright.isa.register import BASE_REGISTERS
 class LoadEngine(wiring.Component):
     """Requests the bursts of loads, lands their beats and writes the vectors.
 
-    Latency and throughput: docs/machine.md, "Load". Of a walk action in cycle w: w + 1 the bank's address and
+    Latency and throughput: docs/machine.md, "Load". Of an action in cycle w: w + 1 the bank's address and
     an address fault; w + 2 the beat out of the landing, and a bus fault; w + 3 the beat's bytes, or padding;
     w + 4 the vector, put together of its beats, and its write.
 
@@ -55,11 +55,11 @@ class LoadEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.bursts = self._bursts = BurstGenerator(self.config, Load)
-        m.submodules.walk = self._walk = Walk(self.config, Load)
+        m.submodules.generator = self._generator = AddressGenerator(self.config, Load)
         m.submodules.landing = self._landing = Landing(self.config)
         m.submodules.lengths = self._lengths = Queue(BURST_LENGTH, self.config.outstanding_reads)
         self._elaborate_request(m)
-        self._elaborate_walk(m)
+        self._elaborate_generator(m)
         outside = self._elaborate_writes(m)
         self._elaborate_fault(m, outside)
         return m
@@ -95,18 +95,18 @@ class LoadEngine(wiring.Component):
             m.d.sync += position.eq(Mux(last, 0, position + 1))
         return lengths.pop
 
-    def _elaborate_walk(self, m: Module) -> None:
-        walk, landing = self._walk, self._landing
+    def _elaborate_generator(self, m: Module) -> None:
+        generator, landing = self._generator, self._landing
         m.d.comb += [
-            walk.head.eq(self.control.head),
-            walk.start.eq(self.control.start),
-            walk.supply.eq(landing.available),
+            generator.head.eq(self.control.head),
+            generator.start.eq(self.control.start),
+            generator.supply.eq(landing.available),
             landing.beat.eq(self.beat),
-            landing.take.eq(walk.action.valid & ~walk.action.pad),
+            landing.take.eq(generator.action.valid & ~generator.action.pad),
         ]
-        self._actions = [walk.action]
+        self._actions = [generator.action]
         for age in range(1, 4):
-            action = Signal(walk.action.shape(), name=f"action_{age}")
+            action = Signal(generator.action.shape(), name=f"action_{age}")
             m.d.sync += action.eq(self._actions[-1])
             self._actions.append(action)
         m.d.sync += self.control.finish.eq(self._actions[3].valid & self._actions[3].ends)
@@ -114,15 +114,19 @@ class LoadEngine(wiring.Component):
     def _elaborate_writes(self, m: Module) -> Value:
         """The banks' ports; whether the address of this action is outside of its bank."""
         vector = self._elaborate_vector(m)
-        walk, outside = self._walk, []
+        generator, outside = self._generator, []
         for memory in Memory:
             check = BankRequest(self.config, memory, address_bits=ADDRESS_BITS)
             m.submodules[f"{memory.label}_request"] = check
             m.d.comb += [
-                check.start.eq(walk.begin),
-                check.base.eq(walk.first),
-                check.valid.eq(walk.action.valid & walk.action.ends_vector & (walk.action.memory == memory)),
-                check.address.eq(walk.action.address),
+                check.start.eq(generator.begin),
+                check.base.eq(generator.first),
+                check.valid.eq(
+                    generator.action.valid
+                    & generator.action.ends_vector
+                    & (generator.action.memory == memory)
+                ),
+                check.address.eq(generator.action.address),
             ]
             outside.append(check.outside)
             write = getattr(self, f"{memory.label}_write")
@@ -157,7 +161,8 @@ class LoadEngine(wiring.Component):
     def _elaborate_fault(self, m: Module, outside: Value) -> None:
         """A bus fault is of an earlier action than an address fault in the same cycle.
 
-        Between instructions the walk rests, so the action after one in error names the same instruction.
+        Between instructions the address generator rests, so the action after one in error names the same
+        instruction.
         """
         fault, taken = self.control.fault, self._landing.taken
         address_fault = Signal()

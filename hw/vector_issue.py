@@ -180,7 +180,7 @@ def used_parameters(head: data.View) -> Value:
 
 
 class VectorIssue(wiring.Component):
-    """Walks the parameters and items of instructions, and asks the memories for them.
+    """Issues the parameters and items of instructions, and asks the memories for them.
 
     While nothing is left to issue, all registers follow `head`: a start, which is known late in its cycle,
     then only lets what they hold go on.

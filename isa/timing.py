@@ -15,20 +15,20 @@ DISPATCH_CHECK = 2
 
 DMA_SETUP = 3
 """From a load's or store's start to its first burst request."""
-WALK_SETUP = 2
-"""From a load's or store's start, or the predecessor's last walk action, to the first walk action."""
+GENERATOR_SETUP = 2
+"""From a load's or store's start, or the predecessor's last action, to its first action on the chip."""
 LANDING_VISIBLE = 2
-"""From a beat on the bus to the first cycle in which the landing walk can take it."""
+"""From a beat on the bus to the first cycle in which its load can take it."""
 LANDING_FREE = 3
-"""From the walk action that takes a burst's last beat to the first request that may use its room."""
+"""From the action that takes a burst's last beat to the first request that may use its room."""
 LANDING_WRITE = 4
-"""From a walk action to the write of its vector into the bank."""
+"""From an action to the write of its vector into the bank."""
 LANDING_BUS_FAULT = 2
-"""From the walk action that takes a beat in error to the fault."""
+"""From the action that takes a beat in error to the fault."""
 STORE_BEAT = 6
-"""From a walk action of a store to its beat on the bus."""
+"""From an action of a store to its beat on the bus."""
 STORE_BEATS = STORE_BEAT + 1
-"""Most beats from their walk actions on that the bus has not taken: with fewer, one a cycle would not fit."""
+"""Most beats from their actions on that the bus has not taken: with fewer, one a cycle would not fit."""
 STORE_RESPONSE = 1
 """From a write response on the bus to the finish (or fault) it causes."""
 STORE_FREE = 2

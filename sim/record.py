@@ -124,12 +124,12 @@ STATE = record(
     "requested fetch_request dispatched finish_dispatched checked fetch_faulted fetch_idle",
     # The read channel: bursts accepted, last beat, when its address register is free, who was granted last.
     "reads last_beat address_free load_granted_last",
-    # Load: bursts granted, the next request; the landing walk: next action, actions done, first bad action.
-    "load load_bursts load_request walk walked bad_action",
+    # Load: bursts granted, the next request; the landing: next action, actions done, first bad action.
+    "load load_bursts load_request next_action actions bad_action",
     # Matrix: the last stream.
     "stream stream_vectors stream_base",
-    # Store: bursts granted, when its address register is free, next walk action, beats walked in vain.
-    "store_bursts store_address_free store_walk store_beats_left",
+    # Store: bursts granted, when its address register is free, next action, beats taken in vain.
+    "store_bursts store_address_free store_action store_beats_left",
     # Bursts of all, logged or not; bytes of fetch, load and store.
     "bursts",
     bytes_moved=(3,),
@@ -159,7 +159,7 @@ CURSOR = record(
     "planes rows runs run_bytes stride_z stride_y stride_x beat_bytes",
     "z y x plane_address row_address address left",
 )
-"""A walk over the bursts of a block in memory."""
+"""A place among the bursts of a block in memory."""
 
 
 _CYCLES = "arrived dispatched tokens_ready engine_ready start finish"

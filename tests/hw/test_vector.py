@@ -294,8 +294,8 @@ def load_table(**given):
 def leaving(config):
     """Its sources and its results leave their banks, at different times."""
     last = config.depth(Memory.ACTIVATION) - 1
-    walk = {"n_0": 3, "n_2": 3, "reduce": Reduce.ADD, "a_stride_0": 2, "a_stride_2": 1}
-    return Vector(**walk, a=last - 2, destination=2 * last + 1, destination_stride_0=1)
+    loops = {"n_0": 3, "n_2": 3, "reduce": Reduce.ADD, "a_stride_0": 2, "a_stride_2": 1}
+    return Vector(**loops, a=last - 2, destination=2 * last + 1, destination_stride_0=1)
 
 
 # --- tests -------------------------------------------------------------------------------------------------
@@ -348,13 +348,13 @@ def test_a_bias_saturates_at_both_ends():
     for memory in (Memory.ACCUMULATOR, Memory.PARAMETER):
         vectors = state.memories[memory]
         vectors[...] = rng.choice([-(2**31), 2**31 - 1, -1, 1], vectors.shape)
-    walk = {
+    loops = {
         "n_1": 8,
         "a_stride_1": 1,
         "destination_stride_1": 1,
         "destination": TINY.depth(Memory.ACCUMULATOR),
     }
-    add = Vector(a_from=SourceA.ACCUMULATOR, to=Destination.ACCUMULATOR, bias=1, **walk)
+    add = Vector(a_from=SourceA.ACCUMULATOR, to=Destination.ACCUMULATOR, bias=1, **loops)
     Bench(TINY, state, schedule([add, replace(add, requantise=1)], TINY, rng)).run()
 
 

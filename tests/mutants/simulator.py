@@ -17,7 +17,7 @@ _CONSTANTS = (
     _constant("FETCH_VISIBLE", 2, 3, suite("hw/test_fetch.py")),
     _constant("DISPATCH_CHECK", 2, 1, suite("hw/test_fetch.py")),
     _constant("DMA_SETUP", 3, 2, suite("hw/test_load.py")),
-    _constant("WALK_SETUP", 2, 3, suite("hw/test_load.py")),
+    _constant("GENERATOR_SETUP", 2, 3, suite("hw/test_load.py")),
     _constant("LANDING_VISIBLE", 2, 3, suite("hw/test_load.py")),
     _constant("LANDING_FREE", 3, 4, suite("hw/test_load.py")),
     _constant("LANDING_WRITE", 4, 3, suite("hw/test_load.py")),
@@ -68,8 +68,8 @@ _EVENTS = (
     Mutant(
         name="sim-landing-free",
         file="sim/load.py",
-        old="state.walk - 1 + LANDING_FREE",
-        new="state.walk + LANDING_FREE",
+        old="state.next_action - 1 + LANDING_FREE",
+        new="state.next_action + LANDING_FREE",
         check=_TIMELINE,
     ),
     Mutant(

@@ -112,15 +112,15 @@ def test_a_silent_memory_is_a_timeout_after_as_many_silent_cycles():
 @pytest.mark.parametrize(
     ("inside", "cause"), [(STORE_BEATS - 1, Cause.ADDRESS), (STORE_BEATS, Cause.TIMEOUT)]
 )
-def test_a_store_whose_address_is_not_accepted_walks_as_long_as_there_is_room(inside, cause):
+def test_a_store_whose_address_is_not_accepted_goes_on_as_long_as_there_is_room(inside, cause):
     depth, cols = TINY.depth(Memory.ACTIVATION), TINY.cols
     store = Store(address=depth - inside, n_x=16, stride_x=cols, bytes=cols)
     shown = int(run([store, Finish()]).start[0]) + DMA_SETUP + 1
     timeline = run([store, Finish()], silent_from=shown, timeout=50)
     # The last handshake is fetch's; what is pending from then on is the address.
     timeout = shown + 50
-    walked = shown + 1 + inside
-    cycle = walked + ADDRESS_FAULT if cause == Cause.ADDRESS else timeout
+    taken = shown + 1 + inside
+    cycle = taken + ADDRESS_FAULT if cause == Cause.ADDRESS else timeout
     assert timeline.fault is not None
     assert (timeline.fault.cycle, timeline.fault.cause) == (cycle, cause)
     assert timeline.cycles == timeout + 2

@@ -102,16 +102,16 @@ class Fetch:
 
 
 class Load:
-    """Requests on one side, the landing walk on the other."""
+    """Requests on one side, the landing on the other."""
 
     def __init__(self, config, machine):
         self.config, self.m = config, machine
         self.bursts = deque()
         self.request_from = 0
         self.granted_count = self.freed_count = 0
-        self.walks = deque()
+        self.pending = deque()
         self.landing = deque()
-        self.walk_from = 0
+        self.action_from = 0
 
     def ready(self, t):
         return not self.bursts
@@ -119,7 +119,7 @@ class Load:
     def start(self, t, index, load):
         self.bursts = deque(bursts_of(self.config, self.m.bases, load))
         self.request_from = t + timing.DMA_SETUP
-        self.walks.append((t + timing.WALK_SETUP, index, load, self.actions(load)))
+        self.pending.append((t + timing.GENERATOR_SETUP, index, load, self.actions(load)))
 
     def actions(self, load):
         """(chip address, comes from memory, completes its vector) of each action."""
@@ -153,11 +153,11 @@ class Load:
         self.landing.append((t + timing.LANDING_VISIBLE, fails, last))
 
     def step(self, t):
-        """One cycle of the walk."""
-        if not self.walks:
+        """One cycle of the landing."""
+        if not self.pending:
             return
-        first, index, load, actions = self.walks[0]
-        if t < max(first, self.walk_from):
+        first, index, load, actions = self.pending[0]
+        if t < max(first, self.action_from):
             return
         address, real, completes = actions[0]
         if real:
@@ -172,8 +172,8 @@ class Load:
         if completes and outside(self.config, Memory(load.memory), load.address, address):
             self.m.fault(t + timing.ADDRESS_FAULT, "LOAD", index, 3)
         if not actions:
-            self.walks.popleft()
-            self.walk_from = t + timing.WALK_SETUP
+            self.pending.popleft()
+            self.action_from = t + timing.GENERATOR_SETUP
             self.m.at(t + timing.LANDING_WRITE, lambda: self.m.finish("LOAD", index))
 
     def free(self):
@@ -181,16 +181,16 @@ class Load:
 
 
 class Store:
-    """Addresses on one side, the walk over the chip's vectors on the other."""
+    """Addresses on one side, the beats of the chip's vectors on the other."""
 
     def __init__(self, config, machine, bus):
         self.config, self.m, self.bus = config, machine, bus
         self.bursts = deque()
         self.request_from = 0
         self.granted_count = self.freed_count = 0
-        self.walks = deque()
-        self.walk_from = 0
-        self.walked_beats = 0
+        self.pending = deque()
+        self.action_from = 0
+        self.taken_beats = 0
 
     def ready(self, t):
         return not self.bursts
@@ -200,7 +200,9 @@ class Store:
         for burst in self.bursts:
             burst.owner, burst.final = index, burst is self.bursts[-1]
         self.request_from = t + timing.DMA_SETUP
-        self.walks.append((t + timing.WALK_SETUP, index, store, self.actions(store), deque(self.bursts)))
+        self.pending.append(
+            (t + timing.GENERATOR_SETUP, index, store, self.actions(store), deque(self.bursts))
+        )
 
     def actions(self, store):
         memory = Memory(store.memory)
@@ -216,7 +218,7 @@ class Store:
     def step(self, t):
         self.bus.accept(t)
         self._grant(t)
-        self._walk(t)
+        self._act(t)
         answered = self.bus.step(t)
         if answered is not None:
             self.m.at(t + timing.STORE_FREE, self.free)
@@ -233,18 +235,18 @@ class Store:
             self.granted_count += 1
             self.request_from = t + 1
 
-    def _walk(self, t):
-        if not self.walks:
+    def _act(self, t):
+        if not self.pending:
             return
-        first, index, store, actions, bursts = self.walks[0]
+        first, index, store, actions, bursts = self.pending[0]
         burst = bursts[0]
-        if t < max(first, self.walk_from) or burst.granted_at < 0 or t < burst.granted_at + 2:
+        if t < max(first, self.action_from) or burst.granted_at < 0 or t < burst.granted_at + 2:
             return
-        if self.walked_beats - self.bus.beats_taken == timing.STORE_BEATS:
+        if self.taken_beats - self.bus.beats_taken == timing.STORE_BEATS:
             return
-        self.walked_beats += 1
-        place = getattr(burst, "walked", 0)
-        burst.walked = place + 1
+        self.taken_beats += 1
+        place = getattr(burst, "taken", 0)
+        burst.taken = place + 1
         if outside(self.config, Memory(store.memory), store.address, actions.popleft()):
             self.m.fault(t + timing.ADDRESS_FAULT, "STORE", index, 3)
         fails = burst.beat_fails(place, self.m.memory.size_bytes)
@@ -252,8 +254,8 @@ class Store:
         if place == burst.beats - 1:
             bursts.popleft()
         if not actions:
-            self.walks.popleft()
-            self.walk_from = t + timing.WALK_SETUP
+            self.pending.popleft()
+            self.action_from = t + timing.GENERATOR_SETUP
 
     def free(self):
         self.freed_count += 1
