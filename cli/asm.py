@@ -40,12 +40,12 @@ def _require_defined(assembly: "Assembly", config: "Config", source: str) -> Non
     """Refuse undefined instructions, each with its line and the reasons."""
     from tilewright.isa.encoding import decode_table, encode_program
     from tilewright.isa.error import TilewrightError
-    from tilewright.isa.legality import deal_faults, explain_row
+    from tilewright.isa.legality import dispatch_faults, explain_row
 
     if not assembly.program:
         raise TilewrightError(f"{source}: must hold an instruction, at least finish")
     table = decode_table(encode_program(assembly.program))
-    undefined = deal_faults(table, config).nonzero()[0]
+    undefined = dispatch_faults(table, config).nonzero()[0]
     if undefined.size:
         lines = (
             f"{source}:{assembly.lines[index]}: {'; '.join(explain_row(table, index, config))}"

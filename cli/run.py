@@ -25,10 +25,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Run it, write what was asked for, and print the answer and what it took."""
-    if args.null:
-        from tilewright.cli.run_null import run_null
+    if args.ablate:
+        from tilewright.cli.run_ablation import run_ablation
 
-        return run_null(args)
+        return run_ablation(args)
     if kind_of(args.file) is Kind.PROGRAM:
         from tilewright.cli.run_program import run_program
 
@@ -50,6 +50,7 @@ def _add_time_options(parser: argparse.ArgumentParser) -> None:
         help="draw only these cycles of the timeline (END is left out)",
     )
     group.add_argument(
+        "--ablate",
         "--null",
         metavar="UNIT",
         action="append",

@@ -8,6 +8,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("verilog", help="the machine as one Verilog file")
     parser.add_argument("--config", metavar="NAME|FILE", required=True, help="a preset or a TOML file")
     parser.add_argument("-o", "--output", metavar="FILE.v", required=True, help="the file to write")
+    parser.add_argument("--trace", action="store_true", help="with outputs that say what starts and finishes")
     return parser
 
 
@@ -18,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
     from tilewright.isa.config import load_config
 
     require_apart((args.output,), (args.config,))
-    write_files({args.output: emit(load_config(args.config)).encode()})
+    write_files({args.output: emit(load_config(args.config), trace=args.trace).encode()})
     return 0

@@ -24,12 +24,12 @@ class RtlBench(wiring.Component):
         reset: In. Reset both in the next cycle; at power-up they are.
         latency, outstanding, size, silent: In. As of `MemoryModel`, in the next cycle.
         read_*, write_*: as of `MemoryModel`.
-        s_axi_*, trace_*: as of `Machine`.
+        s_axi_*, interrupt, trace_*: as of `Machine`.
     """
 
     def __init__(self, config: Config) -> None:
         self._bus = master_pins(config)
-        self._machine, self._memory = Machine(config), MemoryModel(config)
+        self._machine, self._memory = Machine(config, trace=True), MemoryModel(config)
         machine, memory = self._machine.signature.members, self._memory.signature.members
         super().__init__(
             {"reset": In(1)}

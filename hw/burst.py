@@ -20,6 +20,9 @@ from tilewright.isa.register import BASE_REGISTERS
 BEATS_BITS = 8
 """Of the beats of a burst, less one."""
 
+BURST_LENGTH = data.StructLayout({"beats_minus_1": BEATS_BITS})
+"""What is kept of a burst until its last beat."""
+
 LAST_BURST = data.StructLayout(dict(BURST.members) | {"last": 1})
 """A burst, and whether it is the last of its instruction."""
 

@@ -1,18 +1,20 @@
 """Watches the pins of the master: is anything unanswered, and for how long has nothing happened?"""
 
-from amaranth import Module, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.burst import BEATS_BITS
+
 TIMEOUT_BITS = 32
 _OUTSTANDING_BITS = 16
-"""Enough for any number of bursts that a master of ours can have outstanding."""
+"""Enough for any number of bursts, and of their beats, that a master of ours can have outstanding."""
 
 _CHANNELS = ("ar", "r", "aw", "w", "b")
 
 
 class BusMonitor(wiring.Component):
-    """Counts the bursts on the bus and the cycles of its silence.
+    """Counts the beats that are to be read, the bursts that are to be written, and the cycles of silence.
 
     In a cycle without a handshake in which a valid is up, or a burst that was accepted is unanswered, the bus
     is silent. `expired` is up in cycle t if the bus was silent in the `timeout` cycles before t and not in
@@ -23,7 +25,7 @@ class BusMonitor(wiring.Component):
         timeout: In. Cycles of silence that the host allows; 0: any number.
         expired: Out. The silence is too long, from registers alone.
         idle: Out. No valid is up and no burst is unanswered.
-        *valid, *ready, rlast: In. The pins.
+        *valid, *ready, arlen: In. The pins. RLAST is not among them: what was asked for is counted.
     """
 
     def __init__(self) -> None:
@@ -34,7 +36,7 @@ class BusMonitor(wiring.Component):
                 "timeout": In(TIMEOUT_BITS),
                 "expired": Out(1),
                 "idle": Out(1),
-                "rlast": In(1),
+                "arlen": In(BEATS_BITS),
             }
             | pins
         )
@@ -42,7 +44,8 @@ class BusMonitor(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         passed = {channel: self._pin(channel, "valid") & self._pin(channel, "ready") for channel in _CHANNELS}
-        reads = self._elaborate_outstanding(m, "reads", passed["ar"], passed["r"] & self.rlast)
+        beats = Mux(passed["ar"], self.arlen + 1, 0)
+        reads = self._elaborate_outstanding(m, "reads", beats, passed["r"])
         writes = self._elaborate_outstanding(m, "writes", passed["aw"], passed["b"])
         shown = self.arvalid | self.rvalid | self.awvalid | self.wvalid | self.bvalid
         m.d.comb += self.idle.eq(~shown & (reads == 0) & (writes == 0))
@@ -57,8 +60,9 @@ class BusMonitor(wiring.Component):
         return getattr(self, channel + end)
 
     def _elaborate_outstanding(self, m: Module, name: str, accepted: Value, answered: Value) -> Signal:
+        """What was accepted and is not answered; an answer that nobody asked for counts for nothing."""
         count = Signal(_OUTSTANDING_BITS, name=name)
-        m.d.sync += count.eq(count + accepted - answered)
+        m.d.sync += count.eq(count + accepted - (answered & (count != 0)))
         return count
 
     def _elaborate_silence(self, m: Module, silent: Value) -> None:

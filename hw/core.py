@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.axi import master_pins
 from tilewright.hw.bus_monitor import TIMEOUT_BITS, BusMonitor
 from tilewright.hw.counter import COUNTERS, Counters
-from tilewright.hw.decode import dealt_layout
+from tilewright.hw.decode import dispatched_layout
 from tilewright.hw.fault import FAULT_RECORD, FaultRecorder
 from tilewright.hw.fetch import Fetch
 from tilewright.hw.interface import INDEX_BITS, MEMORY_ADDRESS_BITS, record_layout
@@ -36,7 +36,7 @@ PROGRAM = data.StructLayout(
         "bases": data.ArrayLayout(MEMORY_ADDRESS_BITS, BASE_REGISTERS),
     }
 )
-"""What the host says of a program: where it and its data lie, if it is for this machine, its patience."""
+"""What the host says of a program: where it and its data lie, if it is for this machine, its time-out."""
 
 _KINDS: dict[Engine, type[Instruction]] = {
     Engine.LOAD: Load,
@@ -60,7 +60,7 @@ class Core(wiring.Component):
         record: Out. The fault, if `faulted`.
         faulted: Out.
         count: Out. The counters.
-        start: Out. For each engine, its queue's head starts in this cycle; then, that fetch deals.
+        start: Out. For each engine, its queue's head starts in this cycle; then, that fetch dispatches.
         finish: Out. For each engine, an instruction finishes in this cycle.
         m_axi_*: the AXI4 master.
     """
@@ -110,9 +110,9 @@ class Core(wiring.Component):
             Engine.VECTOR: VectorEngine(config),
             Engine.STORE: StoreEngine(config),
         }
-        dealt = dealt_layout(config).members
-        decisive = data.StructLayout({name: dealt[name] for name in _DECISIVE})
-        record = data.StructLayout({name: dealt[name] for name in dealt if name not in _DECISIVE})
+        dispatched = dispatched_layout(config).members
+        decisive = data.StructLayout({name: dispatched[name] for name in _DECISIVE})
+        record = data.StructLayout({name: dispatched[name] for name in dispatched if name not in _DECISIVE})
         self._queues = {engine: HeadQueue(decisive, config.queue_depth) for engine in Engine}
         self._records = {engine: Queue(record, config.queue_depth) for engine in Engine}
         for engine in Engine:
@@ -126,7 +126,7 @@ class Core(wiring.Component):
         queue, record, board = self._queues[engine], self._records[engine], self._scoreboard
         head, control = board.head[engine], self._engines[engine].control
         for part in (queue, record):
-            m.d.comb += [part.push.eq(self._fetch.deal[engine]), part.pop.eq(board.start[engine])]
+            m.d.comb += [part.push.eq(self._fetch.dispatch[engine]), part.pop.eq(board.start[engine])]
             m.d.comb += [part.item[name].eq(self._fetch.item[name]) for name in part.shape.members]
         m.d.comb += head.valid.eq(queue.valid)
         m.d.comb += [head[name].eq(queue.head[name]) for name in _DECISIVE]
@@ -151,7 +151,7 @@ class Core(wiring.Component):
             fetch.beat.eq(self._reads.fetch_beat),
             fetch.room.eq(Cat(self._queues[engine].room for engine in Engine)),
             self._scoreboard.enable.eq(self.running & ~self._faults.halted),
-            self.start.eq(Cat(self._scoreboard.start, fetch.dealt)),
+            self.start.eq(Cat(self._scoreboard.start, fetch.dispatched)),
             self.finish.eq(self._scoreboard.done),
         ]
 
@@ -222,12 +222,12 @@ class Core(wiring.Component):
         """Nothing moves in this cycle, so nothing ever will.
 
         Where nothing is in flight, engines are ready and no port is claimed: a head starts unless tokens are
-        missing. And what is stuck is not dealt.
+        missing. And what is stuck is not dispatched.
         """
         board, fetch = self._scoreboard, self._fetch
         heads = Cat(queue.valid for queue in self._queues.values())
-        starting = (heads & board.willing).any()
-        return heads.any() & ~board.in_flight.any() & ~starting & fetch.stuck & fetch.quiet
+        starting = (heads & board.tokens_ready).any()
+        return heads.any() & ~board.in_flight.any() & ~starting & fetch.stuck & fetch.idle
 
     def _connect_counters(self, m: Module) -> None:
         board, counters = self._scoreboard, self._counters
@@ -235,7 +235,7 @@ class Core(wiring.Component):
             counters.running.eq(self.running),
             counters.occupied.eq(board.in_flight | board.start),
             counters.heading.eq(Cat(queue.valid for queue in self._queues.values())),
-            counters.willing.eq(board.willing),
+            counters.tokens_ready.eq(board.tokens_ready),
             self.count.eq(counters.count),
             self.bus_idle.eq(self._monitor.idle),
         ]
@@ -258,6 +258,6 @@ class Core(wiring.Component):
         with m.If(self._abandoned):
             m.d.comb += self.end.eq(self.running & ~computing)
         with m.Elif(self._faults.halted):
-            m.d.comb += self.end.eq(self.running & ~in_flight.any() & self._fetch.quiet)
+            m.d.comb += self.end.eq(self.running & ~in_flight.any() & self._fetch.idle)
         with m.Else():
             m.d.comb += self.end.eq(self.running & finished)

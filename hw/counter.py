@@ -28,8 +28,8 @@ class Counters(wiring.Component):
 
     Members:
         running: In.
-        occupied, heading, willing: In. For each engine: an instruction is in flight, starting ones included;
-            there is an instruction at the head of its queue; that one's tokens are there.
+        occupied, heading, tokens_ready: In. For each engine: an instruction is in flight, starting ones
+            included; there is an instruction at the head of its queue; that one's tokens are there.
         accepted: array of In. Bursts of fetch, load and store.
         count: Out.
     """
@@ -41,7 +41,7 @@ class Counters(wiring.Component):
                 "running": In(1),
                 "occupied": In(engines),
                 "heading": In(engines),
-                "willing": In(engines),
+                "tokens_ready": In(engines),
                 "accepted": In(ACCEPTED).array(len(TRAFFIC)),
                 "count": Out(COUNTERS),
             }
@@ -61,8 +61,8 @@ class Counters(wiring.Component):
         idle_head = self.heading[engine] & ~self.occupied[engine]
         classes = (
             self.occupied[engine],
-            idle_head & ~self.willing[engine],
-            idle_head & self.willing[engine],
+            idle_head & ~self.tokens_ready[engine],
+            idle_head & self.tokens_ready[engine],
         )
         for name, value in zip(ENGINE_COUNTERS, classes, strict=True):
             seen = Signal(name=f"{engine.label}_is_{name}")

@@ -1,6 +1,6 @@
 """What an instruction word says, and whether the machine may run it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, wiring
@@ -10,6 +10,7 @@ from amaranth.utils import exact_log2
 from tilewright.hw.interface import INDEX_BITS
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import (
+    ENGINE_OF,
     HEADER_BITS,
     INSTRUCTION_BITS,
     INSTRUCTIONS,
@@ -22,7 +23,6 @@ from tilewright.isa.instruction import (
     Nop,
     Opcode,
     Reduce,
-    SourceA,
     SourceB,
     Store,
     Vector,
@@ -30,13 +30,14 @@ from tilewright.isa.instruction import (
     layout,
 )
 from tilewright.isa.memory import Engine, Memory, Port
+from tilewright.isa.operand import DESTINATION, OPERANDS, SOURCES, OperandField, in_place, parameters_used
 
 RECORD_BITS = INSTRUCTION_BITS - HEADER_BITS
 TOKEN_BITS = len(Engine)
 
 
-def dealt_layout(config: Config) -> data.StructLayout:
-    """An instruction as fetch deals it: what the scoreboard decides by, and its fields."""
+def dispatched_layout(config: Config) -> data.StructLayout:
+    """An instruction as fetch dispatches it: what the scoreboard decides by, and its fields."""
     return data.StructLayout(
         {
             "nop": 1,
@@ -111,10 +112,8 @@ class Decoder(wiring.Component):
         m.d.comb += self.illegal.eq(bad_header | self.word[end:].any() | tokens | illegal)
         m.d.comb += [self.outside.eq(outside), self.claims.eq(claims)]
         m.d.comb += [self.finish.eq(kind is Finish), self.nop.eq(kind is Nop)]
-        m.d.comb += self.engine.eq(fields["runs_on"] if kind is Nop else _ENGINE.get(kind, 0))
+        m.d.comb += self.engine.eq(fields["runs_on"] if kind is Nop else ENGINE_OF.get(kind.opcode, 0))
 
-
-_ENGINE = {Load: Engine.LOAD, Store: Engine.STORE, Matrix: Engine.MATRIX, Vector: Engine.VECTOR}
 
 _Fields = dict[str, Value]
 _Verdict = tuple[Value, Value, Value]
@@ -146,111 +145,102 @@ def _no_rule(config: Config, fields: _Fields) -> _Verdict:
     return Const(0, 1), Const(0, 1), Const(0, 1)
 
 
-def _block(config: Config, fields: _Fields, port: Port) -> _Verdict:
-    """What load and store have in common: alignment, the chip address, the claim."""
-    illegal, outside, claims = Const(0, 1), Const(0, 1), Const(0, 1)
+def _unaligned(config: Config, fields: _Fields) -> Value:
+    """Of load and store: an address in memory that is no multiple of a transfer."""
+    illegal = Const(0, 1)
     for memory in Memory:
         here = fields["memory"] == memory
         low = exact_log2(config.transfer_bytes(memory))
         odd = _any([fields[name][:low] for name in ("offset", "stride_z", "stride_y", "stride_x")])
         illegal |= here & odd
-        outside |= here & _outside(config, memory, fields["address"])
-        claims |= _claim(config, memory, port, fields["address"], here)
-    return illegal, outside, claims
+    return illegal
 
 
 def _load(config: Config, fields: _Fields) -> _Verdict:
-    illegal, outside, claims = _block(config, fields, Port.WRITE)
+    illegal = _unaligned(config, fields)
     for names in (("n_z",), ("pad_top", "n_y", "pad_bottom"), ("pad_left", "n_x", "pad_right")):
         illegal |= ~_any([fields[name] for name in names])
-    return illegal, outside, claims
+    return illegal, *_operand_verdict(config, Load, fields)
 
 
 def _store(config: Config, fields: _Fields) -> _Verdict:
-    illegal, outside, claims = _block(config, fields, Port.READ)
+    illegal = _unaligned(config, fields)
     illegal |= _any([fields[name] == 0 for name in ("n_z", "n_y", "n_x", "bytes")])
     for memory in Memory:
         illegal |= (fields["memory"] == memory) & (fields["bytes"] > config.vector_bytes(memory))
-    return illegal, outside, claims
+    return illegal, *_operand_verdict(config, Store, fields)
 
 
 def _matrix(config: Config, fields: _Fields) -> _Verdict:
     illegal = _any([fields[name] == 0 for name in ("n_y", "n_x", "n_ci", "n_ky", "n_kx")])
-    operands = {
-        Memory.ACTIVATION: fields["activation"][exact_log2(config.slices) :],
-        Memory.WEIGHT: fields["weight"],
-        Memory.ACCUMULATOR: fields["accumulator"],
-    }
-    outside = _any([_outside(config, memory, address) for memory, address in operands.items()])
-    claims = Const(0, 1)
-    for memory, address in operands.items():
-        claims |= _claim(config, memory, Port.READ, address)
-    claims |= _claim(config, Memory.ACCUMULATOR, Port.WRITE, fields["accumulator"])
-    return illegal, outside, claims
+    return illegal, *_operand_verdict(config, Matrix, fields)
 
 
 def _vector(config: Config, fields: _Fields) -> _Verdict:
-    operands = _vector_operands(fields)
-    parameters = _any([fields["bias"], fields["requantise"], fields["op"] == VectorOp.MULTIPLY_ADD])
-    outside = parameters & _outside(config, Memory.PARAMETER, fields["parameter"])
-    claims = _claim(config, Memory.PARAMETER, Port.READ, fields["parameter"], parameters)
-    for name, memory, used in operands:
-        port = Port.WRITE if name == "destination" else Port.READ
-        outside |= used & _outside(config, memory, fields[name])
-        claims |= _claim(config, memory, port, fields[name], used)
-    return _vector_illegal(fields) | _shared_banks(config, fields, operands), outside, claims
+    return _vector_illegal(fields) | _shared_banks(config, fields), *_operand_verdict(config, Vector, fields)
 
 
-def _vector_operands(fields: _Fields) -> list[tuple[str, Memory, Value]]:
-    """Operand field, memory, whether the operand lies there."""
-    return [
-        ("destination", Memory.ACTIVATION, fields["to"] == Destination.ACTIVATION),
-        ("destination", Memory.ACCUMULATOR, fields["to"] == Destination.ACCUMULATOR),
-        ("a", Memory.ACTIVATION, fields["a_from"] == SourceA.ACTIVATION),
-        ("a", Memory.ACCUMULATOR, fields["a_from"] == SourceA.ACCUMULATOR),
-        ("b", Memory.ACTIVATION, fields["b_from"] == SourceB.ACTIVATION),
-        ("b", Memory.ACCUMULATOR, fields["b_from"] == SourceB.ACCUMULATOR),
-        ("b", Memory.PARAMETER, fields["b_from"] == SourceB.PARAMETER),
-    ]
+def _operand_verdict(config: Config, kind: type[Instruction], fields: _Fields) -> tuple[Value, Value]:
+    """Whether an operand's first address is outside of its memory, and the claims of all operands."""
+    outside, claims = Const(0, 1), Const(0, 1)
+    for row in OPERANDS[kind]:
+        address = fields[row.address][exact_log2(config.slices) if row.in_slices else 0 :]
+        for memory, used in _places(kind, row, fields):
+            outside |= used & _outside(config, memory, address)
+            for port in row.ports:
+                claims |= _claim(config, memory, port, address, used)
+    return outside, claims
 
 
-def _folds(fields: _Fields) -> Value:
-    return (fields["n_2"] != 1) | (fields["n_3"] != 1)
+def _places(kind: type[Instruction], row: OperandField, fields: _Fields) -> Iterator[tuple[Memory, Value]]:
+    """The memories in which an operand can lie, and whether it lies there."""
+    for code, memory in enumerate(row.memories(kind)):
+        if memory is None:
+            continue
+        if row.of_parameters:
+            yield memory, _any(list(parameters_used(fields.__getitem__)))
+        elif isinstance(row.memory, Memory):
+            yield memory, Const(1, 1)
+        else:
+            yield memory, fields[row.memory] == code
 
 
 def _vector_illegal(fields: _Fields) -> Value:
+    reduced = [count for count, _ in SOURCES[0].loops[len(DESTINATION.loops) :]]
     return _any(
         [
-            *(fields[name] == 0 for name in ("n_0", "n_1", "n_2", "n_3")),
+            *(fields[count] == 0 for count, _ in SOURCES[0].loops),
             fields["op"] > max(VectorOp),
             fields["to"] > max(Destination),
             (fields["op"] == VectorOp.PASS) & (fields["b_from"] != SourceB.CONSTANT),
-            (fields["reduce"] == Reduce.NONE) & _folds(fields),
+            (fields["reduce"] == Reduce.NONE) & _any([fields[count] != 1 for count in reduced]),
             fields["lookup"] & (fields["to"] == Destination.TABLE),
         ]
     )
 
 
-def _shared_banks(config: Config, fields: _Fields, operands: list[tuple[str, Memory, Value]]) -> Value:
+def _shared_banks(config: Config, fields: _Fields) -> Value:
     """a and b in one bank, or a destination in a source's bank without being that source's block."""
-    illegal = Const(0, 1)
-    for position, (name, memory, used) in enumerate(operands):
-        for other, other_memory, other_used in operands[position + 1 :]:
-            if name == other or memory != other_memory:
-                continue
-            same = _bank(config, memory, fields[name]) == _bank(config, memory, fields[other])
-            allowed = _in_place(fields, other) if name == "destination" else Const(0, 1)
-            illegal |= used & other_used & same & ~allowed
+    illegal = _share_bank(config, fields, *SOURCES)
+    for source in SOURCES:
+        illegal |= _share_bank(config, fields, DESTINATION, source) & ~_in_place(fields, source)
     return illegal
 
 
-def _in_place(fields: _Fields, source: str) -> Value:
-    return (
-        (fields["destination"] == fields[source])
-        & (fields["destination_stride_0"] == fields[f"{source}_stride_0"])
-        & (fields["destination_stride_1"] == fields[f"{source}_stride_1"])
-        & ~_folds(fields)
-    )
+def _share_bank(config: Config, fields: _Fields, one: OperandField, other: OperandField) -> Value:
+    shared = Const(0, 1)
+    others = dict(_places(Vector, other, fields))
+    for memory, used in _places(Vector, one, fields):
+        if memory in others:
+            banks = [_bank(config, memory, fields[row.address]) for row in (one, other)]
+            shared |= used & others[memory] & (banks[0] == banks[1])
+    return shared
+
+
+def _in_place(fields: _Fields, source: OperandField) -> Value:
+    rule = in_place(source)
+    equal = [fields[mine] == fields[its] for mine, its in rule.equal]
+    return Cat(*equal, *(fields[count] == 1 for count in rule.single)).all()
 
 
 _RULES: dict[type[Instruction], Callable[[Config, _Fields], _Verdict]] = {

@@ -1,11 +1,11 @@
-"""Fetch: reads the program over the bus, checks each instruction, deals it to its engine's queue."""
+"""Fetch: reads the program over the bus, checks each instruction, dispatches it to its engine's queue."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from tilewright.hw.decode import Decoder, dealt_layout
+from tilewright.hw.decode import Decoder, dispatched_layout
 from tilewright.hw.interface import FAULT, INDEX_BITS, MEMORY_ADDRESS_BITS, BurstRequest, beat_layout
 from tilewright.hw.queue import Queue
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
@@ -21,7 +21,7 @@ class State(enum.Enum):
 
     HEAD = 0
     CHECK = 1
-    DEAL = 2
+    DISPATCH = 2
     DRAIN = 3
 
 
@@ -34,7 +34,7 @@ def _bus_members(config: Config) -> dict[str, wiring.Member]:
         "length": In(INDEX_BITS),
         "request": Out(BurstRequest),
         "beat": In(beat_layout(config)),
-        "quiet": Out(1),
+        "idle": Out(1),
     }
 
 
@@ -52,7 +52,7 @@ class InstructionReader(wiring.Component):
         beat: In. Beats of the read data channel.
         valid, head: Out. The oldest instruction not popped.
         pop: In. Drops it and gives its room back.
-        quiet: Out. No request stands and no read is outstanding.
+        idle: Out. No request stands and no read is outstanding.
     """
 
     def __init__(self, config: Config) -> None:
@@ -81,7 +81,7 @@ class InstructionReader(wiring.Component):
         m.d.comb += self.request.valid.eq(stands)
         m.d.sync += reserved.eq(reserved + Mux(granted, count, 0) - self.pop)
         m.d.sync += outstanding.eq(outstanding + Mux(granted, grant_beats, 0) - self.beat.valid)
-        m.d.comb += self.quiet.eq(~stands & (outstanding == 0))
+        m.d.comb += self.idle.eq(~stands & (outstanding == 0))
 
     def _elaborate_next(self, m: Module, begin: Value, granted: Value, place: Signal, count: Signal) -> None:
         """Where the next burst begins and its instructions, at most to the boundary; 0 behind the last."""
@@ -129,20 +129,20 @@ class InstructionReader(wiring.Component):
 
 
 class Fetch(wiring.Component):
-    """Reads, checks and deals the program's instructions in order.
+    """Reads, checks and dispatches the program's instructions in order.
 
     Latency: see docs/machine.md, "Fetch". Throughput: one instruction in three cycles.
 
     Members:
-        running, halted, address, length, request, beat, quiet: as of the instruction reader.
+        running, halted, address, length, request, beat, idle: as of the instruction reader.
         mismatch: In. The program was made for another configuration.
         room: In. For each engine, its queue has room.
-        deal: Out. For each engine, `item` goes to its queue in this cycle.
+        dispatch: Out. For each engine, `item` goes to its queue in this cycle.
         item: Out. The instruction.
-        dealt: Out. An instruction (also finish) is dealt in this cycle.
-        index: Out. Instructions dealt before.
-        stuck: Out. Nothing can be dealt until a queue has room, or ever.
-        drained: Out. finish was dealt.
+        dispatched: Out. An instruction (also finish) is dispatched in this cycle.
+        index: Out. Instructions dispatched before.
+        stuck: Out. Nothing can be dispatched until a queue has room, or ever.
+        drained: Out. finish was dispatched.
         fault: Out. A fault of the instruction, or of the whole program.
     """
 
@@ -153,9 +153,9 @@ class Fetch(wiring.Component):
             | {
                 "mismatch": In(1),
                 "room": In(len(Engine)),
-                "deal": Out(len(Engine)),
-                "item": Out(dealt_layout(config)),
-                "dealt": Out(1),
+                "dispatch": Out(len(Engine)),
+                "item": Out(dispatched_layout(config)),
+                "dispatched": Out(1),
                 "index": Out(INDEX_BITS),
                 "stuck": Out(1),
                 "drained": Out(1),
@@ -170,18 +170,18 @@ class Fetch(wiring.Component):
         wiring.connect(m, wiring.flipped(self.request), reader.request)
         for name in ("running", "halted", "address", "length", "beat"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
-        m.d.comb += self.quiet.eq(reader.quiet)
+        m.d.comb += self.idle.eq(reader.idle)
         self._state = Signal(State)
         self._checked = Signal(data.StructLayout({"cause": 4, "finish": 1, "engine": 2}))
         self._elaborate_check(m, decoder)
-        self._elaborate_deal(m)
+        self._elaborate_dispatch(m)
         self._elaborate_whole_program(m)
         return m
 
     def _elaborate_check(self, m: Module, decoder: Decoder) -> None:
-        """HEAD takes the instruction over, CHECK its decoding; DEAL waits for room."""
+        """HEAD takes the instruction over, CHECK its decoding; DISPATCH waits for room."""
         word = Signal(_WORD)
-        # A register: an instruction is checked two cycles after the one before it was dealt, or later.
+        # A register: an instruction is checked two cycles after the one before it was dispatched, or later.
         last = Signal()
         m.d.sync += last.eq(self.index + 1 == self.length)
         m.d.comb += [decoder.word.eq(word.word), decoder.last.eq(last)]
@@ -190,7 +190,7 @@ class Fetch(wiring.Component):
             m.d.sync += [word.eq(self._reader.head), self._state.eq(State.CHECK)]
         with m.If(self._state == State.CHECK):
             m.d.sync += [
-                self._state.eq(State.DEAL),
+                self._state.eq(State.DISPATCH),
                 self._checked.cause.eq(Mux(word.error, Cause.BUS, cause)),
                 self._checked.finish.eq(decoder.finish),
                 self._checked.engine.eq(decoder.engine),
@@ -200,26 +200,26 @@ class Fetch(wiring.Component):
             for name in ("nop", "wait", "signal", "claims"):
                 m.d.sync += self.item[name].eq(getattr(decoder, name))
 
-    def _elaborate_deal(self, m: Module) -> None:
+    def _elaborate_dispatch(self, m: Module) -> None:
         room = Array(self.room)[self._checked.engine]
         ready = Signal()
         wrong = self._checked.cause != 0
         m.d.comb += [
-            ready.eq((self._state == State.DEAL) & ~self.halted & ~wrong),
-            self.dealt.eq(ready & (self._checked.finish | room)),
+            ready.eq((self._state == State.DISPATCH) & ~self.halted & ~wrong),
+            self.dispatched.eq(ready & (self._checked.finish | room)),
             self.stuck.eq(self.drained | (ready & ~self._checked.finish & ~room)),
             self.drained.eq(self._state == State.DRAIN),
-            self._reader.pop.eq(self.dealt),
+            self._reader.pop.eq(self.dispatched),
         ]
         for engine in Engine:
-            takes = self.dealt & ~self._checked.finish & (self._checked.engine == engine)
-            m.d.comb += self.deal[engine].eq(takes)
-        with m.If(self.dealt):
+            takes = self.dispatched & ~self._checked.finish & (self._checked.engine == engine)
+            m.d.comb += self.dispatch[engine].eq(takes)
+        with m.If(self.dispatched):
             m.d.sync += self.index.eq(self.index + 1)
             m.d.sync += self._state.eq(Mux(self._checked.finish, State.DRAIN, State.HEAD))
 
     def _elaborate_whole_program(self, m: Module) -> None:
-        """Faults: of the program in cycle 0, later of the instruction that is in DEAL."""
+        """Faults: of the program in cycle 0, later of the instruction that is in DISPATCH."""
         first = Signal(init=1)
         with m.If(self.running):
             m.d.sync += first.eq(0)
@@ -227,7 +227,7 @@ class Fetch(wiring.Component):
         with m.If(first & self.running & (empty | self.mismatch)):
             m.d.comb += self.fault.valid.eq(1)
             m.d.comb += self.fault.cause.eq(Mux(empty, Cause.ILLEGAL, Cause.CONFIG))
-        with m.Elif((self._state == State.DEAL) & ~self.halted & (self._checked.cause != 0)):
+        with m.Elif((self._state == State.DISPATCH) & ~self.halted & (self._checked.cause != 0)):
             m.d.comb += self.fault.valid.eq(1)
             m.d.comb += self.fault.cause.eq(self._checked.cause)
             m.d.comb += self.fault.index.eq(self.index)

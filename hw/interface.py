@@ -34,7 +34,7 @@ BurstRequest = stream.Signature(BURST)
 
 def beat_layout(config: Config) -> data.StructLayout:
     """A beat of the read data channel, one cycle after it was on the bus."""
-    return data.StructLayout({"valid": 1, "data": 8 * config.bus_bytes, "error": 1, "last": 1})
+    return data.StructLayout({"valid": 1, "data": 8 * config.bus_bytes, "error": 1})
 
 
 def read_layout(config: Config, memory: Memory) -> data.StructLayout:

@@ -1,4 +1,4 @@
-"""Where the beats of a load wait until the walk takes them."""
+"""Where the beats of a load wait until the address generator takes them."""
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring

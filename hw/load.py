@@ -4,7 +4,8 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hw.burst import BurstGenerator, Transfers, holds_wide
+from tilewright.hw.address_generator import ADDRESS_BITS, AddressGenerator
+from tilewright.hw.burst import BEATS_BITS, BURST_LENGTH, BurstGenerator, Transfers, holds_wide
 from tilewright.hw.interface import (
     MEMORY_ADDRESS_BITS,
     BurstRequest,
@@ -13,8 +14,8 @@ from tilewright.hw.interface import (
     write_layout,
 )
 from tilewright.hw.landing import Landing
+from tilewright.hw.queue import Queue
 from tilewright.hw.request import BankRequest, delay
-from tilewright.hw.walk import ADDRESS_BITS, Walk
 from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Load
@@ -25,7 +26,7 @@ from tilewright.isa.register import BASE_REGISTERS
 class LoadEngine(wiring.Component):
     """Requests the bursts of loads, lands their beats and writes the vectors.
 
-    Latency and throughput: docs/machine.md, "Load". Of a walk action in cycle w: w + 1 the bank's address and
+    Latency and throughput: docs/machine.md, "Load". Of an action in cycle w: w + 1 the bank's address and
     an address fault; w + 2 the beat out of the landing, and a bus fault; w + 3 the beat's bytes, or padding;
     w + 4 the vector, put together of its beats, and its write.
 
@@ -54,17 +55,18 @@ class LoadEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.bursts = self._bursts = BurstGenerator(self.config, Load)
-        m.submodules.walk = self._walk = Walk(self.config, Load)
+        m.submodules.generator = self._generator = AddressGenerator(self.config, Load)
         m.submodules.landing = self._landing = Landing(self.config)
+        m.submodules.lengths = self._lengths = Queue(BURST_LENGTH, self.config.outstanding_reads)
         self._elaborate_request(m)
-        self._elaborate_walk(m)
+        self._elaborate_generator(m)
         outside = self._elaborate_writes(m)
         self._elaborate_fault(m, outside)
         return m
 
     def _elaborate_request(self, m: Module) -> None:
         """A burst stands while there is room for it to land."""
-        bursts, control, taken = self._bursts, self.control, self._landing.taken
+        bursts, control = self._bursts, self.control
         room = Signal(range(self.config.outstanding_reads + 1), init=self.config.outstanding_reads)
         granted = self.request.valid & self.request.ready
         m.d.comb += [
@@ -77,20 +79,34 @@ class LoadEngine(wiring.Component):
         m.d.comb += [port.eq(base) for port, base in zip(bursts.bases, self.bases, strict=True)]
         names = self.request.payload.shape().members
         m.d.comb += [self.request.payload[name].eq(bursts.request.payload[name]) for name in names]
-        m.d.sync += room.eq(room - granted + (taken.valid & taken.last))
+        m.d.sync += room.eq(room - granted + self._elaborate_landed(m, granted))
 
-    def _elaborate_walk(self, m: Module) -> None:
-        walk, landing = self._walk, self._landing
+    def _elaborate_landed(self, m: Module, granted: Value) -> Value:
+        """Whether the beat out of the landing ends its burst: by its count, whatever RLAST said."""
+        lengths, taken = self._lengths, self._landing.taken
+        position = Signal(BEATS_BITS)
+        last = position == lengths.head.beats_minus_1
         m.d.comb += [
-            walk.head.eq(self.control.head),
-            walk.start.eq(self.control.start),
-            walk.supply.eq(landing.available),
-            landing.beat.eq(self.beat),
-            landing.take.eq(walk.action.valid & ~walk.action.pad),
+            lengths.push.eq(granted),
+            lengths.item.beats_minus_1.eq(self.request.payload.beats_minus_1),
+            lengths.pop.eq(taken.valid & last),
         ]
-        self._actions = [walk.action]
+        with m.If(taken.valid):
+            m.d.sync += position.eq(Mux(last, 0, position + 1))
+        return lengths.pop
+
+    def _elaborate_generator(self, m: Module) -> None:
+        generator, landing = self._generator, self._landing
+        m.d.comb += [
+            generator.head.eq(self.control.head),
+            generator.start.eq(self.control.start),
+            generator.supply.eq(landing.available),
+            landing.beat.eq(self.beat),
+            landing.take.eq(generator.action.valid & ~generator.action.pad),
+        ]
+        self._actions = [generator.action]
         for age in range(1, 4):
-            action = Signal(walk.action.shape(), name=f"action_{age}")
+            action = Signal(generator.action.shape(), name=f"action_{age}")
             m.d.sync += action.eq(self._actions[-1])
             self._actions.append(action)
         m.d.sync += self.control.finish.eq(self._actions[3].valid & self._actions[3].ends)
@@ -98,15 +114,19 @@ class LoadEngine(wiring.Component):
     def _elaborate_writes(self, m: Module) -> Value:
         """The banks' ports; whether the address of this action is outside of its bank."""
         vector = self._elaborate_vector(m)
-        walk, outside = self._walk, []
+        generator, outside = self._generator, []
         for memory in Memory:
             check = BankRequest(self.config, memory, address_bits=ADDRESS_BITS)
             m.submodules[f"{memory.label}_request"] = check
             m.d.comb += [
-                check.start.eq(walk.begin),
-                check.base.eq(walk.first),
-                check.valid.eq(walk.action.valid & walk.action.ends_vector & (walk.action.memory == memory)),
-                check.address.eq(walk.action.address),
+                check.start.eq(generator.begin),
+                check.base.eq(generator.first),
+                check.valid.eq(
+                    generator.action.valid
+                    & generator.action.ends_vector
+                    & (generator.action.memory == memory)
+                ),
+                check.address.eq(generator.action.address),
             ]
             outside.append(check.outside)
             write = getattr(self, f"{memory.label}_write")
@@ -141,7 +161,8 @@ class LoadEngine(wiring.Component):
     def _elaborate_fault(self, m: Module, outside: Value) -> None:
         """A bus fault is of an earlier action than an address fault in the same cycle.
 
-        Between instructions the walk rests, so the action after one in error names the same instruction.
+        Between instructions the address generator rests, so the action after one in error names the same
+        instruction.
         """
         fault, taken = self.control.fault, self._landing.taken
         address_fault = Signal()

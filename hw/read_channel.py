@@ -14,6 +14,7 @@ class ReadChannel(wiring.Component):
 
     Latency: granted in cycle g, on the bus from g + 1; a beat on the bus in cycle b is given on in b + 1.
     Throughput: one burst and one beat a cycle. If both ask, the one not granted last wins, at first fetch.
+    RLAST is ignored: fetch, load and bus monitor count the beats that they asked for.
 
     Members:
         fetch_request, load_request: In. Bursts to be read.
@@ -67,5 +68,4 @@ class ReadChannel(wiring.Component):
                 beat.valid.eq(self.rvalid & (self.rid == owner)),
                 beat.data.eq(self.rdata),
                 beat.error.eq(self.rresp[ERROR_BIT]),
-                beat.last.eq(self.rlast),
             ]

@@ -18,7 +18,9 @@ from tilewright.isa.register import (
     SPACE_BYTES,
     WORD_BYTES,
     Access,
+    Control,
     Register,
+    Status,
 )
 
 WORD_BITS = 8 * WORD_BYTES
@@ -58,9 +60,10 @@ class Registers(wiring.Component):
 
     Members:
         s_axi_*: the slave's pins.
-        program: Out. What the host wrote.
-        start, reset: Out. The host asks for it, in this cycle only.
-        running, done, faulted, bus_idle, record, count: In. What the machine says.
+        capture: In. A program is started: take what the host wrote at the end of this cycle.
+        program: Out. What the host had written at the last `capture`.
+        start, reset, acknowledge: Out. The host asks for it, in this cycle only.
+        running, done, faulted, bus_idle, interrupt, record, count: In. What the machine says.
     """
 
     def __init__(self, config: Config) -> None:
@@ -68,13 +71,16 @@ class Registers(wiring.Component):
         super().__init__(
             {f"s_axi_{name}": member for name, member in SLAVE_PINS.items()}
             | {
+                "capture": In(1),
                 "program": Out(PROGRAM),
                 "start": Out(1),
                 "reset": Out(1),
+                "acknowledge": Out(1),
                 "running": In(1),
                 "done": In(1),
                 "faulted": In(1),
                 "bus_idle": In(1),
+                "interrupt": In(1),
                 "record": In(FAULT_RECORD),
                 "count": In(COUNTERS),
             }
@@ -95,15 +101,19 @@ class Registers(wiring.Component):
     # --- the program ---------------------------------------------------------------------------------------
 
     def _elaborate_program(self, m: Module) -> None:
+        """A copy, so that a host may write what the next program needs while one runs."""
         digest = int.from_bytes(self.config.digest(), "little")
+        written = Signal(PROGRAM)
         m.d.comb += [
-            self.program.address.eq(self._written["program_address"]),
-            self.program.length.eq(self._written["program_length"]),
-            self.program.timeout.eq(self._written["timeout"]),
-            self.program.mismatch.eq(self._written["expected_digest"] != digest),
+            written.address.eq(self._written["program_address"]),
+            written.length.eq(self._written["program_length"]),
+            written.timeout.eq(self._written["timeout"]),
+            written.mismatch.eq(self._written["expected_digest"] != digest),
         ]
         for index in range(BASE_REGISTERS):
-            m.d.comb += self.program.bases[index].eq(self._written[f"base_{index}"])
+            m.d.comb += written.bases[index].eq(self._written[f"base_{index}"])
+        with m.If(self.capture):
+            m.d.sync += self.program.eq(written)
 
     def _value(self, row: Register) -> Value:
         """What a register reads as."""
@@ -116,7 +126,7 @@ class Registers(wiring.Component):
             "isa_version": Const(ISA_VERSION, 32),
             "config_digest": Const(int.from_bytes(self.config.digest(), "little"), 64),
             "control": Const(0, 32),
-            "status": Cat(self.running, self.done, self.faulted, self.bus_idle),
+            "status": Cat(getattr(self, bit.name.lower()) for bit in Status if bit.name),
             "fault": Cat(self.record.cause, Const(0, 4), self.record.engine),
             "fault_instruction": self.record.index,
             "fault_cycle": self.record.cycle,
@@ -166,7 +176,12 @@ class Registers(wiring.Component):
 
     def _elaborate_word(self, m: Module, row: Register, word: int, data: Value, mask: Value) -> None:
         if row.name == "control":
-            m.d.comb += [self.start.eq(data[0] & mask[0]), self.reset.eq(data[1] & mask[1])]
+            asked = {
+                Control.START: self.start,
+                Control.RESET: self.reset,
+                Control.ACKNOWLEDGE: self.acknowledge,
+            }
+            m.d.comb += [signal.eq((data & mask & bit).any()) for bit, signal in asked.items()]
         elif row.access is Access.WRITE:
             register = self._written[row.name].word_select(word, WORD_BITS)
             low_bits = BASE_ALIGNMENT_BYTES - 1 if row.name in _ALIGNED and word == 0 else 0

@@ -7,7 +7,9 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hw.decode import TOKEN_BITS
 from tilewright.hw.queue import Queue
 from tilewright.isa.config import IN_FLIGHT, Config
+from tilewright.isa.instruction import ENGINE_OF
 from tilewright.isa.memory import START_PRIORITY, Engine, Memory, Port
+from tilewright.isa.operand import OPERANDS
 
 
 def head_layout(config: Config) -> data.StructLayout:
@@ -23,28 +25,19 @@ def ports(config: Config, port: Port) -> list[int]:
     return [config.port_index(memory, bank, port) for memory, bank in banks]
 
 
-_CLAIMS = {
-    Engine.LOAD: ((Memory, Port.WRITE),),
-    Engine.MATRIX: (
-        ((Memory.ACTIVATION, Memory.WEIGHT, Memory.ACCUMULATOR), Port.READ),
-        ((Memory.ACCUMULATOR,), Port.WRITE),
-    ),
-    Engine.VECTOR: (
-        ((Memory.ACTIVATION, Memory.ACCUMULATOR, Memory.PARAMETER), Port.READ),
-        ((Memory.ACTIVATION, Memory.ACCUMULATOR), Port.WRITE),
-    ),
-    Engine.STORE: ((Memory, Port.READ),),
-}
-
-
 def claimable(config: Config, engine: Engine) -> list[int]:
     """The ports that an engine can ever claim, as positions in the claim mask."""
-    return sorted(
+    claimed = {
         config.port_index(memory, bank, port)
-        for memories, port in _CLAIMS[engine]
-        for memory in memories
+        for kind, rows in OPERANDS.items()
+        if ENGINE_OF[kind.opcode] == engine
+        for row in rows
+        for memory in row.memories(kind)
+        if memory is not None
         for bank in range(config.banks(memory))
-    )
+        for port in row.ports
+    }
+    return sorted(claimed)
 
 
 class InFlight(wiring.Component):
@@ -149,7 +142,7 @@ class Scoreboard(wiring.Component):
         run: Out. The same without nops: what the engine is told.
         done: Out. For each engine, an instruction finishes in this cycle (nops too).
         in_flight: Out. For each engine, something started before this cycle is in flight.
-        willing: Out. For each engine, the head's tokens and room for its tokens are there.
+        tokens_ready: Out. For each engine, the head's tokens and room for its tokens are there.
     """
 
     def __init__(self, config: Config) -> None:
@@ -165,7 +158,7 @@ class Scoreboard(wiring.Component):
                 "run": Out(engines),
                 "done": Out(engines),
                 "in_flight": Out(engines),
-                "willing": Out(engines),
+                "tokens_ready": Out(engines),
             }
         )
 
@@ -214,18 +207,18 @@ class Scoreboard(wiring.Component):
                 missing[taker].append(self.head[taker].wait[giver] & ~counter.available)
                 missing[giver].append(self.head[giver].signal[taker] & ~counter.room)
         for engine in Engine:
-            m.d.comb += self.willing[engine].eq(~Cat(*missing[engine]).any())
+            m.d.comb += self.tokens_ready[engine].eq(~Cat(*missing[engine]).any())
 
     def _elaborate_starts(self, m: Module) -> None:
         """Pairwise conflicts first, then the short chain of priorities: the path that bounds the clock."""
         starting: list[tuple[Engine, Value]] = []
         for engine in START_PRIORITY:
-            able = Signal(name=f"{engine.label}_able")
-            m.d.comb += able.eq(self._able(engine))
+            can_start = Signal(name=f"{engine.label}_can_start")
+            m.d.comb += can_start.eq(self._can_start(engine))
             blocked = Const(0, 1)
             for other, other_starts in starting:
                 blocked |= other_starts & self._conflict(engine, self.head[other].claims, other)
-            m.d.comb += self.start[engine].eq(able & ~blocked)
+            m.d.comb += self.start[engine].eq(can_start & ~blocked)
             starting.append((engine, self.start[engine]))
 
     def _conflict(self, engine: Engine, claims: Value, other: Engine) -> Value:
@@ -233,7 +226,7 @@ class Scoreboard(wiring.Component):
         shared = set(claimable(self.config, engine)) & set(claimable(self.config, other))
         return Cat(self.head[engine].claims[port] & claims[port] for port in sorted(shared)).any()
 
-    def _able(self, engine: Engine) -> Value:
+    def _can_start(self, engine: Engine) -> Value:
         """All conditions but the claims of what starts in this very cycle."""
         head, flight = self.head[engine], self._flights[engine]
         others = [other for other in Engine if other != engine]
@@ -242,7 +235,7 @@ class Scoreboard(wiring.Component):
             taken |= self._reads_own_writes(head, flight)
         room = self.ready[engine] & ~flight.full
         free = Mux(head.nop, ~flight.some, room & ~taken)
-        return self.enable & head.valid & self.willing[engine] & free
+        return self.enable & head.valid & self.tokens_ready[engine] & free
 
     def _reads_own_writes(self, head: data.View, flight: InFlight) -> Value:
         """Whether the head reads a bank to which instructions in flight still write."""

@@ -4,19 +4,18 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hw.address_generator import AddressGenerator
 from tilewright.hw.axi import ERROR_BIT, drive_constants, write_pins
-from tilewright.hw.burst import BEATS_BITS, BurstGenerator
+from tilewright.hw.burst import BEATS_BITS, BURST_LENGTH, BurstGenerator
 from tilewright.hw.interface import INDEX_BITS, MEMORY_ADDRESS_BITS, EngineControl
 from tilewright.hw.queue import Queue
 from tilewright.hw.store_data import StoreData, bank_members
-from tilewright.hw.walk import Walk
 from tilewright.isa.config import IN_FLIGHT, Config
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Store
 from tilewright.isa.register import BASE_REGISTERS
 
 _FLAG = data.StructLayout({"last": 1})
-_LENGTH = data.StructLayout({"beats_minus_1": BEATS_BITS})
 _INDEX = data.StructLayout({"index": INDEX_BITS})
 
 
@@ -49,21 +48,21 @@ class StoreEngine(wiring.Component):
         m = Module()
         depth = self.config.outstanding_writes
         m.submodules.bursts = self._bursts = BurstGenerator(self.config, Store)
-        m.submodules.walk = self._walk = Walk(self.config, Store)
+        m.submodules.generator = self._generator = AddressGenerator(self.config, Store)
         m.submodules.data = self._data = StoreData(self.config)
-        m.submodules.lengths = self._lengths = Queue(_LENGTH, depth)
+        m.submodules.lengths = self._lengths = Queue(BURST_LENGTH, depth)
         m.submodules.answers = self._answers = Queue(_FLAG, depth)
         drive_constants(m, self, "aw")
         self._elaborate_start(m)
         self._elaborate_address(m)
-        self._elaborate_walk(m)
+        self._elaborate_generator(m)
         self._connect_data(m)
         self._elaborate_answer(m)
         return m
 
     def _elaborate_start(self, m: Module) -> None:
-        bursts, walk, control = self._bursts, self._walk, self.control
-        for unit in (bursts, walk):
+        bursts, generator, control = self._bursts, self._generator, self.control
+        for unit in (bursts, generator):
             m.d.comb += [unit.head.eq(control.head), unit.start.eq(control.start)]
         m.d.comb += control.ready.eq(bursts.ready)
         m.d.comb += [port.eq(base) for port, base in zip(bursts.bases, self.bases, strict=True)]
@@ -91,15 +90,15 @@ class StoreEngine(wiring.Component):
             self._lengths.item.beats_minus_1.eq(self.awlen),
         ]
 
-    def _elaborate_walk(self, m: Module) -> None:
+    def _elaborate_generator(self, m: Module) -> None:
         """Beats are taken of bursts whose address was on the bus; `position` counts those of the burst."""
-        action, lengths = self._walk.action, self._lengths
+        action, lengths = self._generator.action, self._lengths
         position = Signal(BEATS_BITS)
         last = position == lengths.head.beats_minus_1
         m.d.comb += [
-            self._walk.supply.eq(lengths.valid & self._data.room),
-            self._data.begin.eq(self._walk.begin),
-            self._data.first.eq(self._walk.first),
+            self._generator.supply.eq(lengths.valid & self._data.room),
+            self._data.begin.eq(self._generator.begin),
+            self._data.first.eq(self._generator.first),
             self._data.action.eq(action),
             self._data.last.eq(last),
             lengths.pop.eq(action.valid & last),
@@ -136,7 +135,7 @@ class StoreEngine(wiring.Component):
             control.fault.index.eq(Mux(bus_fault, indices.head.index, index)),
         ]
         m.d.sync += [
-            index.eq(self._walk.action.index),
+            index.eq(self._generator.action.index),
             control.finish.eq(self.bvalid & self._answers.head.last),
             bus_fault.eq(self.bvalid & self.bresp[ERROR_BIT]),
         ]

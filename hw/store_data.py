@@ -5,11 +5,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.address import one_of
+from tilewright.hw.address_generator import ADDRESS_BITS, action_layout
 from tilewright.hw.burst import Transfers, holds_wide
 from tilewright.hw.interface import read_layout
 from tilewright.hw.queue import Queue
 from tilewright.hw.request import READ_LATENCY, BankRequest, bank_hits, delay
-from tilewright.hw.walk import ADDRESS_BITS, action_layout
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Store
 from tilewright.isa.memory import Memory
@@ -27,7 +27,7 @@ class StoreData(wiring.Component):
     On a bus that makes beats wait, they do so in a queue in front of the pins. Throughput: one beat a cycle.
 
     Members:
-        begin, first: In. As of the walk.
+        begin, first: In. As of the address generator.
         action: In. The action of this cycle; only while `room`.
         last: In. Its beat is the last of its burst.
         room: Out. There is room for one more beat, from registers alone.

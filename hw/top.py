@@ -1,6 +1,6 @@
 """The whole machine: host registers in front of the core."""
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Module, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -10,28 +10,40 @@ from tilewright.hw.registers import SLAVE_PINS, Registers
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Engine
 
+_TRACE_PINS = {
+    "trace_running": Out(1),
+    "trace_start": Out(len(Engine) + 1),
+    "trace_finish": Out(len(Engine)),
+}
+
 
 class Machine(wiring.Component):
     """A Tilewright accelerator: an AXI4-Lite slave for the host, an AXI4 master for programs and data.
 
+    One clock, `clk`, whose rising edge counts, and one reset, `rst`, which is synchronous and active high. A
+    reset leaves the memories on the chip as they are.
+
+    Args:
+        config: its sizes.
+        trace: with the outputs `trace_*`, for simulators and logic analysers.
+
     Members:
         s_axi_*: the host's registers (docs/isa.md).
         m_axi_*: the memory outside.
+        interrupt: Out. Up from the cycle after a program's end until the host acknowledges it, or starts or
+            resets the machine; a register.
         trace_running: Out. A program runs; cycle 0 is the first with it up.
-        trace_start: Out. Bit e: engine e starts the head of its queue; the bit after them: fetch deals.
+        trace_start: Out. Bit e: engine e starts the head of its queue; the bit after them: fetch dispatches.
         trace_finish: Out. Bit e: the oldest instruction in flight of engine e finishes.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, *, trace: bool = False) -> None:
+        self.config, self.trace = config, trace
         super().__init__(
             {f"s_axi_{name}": member for name, member in SLAVE_PINS.items()}
             | {f"m_axi_{name}": member for name, member in master_pins(config).items()}
-            | {
-                "trace_running": Out(1),
-                "trace_start": Out(len(Engine) + 1),
-                "trace_finish": Out(len(Engine)),
-            }
+            | {"interrupt": Out(1)}
+            | (_TRACE_PINS if trace else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -49,16 +61,28 @@ class Machine(wiring.Component):
             m.d.sync += [running.eq(starting), done.eq(0)]
         with m.Elif(core.end):
             m.d.sync += [running.eq(0), done.eq(1)]
+        self._elaborate_interrupt(m, registers, end=core.end, clear=clear)
         m.d.comb += [core.running.eq(running), core.program.eq(registers.program)]
-        m.d.comb += [registers.running.eq(running), registers.done.eq(done)]
+        m.d.comb += [registers.running.eq(running), registers.done.eq(done), registers.capture.eq(starting)]
         for name in ("faulted", "bus_idle", "record", "count"):
             m.d.comb += getattr(registers, name).eq(getattr(core, name))
-        m.d.comb += [
-            self.trace_running.eq(running),
-            self.trace_start.eq(core.start),
-            self.trace_finish.eq(core.finish),
-        ]
+        if self.trace:
+            m.d.comb += [
+                self.trace_running.eq(running),
+                self.trace_start.eq(core.start),
+                self.trace_finish.eq(core.finish),
+            ]
         return m
+
+    def _elaborate_interrupt(self, m: Module, registers: Registers, *, end: Value, clear: Value) -> None:
+        with m.If(clear):
+            m.d.sync += self.interrupt.eq(0)
+        # The host cannot have meant an end that it has not seen yet.
+        with m.Elif(end):
+            m.d.sync += self.interrupt.eq(1)
+        with m.Elif(registers.acknowledge):
+            m.d.sync += self.interrupt.eq(0)
+        m.d.comb += registers.interrupt.eq(self.interrupt)
 
     def _connect_pins(self, m: Module, registers: Registers, core: Core) -> None:
         slave = {f"s_axi_{name}": (member, registers) for name, member in SLAVE_PINS.items()}

@@ -1,4 +1,4 @@
-"""The vector engine: operation, fold, bias, requantisation, clamp and look-up of items."""
+"""The vector engine: operation, reduction, bias, requantisation, clamp and look-up of items."""
 
 from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring

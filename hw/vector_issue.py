@@ -16,16 +16,15 @@ from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Destination, SourceA, SourceB, Vector, VectorOp, specs
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import DESTINATION, PARAMETER_VECTORS, SOURCES, parameters_used
 from tilewright.isa.timing import item_interval, requantiser_rest
 
 ADDRESS_BITS = specs(Vector)["a"].bits
 COUNT_BITS = tuple(specs(Vector)[f"n_{loop}"].bits for loop in range(4))
-FOLD_LEVEL = 2
-"""The first of the loops that are folded."""
-OPERANDS = ("a", "b", "destination")
+REDUCED_LEVEL = len(DESTINATION.loops)
+"""The first of the loops that are reduced."""
+OPERANDS = tuple(row.address for row in (*SOURCES, DESTINATION))
 """The operands that follow the loops, in the order of their addresses."""
-PARAMETERS = ("bias", "scale", "factor")
-"""The parameter vectors in their order."""
 
 ITEM = data.StructLayout(
     {
@@ -54,7 +53,7 @@ ITEM = data.StructLayout(
 Members:
     valid: there is one.
     parameter, bias, scale: it is a parameter vector; the bias; the scale.
-    first: it begins a fold.
+    first: it begins a reduction.
     last: it is the instruction's last.
     constant: b, if that is the immediate, else 0.
     add_bias, requantise, narrow, lookup: what becomes of it and of its result.
@@ -100,7 +99,7 @@ class VectorSlots(wiring.Component):
                 "start": In(1),
                 "head": In(record_layout(Vector)),
                 "end": In(1),
-                "parameter": Out(len(PARAMETERS)),
+                "parameter": Out(len(PARAMETER_VECTORS)),
                 "last_parameter": Out(1),
                 "item": Out(1),
                 "leave": Out(1),
@@ -143,7 +142,7 @@ class VectorSlots(wiring.Component):
 
     def _elaborate_parameters(self, m: Module, busy: Value) -> Signal:
         """Whether there are parameters to issue, from a register: `ready` is what starts wait for."""
-        pending, some = Signal(len(PARAMETERS)), Signal()
+        pending, some = Signal(len(PARAMETER_VECTORS)), Signal()
         others = pending & (pending - 1)
         m.d.comb += [
             self.parameter.eq(Mux(busy, pending & ~others, 0)),
@@ -167,7 +166,7 @@ class VectorSlots(wiring.Component):
         return phase == 0, ~apart | (phase == self.interval - 1)
 
     def _items_apart(self) -> Value:
-        """Whether the folds are too short for the requantiser: n_2 x n_3 < requant_interval."""
+        """Whether the reductions are too short for the requantiser: n_2 x n_3 < requant_interval."""
         short = C(0)
         for n_2, n_3 in product(range(1, self.interval), repeat=2):
             if item_interval(1, n_2 * n_3, self.interval) > 1:
@@ -176,12 +175,12 @@ class VectorSlots(wiring.Component):
 
 
 def used_parameters(head: data.View) -> Value:
-    """One bit for each of PARAMETERS: the instruction has it."""
-    return Cat(head.bias, head.requantise, head.op == VectorOp.MULTIPLY_ADD)
+    """One bit for each of `PARAMETER_VECTORS`: the instruction has it."""
+    return Cat(*parameters_used(head.__getitem__))
 
 
 class VectorIssue(wiring.Component):
-    """Walks the parameters and items of instructions, and asks the memories for them.
+    """Issues the parameters and items of instructions, and asks the memories for them.
 
     While nothing is left to issue, all registers follow `head`: a start, which is known late in its cycle,
     then only lets what they hold go on.
@@ -228,18 +227,18 @@ class VectorIssue(wiring.Component):
         m.d.comb += [count.eq(self.head[f"n_{loop}"]) for loop, count in enumerate(nest.count)]
         for base, strides, name in zip(nest.base, nest.stride, OPERANDS, strict=True):
             m.d.comb += base.eq(self.head[name])
-            for loop in range(FOLD_LEVEL if name == "destination" else len(COUNT_BITS)):
+            for loop in range(REDUCED_LEVEL if name == "destination" else len(COUNT_BITS)):
                 m.d.comb += strides[loop].eq(self.head[f"{name}_stride_{loop}"])
         return nest
 
     def _elaborate_item(self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest) -> None:
         item, in_parameters = self.item, slots.parameter.any()
-        fold_ends = nest.ends[FOLD_LEVEL]
+        reduction_ends = nest.ends[REDUCED_LEVEL]
         first, entry = Signal(), Signal(ELEMENT_BITS)
         with m.If(self.ready | slots.leave):
-            m.d.sync += first.eq(self.ready | fold_ends)
-            m.d.sync += entry.eq(Mux(self.ready, 0, entry + fold_ends))
-        result = slots.item & fold_ends
+            m.d.sync += first.eq(self.ready | reduction_ends)
+            m.d.sync += entry.eq(Mux(self.ready, 0, entry + reduction_ends))
+        result = slots.item & reduction_ends
         constant = current.b_from == SourceB.CONSTANT
         narrow = current.to != Destination.ACCUMULATOR
         m.d.sync += [
@@ -275,7 +274,7 @@ class VectorIssue(wiring.Component):
         self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest
     ) -> list[Value]:
         """The writes of results; whether each is outside."""
-        result = slots.item & nest.ends[FOLD_LEVEL]
+        result = slots.item & nest.ends[REDUCED_LEVEL]
         writes = (
             ("to_activation", "destination", current.to == Destination.ACTIVATION),
             ("to_accumulator", "destination", current.to == Destination.ACCUMULATOR),

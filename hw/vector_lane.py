@@ -1,4 +1,4 @@
-"""One lane of the vector engine from its operands to the biased sum of a fold."""
+"""One lane of the vector engine from its operands to the biased sum of a reduction."""
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -47,10 +47,10 @@ LANE_CONTROL = data.StructLayout(
 
 Members:
     valid: something is there: an item or a parameter vector.
-    parameter: it is a parameter vector; it passes through (op pass, first of its fold).
+    parameter: it is a parameter vector; it passes through (op pass, first of its reduction).
     bias: it is the bias of the items that follow.
     add_bias: it is an item to which the bias is added.
-    first: it begins a fold.
+    first: it begins a reduction.
     op, reduce: of the instruction.
 """
 
@@ -64,7 +64,7 @@ def saturated(value: Value, bits: int) -> Value:
 
 
 class VectorLane(wiring.Component):
-    """Operands, operation, fold and bias of one lane.
+    """Operands, operation, reduction and bias of one lane.
 
     A product is made of adders, in two halves: the multiplier blocks of an FPGA go to the array and to
     requantisation.
@@ -74,7 +74,7 @@ class VectorLane(wiring.Component):
     Members:
         source: In. The elements read, registers.
         control: array of In. What lies in each stage, from that of `source` on.
-        t: Out. The fold so far, biased and saturated; a parameter unchanged.
+        t: Out. The reduction so far, biased and saturated; a parameter unchanged.
     """
 
     def __init__(self) -> None:
@@ -94,9 +94,9 @@ class VectorLane(wiring.Component):
         result = Signal(signed(LANE_BITS), reset_less=True)
         with m.If(self.control[3].valid):
             m.d.sync += result.eq(sum(terms[1:], start=terms[0]))
-        fold = self._elaborate_fold(m, self.control[4], result)
+        reduction = self._elaborate_reduction(m, self.control[4], result)
         bias = self._elaborate_bias(m, self.control[4], result)
-        self._elaborate_sum(m, self.control[5], fold, bias)
+        self._elaborate_sum(m, self.control[5], reduction, bias)
         return m
 
     def _elaborate_operands(self, m: Module, control: data.View) -> tuple[Signal, Signal]:
@@ -148,18 +148,18 @@ class VectorLane(wiring.Component):
         # The carry of a subtraction has the place below the high half: one adder less.
         return [base, addend, Cat(carry, C(0, NIBBLE_BITS - 1), high).as_signed()]
 
-    def _elaborate_fold(self, m: Module, control: data.View, result: Signal) -> Signal:
-        fold = Signal(signed(LANE_BITS), reset_less=True)
+    def _elaborate_reduction(self, m: Module, control: data.View, result: Signal) -> Signal:
+        reduction = Signal(signed(LANE_BITS), reset_less=True)
         less = Signal()
-        m.d.comb += less.eq(fold < result)
+        m.d.comb += less.eq(reduction < result)
         with m.If(control.valid):
             with m.If(control.first):
-                m.d.sync += fold.eq(result)
+                m.d.sync += reduction.eq(result)
             with m.Elif(control.reduce == Reduce.ADD):
-                m.d.sync += fold.eq(fold + result)
+                m.d.sync += reduction.eq(reduction + result)
             with m.Elif(less == (control.reduce == Reduce.MAXIMUM)):
-                m.d.sync += fold.eq(result)
-        return fold
+                m.d.sync += reduction.eq(result)
+        return reduction
 
     def _elaborate_bias(self, m: Module, control: data.View, result: Signal) -> Signal:
         bias = Signal(signed(LANE_BITS), reset_less=True)
@@ -167,10 +167,10 @@ class VectorLane(wiring.Component):
             m.d.sync += bias.eq(result)
         return bias
 
-    def _elaborate_sum(self, m: Module, control: data.View, fold: Signal, bias: Signal) -> None:
+    def _elaborate_sum(self, m: Module, control: data.View, reduction: Signal, bias: Signal) -> None:
         t = Signal(signed(LANE_BITS), reset_less=True)
         with m.If(control.valid):
-            m.d.sync += t.eq(saturated(fold + Mux(control.add_bias, bias, 0), LANE_BITS))
+            m.d.sync += t.eq(saturated(reduction + Mux(control.add_bias, bias, 0), LANE_BITS))
         m.d.comb += self.t.eq(t)
 
 

@@ -10,9 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa.address import (
-    A_MEMORY,
-    B_MEMORY,
-    DESTINATION_MEMORY,
     Nest,
     load_block,
     matrix_results,
@@ -27,9 +24,10 @@ from tilewright.isa.address import (
 )
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import BoolArray, ClassTable, IntArray, ProgramTable
-from tilewright.isa.footprint import Access
-from tilewright.isa.instruction import Opcode
-from tilewright.isa.memory import Memory
+from tilewright.isa.footprint import NOWHERE, Access, memory_codes
+from tilewright.isa.instruction import Opcode, Vector
+from tilewright.isa.memory import Memory, Port
+from tilewright.isa.operand import OPERANDS
 
 OUTSIDE = len(Memory)
 """In place of a memory on the chip: the memory outside."""
@@ -48,7 +46,7 @@ class AccessTable:
         memory: int64[m], `OUTSIDE` for the memory outside.
         bank: int64[m], bank or base register.
         write: bool[m].
-        low, high: int64[m], the ends of each hull; high < low where nothing is touched.
+        low, high: int64[m], the bounds of each; high < low where nothing is touched.
         first, length, slices: int64[m].
         counts, strides: int64[m, 5], loops of the nest; those that it lacks have one step.
     """
@@ -153,19 +151,11 @@ def _matrix_blocks(part: ClassTable, config: Config) -> Iterator[_Block]:
 
 def _vector_blocks(part: ClassTable) -> Iterator[_Block]:
     vector = _named(part)
-    parameters = vector_parameters(vector)
-    used = np.where(parameters.counts[0] != 0, int(Memory.PARAMETER), _NOWHERE)
-    yield _Block(part.rows, _places(A_MEMORY)[vector.a_from], False, vector_a(vector))
-    yield _Block(part.rows, _places(B_MEMORY)[vector.b_from], False, vector_b(vector))
-    yield _Block(part.rows, used, False, parameters)
-    yield _Block(part.rows, _places(DESTINATION_MEMORY)[vector.to], True, vector_results(vector))
-
-
-def _places(memories: tuple[Memory | None, ...]) -> IntArray:
-    """The memory of each code of two bits."""
-    codes = np.full(1 << 2, _NOWHERE, np.int64)
-    codes[: len(memories)] = [_NOWHERE if memory is None else memory for memory in memories]
-    return codes
+    nests = (vector_a(vector), vector_b(vector), vector_parameters(vector), vector_results(vector))
+    for row, nest in zip(OPERANDS[Vector], nests, strict=True):
+        codes = memory_codes(Vector, row, part.fields)
+        memory = np.where(codes == NOWHERE, _NOWHERE, codes)
+        yield _Block(part.rows, memory, Port.WRITE in row.ports, nest)
 
 
 def _columns(block: _Block, config: Config) -> dict[str, NDArray[Any]]:
@@ -176,7 +166,7 @@ def _columns(block: _Block, config: Config) -> dict[str, NDArray[Any]]:
         counts[:, loop], strides[:, loop] = count, stride
     first, length = (np.broadcast_to(column, size) for column in (block.nest.first, block.length))
     memory = np.broadcast_to(block.memory, size)
-    low, high = _hulls(first, counts, strides, length, block.slices)
+    low, high = _bounds(first, counts, strides, length, block.slices)
     depth = np.array([*(config.depth(each) for each in Memory), 1, 1])[memory]
     chip = memory < OUTSIDE
     columns = {
@@ -196,14 +186,14 @@ def _columns(block: _Block, config: Config) -> dict[str, NDArray[Any]]:
     return {name: column[there] for name, column in columns.items()}
 
 
-def _hulls(
+def _bounds(
     first: IntArray,
     counts: NDArray[np.int64],
     strides: NDArray[np.int64],
     length: IntArray,
     slices: int,
 ) -> tuple[IntArray, IntArray]:
-    """`Access.hull` of each."""
+    """`Access.bounds` of each."""
     reach = (counts - 1) * strides
     low = (first + np.minimum(reach, 0).sum(axis=1)) // slices
     high = (first + np.maximum(reach, 0).sum(axis=1) + length - 1) // slices

@@ -3,6 +3,7 @@
 The meaning, the footprint and the checker of an instruction all take its addresses from here.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,11 @@ from tilewright.isa.instruction import (
     SourceB,
     Store,
     Vector,
-    VectorOp,
     memory_of,
     specs,
 )
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import parameters_used
 
 ADDRESS_BITS = specs(Load)["address"].bits
 """Addresses of vectors on the chip are computed modulo 2**20."""
@@ -36,7 +37,7 @@ class Nest(NamedTuple):
     counts: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def hull(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
         """Lowest and highest address, both included, not reduced modulo anything; high < low if none."""
         low = high = self.first
         for count, stride in zip(self.counts, self.strides, strict=True):
@@ -157,9 +158,8 @@ def vector_results(vector: Vector) -> Nest:
 
 
 def vector_parameters(vector: Vector) -> Nest:
-    """The parameter vectors, dense: bias, scale, factor, those that are used."""
-    factor = vector.op == VectorOp.MULTIPLY_ADD
-    return Nest(vector.parameter, (vector.bias + vector.requantise + factor,), (1,))
+    """The parameter vectors that are used, dense."""
+    return Nest(vector.parameter, (sum(parameters_used(partial(getattr, vector))),), (1,))
 
 
 # --- any ---------------------------------------------------------------------------------------------------

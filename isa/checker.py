@@ -12,16 +12,17 @@ from itertools import islice
 import numpy as np
 
 from tilewright.isa.access_table import OUTSIDE, access_table
-from tilewright.isa.address import A_MEMORY, B_MEMORY, DESTINATION_MEMORY, vector_results
+from tilewright.isa.address import DESTINATION_MEMORY, vector_results
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import BoolArray, IntArray, ProgramTable, decode_table, encode_program
 from tilewright.isa.error import TilewrightError
-from tilewright.isa.footprint import Access, footprint
+from tilewright.isa.footprint import NOWHERE, Access, footprint, memory_codes
 from tilewright.isa.hazard import Hazard, find_hazards
 from tilewright.isa.instruction import Instruction, Opcode, Vector
-from tilewright.isa.legality import deal_faults, explain_row
+from tilewright.isa.legality import dispatch_faults, explain_row
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import DESTINATION, SOURCES
 from tilewright.isa.order import Leftover, Order, Wait, find_order
 
 KIND_LIMIT = 1000
@@ -161,7 +162,7 @@ class _Check:
         if not self.program:
             yield Problem(ProblemKind.UNDEFINED, (), "a program must end with finish, not be empty")
             return
-        for index in map(int, np.flatnonzero(deal_faults(self.table, self.config))[:KIND_LIMIT]):
+        for index in map(int, np.flatnonzero(dispatch_faults(self.table, self.config))[:KIND_LIMIT]):
             for reason in explain_row(self.table, index, self.config):
                 yield Problem(ProblemKind.UNDEFINED, (index,), f"{self._name(index)}: {reason}")
 
@@ -185,7 +186,7 @@ class _Check:
         return sizes[bank]
 
     def _out_of_range(self, index: int, access: Access) -> Iterator[Problem]:
-        low, high = access.hull
+        low, high = access.bounds
         if high < low:
             return
         if access.memory is not None:
@@ -213,14 +214,14 @@ class _Check:
         """The vector instructions that read a bank of the memory that they write."""
         part, config = self.table.classes[Opcode.VECTOR], self.config
         fields = part.fields
-        written = _memories(DESTINATION_MEMORY, fields["to"])
+        written = memory_codes(Vector, DESTINATION, fields)
         depth = np.array([*(config.depth(each) for each in Memory), 1])[written]
-        bank = fields["destination"] // depth
+        bank = fields[DESTINATION.address] // depth
         reads = np.zeros(len(part.rows), np.bool_)
-        for memories, code, first in ((A_MEMORY, "a_from", "a"), (B_MEMORY, "b_from", "b")):
-            same = _memories(memories, fields[code]) == written
-            reads |= same & (fields[first] // depth == bank)
-        rows: IntArray = part.rows[reads & (written != OUTSIDE)]
+        for source in SOURCES:
+            same = memory_codes(Vector, source, fields) == written
+            reads |= same & (fields[source.address] // depth == bank)
+        rows: IntArray = part.rows[reads & (written != NOWHERE)]
         return rows
 
     def _in_place(self, index: int, vector: Vector) -> Iterator[Problem]:
@@ -270,10 +271,3 @@ class _Check:
             f"{self._name(hazard.first)}, which {verbs[0]} the same: missing token from {giver.label} "
             f"(signal in {hazard.first} or later) to {taker.label} (wait in {hazard.second} or earlier)"
         )
-
-
-def _memories(places: Sequence[Memory | None], codes: IntArray) -> IntArray:
-    """The memory of each code; `OUTSIDE` for one that is none on the chip."""
-    memories = np.full(1 << 2, OUTSIDE, np.int64)
-    memories[: len(places)] = [OUTSIDE if memory is None else memory for memory in places]
-    return memories[codes]

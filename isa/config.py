@@ -158,7 +158,7 @@ class Config:
 
     @property
     def fetch_buffer_instructions(self) -> int:
-        """Instructions that fetch may have requested and not dealt: two bursts."""
+        """Instructions that fetch may have requested and not dispatched: two bursts."""
         return 2 * self.burst_bytes // INSTRUCTION_BYTES
 
     @property

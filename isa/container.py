@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     payload = data[_PREFIX.size + header_bytes : -_DIGEST_BYTES]
     with well_formed():
         header = json.loads(text)
-        sizes = {str(part["name"]): int(part["bytes"]) for part in header.pop("sections")}
-        return header, _cut(payload, sizes)
+        return header, _cut(payload, _sizes(header.pop("sections")))
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -100,6 +99,19 @@ def _check_prefix(data: bytes) -> None:
         raise ExecutableError(
             f"has format {version}, this version of Tilewright reads {FORMAT_VERSION}: build it anew"
         )
+
+
+def _sizes(parts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The bytes of each section by its name."""
+    result: dict[str, int] = {}
+    for part in parts:
+        name, size = part["name"], part["bytes"]
+        if not isinstance(name, str) or name in result:
+            raise ExecutableError(f"must have sections of different names, not {name!r}")
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise ExecutableError(f"must have a section {name!r} of whole bytes, not {size!r}")
+        result[name] = size
+    return result
 
 
 def _cut(payload: bytes, sizes: Mapping[str, int]) -> dict[str, bytes]:

@@ -8,7 +8,8 @@ from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.encoding import HEADER
 from tilewright.isa.fault import Cause, FaultEngine
 from tilewright.isa.instruction import INSTRUCTIONS, ISA_VERSION, Instruction, Opcode, Spec, layout
-from tilewright.isa.memory import Engine
+from tilewright.isa.memory import Engine, Memory
+from tilewright.isa.operand import OPERANDS, PARAMETER_VECTORS, OperandField
 from tilewright.isa.register import BASE_ALIGNMENT_BYTES, REGISTERS, WORD_BYTES, Register
 
 _INTRODUCTION = f"""\
@@ -43,7 +44,11 @@ _REGISTERS = f"""\
 AXI4-Lite, words of {8 * WORD_BYTES} bits. A register of 64 bits is two words, the low one first. Writes to
 registers that are only read are ignored. Base registers and the program's address are multiples of
 {BASE_ALIGNMENT_BYTES}: their low bits read as 0. A host writes program, digest, bases and timeout, then
-`start`; it reads results once `running` is down."""
+`start`; it reads results once `running` is down. A start copies what was written: a write while a program
+runs is of the next program.
+
+The output `interrupt` is up from the end of a program, with or without a fault, until the host writes
+`acknowledge`, `start` or `reset`; bit 4 of `status` shows it. A host that polls leaves it open."""
 
 
 def document() -> str:
@@ -95,6 +100,15 @@ def _instruction(kind: type[Instruction]) -> Iterator[str]:
     rows = [_field_row(kind, field, *place) for field, place in layout(kind).items()]
     if rows:
         yield _table(("bits", "field", "values", "default", "meaning"), rows)
+    if kind in OPERANDS:
+        yield _table(("operand", "lies in", "ports claimed"), map(_operand_row, OPERANDS[kind]))
+
+
+def _operand_row(row: OperandField) -> tuple[str, ...]:
+    place = row.memory.label if isinstance(row.memory, Memory) else f"what `{row.memory}` names"
+    needs = ", ".join(f"{each.name} if `{each.field}` = {each.value:d}" for each in PARAMETER_VECTORS)
+    used = f": {needs}" if row.of_parameters else ""
+    return f"`{row.address}`", place + used, " and ".join(port.name.lower() for port in row.ports)
 
 
 def _field_row(kind: type[Instruction], name: str, first: int, spec: Spec) -> tuple[str, ...]:

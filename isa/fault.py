@@ -52,8 +52,8 @@ _TEXTS = MappingProxyType(
     }
 )
 
-DEAL_ORDER = (Cause.BUS, Cause.ILLEGAL, Cause.ADDRESS)
-"""Which cause is recorded of an instruction that is dealt with several."""
+DISPATCH_ORDER = (Cause.BUS, Cause.ILLEGAL, Cause.ADDRESS)
+"""Which cause is recorded of an instruction that is dispatched with several."""
 
 
 @dataclass(frozen=True, order=True)
@@ -63,7 +63,8 @@ class Fault:
     Members:
         cycle: the cycle in which it was found.
         engine: who found it.
-        instruction: its place in the program; for a system fault, the number of instructions dealt before.
+        instruction: its place in the program; for a system fault, the number of instructions dispatched
+            before.
         cause: why.
     """
 

@@ -1,25 +1,18 @@
 """What an instruction touches: the addresses it reads and writes, and the ports it claims while it runs."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.isa.address import (
-    A_MEMORY,
-    B_MEMORY,
-    DESTINATION_MEMORY,
-    Nest,
-    Operand,
-    memory_block,
-    operands,
-)
+from tilewright.isa.address import Nest, Operand, memory_block, operands
 from tilewright.isa.config import Config
-from tilewright.isa.encoding import ClassTable, IntArray, ProgramTable
-from tilewright.isa.instruction import Instruction, Load, Opcode, Store, VectorOp
+from tilewright.isa.encoding import IntArray, ProgramTable, decode_table, encode
+from tilewright.isa.instruction import Instruction, Load, Store, specs
 from tilewright.isa.memory import PORTS, Memory, Port
+from tilewright.isa.operand import OPERANDS, OperandField, parameters_used
 from tilewright.isa.span import Spans, spans_of
 
 Masks = NDArray[np.uint64]
@@ -50,9 +43,9 @@ class Access:
     slices: int = 1
 
     @cached_property
-    def hull(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
         """Lowest and highest address, both included; high < low if there is none."""
-        low, high = self.nest.hull()
+        low, high = self.nest.bounds()
         return low // self.slices, (high + self.length - 1) // self.slices if high >= low else low - 1
 
     @cached_property
@@ -102,15 +95,7 @@ def _outside(transfer: Load | Store, config: Config) -> Access:
 
 def claims(instruction: Instruction, config: Config) -> int:
     """The ports that an instruction claims from start to finish: a mask over `Config.port_index`."""
-    mask = 0
-    for operand in operands(instruction, config):
-        # The matrix engine reads the accumulators' bank too: it adds to it from the second tile on.
-        both = instruction.opcode == Opcode.MATRIX and operand.write
-        ports = PORTS if both else (Port.WRITE if operand.write else Port.READ,)
-        bank = operand.first_vector // config.depth(operand.memory)
-        if bank < config.banks(operand.memory):
-            mask |= sum(1 << config.port_index(operand.memory, bank, port) for port in ports)
-    return mask
+    return int(claim_masks(decode_table(encode(instruction)), config)[0])
 
 
 def port_mask(config: Config, port: Port) -> int:
@@ -130,55 +115,30 @@ def blocking_writes(mask: int, config: Config) -> int:
 def claim_masks(table: ProgramTable, config: Config) -> Masks:
     """`claims` of every instruction of a program, uint64[n]; undefined instructions may have any mask."""
     masks = np.zeros(len(table), np.uint64)
-    for opcode, claim in _CLASS_CLAIMS.items():
-        part = table.classes[opcode]
-        masks[part.rows] = claim(part, config)
+    for kind, rows in OPERANDS.items():
+        part = table.classes[kind.opcode]
+        for row in rows:
+            vector = part.fields[row.address] // (config.slices if row.in_slices else 1)
+            for port in row.ports:
+                masks[part.rows] |= _bits(memory_codes(kind, row, part.fields), vector, port, config)
     return masks
 
 
-def _transfer_claims(part: ClassTable, config: Config, port: Port) -> Masks:
-    return _bits(part.fields["memory"], part.fields["address"], port, config)
-
-
-def _matrix_claims(part: ClassTable, config: Config) -> Masks:
-    fields = part.fields
-    masks = _bits(_same(Memory.ACTIVATION, part), fields["activation"] // config.slices, Port.READ, config)
-    masks |= _bits(_same(Memory.WEIGHT, part), fields["weight"], Port.READ, config)
-    for port in PORTS:
-        masks |= _bits(_same(Memory.ACCUMULATOR, part), fields["accumulator"], port, config)
-    return masks
-
-
-def _vector_claims(part: ClassTable, config: Config) -> Masks:
-    fields = part.fields
-    masks = _bits(_named(A_MEMORY, fields["a_from"]), fields["a"], Port.READ, config)
-    masks |= _bits(_named(B_MEMORY, fields["b_from"]), fields["b"], Port.READ, config)
-    masks |= _bits(_named(DESTINATION_MEMORY, fields["to"]), fields["destination"], Port.WRITE, config)
-    used = (fields["bias"] | fields["requantise"] | (fields["op"] == VectorOp.MULTIPLY_ADD)) != 0
-    parameter = np.where(used, np.int64(Memory.PARAMETER), np.int64(_NOWHERE))
-    return masks | _bits(parameter, fields["parameter"], Port.READ, config)
-
-
-_CLASS_CLAIMS: dict[Opcode, Callable[[ClassTable, Config], Masks]] = {
-    Opcode.LOAD: lambda part, config: _transfer_claims(part, config, Port.WRITE),
-    Opcode.STORE: lambda part, config: _transfer_claims(part, config, Port.READ),
-    Opcode.MATRIX: _matrix_claims,
-    Opcode.VECTOR: _vector_claims,
-}
-
-_NOWHERE = len(Memory)
+NOWHERE = len(Memory)
 """In place of a memory: a constant, a table, parameters that are not used."""
 
 
-def _same(memory: Memory, part: ClassTable) -> IntArray:
-    return np.full(len(part.rows), memory, np.int64)
-
-
-def _named(memories: tuple[Memory | None, ...], codes: IntArray) -> IntArray:
-    """The memory of each code; _NOWHERE for codes without one."""
-    table = np.full(1 << 2, _NOWHERE, np.int64)
-    table[: len(memories)] = [_NOWHERE if memory is None else memory for memory in memories]
-    return table[codes]
+def memory_codes(kind: type[Instruction], row: OperandField, fields: Mapping[str, IntArray]) -> IntArray:
+    """The memory that an operand of k instructions of a class lies in, or `NOWHERE`: int64[k]."""
+    if row.of_parameters:
+        used = np.any(parameters_used(fields.__getitem__), axis=0)
+        return np.where(used, np.int64(Memory.PARAMETER), np.int64(NOWHERE))
+    memories = [NOWHERE if memory is None else int(memory) for memory in row.memories(kind)]
+    if isinstance(row.memory, Memory):
+        return np.full(len(fields[row.address]), memories[0], np.int64)
+    table = np.full(1 << specs(kind)[row.memory].bits, NOWHERE, np.int64)
+    table[: len(memories)] = memories
+    return table[fields[row.memory]]
 
 
 def _bits(memory: IntArray, vector: IntArray, port: Port, config: Config) -> Masks:

@@ -82,7 +82,7 @@ class _Windows:
             yield _Windows(self.members, self.later[chosen], self.first[chosen], self.end[chosen])
 
     def pairs(self, accesses: AccessTable) -> Iterator[tuple[int, int]]:
-        """Numbers of the accesses whose hulls meet, earlier and later."""
+        """Numbers of the accesses whose bounds meet, earlier and later."""
         lengths = self.end - self.first
         begins = np.cumsum(lengths) - lengths
         later = np.repeat(self.later, lengths)

@@ -47,7 +47,7 @@ class VectorOp(IntEnum):
 
 
 class Reduce(IntEnum):
-    """How a vector instruction folds its two inner loops into one item."""
+    """How a vector instruction reduces its two inner loops to one item."""
 
     NONE = 0
     ADD = 1
@@ -153,7 +153,7 @@ class Instruction:
     @property
     def engine(self) -> Engine | None:
         """The engine that runs it; None for what fetch does itself."""
-        return _ENGINES.get(self.opcode)
+        return ENGINE_OF.get(self.opcode)
 
 
 # fmt: off  (the table reads by columns)
@@ -238,7 +238,7 @@ class Matrix(Instruction):
 
 @dataclass(frozen=True, kw_only=True)
 class Vector(Instruction):
-    """Combine two operands item by item over n_0 * n_1 * n_2 * n_3, optionally folding n_2 * n_3 into one.
+    """Combine two operands item by item over n_0 * n_1 * n_2 * n_3, optionally reducing n_2 * n_3 to one.
 
     Each result then takes bias, requantisation, clamp and look-up as the flags say, and goes to
     destination + i_0 * destination_stride_0 + i_1 * destination_stride_1 (a table: entry
@@ -252,15 +252,15 @@ class Vector(Instruction):
     to: int = _choice(2, Destination, "where results go")
     a_from: int = _choice(1, SourceA, "where a lies")
     b_from: int = _choice(2, SourceB, "where b lies", SourceB.CONSTANT)
-    reduce: int = _choice(2, Reduce, "how the two inner loops are folded")
+    reduce: int = _choice(2, Reduce, "how the two inner loops are reduced")
     destination: int = _unsigned(20, "first vector of the results")
     a: int = _unsigned(20, "first vector of a")
     b: int = _unsigned(20, "first vector of b")
     parameter: int = _unsigned(20, "first parameter vector")
     n_0: int = _unsigned(12, "outermost loop", 1)
     n_1: int = _unsigned(12, "second loop", 1)
-    n_2: int = _unsigned(8, "third loop: folded", 1)
-    n_3: int = _unsigned(8, "innermost loop: folded", 1)
+    n_2: int = _unsigned(8, "third loop: reduced", 1)
+    n_3: int = _unsigned(8, "innermost loop: reduced", 1)
     destination_stride_0: int = _signed(20, "vectors a step of the outermost loop")
     destination_stride_1: int = _signed(20, "vectors a step of the second loop")
     a_stride_0: int = _signed(20, "vectors a step of the outermost loop")
@@ -304,12 +304,15 @@ class Finish(Instruction):
 # fmt: on
 INSTRUCTIONS: tuple[type[Instruction], ...] = (Load, Store, Matrix, Vector, Nop, Finish)
 
-_ENGINES = {
-    Opcode.LOAD: Engine.LOAD,
-    Opcode.STORE: Engine.STORE,
-    Opcode.MATRIX: Engine.MATRIX,
-    Opcode.VECTOR: Engine.VECTOR,
-}
+ENGINE_OF: Mapping[Opcode, Engine] = MappingProxyType(
+    {
+        Opcode.LOAD: Engine.LOAD,
+        Opcode.STORE: Engine.STORE,
+        Opcode.MATRIX: Engine.MATRIX,
+        Opcode.VECTOR: Engine.VECTOR,
+    }
+)
+"""Who runs the instructions of a class; a nop names its engine, and finish has none."""
 
 
 _SPECS: Mapping[type[Instruction], Mapping[str, Spec]] = {

@@ -6,24 +6,24 @@ import numpy as np
 
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import BoolArray, IntArray, ProgramTable, decode_table, encode
-from tilewright.isa.fault import DEAL_ORDER, Cause
+from tilewright.isa.fault import DISPATCH_ORDER, Cause
 from tilewright.isa.instruction import INSTRUCTIONS, ISA_VERSION, Instruction, Opcode
 from tilewright.isa.rule import RULES, Columns, derive
 
 
-def deal_faults(table: ProgramTable, config: Config) -> IntArray:
-    """The cause with which each instruction of a program faults when it is dealt, int64[n]; 0 if it is fine.
+def dispatch_faults(table: ProgramTable, config: Config) -> IntArray:
+    """The cause of the fault of each instruction when it is dispatched, int64[n]; 0 if it is fine.
 
     A bus error while an instruction was fetched is not seen here.
     """
-    found = {cause: np.zeros(len(table), np.bool_) for cause in DEAL_ORDER}
+    found = {cause: np.zeros(len(table), np.bool_) for cause in DISPATCH_ORDER}
     found[Cause.ILLEGAL] |= _unknown(table) | table.stray | _misplaced(table)
     for kind in INSTRUCTIONS:
         columns = _columns(kind, table, config)
         for rule in RULES[kind]:
             found[rule.cause][table.classes[kind.opcode].rows] |= rule.broken(columns)
     result = np.zeros(len(table), np.int64)
-    for cause in reversed(DEAL_ORDER):
+    for cause in reversed(DISPATCH_ORDER):
         result[found[cause]] = cause
     return result
 

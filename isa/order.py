@@ -1,4 +1,4 @@
-"""What must happen before what: a program run without time, by its tokens, queues and order of dealing alone.
+"""What must happen before what: a program without time, by its tokens, queues and order of dispatch.
 
 An instruction that can start does so and finishes at once. Each engine works in its order, and a start never
 takes from another engine what that one needs, so this run gets as far as any run of the machine does.
@@ -12,7 +12,7 @@ import numpy as np
 
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import ProgramTable
-from tilewright.isa.instruction import Opcode
+from tilewright.isa.instruction import ENGINE_OF, Opcode
 from tilewright.isa.memory import Engine
 
 Clock = tuple[int, ...]
@@ -79,7 +79,7 @@ def find_order(table: ProgramTable, config: Config) -> Order:
 def engines_of(table: ProgramTable) -> list[Engine | None]:
     """The engine that runs each instruction; None for finish, and for what is no instruction."""
     engines = np.full(len(table), -1, np.int64)
-    for opcode, engine in _ENGINES.items():
+    for opcode, engine in ENGINE_OF.items():
         engines[table.classes[opcode].rows] = engine
     nops = table.classes[Opcode.NOP]
     engines[nops.rows] = nops.fields["runs_on"]
@@ -87,20 +87,13 @@ def engines_of(table: ProgramTable) -> list[Engine | None]:
     return list(map([*Engine, None].__getitem__, engines.tolist()))
 
 
-_ENGINES = {
-    Opcode.LOAD: Engine.LOAD,
-    Opcode.STORE: Engine.STORE,
-    Opcode.MATRIX: Engine.MATRIX,
-    Opcode.VECTOR: Engine.VECTOR,
-}
-
 _ALL = tuple(Engine)
 _MEMBERS = tuple(tuple(engine for engine in Engine if mask >> engine & 1) for mask in range(1 << len(Engine)))
 """The engines of each mask."""
 
 
 class _Run:
-    """The state of the run: what is dealt, what waits in each queue, which tokens lie where."""
+    """The state of the run: what is dispatched, what waits in each queue, which tokens lie where."""
 
     def __init__(self, table: ProgramTable, config: Config) -> None:
         self.config = config
@@ -110,7 +103,7 @@ class _Run:
         )
         self.positions = [0] * len(table)
         self.clocks: list[Clock | None] = [None] * len(table)
-        self.dealt = 0
+        self.dispatched = 0
         self.queues: tuple[deque[int], ...] = tuple(deque() for _ in Engine)
         # tokens[giver][taker]: the instructions whose tokens are not taken yet.
         self.tokens: tuple[tuple[deque[int], ...], ...] = tuple(
@@ -120,26 +113,26 @@ class _Run:
         self._latest: list[Clock] = [(0,) * len(Engine)] * len(Engine)
 
     def run(self) -> None:
-        """Deal and start until nothing moves."""
+        """Dispatch and start until nothing moves."""
         moved = True
         while moved:
-            moved = self._deal()
+            moved = self._dispatch()
             for engine in _ALL:
                 moved |= self._start_heads(engine)
 
-    def _deal(self) -> bool:
-        first = self.dealt
+    def _dispatch(self) -> bool:
+        first = self.dispatched
         engines, depth = self.engines, self.config.queue_depth
-        while self.dealt < len(engines):
-            engine = engines[self.dealt]
+        while self.dispatched < len(engines):
+            engine = engines[self.dispatched]
             if engine is not None:
                 if len(self.queues[engine]) == depth:
                     break
-                self.queues[engine].append(self.dealt)
+                self.queues[engine].append(self.dispatched)
                 self._counts[engine] += 1
-                self.positions[self.dealt] = self._counts[engine]
-            self.dealt += 1
-        return self.dealt > first
+                self.positions[self.dispatched] = self._counts[engine]
+            self.dispatched += 1
+        return self.dispatched > first
 
     def _start_heads(self, engine: Engine) -> bool:
         queue, moved = self.queues[engine], False
@@ -244,10 +237,10 @@ class _Deadlock:
             return Wait(index, f"{what}, but no later instruction does that", None)
         engine = run.engines[helper]
         assert engine is not None
-        if helper >= run.dealt:
-            full = run.engines[run.dealt]
+        if helper >= run.dispatched:
+            full = run.engines[run.dispatched]
             assert full is not None
-            text = f"{what} by instruction {helper}, not dealt while the queue of {full.label} is full"
+            text = f"{what} by instruction {helper}, not dispatched while the queue of {full.label} is full"
             return Wait(index, text, run.queues[full][0])
         head = run.queues[engine][0]
         behind = "" if head == helper else f", which stands behind instruction {head}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from tilewright.isa.address import A_MEMORY, B_MEMORY, DESTINATION_MEMORY, Nest
+from tilewright.isa.address import Nest
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import (
     Destination,
@@ -27,6 +27,7 @@ from tilewright.isa.instruction import (
     specs,
 )
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import DESTINATION, OPERANDS, SOURCES, OperandField, in_place, parameters_used
 
 _Values = dict[str, int]
 
@@ -110,7 +111,7 @@ def _strides(r: random.Random, counts: Sequence[int], span: int, specs: Sequence
 
 def _first(r: random.Random, counts: Sequence[int], strides: Sequence[int], span: int, hot: float) -> int:
     """The first address of a nest that lies in 0 … span - 1, which is near 0 with probability `hot`."""
-    low, high = Nest(0, tuple(counts), tuple(strides)).hull()
+    low, high = Nest(0, tuple(counts), tuple(strides)).bounds()
     room = span - 1 - (high - low)
     if r.random() < hot:
         return min(room, r.choice((0, 0, 1, 2, 3, r.randint(0, 15)))) - low
@@ -130,7 +131,14 @@ def _chip(r: random.Random, taste: Taste, memory: Memory, nest: tuple[Sequence[i
 
 # --- load and store ----------------------------------------------------------------------------------------
 
-_OUTSIDE_STRIDES = ("stride_z", "stride_y", "stride_x")
+_AXES = ("z", "y", "x")
+_OUTSIDE_STRIDES = tuple(f"stride_{axis}" for axis in _AXES)
+_BLOCK_COUNTS = tuple(f"n_{axis}" for axis in _AXES)
+
+
+def _chip_strides(kind: type[Instruction]) -> list[str]:
+    """Those of the loops of a block, as far as an instruction has them; the others are 1."""
+    return [name for axis in _AXES if (name := f"chip_stride_{axis}") in specs(kind)]
 
 
 def _load(r: random.Random, taste: Taste) -> list[Instruction]:
@@ -144,9 +152,9 @@ def _load(r: random.Random, taste: Taste) -> list[Instruction]:
     values["n_z"] = counts[0]
     values |= _padded(r, counts[1], ("pad_top", "n_y", "pad_bottom"))
     values |= _padded(r, counts[2], ("pad_left", "n_x", "pad_right"))
-    rows = [specs(Load)[name] for name in ("chip_stride_z", "chip_stride_y")]
-    strides = _strides(r, counts[:2], depth - (counts[2] - 1), rows)
-    values |= zip(("chip_stride_z", "chip_stride_y"), strides, strict=True)
+    names = _chip_strides(Load)
+    strides = _strides(r, counts[:2], depth - (counts[2] - 1), [specs(Load)[name] for name in names])
+    values |= zip(names, strides, strict=True)
     values["address"] = _chip(r, taste, memory, (counts, (*strides, 1)))
     return [Load(**values | _outside(r, taste, Load, values))]
 
@@ -166,10 +174,10 @@ def _store(r: random.Random, taste: Taste) -> list[Instruction]:
     config, memory = taste.config, Memory(values["memory"])
     vector_bytes, depth = config.vector_bytes(memory), config.depth(memory)
     counts = _split(r, _budget(r, taste) * config.transfer_bytes(memory) // vector_bytes, (5, 255, 255))
-    names = ("chip_stride_z", "chip_stride_y", "chip_stride_x")
+    names = _chip_strides(Store)
     strides = _strides(r, counts, depth, [specs(Store)[name] for name in names])
     values |= zip(names, strides, strict=True)
-    values |= zip(("n_z", "n_y", "n_x"), counts, strict=True)
+    values |= zip(_BLOCK_COUNTS, counts, strict=True)
     values["address"] = _chip(r, taste, memory, (counts, strides))
     values["bytes"] = r.choice((vector_bytes, vector_bytes, 1, r.randint(1, vector_bytes)))
     return [Store(**values | _outside(r, taste, Store, values))]
@@ -180,7 +188,7 @@ def _outside(r: random.Random, taste: Taste, kind: type[Instruction], values: _V
     memory = Memory(values["memory"])
     vector, unit = taste.config.vector_bytes(memory), taste.config.transfer_bytes(memory)
     table = specs(kind)
-    counts = [values[name] for name in ("n_z", "n_y", "n_x")]
+    counts = [values[name] for name in _BLOCK_COUNTS]
     rows = [_in_units(table[name], unit) for name in _OUTSIDE_STRIDES]
     if 0 in counts:
         strides, first = [anything(r, row) for row in rows], anything(r, _in_units(table["offset"], unit))
@@ -211,9 +219,7 @@ def _with_dense_rows(
 
 # --- matrix ------------------------------------------------------------------------------------------------
 
-_RESULTS = ("n_y", "n_x")
-_TILES = ("n_ky", "n_kx", "n_ci")
-_SLICE_STRIDES = ("stride_y", "stride_x", "stride_ky", "stride_kx", "stride_ci")
+_SLICE_COUNTS, _SLICE_STRIDES = zip(*OPERANDS[Matrix][0].loops, strict=True)
 
 
 def _matrix(r: random.Random, taste: Taste) -> list[Instruction]:
@@ -237,7 +243,7 @@ def _one_matrix(r: random.Random, taste: Taste) -> Matrix:
     strides = _strides(
         r, counts, config.depth(Memory.ACTIVATION) * config.slices, [table[name] for name in _SLICE_STRIDES]
     )
-    values |= zip((*_RESULTS, *_TILES, *_SLICE_STRIDES), (*counts, *strides), strict=True)
+    values |= zip((*_SLICE_COUNTS, *_SLICE_STRIDES), (*counts, *strides), strict=True)
     return Matrix(**values | _matrix_places(r, taste, counts, strides))
 
 
@@ -265,7 +271,7 @@ def _next_matrix(r: random.Random, taste: Taste, first: Matrix) -> Matrix:
 
 # --- vector ------------------------------------------------------------------------------------------------
 
-_LOOPS = ("n_0", "n_1", "n_2", "n_3")
+_LOOPS = tuple(count for count, _ in SOURCES[0].loops)
 
 
 def _vector(r: random.Random, taste: Taste) -> list[Instruction]:
@@ -295,15 +301,16 @@ def _loops(r: random.Random, taste: Taste, values: _Values) -> _Values:
 
 def _sources(r: random.Random, taste: Taste, values: _Values) -> _Values:
     """Addresses and strides of a, and of b in another bank, if it is no constant."""
-    a_memory, b_memory = A_MEMORY[values["a_from"]], B_MEMORY[values["b_from"]]
+    a_memory, b_memory = (_memory(source, values) for source in SOURCES)
     assert a_memory is not None  # SourceA has no constant.
     counts = [values[name] for name in _LOOPS]
-    result = _source(r, taste, "a", a_memory, counts, _banks(taste, a_memory))
+    a, b = SOURCES
+    result = _source(r, taste, a, a_memory, counts, _banks(taste, a_memory))
     if b_memory is not None:
         banks = _banks(taste, b_memory)
         if b_memory == a_memory:
-            banks.remove(result["a"] // taste.config.depth(a_memory))
-        result |= _source(r, taste, "b", b_memory, counts, banks)
+            banks.remove(result[a.address] // taste.config.depth(a_memory))
+        result |= _source(r, taste, b, b_memory, counts, banks)
     return result
 
 
@@ -312,48 +319,60 @@ def _banks(taste: Taste, memory: Memory) -> list[int]:
 
 
 def _source(
-    r: random.Random, taste: Taste, name: str, memory: Memory, counts: Sequence[int], banks: Sequence[int]
+    r: random.Random,
+    taste: Taste,
+    operand: OperandField,
+    memory: Memory,
+    counts: Sequence[int],
+    banks: Sequence[int],
 ) -> _Values:
     """First vector and strides of an operand that lies in one of `banks`."""
     depth = taste.config.depth(memory)
-    names = [f"{name}_stride_{loop}" for loop in range(len(counts))]
+    names = [stride for _, stride in operand.loops]
     strides = _strides(r, counts, depth, [specs(Vector)[each] for each in names])
     first = r.choice(banks) * depth + _first(r, counts, strides, depth, taste.hot)
-    return {name: first, **dict(zip(names, strides, strict=True))}
+    return {operand.address: first, **dict(zip(names, strides, strict=True))}
 
 
 def _parameters(r: random.Random, taste: Taste, values: _Values) -> _Values:
-    used = values["bias"] + values["requantise"] + (values["op"] == VectorOp.MULTIPLY_ADD)
+    used = sum(parameters_used(values.__getitem__))
     return {"parameter": _chip(r, taste, Memory.PARAMETER, ((used,), (1,)))} if used else {}
 
 
 def _destination(r: random.Random, taste: Taste, values: _Values) -> _Values:
     """Where results go: a bank of no source, or a source's own block."""
-    memory = DESTINATION_MEMORY[values["to"]]
+    memory = _memory(DESTINATION, values)
     if memory is None:
         return {}
-    sources = [name for name, where in _source_memories(values).items() if where == memory]
-    taken = {values[name] // taste.config.depth(memory) for name in sources}
+    sources = [source for source in SOURCES if _memory(source, values) == memory]
+    taken = {values[source.address] // taste.config.depth(memory) for source in sources}
     free = [bank for bank in _banks(taste, memory) if bank not in taken]
     if sources and (not free or r.random() < 0.3):
         return _in_place(r, taste, values, r.choice(sources), memory)
-    return _source(r, taste, "destination", memory, [values["n_0"], values["n_1"]], free)
+    counts = [values[count] for count, _ in DESTINATION.loops]
+    return _source(r, taste, DESTINATION, memory, counts, free)
 
 
-def _source_memories(values: _Values) -> dict[str, Memory | None]:
-    return {"a": A_MEMORY[values["a_from"]], "b": B_MEMORY[values["b_from"]]}
+def _memory(operand: OperandField, values: _Values) -> Memory | None:
+    assert isinstance(operand.memory, str), "a vector instruction names the memories of its operands"
+    return operand.memories(Vector)[values[operand.memory]]
 
 
-def _in_place(r: random.Random, taste: Taste, values: _Values, name: str, memory: Memory) -> _Values:
-    """The same block for a source and the destination; no address twice, and nothing folded."""
+def _in_place(
+    r: random.Random, taste: Taste, values: _Values, source: OperandField, memory: Memory
+) -> _Values:
+    """The same block for a source and the destination; no address twice, and nothing reduced."""
     depth = taste.config.depth(memory)
-    n_1 = min(values["n_1"], depth)
-    n_0 = min(values["n_0"], depth // n_1)
+    outer, inner = (values[count] for count, _ in DESTINATION.loops)
+    n_1 = min(inner, depth)
+    n_0 = min(outer, depth // n_1)
     counts, strides = [n_0, n_1], r.choice(([n_1, 1], [1, n_0], [-n_1, 1], [n_1, -1]))
-    first = values[name] // depth * depth + _first(r, counts, strides, depth, taste.hot)
-    result = {"n_0": n_0, "n_1": n_1, "n_2": 1, "n_3": 1}
-    for operand in (name, "destination"):
-        result |= {operand: first, f"{operand}_stride_0": strides[0], f"{operand}_stride_1": strides[1]}
+    first = values[source.address] // depth * depth + _first(r, counts, strides, depth, taste.hot)
+    result = dict.fromkeys(_LOOPS, 1)
+    result |= zip((count for count, _ in DESTINATION.loops), counts, strict=True)
+    rule = in_place(source)
+    for value, pair in zip((first, *strides), rule.equal, strict=True):
+        result |= dict.fromkeys(pair, value)
     return result
 
 

@@ -18,28 +18,38 @@ from tilewright.isa.register import BASE_REGISTERS
 from tilewright.numerics.table import ENTRIES
 
 _ARRAYS = ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16))
+_LARGE_ARRAYS = ((4, 128), (16, 32), (32, 32), (32, 32), (32, 64), (64, 64), (128, 128), *_ARRAYS)
 _BURSTS_BYTES = (64, 64, 128, 256, 512, 1024)
+_LONG_BURSTS_BYTES = (64, 512, 1024, 2048, 2048, 4096, 4096)
 _FEW = (1, 1, 2, 3, 4, 8)
 
 
-def random_config(rng: np.random.Generator) -> Config:
-    """A small machine; every size that shapes time is drawn, extremes such as queues of one included."""
+def random_config(rng: np.random.Generator, *, large_share: float = 0) -> Config:
+    """A machine; every size that shapes time is drawn, extremes such as queues of one included.
+
+    Args:
+        rng: the source of chance.
+        large_share: part of the machines that have large arrays, long bursts and many banks, 0 to 1; the
+            others are small. The gates of a large one take minutes to compile.
+    """
     r = _chance(rng)
-    rows, cols = r.choice(_ARRAYS)
-    bus_bytes = r.choice((8, 8, 16, 32, 64))
+    large = large_share > 0 and r.random() < large_share
+    rows, cols = r.choice(_LARGE_ARRAYS if large else _ARRAYS)
+    bus_bytes = r.choice((16, 32, 64) if large else (8, 8, 16, 32, 64))
+    bursts = _LONG_BURSTS_BYTES if large else _BURSTS_BYTES
     return Config(
         rows=rows,
         cols=cols,
-        activation_banks=r.choice((2, 4, 8)),
+        activation_banks=r.choice((4, 16) if large else (2, 4, 8)),
         activation_vectors=r.choice((16, 32, 64, 256)),
         weight_banks=r.choice((1, 1, 2, 4)),
-        weight_vectors=r.choice((16, 32, 64, 256)),
-        accumulator_banks=r.choice((2, 2, 4)),
+        weight_vectors=r.choice([depth for depth in (16, 32, 64, 256) if depth >= rows]),
+        accumulator_banks=r.choice((2, 8) if large else (2, 2, 4)),
         accumulator_vectors=r.choice((16, 32, 64)),
-        parameter_banks=r.choice((1, 1, 2)),
+        parameter_banks=r.choice((1, 4) if large else (1, 1, 2)),
         parameter_vectors=r.choice((16, 32, 64)),
         bus_bytes=bus_bytes,
-        burst_bytes=r.choice([size for size in _BURSTS_BYTES if size <= 256 * min(bus_bytes, cols)]),
+        burst_bytes=r.choice([size for size in bursts if size <= 256 * min(bus_bytes, cols)]),
         outstanding_reads=r.choice(_FEW),
         outstanding_writes=r.choice(_FEW),
         queue_depth=r.choice(_FEW),

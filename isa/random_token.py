@@ -13,7 +13,7 @@ from tilewright.isa.instruction import Instruction, Load, Store
 from tilewright.isa.memory import Engine, Memory
 
 _EXACT_ADDRESSES = 4096
-"""Operands with more addresses conflict as soon as their hulls meet."""
+"""Operands with more addresses conflict as soon as their bounds meet."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Access:
     @cached_property
     def span(self) -> range:
         """From the first to the last address."""
-        low, high = self.nest.hull()
+        low, high = self.nest.bounds()
         return range(low // self.slices, (high + self.unit - 1) // self.slices + 1)
 
     @cached_property
@@ -220,7 +220,7 @@ def _learn(known: list[int], giver: _Node) -> None:
 
 
 def runs_through(nodes: Sequence[_Node], config: Config) -> bool:
-    """Whether all nodes can run: dealt in order into queues, started in order, each at once finished.
+    """Whether all nodes can run: dispatched in order into queues, started in order, each at once finished.
 
     The order of what is possible does not matter: nothing that can start is ever taken that possibility.
     """

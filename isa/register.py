@@ -32,6 +32,8 @@ class Control(IntFlag):
     """Run the program; ignored while one runs."""
     RESET = 2
     """Stop at once and clear all state but the registers and the memories on the chip."""
+    ACKNOWLEDGE = 4
+    """Lower the interrupt line, as start and reset do, too."""
 
 
 class Status(IntFlag):
@@ -43,11 +45,15 @@ class Status(IntFlag):
     FAULTED = 4
     BUS_IDLE = 8
     """No burst is unanswered."""
+    INTERRUPT = 16
+    """The interrupt line is up: a program has ended, and the host has not acknowledged it."""
 
 
 @dataclass(frozen=True)
 class Register:
     """One row of the map.
+
+    A start copies what the host has written: what is written while a program runs is of the next one.
 
     Members:
         name: as in drivers and documents.
@@ -69,13 +75,19 @@ class Register:
         return self.bits // 32
 
 
+def _bits(flags: type[IntFlag]) -> str:
+    """The bits of a register in words: bit 0 start, …"""
+    names = (f"bit {bit.bit_length() - 1} {(bit.name or '').lower().replace('_', ' ')}" for bit in flags)
+    return ", ".join(names)
+
+
 def _rows() -> Iterator[Register]:
     read, write = Access.READ, Access.WRITE
     yield Register("magic", 32, read, "'TLWR': this is a Tilewright machine")
     yield Register("isa_version", 32, read, "version of the instruction set")
     yield Register("config_digest", 64, read, "digest of the configuration (first byte lowest)")
-    yield Register("control", 32, write, "bit 0 start, bit 1 reset; reads as 0")
-    yield Register("status", 32, read, "bit 0 running, bit 1 done, bit 2 faulted, bit 3 bus idle")
+    yield Register("control", 32, write, f"{_bits(Control)}; reads as 0")
+    yield Register("status", 32, read, _bits(Status))
     yield Register("fault", 32, read, "bits 0-7 cause, bits 8-15 engine, of the program's first fault")
     yield Register("fault_instruction", 32, read, "place of the faulting instruction in the program")
     yield Register("fault_cycle", 64, read, "cycle of the fault")

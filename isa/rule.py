@@ -7,6 +7,7 @@ Config. Bank numbers of addresses beyond a memory go on counting, so that they e
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -14,7 +15,9 @@ import numpy as np
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import BoolArray, IntArray
 from tilewright.isa.fault import Cause
+from tilewright.isa.footprint import NOWHERE, memory_codes
 from tilewright.isa.instruction import (
+    ENGINE_OF,
     INSTRUCTIONS,
     Destination,
     Finish,
@@ -23,15 +26,14 @@ from tilewright.isa.instruction import (
     Matrix,
     Nop,
     Reduce,
-    SourceA,
     SourceB,
     Store,
     Vector,
     VectorOp,
-    memory_of,
     specs,
 )
-from tilewright.isa.memory import Engine, Memory
+from tilewright.isa.memory import Memory
+from tilewright.isa.operand import DESTINATION, OPERANDS, SOURCES, OperandField, in_place
 
 Columns = Mapping[str, IntArray]
 """Header masks, fields and derived values of k instructions of one class, each int64[k]."""
@@ -61,23 +63,10 @@ def derive(kind: type[Instruction], fields: Columns, config: Config) -> Columns:
 
 # --- derived columns ---------------------------------------------------------------------------------------
 
-_NOWHERE = len(Memory)
-"""In place of a memory: a constant, a table, an operand that is not used."""
-
 
 def _by_memory(memory: IntArray, value: Callable[[Memory], int]) -> IntArray:
-    """`value` of each element's memory, 0 for _NOWHERE."""
+    """`value` of each element's memory, 0 for NOWHERE."""
     return np.array([*map(value, Memory), 0], np.int64)[memory]
-
-
-def _memories(codes: IntArray, places: type[Destination] | type[SourceA] | type[SourceB]) -> IntArray:
-    """The memory that each code names; _NOWHERE too for codes without a name."""
-    named: list[Destination | SourceA | SourceB] = list(places)
-    table = np.full(1 << 2, _NOWHERE, np.int64)
-    for place in named:
-        memory = memory_of(place)
-        table[place] = _NOWHERE if memory is None else memory
-    return table[codes]
 
 
 def _derive_block(fields: Columns, config: Config) -> Columns:
@@ -89,36 +78,23 @@ def _derive_block(fields: Columns, config: Config) -> Columns:
     return {name: _by_memory(fields["memory"], size) for name, size in sizes.items()}
 
 
-def _derive_matrix(fields: Columns, config: Config) -> Columns:
-    sizes = {
-        "activation_end": config.vectors(Memory.ACTIVATION) * config.slices,
-        "weight_end": config.vectors(Memory.WEIGHT),
-        "accumulator_end": config.vectors(Memory.ACCUMULATOR),
-    }
-    return {name: np.full_like(fields["weight"], size) for name, size in sizes.items()}
-
-
-def _derive_vector(fields: Columns, config: Config) -> Columns:
-    parameters = fields["bias"] + fields["requantise"] + (fields["op"] == VectorOp.MULTIPLY_ADD)
-    memories = {
-        "a": _memories(fields["a_from"], SourceA),
-        "b": _memories(fields["b_from"], SourceB),
-        "destination": _memories(fields["to"], Destination),
-        "parameter": np.where(parameters > 0, np.int64(Memory.PARAMETER), np.int64(_NOWHERE)),
-    }
-    columns = {}
-    for name, memory in memories.items():
-        columns[f"{name}_memory"] = memory
-        columns[f"{name}_bank"] = fields[name] // np.maximum(_by_memory(memory, config.depth), 1)
-        columns[f"{name}_end"] = _by_memory(memory, config.vectors)
+def _derive_operands(kind: type[Instruction], fields: Columns, config: Config) -> Columns:
+    """Memory, bank and end of each operand."""
+    columns: dict[str, IntArray] = {}
+    for row in OPERANDS[kind]:
+        memory, unit = memory_codes(kind, row, fields), config.slices if row.in_slices else 1
+        columns[f"{row.address}_memory"] = memory
+        depth = unit * np.maximum(_by_memory(memory, config.depth), 1)
+        columns[f"{row.address}_bank"] = fields[row.address] // depth
+        columns[f"{row.address}_end"] = unit * _by_memory(memory, config.vectors)
     return columns
 
 
 _DERIVED: Mapping[type[Instruction], Callable[[Columns, Config], Columns]] = {
     Load: _derive_block,
     Store: _derive_block,
-    Matrix: _derive_matrix,
-    Vector: _derive_vector,
+    Matrix: partial(_derive_operands, Matrix),
+    Vector: partial(_derive_operands, Vector),
 }
 
 # --- rules that follow from the table of fields -----------------------------------------------------------
@@ -169,7 +145,7 @@ def _token_given(name: str) -> _Broken:
 def _own_token(kind: type[Instruction], name: str) -> _Broken:
     if kind is Nop:
         return lambda c: (c[name] >> c["runs_on"] & 1) != 0
-    engine = Engine[kind.opcode.name]
+    engine = ENGINE_OF[kind.opcode]
     return lambda c: (c[name] >> engine & 1) != 0
 
 
@@ -188,27 +164,28 @@ def _unaligned(name: str) -> Rule:
 
 
 def _same_bank(one: str, other: str, c: Columns) -> BoolArray:
-    used = np.not_equal(c[f"{one}_memory"], _NOWHERE)
+    used = np.not_equal(c[f"{one}_memory"], NOWHERE)
     same_memory = np.equal(c[f"{one}_memory"], c[f"{other}_memory"])
     return used & same_memory & np.equal(c[f"{one}_bank"], c[f"{other}_bank"])
 
 
-def _folds(c: Columns) -> BoolArray:
+def _reduces(c: Columns) -> BoolArray:
     return np.not_equal(c["n_2"], 1) | np.not_equal(c["n_3"], 1)
 
 
-def _overwrites(source: str) -> Rule:
+def _overwrites(source: OperandField) -> Rule:
     """The destination lies in a source's bank without being that source's block, item for item."""
+    allowed = in_place(source)
 
     def broken(c: Columns) -> BoolArray:
-        elsewhere = np.not_equal(c["destination"], c[source])
-        for stride in ("stride_0", "stride_1"):
-            elsewhere |= np.not_equal(c[f"destination_{stride}"], c[f"{source}_{stride}"])
-        return _same_bank("destination", source, c) & (_folds(c) | elsewhere)
+        elsewhere = [np.not_equal(c[mine], c[its]) for mine, its in allowed.equal]
+        several = [np.not_equal(c[count], 1) for count in allowed.single]
+        other_block: BoolArray = np.any([*elsewhere, *several], axis=0)
+        return _same_bank(DESTINATION.address, source.address, c) & other_block
 
     text = (
-        f"destination must lie in another bank than {source} (both in {{{source}_bank}}), or be in place: "
-        f"the address and outer strides of {source}, n_2 = n_3 = 1"
+        f"destination must lie in another bank than {source.address} (both in {{{source.address}_bank}}), or "
+        f"be in place: the address and outer strides of {source.address}, {' = '.join(allowed.single)} = 1"
     )
     return Rule(broken, text)
 
@@ -227,27 +204,26 @@ _OF_CLASS: Mapping[type[Instruction], tuple[Rule, ...]] = {
         ),
         *_BLOCK,
     ),
-    Matrix: tuple(_outside(name, f"{name}_end") for name in ("activation", "weight", "accumulator")),
+    Matrix: tuple(_outside(row.address, f"{row.address}_end") for row in OPERANDS[Matrix]),
     Vector: (
         Rule(
             lambda c: (c["op"] == VectorOp.PASS) & (c["b_from"] != SourceB.CONSTANT),
             "b_from must be constant with op = pass: pass has no b",
         ),
         Rule(
-            lambda c: (c["reduce"] == Reduce.NONE) & _folds(c),
-            "n_2 and n_3 must be 1 with reduce = none, not {n_2} and {n_3}: name how they are folded",
+            lambda c: (c["reduce"] == Reduce.NONE) & _reduces(c),
+            "n_2 and n_3 must be 1 with reduce = none, not {n_2} and {n_3}: name how they are reduced",
         ),
         Rule(
             lambda c: _same_bank("a", "b", c),
             "a and b must lie in different banks, not both in bank {a_bank}: a bank has one read port",
         ),
-        _overwrites("a"),
-        _overwrites("b"),
+        *map(_overwrites, SOURCES),
         Rule(
             lambda c: (c["lookup"] != 0) & (c["to"] == Destination.TABLE),
             "lookup must be 0 with to = table: a table is not written through itself",
         ),
-        *(_outside(name, f"{name}_end") for name in ("a", "b", "destination", "parameter")),
+        *(_outside(row.address, f"{row.address}_end") for row in OPERANDS[Vector]),
     ),
 }
 

@@ -26,6 +26,7 @@ from tilewright.isa.instruction import (
     VectorOp,
 )
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import parameters_used
 from tilewright.isa.state import MEMORY_ADDRESS_BITS, Dram, State
 from tilewright.numerics.requantise import requantise
 from tilewright.numerics.saturate import saturate, saturated_sum, saturating_add
@@ -101,7 +102,7 @@ def _write(state: State, memory: Memory, nest: Nest, values: Int) -> None:
 
 
 def _within(nest: Nest, first: int, length: int) -> bool:
-    low, high = nest.hull()
+    low, high = nest.bounds()
     return first <= low and high < first + length
 
 
@@ -143,7 +144,7 @@ def _absolute(nest: Nest, base: int) -> Nest:
 def _fetch(dram: Dram, nest: Nest, like: Int) -> Int:
     """Vectors like the rows of `like` from bytes of the memory outside, shape (*counts, cols)."""
     cols, element_bytes = like.shape[1], like.itemsize
-    low, high = nest.hull()
+    low, high = nest.bounds()
     if low >= 0 and high + cols * element_bytes <= dram.size:
         shape, strides = (*nest.counts, cols), (*nest.strides, element_bytes)
         return np.ndarray(shape, like.dtype, dram.data, nest.first, strides)
@@ -165,7 +166,7 @@ def _store(store: Store, state: State, dram: Dram) -> None:
     block = address.store_block(store)
     data = np.ascontiguousarray(_read(state, memory, block)).view(np.uint8)[..., : store.bytes]
     nest = _absolute(address.memory_block(store), dram.bases[store.base])
-    low, high = nest.hull()
+    low, high = nest.bounds()
     chip_inside = _inside(block, state.depths[memory])
     plain = chip_inside is None and low >= 0 and high + store.bytes <= dram.size
     if plain and nest.deeper(store.bytes).surely_distinct():
@@ -226,16 +227,14 @@ def _product(activations: Int, weights: Int) -> Int32:
 def _vector(vector: Vector, state: State) -> None:
     memory = A_MEMORY[vector.a_from]
     assert memory is not None
-    a = _read(state, memory, _folded_first(address.vector_a(vector)))
-    parameters = iter(_parameters(vector, state))
-    bias = next(parameters) if vector.bias else None
-    scale = next(parameters) if vector.requantise else None
-    items = _OPERATIONS[vector.op](a, _second(vector, state), next(parameters, None))
-    _put(vector, state, _scaled(_fold(items, vector.reduce), bias, scale, vector.zero_point))
+    a = _read(state, memory, _reduced_first(address.vector_a(vector)))
+    bias, scale, factor = _parameters(vector, state)
+    items = _OPERATIONS[vector.op](a, _second(vector, state), factor)
+    _put(vector, state, _scaled(_reduce(items, vector.reduce), bias, scale, vector.zero_point))
 
 
-def _folded_first(nest: Nest) -> Nest:
-    """The loops as (n_2, n_3, n_0, n_1): a fold then adds whole arrays, which is several times as fast."""
+def _reduced_first(nest: Nest) -> Nest:
+    """The loops as (n_2, n_3, n_0, n_1): a reduction adds whole arrays then, several times as fast."""
     _, counts, strides = nest
     return Nest(nest.first, counts[2:] + counts[:2], strides[2:] + strides[:2])
 
@@ -245,7 +244,7 @@ def _second(vector: Vector, state: State) -> Int:
     memory = B_MEMORY[vector.b_from]
     if memory is None:
         return np.array(vector.immediate, np.int32)
-    first, counts, strides = _folded_first(address.vector_b(vector))
+    first, counts, strides = _reduced_first(address.vector_b(vector))
     steps = tuple(count if stride else 1 for count, stride in zip(counts, strides, strict=True))
     return _read(state, memory, Nest(first, steps, strides))
 
@@ -257,16 +256,18 @@ def _scaled(t: Int32, bias: Int32 | None, scale: Int32 | None, zero_point: int) 
     return requantise(t if bias is None else saturated_sum(t, bias), scale) + np.int32(zero_point)
 
 
-def _parameters(vector: Vector, state: State) -> Iterable[Int32]:
+def _parameters(vector: Vector, state: State) -> list[Int32 | None]:
+    """Bias, scale and factor: None for those that are not used."""
     nest = address.vector_parameters(vector)
-    return _read(state, Memory.PARAMETER, nest) if nest.counts[0] else ()
+    vectors = iter(_read(state, Memory.PARAMETER, nest) if nest.counts[0] else ())
+    return [next(vectors) if used else None for used in parameters_used(partial(getattr, vector))]
 
 
 def _narrow(x: Int, bits: int) -> Int:
     return saturate(x, bits) if 8 * x.itemsize > bits else x
 
 
-# In the order of the loops, else NumPy would keep that of the memory, and copy once more to fold.
+# In the order of the loops, else NumPy would keep that of the memory, and copy once more to reduce.
 _Binary = Callable[[Int, Int], Int32]
 _add: _Binary = partial(np.add, dtype=np.int32, order="C")
 _subtract: _Binary = partial(np.subtract, dtype=np.int32, order="C")
@@ -292,19 +293,19 @@ _OPERATIONS: Mapping[int, Callable[[Int, Int, Int | None], Int32]] = MappingProx
     }
 )
 
-_FOLDS: Mapping[int, np.ufunc] = MappingProxyType(
+_REDUCTIONS: Mapping[int, np.ufunc] = MappingProxyType(
     {Reduce.ADD: np.add, Reduce.MAXIMUM: np.maximum, Reduce.MINIMUM: np.minimum}
 )
 
 
-def _fold(items: Int32, reduce: int) -> Int32:
-    """Items (n_2, n_3, n_0, n_1, cols) folded over n_2 and n_3: (n_0 · n_1, cols)."""
+def _reduce(items: Int32, reduce: int) -> Int32:
+    """Items (n_2, n_3, n_0, n_1, cols) reduced over n_2 and n_3: (n_0 · n_1, cols)."""
     n_2, n_3, n_0, n_1, cols = items.shape
     if n_2 * n_3 == 1:
         return items.reshape(n_0 * n_1, cols)
     flat = items.reshape(n_2 * n_3, n_0 * n_1 * cols)
-    folded: Int32 = _FOLDS[reduce].reduce(flat, axis=0, dtype=np.int32)
-    return folded.reshape(n_0 * n_1, cols)
+    reduced: Int32 = _REDUCTIONS[reduce].reduce(flat, axis=0, dtype=np.int32)
+    return reduced.reshape(n_0 * n_1, cols)
 
 
 def _put(vector: Vector, state: State, y: Int32) -> None:

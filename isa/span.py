@@ -47,7 +47,7 @@ class Spans(NamedTuple):
 
 def spans_of(nest: Nest, length: int = 1) -> Spans:
     """The addresses of `nest`, each with the `length - 1` that follow it."""
-    low, high = nest.hull()
+    low, high = nest.bounds()
     if high < low:
         return Spans(np.zeros(0, np.int64), np.zeros(0, np.int64))
     loops = sorted((abs(stride), count) for count, stride in zip(nest.counts, nest.strides, strict=True))

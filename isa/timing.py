@@ -8,27 +8,27 @@ functions are plain integer arithmetic, so that a compiler can take them as they
 
 FETCH_VISIBLE = 2
 """From the last beat of an instruction on the bus to it being at the head of the fetch buffer."""
-DEAL_CHECK = 2
-"""From the head of the fetch buffer (checked meanwhile) to the deal into a queue, or to its fault."""
+DISPATCH_CHECK = 2
+"""From the head of the fetch buffer (checked meanwhile) to the dispatch into a queue, or to its fault."""
 
 # --- load and store --------------------------------------------------------------------------------------
 
 DMA_SETUP = 3
 """From a load's or store's start to its first burst request."""
-WALK_SETUP = 2
-"""From a load's or store's start, or the predecessor's last walk action, to the first walk action."""
+GENERATOR_SETUP = 2
+"""From a load's or store's start, or the predecessor's last action, to its first action on the chip."""
 LANDING_VISIBLE = 2
-"""From a beat on the bus to the first cycle in which the landing walk can take it."""
+"""From a beat on the bus to the first cycle in which its load can take it."""
 LANDING_FREE = 3
-"""From the walk action that takes a burst's last beat to the first request that may use its room."""
+"""From the action that takes a burst's last beat to the first request that may use its room."""
 LANDING_WRITE = 4
-"""From a walk action to the write of its vector into the bank."""
+"""From an action to the write of its vector into the bank."""
 LANDING_BUS_FAULT = 2
-"""From the walk action that takes a beat in error to the fault."""
+"""From the action that takes a beat in error to the fault."""
 STORE_BEAT = 6
-"""From a walk action of a store to its beat on the bus."""
+"""From an action of a store to its beat on the bus."""
 STORE_BEATS = STORE_BEAT + 1
-"""Most beats from their walk actions on that the bus has not taken: with fewer, one a cycle would not fit."""
+"""Most beats from their actions on that the bus has not taken: with fewer, one a cycle would not fit."""
 STORE_RESPONSE = 1
 """From a write response on the bus to the finish (or fault) it causes."""
 STORE_FREE = 2
@@ -54,7 +54,7 @@ ADDRESS_FAULT = 1
 """From the issue of an address outside its bank to the fault."""
 
 
-def fetch_bus_quiet(last_beat: int) -> int:
+def fetch_bus_idle(last_beat: int) -> int:
     """First cycle in which fetch counts no read outstanding, after its last beat on the bus."""
     return last_beat + 2
 
@@ -93,17 +93,17 @@ def vector_depth(requant_interval: int) -> int:
     return VECTOR_PIPELINE + requant_interval - 1
 
 
-def item_interval(requantise: int, folded: int, requant_interval: int) -> int:
-    """Cycles from item to item: more than 1 if the requantiser cannot take a result every `folded` cycles."""
-    return requant_interval if requantise and folded < requant_interval else 1
+def item_interval(requantise: int, reduced: int, requant_interval: int) -> int:
+    """Cycles from item to item: above 1 if the requantiser cannot take a result every `reduced` cycles."""
+    return requant_interval if requantise and reduced < requant_interval else 1
 
 
-def requantiser_rest(requantise: int, folded: int, requant_interval: int) -> int:
+def requantiser_rest(requantise: int, reduced: int, requant_interval: int) -> int:
     """Cycles that the requantiser needs after a last item that was not given `requant_interval` of its own.
 
     The successor's first result comes at least two cycles after the item: its scale is issued in between.
     """
-    return max(requant_interval - 2, 0) if requantise and folded >= requant_interval else 0
+    return max(requant_interval - 2, 0) if requantise and reduced >= requant_interval else 0
 
 
 def vector_occupancy(parameters: int, items: int, interval: int, rest: int) -> int:

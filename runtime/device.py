@@ -12,7 +12,7 @@ from tilewright.isa.encoding import ProgramTable
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.fault import Fault
-from tilewright.isa.instruction import Nop, Opcode
+from tilewright.isa.instruction import ENGINE_OF, Nop, Opcode
 from tilewright.isa.memory import Engine
 from tilewright.isa.register import REGISTERS
 from tilewright.sim.memory import MemoryModel
@@ -82,10 +82,10 @@ class DeviceResult:
         cycles: it took.
         fault: what ended it, or None.
         counters: each of `COUNTERS`.
-        deal, start, finish: int64[n], the cycle of each, `NOT_YET` for what did not happen.
-        willing: int64[n], the first cycle at the head of its queue in which each had its tokens and room for
-            those that it gives; None if the device cannot see it.
-        able: the same of its engine being able to take it.
+        dispatch, start, finish: int64[n], the cycle of each, `NOT_YET` for what did not happen.
+        tokens_ready: int64[n], the first cycle at the head of its queue in which each had its tokens and room
+            for those that it gives; None if the device cannot see it.
+        engine_ready: the same of its engine being ready to take it.
         seconds: wall time.
     """
 
@@ -93,12 +93,12 @@ class DeviceResult:
     cycles: int
     fault: Fault | None
     counters: Mapping[str, int]
-    deal: NDArray[np.int64]
+    dispatch: NDArray[np.int64]
     start: NDArray[np.int64]
     finish: NDArray[np.int64]
     seconds: float
-    willing: NDArray[np.int64] | None = None
-    able: NDArray[np.int64] | None = None
+    tokens_ready: NDArray[np.int64] | None = None
+    engine_ready: NDArray[np.int64] | None = None
 
 
 class Prepared(Protocol):
@@ -139,7 +139,7 @@ class Device(Protocol):
         Args:
             executable: made for this device's configuration.
             regions: initial bytes by base register; what a program only writes may be left out.
-            host: the memory outside, and the host's patience.
+            host: the memory outside, and the host's time-out.
             check: refuse what is undefined, racy or stuck (`isa.checker`), and what leaves its regions.
                 Without it such a program faults, or its result depends on time.
 
@@ -162,8 +162,8 @@ class Device(Protocol):
 def engines_of(table: ProgramTable) -> NDArray[np.int64]:
     """The engine of each instruction, int64[n]; `NO_ENGINE` for finish and undefined opcodes."""
     result = np.full(len(table), NO_ENGINE, np.int64)
-    for engine in Engine:
-        result[table.classes[Opcode[engine.name]].rows] = engine
+    for opcode, engine in ENGINE_OF.items():
+        result[table.classes[opcode].rows] = engine
     nops = table.classes[Nop.opcode]
     result[nops.rows] = nops.fields["runs_on"]
     return result

@@ -102,7 +102,7 @@ class _PreparedProgram:
             cycles=result.cycles,
             fault=result.fault,
             counters=result.counters,
-            deal=_padded(result.trace.deals, len(self._engines)),
+            dispatch=_padded(result.trace.dispatches, len(self._engines)),
             start=of_engines(self._engines, result.trace.starts),
             finish=of_engines(self._engines, result.trace.finishes),
             seconds=result.seconds,

@@ -23,24 +23,24 @@ class Trace:
     """The events of one program, each array int64 cycles in ascending order.
 
     Members:
-        deals: when fetch dealt an instruction.
+        dispatches: when fetch dispatched an instruction.
         starts, finishes: of each engine's instructions, one array for each `Engine`.
     """
 
-    deals: Cycles
+    dispatches: Cycles
     starts: tuple[Cycles, ...]
     finishes: tuple[Cycles, ...]
 
 
 STARTS = len(Engine) + 1
 STREAMS = STARTS + len(Engine)
-"""Streams of events in the order of the trace outputs: starts of the engines, deals, finishes."""
+"""Streams of events in the order of the trace outputs: starts of the engines, dispatches, finishes."""
 
 
 def make_trace(streams: Sequence[Cycles]) -> Trace:
     """The trace of `STREAMS` arrays in the order of the trace outputs."""
     return Trace(
-        deals=streams[len(Engine)],
+        dispatches=streams[len(Engine)],
         starts=tuple(streams[: len(Engine)]),
         finishes=tuple(streams[STARTS:]),
     )

@@ -14,7 +14,7 @@
 namespace {
 
 constexpr int64_t NEVER = -1;
-// Streams of events: the starts of each engine, the deals of fetch, the finishes of each engine.
+// Streams of events: the starts of each engine, the dispatches of fetch, the finishes of each engine.
 constexpr unsigned STARTS = ENGINES + 1;
 constexpr unsigned STREAMS = STARTS + ENGINES;
 // A register access that takes longer has found gates that do not answer.

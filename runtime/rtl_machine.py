@@ -42,7 +42,7 @@ class RtlResult:
         cycles: it took, from the `cycles` register, which equals the cycles with `trace_running` up.
         status: the status register after its end.
         fault: the fault that ended it, or None.
-        trace: cycles of deals, starts and finishes.
+        trace: cycles of dispatches, starts and finishes.
         counters: each of `device.COUNTERS`.
         seconds: wall time of the run.
     """

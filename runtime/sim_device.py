@@ -88,11 +88,11 @@ class _PreparedProgram:
             cycles=result.cycles,
             fault=result.fault,
             counters=result.counters,
-            deal=result.dealt,
+            dispatch=result.dispatched,
             start=result.start,
             finish=result.finish,
-            willing=result.timeline.willing,
-            able=result.timeline.able,
+            tokens_ready=result.timeline.tokens_ready,
+            engine_ready=result.timeline.engine_ready,
             seconds=time.perf_counter() - begun,
         )
 

@@ -104,7 +104,7 @@ def timeline_text(
     shown = [mark for mark in marks if first <= mark.cycle < end]
     if shown:
         lines.insert(3, f"{'begin':{_LABEL}}{_letters(shown, first, step)}")
-    legend = _legend(glyphs, result.willing is not None)
+    legend = _legend(glyphs, result.tokens_ready is not None)
     return "\n".join([*lines, *legend, *_names(shown, width)])
 
 
@@ -116,8 +116,8 @@ def _lane(timeline: Timeline, engine: Engine, edges: Cycles) -> Lane:
     flown = heads.start < timeline.cycles
     return Lane(
         busy=_covered(np.maximum(heads.start, heads.idle)[flown], heads.finish[flown] + 1, edges),
-        waiting=_covered(heads.idle, np.minimum(heads.willing, heads.start), edges),
-        stalled=_covered(np.maximum(heads.idle, heads.willing), heads.start, edges),
+        waiting=_covered(heads.idle, np.minimum(heads.tokens_ready, heads.start), edges),
+        stalled=_covered(np.maximum(heads.idle, heads.tokens_ready), heads.start, edges),
     )
 
 

@@ -17,7 +17,7 @@ def timeline_json(executable: Executable, result: DeviceResult) -> bytes:
     """
     program = executable.program()
     trace = chrome_trace(timeline_of(executable, result), lambda index: format_instruction(program[index]))
-    if result.willing is None:
+    if result.tokens_ready is None:
         for event in trace["traceEvents"]:
             # It would all be blamed on tokens.
             event["args"].pop("waited", None)
@@ -35,9 +35,9 @@ def timeline_of(executable: Executable, result: DeviceResult) -> Timeline:
             result.counters["store_bytes"],
         ),
         engine=engines_of(decode_table(executable.code)),
-        dealt=result.deal,
-        willing=result.start if result.willing is None else result.willing,
-        able=result.start if result.able is None else result.able,
+        dispatched=result.dispatch,
+        tokens_ready=result.start if result.tokens_ready is None else result.tokens_ready,
+        engine_ready=result.start if result.engine_ready is None else result.engine_ready,
         start=result.start,
         finish=result.finish,
     )

@@ -1,4 +1,4 @@
-"""The machine in time as events: starts, deals and granted reads, in the order of their cycles.
+"""The machine in time as events: starts, dispatches and granted reads, in the order of their cycles.
 
 What happens in cycle t is felt from t + 1 on, but for two cases: a start takes its ports from those that
 would start in the same cycle after it, and fetch and load compete for the read address channel. So the first
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tilewright.sim.compiled import compiled, entry, source_stamp
-from tilewright.sim.fetch import deal, deal_cycle, grant_fetch, request_cycle
+from tilewright.sim.fetch import dispatch, dispatch_cycle, grant_fetch, request_cycle
 from tilewright.sim.load import grant_load
 from tilewright.sim.record import ENGINES, NEVER, Machine
 from tilewright.sim.scoreboard import START_ORDER, start_cycle, start_head
 
-_DEAL, _READ = ENGINES, ENGINES + 1
+_DISPATCH, _READ = ENGINES, ENGINES + 1
 _EVENTS = ENGINES + 2
 """Events 0 … 3 are starts, in the order in which engines take ports."""
 
@@ -34,8 +34,8 @@ def _advance(m: Machine) -> None:
             return
         elif event == _READ:
             _grant(m, cycle)
-        elif event == _DEAL:
-            deal(m, cycle)
+        elif event == _DISPATCH:
+            dispatch(m, cycle)
             _look_at_all(m)
         else:
             start_head(m, START_ORDER[event], cycle)
@@ -57,7 +57,7 @@ def _look_at_all(m: Machine) -> None:
     event = m.state[0].event
     for place in range(ENGINES):
         event[place] = start_cycle(m, START_ORDER[place])
-    event[_DEAL] = deal_cycle(m)
+    event[_DISPATCH] = dispatch_cycle(m)
     event[_READ] = _grant_cycle(m)
 
 
@@ -82,7 +82,7 @@ def _grant(m: Machine, cycle: int) -> None:
     else:
         state.load_granted_last = 0
         grant_fetch(m, cycle)
-        m.state[0].event[_DEAL] = deal_cycle(m)
+        m.state[0].event[_DISPATCH] = dispatch_cycle(m)
     state.event[_READ] = _grant_cycle(m)
 
 

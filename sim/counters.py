@@ -35,7 +35,7 @@ class Heads(NamedTuple):
         instruction: their places in the program.
         head: first cycle at the head.
         idle: first cycle of these in which nothing was in flight.
-        willing: first cycle at the head with tokens, or the end.
+        tokens_ready: first cycle at the head with tokens, or the end.
         start: or the end.
         finish: or the end - 1.
     """
@@ -43,7 +43,7 @@ class Heads(NamedTuple):
     instruction: _Cycles
     head: _Cycles
     idle: _Cycles
-    willing: _Cycles
+    tokens_ready: _Cycles
     start: _Cycles
     finish: _Cycles
 
@@ -56,14 +56,14 @@ def count_engines(timeline: Timeline) -> Mapping[Engine, EngineCounters]:
 def heads_of(timeline: Timeline, engine: Engine) -> Heads:
     """What reached the head of an engine's queue, and until when it was what."""
     end = timeline.cycles
-    dealt = np.flatnonzero((timeline.engine == engine) & (timeline.dealt >= 0))
-    started = int(np.count_nonzero(timeline.start[dealt] >= 0))
+    dispatched = np.flatnonzero((timeline.engine == engine) & (timeline.dispatched >= 0))
+    started = int(np.count_nonzero(timeline.start[dispatched] >= 0))
     # One more than have started is at the head.
-    own = dealt[: started + 1]
+    own = dispatched[: started + 1]
     start, finish = _until(timeline.start[own], end), _until(timeline.finish[own], end - 1)
-    head = np.maximum(timeline.dealt[own], np.concatenate([[-1], start[:-1]])) + 1
+    head = np.maximum(timeline.dispatched[own], np.concatenate([[-1], start[:-1]])) + 1
     idle = np.maximum(head, np.concatenate([[-1], finish[:-1]]) + 1)
-    return Heads(own, head, idle, _until(timeline.willing[own], end), start, finish)
+    return Heads(own, head, idle, _until(timeline.tokens_ready[own], end), start, finish)
 
 
 def _until(cycles: _Cycles, otherwise: int) -> _Cycles:
@@ -74,8 +74,8 @@ def _count(heads: Heads, end: int) -> EngineCounters:
     flown = heads.start < end
     busy = _total(np.maximum(heads.start, heads.idle)[flown], heads.finish[flown] + 1)
     # In its head's time an engine is busy with instructions before it; those are counted above.
-    waiting = _total(heads.idle, np.minimum(heads.willing, heads.start))
-    stalled = _total(np.maximum(heads.idle, heads.willing), heads.start)
+    waiting = _total(heads.idle, np.minimum(heads.tokens_ready, heads.start))
+    stalled = _total(np.maximum(heads.idle, heads.tokens_ready), heads.start)
     return EngineCounters(busy, waiting, stalled)
 
 

@@ -62,7 +62,7 @@ def _slices_stay_inside(m: Chip, r: Any) -> bool:
 def _widen_activations(m: Chip, r: Any, results: int) -> None:
     """Activations as int16, and where the slices of each result and of each tile lie among them."""
     rows = m.sizes[0].rows
-    low, high = _hull(r)
+    low, high = _bounds(r)
     _place_results(m, r, rows, r.activation - low)
     tiles = _place_tiles(m, r, rows)
     if high - low < results * tiles:
@@ -74,7 +74,7 @@ def _widen_activations(m: Chip, r: Any, results: int) -> None:
 
 
 @compiled
-def _hull(r: Any) -> tuple[int, int]:
+def _bounds(r: Any) -> tuple[int, int]:
     low = high = r.activation
     for extent in (
         (r.n_y - 1) * r.stride_y,

@@ -7,6 +7,7 @@ import numpy as np
 from tilewright.isa.address import A_MEMORY, B_MEMORY, DESTINATION_MEMORY
 from tilewright.isa.instruction import Destination, Reduce, VectorOp
 from tilewright.isa.memory import Memory
+from tilewright.isa.operand import PARAMETER_VECTORS
 from tilewright.numerics.requantise import (
     MULTIPLIER_MAXIMUM,
     PRODUCT_SHIFT,
@@ -52,8 +53,9 @@ _PASS, _ADD, _SUBTRACT, _MAXIMUM, _MINIMUM, _MULTIPLY = (
     )
 )
 _MULTIPLY_ADD = int(VectorOp.MULTIPLY_ADD)
-_FOLD_ADD, _FOLD_MAXIMUM = int(Reduce.ADD), int(Reduce.MAXIMUM)
+_REDUCE_ADD, _REDUCE_MAXIMUM = int(Reduce.ADD), int(Reduce.MAXIMUM)
 _TO_TABLE = int(Destination.TABLE)
+_BIAS, _SCALE, _FACTOR = range(len(PARAMETER_VECTORS))
 _SIGN = 128
 _SHIFTS = unpack_scale(np.arange(1 << SHIFT_BITS, dtype=np.int32) << SHIFT_POSITION)[1]
 _BEFORE = np.ldexp(1.0, -_SHIFTS)
@@ -79,12 +81,11 @@ def vector(m: Chip, r: Any) -> bool:
     """Do what a vector instruction does; False: it is not begun."""
     if not _is_usual(m, r):
         return False
-    parameters, size = r.parameter, m.sizes[0].vector_bytes[_PARAMETER]
-    bias = parameters * size
-    scale = bias + size * r.bias
-    factor = scale + size * r.requantise
+    size = m.sizes[0].vector_bytes[_PARAMETER]
+    bias = (r.parameter + r.parameter_places[_BIAS]) * size
+    factor = (r.parameter + r.parameter_places[_FACTOR]) * size
     if r.requantise:
-        _prepare_scale(m, parameters + r.bias)
+        _prepare_scale(m, r.parameter + r.parameter_places[_SCALE])
     a = _source(m, _A[r.a_from], r.a_stride_0, r.a_stride_1, r.a_stride_2, r.a_stride_3, 0)
     b = _source(m, _B[r.b_from], r.b_stride_0, r.b_stride_1, r.b_stride_2, r.b_stride_3, r.immediate)
     count = min(m.sizes[0].cols, LANES)
@@ -126,9 +127,10 @@ def _is_usual(m: Chip, r: Any) -> bool:
     b_strides = (r.b_stride_0, r.b_stride_1, r.b_stride_2, r.b_stride_3, ZERO)
     if b != _NONE and not stays_inside(m, b, r.b, counts, b_strides, ONE):
         return False
-    used = r.bias + r.requantise + (r.op == _MULTIPLY_ADD)
-    rows = (used, ONE, ONE, ONE, ONE)
-    if used and not stays_inside(m, _PARAMETER, r.parameter, rows, (ONE, ZERO, ZERO, ZERO, ZERO), ONE):
+    rows = (r.parameters, ONE, ONE, ONE, ONE)
+    if r.parameters and not stays_inside(
+        m, _PARAMETER, r.parameter, rows, (ONE, ZERO, ZERO, ZERO, ZERO), ONE
+    ):
         return False
     if to == _NONE:
         return True
@@ -183,10 +185,10 @@ def _run(m: Chip, r: Any, a: Source, b: Source, bias: int, factor: int, lane: in
         for j in range(r.n_1):
             a_place = a_first + i * a.stride_0 + j * a.stride_1
             b_place = b_first + i * b.stride_0 + j * b.stride_1
-            if r.op == _MULTIPLY and r.reduce == _FOLD_ADD and count == LANES and b.varies:
+            if r.op == _MULTIPLY and r.reduce == _REDUCE_ADD and count == LANES and b.varies:
                 t = _sum_of_products(r, a, b, a_place, b_place)
             else:
-                t = _folded(m, r, a, b, a_place, b_place, factor_lanes, count)
+                t = _reduced(m, r, a, b, a_place, b_place, factor_lanes, count)
             if r.bias:
                 t = saturating_add(t, bias_lanes)
             if r.requantise:
@@ -195,7 +197,7 @@ def _run(m: Chip, r: Any, a: Source, b: Source, bias: int, factor: int, lane: in
 
 
 @compiled
-def _folded(
+def _reduced(
     m: Chip, r: Any, a: Source, b: Source, a_place: int, b_place: int, factor: Any, count: int
 ) -> Any:
     total = spread(0)
@@ -208,9 +210,9 @@ def _folded(
             item = _item(r.op, left, right, factor)
             if k + n == 0:
                 total = item
-            elif r.reduce == _FOLD_ADD:
+            elif r.reduce == _REDUCE_ADD:
                 total = add(total, item)
-            elif r.reduce == _FOLD_MAXIMUM:
+            elif r.reduce == _REDUCE_MAXIMUM:
                 total = maximum(total, item)
             else:
                 total = minimum(total, item)
@@ -236,7 +238,7 @@ def _item(op: int, a: Any, b: Any, factor: Any) -> Any:
 
 @inlined
 def _sum_of_products(r: Any, a: Source, b: Source, a_place: int, b_place: int) -> Any:
-    """`_folded` of the items of a depthwise convolution."""
+    """`_reduced` of the items of a depthwise convolution."""
     total = spread(0)
     for k in range(r.n_2):
         for n in range(r.n_3):

@@ -1,10 +1,10 @@
-"""Fetch in time: the program's bursts, and the deal of instruction after instruction."""
+"""Fetch in time: the program's bursts, and the dispatch of instruction after instruction."""
 
 from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.fault import Cause, FaultEngine
-from tilewright.isa.timing import DEAL_CHECK, FETCH_VISIBLE
+from tilewright.isa.timing import DISPATCH_CHECK, FETCH_VISIBLE
 from tilewright.sim.bus import FETCH_TRAFFIC, read_burst
-from tilewright.sim.compiled import compiled, constant, fetch_bus_quiet
+from tilewright.sim.compiled import compiled, constant, fetch_bus_idle
 from tilewright.sim.fault import report
 from tilewright.sim.record import NEVER, NO_ENGINE, Machine
 
@@ -27,13 +27,13 @@ def request_cycle(m: Machine) -> int:
     state = m.state[0]
     if state.halted or state.requested == state.instructions:
         return NEVER
-    # The last instruction whose deal makes the room.
+    # The last instruction whose dispatch makes the room.
     last = state.requested + request_count(m) - state.fetch_buffer_instructions - 1
     if last < 0:
         return state.fetch_request
-    if last >= state.dealt:
+    if last >= state.dispatched:
         return NEVER
-    return max(state.fetch_request, m.instructions[last].dealt + 1)
+    return max(state.fetch_request, m.instructions[last].dispatched + 1)
 
 
 @compiled
@@ -46,27 +46,27 @@ def grant_fetch(m: Machine, granted: int) -> None:
         beats = (place + 1) * beats_each
         arrived = first + beats - 1 if beats <= coming else NEVER
         m.instructions[state.requested + place].arrived = arrived
-        state.fetch_quiet = NEVER if arrived == NEVER else fetch_bus_quiet(arrived)
+        state.fetch_idle = NEVER if arrived == NEVER else fetch_bus_idle(arrived)
     state.requested += count
     state.fetch_request = granted + 1
 
 
 @compiled
-def deal_cycle(m: Machine) -> int:
-    """When the next instruction is dealt, or found to be undefined."""
+def dispatch_cycle(m: Machine) -> int:
+    """When the next instruction is dispatched, or found to be undefined."""
     state = m.state[0]
     state.checked = NEVER
-    if state.halted or state.fetch_faulted or state.dealt == state.instructions:
+    if state.halted or state.fetch_faulted or state.dispatched == state.instructions:
         return NEVER
-    index = state.dealt
+    index = state.dispatched
     if m.instructions[index].arrived == NEVER:
         return NEVER
     head = m.instructions[index].arrived + FETCH_VISIBLE
     if index:
-        head = max(head, m.instructions[index - 1].dealt + 1)
+        head = max(head, m.instructions[index - 1].dispatched + 1)
     if _cause(m, index) or m.instructions[index].engine == NO_ENGINE:
-        return head + DEAL_CHECK
-    state.checked = head + DEAL_CHECK
+        return head + DISPATCH_CHECK
+    state.checked = head + DISPATCH_CHECK
     return max(state.checked, _queue_room(m, m.instructions[index].engine))
 
 
@@ -84,7 +84,7 @@ def _queue_room(m: Machine, engine: int) -> int:
 
 @compiled
 def _cause(m: Machine, index: int) -> int:
-    """Why an instruction cannot be dealt, 0 if it can."""
+    """Why an instruction cannot be dispatched, 0 if it can."""
     state = m.state[0]
     address = state.program_address + index * INSTRUCTION_BYTES
     if address < 0 or address >= state.memory_bytes:
@@ -93,19 +93,19 @@ def _cause(m: Machine, index: int) -> int:
 
 
 @compiled
-def deal(m: Machine, cycle: int) -> None:
-    """Deal the next instruction into its queue, or report why not."""
-    state, index = m.state[0], m.state[0].dealt
+def dispatch(m: Machine, cycle: int) -> None:
+    """Dispatch the next instruction into its queue, or report why not."""
+    state, index = m.state[0], m.state[0].dispatched
     cause = _cause(m, index)
     if cause:
         report(state, cycle, _FETCH, index, cause)
         state.fetch_faulted = 1
         return
-    state.dealt += 1
-    m.instructions[index].dealt = cycle
+    state.dispatched += 1
+    m.instructions[index].dispatched = cycle
     engine = m.instructions[index].engine
     if engine == NO_ENGINE:
-        state.finish_dealt = cycle
+        state.finish_dispatched = cycle
         return
     m.instructions[state.queued[engine]].order[engine] = index
     state.queued[engine] += 1

@@ -1,4 +1,4 @@
-"""Load in time: its bursts, and the landing walk that writes their beats and the padding."""
+"""Load in time: its bursts, and the landing that writes their beats and the padding."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from tilewright.isa.memory import Engine
 from tilewright.isa.timing import (
     ADDRESS_FAULT,
     DMA_SETUP,
+    GENERATOR_SETUP,
     LANDING_BUS_FAULT,
     LANDING_FREE,
     LANDING_VISIBLE,
     LANDING_WRITE,
-    WALK_SETUP,
 )
 from tilewright.sim.burst import END, NEXT_PLANE, SAME_ROW, advance, burst_length, good_beats, open_cursor
 from tilewright.sim.bus import LOAD_TRAFFIC, read_burst
@@ -26,39 +26,39 @@ _BUS, _ADDRESS = constant(Cause.BUS), constant(Cause.ADDRESS)
 
 @compiled
 def start_load(m: Machine, index: int, start: int) -> None:
-    """Start a load: its padding before the first burst is walked, or all of it if it has no bursts."""
+    """Start a load: its padding before the first burst lands, or all of it if it has no bursts."""
     state, load, cursor = m.state[0], m.instructions[index], m.cursors[0]
     state.load = index
-    state.walk = min(NEVER, max(start + WALK_SETUP, state.walk - 1 + WALK_SETUP))
-    state.walked = 0
+    state.next_action = min(NEVER, max(start + GENERATOR_SETUP, state.next_action - 1 + GENERATOR_SETUP))
+    state.actions = 0
     row = load.pad_left + load.n_x + load.pad_right
     state.bad_action = _bad_action(state, load, row)
     if load.n_y == 0 or load.n_x == 0:
         state.free[_ENGINE] = start + 1
-        _walk(state, load.n_z * (load.pad_top + load.n_y + load.pad_bottom) * row)
+        _act(state, load.n_z * (load.pad_top + load.n_y + load.pad_bottom) * row)
         _finish(m)
         return
     open_cursor(cursor, load, state)
     state.free[_ENGINE] = NEVER
     state.load_request = start + DMA_SETUP
     _await_room(state)
-    _walk(state, load.pad_top * row + load.pad_left)
+    _act(state, load.pad_top * row + load.pad_left)
 
 
 @compiled
 def grant_load(m: Machine, granted: int) -> None:
-    """Grant the burst at the cursor: its beats are walked, then the padding after it."""
+    """Grant the burst at the cursor: its beats land, then the padding after it."""
     state, cursor = m.state[0], m.cursors[0]
     load = m.instructions[state.load]
     length = burst_length(cursor, state.burst_bytes)
     beats = length // cursor.beat_bytes
     first, coming = read_burst(m, LOAD_TRAFFIC, granted, beats, cursor.beat_bytes)
     _land(state, cursor, first, beats, coming)
-    state.load_freed[state.load_bursts % state.outstanding_reads] = state.walk - 1 + LANDING_FREE
+    state.load_freed[state.load_bursts % state.outstanding_reads] = state.next_action - 1 + LANDING_FREE
     state.load_bursts += 1
     crossed = advance(cursor, length)
     if crossed != SAME_ROW:
-        _walk(state, _padding(load, crossed))
+        _act(state, _padding(load, crossed))
     if crossed == END:
         state.load_request, state.free[_ENGINE] = NEVER, granted + 1
         _finish(m)
@@ -90,31 +90,31 @@ def _padding(load: Any, crossed: int) -> int:
 
 @compiled
 def _land(state: Any, cursor: Any, first: int, beats: int, coming: int) -> None:
-    """Walk the beats of a burst; if not all come, the walk stands still for ever."""
-    state.walk = min(NEVER, max(state.walk, first + LANDING_VISIBLE))
+    """Land the beats of a burst; if not all come, nothing lands ever after."""
+    state.next_action = min(NEVER, max(state.next_action, first + LANDING_VISIBLE))
     good = good_beats(state, cursor.address, beats, cursor.beat_bytes)
     if good < coming:
-        report(state, state.walk + good + LANDING_BUS_FAULT, _LOAD, state.load, _BUS)
-    _walk(state, coming)
+        report(state, state.next_action + good + LANDING_BUS_FAULT, _LOAD, state.load, _BUS)
+    _act(state, coming)
     if coming < beats:
-        state.walk = NEVER
+        state.next_action = NEVER
 
 
 @compiled
-def _walk(state: Any, actions: int) -> None:
+def _act(state: Any, actions: int) -> None:
     """Take actions one a cycle."""
-    ahead = state.bad_action - state.walked
+    ahead = state.bad_action - state.actions
     if 0 <= ahead < actions:
-        report(state, state.walk + ahead + ADDRESS_FAULT, _LOAD, state.load, _ADDRESS)
-    state.walked += actions
-    state.walk = min(NEVER, state.walk + actions)
+        report(state, state.next_action + ahead + ADDRESS_FAULT, _LOAD, state.load, _ADDRESS)
+    state.actions += actions
+    state.next_action = min(NEVER, state.next_action + actions)
 
 
 @compiled
 def _finish(m: Machine) -> None:
     """After the last action."""
     state, index = m.state[0], m.state[0].load
-    finish = min(NEVER, state.walk - 1 + LANDING_WRITE)
+    finish = min(NEVER, state.next_action - 1 + LANDING_WRITE)
     if finish > state.abandoned_from:
         finish = NEVER
     m.instructions[index].finish = finish
@@ -123,7 +123,7 @@ def _finish(m: Machine) -> None:
 
 @compiled
 def _bad_action(state: Any, load: Any, row: int) -> int:
-    """The walk's action that completes the first vector outside of the bank, or NEVER."""
+    """The action that completes the first vector outside of the bank, or NEVER."""
     low, high = bank_span(state, load.memory, load.address, ONE, ADDRESSES)
     column = load.pad_top + load.n_y + load.pad_bottom
     counts = (ONE, ONE, load.n_z, column, row)

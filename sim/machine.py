@@ -11,14 +11,14 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import decode_program, decode_table
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import InstructionError
-from tilewright.isa.legality import deal_faults, explain_row
+from tilewright.isa.legality import dispatch_faults, explain_row
 from tilewright.isa.register import BASE_ALIGNMENT_BYTES
 from tilewright.isa.state import Dram, State
 from tilewright.sim.counters import count_engines
 from tilewright.sim.data import apply_abandoned
 from tilewright.sim.executor import Executor, operations
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Surroundings
+from tilewright.sim.record import Environment
 from tilewright.sim.result import RunResult
 from tilewright.sim.timeline import Host, run_timeline
 
@@ -62,7 +62,7 @@ class Simulator:
             bases: base registers, multiples of 64; those not given are 0.
             program_address: first byte of the program, a multiple of 64.
             config_digest: of the configuration that the program was made for; None: of this one.
-            timeout: quiet cycles of a pending bus that are a fault; 0: none.
+            timeout: silent cycles of a pending bus that are a fault; 0: none.
             check: refuse programs that `isa.checker` finds unsound; without it their time is that of the
                 gates, their data that of their instructions in order.
 
@@ -104,7 +104,7 @@ class Simulator:
         table = decode_table(code)
         if check and len(table) and not host.mismatch:
             _require_sound(code, self.config)
-        timeline = run_timeline(self.config, table, Surroundings(memory, program_address, bases), host)
+        timeline = run_timeline(self.config, table, Environment(memory, program_address, bases), host)
         engines = count_engines(timeline)
         return RunResult(config=self.config, code=code, table=table, timeline=timeline, engines=engines)
 
@@ -140,7 +140,7 @@ class Simulator:
         table = decode_table(code)
         if check:
             _require_sound(code, self.config)
-        undefined = np.flatnonzero(deal_faults(table, self.config))
+        undefined = np.flatnonzero(dispatch_faults(table, self.config))
         if len(undefined):
             first = int(undefined[0])
             reasons = "; ".join(explain_row(table, first, self.config))

@@ -1,4 +1,4 @@
-"""Where a nest of loops first leaves the bank of its operand, without walking it."""
+"""Where a nest of loops first leaves the bank of its operand, without a look at each address."""
 
 from typing import Any
 

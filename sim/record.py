@@ -16,8 +16,9 @@ from tilewright.isa.address import ADDRESS_BITS
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import IntArray, ProgramTable
 from tilewright.isa.footprint import Masks, blocking_writes, claim_masks
-from tilewright.isa.instruction import INSTRUCTIONS, Opcode, specs
+from tilewright.isa.instruction import ENGINE_OF, INSTRUCTIONS, Opcode, specs
 from tilewright.isa.memory import Engine, Memory
+from tilewright.isa.operand import OPERANDS, PARAMETER_VECTORS, parameters_used
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.sim.compiled import constant
 from tilewright.sim.memory import MAXIMUM_OUTSTANDING, MemoryModel
@@ -25,7 +26,7 @@ from tilewright.sim.memory import MAXIMUM_OUTSTANDING, MemoryModel
 NEVER = constant(1 << 60)
 ENGINES = len(Engine)
 ADDRESSES = constant(1 << ADDRESS_BITS)
-PORTS_EACH = 4
+PORTS_EACH = max(sum(len(row.ports) for row in rows) for rows in OPERANDS.values())
 """Most ports that an instruction claims."""
 MASK_BITS = 64
 """Bits of a mask of ports."""
@@ -83,8 +84,13 @@ def record(*names: str, overlaid: Mapping[str, int] = _NONE, **shapes: tuple[int
 
 
 def instruction_record(*names: str, **shapes: tuple[int, ...]) -> np.dtype[np.void]:
-    """A record with the fields of any instruction, of which those of its own class hold what they should."""
-    return record(*names, overlaid=_PLACES, **shapes)
+    """A record with the fields of any instruction, of which those of its own class hold what they should.
+
+    Of a vector instruction, `parameters` holds the number of its parameter vectors, and `parameter_places`,
+    for each of `PARAMETER_VECTORS`, where it lies from `parameter` on, if it is used.
+    """
+    places = {"parameter_places": (len(PARAMETER_VECTORS),)}
+    return record("parameters", *names, overlaid=_PLACES, **places, **shapes)
 
 
 def put_fields(records: Records, table: ProgramTable) -> None:
@@ -96,6 +102,10 @@ def put_fields(records: Records, table: ProgramTable) -> None:
         if part.fields:
             places = [kind[name][1] // 8 for name in part.fields]
             words[part.rows[:, None], places] = np.stack(list(part.fields.values()), axis=1)
+    vectors = table.classes[Opcode.VECTOR]
+    used = np.stack(parameters_used(vectors.fields.__getitem__), axis=1).astype(np.int64)
+    records["parameters"][vectors.rows] = used.sum(axis=1)
+    records["parameter_places"][vectors.rows] = used.cumsum(axis=1) - used
 
 
 _SIZES = (
@@ -111,27 +121,28 @@ STATE = record(
     # The first fault; whether one was before the current cycle; since when load and store are abandoned.
     "fault_cycle fault_engine fault_instruction fault_cause halted abandoned_from",
     # Fetch.
-    "requested fetch_request dealt finish_dealt checked fetch_faulted fetch_quiet",
+    "requested fetch_request dispatched finish_dispatched checked fetch_faulted fetch_idle",
     # The read channel: bursts accepted, last beat, when its address register is free, who was granted last.
     "reads last_beat address_free load_granted_last",
-    # Load: bursts granted, the next request; the landing walk: next action, actions done, first bad action.
-    "load load_bursts load_request walk walked bad_action",
+    # Load: bursts granted, the next request; the landing: next action, actions done, first bad action.
+    "load load_bursts load_request next_action actions bad_action",
     # Matrix: the last stream.
     "stream stream_vectors stream_base",
-    # Store: bursts granted, when its address register is free, next walk action, beats walked in vain.
-    "store_bursts store_address_free store_walk store_beats_left",
+    # Store: bursts granted, when its address register is free, next action, beats taken in vain.
+    "store_bursts store_address_free store_action store_beats_left",
     # Bursts of all, logged or not; bytes of fetch, load and store.
     "bursts",
     bytes_moved=(3,),
     bases=(BASE_REGISTERS,),
     vector_bytes=(len(Memory),),
     depth=(len(Memory),),
-    # Each engine: instructions dealt, started; when it can take another; last cycle in which it holds a port.
+    # Each engine: instructions dispatched, started; when it can take another; last cycle in which it holds a
+    # port.
     queued=(ENGINES,),
     started=(ENGINES,),
     free=(ENGINES,),
     held=(ENGINES, MASK_BITS),
-    # Cycle of each possible event: starts, a deal, a granted read.
+    # Cycle of each possible event: starts, a dispatch, a granted read.
     event=(ENGINES + 2,),
     # Each pair of engines: tokens promised and taken, and by whom.
     promised=(ENGINES * ENGINES,),
@@ -148,14 +159,14 @@ CURSOR = record(
     "planes rows runs run_bytes stride_z stride_y stride_x beat_bytes",
     "z y x plane_address row_address address left",
 )
-"""A walk over the bursts of a block in memory."""
+"""A place among the bursts of a block in memory."""
 
 
-_CYCLES = "arrived dealt willing able start finish"
-"""Last beat on the bus; deal; first cycle with its tokens, and with its engine; start; finish."""
+_CYCLES = "arrived dispatched tokens_ready engine_ready start finish"
+"""Last beat on the bus; dispatch; first cycle with its tokens, and with its engine; start; finish."""
 
 INSTRUCTION = instruction_record(
-    # Its engine (`NO_ENGINE`: finish or undefined), its header, its fault when it is dealt.
+    # Its engine (`NO_ENGINE`: finish or undefined), its header, its fault when it is dispatched.
     "engine nop wait signal cause",
     _CYCLES,
     # The ports that it claims, and those that it waits for while its own engine holds them.
@@ -178,7 +189,7 @@ class Machine(NamedTuple):
     log: Records
 
 
-class Surroundings(NamedTuple):
+class Environment(NamedTuple):
     """What a program meets: the memory, its own first byte there, and the base registers."""
 
     memory: MemoryModel
@@ -187,14 +198,14 @@ class Surroundings(NamedTuple):
 
 
 def build(
-    config: Config, table: ProgramTable, causes: IntArray, around: Surroundings, *, log: int = 0
+    config: Config, table: ProgramTable, causes: IntArray, around: Environment, *, log: int = 0
 ) -> Machine:
     """A machine before cycle 0.
 
     Args:
         config: its sizes.
         table: the program.
-        causes: int64[n], with which each instruction faults when it is dealt.
+        causes: int64[n], with which each instruction faults when it is dispatched.
         around: memory, addresses.
         log: bursts to be logged.
     """
@@ -220,12 +231,11 @@ def _instructions(config: Config, table: ProgramTable, causes: IntArray) -> Reco
     masks = claim_masks(table, config)
     result["ports"] = _ports(masks)
     put_fields(result, table)
-    for opcode, part in table.classes.items():
-        if opcode == Opcode.NOP:
-            result["engine"][part.rows] = part.fields["runs_on"]
-            result["nop"][part.rows] = 1
-        elif opcode != Opcode.FINISH:
-            result["engine"][part.rows] = Engine[opcode.name]
+    for opcode, engine in ENGINE_OF.items():
+        result["engine"][table.classes[opcode].rows] = engine
+    nops = table.classes[Opcode.NOP]
+    result["engine"][nops.rows] = nops.fields["runs_on"]
+    result["nop"][nops.rows] = 1
     of_vector = result["engine"] == Engine.VECTOR
     result["blocked_by_own"] = np.where(of_vector[:, None], _own_writes(config)[result["ports"]], NO_PORT)
     return result
@@ -249,7 +259,7 @@ def _ports(masks: Masks) -> IntArray:
     return ports
 
 
-def _state(config: Config, instructions: int, around: Surroundings) -> Records:
+def _state(config: Config, instructions: int, around: Environment) -> Records:
     state = np.zeros(1, STATE)
     for name in _SIZES.split():
         state[name] = getattr(config, name)
@@ -268,7 +278,7 @@ def _state(config: Config, instructions: int, around: Surroundings) -> Records:
 
 def _settle(state: Records) -> None:
     """What is not 0 before cycle 0."""
-    for name in ("fault_cycle", "abandoned_from", "finish_dealt", "checked", "load_request"):
+    for name in ("fault_cycle", "abandoned_from", "finish_dispatched", "checked", "load_request"):
         state[name] = NEVER
     for name in ("read_end", "held", "last_beat", "stream"):
         state[name] = -1

@@ -62,9 +62,9 @@ class RunResult:
         return self.timeline.fault
 
     @property
-    def dealt(self) -> IntArray:
-        """int64[n]: the cycle in which each instruction was dealt to its queue; -1: never."""
-        return self.timeline.dealt
+    def dispatched(self) -> IntArray:
+        """int64[n]: the cycle in which each instruction was dispatched to its queue; -1: never."""
+        return self.timeline.dispatched
 
     @property
     def start(self) -> IntArray:
@@ -102,7 +102,7 @@ class RunResult:
         return macs / (self.cycles * self.config.peak_macs)
 
     def trace(self) -> tuple[InstructionTrace, ...]:
-        """Each instruction that was dealt, with what it waited for."""
+        """Each instruction that was dispatched, with what it waited for."""
         return instruction_traces(self.timeline)
 
     def instruction_text(self, index: int) -> str:
@@ -119,8 +119,10 @@ class RunResult:
             return ""
         where = f"cycle {fault.cycle}: {fault.engine.name.lower()}: "
         if fault.engine == FaultEngine.SYSTEM or fault.instruction >= len(self.table):
-            dealt = f", after {fault.instruction} instructions were dealt" if len(self.table) else ""
-            return f"{where}{fault.cause.text}{dealt}"
+            dispatched = (
+                f", after {fault.instruction} instructions were dispatched" if len(self.table) else ""
+            )
+            return f"{where}{fault.cause.text}{dispatched}"
         text = f"instruction {fault.instruction} ({self.instruction_text(fault.instruction)})"
         if fault.cause == Cause.CONFIG:
             return f"{where}{fault.cause.text}; this one is {self.config.digest().hex()}"

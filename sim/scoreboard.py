@@ -39,7 +39,7 @@ def _ports_free(m: Machine, engine: int, index: int) -> int:
 
 
 @compiled
-def _willing(m: Machine, engine: int, index: int) -> int:
+def _tokens_ready(m: Machine, engine: int, index: int) -> int:
     """Conditions 2 and 3."""
     state, entry, ready = m.state[0], m.instructions[index], 0
     for other in range(ENGINES):
@@ -89,7 +89,7 @@ def _move_tokens(m: Machine, engine: int, index: int) -> None:
 
 
 @compiled
-def _able(m: Machine, engine: int, index: int) -> int:
+def _engine_ready(m: Machine, engine: int, index: int) -> int:
     """Condition 1; of a nop, that nothing of its engine is in flight."""
     started = m.state[0].started[engine]
     if m.instructions[index].nop:
@@ -109,14 +109,14 @@ def start_cycle(m: Machine, engine: int) -> int:
         return NEVER
     index = m.instructions[started].order[engine]
     times = m.instructions[index]
-    head = times.dealt + 1
+    head = times.dispatched + 1
     if started:
         head = max(head, m.instructions[m.instructions[started - 1].order[engine]].start + 1)
-    times.willing = max(head, _willing(m, engine, index))
-    times.able = min(NEVER, max(head, _able(m, engine, index)))
+    times.tokens_ready = max(head, _tokens_ready(m, engine, index))
+    times.engine_ready = min(NEVER, max(head, _engine_ready(m, engine, index)))
     if state.halted:
         return NEVER
-    return min(NEVER, max(times.willing, times.able, _ports_free(m, engine, index)))
+    return min(NEVER, max(times.tokens_ready, times.engine_ready, _ports_free(m, engine, index)))
 
 
 @compiled

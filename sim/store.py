@@ -7,11 +7,11 @@ from tilewright.isa.memory import Engine
 from tilewright.isa.timing import (
     ADDRESS_FAULT,
     DMA_SETUP,
+    GENERATOR_SETUP,
     STORE_BEAT,
     STORE_BEATS,
     STORE_FREE,
     STORE_RESPONSE,
-    WALK_SETUP,
 )
 from tilewright.sim.burst import END, SAME_ROW, advance, burst_length, good_beats, open_cursor
 from tilewright.sim.bus import write_burst
@@ -30,15 +30,15 @@ def start_store(m: Machine, index: int, start: int) -> None:
     state, store, cursor = m.state[0], m.instructions[index], m.cursors[1]
     open_cursor(cursor, store, state)
     bad_beat = _bad_beat(state, store, cursor.beat_bytes)
-    state.store_walk = min(NEVER, max(start, state.store_walk - 1) + WALK_SETUP)
-    request, walked = start + DMA_SETUP, 0
+    state.store_action = min(NEVER, max(start, state.store_action - 1) + GENERATOR_SETUP)
+    request, taken = start + DMA_SETUP, 0
     crossed, granted, answered = SAME_ROW, NEVER, NEVER
     while crossed != END:
         granted = _grant(state, request)
         length = burst_length(cursor, state.burst_bytes)
         beats = length // cursor.beat_bytes
-        answered = _follow(m, index, granted, beats, bad_beat - walked)
-        walked += beats
+        answered = _follow(m, index, granted, beats, bad_beat - taken)
+        taken += beats
         crossed = advance(cursor, length)
         request = min(NEVER, granted + 1)
     state.free[_ENGINE] = min(NEVER, granted + 1)
@@ -63,14 +63,14 @@ def _follow(m: Machine, index: int, granted: int, beats: int, bad_beat: int) -> 
     """The cycle of a burst's answer; `bad_beat`, if it has so many beats, is the first outside."""
     state, cursor = m.state[0], m.cursors[1]
     accepted = granted + 1 if granted + 1 < state.silent_from else NEVER
-    walk = min(NEVER, max(state.store_walk, granted + 2))
-    walked = _walked(state, walk, beats)
-    if 0 <= bad_beat < walked:
-        report(state, walk + bad_beat + ADDRESS_FAULT, _STORE, index, _ADDRESS)
-    answered = write_burst(m, granted, accepted, walk + STORE_BEAT, beats, cursor.beat_bytes)
+    action = min(NEVER, max(state.store_action, granted + 2))
+    taken = _taken(state, action, beats)
+    if 0 <= bad_beat < taken:
+        report(state, action + bad_beat + ADDRESS_FAULT, _STORE, index, _ADDRESS)
+    answered = write_burst(m, granted, accepted, action + STORE_BEAT, beats, cursor.beat_bytes)
     if good_beats(state, cursor.address, beats, cursor.beat_bytes) < beats:
         report(state, answered + STORE_RESPONSE, _STORE, index, _BUS)
-    state.store_walk = min(NEVER, walk + beats) if walked == beats else NEVER
+    state.store_action = min(NEVER, action + beats) if taken == beats else NEVER
     state.store_address_free = accepted
     state.store_freed[state.store_bursts % state.outstanding_writes] = answered + STORE_FREE
     state.store_bursts += 1
@@ -78,13 +78,13 @@ def _follow(m: Machine, index: int, granted: int, beats: int, bad_beat: int) -> 
 
 
 @compiled
-def _walked(state: Any, walk: int, beats: int) -> int:
-    """The beats of a burst that the walk takes from cycle `walk` on: all, unless a silent bus leaves no room.
+def _taken(state: Any, action: int, beats: int) -> int:
+    """The beats of a burst that are taken from cycle `action` on: all, unless a silent bus leaves no room.
 
     A bus that takes each beat at once always leaves room; of the beats that it does not take, there is room
     for STORE_BEATS.
     """
-    taken_by_bus = max(0, min(beats, state.silent_from - STORE_BEAT - walk))
+    taken_by_bus = max(0, min(beats, state.silent_from - STORE_BEAT - action))
     left = min(beats - taken_by_bus, STORE_BEATS - state.store_beats_left)
     state.store_beats_left += left
     return taken_by_bus + left

@@ -10,15 +10,15 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import IntArray, ProgramTable
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.fault import Cause, Fault, FaultEngine
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine
 from tilewright.isa.timing import STORE_BEAT
 from tilewright.sim.bus import STORE_TRAFFIC
 from tilewright.sim.core import run_machine
-from tilewright.sim.quiet import first_timeout
-from tilewright.sim.record import NEVER, Machine, Surroundings, build
+from tilewright.sim.record import NEVER, Environment, Machine, build
+from tilewright.sim.timeout import first_timeout
 
-_CYCLES = ("dealt", "willing", "able", "start", "finish")
+_CYCLES = ("dispatched", "tokens_ready", "engine_ready", "start", "finish")
 
 
 class NeverEndsError(TilewrightError):
@@ -34,9 +34,10 @@ class Timeline:
         fault: what stopped the program, or None.
         traffic: bytes on the bus of fetch, load and store.
         engine: of each instruction, -1 for finish and undefined ones.
-        dealt: into the queue of its engine.
-        willing: first cycle at the head of its queue in which its tokens and room for its own were there.
-        able: first cycle at the head of its queue in which its engine could take it.
+        dispatched: into the queue of its engine.
+        tokens_ready: first cycle at the head of its queue in which its tokens and room for its own were
+            there.
+        engine_ready: first cycle at the head of its queue in which its engine could take it.
         start, finish: both belong to the time in flight.
         store_beats: after a time-out, the beats of all stores together that reached the memory; None: all.
     """
@@ -45,22 +46,22 @@ class Timeline:
     fault: Fault | None
     traffic: tuple[int, int, int]
     engine: IntArray
-    dealt: IntArray
-    willing: IntArray
-    able: IntArray
+    dispatched: IntArray
+    tokens_ready: IntArray
+    engine_ready: IntArray
     start: IntArray
     finish: IntArray
     store_beats: int | None = None
 
 
 class Host(NamedTuple):
-    """After how many quiet cycles the host gives up (0: never), and if the program is for another machine."""
+    """Silent cycles after which the host gives up (0: never), and if the program is for another machine."""
 
     timeout: int = 0
     mismatch: bool = False
 
 
-def run_timeline(config: Config, table: ProgramTable, around: Surroundings, host: Host) -> Timeline:
+def run_timeline(config: Config, table: ProgramTable, around: Environment, host: Host) -> Timeline:
     """Run a program in time.
 
     Raises:
@@ -68,7 +69,7 @@ def run_timeline(config: Config, table: ProgramTable, around: Surroundings, host
     """
     if len(table) == 0 or host.mismatch:
         return _stillborn(table)
-    causes = deal_faults(table, config)
+    causes = dispatch_faults(table, config)
     m = build(config, table, causes, around)
     run_machine(m)
     end = _end(m)
@@ -100,8 +101,8 @@ def _stillborn(table: ProgramTable) -> Timeline:
     return Timeline(2, fault, (0, 0, 0), never, never, never, never, never, never)
 
 
-def _answers_in_time(around: Surroundings, timeout: int) -> bool:
-    """Whether the bus is surely never so quiet while something is pending: the usual case, decided quickly.
+def _answers_in_time(around: Environment, timeout: int) -> bool:
+    """Whether the pending bus is surely never silent for so long: the usual case, decided quickly.
 
     Between two handshakes lies at most the latency, or the way of a beat through the store engine.
     """
@@ -131,7 +132,7 @@ def _fault(m: Machine) -> Fault | None:
     cycle, engine = int(state["fault_cycle"]), FaultEngine(state["fault_engine"])
     instruction = int(state["fault_instruction"])
     if engine == FaultEngine.SYSTEM:
-        instruction = int(np.count_nonzero(m.instructions["dealt"] < cycle))
+        instruction = int(np.count_nonzero(m.instructions["dispatched"] < cycle))
     return Fault(cycle, engine, instruction, Cause(state["fault_cause"]))
 
 
@@ -140,26 +141,29 @@ def _end(m: Machine) -> _End:
     state, instructions = m.state[0], m.instructions
     started = instructions["start"] < NEVER
     last_finish = int(max(instructions["finish"][started], default=-1))
-    quiet = int(state["fetch_quiet"])
+    idle = int(state["fetch_idle"])
     fault = _fault(m)
     if fault is not None:
-        return _End(max(fault.cycle + 1, last_finish + 1, quiet), fault)
-    finish_dealt = int(state["finish_dealt"])
-    if max(last_finish, quiet) >= NEVER:
+        return _End(max(fault.cycle + 1, last_finish + 1, idle), fault)
+    finish_dispatched = int(state["finish_dispatched"])
+    if max(last_finish, idle) >= NEVER:
         return _End(int(NEVER), None)
-    if finish_dealt < NEVER and np.array_equal(state["queued"], state["started"]):
-        return _End(max(finish_dealt, last_finish) + 1, None)
-    stuck = finish_dealt + 1 if finish_dealt < NEVER else int(state["checked"])
-    cycle = max(last_finish + 1, stuck, quiet)
-    return _End(cycle + 1, Fault(cycle, FaultEngine.SYSTEM, int(state["dealt"]), Cause.DEADLOCK))
+    if finish_dispatched < NEVER and np.array_equal(state["queued"], state["started"]):
+        return _End(max(finish_dispatched, last_finish) + 1, None)
+    stuck = finish_dispatched + 1 if finish_dispatched < NEVER else int(state["checked"])
+    cycle = max(last_finish + 1, stuck, idle)
+    return _End(cycle + 1, Fault(cycle, FaultEngine.SYSTEM, int(state["dispatched"]), Cause.DEADLOCK))
 
 
 def _timeline(m: Machine, end: _End) -> Timeline:
     instructions = m.instructions
-    dealt, willing, able, start, finish = (_known(instructions[name], end.cycle) for name in _CYCLES)
+    dispatched, tokens_ready, engine_ready, start, finish = (
+        _known(instructions[name], end.cycle) for name in _CYCLES
+    )
     engine = instructions["engine"].copy()
     traffic = _traffic(m, end.cycle)
-    return Timeline(end.cycle + 1, end.fault, traffic, engine, dealt, willing, able, start, finish)
+    cycles = (dispatched, tokens_ready, engine_ready, start, finish)
+    return Timeline(end.cycle + 1, end.fault, traffic, engine, *cycles)
 
 
 def _store_beats(m: Machine, end: int) -> int:

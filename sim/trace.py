@@ -23,7 +23,7 @@ class Reason(StrEnum):
 
 
 class Wait(NamedTuple):
-    """Cycles begin … end - 1 of an instruction that was dealt and had not started."""
+    """Cycles begin … end - 1 of an instruction that was dispatched and had not started."""
 
     reason: Reason
     begin: int
@@ -36,13 +36,13 @@ class InstructionTrace(NamedTuple):
     Members:
         instruction: its place in the program.
         engine: that it runs on.
-        dealt, start, finish: cycles.
-        waits: what it waited for, in order; together all cycles between its deal and its start.
+        dispatched, start, finish: cycles.
+        waits: what it waited for, in order; together all cycles between its dispatch and its start.
     """
 
     instruction: int
     engine: Engine
-    dealt: int
+    dispatched: int
     start: int
     finish: int
     waits: tuple[Wait, ...]
@@ -60,24 +60,24 @@ def instruction_traces(timeline: Timeline) -> tuple[InstructionTrace, ...]:
 
 def _engine_traces(timeline: Timeline, engine: Engine) -> list[InstructionTrace]:
     heads = heads_of(timeline, engine)
-    rows = zip(heads.instruction.tolist(), heads.head.tolist(), heads.willing.tolist(), strict=True)
+    rows = zip(heads.instruction.tolist(), heads.head.tolist(), heads.tokens_ready.tolist(), strict=True)
     return [_one(timeline, engine, *row) for row in rows]
 
 
-def _one(timeline: Timeline, engine: Engine, index: int, head: int, willing: int) -> InstructionTrace:
-    dealt, start, finish = (
-        int(cycles[index]) for cycles in (timeline.dealt, timeline.start, timeline.finish)
+def _one(timeline: Timeline, engine: Engine, index: int, head: int, tokens_ready: int) -> InstructionTrace:
+    dispatched, start, finish = (
+        int(cycles[index]) for cycles in (timeline.dispatched, timeline.start, timeline.finish)
     )
     end = start if start >= 0 else timeline.cycles
-    able = int(timeline.able[index])
-    marks = [dealt + 1, head, willing, able if able >= 0 else end, end]
+    engine_ready = int(timeline.engine_ready[index])
+    marks = [dispatched + 1, head, tokens_ready, engine_ready if engine_ready >= 0 else end, end]
     waits, begin = [], marks[0]
     for reason, mark in zip(Reason, marks[1:], strict=True):
         until = min(mark, end)
         if until > begin:
             waits.append(Wait(reason, begin, until))
             begin = until
-    return InstructionTrace(index, engine, dealt, start, finish, tuple(waits))
+    return InstructionTrace(index, engine, dispatched, start, finish, tuple(waits))
 
 
 def chrome_trace(timeline: Timeline, text: Callable[[int], str]) -> dict[str, Any]:
@@ -106,5 +106,10 @@ def _event(trace: InstructionTrace, cycles: int, text: str) -> dict[str, Any]:
         "tid": trace.engine.value,
         "ts": trace.start,
         "dur": finish - trace.start + 1,
-        "args": {"instruction": trace.instruction, "text": text, "dealt": trace.dealt, "waited": waiting},
+        "args": {
+            "instruction": trace.instruction,
+            "text": text,
+            "dispatched": trace.dispatched,
+            "waited": waiting,
+        },
     }

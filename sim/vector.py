@@ -4,7 +4,6 @@ from typing import Any
 
 from tilewright.isa.address import A_MEMORY, B_MEMORY, DESTINATION_MEMORY
 from tilewright.isa.fault import Cause, FaultEngine
-from tilewright.isa.instruction import VectorOp
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.timing import ADDRESS_FAULT
 from tilewright.sim.compiled import (
@@ -23,7 +22,6 @@ from tilewright.sim.record import ADDRESSES, NEVER, Machine
 _NOWHERE = constant(-1)
 _VECTOR, _ENGINE = constant(FaultEngine.VECTOR), constant(Engine.VECTOR)
 _ADDRESS = constant(Cause.ADDRESS)
-_MULTIPLY_ADD = constant(VectorOp.MULTIPLY_ADD)
 
 
 def _codes(memories: tuple[Memory | None, ...]) -> tuple[int, ...]:
@@ -35,22 +33,16 @@ _PARAMETER_MEMORY = constant(Memory.PARAMETER)
 
 
 @compiled
-def _parameter_count(vector: Any) -> int:
-    """Parameter vectors that an instruction uses."""
-    return vector.bias + vector.requantise + (1 if vector.op == _MULTIPLY_ADD else 0)
-
-
-@compiled
 def start_vector(m: Machine, index: int, start: int) -> int:
     """Start a vector instruction: the cycle of its finish."""
     state, vector = m.state[0], m.instructions[index]
-    folded = vector.n_2 * vector.n_3
-    items = vector.n_0 * vector.n_1 * folded
-    parameters = _parameter_count(vector)
-    interval = item_interval(vector.requantise, folded, state.requant_interval)
+    reduced = vector.n_2 * vector.n_3
+    items = vector.n_0 * vector.n_1 * reduced
+    parameters = vector.parameters
+    interval = item_interval(vector.requantise, reduced, state.requant_interval)
     _report_parameters(state, vector, index, start, parameters)
     _report_items(state, vector, index, start + 1 + parameters, interval)
-    rest = requantiser_rest(vector.requantise, folded, state.requant_interval)
+    rest = requantiser_rest(vector.requantise, reduced, state.requant_interval)
     state.free[_ENGINE] = start + vector_occupancy(parameters, items, interval, rest)
     return vector_last_issue(start, parameters, items, interval) + vector_depth(state.requant_interval)
 

@@ -1,8 +1,9 @@
 """A machine without engines, with the ports of the RTL bench: it copies beats and raises events.
 
 Host registers (32 bits): 0x00 start (cycles to run), 0x04 source, 0x08 destination. While it runs, the
-beat at source + k * bus_bytes is written to destination + k * bus_bytes in cycle k; there is a deal in each
-cycle, a start of engine e in cycles divisible by e + 2, its finish one cycle later. A silent memory holds it.
+beat at source + k * bus_bytes is written to destination + k * bus_bytes in cycle k; there is a dispatch in
+each cycle, a start of engine e in cycles divisible by e + 2, its finish one cycle later. A silent memory
+holds it.
 """
 
 from amaranth import Elaboratable, Module, ResetInserter, Signal

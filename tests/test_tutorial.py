@@ -10,7 +10,7 @@ import pytest
 from repository import ROOT
 from tilewright.compiler.schedule import apply
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.runtime.null import EACH, run_without
+from tilewright.runtime.ablation import EACH, run_without
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
 FOLDER = ROOT / "examples" / "tutorial"

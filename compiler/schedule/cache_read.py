@@ -30,7 +30,12 @@ class CacheRead(Primitive):
     name: str
 
     def apply(self, function: Function) -> Function:
-        """As said above; `compute_at` then moves the copy and shrinks it."""
+        """The function with the copy; `compute_at` then moves it and shrinks it.
+
+        Raises:
+            ScheduleError: if the block does not read the buffer, or the buffer is written in the block's
+                own loops.
+        """
         block = find_block(self, function, self.block)[-1]
         assert isinstance(block, Block)
         check_fresh(self, function, self.name)

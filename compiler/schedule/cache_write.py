@@ -34,7 +34,12 @@ class CacheWrite(Primitive):
     name: str
 
     def apply(self, function: Function) -> Function:
-        """As said above; `reverse_compute_at` then moves the copy and shrinks both."""
+        """The function with the copy; `reverse_compute_at` then moves it and shrinks both.
+
+        Raises:
+            ScheduleError: if the block's buffers are allocated at different places, or others use them in
+                its loops.
+        """
         block = find_alike(self, function, self.block)
         targets = [store.buffer for store in block.stores]
         names = [f"{self.name}_{number}" if block.more else self.name for number in range(len(targets))]

@@ -39,7 +39,12 @@ class ComputeAt(Primitive):
     loop: str
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function with the block in the loop, before what reads it.
+
+        Raises:
+            ScheduleError: if the loop is the block's own or not around all readers, or the block's loops
+                are shared, split or fused.
+        """
         block = find_alike(self, function, self.block)
         paths = find_allocations(self, function, block)
         allocation = paths[-1][-1]

@@ -34,7 +34,12 @@ class DecomposeReduction(Primitive):
     name: str
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function with a block of its own for the init.
+
+        Raises:
+            ScheduleError: if the block has no init, the loop is not around all loops that the block
+                reduces over, or the init reads what is computed inside.
+        """
         path = find_block(self, function, self.block)
         loop, block = find_loop(self, function, self.loop)[-1], path[-1]
         assert isinstance(block, Block)

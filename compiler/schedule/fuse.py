@@ -25,7 +25,12 @@ class Fuse(Primitive):
     name: str
 
     def apply(self, function: Function) -> Function:
-        """As said above; the order in which the body runs is the same."""
+        """The function with one loop for the two; the body runs in the same order.
+
+        Raises:
+            ScheduleError: if `inner` is not directly inside of `outer`, or its extent is not a constant
+                from 1.
+        """
         outer = find_loop(self, function, self.outer)[-1]
         inner = find_loop(self, function, self.inner)[-1]
         assert isinstance(outer, For)

@@ -29,7 +29,12 @@ class Inline(Primitive):
     block: str
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function in which each reader computes the block's element itself.
+
+        Raises:
+            ScheduleError: if another block writes the buffer, an opaque call reads all of it, or the
+                block does not store at one index a dimension.
+        """
         block = find_alike(self, function, self.block)
         outer, *others = (path[-1] for path in find_allocations(self, function, block))
         assert isinstance(outer, Allocate)

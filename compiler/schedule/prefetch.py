@@ -17,7 +17,12 @@ class Prefetch(Primitive):
     distance: int
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function whose loop carries the hint.
+
+        Raises:
+            ScheduleError: if distance is less than 1, or the loop does not read the buffer, allocated
+                outside of it.
+        """
         loop = find_loop(self, function, self.loop)[-1]
         assert isinstance(loop, For)
         inside = {stmt.buffer.name for stmt in statements(loop) if isinstance(stmt, Allocate)}

@@ -48,7 +48,12 @@ class RFactor(Primitive):
     name: str
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function with the block of partial results, and the block that reduces them.
+
+        Raises:
+            ScheduleError: if the block has no reducer, or the loop is not one that it alone reduces over,
+                directly around it.
+        """
         path = find_block(self, function, self.block)
         block = path[-1]
         assert isinstance(block, Block)

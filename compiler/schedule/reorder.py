@@ -18,7 +18,12 @@ class Reorder(Primitive):
     loops: tuple[str, ...]
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function with the loops in this order.
+
+        Raises:
+            ScheduleError: if they are not of one loop nest with nothing between, an extent depends on a
+                loop that would move inside, or a block among them runs in order.
+        """
         chain = self._chain(function)
         names = iter(self.loops)
         by_name = {loop.var.name: loop for loop in chain}

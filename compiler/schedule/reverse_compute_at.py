@@ -44,7 +44,12 @@ class ReverseComputeAt(Primitive):
     loop: str
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function with the block in the loop, behind what it reads.
+
+        Raises:
+            ScheduleError: if the block runs in order, is not alone in its loops or not behind the loop,
+                or does not read element by element what one iteration of the loop completes.
+        """
         block_path = find_block(self, function, self.block)
         loop_path = find_loop(self, function, self.loop)
         block, loop = block_path[-1], loop_path[-1]

@@ -50,7 +50,12 @@ class ReverseInline(Primitive):
     producer: str
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function whose producer stores the block's results; the buffer between is gone.
+
+        Raises:
+            ScheduleError: if another block reads that buffer, or it is not read whole, once, at one index
+                a dimension; if something between the two needs the old order.
+        """
         block = find_block(self, function, self.block)[-1]
         producer = find_single(self, function, self.producer)[-1]
         assert isinstance(block, Block)

@@ -16,7 +16,11 @@ class SetScope(Primitive):
     scope: Scope
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function whose buffer lies in the scope.
+
+        Raises:
+            ScheduleError: if no buffer of that name is allocated: parameters are not.
+        """
         allocation = find_allocation(self, function, self.buffer)[-1]
         assert isinstance(allocation, Allocate)
         return edit(

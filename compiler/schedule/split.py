@@ -32,7 +32,11 @@ class Split(Primitive):
     inner: str
 
     def apply(self, function: Function) -> Function:
-        """As said above; the order in which the body runs is the same."""
+        """The function with the two loops; the body runs in the same order.
+
+        Raises:
+            ScheduleError: if there is no such loop, a name is taken, or the factor is less than 1.
+        """
         if self.factor < 1:
             raise self.refusal(function, f"the factor must be at least 1, not {self.factor}")
         path = find_loop(self, function, self.loop)
@@ -68,7 +72,11 @@ class SplitParts(Primitive):
     inner: str
 
     def apply(self, function: Function) -> Function:
-        """As said above; the order in which the body runs is the same."""
+        """The function with the two loops; the body runs in the same order.
+
+        Raises:
+            ScheduleError: if the loop's extent is not constant, or parts is less than 1.
+        """
         loop = find_loop(self, function, self.loop)[-1]
         assert isinstance(loop, For)
         extent = constant(loop.extent)

@@ -35,7 +35,12 @@ class SplitFirst(Primitive):
     inner: str
 
     def apply(self, function: Function) -> Function:
-        """As said above; the order in which the body runs is the same."""
+        """The function with the two loops; the body runs in the same order.
+
+        Raises:
+            ScheduleError: if a size is less than 1, `at` is no loop around, or the loop's extent has no
+                known bound.
+        """
         if min(self.factor, self.first) < 1:
             raise self.refusal(
                 function, f"factor and first must be at least 1, not {self.factor} and {self.first}"

@@ -18,7 +18,11 @@ class StorageAlign(Primitive):
     offset: int
 
     def apply(self, function: Function) -> Function:
-        """As said above; instead of an earlier alignment of that axis."""
+        """The function whose buffer has this stride, instead of an earlier one of that axis.
+
+        Raises:
+            ScheduleError: if there is no such axis, or the offset is not from 0 to factor - 1.
+        """
         allocation = find_allocation(self, function, self.buffer)[-1]
         assert isinstance(allocation, Allocate)
         rank = len(allocation.buffer.shape)

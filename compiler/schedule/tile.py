@@ -28,7 +28,11 @@ class Tile(Primitive):
         )
 
     def apply(self, function: Function) -> Function:
-        """As said above; what is refused names the step of it that is."""
+        """The function after the two splits and the reorder.
+
+        Raises:
+            ScheduleError: if one of them is refused: the error names that step.
+        """
         for step in self.steps:
             function = step.apply(function)
         return function

@@ -16,7 +16,11 @@ class UnitLoop(Primitive):
     name: str
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function with the loop around the block.
+
+        Raises:
+            ScheduleError: if there is no such block, or the name is taken.
+        """
         block = find_block(self, function, self.block)[-1]
         check_fresh(self, function, self.name)
         return edit(function, {id(block): For(Var(self.name), Const(1), block)})

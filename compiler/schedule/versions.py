@@ -18,7 +18,11 @@ class Versions(Primitive):
     count: int
 
     def apply(self, function: Function) -> Function:
-        """As said above."""
+        """The function whose buffer has `count` instances.
+
+        Raises:
+            ScheduleError: if count is out of range, or no buffer of that name is allocated.
+        """
         if not 1 <= self.count <= _MOST_VERSIONS:
             raise self.refusal(function, f"the count must be from 1 to {_MOST_VERSIONS}, not {self.count}")
         allocation = find_allocation(self, function, self.buffer)[-1]

@@ -16,8 +16,8 @@ from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.memory import Memory
+from tilewright.runtime.ablation import EACH, run_without
 from tilewright.runtime.device import Device, DeviceResult
-from tilewright.runtime.null import EACH, run_without
 from tilewright.runtime.timeline_text import timeline_text
 
 WIDTH = 96

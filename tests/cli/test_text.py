@@ -1,5 +1,8 @@
 """Texts of every kind may be damaged, endless, marked, or hold numbers of any length."""
 
+import contextlib
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +121,23 @@ def test_a_file_without_an_end_is_refused(capsys, command):
     if not Path("/dev/zero").exists():
         pytest.skip("there is no /dev/zero here")
     assert "/dev/zero: " in refusal(capsys, *command.format("/dev/zero").split())
+
+
+@pytest.mark.parametrize("command", ["asm {} -o x", "disasm {}"])
+def test_a_pipe_without_an_end_is_refused(capsys, command):
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=write_for_ever, args=("pipe",))
+    writer.start()
+    assert "pipe: " in refusal(capsys, *command.format("pipe").split())
+    writer.join(timeout=60)
+    assert not writer.is_alive()
+
+
+def write_for_ever(path):
+    """Until nobody reads any more."""
+    with contextlib.suppress(BrokenPipeError), open(path, "wb", buffering=0) as pipe:
+        while True:
+            pipe.write(b"finish\n" * 10_000)
 
 
 def test_a_text_has_a_greatest_size(monkeypatch):

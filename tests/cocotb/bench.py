@@ -153,7 +153,7 @@ class Bench:
         expected = case.expected(state)
         await self.start(case)
         outcome = await self.finish()
-        assert outcome.status == Status.DONE | Status.BUS_IDLE, outcome
+        assert outcome.status == Status.DONE | Status.BUS_IDLE | Status.INTERRUPT, outcome
         wrong = differences(expected, self.storage.data)
         assert not wrong, f"{len(wrong)} of {len(expected)} bytes are wrong, the first at {wrong[0]:#x}"
         return outcome

@@ -84,7 +84,7 @@ class ShufflingMemory:
             while self._writes and self._written:
                 self._finish_write()
             for channel in ("ar", "aw", "w"):
-                self._pin(f"{channel}ready").value = self._willing(channel)
+                self._pin(f"{channel}ready").value = self._accepts(channel)
             self._offer("r", self._next_read)
             self._offer("b", self._next_answer)
 
@@ -99,14 +99,14 @@ class ShufflingMemory:
     def _passes(self, channel: str) -> bool:
         return bool(self._pin(f"{channel}valid").value and self._pin(f"{channel}ready").value)
 
-    def _willing(self, channel: str) -> bool:
+    def _accepts(self, channel: str) -> bool:
         return not next(self._rest[channel]) and not self.silent
 
     def _offer(self, channel: str, take: Callable[[], Mapping[str, int] | None]) -> None:
         """Where nothing waits to be taken, offer the next thing or nothing."""
         if self._pin(f"{channel}valid").value and not self._pin(f"{channel}ready").value:
             return
-        payload = take() if self._willing(channel) else None
+        payload = take() if self._accepts(channel) else None
         self._pin(f"{channel}valid").value = payload is not None
         for name, value in (payload or {}).items():
             self._pin(channel + name).value = value
@@ -170,14 +170,14 @@ class WaitingMemory(ShufflingMemory):
     """Takes the address of a burst only once it sees the first beat, which it takes after it; of every other
     burst only after the last beat."""
 
-    def _willing(self, channel: str) -> bool:
-        willing = super()._willing(channel)
-        patient = bool(self._ends % 2)
+    def _accepts(self, channel: str) -> bool:
+        accepts = super()._accepts(channel)
+        unconditional = bool(self._ends % 2)
         if channel == "aw":
-            return willing and self._addresses < self._ends + (self._beat_waits and not patient)
+            return accepts and self._addresses < self._ends + (self._beat_waits and not unconditional)
         if channel == "w":
-            return willing and (patient or self._ends < self._addresses)
-        return willing
+            return accepts and (unconditional or self._ends < self._addresses)
+        return accepts
 
 
 MEMORIES: Mapping[str, Callable[[Any, Storage, random.Random], ShufflingMemory | None]] = MappingProxyType(

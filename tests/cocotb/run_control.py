@@ -17,7 +17,7 @@ from tilewright.isa.state import State
 
 CONFIG = load_config(os.environ["TILEWRIGHT_CONFIG"])
 CASE: Case = product_case(np.random.default_rng(2), CONFIG)[0]
-FAULTED = Status.DONE | Status.FAULTED | Status.BUS_IDLE
+FAULTED = Status.DONE | Status.FAULTED | Status.BUS_IDLE | Status.INTERRUPT
 
 
 async def fault_of(bench: Bench, **registers: int) -> Outcome:
@@ -77,9 +77,37 @@ async def a_start_while_a_program_runs_is_ignored(dut: Any) -> None:
         await bench.wait(10)
         await bench.write("control", Control.START)
         assert await bench.status() & Status.RUNNING
-    assert (await bench.finish()).status == Status.DONE | Status.BUS_IDLE
+    assert (await bench.finish()).status == Status.DONE | Status.BUS_IDLE | Status.INTERRUPT
     assert bench.storage.data == expected
     assert bench.monitor.bytes_of["fetch"] == INSTRUCTION_BYTES * len(CASE.executable.program())
+
+
+@cocotb.test()
+async def a_write_while_a_program_runs_is_of_the_next_one(dut: Any) -> None:
+    bench = await Bench.powered(dut, CONFIG, "in_order")
+    expected = CASE.expected(State(CONFIG))
+    await bench.start(CASE)
+    for name in ("base_0", "base_3", "program_address", "program_length", "timeout", "expected_digest"):
+        await bench.write(name, 64)
+    assert await bench.status() & Status.RUNNING
+    assert (await bench.finish()).status == Status.DONE | Status.BUS_IDLE | Status.INTERRUPT
+    assert bench.storage.data == expected
+    await bench.write("control", Control.START)
+    assert (await bench.finish()).cause == Cause.CONFIG
+
+
+@cocotb.test()
+async def the_interrupt_line_says_that_a_program_has_ended(dut: Any) -> None:
+    bench = await Bench.powered(dut, CONFIG, "in_order")
+    assert not int(dut.interrupt.value)
+    await bench.start(CASE)
+    assert not int(dut.interrupt.value)
+    await bench.finish()
+    assert int(dut.interrupt.value)
+    await bench.write("control", Control.ACKNOWLEDGE)
+    await bench.wait(2)
+    assert not int(dut.interrupt.value)
+    assert await bench.status() == Status.DONE | Status.BUS_IDLE
 
 
 @cocotb.test()
@@ -102,7 +130,7 @@ async def a_silent_memory_is_a_timeout_and_a_reset_helps(dut: Any) -> None:
     # What the machine has offered by then, it takes back.
     bench.memory.silent = bench.monitor.off = True
     outcome = await bench.finish()
-    assert outcome.status == Status.DONE | Status.FAULTED, outcome
+    assert outcome.status == Status.DONE | Status.FAULTED | Status.INTERRUPT, outcome
     assert (outcome.cause, outcome.engine) == (Cause.TIMEOUT, FaultEngine.SYSTEM)
     await bench.reset()
     await bench.run(CASE, State(CONFIG))

@@ -48,7 +48,8 @@ _VERILATOR_OPTIONS = (
     "-Wno-style",
 )
 _PINS = "".join(
-    f'public_flat_rw -module "{TOP_NAME}" -var "{pins}"\n' for pins in ("clk", "rst", "s_axi_*", "m_axi_*")
+    f'public_flat_rw -module "{TOP_NAME}" -var "{pins}"\n'
+    for pins in ("clk", "rst", "s_axi_*", "m_axi_*", "interrupt")
 )
 # A machine that is compiled soon; and Verilator's makefile fails on precompiled headers of large machines.
 _MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0 OPT_SLOW=-O0"

@@ -1,4 +1,4 @@
-"""A case: programs run one after another on one machine, with the memory's manners and what goes wrong."""
+"""A case: programs run one after another on one machine, the memory's parameters, and what goes wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -94,12 +94,12 @@ class Case:
         return "\n".join(self._run_text(index, run) for index, run in enumerate(self.runs))
 
     def _run_text(self, index: int, run: Run) -> str:
-        manners = ", ".join(
+        parameters = ", ".join(
             f"{name}={getattr(run, name)}" for name in Run.__dataclass_fields__ if name not in ("program",)
         )
         place = f"memory_bytes={self.memory_bytes}, program_first={self.program_first}, seed={self.seed}"
         config = self.config if index == 0 else None
-        return f"# run {index}: {manners}\n# {place}\n{disassemble(run.program, config)}"
+        return f"# run {index}: {parameters}\n# {place}\n{disassemble(run.program, config)}"
 
 
 def dump_program(config: Config, memory_bytes: int) -> tuple[Instruction, ...] | None:

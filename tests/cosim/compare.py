@@ -24,7 +24,7 @@ class Observation:
     """All that must be equal after a program.
 
     Members:
-        deals: cycles of all deals.
+        dispatches: cycles of all dispatches.
         starts, finishes: for each engine, the cycles of its instructions in order.
         cycles: of the program.
         fault: the record, or None.
@@ -32,7 +32,7 @@ class Observation:
         dram: the memory outside.
     """
 
-    deals: list[int]
+    dispatches: list[int]
     starts: list[list[int]]
     finishes: list[list[int]]
     cycles: int
@@ -104,7 +104,7 @@ def observe_simulator(simulator: Simulator, case: Case, run: Run, dram: NDArray[
     )
     engines = _engine_of_each(code)
     return Observation(
-        deals=_happened(result.dealt),
+        dispatches=_happened(result.dispatched),
         starts=[_happened(result.start[engines == engine]) for engine in Engine],
         finishes=[_happened(result.finish[engines == engine]) for engine in Engine],
         cycles=result.cycles,
@@ -129,7 +129,7 @@ def observe_gates(rtl: RtlMachine, case: Case, run: Run, dram: NDArray[np.uint8]
         max_cycles=MAX_CYCLES,
     )
     return Observation(
-        deals=result.trace.deals.tolist(),
+        dispatches=result.trace.dispatches.tolist(),
         starts=[cycles.tolist() for cycles in result.trace.starts],
         finishes=[cycles.tolist() for cycles in result.trace.finishes],
         cycles=result.cycles,
@@ -175,7 +175,7 @@ def _differences(run: Run, sim: Observation, gates: Observation) -> Iterator[str
 
 def _event_differences(run: Run, sim: Observation, gates: Observation) -> Iterator[str]:
     found: list[tuple[int, str]] = []
-    pairs = [("deal", sim.deals, gates.deals, None)]
+    pairs = [("dispatch", sim.dispatches, gates.dispatches, None)]
     for engine in Engine:
         pairs.append(("start", sim.starts[engine], gates.starts[engine], engine))
         pairs.append(("finish", sim.finishes[engine], gates.finishes[engine], engine))

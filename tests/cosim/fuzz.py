@@ -3,7 +3,9 @@
     python -m tests.cosim.fuzz --seed 1 --programs 500
 
 draws configurations (or takes `--config`), builds the gates of each once, and runs programs of all kinds on
-both. A difference is shrunk to a few instructions and printed as assembler text; the exit code is then 1.
+both. Large machines (arrays up to 128 x 128, bursts up to 4,096 bytes, 16 banks) are drawn with
+`--large-share` alone: their gates take minutes to compile. A difference is shrunk to a few instructions and
+printed as assembler text; the exit code is then 1.
 """
 
 import argparse
@@ -88,6 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="what all is drawn from")
     parser.add_argument("--programs", type=int, default=500, help="programs to run, at least")
     parser.add_argument("--per-config", type=int, default=250, help="programs on each configuration")
+    parser.add_argument(
+        "--large-share", type=float, default=0, help="part of the machines that are large, 0 to 1"
+    )
     parser.add_argument("--config", action="append", help="preset or TOML file instead of random ones")
     parser.add_argument("--no-shrink", action="store_true", help="print the case that differs as it is")
     options = parser.parse_args(arguments)
@@ -96,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tally: Counter[str] = Counter()
     begun, number = time.perf_counter(), 0
     while tally["programs"] < options.programs:
-        config = named[number % len(named)] if named else random_config(rng)
+        drawn = random_config(rng, large_share=options.large_share)
+        config = named[number % len(named)] if named else drawn
         count = min(options.per_config, options.programs - tally["programs"])
         try:
             seed = int(rng.integers(1 << 62))

@@ -12,7 +12,7 @@ from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause
 from tilewright.isa.footprint import Access, footprint
 from tilewright.isa.instruction import Finish, Instruction, Load, Matrix, Store, Vector, specs
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.random_program import fill_program, random_program
 
@@ -25,6 +25,8 @@ FILLED_VECTORS = 16
 """Vectors that it fills in each bank."""
 
 _LENGTHS = (2, 4, 8, 12, 20, 30, 50)
+_LONG_SHARE = 0.15
+"""Part of the programs that are longer than what fetch holds."""
 _TRIES = 20
 
 
@@ -49,6 +51,8 @@ def random_case(rng: np.random.Generator, config: Config) -> Case:
 def random_run(rng: np.random.Generator, config: Config, memory_bytes: int) -> Run:
     """A legal program in a random memory, or one with a fault."""
     length = int(rng.choice(_LENGTHS))
+    if rng.random() < _LONG_SHARE:
+        length += config.fetch_buffer_instructions
     program = random_program(rng, config, instructions=length, memory_bytes=memory_bytes)
     run = Run(
         program=tuple(program),
@@ -69,7 +73,7 @@ def undefined(rng: np.random.Generator, config: Config, run: Run) -> Run:
         place = int(rng.integers(len(run.program)))
         bit = int(rng.integers(512 if rng.integers(2) else 16))
         patched = replace(run, patches=((place, bit),))
-        if deal_faults(decode_table(patched.code()), config)[place]:
+        if dispatch_faults(decode_table(patched.code()), config)[place]:
             return patched
     return run
 
@@ -81,7 +85,7 @@ def outside(rng: np.random.Generator, config: Config, run: Run) -> Run:
         place = int(rng.choice(places))
         changed = _stretched(rng, run.program[place])
         program = (*run.program[:place], changed, *run.program[place + 1 :])
-        defined = not deal_faults(decode_table(encode_program(program)), config).any()
+        defined = not dispatch_faults(decode_table(encode_program(program)), config).any()
         if defined and _adds_no_race(run.program, place, changed, config):
             return replace(run, program=program)
     return run
@@ -179,12 +183,12 @@ def empty(rng: np.random.Generator, config: Config, run: Run) -> Run:
 
 
 def silence(rng: np.random.Generator, config: Config, run: Run) -> Run:
-    """A memory that falls silent, and a host with some patience."""
+    """A memory that falls silent, and a host with a time-out."""
     return replace(run, silent_from=int(rng.integers(0, 3000)), timeout=int(rng.integers(420, 900)))
 
 
-def patience(rng: np.random.Generator, config: Config, run: Run) -> Run:
-    """A host whose patience is enough."""
+def long_timeout(rng: np.random.Generator, config: Config, run: Run) -> Run:
+    """A host whose time-out is long enough."""
     return replace(run, timeout=int(rng.integers(420, 900)))
 
 
@@ -208,7 +212,7 @@ FAULTS: tuple[Fault, ...] = (
     wrong_config,
     empty,
     silence,
-    patience,
+    long_timeout,
     misplaced_finish,
 )
 

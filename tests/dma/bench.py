@@ -312,7 +312,7 @@ class FetchLog:
 
     def step(self, ctx):
         if ctx.get(self.beat.valid):
-            found = ctx.get(self.beat.data), ctx.get(self.beat.error), ctx.get(self.beat.last)
+            found = ctx.get(self.beat.data), ctx.get(self.beat.error)
             self.beats.append(found)
 
 

@@ -1,4 +1,4 @@
-"""Random blocks, and random surroundings for them."""
+"""Random blocks, and random environments for them."""
 
 from dma.reference import Burst, Job, World, load_vectors, memory_vectors, outside, store_vectors
 from tilewright.isa.config import Config
@@ -35,7 +35,7 @@ def draw_world(random, config, memory_bytes=1 << 14):
 
 
 def draw_load(random, config):
-    """Any load that is dealt without a fault."""
+    """Any load that is dispatched without a fault."""
     pads = [random.choice((0, 0, 1, random.randint(0, 4))) for _ in range(4)]
     block = draw_block(random, config)
     if random.random() < 0.15:
@@ -47,7 +47,7 @@ def draw_load(random, config):
 
 
 def draw_store(random, config):
-    """Any store that is dealt without a fault."""
+    """Any store that is dispatched without a fault."""
     block = draw_block(random, config)
     vector_bytes = config.vector_bytes(Memory(block["memory"]))
     size = random.choice((vector_bytes, random.randint(1, vector_bytes)))

@@ -173,8 +173,8 @@ class LoadReference:
         self.last_fetch_grant = -1
         self.completions, self.accepted, self.last_beat = [], 0, -1
         self.arrivals = []  # (cycle on the bus, last of its burst) of the loads' beats
-        self.walk = self._walk()
-        self.next_action = next(self.walk, None)
+        self.actions = self._actions()
+        self.next_action = next(self.actions, None)
         self.action_from = 0
         self.cycle = 0
 
@@ -234,7 +234,7 @@ class LoadReference:
             beats = range(burst.beats)
             self.arrivals += [(first + beat, beat == burst.beats - 1) for beat in beats]
 
-    def _walk(self):
+    def _actions(self):
         """All actions: (job, chip address, first byte of the beat or None, part, ends vector, ends job)."""
         config = self.world.config
         for place, job in enumerate(self.jobs):
@@ -256,7 +256,7 @@ class LoadReference:
         if action is None or action[0] >= len(self.events.starts):
             return
         place, chip, address, part, ends, last = action
-        if t < max(self.action_from, self.events.starts[place] + timing.WALK_SETUP):
+        if t < max(self.action_from, self.events.starts[place] + timing.GENERATOR_SETUP):
             return
         if address is not None:
             if not self.arrivals or t < self.arrivals[0][0] + timing.LANDING_VISIBLE:
@@ -266,8 +266,8 @@ class LoadReference:
         self._land(t, place, chip, address, part, ends)
         if last:
             self.events.finishes.append(t + timing.LANDING_WRITE)
-            self.action_from = t + timing.WALK_SETUP
-        self.next_action = next(self.walk, None)
+            self.action_from = t + timing.GENERATOR_SETUP
+        self.next_action = next(self.actions, None)
 
     def _land(self, t, place, chip, address, part, ends):
         load, config = self.jobs[place].instruction, self.world.config
@@ -300,8 +300,8 @@ class StoreReference:
         self.starts = Starts(jobs, self.events)
         self.requests = Requests(world.config.outstanding_writes)
         self.granted = []  # (cycle, burst, last of its instruction)
-        self.walk = self._walk()
-        self.next_action = next(self.walk, None)
+        self.actions = self._actions()
+        self.next_action = next(self.actions, None)
         self.action_from = 0
         self.beat = 0
         self.failed = False
@@ -330,7 +330,7 @@ class StoreReference:
                 self.starts.free_from = t + 1
         self._act(t)
 
-    def _walk(self):
+    def _actions(self):
         config = self.world.config
         for place, job in enumerate(self.jobs):
             memory = Memory(job.instruction.memory)
@@ -348,7 +348,7 @@ class StoreReference:
             return
         place, chip, address, part, last = action
         granted, burst, ends_job = self.granted[0]
-        first = max(self.action_from, self.events.starts[place] + timing.WALK_SETUP, granted + 2)
+        first = max(self.action_from, self.events.starts[place] + timing.GENERATOR_SETUP, granted + 2)
         if t < first:
             return
         self.beat += 1
@@ -357,8 +357,8 @@ class StoreReference:
         if ends:
             self._answer(t + timing.STORE_BEAT + self.world.latency, place, ends_job)
         if last:
-            self.action_from = t + timing.WALK_SETUP
-        self.next_action = next(self.walk, None)
+            self.action_from = t + timing.GENERATOR_SETUP
+        self.next_action = next(self.actions, None)
 
     def _write(self, t, place, chip, address, part, ends):
         store, config = self.jobs[place].instruction, self.world.config

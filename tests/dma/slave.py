@@ -95,7 +95,7 @@ class WriteSlave:
         offered = self.accepted + ctx.get(self.master.awvalid)
         if ctx.get(self.master.wvalid):
             assert self.ended < offered, "a beat must not be offered before its address"
-        takes_address, takes_beat = self._willing(ctx)
+        takes_address, takes_beat = self._accepts(ctx)
         taken = self.addresses.step(ctx, takes_address)
         written = self.beats.step(ctx, takes_beat)
         if taken:
@@ -108,7 +108,7 @@ class WriteSlave:
         while self.bursts and self.written:
             self._write(*self.written.popleft())
 
-    def _willing(self, ctx):
+    def _accepts(self, ctx):
         """Whether to accept an address, and a beat, in this cycle."""
         return self._wants(), self._wants()
 
@@ -135,8 +135,8 @@ class WriteSlave:
 class WaitingSlave(WriteSlave):
     """Accepts an address only once it sees its first beat; every other one after the last beat."""
 
-    def _willing(self, ctx):
-        address, beat = super()._willing(ctx)
-        patient = bool(self.ended % 2)
-        seen = self.ended + (not patient and ctx.get(self.master.wvalid))
-        return address and self.accepted < seen, beat and (patient or self.ended < self.accepted)
+    def _accepts(self, ctx):
+        address, beat = super()._accepts(ctx)
+        unconditional = bool(self.ended % 2)
+        seen = self.ended + (not unconditional and ctx.get(self.master.wvalid))
+        return address and self.accepted < seen, beat and (unconditional or self.ended < self.accepted)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import struct
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from random import Random
 import numpy as np
 from PIL import Image
 from tests.hostile.mutate import damaged_bytes, damaged_text, damaged_value
-from tests.hostile.onnx_mutant import damaged_model
+from tests.hostile.onnx_mutant import damaged_model, shape_network
 from tests.onnx_file import X, save_network
 
 from tilewright.cli.main import main
+from tilewright.compiler.frontend.onnx import import_model
 from tilewright.isa.config import PRESETS
+from tilewright.isa.container import FORMAT_VERSION, MAGIC
+from tilewright.isa.error import TilewrightError
 
 PROGRAM = """\
 .config tiny
@@ -49,18 +53,21 @@ class Kind:
         files: what is damaged, in the folder of the samples.
         damage: another content of one of them.
         commands: given the damaged file as {}; each must answer, or say in one line why not.
+        run: what runs a command, as `cli.main` does: 0 if it is answered, 1 after one line on stderr.
         many_lines: whether an error may have a line for each mistake.
     """
 
     files: tuple[str, ...]
     damage: Callable[[Random, str, bytes], bytes]
     commands: tuple[str, ...]
+    run: Callable[[list[str]], int] = main
     many_lines: bool = False
 
 
 def make_samples() -> None:
     """Sound files of every kind, in the current folder."""
     save_network("net.onnx")
+    Path("shapes.onnx").write_bytes(shape_network().SerializeToString())
     np.savez("x.npz", x=X)
     np.savez_compressed("packed.npz", x=X[:2])
     np.save("x.npy", X[:2])
@@ -81,6 +88,16 @@ def make_samples() -> None:
     ):
         if main(command.split()):
             raise RuntimeError(f"{command!r} must succeed on sound files")
+
+
+def import_network(arguments: list[str]) -> int:
+    """`import FILE`: read a network, as the commands do before anything else; 1 if it is refused."""
+    try:
+        import_model(arguments[1])
+    except TilewrightError as error:
+        print(f"tilewright: error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 # --- damages -----------------------------------------------------------------------------------------------
@@ -138,7 +155,7 @@ def _json(value: object) -> bytes:
 def _framed(random: Random, text: bytes, payload: bytes) -> bytes:
     size = _PREFIX.size + len(text) + len(payload) + 32
     length = len(text) if random.random() < 0.95 else random.choice((0, 1, size, 1 << 62))
-    body = _PREFIX.pack(b"TLWX\r\n\x1a\n", 1, size, length) + text + payload
+    body = _PREFIX.pack(MAGIC, FORMAT_VERSION, size, length) + text + payload
     return body + hashlib.sha256(body).digest()
 
 
@@ -184,9 +201,5 @@ KINDS: Mapping[str, Kind] = {
     "picture": Kind(
         tuple(f"x.{ending}" for ending in _FORMATS), _bytes, ("run net.twx --device cpu --input {}",)
     ),
-    "onnx": Kind(
-        ("net.onnx",),
-        damaged_model,
-        ("compile {} --config tiny --calibrate x.npz -o out", "run {} --device cpu --input x.npz"),
-    ),
+    "onnx": Kind(("net.onnx", "shapes.onnx"), damaged_model, ("import {}",), run=import_network),
 }

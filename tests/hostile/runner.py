@@ -16,8 +16,6 @@ from random import Random
 
 from tests.hostile.kind import KINDS, Kind
 
-from tilewright.cli.main import main
-
 MEMORY_BYTES = 4 << 30
 """What a case may take beyond what the process had before."""
 _ERROR = "tilewright: error: "
@@ -86,7 +84,7 @@ def _outcome(arguments: list[str], kind: Kind) -> str | None:
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(arguments)
+            code = kind.run(arguments)
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 (to catch what nobody foresaw is what this is for)

@@ -58,7 +58,7 @@ async def check_nest(ctx, nest, rng, bits, until):
 @pytest.mark.parametrize(
     ("count_bits", "bits", "operands"), [((8, 8, 12, 12, 12), 25, 1), ((12, 12, 8, 8), 20, 3), ((3,), 4, 1)]
 )
-def test_a_nest_walks_its_loops_one_address_a_cycle(count_bits, bits, operands):
+def test_a_nest_steps_through_its_loops_one_address_a_cycle(count_bits, bits, operands):
     rng = np.random.default_rng(len(count_bits))
     nest = LoopNest(count_bits, bits, operands=operands)
 

@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 from tilewright.hw.bus_monitor import BusMonitor
 
 CHANNELS = ("ar", "r", "aw", "w", "b")
-PINS = [channel + end for channel in CHANNELS for end in ("valid", "ready")] + ["rlast"]
+PINS = [channel + end for channel in CHANNELS for end in ("valid", "ready")]
 
 
 class Silence:
@@ -22,13 +22,13 @@ class Silence:
     def step(self, pins):
         passed = {name: pins[f"{name}valid"] and pins[f"{name}ready"] for name in CHANNELS}
         self.cycles = self.cycles + 1 if self.pending(pins) and not any(passed.values()) else 0
-        self.reads += bool(passed["ar"]) - bool(passed["r"] and pins["rlast"])
+        self.reads += passed["ar"] * (pins["arlen"] + 1) - bool(passed["r"])
         self.writes += bool(passed["aw"]) - bool(passed["b"])
 
 
 def draw_pins(random, silence, active):
     """Pins as a bus could have them: no answer without a burst."""
-    pins = {name: random.random() < active for name in PINS}
+    pins = {name: random.random() < active for name in PINS} | {"arlen": random.choice((0, 1, 255))}
     pins["rvalid"] &= silence.reads > 0
     pins["bvalid"] &= silence.writes > 0
     return pins

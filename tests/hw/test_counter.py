@@ -7,12 +7,12 @@ from tilewright.hw.counter import ENGINE_COUNTERS, TRAFFIC, Counters
 from tilewright.isa.memory import Engine
 
 
-def kind(occupied, heading, willing):
+def kind(occupied, heading, tokens_ready):
     """The one counter that a cycle of an engine belongs to, None if it is idle."""
     if occupied:
         return "busy"
     if heading:
-        return "stalled" if willing else "waiting"
+        return "stalled" if tokens_ready else "waiting"
     return None
 
 
@@ -23,7 +23,7 @@ def test_each_cycle_of_an_engine_is_counted_once_and_each_accepted_byte():
         for _ in range(300):
             running = random.random() < 0.9
             ctx.set(counters.running, running)
-            flags = {name: random.randrange(16) for name in ("occupied", "heading", "willing")}
+            flags = {name: random.randrange(16) for name in ("occupied", "heading", "tokens_ready")}
             for name, value in flags.items():
                 ctx.set(getattr(counters, name), value)
             wanted["cycles"] += running

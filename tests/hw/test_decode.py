@@ -21,7 +21,7 @@ from tilewright.isa.instruction import (
     VectorOp,
     layout,
 )
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine
 
 NARROW = Config(
@@ -91,7 +91,7 @@ def test_words_are_judged_and_claimed_as_by_the_tables(config: Config) -> None:
     words = [random_word(rng, config) for _ in range(1500)]
     code = b"".join(word.to_bytes(64, "little") for word in words)
     table = decode_table(code)
-    expected = deal_faults(table, config)
+    expected = dispatch_faults(table, config)
     seen = dict.fromkeys(Cause, 0)
     decoder = Decoder(config)
 

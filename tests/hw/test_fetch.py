@@ -9,9 +9,9 @@ from tilewright.isa.config import INSTRUCTION_BYTES, PRESETS, Config
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Finish, Load, Nop
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine
-from tilewright.isa.timing import DEAL_CHECK, FETCH_VISIBLE, fetch_bus_quiet
+from tilewright.isa.timing import DISPATCH_CHECK, FETCH_VISIBLE, fetch_bus_idle
 
 PROGRAMS = 20
 CONFIGS = {
@@ -39,18 +39,18 @@ def draw_program(random, config):
         # Outside of its memory, and at times undefined as well.
         program[place] = Load(address=(1 << 20) - 1, n_z=random.randrange(2))
     words = encode_program(program)
-    causes = [Cause(int(cause)) for cause in deal_faults(decode_table(words), config)]
+    causes = [Cause(int(cause)) for cause in dispatch_faults(decode_table(words), config)]
     return words, [instruction.engine for instruction in program], causes
 
 
 class Model:
-    """Fetch as docs/machine.md has it: requests, deals and faults from what happened before a cycle."""
+    """Fetch as docs/machine.md has it: requests, dispatches and faults from what happened before a cycle."""
 
     def __init__(self, config, address, words, engines, causes):
         self.config, self.address, self.words = config, address, words
         self.engines, self.causes, self.length = engines, causes, len(engines)
-        self.requested = self.dealt = self.quiet_from = 0
-        self.last_deal, self.last_beats, self.halted = -1, [], False
+        self.requested = self.dispatched = self.idle_from = 0
+        self.last_dispatch, self.last_beats, self.halted = -1, [], False
         self.errors = [False] * self.length
         self.coming = deque()
 
@@ -59,15 +59,15 @@ class Model:
         address = self.address + self.requested * INSTRUCTION_BYTES
         to_boundary = self.config.burst_bytes - address % self.config.burst_bytes
         count = min(to_boundary // INSTRUCTION_BYTES, self.length - self.requested)
-        fits = self.requested - self.dealt + count <= self.config.fetch_buffer_instructions
+        fits = self.requested - self.dispatched + count <= self.config.fetch_buffer_instructions
         return (address, count) if t and count and fits and not self.halted else None
 
     def checked(self, t):
-        """The instruction that is checked and neither dealt nor found wrong before, None if none is."""
-        if self.halted or self.dealt == len(self.last_beats):
+        """The instruction that is checked and neither dispatched nor found wrong before, None if none is."""
+        if self.halted or self.dispatched == len(self.last_beats):
             return None
-        head = max(self.last_beats[self.dealt] + FETCH_VISIBLE, self.last_deal + 1)
-        return self.dealt if t >= head + DEAL_CHECK else None
+        head = max(self.last_beats[self.dispatched] + FETCH_VISIBLE, self.last_dispatch + 1)
+        return self.dispatched if t >= head + DISPATCH_CHECK else None
 
     def cause(self, index):
         return Cause.BUS if self.errors[index] else self.causes[index]
@@ -87,7 +87,7 @@ def drive_beat(ctx, fetch, model, t, random, faulty):
     ctx.set(fetch.beat.valid, valid)
     if valid:
         index, data, last = model.coming.popleft()
-        model.quiet_from = fetch_bus_quiet(t - 1)
+        model.idle_from = fetch_bus_idle(t - 1)
         error = random.random() < faulty
         model.errors[index] |= error
         ctx.set(fetch.beat.data, data)
@@ -96,8 +96,8 @@ def drive_beat(ctx, fetch, model, t, random, faulty):
             model.last_beats.append(t - 1)
 
 
-def expected_deal(model, checked, room):
-    """Whether `checked` is dealt, the engine that gets it (as a mask), and its fault."""
+def expected_dispatch(model, checked, room):
+    """Whether `checked` is dispatched, the engine that gets it (as a mask), and its fault."""
     if checked is None:
         return False, 0, Cause.NONE
     cause, engine = model.cause(checked), model.engines[checked]
@@ -133,14 +133,14 @@ def bench_of(fetch, random, config, tally):
             ctx.set(fetch.halted, model.halted)
             request, checked = model.request(t), model.checked(t)
             assert ctx.get(fetch.request.valid) == (request is not None), f"cycle {t}"
-            quiet = not outstanding and t >= model.quiet_from
-            assert ctx.get(fetch.quiet) == (request is None and quiet), f"cycle {t}"
-            dealt, deal, cause = expected_deal(model, checked, room)
-            found = ctx.get(fetch.dealt), ctx.get(fetch.deal), ctx.get(fetch.fault.valid)
-            assert found == (dealt, deal, bool(cause)), f"cycle {t}"
-            blocked = checked is not None and not cause and not dealt
+            idle = not outstanding and t >= model.idle_from
+            assert ctx.get(fetch.idle) == (request is None and idle), f"cycle {t}"
+            dispatched, dispatch, cause = expected_dispatch(model, checked, room)
+            found = ctx.get(fetch.dispatched), ctx.get(fetch.dispatch), ctx.get(fetch.fault.valid)
+            assert found == (dispatched, dispatch, bool(cause)), f"cycle {t}"
+            blocked = checked is not None and not cause and not dispatched
             assert (ctx.get(fetch.stuck), ctx.get(fetch.drained)) == (drained or blocked, drained)
-            assert ctx.get(fetch.index) == model.dealt
+            assert ctx.get(fetch.index) == model.dispatched
             if cause:
                 assert ctx.get(fetch.fault.cause) == cause
                 tally[cause] += 1
@@ -152,10 +152,10 @@ def bench_of(fetch, random, config, tally):
                 assert (ctx.get(payload.address), ctx.get(payload.beats_minus_1)) == (address, beats - 1)
                 if ready:
                     model.grant(count)
-            if dealt:
-                model.dealt, model.last_deal = model.dealt + 1, t
+            if dispatched:
+                model.dispatched, model.last_dispatch = model.dispatched + 1, t
                 drained = model.engines[checked] is None
-            if drained and quiet:
+            if drained and idle:
                 tally["drained"] += 1
                 return
             await ctx.tick()
@@ -164,7 +164,7 @@ def bench_of(fetch, random, config, tally):
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_requests_deals_and_faults_come_as_the_machine_page_says(config):
+def test_requests_dispatches_and_faults_come_as_the_machine_page_says(config):
     random, tally, fetch = Random(5), Counter(), Fetch(config)
     simulator = Simulator(fetch)
     simulator.add_clock(1e-6)

@@ -16,7 +16,7 @@ def test_beats_are_taken_in_order_and_come_out_two_cycles_later():
         most = 0
         for t in range(600):
             came = len(held) < landing.depth and random.random() < (0.9 if t % 100 < 50 else 0.3)
-            beat = {"valid": came, "data": random.getrandbits(64), "error": t % 5 == 0, "last": t % 3 == 0}
+            beat = {"valid": came, "data": random.getrandbits(64), "error": t % 5 == 0}
             ctx.set(landing.beat, beat)
             assert ctx.get(landing.available) == bool(held)
             takes = bool(held) and random.random() < (0.4 if t % 100 < 50 else 0.9)

@@ -116,8 +116,28 @@ def test_bytes_are_right_whenever_the_memory_answers(config):
 
 
 def beats_of(world, burst: Burst):
-    """What fetch should get for a burst: data, error, last."""
+    """What fetch should get for a burst: data, error."""
     width = world.config.bus_bytes
     for beat in range(burst.beats):
         found, error = read(world, burst.address + beat * width, width)
-        yield int.from_bytes(found, "little"), int(error), int(beat == burst.beats - 1)
+        yield int.from_bytes(found, "little"), int(error)
+
+
+class LyingSlave(ReadSlave):
+    """Says RLAST when it likes."""
+
+    def _answer(self, ctx, owner):
+        super()._answer(ctx, owner)
+        ctx.set(self.master.rlast, self.random.random() < 0.5)
+
+
+@pytest.mark.slow
+def test_beats_are_counted_whatever_rlast_says():
+    config = CONFIGS["bus-narrow"]
+    random = Random(3)
+    world = small_world(config)
+    jobs = draw_jobs(random, world, draw_load, 8)
+    expected = LoadReference(world, jobs, ()).run()
+    found, _ = run_loads_on_slave(world, jobs, (), lambda *around: LyingSlave(*around, random, 0.5))
+    assert [write[1:] for write in found.writes] == [write[1:] for write in expected.writes]
+    assert not found.faults

@@ -1,6 +1,7 @@
 from random import Random
 
 from amaranth.sim import Simulator
+from tests.host_bus import read_row, write
 
 from tilewright.hw.counter import COUNTERS
 from tilewright.hw.registers import Registers
@@ -9,43 +10,14 @@ from tilewright.isa.register import BASE_ALIGNMENT_BYTES, BASE_REGISTERS, REGIST
 
 TINY = PRESETS["tiny"]
 ALIGNED = ("program_address", *(f"base_{index}" for index in range(BASE_REGISTERS)))
-STATUS = ("running", "done", "faulted", "bus_idle")
+STATUS = ("running", "done", "faulted", "bus_idle", "interrupt")
 
 
-async def write(ctx, registers, offset, word, strobe=0xF):
-    for name, value in (("awaddr", offset), ("wdata", word), ("wstrb", strobe), ("bready", 1)):
-        ctx.set(getattr(registers, f"s_axi_{name}"), value)
-    await handshake(ctx, registers, "aw", "w")
-    while not ctx.get(registers.s_axi_bvalid):
-        await ctx.tick()
+async def capture(ctx, registers):
+    """What the machine does at a start."""
+    ctx.set(registers.capture, 1)
     await ctx.tick()
-
-
-async def read(ctx, registers, offset):
-    ctx.set(registers.s_axi_araddr, offset)
-    ctx.set(registers.s_axi_rready, 1)
-    await handshake(ctx, registers, "ar")
-    while not ctx.get(registers.s_axi_rvalid):
-        await ctx.tick()
-    word = ctx.get(registers.s_axi_rdata)
-    await ctx.tick()
-    return word
-
-
-async def handshake(ctx, registers, *channels):
-    """Show each channel's valid for one cycle in which it is taken."""
-    for channel in channels:
-        valid, ready = (getattr(registers, f"s_axi_{channel}{end}") for end in ("valid", "ready"))
-        ctx.set(valid, 1)
-        while not ctx.get(ready):
-            await ctx.tick()
-        await ctx.tick()
-        ctx.set(valid, 0)
-
-
-async def read_row(ctx, registers, row):
-    words = [await read(ctx, registers, row.offset + WORD_BYTES * place) for place in range(row.words)]
-    return sum(word << 32 * place for place, word in enumerate(words))
+    ctx.set(registers.capture, 0)
 
 
 def run(registers, bench, watch=None):
@@ -95,6 +67,8 @@ def test_what_the_host_writes_is_kept_byte_by_byte_and_aligned():
                 wanted[row.name] |= (word & mask & ~low_bits) << 32 * place
         for row in rows:
             assert await read_row(ctx, registers, row) == wanted[row.name], row.name
+        assert not ctx.get(registers.program.as_value())
+        await capture(ctx, registers)
         for index in range(BASE_REGISTERS):
             assert ctx.get(registers.program.bases[index]) == wanted[f"base_{index}"]
         assert ctx.get(registers.program.address) == wanted["program_address"]
@@ -104,21 +78,22 @@ def test_what_the_host_writes_is_kept_byte_by_byte_and_aligned():
     run(registers, bench)
 
 
-def test_start_and_reset_are_asked_for_in_one_cycle_and_read_as_0():
+def test_start_reset_and_acknowledge_are_asked_for_in_one_cycle_and_read_as_0():
     seen, registers = [], Registers(TINY)
 
     async def bench(ctx):
-        for word in (1, 2, 3, 0):
+        for word in (1, 2, 3, 4, 0):
             await write(ctx, registers, REGISTERS["control"].offset, word)
         assert await read_row(ctx, registers, REGISTERS["control"]) == 0
 
     async def watch(ctx):
-        async for _, _, start, reset in ctx.tick().sample(registers.start, registers.reset):
-            if start or reset:
-                seen.append((start, reset))
+        asked = (registers.start, registers.reset, registers.acknowledge)
+        async for _, _, *flags in ctx.tick().sample(*asked):
+            if any(flags):
+                seen.append(tuple(flags))
 
     run(registers, bench, watch)
-    assert seen == [(1, 0), (0, 1), (1, 1)]
+    assert seen == [(1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1)]
 
 
 def test_a_program_for_another_configuration_is_a_mismatch():
@@ -130,6 +105,7 @@ def test_a_program_for_another_configuration_is_a_mismatch():
         for low, high, mismatch in ((0, 0, 1), (digest, digest >> 32, 0), (digest, 0, 1)):
             await write(ctx, registers, offset, low & 0xFFFFFFFF)
             await write(ctx, registers, offset + WORD_BYTES, high & 0xFFFFFFFF)
+            await capture(ctx, registers)
             assert ctx.get(registers.program.mismatch) == mismatch
 
     run(registers, bench)

@@ -19,7 +19,7 @@ CONFIG = Config(
     burst_bytes=64,
     token_capacity=2,
 )
-OUTPUTS = ("start", "run", "done", "in_flight", "willing")
+OUTPUTS = ("start", "run", "done", "in_flight", "tokens_ready")
 
 
 def write_of(port):
@@ -50,7 +50,7 @@ class Model:
         self.flights = {engine: deque() for engine in Engine}
         self.tokens, self.promised = Counter(), Counter()
 
-    def willing(self, head):
+    def tokens_ready(self, head):
         given = all(self.tokens[giver, head.engine] > 0 for giver in head.wait)
         return given and all(self.promised[head.engine, x] < CONFIG.token_capacity for x in head.signal)
 
@@ -65,7 +65,7 @@ class Model:
         starting = []
         for engine in START_PRIORITY:
             head, flight = heads.get(engine), self.flights[engine]
-            if head is None or not self.willing(head):
+            if head is None or not self.tokens_ready(head):
                 continue
             free = not flight if head.nop else ready[engine] and len(flight) < IN_FLIGHT
             if free and not self.blocked(head, starting):
@@ -108,12 +108,12 @@ def show(ctx, board, heads, ready, finishing, enable):
 
 
 def expected(model, heads, starting, finishing):
-    """The outputs of a cycle; willing is looked at where there is a head."""
+    """The outputs of a cycle; tokens_ready is looked at where there is a head."""
     running = [head.engine for head in starting if not head.nop]
     passing = [head.engine for head in starting if head.nop]
     flying = [engine for engine in Engine if model.flights[engine]]
-    willing = [engine for engine, head in heads.items() if model.willing(head)]
-    values = ([head.engine for head in starting], running, {*finishing, *passing}, flying, willing)
+    tokens_ready = [engine for engine, head in heads.items() if model.tokens_ready(head)]
+    values = ([head.engine for head in starting], running, {*finishing, *passing}, flying, tokens_ready)
     return dict(zip(OUTPUTS, map(mask, values), strict=True))
 
 
@@ -138,7 +138,7 @@ def test_starts_are_those_of_the_machine_page(seed):
             starting = model.starts(heads, ready) if enable else []
             wanted = expected(model, heads, starting, finishing)
             found = {name: ctx.get(getattr(board, name)) for name in OUTPUTS}
-            found["willing"] &= mask(heads)
+            found["tokens_ready"] &= mask(heads)
             assert found == wanted, f"cycle {cycle}"
             model.step(starting, finishing)
             seen["starts"] += len(starting)

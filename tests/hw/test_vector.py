@@ -62,10 +62,10 @@ def timed(instruction, index, start, config):
     """Cycles of one instruction by the closed forms."""
     parameters = vector_parameters(instruction).counts[0]
     items = instruction.n_0 * instruction.n_1 * instruction.n_2 * instruction.n_3
-    folded, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
-    interval = item_interval(instruction.requantise, folded, config.requant_interval)
+    reduced, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
+    interval = item_interval(instruction.requantise, reduced, config.requant_interval)
     last = vector_last_issue(start, parameters, items, interval)
-    rest = requantiser_rest(instruction.requantise, folded, config.requant_interval)
+    rest = requantiser_rest(instruction.requantise, reduced, config.requant_interval)
     occupancy = vector_occupancy(parameters, items, interval, rest)
     result = Timed(instruction, index, start, occupancy, last + depth)
     issues = start + 1 + parameters + interval * np.arange(items)
@@ -74,7 +74,7 @@ def timed(instruction, index, start, config):
         (memory_of(SourceA(instruction.a_from)), vector_a(instruction), issues),
         (memory_of(SourceB(instruction.b_from)), vector_b(instruction), issues),
         (Memory.PARAMETER if parameters else None, vector_parameters(instruction), start + 1 + np.arange(3)),
-        (memory_of(Destination(instruction.to)), vector_results(instruction), issues[folded - 1 :: folded]),
+        (memory_of(Destination(instruction.to)), vector_results(instruction), issues[reduced - 1 :: reduced]),
     )
     for memory, nest, cycles in operands:
         if memory is not None:
@@ -294,8 +294,8 @@ def load_table(**given):
 def leaving(config):
     """Its sources and its results leave their banks, at different times."""
     last = config.depth(Memory.ACTIVATION) - 1
-    walk = {"n_0": 3, "n_2": 3, "reduce": Reduce.ADD, "a_stride_0": 2, "a_stride_2": 1}
-    return Vector(**walk, a=last - 2, destination=2 * last + 1, destination_stride_0=1)
+    loops = {"n_0": 3, "n_2": 3, "reduce": Reduce.ADD, "a_stride_0": 2, "a_stride_2": 1}
+    return Vector(**loops, a=last - 2, destination=2 * last + 1, destination_stride_0=1)
 
 
 # --- tests -------------------------------------------------------------------------------------------------
@@ -348,13 +348,13 @@ def test_a_bias_saturates_at_both_ends():
     for memory in (Memory.ACCUMULATOR, Memory.PARAMETER):
         vectors = state.memories[memory]
         vectors[...] = rng.choice([-(2**31), 2**31 - 1, -1, 1], vectors.shape)
-    walk = {
+    loops = {
         "n_1": 8,
         "a_stride_1": 1,
         "destination_stride_1": 1,
         "destination": TINY.depth(Memory.ACCUMULATOR),
     }
-    add = Vector(a_from=SourceA.ACCUMULATOR, to=Destination.ACCUMULATOR, bias=1, **walk)
+    add = Vector(a_from=SourceA.ACCUMULATOR, to=Destination.ACCUMULATOR, bias=1, **loops)
     Bench(TINY, state, schedule([add, replace(add, requantise=1)], TINY, rng)).run()
 
 

@@ -21,7 +21,7 @@ def test_accesses_are_the_footprints_in_their_order(seed):
     assert found.row.tolist() == [row for row, _ in expected]
     for number, (_, access) in enumerate(expected):
         made = found.access(number)
-        assert (int(found.low[number]), int(found.high[number])) == access.hull == made.hull
+        assert (int(found.low[number]), int(found.high[number])) == access.bounds == made.bounds
         assert (made.memory, made.bank, made.write) == (access.memory, access.bank, access.write)
         assert np.array_equal(made.addresses(), access.addresses())
 

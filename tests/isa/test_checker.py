@@ -170,12 +170,12 @@ def test_a_circle_of_waits_is_a_deadlock():
     assert "waits for a token from load by instruction 2, which stands behind instruction 0" in problem.text
 
 
-def test_dealing_in_order_into_a_full_queue_can_be_a_deadlock():
+def test_dispatching_in_order_into_a_full_queue_can_be_a_deadlock():
     waiting = [Nop(runs_on=Engine.LOAD, wait=STORE)] * (TINY.queue_depth + 1)
     giving = [Nop(runs_on=Engine.STORE, signal=LOAD)] * (TINY.queue_depth + 1)
     problem = only([*waiting, *giving, Finish()], ProblemKind.DEADLOCK)
     assert problem.instructions == (0,)
-    assert "by instruction 5, not dealt while the queue of load is full" in problem.text
+    assert "by instruction 5, not dispatched while the queue of load is full" in problem.text
     assert found([*waiting[1:], *giving[1:], Finish()]) == ()
 
 
@@ -241,7 +241,7 @@ def test_tokens_against_the_order_of_the_program_are_found():
 def test_only_common_addresses_of_one_bank_are_a_conflict():
     apart = [Load(address=8, n_x=4, stride_x=4), Store(address=4, n_x=4, stride_x=4, base=1), Finish()]
     assert found(apart) == ()
-    # Every second vector here, the others there: only the hulls overlap.
+    # Every second vector here, the others there: only the bounds overlap.
     comb = [
         Load(n_y=4, chip_stride_y=2),
         Store(address=1, n_y=3, chip_stride_y=2, base=1),

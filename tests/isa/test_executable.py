@@ -110,6 +110,18 @@ def test_another_format_is_refused_by_name(path, version):
         (lambda h: h.update(config_digest="00" * 8), "names configuration 0000000000000000, but holds"),
         (lambda h: h["config"].update(rows=3), "has a header that does not follow the format: ConfigError"),
         (lambda h: h["config"].update(colour=3), "has a header that does not follow the format: TypeError"),
+        *(
+            (
+                lambda h, size=size: h["sections"][0].update(bytes=size),
+                f"must have a section 'code' of whole bytes, not {size!r}",
+            )
+            for size in (float("inf"), 64.0, "64", True, None)
+        ),
+        (
+            lambda h: h["sections"].append(h["sections"][0]),
+            "must have sections of different names, not 'code'",
+        ),
+        (lambda h: h["sections"][0].update(name=3), "must have sections of different names, not 3"),
         (lambda h: h.pop("regions"), "has a header that does not follow the format: KeyError('regions')"),
         (
             lambda h: h["regions"][0].update(base=9),

@@ -73,7 +73,7 @@ def test_spans_are_the_set_of_addresses(nest, length, unit):
 @given(NESTS)
 def test_a_nest_knows_its_hull_its_order_and_its_repetitions(nest):
     wanted = members(nest)
-    low, high = nest.hull()
+    low, high = nest.bounds()
     assert (low, high) == (wanted[0], wanted[-1]) if wanted else high < low
     flat = nest.addresses().ravel().tolist()
     assert sorted(set(flat)) == wanted
@@ -98,16 +98,21 @@ def test_accesses_say_where_they_are():
         base=2, offset=64, memory=Memory.ACTIVATION, address=256, n_y=2, n_x=3, stride_y=16, stride_x=4
     )
     chip, memory = footprint(load, TINY)
-    assert (chip.place, chip.unit, chip.write, chip.hull) == ("activation bank 1", "vector", True, (256, 258))
+    assert (chip.place, chip.unit, chip.write, chip.bounds) == (
+        "activation bank 1",
+        "vector",
+        True,
+        (256, 258),
+    )
     assert (memory.place, memory.unit, memory.write) == ("memory of base register 2", "byte", False)
     assert memory.addresses().tolist() == [*range(64, 76), *range(80, 92)]
-    assert memory.hull == (64, 91)
+    assert memory.bounds == (64, 91)
 
 
 def test_slices_of_a_matrix_instruction_count_as_their_vectors():
     activation, weight, accumulator = footprint(Matrix(activation=37, n_x=3, stride_x=4, n_ci=2), SPLIT)
     assert (activation.bank, activation.addresses().tolist()) == (1, [18, 20, 22])
-    assert activation.hull == (18, 22)
+    assert activation.bounds == (18, 22)
     assert weight.addresses().tolist() == list(range(8))
     assert (accumulator.write, accumulator.addresses().tolist()) == (True, [0, 1, 2])
 
@@ -115,7 +120,7 @@ def test_slices_of_a_matrix_instruction_count_as_their_vectors():
 def in_bounds(instruction, config, dram):
     """Whether an instruction stays in its banks and in the memory outside."""
     for access in footprint(instruction, config):
-        low, high = access.hull
+        low, high = access.bounds
         first, length = 0, dram.size
         if access.memory is not None:
             length = config.depth(access.memory)
@@ -222,6 +227,20 @@ def test_claims_of_a_program_are_those_of_its_instructions(config, kind, data):
     masks = claim_masks(decode_table(encode_program(program)), config)
     assert masks.dtype == np.uint64
     assert masks.tolist() == [claims(instruction, config) for instruction in program]
+    assert ports(masks[1].item(), config) == touched_ports(program[1], config)
+
+
+def touched_ports(instruction, config):
+    """The ports of the accesses on the chip; an accumulator that is added to is read as well."""
+    result = set()
+    for access in footprint(instruction, config):
+        if access.memory is None or access.bank >= config.banks(access.memory):
+            continue
+        kinds = {WRITE if access.write else READ}
+        if isinstance(instruction, Matrix) and access.write:
+            kinds.add(READ)
+        result |= {(access.memory, access.bank, kind) for kind in kinds}
+    return result
 
 
 def test_beyond_its_memory_an_operand_claims_nothing():

@@ -27,7 +27,7 @@ from tilewright.isa.instruction import (
     VectorOp,
     specs,
 )
-from tilewright.isa.legality import deal_faults, explain, explain_row
+from tilewright.isa.legality import dispatch_faults, explain, explain_row
 from tilewright.isa.memory import Engine, Memory
 
 TINY = PRESETS["tiny"]
@@ -78,7 +78,7 @@ OUTSIDE = [
 
 
 def cause(instruction: Instruction, config: Config = TINY) -> Cause:
-    return Cause(int(deal_faults(decode_table(encode_program([instruction, Finish()])), config)[0]))
+    return Cause(int(dispatch_faults(decode_table(encode_program([instruction, Finish()])), config)[0]))
 
 
 @pytest.mark.parametrize("instruction", LEGAL, ids=repr)
@@ -107,7 +107,7 @@ def test_illegal_goes_before_address():
 
 def test_finish_stands_at_the_end_and_only_there():
     table = decode_table(encode_program([Finish(), Nop()]))
-    assert deal_faults(table, TINY).tolist() == [Cause.ILLEGAL, Cause.ILLEGAL]
+    assert dispatch_faults(table, TINY).tolist() == [Cause.ILLEGAL, Cause.ILLEGAL]
     assert explain_row(table, 0, TINY) == ["finish must be the last instruction: remove it, or what follows"]
     assert explain_row(table, 1, TINY) == ["the last instruction must be finish: add one"]
 
@@ -118,14 +118,14 @@ def test_a_damaged_word_is_illegal_and_says_why(place):
     if place == 9:
         bits ^= 1 << 8
     table = decode_table(bits.to_bytes(64, "little") + encode(Finish()))
-    assert deal_faults(table, TINY).tolist() == [Cause.ILLEGAL, Cause.NONE]
+    assert dispatch_faults(table, TINY).tolist() == [Cause.ILLEGAL, Cause.NONE]
     assert explain_row(table, 0, TINY)
 
 
 def test_tokens_of_finish_are_illegal():
     bits = int.from_bytes(encode(Finish()), "little") | 1 << 9
     table = decode_table(bits.to_bytes(64, "little"))
-    assert deal_faults(table, TINY).tolist() == [Cause.ILLEGAL]
+    assert dispatch_faults(table, TINY).tolist() == [Cause.ILLEGAL]
     assert explain_row(table, 0, TINY) == ["wait must be empty: finish waits for every engine anyway"]
 
 
@@ -175,17 +175,17 @@ def read_vector(i: Vector, config: Config) -> Iterator[Cause]:
     operands = {"a": a}
     if b_memory is not None:
         operands["b"] = (b_memory, i.b)
-    folds = i.n_2 * i.n_3 != 1
+    reduces = i.n_2 * i.n_3 != 1
     illegal = 0 in (i.n_0, i.n_1, i.n_2, i.n_3)
     illegal |= i.op == VectorOp.PASS and i.b_from != SourceB.CONSTANT
-    illegal |= i.reduce == Reduce.NONE and folds
+    illegal |= i.reduce == Reduce.NONE and reduces
     illegal |= bool(i.lookup) and i.to == Destination.TABLE
     illegal |= "b" in operands and bank(*operands["a"]) == bank(*operands["b"])
     for name, place in operands.items():
         if to_memory is not None and bank(*place) == bank(to_memory, i.destination):
             strides = getattr(i, f"{name}_stride_0"), getattr(i, f"{name}_stride_1")
             to = i.destination, i.destination_stride_0, i.destination_stride_1
-            illegal |= folds or (place[1], *strides) != to
+            illegal |= reduces or (place[1], *strides) != to
     if illegal:
         yield Cause.ILLEGAL
     if to_memory is not None:
@@ -219,7 +219,7 @@ NEAR_LEGAL = st.builds(near_legal, st.sampled_from(list(READ)), st.integers(0, 1
 def test_both_readings_agree(program, config):
     expected = [min([*READ[type(i)](i, config)], default=Cause.NONE) for i in program]
     table = decode_table(encode_program([*program, Finish()]))
-    assert deal_faults(table, config).tolist() == [*expected, Cause.NONE]
+    assert dispatch_faults(table, config).tolist() == [*expected, Cause.NONE]
     for index, instruction in enumerate(program):
         assert bool(explain(instruction, config)) == bool(expected[index])
 
@@ -227,11 +227,11 @@ def test_both_readings_agree(program, config):
 @given(st.lists(st.binary(min_size=64, max_size=64), min_size=1, max_size=5))
 def test_any_bytes_are_judged_and_explained(words):
     table = decode_table(b"".join(words))
-    causes = deal_faults(table, TINY)
+    causes = dispatch_faults(table, TINY)
     assert causes.dtype == np.int64
     for index, found in enumerate(causes):
         assert bool(explain_row(table, index, TINY)) == bool(found)
 
 
 def test_no_instructions_have_no_faults():
-    assert deal_faults(decode_table(b""), TINY).shape == (0,)
+    assert dispatch_faults(decode_table(b""), TINY).shape == (0,)

@@ -22,7 +22,7 @@ from tilewright.isa.instruction import (
     Vector,
     specs,
 )
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.random_program import fill_program, random_config, random_program
 from tilewright.isa.semantics import apply
@@ -33,7 +33,7 @@ MEMORY_BYTES = 4096
 
 def draw(seed: int, length: int = 24):
     rng = np.random.default_rng(seed)
-    config = random_config(rng)
+    config = random_config(rng, large_share=0.3)
     return config, random_program(rng, config, instructions=length, memory_bytes=MEMORY_BYTES)
 
 
@@ -45,7 +45,7 @@ def programs():
 def test_every_instruction_is_defined_and_the_length_is_as_asked(programs):
     for config, program in programs:
         assert len(program) == 24
-        assert not deal_faults(decode_table(encode_program(program)), config).any()
+        assert not dispatch_faults(decode_table(encode_program(program)), config).any()
 
 
 def test_no_address_leaves_its_bank(programs):
@@ -61,7 +61,7 @@ def test_no_byte_outside_of_the_regions_is_touched(programs):
     for config, program in programs:
         for instruction in program:
             if isinstance(instruction, Load | Store) and 0 not in memory_block(instruction).counts:
-                low, high = memory_block(instruction).hull()
+                low, high = memory_block(instruction).bounds()
                 assert low >= 0
                 assert high + config.vector_bytes(Memory(instruction.memory)) <= MEMORY_BYTES
 
@@ -197,7 +197,7 @@ def test_what_is_hard_occurs(programs):
         ),
         "many tiles": lambda c, i: isinstance(i, Matrix) and i.n_ky * i.n_kx * i.n_ci > 2,
         "in place": lambda c, i: isinstance(i, Vector) and i.a == i.destination and i.to != Destination.TABLE,
-        "folds": lambda c, i: isinstance(i, Vector) and i.n_2 * i.n_3 > 4,
+        "reductions": lambda c, i: isinstance(i, Vector) and i.n_2 * i.n_3 > 4,
         "look-ups": lambda c, i: isinstance(i, Vector) and i.lookup and i.to == Destination.ACTIVATION,
         "whole tables": lambda c, i: (
             isinstance(i, Vector) and i.to == Destination.TABLE and i.n_0 * i.n_1 > 60
@@ -239,10 +239,21 @@ def test_a_filled_chip_holds_data_in_every_bank_and_table(seed, memory_bytes):
 @given(st.integers(0, 1 << 32), st.sampled_from([64, 4096, 1 << 18]))
 def test_the_checker_has_nothing_to_say(seed, memory_bytes):
     rng = np.random.default_rng(seed)
-    config = random_config(rng)
+    config = random_config(rng, large_share=0.3 if memory_bytes > 64 else 0)
     program = random_program(rng, config, instructions=int(rng.choice([3, 20])), memory_bytes=memory_bytes)
     report = check(program, config, region_bytes=dict.fromkeys(range(8), memory_bytes))
     assert report.ok, report.format()
+
+
+def test_large_machines_are_drawn_when_asked_for():
+    rng = np.random.default_rng(4)
+    small = [random_config(rng) for _ in range(200)]
+    drawn = [random_config(rng, large_share=1) for _ in range(400)]
+    assert max(config.cols for config in small) == 16
+    assert {(32, 32), (64, 64), (128, 128), (4, 128)} <= {(config.rows, config.cols) for config in drawn}
+    assert {2048, 4096} <= {config.burst_bytes for config in drawn}
+    assert 16 in {config.activation_banks for config in drawn}
+    assert any(config.burst_bytes == 4096 and config.bus_bytes == 16 for config in drawn), "256 beats"
 
 
 def test_a_program_is_a_function_of_its_seed():
@@ -263,4 +274,4 @@ def test_the_shortest_program_is_a_finish():
 def test_presets_have_random_programs_too(name):
     rng = np.random.default_rng(3)
     program = random_program(rng, PRESETS[name], instructions=40, memory_bytes=1 << 16)
-    assert not deal_faults(decode_table(encode_program(program)), PRESETS[name]).any()
+    assert not dispatch_faults(decode_table(encode_program(program)), PRESETS[name]).any()

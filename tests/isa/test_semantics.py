@@ -137,7 +137,7 @@ class Plain:
                 self.item(i, (i_0, i_1, i_2, i_3), factor)
                 for i_2, i_3 in itertools.product(range(i.n_2), range(i.n_3))
             ]
-            t = [self.fold(i.reduce, lane) for lane in zip(*items, strict=True)]
+            t = [self.reduce(i.reduce, lane) for lane in zip(*items, strict=True)]
             if bias:
                 t = [clamp(v + b, -(2**31), 2**31 - 1) for v, b in zip(t, bias, strict=True)]
             if scale:
@@ -156,13 +156,13 @@ class Plain:
             )
         return [wrap(combine(i.op, *lane)) for lane in zip(a, b, factor, strict=True)]
 
-    def fold(self, reduce, lane):
+    def reduce(self, function, lane):
         return {
             Reduce.NONE: lambda: lane[0],
             Reduce.ADD: lambda: wrap(sum(lane)),
             Reduce.MAXIMUM: lambda: max(lane),
             Reduce.MINIMUM: lambda: min(lane),
-        }[reduce]()
+        }[function]()
 
     def put(self, i, entry, place, y):
         if i.to == Destination.ACCUMULATOR:

@@ -78,14 +78,14 @@ _ARITHMETIC = (
         check=suite("hw/test_array.py"),
     ),
     Mutant(
-        name="fold-reset",
+        name="reduction-reset",
         file="hw/vector_lane.py",
         old="with m.If(control.first):",
         new="with m.If(control.first & (control.reduce == Reduce.ADD)):",
         check=_VECTOR,
     ),
     Mutant(
-        name="fold-minimum",
+        name="reduction-minimum",
         file="hw/vector_lane.py",
         old="less == (control.reduce == Reduce.MAXIMUM)",
         new="less",
@@ -101,8 +101,8 @@ _ARITHMETIC = (
     Mutant(
         name="bias-saturation",
         file="hw/vector_lane.py",
-        old="t.eq(saturated(fold + Mux(control.add_bias, bias, 0), LANE_BITS))",
-        new="t.eq(fold + Mux(control.add_bias, bias, 0))",
+        old="t.eq(saturated(reduction + Mux(control.add_bias, bias, 0), LANE_BITS))",
+        new="t.eq(reduction + Mux(control.add_bias, bias, 0))",
         check=_VECTOR,
     ),
     Mutant(
@@ -254,8 +254,8 @@ _TRANSFER = (
     Mutant(
         name="outstanding-reads",
         file="hw/load.py",
-        old="room.eq(room - granted + (taken.valid & taken.last))",
-        new="room.eq(room - granted + taken.valid)",
+        old="room.eq(room - granted + self._elaborate_landed(m, granted))",
+        new="room.eq(room - granted + (self._elaborate_landed(m, granted) | self._landing.taken.valid))",
         check=_LOAD,
     ),
     Mutant(
@@ -320,16 +320,51 @@ _CONTROL = (
     Mutant(
         name="claims-of-a-matrix",
         file="hw/decode.py",
-        old='claims |= _claim(config, Memory.ACCUMULATOR, Port.WRITE, fields["accumulator"])\n',
-        new="",
+        old="for port in row.ports:",
+        new="for port in row.ports[:1]:",
         check=_DECODE,
     ),
     Mutant(
         name="in-place-stride",
         file="hw/decode.py",
-        old='        & (fields["destination_stride_1"] == fields[f"{source}_stride_1"])\n',
-        new="",
+        old="for mine, its in rule.equal]",
+        new="for mine, its in rule.equal[:2]]",
         check=_DECODE,
+    ),
+    Mutant(
+        name="beats-not-counted",
+        file="hw/load.py",
+        old="last = position == lengths.head.beats_minus_1",
+        new="last = position >= lengths.head.beats_minus_1 >> 1",
+        check=_LOAD,
+    ),
+    Mutant(
+        name="program-follows-the-host",
+        file="hw/registers.py",
+        old="with m.If(self.capture):",
+        new="with m.If(self.capture | self.running):",
+        check=suite("runtime/test_rtl_machine.py"),
+    ),
+    Mutant(
+        name="interrupt-not-acknowledged",
+        file="hw/top.py",
+        old="with m.Elif(registers.acknowledge):",
+        new="with m.Elif(0):",
+        check=suite("hw/test_top.py"),
+    ),
+    Mutant(
+        name="interrupt-survives-a-start",
+        file="hw/top.py",
+        old="        with m.If(clear):\n            m.d.sync += self.interrupt.eq(0)",
+        new="        with m.If(0):\n            m.d.sync += self.interrupt.eq(0)",
+        check=suite("hw/test_top.py"),
+    ),
+    Mutant(
+        name="signals-of-no-bits",
+        file="hw/verilog.py",
+        old='return _NO_BITS.sub("", text)',
+        new="return text",
+        check=suite("hw/test_top.py"),
     ),
     Mutant(
         name="timeout-counter",
@@ -439,7 +474,7 @@ _CONTROL = (
     Mutant(
         name="deadlock-while-fetching",
         file="hw/core.py",
-        old="& ~starting & fetch.stuck & fetch.quiet",
+        old="& ~starting & fetch.stuck & fetch.idle",
         new="& ~starting & fetch.stuck",
         check=Fuzz("4x8-everything-one", 90),
     ),
@@ -467,7 +502,7 @@ _CONTROL = (
     Mutant(
         name="end-after-a-fault",
         file="hw/core.py",
-        old="self.end.eq(self.running & ~in_flight.any() & self._fetch.quiet)",
+        old="self.end.eq(self.running & ~in_flight.any() & self._fetch.idle)",
         new="self.end.eq(self.running & ~in_flight.any())",
         check=_TINY,
     ),
@@ -479,7 +514,7 @@ _CONTROL = (
         check=_SILENCE,
     ),
     Mutant(
-        name="deal-check-delay",
+        name="dispatch-check-delay",
         file="hw/fetch.py",
         old="(self._state == State.HEAD) & self._reader.valid & ~self.halted",
         new="(self._state == State.HEAD) & self._reader.valid & ~self.halted & ~self.beat.valid",

@@ -141,5 +141,33 @@ MUTANTS = (
         new="if low >= 0 and high <= size_bytes:",
         check=_CHECKER,
     ),
+    Mutant(
+        name="accumulators-not-read",
+        file="isa/operand.py",
+        old="ports=PORTS)",
+        new="ports=_WRITE)",
+        check=suite("isa/test_footprint.py"),
+    ),
+    Mutant(
+        name="factor-without-a-vector",
+        file="isa/operand.py",
+        old='ParameterVector("factor", "op", VectorOp.MULTIPLY_ADD)',
+        new='ParameterVector("factor", "op", VectorOp.MULTIPLY)',
+        check=suite("isa/test_semantics.py", "isa/test_footprint.py", "sim/test_timeline.py"),
+    ),
+    Mutant(
+        name="in-place-reduces",
+        file="isa/operand.py",
+        old="single=tuple(count for count, _ in source.loops[common:]),",
+        new="single=(),",
+        check=suite("isa/test_legality.py"),
+    ),
+    Mutant(
+        name="in-place-other-stride",
+        file="isa/operand.py",
+        old="equal=((DESTINATION.address, source.address), *pairs),",
+        new="equal=((DESTINATION.address, source.address), *list(pairs)[:1]),",
+        check=suite("isa/test_legality.py"),
+    ),
 )
 """Numbers, instructions, programs."""

@@ -3,9 +3,9 @@
 from tests.mutants.mutant import Mutant, suite
 
 _BUILD = suite("compiler/targets/accel/test_build.py")
-_NULL = suite("runtime/test_null.py")
+_ABLATION = suite("runtime/test_ablation.py")
 _TIMELINE = suite("runtime/test_timeline_text.py")
-_COMMAND = suite("cli/test_run_null.py")
+_COMMAND = suite("cli/test_run_ablation.py")
 _TUTORIAL = suite("test_tutorial.py")
 
 MUTANTS = (
@@ -38,43 +38,43 @@ MUTANTS = (
         check=_BUILD,
     ),
     Mutant(
-        name="null-gives-no-tokens",
-        file="runtime/null.py",
+        name="ablation-gives-no-tokens",
+        file="runtime/ablation.py",
         old="wait=instruction.wait, signal=instruction.signal)",
         new="wait=instruction.wait)",
-        check=_NULL,
+        check=_ABLATION,
     ),
     Mutant(
-        name="null-takes-no-tokens",
-        file="runtime/null.py",
+        name="ablation-takes-no-tokens",
+        file="runtime/ablation.py",
         old="wait=instruction.wait, signal=instruction.signal)",
         new="signal=instruction.signal)",
-        check=_NULL,
+        check=_ABLATION,
     ),
     Mutant(
-        name="null-on-the-first-engine",
-        file="runtime/null.py",
+        name="ablation-on-the-first-engine",
+        file="runtime/ablation.py",
         old="Nop(runs_on=engine, ",
         new="Nop(",
-        check=_NULL,
+        check=_ABLATION,
     ),
     Mutant(
-        name="null-dma-without-stores",
-        file="runtime/null.py",
+        name="ablation-dma-without-stores",
+        file="runtime/ablation.py",
         old='"dma": frozenset({Engine.LOAD, Engine.STORE}),',
         new='"dma": frozenset({Engine.LOAD}),',
-        check=_NULL,
+        check=_ABLATION,
     ),
     Mutant(
-        name="null-without-memory-behind-bases",
-        file="runtime/null.py",
+        name="ablation-without-memory-behind-bases",
+        file="runtime/ablation.py",
         old="{**blank, **regions}",
         new="regions",
-        check=_NULL,
+        check=_ABLATION,
     ),
     Mutant(
-        name="null-one-unit-only",
-        file="cli/run_null.py",
+        name="ablation-one-unit-only",
+        file="cli/run_ablation.py",
         old="for unit in units:",
         new="for unit in units[:1]:",
         check=_COMMAND,
@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         name="timeline-all-waits-for-tokens",
         file="runtime/timeline_text.py",
-        old="np.minimum(heads.willing, heads.start)",
+        old="np.minimum(heads.tokens_ready, heads.start)",
         new="heads.start",
         check=_TIMELINE,
     ),

@@ -15,9 +15,9 @@ def _constant(name: str, cycles: int, wrong: int, check: Suite) -> Mutant:
 
 _CONSTANTS = (
     _constant("FETCH_VISIBLE", 2, 3, suite("hw/test_fetch.py")),
-    _constant("DEAL_CHECK", 2, 1, suite("hw/test_fetch.py")),
+    _constant("DISPATCH_CHECK", 2, 1, suite("hw/test_fetch.py")),
     _constant("DMA_SETUP", 3, 2, suite("hw/test_load.py")),
-    _constant("WALK_SETUP", 2, 3, suite("hw/test_load.py")),
+    _constant("GENERATOR_SETUP", 2, 3, suite("hw/test_load.py")),
     _constant("LANDING_VISIBLE", 2, 3, suite("hw/test_load.py")),
     _constant("LANDING_FREE", 3, 4, suite("hw/test_load.py")),
     _constant("LANDING_WRITE", 4, 3, suite("hw/test_load.py")),
@@ -28,7 +28,7 @@ _CONSTANTS = (
     _constant("MATRIX_ACCUMULATOR_FAULT", 4, 5, suite("hw/test_matrix.py")),
     _constant("ADDRESS_FAULT", 1, 2, suite("hw/test_matrix.py")),
     Mutant(
-        name="time-fetch-quiet",
+        name="time-fetch-idle",
         file="isa/timing.py",
         old="return last_beat + 2",
         new="return last_beat + 3",
@@ -68,8 +68,8 @@ _EVENTS = (
     Mutant(
         name="sim-landing-free",
         file="sim/load.py",
-        old="state.walk - 1 + LANDING_FREE",
-        new="state.walk + LANDING_FREE",
+        old="state.next_action - 1 + LANDING_FREE",
+        new="state.next_action + LANDING_FREE",
         check=_TIMELINE,
     ),
     Mutant(
@@ -110,22 +110,22 @@ _EVENTS = (
     Mutant(
         name="sim-end-cycle",
         file="sim/timeline.py",
-        old="return _End(max(finish_dealt, last_finish) + 1, None)",
-        new="return _End(max(finish_dealt, last_finish), None)",
+        old="return _End(max(finish_dispatched, last_finish) + 1, None)",
+        new="return _End(max(finish_dispatched, last_finish), None)",
         check=_TIMELINE,
     ),
     Mutant(
         name="sim-end-after-a-fault",
         file="sim/timeline.py",
-        old="return _End(max(fault.cycle + 1, last_finish + 1, quiet), fault)",
+        old="return _End(max(fault.cycle + 1, last_finish + 1, idle), fault)",
         new="return _End(max(fault.cycle + 1, last_finish + 1), fault)",
         check=_TIMELINE,
     ),
     Mutant(
         name="sim-counters",
         file="sim/counters.py",
-        old="waiting = _total(heads.idle, np.minimum(heads.willing, heads.start))",
-        new="waiting = _total(heads.head, np.minimum(heads.willing, heads.start))",
+        old="waiting = _total(heads.idle, np.minimum(heads.tokens_ready, heads.start))",
+        new="waiting = _total(heads.head, np.minimum(heads.tokens_ready, heads.start))",
         check=suite("sim/test_timeline.py", "sim/test_machine.py"),
     ),
 )

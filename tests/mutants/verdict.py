@@ -10,7 +10,7 @@ from tests.cosim.test_cosim import MACHINES
 from tests.mutants.mutant import SEED, Check, Mutant, Suite
 from tests.mutants.tree import StaleError, Tree
 
-PATIENCE_SECONDS = 900
+LIMIT_SECONDS = 900
 """After this long a check is taken to hang, which is red too."""
 
 _CRASH = re.compile(
@@ -52,9 +52,9 @@ def run_check(tree: Tree, check: Check) -> tuple[Outcome, str]:
     """Run a check in the copy as it is: the outcome, and what showed it."""
     read = _read_suite if isinstance(check, Suite) else _read_fuzz
     try:
-        return read(tree.python(*_arguments(tree, check), seconds=PATIENCE_SECONDS))
+        return read(tree.python(*_arguments(tree, check), seconds=LIMIT_SECONDS))
     except subprocess.TimeoutExpired:
-        return Outcome.KILLED, f"did not end in {PATIENCE_SECONDS} s"
+        return Outcome.KILLED, f"did not end in {LIMIT_SECONDS} s"
 
 
 def _arguments(tree: Tree, check: Check) -> tuple[str, ...]:

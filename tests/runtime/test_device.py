@@ -87,7 +87,7 @@ def test_new_bytes_fill_their_region(device, regions, message):
 def test_every_instruction_has_its_cycles(device):
     result = device.run(executable(COPY), {0: IN})
     assert result.fault is None
-    assert np.all(result.deal >= 0)
+    assert np.all(result.dispatch >= 0)
     assert list(result.start >= 0) == list(result.finish >= 0) == [True, True, True, False]
     assert result.finish[1] == result.start[1]
     assert result.start[2] == result.finish[0] + 1
@@ -100,10 +100,10 @@ def test_latency_is_the_hosts(device):
     assert slow > fast + 2 * 99
 
 
-def test_a_silent_memory_is_a_fault_after_the_hosts_patience(device):
+def test_a_silent_memory_is_a_fault_after_the_hosts_timeout(device):
     result = device.run(executable(COPY), {0: IN}, Host(silent_from=0, timeout=40))
     assert result.fault.cause is Cause.TIMEOUT
-    assert np.all(result.deal == NOT_YET)
+    assert np.all(result.dispatch == NOT_YET)
     assert device.run(executable(COPY), {0: IN}).fault is None
 
 
@@ -128,7 +128,7 @@ def test_a_program_for_another_machine_is_refused(device):
 def test_simulator_and_gates_say_the_same(sim, rtl):
     one, two = (each.run(executable(COPY), {0: IN}) for each in (sim, rtl))
     assert (one.cycles, one.counters, one.regions) == (two.cycles, two.counters, two.regions)
-    for name in ("deal", "start", "finish"):
+    for name in ("dispatch", "start", "finish"):
         assert np.array_equal(getattr(one, name), getattr(two, name))
 
 

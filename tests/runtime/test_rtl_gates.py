@@ -46,8 +46,8 @@ def gates(request):
     return request.param(8)
 
 
-def attach(gates, data, **manners):
-    gates.attach(data, MemoryModel(size_bytes=len(data), **manners))
+def attach(gates, data, **parameters):
+    gates.attach(data, MemoryModel(size_bytes=len(data), **parameters))
 
 
 def start(gates, cycles, *, source=0, destination=512):
@@ -77,7 +77,7 @@ def test_events_are_logged_from_cycle_0_in_every_stream(gates):
     assert gates.advance(LIMIT)
     trace = gates.trace()
     assert gates.cycles == 40
-    assert trace.deals.tolist() == list(range(40))
+    assert trace.dispatches.tolist() == list(range(40))
     for engine in Engine:
         assert trace.starts[engine].tolist() == list(range(0, 40, engine + 2))
         assert trace.finishes[engine].tolist() == list(range(1, 40, engine + 2))
@@ -88,7 +88,7 @@ def test_a_second_program_is_traced_afresh(gates):
     for cycles in (7, 3):
         start(gates, cycles)
         assert gates.advance(LIMIT)
-        assert (gates.cycles, len(gates.trace().deals)) == (cycles, cycles)
+        assert (gates.cycles, len(gates.trace().dispatches)) == (cycles, cycles)
 
 
 def test_a_run_goes_on_where_its_limit_ended_it(gates):
@@ -98,14 +98,14 @@ def test_a_run_goes_on_where_its_limit_ended_it(gates):
     while not gates.advance(10):
         advances += 1
     assert advances > 5
-    assert gates.trace().deals.tolist() == list(range(100))
+    assert gates.trace().dispatches.tolist() == list(range(100))
 
 
 def test_memory_falls_silent_in_its_cycle_and_the_limit_ends_the_wait(gates):
     attach(gates, random_bytes(), silent_from=3)
     start(gates, 9)
     assert not gates.advance(50)
-    assert gates.trace().deals.tolist() == [0, 1, 2]
+    assert gates.trace().dispatches.tolist() == [0, 1, 2]
 
 
 def test_a_reset_ends_a_run_and_a_new_memory_speaks_again(gates):

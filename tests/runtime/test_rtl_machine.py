@@ -10,13 +10,15 @@ from tilewright.isa.encoding import encode_program
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.fault import Cause, FaultEngine
 from tilewright.isa.memory import Engine
-from tilewright.isa.register import Status
+from tilewright.isa.register import REGISTERS, WORD_BYTES, Access, Control, Status
 from tilewright.runtime.device import COUNTERS
 from tilewright.runtime.rtl_amaranth import AmaranthGates
 from tilewright.runtime.rtl_build import Optimise
 from tilewright.runtime.rtl_gates import GatesError
 from tilewright.runtime.rtl_machine import RtlMachine
 from tilewright.runtime.rtl_toolchain import find_toolchain
+from tilewright.sim.machine import Simulator
+from tilewright.sim.memory import MemoryModel
 
 TINY = PRESETS["tiny"]
 LIMIT = 10_000
@@ -53,11 +55,11 @@ def test_a_copy_copies_and_says_when(machine, dram):
     source = dram[0x1000:0x1040].copy()
     result = run(machine, COPY, dram)
     assert np.array_equal(dram[COPIED], source)
-    assert (result.fault, result.status) == (None, Status.DONE | Status.BUS_IDLE)
+    assert (result.fault, result.status) == (None, Status.DONE | Status.BUS_IDLE | Status.INTERRUPT)
     trace = result.trace
     assert [len(cycles) for cycles in trace.starts] == [1, 0, 0, 1]
-    # Dealt at d, a head at d + 1; a token given at f is taken at f + 1.
-    assert trace.starts[Engine.LOAD][0] == trace.deals[0] + 1
+    # Dispatched at d, a head at d + 1; a token given at f is taken at f + 1.
+    assert trace.starts[Engine.LOAD][0] == trace.dispatches[0] + 1
     assert trace.starts[Engine.STORE][0] == trace.finishes[Engine.LOAD][0] + 1
     assert result.cycles == trace.finishes[Engine.STORE][0] + 2
     assert result.counters.keys() == set(COUNTERS)
@@ -69,6 +71,41 @@ def test_a_copy_copies_and_says_when(machine, dram):
 def test_latency_delays_and_the_same_run_takes_the_same_time(machine, dram):
     short, again, long = (run(machine, COPY, dram, latency=latency).cycles for latency in (1, 1, 50))
     assert short == again < long
+
+
+class MeddlingGates:
+    """Gates whose host writes every register anew while a program runs."""
+
+    def __init__(self, gates):
+        self._gates = gates
+
+    def __getattr__(self, name):
+        return getattr(self._gates, name)
+
+    def advance(self, limit):
+        """Forty cycles, the writes, and the rest."""
+        assert not self._gates.advance(40)
+        rows = [row for row in REGISTERS.values() if row.access is Access.WRITE and row.name != "control"]
+        words = [row.offset + WORD_BYTES * word for row in rows for word in range(row.words)]
+        self._gates.write([(address, 0x0123_4540) for address in words])
+        return self._gates.advance(limit)
+
+
+@pytest.mark.slow
+def test_what_a_host_writes_while_a_program_runs_is_of_the_next_one(machine, dram):
+    simulated, code = dram.copy(), encode_program(assemble(COPY).program)
+    expected = Simulator(TINY).run(
+        code, bases=BASES, dram=simulated, memory=MemoryModel(size_bytes=len(dram))
+    )
+    result = run(RtlMachine(TINY, gates=MeddlingGates(machine._gates)), COPY, dram)
+    assert result.fault is None
+    assert result.cycles == expected.cycles
+    assert np.array_equal(dram, simulated)
+    machine._gates.begin_trace(0)
+    machine._gates.write([(REGISTERS["control"].offset, Control.START)])
+    assert machine._gates.advance(LIMIT)
+    (fault,) = machine._gates.read([REGISTERS["fault"].offset])
+    assert fault & 0xFF == Cause.CONFIG, "the digest that was written is another machine's"
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ def test_a_window_shows_its_cycles(copy):
 
 def test_a_device_that_sees_no_reasons_shows_one_kind_of_waiting(copy):
     executable, result = copy
-    text = timeline_text(executable, replace(result, willing=None, able=None), width=60)
+    text = timeline_text(executable, replace(result, tokens_ready=None, engine_ready=None), width=60)
     assert "waiting, blank" in text
     assert "port" not in text
     assert text.splitlines()[:7] == PICTURE.splitlines()[:7]

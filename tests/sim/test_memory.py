@@ -3,7 +3,7 @@ import pytest
 from tilewright.sim.memory import MemoryModel, MemoryModelError
 
 
-def test_a_memory_has_manners_by_default():
+def test_a_memory_has_parameters_by_default():
     memory = MemoryModel(size_bytes=4096)
     assert (memory.latency, memory.outstanding, memory.silent_from) == (16, 8, None)
 

@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.stepped.trial import draw_trial, ending, simulated, stepped
 
-from stepped.trial import draw_trial, ending, simulated, stepped
 from tilewright.isa.config import IN_FLIGHT, PRESETS
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause, Fault, FaultEngine
@@ -12,15 +12,15 @@ from tilewright.isa.instruction import Finish, Load, Matrix, Nop, Store
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.timing import ADDRESS_FAULT, DMA_SETUP, STORE_BEATS
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Surroundings
+from tilewright.sim.record import Environment
 from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
 
 TINY = PRESETS["tiny"]
-FIXED_TRIALS = 100
+FIXED_TRIALS = 180
 
 
 def run(program, *, timeout=0, mismatch=False, **memory):
-    around = Surroundings(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
+    around = Environment(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
     return run_timeline(TINY, decode_table(encode_program(program)), around, Host(timeout, mismatch))
 
 
@@ -44,11 +44,12 @@ def test_any_program_takes_the_cycles_of_a_stepped_machine(seed):
 
 
 def test_a_lonely_finish_takes_what_the_fetch_of_one_burst_takes():
-    # Requested in cycle 1, on the bus in 2, first beat 16 later, 8 beats, visible after 2, dealt after 2.
-    dealt = 2 + 16 + 7 + 2 + 2
+    # Requested in cycle 1, on the bus in 2, first beat 16 later, 8 beats, visible after 2, dispatched after
+    # 2.
+    dispatched = 2 + 16 + 7 + 2 + 2
     timeline = run([Finish()], latency=16)
-    assert timeline.dealt.tolist() == [dealt]
-    assert timeline.cycles == dealt + 1 + 1
+    assert timeline.dispatched.tolist() == [dispatched]
+    assert timeline.cycles == dispatched + 1 + 1
     assert timeline.fault is None
     assert timeline.traffic == (64, 0, 0)
 
@@ -96,12 +97,12 @@ def test_a_token_that_nobody_gives_is_a_deadlock():
     assert timeline.fault is not None
     assert timeline.fault.cause == Cause.DEADLOCK
     assert timeline.fault.instruction == 2
-    # Found as soon as finish is dealt and its own queue slot is visible.
-    assert timeline.fault.cycle == timeline.dealt[1] + 1
+    # Found as soon as finish is dispatched and its own queue slot is visible.
+    assert timeline.fault.cycle == timeline.dispatched[1] + 1
     assert timeline.cycles == timeline.fault.cycle + 2
 
 
-def test_a_silent_memory_is_a_timeout_after_as_many_quiet_cycles():
+def test_a_silent_memory_is_a_timeout_after_as_many_silent_cycles():
     timeline = run([Finish()], silent_from=10, latency=16, timeout=50)
     # The address is accepted in cycle 2, the last handshake.
     assert timeline.fault == Fault(2 + 1 + 50, FaultEngine.SYSTEM, 0, Cause.TIMEOUT)
@@ -111,15 +112,15 @@ def test_a_silent_memory_is_a_timeout_after_as_many_quiet_cycles():
 @pytest.mark.parametrize(
     ("inside", "cause"), [(STORE_BEATS - 1, Cause.ADDRESS), (STORE_BEATS, Cause.TIMEOUT)]
 )
-def test_a_store_whose_address_is_not_accepted_walks_as_long_as_there_is_room(inside, cause):
+def test_a_store_whose_address_is_not_accepted_goes_on_as_long_as_there_is_room(inside, cause):
     depth, cols = TINY.depth(Memory.ACTIVATION), TINY.cols
     store = Store(address=depth - inside, n_x=16, stride_x=cols, bytes=cols)
     shown = int(run([store, Finish()]).start[0]) + DMA_SETUP + 1
     timeline = run([store, Finish()], silent_from=shown, timeout=50)
     # The last handshake is fetch's; what is pending from then on is the address.
     timeout = shown + 50
-    walked = shown + 1 + inside
-    cycle = walked + ADDRESS_FAULT if cause == Cause.ADDRESS else timeout
+    taken = shown + 1 + inside
+    cycle = taken + ADDRESS_FAULT if cause == Cause.ADDRESS else timeout
     assert timeline.fault is not None
     assert (timeline.fault.cycle, timeline.fault.cause) == (cycle, cause)
     assert timeline.cycles == timeout + 2

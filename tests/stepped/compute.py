@@ -132,11 +132,11 @@ class Vector:
         b = vector.b + i0 * vector.b_stride_0 + i1 * vector.b_stride_1
         b += i2 * vector.b_stride_2 + i3 * vector.b_stride_3
         to = vector.destination + i0 * vector.destination_stride_0 + i1 * vector.destination_stride_1
-        ends_fold = (i2, i3) == (vector.n_2 - 1, vector.n_3 - 1)
-        assert vector.reduce != Reduce.NONE or ends_fold
+        ends_reduction = (i2, i3) == (vector.n_2 - 1, vector.n_3 - 1)
+        assert vector.reduce != Reduce.NONE or ends_reduction
         places = [(Memory[SourceA(vector.a_from).name], vector.a, a)]
         if vector.b_from != SourceB.CONSTANT:
             places.append((Memory[SourceB(vector.b_from).name], vector.b, b))
-        if vector.to != Destination.TABLE and ends_fold:
+        if vector.to != Destination.TABLE and ends_reduction:
             places.append((Memory[Destination(vector.to).name], vector.destination, to))
         return any(self.leaves(*place) for place in places)

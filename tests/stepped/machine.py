@@ -7,9 +7,10 @@ counters, claims are sets, and every beat, pad and item is looked at in its cycl
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from stepped.bus import FETCH, LOAD, Monitor, ReadBus, WriteBus
-from stepped.compute import Matrix, Vector
-from stepped.transfer import Fetch, Load, Store
+from tests.stepped.bus import FETCH, LOAD, Monitor, ReadBus, WriteBus
+from tests.stepped.compute import Matrix, Vector
+from tests.stepped.transfer import Fetch, Load, Store
+
 from tilewright.isa.config import IN_FLIGHT
 from tilewright.isa.fault import Cause, FaultEngine
 from tilewright.isa.instruction import Destination, Finish, Nop, SourceA, SourceB
@@ -32,7 +33,7 @@ class Outcome:
 
     end: int
     fault: tuple | None
-    dealt: dict
+    dispatched: dict
     start: dict
     finish: dict
     counters: dict
@@ -71,7 +72,7 @@ class SteppedMachine:
         self.due, self.faults_due = defaultdict(list), defaultdict(list)
         self.fault_record = None
         self.timed_out = None
-        self.dealt, self.started, self.finished = {}, {}, {}
+        self.dispatched, self.started, self.finished = {}, {}, {}
 
     # --- what units call ---------------------------------------------------------------------------------
 
@@ -109,20 +110,20 @@ class SteppedMachine:
         pending = self.reads.pending() or self.writes.pending()
         if self.monitor.fires() and self.timed_out is None:
             self.timed_out_now = True
-            self.fault(t, "SYSTEM", self.fetch.dealt, Cause.TIMEOUT)
+            self.fault(t, "SYSTEM", self.fetch.dispatched, Cause.TIMEOUT)
         else:
             self.timed_out_now = False
-        dealt = self.deal(t, halted)
+        dispatched = self.dispatch(t, halted)
         # A vector instruction may start in the cycle in which its predecessor's last item issues.
         self.units["VECTOR"].step(t)
         started = self.starts(t, halted)
         self.step_bus(t, requests)
         for name in ("MATRIX", "LOAD", "STORE"):
             self.units[name].step(t)
-        if stuck and not dealt and not started:
-            self.fault(t, "SYSTEM", self.fetch.dealt, Cause.DEADLOCK)
+        if stuck and not dispatched and not started:
+            self.fault(t, "SYSTEM", self.fetch.dispatched, Cause.DEADLOCK)
         self.count(started)
-        self.end_of_cycle(t, dealt, started, pending)
+        self.end_of_cycle(t, dispatched, started, pending)
         return over
 
     def step_bus(self, t, requests):
@@ -138,15 +139,15 @@ class SteppedMachine:
             else:
                 self.units["LOAD"].take_beat(t, fails, last)
 
-    def deal(self, t, halted):
-        """The instruction dealt in this cycle, if any; its queue has it at the end of the cycle."""
+    def dispatch(self, t, halted):
+        """The instruction dispatched in this cycle, if any; its queue has it at the end of the cycle."""
         if t == 0 and (not self.program or self.mismatch):
             self.fault(0, "FETCH", 0, Cause.CONFIG if self.program else Cause.ILLEGAL)
             return None
         cause = None if halted else self.fetch.check(t)
         if cause is None:
             return None
-        index = self.fetch.dealt
+        index = self.fetch.dispatched
         if cause:
             self.fault(t, "FETCH", index, cause)
             self.fetch.faulted = True
@@ -168,33 +169,33 @@ class SteppedMachine:
             cycle, _, _, cause = self.fault_record
             if t == cycle:
                 return False
-            return cause == Cause.DEADLOCK or (not running and self.fetch.quiet(t))
+            return cause == Cause.DEADLOCK or (not running and self.fetch.idle(t))
         queued = any(engine.queue for engine in self.engines.values())
-        return self.fetch.finish_dealt and not running and not queued
+        return self.fetch.finish_dispatched and not running and not queued
 
     def is_stuck(self, t, requests):
-        """Deadlock, but for what starts or is dealt in this cycle."""
+        """Deadlock, but for what starts or is dispatched in this cycle."""
         if any(engine.in_flight for engine in self.engines.values()):
             return False
         if not any(engine.queue for engine in self.engines.values()):
             return False
-        stuck = self.fetch.finish_dealt
+        stuck = self.fetch.finish_dispatched
         cause = self.fetch.check(t)
-        if cause == 0 and not isinstance(self.program[self.fetch.dealt], Finish):
-            queue = self.engines[self.program[self.fetch.dealt].engine.name].queue
+        if cause == 0 and not isinstance(self.program[self.fetch.dispatched], Finish):
+            queue = self.engines[self.program[self.fetch.dispatched].engine.name].queue
             stuck = stuck or len(queue) >= self.config.queue_depth
-        return stuck and requests[FETCH] is None and self.fetch.quiet(t)
+        return stuck and requests[FETCH] is None and self.fetch.idle(t)
 
     # --- starts ------------------------------------------------------------------------------------------
 
     def starts(self, t, halted):
         """Engines whose heads start, with the claims of this cycle in their order."""
         started = []
-        self.willing = {name: self.is_willing(name) for name in ENGINES if self.engines[name].queue}
+        self.tokens_ready = {name: self.has_tokens(name) for name in ENGINES if self.engines[name].queue}
         if halted:
             return started
         for name in PRIORITY:
-            if self.willing.get(name) and self.can_take(t, name) and self.ports_free(name, started):
+            if self.tokens_ready.get(name) and self.can_take(t, name) and self.ports_free(name, started):
                 started.append(name)
         for name in started:
             index = self.engines[name].queue[0]
@@ -205,7 +206,7 @@ class SteppedMachine:
                 self.units[name].start(t, index, self.program[index])
         return started
 
-    def is_willing(self, name):
+    def has_tokens(self, name):
         instruction = self.program[self.engines[name].queue[0]]
         waits = all(self.available[other, name] > 0 for other in named(instruction.wait))
         return waits and all(
@@ -269,9 +270,9 @@ class SteppedMachine:
             if engine.in_flight or name in started:
                 engine.counters["busy"] += 1
             elif engine.queue:
-                engine.counters["stalled" if self.willing[name] else "waiting"] += 1
+                engine.counters["stalled" if self.tokens_ready[name] else "waiting"] += 1
 
-    def end_of_cycle(self, t, dealt, started, pending):
+    def end_of_cycle(self, t, dispatched, started, pending):
         """All registers take over."""
         for name in started:
             engine = self.engines[name]
@@ -283,8 +284,8 @@ class SteppedMachine:
             assert self.engines[name].in_flight.popleft() == index
             for other in named(self.program[index].signal):
                 self.available[name, other] += 1
-        if dealt is not None:
-            self.take_dealt(t, *dealt)
+        if dispatched is not None:
+            self.take_dispatched(t, *dispatched)
         for found in self.faults_due.pop(t, []):
             record = (t, *found)
             if self.fault_record is None or record < self.fault_record:
@@ -294,11 +295,11 @@ class SteppedMachine:
         # What the address registers took over in this cycle is on the bus in the next one.
         self.monitor.end_of_cycle(pending)
 
-    def take_dealt(self, t, index, name):
-        self.dealt[index] = t
+    def take_dispatched(self, t, index, name):
+        self.dispatched[index] = t
         self.fetch.pop()
         if name is None:
-            self.fetch.finish_dealt = True
+            self.fetch.finish_dispatched = True
         else:
             self.engines[name].queue.append(index)
 
@@ -316,7 +317,7 @@ class SteppedMachine:
         return Outcome(
             self.t,
             self.fault_record,
-            self.dealt,
+            self.dispatched,
             self.started,
             self.finished,
             counters,

@@ -2,7 +2,8 @@
 
 from collections import deque
 
-from stepped.bus import Burst
+from tests.stepped.bus import Burst
+
 from tilewright.isa import timing
 from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.memory import Memory
@@ -41,11 +42,11 @@ def outside(config, memory, first, address):
 
 
 class Fetch:
-    """Requests, buffer, check, deal."""
+    """Requests, buffer, check, dispatch."""
 
     def __init__(self, config, machine):
         self.config, self.m = config, machine
-        self.requested = self.dealt = 0
+        self.requested = self.dispatched = 0
         self.waiting_grant = None
         self.beats = []
         self.buffer = deque()
@@ -53,7 +54,7 @@ class Fetch:
         self.open_until = []
         self.outstanding = 0
         self.faulted = False
-        self.finish_dealt = False
+        self.finish_dispatched = False
 
     def request(self, t, halted):
         """The burst that stands in cycle t."""
@@ -66,7 +67,7 @@ class Fetch:
             count += 1
             if (address + count * INSTRUCTION_BYTES) % self.config.burst_bytes == 0:
                 break
-        if self.requested - self.dealt + count > self.config.fetch_buffer_instructions:
+        if self.requested - self.dispatched + count > self.config.fetch_buffer_instructions:
             return None
         return Burst(address, count * INSTRUCTION_BYTES // self.config.bus_bytes, self.config.bus_bytes)
 
@@ -82,7 +83,7 @@ class Fetch:
             self.buffer.append((t + timing.FETCH_VISIBLE, any(self.beats)))
             self.beats = []
 
-    def quiet(self, t):
+    def idle(self, t):
         arrived = [cycle for cycle in self.open_until if cycle <= t]
         return self.outstanding == len(arrived)
 
@@ -90,27 +91,27 @@ class Fetch:
         """The cause (0: fine) of the instruction that is checked by now, or None."""
         if self.head_since is None and self.buffer and self.buffer[0][0] <= t:
             self.head_since = t
-        if self.faulted or self.head_since is None or t < self.head_since + timing.DEAL_CHECK:
+        if self.faulted or self.head_since is None or t < self.head_since + timing.DISPATCH_CHECK:
             return None
-        return 2 if self.buffer[0][1] else self.m.causes[self.dealt]
+        return 2 if self.buffer[0][1] else self.m.causes[self.dispatched]
 
     def pop(self):
         self.buffer.popleft()
         self.head_since = None
-        self.dealt += 1
+        self.dispatched += 1
 
 
 class Load:
-    """Requests on one side, the landing walk on the other."""
+    """Requests on one side, the landing on the other."""
 
     def __init__(self, config, machine):
         self.config, self.m = config, machine
         self.bursts = deque()
         self.request_from = 0
         self.granted_count = self.freed_count = 0
-        self.walks = deque()
+        self.pending = deque()
         self.landing = deque()
-        self.walk_from = 0
+        self.action_from = 0
 
     def ready(self, t):
         return not self.bursts
@@ -118,7 +119,7 @@ class Load:
     def start(self, t, index, load):
         self.bursts = deque(bursts_of(self.config, self.m.bases, load))
         self.request_from = t + timing.DMA_SETUP
-        self.walks.append((t + timing.WALK_SETUP, index, load, self.actions(load)))
+        self.pending.append((t + timing.GENERATOR_SETUP, index, load, self.actions(load)))
 
     def actions(self, load):
         """(chip address, comes from memory, completes its vector) of each action."""
@@ -152,11 +153,11 @@ class Load:
         self.landing.append((t + timing.LANDING_VISIBLE, fails, last))
 
     def step(self, t):
-        """One cycle of the walk."""
-        if not self.walks:
+        """One cycle of the landing."""
+        if not self.pending:
             return
-        first, index, load, actions = self.walks[0]
-        if t < max(first, self.walk_from):
+        first, index, load, actions = self.pending[0]
+        if t < max(first, self.action_from):
             return
         address, real, completes = actions[0]
         if real:
@@ -171,8 +172,8 @@ class Load:
         if completes and outside(self.config, Memory(load.memory), load.address, address):
             self.m.fault(t + timing.ADDRESS_FAULT, "LOAD", index, 3)
         if not actions:
-            self.walks.popleft()
-            self.walk_from = t + timing.WALK_SETUP
+            self.pending.popleft()
+            self.action_from = t + timing.GENERATOR_SETUP
             self.m.at(t + timing.LANDING_WRITE, lambda: self.m.finish("LOAD", index))
 
     def free(self):
@@ -180,16 +181,16 @@ class Load:
 
 
 class Store:
-    """Addresses on one side, the walk over the chip's vectors on the other."""
+    """Addresses on one side, the beats of the chip's vectors on the other."""
 
     def __init__(self, config, machine, bus):
         self.config, self.m, self.bus = config, machine, bus
         self.bursts = deque()
         self.request_from = 0
         self.granted_count = self.freed_count = 0
-        self.walks = deque()
-        self.walk_from = 0
-        self.walked_beats = 0
+        self.pending = deque()
+        self.action_from = 0
+        self.taken_beats = 0
 
     def ready(self, t):
         return not self.bursts
@@ -199,7 +200,9 @@ class Store:
         for burst in self.bursts:
             burst.owner, burst.final = index, burst is self.bursts[-1]
         self.request_from = t + timing.DMA_SETUP
-        self.walks.append((t + timing.WALK_SETUP, index, store, self.actions(store), deque(self.bursts)))
+        self.pending.append(
+            (t + timing.GENERATOR_SETUP, index, store, self.actions(store), deque(self.bursts))
+        )
 
     def actions(self, store):
         memory = Memory(store.memory)
@@ -215,7 +218,7 @@ class Store:
     def step(self, t):
         self.bus.accept(t)
         self._grant(t)
-        self._walk(t)
+        self._act(t)
         answered = self.bus.step(t)
         if answered is not None:
             self.m.at(t + timing.STORE_FREE, self.free)
@@ -232,18 +235,18 @@ class Store:
             self.granted_count += 1
             self.request_from = t + 1
 
-    def _walk(self, t):
-        if not self.walks:
+    def _act(self, t):
+        if not self.pending:
             return
-        first, index, store, actions, bursts = self.walks[0]
+        first, index, store, actions, bursts = self.pending[0]
         burst = bursts[0]
-        if t < max(first, self.walk_from) or burst.granted_at < 0 or t < burst.granted_at + 2:
+        if t < max(first, self.action_from) or burst.granted_at < 0 or t < burst.granted_at + 2:
             return
-        if self.walked_beats - self.bus.beats_taken == timing.STORE_BEATS:
+        if self.taken_beats - self.bus.beats_taken == timing.STORE_BEATS:
             return
-        self.walked_beats += 1
-        place = getattr(burst, "walked", 0)
-        burst.walked = place + 1
+        self.taken_beats += 1
+        place = getattr(burst, "taken", 0)
+        burst.taken = place + 1
         if outside(self.config, Memory(store.memory), store.address, actions.popleft()):
             self.m.fault(t + timing.ADDRESS_FAULT, "STORE", index, 3)
         fails = burst.beat_fails(place, self.m.memory.size_bytes)
@@ -251,8 +254,8 @@ class Store:
         if place == burst.beats - 1:
             bursts.popleft()
         if not actions:
-            self.walks.popleft()
-            self.walk_from = t + timing.WALK_SETUP
+            self.pending.popleft()
+            self.action_from = t + timing.GENERATOR_SETUP
 
     def free(self):
         self.freed_count += 1

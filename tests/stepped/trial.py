@@ -4,24 +4,26 @@ import random
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tests.stepped.machine import NeverEndsError as StillRunning
+from tests.stepped.machine import Outcome, SteppedMachine
 
-from stepped.machine import NeverEndsError as StillRunning
-from stepped.machine import Outcome, SteppedMachine
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Finish, Instruction, specs
-from tilewright.isa.legality import deal_faults
+from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine
 from tilewright.isa.random_program import random_config, random_program
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.sim.counters import count_engines
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Surroundings
+from tilewright.sim.record import Environment
 from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
 
 CYCLES_LIMIT = 60_000
 """Of the stepped machine."""
+LARGE_SHARE = 0.3
+"""Of the machines."""
 _STEPS = (1, -1, 4, -4, 8, 64, -64, 16, 256, 1024, -1024, 4096)
 _KEPT = ("op", "to", "a_from", "b_from", "reduce", "memory", "runs_on")
 _DATA_FIRST = 8192
@@ -43,8 +45,13 @@ class Trial:
 def draw_trial(seed: int) -> Trial:
     """A trial; races, leftover tokens, deadlocks, addresses outside of banks and memory are welcome."""
     r, rng = random.Random(seed), np.random.default_rng(seed)
-    config, region_bytes = random_config(rng), r.choice([1 << 10, 1 << 12, 1 << 14])
-    program = random_program(rng, config, instructions=r.choice([3, 10, 30, 60]), memory_bytes=region_bytes)
+    config, region_bytes = random_config(rng, large_share=LARGE_SHARE), r.choice([1 << 10, 1 << 12, 1 << 14])
+    program = random_program(
+        rng,
+        config,
+        instructions=r.choice([3, 10, 30, 60, 60 + 2 * config.burst_bytes // INSTRUCTION_BYTES]),
+        memory_bytes=region_bytes,
+    )
     if r.random() < 0.6:
         rate = r.choice([0.02, 0.1, 0.5])
         program = [_spoilt(r, item) if r.random() < rate else item for item in program]
@@ -101,7 +108,7 @@ def _timeout(r: random.Random, memory: MemoryModel) -> int:
 
 def stepped(trial: Trial) -> Outcome | None:
     """What the stepped machine says; None if it does not end."""
-    causes = deal_faults(decode_table(encode_program(trial.program)), trial.config)
+    causes = dispatch_faults(decode_table(encode_program(trial.program)), trial.config)
     machine = SteppedMachine(
         trial.config,
         trial.program,
@@ -121,7 +128,7 @@ def stepped(trial: Trial) -> Outcome | None:
 def simulated(trial: Trial) -> Outcome | None:
     """What the event core says, in the same form; None if it does not end, or too late for the other."""
     table = decode_table(encode_program(trial.program))
-    around = Surroundings(trial.memory, trial.program_address, trial.bases)
+    around = Environment(trial.memory, trial.program_address, trial.bases)
     try:
         timeline = run_timeline(trial.config, table, around, Host(trial.timeout, trial.mismatch))
     except NeverEndsError:
@@ -132,7 +139,7 @@ def simulated(trial: Trial) -> Outcome | None:
     return Outcome(
         end=timeline.cycles - 1,
         fault=fault and (fault.cycle, int(fault.engine), fault.instruction, int(fault.cause)),
-        dealt=_happened(timeline.dealt),
+        dispatched=_happened(timeline.dispatched),
         start=_happened(timeline.start),
         finish=_happened(timeline.finish),
         counters={engine.name: count._asdict() for engine, count in count_engines(timeline).items()},

@@ -11,13 +11,13 @@ import numpy as np
 
 from tilewright.compiler.targets.accel.cost.problem import Cut, Number, Versions
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
-from tilewright.isa.timing import ACCUMULATOR_DISTANCE, WALK_SETUP, tile_period
+from tilewright.isa.timing import ACCUMULATOR_DISTANCE, GENERATOR_SETUP, tile_period
 
 ASSUMED_LATENCY_CYCLES = 40
 """Of the memory outside, unknown when a program is compiled: between a fast one and a slow one."""
 _BURST_CYCLES = ASSUMED_LATENCY_CYCLES + 8
 """A burst's room is taken for so long beside its beats."""
-_INSTRUCTION_CYCLES = WALK_SETUP
+_INSTRUCTION_CYCLES = GENERATOR_SETUP
 """What load and store lose from one instruction to the next."""
 _UNHIDDEN = 16
 """A cycle in so many of loads is taken to be waited for."""

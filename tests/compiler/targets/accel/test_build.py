@@ -236,7 +236,7 @@ def test_a_fault_is_no_output():
                 cycles=9,
                 fault=fault,
                 counters={},
-                deal=nothing,
+                dispatch=nothing,
                 start=nothing,
                 finish=nothing,
                 seconds=0.0,

@@ -151,8 +151,8 @@ def table_of(*accesses):
             name: [getattr(access, name) for access in accesses]
             for name in ("memory", "bank", "write", "length", "slices")
         },
-        "low": [access.hull[0] for access in accesses],
-        "high": [access.hull[1] for access in accesses],
+        "low": [access.bounds[0] for access in accesses],
+        "high": [access.bounds[1] for access in accesses],
         "first": [access.nest.first for access in accesses],
         "counts": [access.nest.counts for access in accesses],
         "strides": [access.nest.strides for access in accesses],

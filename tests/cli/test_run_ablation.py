@@ -1,4 +1,4 @@
-"""`tilewright run --null` and `--timeline` say where the time goes, of programs and of models."""
+"""`tilewright run --ablate` and `--timeline` say where the time goes, of programs and of models."""
 
 import json
 
@@ -7,8 +7,8 @@ import pytest
 
 import network
 from tilewright.cli.main import main
-from tilewright.cli.run_null import NOTE
-from tilewright.runtime.null import UNITS
+from tilewright.cli.run_ablation import NOTE
+from tilewright.runtime.ablation import UNITS
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
 PROGRAM = """\
@@ -59,7 +59,7 @@ def found(capsys):
 
 @BOTH
 def test_each_unit_is_a_line(run, capsys):
-    assert run("--null", "each") == 0
+    assert run("--ablate", "each") == 0
     lines = found(capsys)
     assert lines[0].split() == ["run", "cycles", "share"]
     assert [line.rsplit(None, 2)[0] for line in lines[2:6]] == [
@@ -76,7 +76,7 @@ def test_each_unit_is_a_line(run, capsys):
 def test_json_has_the_same_cycles(run, capsys):
     assert run("--json") == 0
     cycles = json.loads(capsys.readouterr().out)["cycles"]
-    assert run("--null", "each", "--null", "store", "--null", "dma", "--json") == 0
+    assert run("--ablate", "each", "--ablate", "store", "--ablate", "dma", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["device"], report["config"], report["cycles"]) == ("sim", "tiny", cycles)
     assert list(report["without"]) == ["dma", "matrix", "vector", "store"]
@@ -85,7 +85,7 @@ def test_json_has_the_same_cycles(run, capsys):
 
 
 def test_a_unit_that_does_nothing_saves_nothing(capsys):
-    assert program("--null", "matrix") == 0
+    assert program("--ablate", "matrix") == 0
     rows = [line.split() for line in found(capsys)[2:4]]
     assert rows[0][-2:] == rows[1][-2:]
 
@@ -97,7 +97,7 @@ def test_the_gates_take_the_same_time(run, capsys):
         pytest.skip("needs Verilator and a C++ compiler: tilewright doctor --for rtl")
     tables = []
     for device in ("sim", "rtl"):
-        assert run("--null", "each", "--null", "load", "--device", device) == 0
+        assert run("--ablate", "each", "--ablate", "load", "--device", device) == 0
         tables.append(found(capsys))
     assert tables[0] == tables[1]
 
@@ -122,7 +122,7 @@ def test_a_model_shows_where_its_layers_begin(capsys):
 
 
 def test_every_run_has_its_timeline(capsys):
-    assert program("--null", "load", "--timeline", "--window", "30:60") == 0
+    assert program("--ablate", "load", "--timeline", "--window", "30:60") == 0
     lines = found(capsys)
     assert [line for line in lines if line.endswith(":")] == ["full:", "without load:"]
     heads = [line.split() for line in lines if "a column" in line]
@@ -146,23 +146,23 @@ def test_a_narrow_terminal_gets_the_least_width(monkeypatch, capsys):
     [
         (
             program,
-            ["--null", "mat"],
-            "--null must be one of dma, matrix, vector, load, store, each, not 'mat'",
+            ["--ablate", "mat"],
+            "--ablate must be one of dma, matrix, vector, load, store, each, not 'mat'",
         ),
         (
             program,
-            ["--null", "dma", "--dump", "1=out"],
+            ["--ablate", "dma", "--dump", "1=out"],
             "program.s: --dump cannot be used: a run without a unit",
         ),
         (
             model,
-            ["--null", "dma", "--report", "a", "--trace", "b"],
+            ["--ablate", "dma", "--report", "a", "--trace", "b"],
             "model.twx: --report and --trace cannot be",
         ),
         (
             model,
-            ["--null", "dma", "--device", "cpu"],
-            "model.twx: --null cannot be used: the CPU has no units",
+            ["--ablate", "dma", "--device", "cpu"],
+            "model.twx: --ablate cannot be used: the CPU has no units",
         ),
         (
             model,
@@ -174,7 +174,7 @@ def test_a_narrow_terminal_gets_the_least_width(monkeypatch, capsys):
         (program, ["--timeline", "--window", "5:5"], "cycles of a timeline must be FIRST:END"),
         (
             model,
-            ["--null", "dma", "--memory", "0=in.bin"],
+            ["--ablate", "dma", "--memory", "0=in.bin"],
             "model.twx: --memory cannot be used: it is a model",
         ),
     ],
@@ -206,6 +206,10 @@ def test_a_network_is_compiled_for_it(capsys):
     np.savez("x.npz", x=np.ones((3, 5, 2, 3), np.float32))
     tables = []
     for arguments in ([], ["--input", "x.npz"]):
-        assert model("--null", "vector", *arguments) == 0
+        assert model("--ablate", "vector", *arguments) == 0
         tables.append(found(capsys))
     assert tables[0] == tables[1]
+
+
+def test_the_option_has_its_old_name_as_well():
+    assert program("--null", "matrix") == 0

@@ -1,4 +1,4 @@
-"""When the bus has been quiet for too long: the time-out of docs/machine.md, from a log of all bursts."""
+"""When the bus has been silent for too long: the time-out of docs/machine.md, from a log of all bursts."""
 
 import numpy as np
 from numpy.typing import NDArray

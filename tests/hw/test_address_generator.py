@@ -2,7 +2,7 @@ from random import Random
 
 from amaranth.sim import Simulator
 
-from tilewright.hw.walk import Band
+from tilewright.hw.address_generator import PaddingCounter
 
 
 def positions(before, inside, after):
@@ -14,30 +14,30 @@ def positions(before, inside, after):
 
 
 def test_a_band_goes_through_its_zones_and_begins_anew():
-    random, band = Random(0), Band(5)
+    random, counter = Random(0), PaddingCounter(5)
 
     async def testbench(ctx):
         for _ in range(40):
             lengths = [random.choice((0, 1, 2, random.randint(0, 6))) for _ in range(3)]
             if not any(lengths):
                 continue
-            for port, length in zip(band.length, lengths, strict=True):
+            for port, length in zip(counter.length, lengths, strict=True):
                 ctx.set(port, length)
-            ctx.set(band.start, 1)
-            ctx.set(band.step, random.randint(0, 1))
+            ctx.set(counter.start, 1)
+            ctx.set(counter.step, random.randint(0, 1))
             await ctx.tick()
-            ctx.set(band.start, 0)
+            ctx.set(counter.start, 0)
             for expected in [*positions(*lengths)] * 2:
-                found = ctx.get(band.inside), ctx.get(band.inside_ends), ctx.get(band.ends)
+                found = ctx.get(counter.inside), ctx.get(counter.inside_ends), ctx.get(counter.ends)
                 assert found == expected
                 step = random.randint(0, 3)
-                ctx.set(band.step, 0)
+                ctx.set(counter.step, 0)
                 if not step:
                     await ctx.tick()
-                ctx.set(band.step, 1)
+                ctx.set(counter.step, 1)
                 await ctx.tick()
 
-    simulator = Simulator(band)
+    simulator = Simulator(counter)
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()

@@ -1,4 +1,4 @@
-"""`tilewright run --null`: what a program or a model would take without one of the units."""
+"""`tilewright run --ablate`: what a program or a model would take without one of the units."""
 
 import argparse
 import json
@@ -32,15 +32,15 @@ class _Subject:
     regions: Mapping[int, bytes]
 
 
-def run_null(args: argparse.Namespace) -> int:
+def run_ablation(args: argparse.Namespace) -> int:
     """Run it as it is and without each unit that is named, and print the cycles of all."""
     from tilewright.runtime.device import Host
 
-    refuse_options(args, _RESULTS, "a run without a unit (--null) gives no results")
+    refuse_options(args, _RESULTS, "a run without a unit (--ablate) gives no results")
     refuse_timeline(args)
     if args.device == CPU:
-        refuse_options(args, ("null",), "the CPU has no units, give --device sim or rtl")
-    units = _units(args.null)
+        refuse_options(args, ("ablate",), "the CPU has no units, give --device sim or rtl")
+    units = _units(args.ablate)
     subject = (_program if kind_of(args.file) is Kind.PROGRAM else _model)(args)
     results = _run(args.device, subject, units, Host(latency=args.latency, progress=cycle_progress()))
     cycles = {name: result.cycles for name, result in results.items()}
@@ -59,13 +59,13 @@ def _units(names: list[str]) -> tuple[str, ...]:
         TilewrightError: if one is none.
     """
     from tilewright.isa.error import TilewrightError
-    from tilewright.runtime.null import EACH as THREE
-    from tilewright.runtime.null import UNITS
+    from tilewright.runtime.ablation import EACH as THREE
+    from tilewright.runtime.ablation import UNITS
 
     named = [unit for name in names for unit in (THREE if name == EACH else (name,))]
     for name in named:
         if name not in UNITS:
-            raise TilewrightError(f"--null must be one of {', '.join((*UNITS, EACH))}, not {name!r}")
+            raise TilewrightError(f"--ablate must be one of {', '.join((*UNITS, EACH))}, not {name!r}")
     return tuple(dict.fromkeys(named))
 
 
@@ -92,7 +92,7 @@ def _run(
 ) -> dict[str | None, "DeviceResult"]:
     """The results by the unit that is missing; None: none is."""
     from tilewright.isa.error import TilewrightError
-    from tilewright.runtime.null import run_without
+    from tilewright.runtime.ablation import run_without
 
     device = make_device(device_name, subject.executable.config)
     full = device.run(subject.executable, subject.regions, host)
@@ -128,8 +128,8 @@ def _timelines(
     args: argparse.Namespace, subject: _Subject, results: Mapping[str | None, "DeviceResult"]
 ) -> Iterator[str]:
     """A drawing of each run, if that was asked for."""
-    from tilewright.runtime.null import null_executable
+    from tilewright.runtime.ablation import ablated_executable
 
     for unit, result in results.items() if args.timeline else ():
-        executable = subject.executable if unit is None else null_executable(subject.executable, unit)
+        executable = subject.executable if unit is None else ablated_executable(subject.executable, unit)
         yield f"{_name(unit)}:\n{draw_timeline(args, executable, result)}"

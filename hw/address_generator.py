@@ -1,4 +1,4 @@
-"""The walk of a load or store over its vectors on the chip: one beat, or one vector of padding, a cycle."""
+"""The addresses of a load or store on the chip, in order: one beat, or one vector of padding, a cycle."""
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -26,7 +26,7 @@ def lane_bits(config: Config) -> int:
 
 
 def action_layout(config: Config, kind: type[Load] | type[Store]) -> data.StructLayout:
-    """What the walk does in a cycle.
+    """What a load or store does on the chip in a cycle.
 
     `pad` or else a beat: number `part` of its vector, on bus lane `lane`. The vector lies at `address` of
     `memory`; `ends_vector` and `ends` say that this is its last action, and that of the instruction `index`.
@@ -41,7 +41,7 @@ def action_layout(config: Config, kind: type[Load] | type[Store]) -> data.Struct
     )
 
 
-class Band(wiring.Component):
+class PaddingCounter(wiring.Component):
     """Counts through positions of padding, then inside, then of padding again, over and over.
 
     Latency: at the first position one cycle after `start`, at the next one cycle after `step`.
@@ -108,17 +108,18 @@ def _lowest(flags: Value) -> Value:
     return flags & (~flags + 1)[: len(flags)]
 
 
-class Walk(wiring.Component):
-    """Walks the blocks of up to `IN_FLIGHT` instructions one after the other.
+class AddressGenerator(wiring.Component):
+    """Generates the addresses of the blocks of up to `IN_FLIGHT` instructions one after the other.
 
-    Latency: started in cycle t, first action at t + WALK_SETUP or later, and WALK_SETUP after the last action
+    Latency: started in cycle t, first action at t + GENERATOR_SETUP or later, and GENERATOR_SETUP after the
+        last action
     of the predecessor. Throughput: one action a cycle.
 
     Members:
         head: In. The instruction.
         start: In. It is taken at the end of this cycle.
         supply: In. A beat can be taken in this cycle.
-        begin: Out. In the next cycle the walk is at an instruction's first vector, which lies at `first`.
+        begin: Out. In the next cycle it is at an instruction's first vector, which lies at `first`.
         first: Out. Its address.
         action: Out. What is done in this cycle.
     """
@@ -146,7 +147,10 @@ class Walk(wiring.Component):
         m = Module()
         m.submodules.started = self._started = Queue(self.entry, IN_FLIGHT)
         bits = self.head.n_x.shape().width
-        m.submodules.row, m.submodules.plane = self._row, self._plane = Band(bits), Band(bits)
+        m.submodules.row, m.submodules.plane = self._row, self._plane = (
+            PaddingCounter(bits),
+            PaddingCounter(bits),
+        )
         m.submodules.planes = self._planes = LoopCounter([self.head.n_z.shape().width])
         m.submodules.chip = self._chip = LoopAddress(3, ADDRESS_BITS)
         self._step = Signal()
@@ -197,10 +201,10 @@ class Walk(wiring.Component):
     def _elaborate_loops(self, m: Module) -> None:
         row, plane, planes, head = self._row, self._plane, self._planes, self._started.head
         lengths = ("pad_left", "n_x", "pad_right"), ("pad_top", "n_y", "pad_bottom")
-        for band, names in zip((row, plane), lengths, strict=True):
+        for counter, names in zip((row, plane), lengths, strict=True):
             given = [head[name] if name in self.entry.members else 0 for name in names]
-            m.d.comb += [port.eq(length) for port, length in zip(band.length, given, strict=True)]
-            m.d.comb += band.start.eq(self.begin)
+            m.d.comb += [port.eq(length) for port, length in zip(counter.length, given, strict=True)]
+            m.d.comb += counter.start.eq(self.begin)
         m.d.comb += [
             row.step.eq(self._step),
             plane.step.eq(self._step & row.ends),

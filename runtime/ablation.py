@@ -30,7 +30,7 @@ EACH = ("dma", "matrix", "vector")
 """Those that together are everything."""
 
 
-def nulled(program: Sequence[Instruction], unit: str) -> tuple[Instruction, ...]:
+def ablated(program: Sequence[Instruction], unit: str) -> tuple[Instruction, ...]:
     """The program with a no-op in place of each instruction of a unit.
 
     Raises:
@@ -38,17 +38,17 @@ def nulled(program: Sequence[Instruction], unit: str) -> tuple[Instruction, ...]
     """
     if unit not in UNITS:
         raise TilewrightError(f"unit must be one of {', '.join(UNITS)}, not {unit!r}")
-    return tuple(_nulled(each) if each.engine in UNITS[unit] else each for each in program)
+    return tuple(_ablated(each) if each.engine in UNITS[unit] else each for each in program)
 
 
-def null_executable(executable: Executable, unit: str) -> Executable:
+def ablated_executable(executable: Executable, unit: str) -> Executable:
     """The executable whose program has no-ops in place of a unit.
 
     Raises:
         TilewrightError: if the unit is none of `UNITS`.
         InstructionError: if some instructions have no meaning.
     """
-    return replace(executable, code=encode_program(nulled(executable.program(), unit)))
+    return replace(executable, code=encode_program(ablated(executable.program(), unit)))
 
 
 def run_without(
@@ -70,14 +70,14 @@ def run_without(
     """
     # What the program wrote before it read it is read only, now that nothing writes it.
     blank = {region.base: bytes(region.size_bytes) for region in executable.regions}
-    result = device.run(null_executable(executable, unit), {**blank, **regions}, host)
+    result = device.run(ablated_executable(executable, unit), {**blank, **regions}, host)
     if result.fault is not None:
         name, cycle = result.fault.cause.name, result.fault.cycle
         raise TilewrightError(f"without {unit}, it must run to its end, not to fault {name} in cycle {cycle}")
     return result
 
 
-def _nulled(instruction: Instruction) -> Instruction:
+def _ablated(instruction: Instruction) -> Instruction:
     engine = instruction.engine
     assert engine is not None, "finish is of no unit"
     return Nop(runs_on=engine, wait=instruction.wait, signal=instruction.signal)

@@ -13,8 +13,8 @@ from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Finish, Nop
 from tilewright.isa.memory import Engine
 from tilewright.isa.model import CONSTANTS, INPUTS
+from tilewright.runtime.ablation import EACH, UNITS, ablated, ablated_executable, run_without
 from tilewright.runtime.device import DEFAULT_HOST
-from tilewright.runtime.null import EACH, UNITS, null_executable, nulled, run_without
 from tilewright.runtime.rtl_device import RtlDevice
 from tilewright.runtime.rtl_toolchain import find_toolchain
 from tilewright.runtime.sim_device import SimDevice
@@ -63,7 +63,7 @@ def times(device, executable, regions):
 @pytest.mark.parametrize("unit", UNITS)
 def test_queues_and_tokens_stay(program, unit):
     executable, _ = program()
-    for before, after in zip(executable.program(), nulled(executable.program(), unit), strict=True):
+    for before, after in zip(executable.program(), ablated(executable.program(), unit), strict=True):
         assert (after.engine, after.wait, after.signal) == (before.engine, before.wait, before.signal)
         assert after == before or (isinstance(after, Nop) and before.engine in UNITS[unit])
         assert before.engine not in UNITS[unit] or isinstance(after, Nop)
@@ -74,13 +74,13 @@ def test_queues_and_tokens_stay(program, unit):
 def test_a_sound_program_stays_sound(program, unit):
     executable, _ = program()
     sizes = {region.base: region.size_bytes for region in executable.regions}
-    assert check(nulled(executable.program(), unit), TINY, region_bytes=sizes).ok
+    assert check(ablated(executable.program(), unit), TINY, region_bytes=sizes).ok
 
 
 def test_tokens_are_needed():
     """What the test above would see."""
     executable, _ = product()
-    bare = [replace(each, signal=0) for each in nulled(executable.program(), "matrix")]
+    bare = [replace(each, signal=0) for each in ablated(executable.program(), "matrix")]
     assert not check(bare, TINY).ok
 
 
@@ -110,7 +110,7 @@ def test_nothing_is_changed_where_a_unit_has_nothing_to_do(device):
     text = "load n_x=4 stride_x=4 signal=matrix\nmatrix n_x=4 stride_x=1 wait=load\nfinish"
     executable = Executable.of(assemble(text).program, TINY)
     for unit in ("vector", "store"):
-        assert null_executable(executable, unit) == executable
+        assert ablated_executable(executable, unit) == executable
         without = run_without(unit, device, executable, {0: bytes(64)})
         assert without.cycles == device.run(executable, {0: bytes(64)}).cycles
 
@@ -133,7 +133,7 @@ def test_an_unknown_unit_is_refused():
     with pytest.raises(
         TilewrightError, match="unit must be one of dma, matrix, vector, load, store, not 'x'"
     ):
-        nulled([Finish()], "x")
+        ablated([Finish()], "x")
 
 
 def test_a_fault_is_told(device):
