@@ -16,7 +16,8 @@ from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
 from tilewright.compiler.targets.cpu.host.express import is_expressible
 from tilewright.compiler.targets.cpu.host.fusion import FOLDS, Fusion
 from tilewright.compiler.targets.cpu.host.kernel import Argument, Code, Compiler, Draft
-from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, channels_last, plain
+from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, plain
+from tilewright.compiler.targets.cpu.host.rows import RowFinder, rows_kernel
 from tilewright.compiler.targets.cpu.host.template import (
     Drafted,
     Reader,
@@ -104,6 +105,8 @@ class _Planner:
         self.fusion = Fusion(self.function)
         self.strict = self._strict()
         self.homes = self._result_buffers()
+        self.rows = RowFinder(self.fusion, self.strict).all()
+        self.in_rows = {value for rows in self.rows.values() for value in rows.members}
 
     def plan(self) -> Plan:
         for position, value in enumerate(self.function.parameters):
@@ -197,6 +200,13 @@ class _Planner:
     def _root(self, equation: Equation, value: Value) -> None:
         if 0 in value.type.numbers:
             self.places[value] = self._place(value, plain(value.type.rank))
+            return
+        if value in self.in_rows:
+            return
+        if value in self.rows:
+            result = self._place(value, plain(value.type.rank))
+            self._kernel(rows_kernel(self._reader(), self.fusion, self.rows[value], result), result)
+            self.places[value] = result
             return
         folded = self.fusion.folds.get(value, value if isinstance(equation.operator, FOLDS) else None)
         if folded is not None:
@@ -316,8 +326,9 @@ class _Planner:
                 continue
             seen.add(each)
             if each in self.places:
-                if each.type.rank == rank and self.places[each].is_in(channels_last(rank)):
-                    return channels_last(rank)
+                place = self.places[each]
+                if each.type.rank == rank and not place.is_in(plain(rank)):
+                    return place.order
             elif each in self.function.producers:
                 pending += self.function.producers[each].operands
         return plain(rank)

@@ -84,7 +84,7 @@ class Reader:
         equation = self.function.producers[value]
         literals = equation.operator.literals
         if literals and not equation.operands:
-            return Const(literals[0].array.item(), literals[0].type.dtype)
+            return Const(literals[0].array.flat[0].item(), literals[0].type.dtype)
         return express(equation, indices, self.element)
 
     def read(self, place: Place, indices: Indices) -> Expr:

@@ -127,6 +127,35 @@ def test_products_of_several_matrices_with_softmax(rng):
     check(b.function(e.matmul(b, weights, v)), *(values(rng, F32, 2, 3, 17, 8) for _ in range(3)))
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 40), (7,), (4, 1, 33), (600, 64)])
+def test_softmax_and_norms_are_one_kernel(rng, shape):
+    b = Builder("rows")
+    x = b.parameter("x", TensorType(F32, shape))
+    last = (len(shape) - 1,)
+    shifted = e.exp(b, e.sub(b, x, e.reduce_max(b, x, last, keep=True)))
+    softmax = e.div(b, shifted, e.reduce_sum(b, shifted, last, keep=True))
+    assert check(b.function(softmax), values(rng, F32, *shape)).kernels == 1
+    b = Builder("norm")
+    x = b.parameter("x", TensorType(F32, shape))
+    centred = e.sub(b, x, e.mean(b, x, last, keep=True))
+    variance = e.mean(b, e.mul(b, centred, centred), last, keep=True)
+    norm = e.div(b, centred, e.sqrt(b, e.add(b, variance, 1e-5)))
+    factor = b.constant(values(rng, F32, shape[-1]))
+    assert check(b.function(e.mul(b, norm, factor)), values(rng, F32, *shape)).kernels == 1
+
+
+def test_values_that_others_read_too_are_no_part_of_rows(rng):
+    b = Builder("shared")
+    x = b.parameter("x", TensorType(F32, (4, 9)))
+    shifted = e.exp(b, x)
+    total = e.reduce_sum(b, shifted, (1,), keep=True)
+    scaled = e.div(b, shifted, total)
+    turned = e.matmul(b, e.transpose(b, shifted, (1, 0)), scaled)
+    check(
+        b.function(scaled, total, turned, e.sub(b, e.reduce_max(b, scaled, (0,)), x)), values(rng, F32, 4, 9)
+    )
+
+
 def test_integers_of_a_product_wrap(rng):
     b = Builder("wraps")
     x, y = b.parameter("x", TensorType(I32, (5, 70))), b.parameter("y", TensorType(I32, (70, 33)))
