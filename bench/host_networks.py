@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from turns import median_seconds
 
 from tilewright.cli.table import format_table
@@ -48,11 +48,13 @@ def loaded(path: Path) -> Any:
         for axis, size in enumerate(value.type.tensor_type.shape.dim):
             if size.dim_value <= 0:
                 size.dim_value = SIZES[axis]
-    fills = {node.output[0]: node for node in model.graph.node if node.op_type == "ConstantOfShape"}
     shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    for name, node in fills.items():
-        model.graph.node.remove(node)
-        model.graph.initializer.append(numpy_helper.from_array(_weights(shapes[node.input[0]], name), name))
+    for node in model.graph.node:
+        if node.op_type == "ConstantOfShape":
+            (name,) = node.output
+            array = _weights(shapes[node.input[0]], name)
+            made = helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, name))
+            node.CopyFrom(made)
     return model
 
 

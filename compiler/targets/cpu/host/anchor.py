@@ -18,13 +18,15 @@ from tilewright.compiler.ops.primitive.window import Window
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.host.express import ZERO, Indices
 from tilewright.compiler.targets.cpu.host.kernel import Argument, Draft
+from tilewright.compiler.targets.cpu.host.narrow import zero_of
 from tilewright.compiler.targets.cpu.host.place import Order, Place, channels_last, plain
 from tilewright.compiler.targets.cpu.host.template import Drafted, Reader
 from tilewright.compiler.targets.cpu.machine import Machine
 from tilewright.compiler.targets.cpu.operator.convolution import Convolution, convolution
-from tilewright.compiler.targets.cpu.operator.layout import aligned, weight_panels
+from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
+from tilewright.compiler.targets.cpu.operator.picture import SIGN
 from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
-from tilewright.compiler.targets.cpu.operator.window import Fold, Windows
+from tilewright.compiler.targets.cpu.operator.window import Fold, Windows, depthwise
 from tilewright.compiler.te import Axis, cast, max_of, min_of, placeholder, select, sum_of
 from tilewright.compiler.tir.expr import Expr, Parameter, Var
 from tilewright.compiler.tir.printer import print_expr
@@ -69,7 +71,7 @@ class Anchor:
     @property
     def lanes(self) -> int:
         """Of a panel of weights."""
-        return panel_lanes(self.sizes.outputs, True, self.features)
+        return panel_lanes(self.sizes.outputs, self.sizes.is_float, self.features)
 
     @property
     def is_channelwise(self) -> bool:
@@ -97,10 +99,28 @@ class Anchor:
         assert isinstance(operator, Conv)
         return weight_panels(_dense(pictures, operator.groups), self.sizes, self.lanes)
 
+    def starts(self, weight: Array) -> Array | None:
+        """What takes zero point and the 128 of micro-kernels out of sums of int8 again; None for floats."""
+        if self.sizes.is_float:
+            return None
+        operator, zero = self.fold.operator, int(self.sizes.zero_point)
+        if isinstance(operator, Dot):
+            return aligned(np.stack([self._starts(each.T[:, :, None, None], zero) for each in weight]))
+        pictures = weight if weight.ndim == 4 else weight[:, :, None, :]
+        if self.is_channelwise:
+            return aligned(-zero * pictures.sum(axis=(1, 2, 3), dtype=np.int32))
+        assert isinstance(operator, Conv)
+        return self._starts(_dense(pictures, operator.groups), zero)
+
+    def _starts(self, weight: Array, zero: int) -> Array:
+        return aligned(starts(weight, self.lanes) // SIGN * np.int32(SIGN + zero))
+
     @property
     def can_pack(self) -> bool:
         """Whether weights that are no constants may be packed by a kernel."""
         operator = self.fold.operator
+        if not self.sizes.is_float:
+            return False
         if isinstance(operator, Dot):
             return self.sizes.width >= LEAST_ROWS
         return isinstance(operator, Conv) and operator.groups == 1
@@ -132,16 +152,15 @@ class Anchor:
         reader = _SampleReader(self.function, dict(places), Draft(), {})
         try:
             text = print_expr(
-                self._finish(reader, value)(Parameter("total", DType.FLOAT32), *map(Var, "yxc"))
+                self._finish(reader, value)(Parameter("total", self.fold.result.type.dtype), *map(Var, "yxc"))
             )
         except NotSampledError:
             return None
         operator = self.fold.operator
         fold = f"{operator.function}" if isinstance(operator, Window) else ""
         key = [*reader.draft.key, f"{self.sizes!r} {self.features!r} {self.is_channelwise} {fold}", text]
-        return Drafted(
-            "\n".join(key), reader.draft.arguments, lambda: self._loops(reader, value), contract=True
-        )
+        arguments, is_float = reader.draft.arguments, self.sizes.is_float
+        return Drafted("\n".join(key), arguments, lambda: self._loops(reader, value), contract=is_float)
 
     def _finish(self, reader: Reader, value: Value) -> Callable[[Expr, Expr, Expr, Expr], Expr]:
         shape, sample = self.fold.result.type.numbers, SAMPLE if self.samples > 1 else ZERO
@@ -151,7 +170,7 @@ class Anchor:
                 at: Indices = (sample, x, c)
             else:
                 at = (sample, c, y, x) if len(shape) == 4 else (sample, c, x)
-            reader.fixed[self.fold.result] = lambda _: cast(total, DType.FLOAT32)
+            reader.fixed[self.fold.result] = lambda _: cast(total, self.fold.result.type.dtype)
             own = iter([index for index, size in zip(at, shape, strict=True) if size != 1])
             root = tuple(ZERO if size == 1 else next(own) for size in value.type.numbers)
             return reader.element(value, root)
@@ -165,7 +184,14 @@ class Anchor:
         operator = self.fold.operator
         if isinstance(operator, Window):
             return Windows(sizes, _POOLS[operator.function], tuple(inputs), finish).function("kernel")
-        weight = placeholder((*sizes.kernel, sizes.outputs), DType.FLOAT32, "weight")
+        weight = placeholder((*sizes.kernel, sizes.outputs), sizes.source.dtype, "weight")
+        if not sizes.is_float:
+            start = placeholder((sizes.outputs,), DType.INT32, "start")
+
+            def ended(total: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
+                return finish(total + start[c], y, x, c)
+
+            return Windows(sizes, depthwise(weight), (weight, start, *inputs), ended).function("kernel")
 
         def fold(element: Expr, taps: tuple[Axis, Axis], c: Expr) -> Expr:
             return sum_of(element * weight[(*taps, c)], taps)
@@ -173,18 +199,14 @@ class Anchor:
         return Windows(sizes, fold, (weight, *inputs), finish).function("kernel")
 
     def arguments(
-        self, drafted: Drafted, source: Place, weight: Argument | None, result: Place, sample: int
+        self, drafted: Drafted, source: Place, weights: Sequence[Argument], result: Place, sample: int
     ) -> list[Argument]:
         """What the kernel is given for a sample."""
         sizes = self.sizes
         rows, columns = sizes.result
-        x = Argument(source.buffer, sample * sizes.height * sizes.width * sizes.channels * 4)
-        weights = []
-        if weight is not None:
-            step = 0
-            if isinstance(self.fold.operator, Dot):
-                step = -(-sizes.outputs // self.lanes) * prod(sizes.taps) * self.lanes * 4
-            weights = [replace(weight, offset_bytes=sample * step)]
+        pixels = sizes.height * sizes.width * sizes.channels
+        x = Argument(source.buffer, sample * pixels * source.dtype.size_bytes)
+        weights = [replace(each, offset_bytes=sample * each.step_bytes, step_bytes=0) for each in weights]
         others = [
             replace(each, offset_bytes=sample * each.step_bytes, step_bytes=0) for each in drafted.arguments
         ]
@@ -222,9 +244,12 @@ class _SampleReader(Reader):
 
 def anchor_of(fold: Equation, machine: Machine, function: Function) -> Anchor | None:
     """The anchor that does a fold; None if none does."""
-    if any(value.type.dtype is not DType.FLOAT32 for value in fold.operands):
-        return None
     operator, x = fold.operator, fold.operands[0]
+    zero = zero_of(operator)
+    if zero is None and any(value.type.dtype is not DType.FLOAT32 for value in fold.operands):
+        return None
+    if zero is not None and x.type.dtype is DType.UINT8:
+        zero -= SIGN
     features = Features.of(machine)
     if isinstance(operator, Dot):
         samples, rows, depth = x.type.numbers
@@ -232,11 +257,17 @@ def anchor_of(fold: Equation, machine: Machine, function: Function) -> Anchor | 
         if rows * depth * columns < LEAST_WORK or samples > SAMPLES_MAXIMUM:
             return None
         sizes = Convolution(
-            height=1, width=rows, channels=depth, outputs=columns, kernel=(1, 1), is_float=True
+            height=1,
+            width=rows,
+            channels=depth,
+            outputs=columns,
+            kernel=(1, 1),
+            is_float=zero is None,
+            zero_point=zero or 0,
         )
         return Anchor(fold, function, features, sizes, samples, plain(3))
     if isinstance(operator, Window | Conv):
-        picture = _picture(fold)
+        picture = _picture(fold, zero)
         return (
             None
             if picture is None
@@ -245,7 +276,7 @@ def anchor_of(fold: Equation, machine: Machine, function: Function) -> Anchor | 
     return None
 
 
-def _picture(fold: Equation) -> Convolution | None:
+def _picture(fold: Equation, zero: int | None) -> Convolution | None:
     """The sizes of a convolution or pooling over the one or two last axes of (batch, channels, ..)."""
     operator, shape = fold.operator, fold.operands[0].type.numbers
     assert isinstance(operator, Window | Conv)
@@ -261,8 +292,8 @@ def _picture(fold: Equation) -> Convolution | None:
             return None
     missing = (1,) * (2 - rank)
     low, high = operator.pads[:rank], operator.pads[rank:]
-    zero = (0,) * (2 - rank)
-    pads = (*zero, *low, *zero, *high)
+    none = (0,) * (2 - rank)
+    pads = (*none, *low, *none, *high)
     height, width = (*missing, *shape[2:])
     return Convolution(
         height=height,
@@ -273,8 +304,9 @@ def _picture(fold: Equation) -> Convolution | None:
         strides=_pair((*missing, *operator.strides)),
         dilations=_pair((*missing, *operator.dilations)),
         pads=(pads[0], pads[1], pads[2], pads[3]),
-        is_float=True,
-        zero_point=_FILLS[operator.function] if isinstance(operator, Window) else 0,
+        is_float=zero is None,
+        zero_point=_FILLS[operator.function] if isinstance(operator, Window) else zero or 0,
+        is_signed=isinstance(operator, Conv) and operator.groups > 1 and _is_deep(fold),
     )
 
 

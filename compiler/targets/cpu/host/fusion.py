@@ -7,6 +7,7 @@ A kernel computes one value, its *root*. What only this value reads is part of i
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.assume import Assume
@@ -29,6 +30,8 @@ from tilewright.compiler.targets.cpu.host.express import is_expressible, is_plai
 
 FOLDS = (Reduce, Window, Dot, Conv)
 """Operators that a kernel has one of at most."""
+UNIFORM_ELEMENTS = 1 << 14
+"""Constants of up to so many equal elements are one number in the code."""
 COSTS_MAXIMUM = 40
 """Of a kernel's expression: what is read twice is written out twice."""
 REPEATED_COST = 3
@@ -65,6 +68,8 @@ class Fusion:
         self.placed |= {*self.function.parameters, *self.function.results}
         for equation in self.function.equations:
             self._require(equation)
+        # What is repeated ends a kernel: folds before it may be part of that.
+        self._limit()
         self._alias()
         while self._settle():
             pass
@@ -79,7 +84,7 @@ class Fusion:
         if isinstance(operator, Reshape) and not _is_plain(equation):
             self.placed.add(equation.result)
         elif isinstance(operator, Constant):
-            if operator.value.array.size != 1:
+            if uniform(operator.value.array) is None:
                 self.placed.add(equation.result)
         elif isinstance(operator, Conv | Dot | Window):
             self.placed.update(equation.operands)
@@ -132,7 +137,8 @@ class Fusion:
         result = equation.results[0]
         outer = homes[result]
         own = Home(result, is_aligned=True) if outer is None else outer
-        if isinstance(equation.operator, Map | Cast):
+        is_alike = isinstance(equation.operator, Reshape) and _is_plain(equation)
+        if is_alike or isinstance(equation.operator, Map | Cast | Assume):
             return own
         return Home(result if isinstance(equation.operator, FOLDS) else own.root, is_aligned=False)
 
@@ -163,7 +169,7 @@ class Fusion:
                 costs.update(dict.fromkeys(equation.results, 1))
                 continue
             if _repeats(equation):
-                x = equation.operands[0]
+                x = self._reshaped(equation.operands[0])
                 if x not in self.placed and costs[x] > REPEATED_COST:
                     self.placed.add(x)
             own = _cost(equation)
@@ -175,8 +181,25 @@ class Fusion:
                 self.placed.add(largest)
             costs[equation.result] = own + self._sum(equation, costs)
 
+    def _reshaped(self, value: Value) -> Value:
+        """What a value is another view of, where axes of one element alone come or go."""
+        while value not in self.placed and value in self.function.producers:
+            equation = self.function.producers[value]
+            if not (isinstance(equation.operator, Reshape) and _is_plain(equation)):
+                break
+            value = equation.operands[0]
+        return value
+
     def _sum(self, equation: Equation, costs: dict[Value, int]) -> int:
         return sum(0 if value in self.placed else costs.get(value, 0) for value in equation.operands)
+
+
+def uniform(array: Array) -> int | float | None:
+    """The number that all elements are; None if they are many, or differ."""
+    if not 0 < array.size <= UNIFORM_ELEMENTS:
+        return None
+    line = array.reshape(-1).view(f"V{array.itemsize}")
+    return array.flat[0].item() if (line == line[0]).all() else None
 
 
 def _is_plain(equation: Equation) -> bool:

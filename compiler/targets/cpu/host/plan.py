@@ -1,14 +1,16 @@
 """The plan of a function with known sizes: kernels and operators with regions, and memory for all values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
 
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.reduce import Reduce, identity
 from tilewright.compiler.ops.primitive.window import Window
 from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
@@ -16,7 +18,8 @@ from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
 from tilewright.compiler.targets.cpu.host.express import is_expressible
 from tilewright.compiler.targets.cpu.host.fusion import FOLDS, Fusion
 from tilewright.compiler.targets.cpu.host.kernel import Argument, Code, Compiler, Draft
-from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, channels_last, plain
+from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, plain
+from tilewright.compiler.targets.cpu.host.rows import RowFinder, rows_kernel
 from tilewright.compiler.targets.cpu.host.template import (
     Drafted,
     Reader,
@@ -27,6 +30,7 @@ from tilewright.compiler.targets.cpu.host.template import (
 )
 from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
 from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.te import cast
 from tilewright.compiler.tir.expr import Const
 
 ARENA, FLAGS = "arena", "flags"
@@ -97,13 +101,15 @@ class _Planner:
     steps: list[Step] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-    copies: dict[tuple[str, Order], Place] = field(default_factory=dict)
+    copies: dict[tuple[Value, Order], Place] = field(default_factory=dict)
     demands: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fusion = Fusion(self.function)
         self.strict = self._strict()
         self.homes = self._result_buffers()
+        self.rows = RowFinder(self.fusion, self.strict).all()
+        self.in_rows = {value for rows in self.rows.values() for value in rows.members}
 
     def plan(self) -> Plan:
         for position, value in enumerate(self.function.parameters):
@@ -198,6 +204,13 @@ class _Planner:
         if 0 in value.type.numbers:
             self.places[value] = self._place(value, plain(value.type.rank))
             return
+        if value in self.in_rows:
+            return
+        if value in self.rows:
+            result = self._place(value, plain(value.type.rank))
+            self._kernel(rows_kernel(self._reader(), self.fusion, self.rows[value], result), result)
+            self.places[value] = result
+            return
         folded = self.fusion.folds.get(value, value if isinstance(equation.operator, FOLDS) else None)
         if folded is not None:
             self._fold(self.function.producers[folded], value)
@@ -239,25 +252,25 @@ class _Planner:
         """The fold by a micro-kernel; False if that cannot be."""
         fold = anchor.fold
         drafted = anchor.kernel(self.places, value)
-        has_weight = len(fold.operands) > 1
-        weight = self._weight(anchor) if has_weight else None
-        if drafted is None or (has_weight and weight is None):
+        weights = self._weights(anchor) if len(fold.operands) > 1 else []
+        if drafted is None or weights is None:
             return False
-        source = self._in_order(*anchor.source)
+        source = self._in_order(*anchor.source, signed=not anchor.sizes.is_float)
         result = self._target(value, carried(anchor.order, fold.result.type.numbers, value.type.numbers))
         code = self.compiler.code(drafted.key, drafted.make, contract=drafted.contract)
         for sample in range(anchor.samples):
-            arguments = anchor.arguments(drafted, source, weight, result, sample)
+            arguments = anchor.arguments(drafted, source, weights, result, sample)
             self.steps.append(KernelStep(code, tuple(arguments)))
         self._settled(value, result)
         return True
 
-    def _weight(self, anchor: Anchor) -> Argument | None:
+    def _weights(self, anchor: Anchor) -> list[Argument] | None:
         """The weights as the kernel reads them: packed now, or in each run; None if that is not worth it."""
         place = self.places[anchor.fold.operands[1]]
         if place.buffer in self.constants:
             array = self.constants[place.buffer].reshape(place.type.numbers)
-            return Argument(self._constant(anchor.packed(array)))
+            made = [anchor.packed(array), anchor.starts(array)]
+            return [self._stepped(self._constant(each), each, anchor) for each in made if each is not None]
         if not anchor.can_pack:
             return None
         reader = self._reader()
@@ -265,7 +278,13 @@ class _Planner:
         buffer = self._buffer(4 * prod(shape))
         drafted = element_kernel(reader.draft, shape, element)
         self._kernel(drafted, Place(buffer, place.type, place.order))
-        return Argument(buffer)
+        step_bytes = 4 * prod(shape[1:]) if isinstance(anchor.fold.operator, Dot) else 0
+        return [Argument(buffer, 0, step_bytes)]
+
+    def _stepped(self, buffer: str, array: Array, anchor: Anchor) -> Argument:
+        """Weights: those of products have a part for each sample."""
+        step_bytes = array[0].nbytes if isinstance(anchor.fold.operator, Dot) else 0
+        return Argument(buffer, 0, step_bytes)
 
     def _filled(self, fold: Equation, value: Value) -> None:
         """A fold of nothing: what is computed of what changes nothing."""
@@ -292,15 +311,22 @@ class _Planner:
             self._kernel(map_kernel(self._reader(), value, final), final)
             self.places[value] = final
 
-    def _in_order(self, value: Value, order: Order) -> Place:
-        """The value with its axes in an order: a copy, unless it lies so."""
+    def _in_order(self, value: Value, order: Order, signed: bool = False) -> Place:
+        """The value with its axes in an order: a copy, unless it lies so; uint8 as int8, less by 128."""
         place = self.places[value]
-        if place.is_in(order):
+        is_moved = signed and value.type.dtype is DType.UINT8
+        if place.is_in(order) and not is_moved:
             return place
-        at = place.buffer, order
+        at = value, order
         if at not in self.copies:
             copy = Place(self._buffer(value.type.size_bytes), value.type, order)
-            self._kernel(map_kernel(self._reader(), value, copy), copy)
+            reader = self._reader()
+            if is_moved:
+                copy = replace(copy, type=value.type.with_dtype(DType.INT8))
+                reader.fixed[value] = lambda at: cast(
+                    cast(reader.read(place, at), DType.INT32) - 128, DType.INT8
+                )
+            self._kernel(map_kernel(reader, value, copy), copy)
             self.copies[at] = copy
         return self.copies[at]
 
@@ -316,8 +342,9 @@ class _Planner:
                 continue
             seen.add(each)
             if each in self.places:
-                if each.type.rank == rank and self.places[each].is_in(channels_last(rank)):
-                    return channels_last(rank)
+                place = self.places[each]
+                if each.type.rank == rank and not place.is_in(plain(rank)):
+                    return place.order
             elif each in self.function.producers:
                 pending += self.function.producers[each].operands
         return plain(rank)

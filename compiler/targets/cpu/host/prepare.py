@@ -1,10 +1,10 @@
 """Functions as the host compiles them: composites written out, constants computed, products in one form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import prod
 
-from tilewright.compiler.dtype import INDEX
+from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.call import Call
@@ -22,6 +22,8 @@ from tilewright.compiler.ops.primitive.extent import Extent
 from tilewright.compiler.ops.primitive.iota import Iota
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose
+from tilewright.compiler.targets.cpu.host.fusion import uniform
+from tilewright.compiler.targets.cpu.host.narrow import NarrowConv, NarrowDot, narrow_source, narrow_weight
 
 FOLDED_BYTES = 1 << 16
 """A constant may become larger than what it is made of up to this."""
@@ -58,9 +60,11 @@ class _Preparation:
     Members:
         large: constants that are not written down, since they are much larger than what they are made of;
             weights are, all the same.
+        made: how each value was made that is the only result of its equation.
     """
 
     large: dict[Value, tuple[Operator, tuple[Value, ...]]] = field(default_factory=dict)
+    made: dict[Value, tuple[Operator, tuple[Value, ...]]] = field(default_factory=dict)
 
     def each(
         self, b: Builder, equation: Equation, operator: Operator, operands: tuple[Value, ...]
@@ -81,10 +85,15 @@ class _Preparation:
                 return [b.constant(Literal.of(size, INDEX))]
         if isinstance(operator, Conv):
             operands = operands[0], self._small(b, operands[1])
+            narrow = self._narrow(b, *operands)
+            if narrow is not None:
+                own = {each.name: getattr(operator, each.name) for each in fields(Conv)}
+                return b.apply(NarrowConv(**own, zero=narrow[2]), *narrow[:2])
         folded = self._folded(b, operator, operands)
         if folded is not None:
             return folded
         results = b.apply(operator, *operands)
+        self.made[results[0]] = operator, operands
         if self._is_known(b, operator, operands) and results[0].type.is_known:
             self.large[results[0]] = operator, operands
         return results
@@ -128,9 +137,33 @@ class _Preparation:
             arrays.append(literal.array)
         return b.constant(Literal(operator.run(*arrays)[0]))
 
+    def _narrow(self, b: Builder, x: Value, weight: Value) -> tuple[Value, Value, int] | None:
+        """Operands of int8 and the zero point of the first, where operands of int32 were made of such."""
+        literal = b.literal(weight)
+        if x.type.dtype is not DType.INT32 or literal is None:
+            return None
+        source = narrow_source(x, self.made.get, lambda value: self._number(b, value))
+        small = narrow_weight(literal.array)
+        if source is None or small is None:
+            return None
+        return source[0], b.constant(Literal(small)), source[1]
+
+    def _number(self, b: Builder, value: Value) -> int | float | None:
+        """The number that all elements of a value are."""
+        while value in self.large and isinstance(self.large[value][0], Broadcast):
+            (value,) = self.large[value][1]
+        literal = b.literal(value)
+        return None if literal is None else uniform(literal.array)
+
     def _dot(self, b: Builder, operator: Dot, x: Value, y: Value) -> Value:
         """As the product of (batch, rows, depth) and (batch, depth, columns), all axes of a kind as one."""
         y = self._small(b, y)
+        narrow = self._narrow(b, x, y)
+        kind: Dot = Dot((2,), (1,), (0,), (0,))
+        result_type = operator.infer(x.type, y.type)[0]
+        if narrow is not None:
+            x, y, zero = narrow
+            kind = NarrowDot((2,), (1,), (0,), (0,), zero)
         rest_x, rest_y = operator.rest(x.type.rank, y.type.rank)
         xs, ys = x.type.numbers, y.type.numbers
         batch, depth = prod(xs[i] for i in operator.batch_a), prod(xs[i] for i in operator.contract_a)
@@ -139,8 +172,8 @@ class _Preparation:
         right = self._matrix(
             b, y, (*operator.batch_b, *operator.contract_b, *rest_y), (batch, depth, columns)
         )
-        result = b.emit(Dot((2,), (1,), (0,), (0,)), left, right)
-        return self._reshaped(b, result, operator.infer(x.type, y.type)[0].numbers)
+        result = b.emit(kind, left, right)
+        return self._reshaped(b, result, result_type.numbers)
 
     def _matrix(self, b: Builder, value: Value, order: tuple[int, ...], shape: tuple[int, ...]) -> Value:
         if order != tuple(range(len(order))):

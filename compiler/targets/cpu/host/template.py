@@ -20,6 +20,7 @@ from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder
 from tilewright.compiler.targets.cpu.host import irregular
 from tilewright.compiler.targets.cpu.host.express import ZERO, Element, Indices, express, inside
 from tilewright.compiler.targets.cpu.host.kernel import Argument, Draft
+from tilewright.compiler.targets.cpu.host.narrow import zero_of
 from tilewright.compiler.targets.cpu.host.place import Place
 from tilewright.compiler.te import (
     Tensor,
@@ -84,7 +85,7 @@ class Reader:
         equation = self.function.producers[value]
         literals = equation.operator.literals
         if literals and not equation.operands:
-            return Const(literals[0].array.item(), literals[0].type.dtype)
+            return Const(literals[0].array.flat[0].item(), literals[0].type.dtype)
         return express(equation, indices, self.element)
 
     def read(self, place: Place, indices: Indices) -> Expr:
@@ -251,12 +252,21 @@ def _slid(
     return at, limits
 
 
+def _factor(fold: Equation, value: Expr, zero: int | None = None) -> Expr:
+    """An element as it is multiplied: floats in float64, integers in the type of the result."""
+    if value.dtype.is_float:
+        return _wide("sum", value)
+    value = cast(value, fold.result.type.dtype)
+    return value - zero if zero else value
+
+
 def _dot(fold: Equation, indices: Indices, element: Element) -> Expr:
     """Of matrices in batches."""
     x, y = fold.operands
     k = reduce_axis(x.type.numbers[2], "k")
     n, i, j = indices
-    return sum_of(_wide("sum", element(x, (n, i, k))) * _wide("sum", element(y, (n, k, j))), k)
+    a = _factor(fold, element(x, (n, i, k)), zero_of(fold.operator))
+    return sum_of(a * _factor(fold, element(y, (n, k, j))), k)
 
 
 def _conv(fold: Equation, indices: Indices, element: Element) -> Expr:
@@ -276,10 +286,10 @@ def _conv(fold: Equation, indices: Indices, element: Element) -> Expr:
     )
     group = o // (outputs // operator.groups) * channels if operator.groups > 1 else None
     channel = c if group is None else group + c
-    value = _wide("sum", element(x, (n, channel, *at)))
+    value = _factor(fold, element(x, (n, channel, *at)), zero_of(operator))
     if any(operator.pads):
         value = select(both(within), value, Const(0, value.dtype))
-    return sum_of(value * _wide("sum", element(w, (o, c, *axes))), (c, *axes))
+    return sum_of(value * _factor(fold, element(w, (o, c, *axes))), (c, *axes))
 
 
 def irregular_kernel(reader: Reader, equation: Equation) -> Drafted:

@@ -118,6 +118,46 @@ def test_depthwise_convolutions_poolings_and_products(rng):
     check(b.function(e.matmul(b, flat, weight), halves), values(rng, F32, 1, 24, 12, 11))
 
 
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.UINT8])
+@pytest.mark.parametrize("zero", [0, 5])
+@pytest.mark.parametrize("groups", [1, 2, 24])
+def test_convolutions_of_bytes_are_exact_and_so_is_what_follows(rng, dtype, zero, groups):
+    limits = np.iinfo(dtype.value)
+    shape = (2, 24, 9, 10)
+    b = Builder("bytes")
+    x = b.parameter("x", TensorType(dtype, shape))
+    weight = b.constant(rng.integers(-128, 128, (24, 24 // groups, 3, 3)).astype(np.int32))
+    wide = e.sub(b, e.cast(b, x, I32), zero)
+    total = e.conv(b, wide, weight, (2, 1), (1, 0, 1, 2), groups=groups)
+    scaled = e.add(b, e.round(b, e.mul(b, e.cast(b, total, F32), 0.0007)), 3.0)
+    result = e.cast(b, e.minimum(b, e.maximum(b, scaled, limits.min), limits.max), dtype)
+    array = rng.integers(limits.min, limits.max + 1, shape).astype(dtype.numpy)
+    program = check(b.function(result), array)
+    # Into the order of pixels, the convolution, and back.
+    assert program.kernels == 3
+
+
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.UINT8])
+def test_products_of_bytes_are_exact(rng, dtype):
+    limits = np.iinfo(dtype.value)
+    b = Builder("bytes")
+    x = b.parameter("x", TensorType(dtype, (3, 37, 70)))
+    weight = b.constant(rng.integers(-128, 128, (3, 70, 33)).astype(np.int32))
+    wide = e.sub(b, e.cast(b, x, I32), 17)
+    array = rng.integers(limits.min, limits.max + 1, (3, 37, 70)).astype(dtype.numpy)
+    assert check(b.function(e.matmul(b, wide, weight)), array).kernels <= 2
+
+
+def test_integers_that_are_no_bytes_are_no_micro_kernels(rng):
+    for zero, weight in ((300, 1), (0, 200)):
+        b = Builder("wide")
+        x = b.parameter("x", TensorType(DType.INT8, (1, 8, 9, 9)))
+        wide = e.sub(b, e.cast(b, x, I32), zero)
+        w = b.constant(np.full((8, 8, 3, 3), weight, np.int32))
+        array = rng.integers(-128, 128, (1, 8, 9, 9)).astype(np.int8)
+        check(b.function(e.conv(b, wide, w, pads=(1,) * 4)), array)
+
+
 def test_products_of_several_matrices_with_softmax(rng):
     b = Builder("attention")
     q, k, v = (b.parameter(name, TensorType(F32, (2, 3, 17, 8))) for name in "qkv")
@@ -125,6 +165,35 @@ def test_products_of_several_matrices_with_softmax(rng):
     shifted = e.exp(b, e.sub(b, scores, e.reduce_max(b, scores, (3,), keep=True)))
     weights = e.div(b, shifted, e.reduce_sum(b, shifted, (3,), keep=True))
     check(b.function(e.matmul(b, weights, v)), *(values(rng, F32, 2, 3, 17, 8) for _ in range(3)))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 40), (7,), (4, 1, 33), (600, 64)])
+def test_softmax_and_norms_are_one_kernel(rng, shape):
+    b = Builder("rows")
+    x = b.parameter("x", TensorType(F32, shape))
+    last = (len(shape) - 1,)
+    shifted = e.exp(b, e.sub(b, x, e.reduce_max(b, x, last, keep=True)))
+    softmax = e.div(b, shifted, e.reduce_sum(b, shifted, last, keep=True))
+    assert check(b.function(softmax), values(rng, F32, *shape)).kernels == 1
+    b = Builder("norm")
+    x = b.parameter("x", TensorType(F32, shape))
+    centred = e.sub(b, x, e.mean(b, x, last, keep=True))
+    variance = e.mean(b, e.mul(b, centred, centred), last, keep=True)
+    norm = e.div(b, centred, e.sqrt(b, e.add(b, variance, 1e-5)))
+    factor = b.constant(values(rng, F32, shape[-1]))
+    assert check(b.function(e.mul(b, norm, factor)), values(rng, F32, *shape)).kernels == 1
+
+
+def test_values_that_others_read_too_are_no_part_of_rows(rng):
+    b = Builder("shared")
+    x = b.parameter("x", TensorType(F32, (4, 9)))
+    shifted = e.exp(b, x)
+    total = e.reduce_sum(b, shifted, (1,), keep=True)
+    scaled = e.div(b, shifted, total)
+    turned = e.matmul(b, e.transpose(b, shifted, (1, 0)), scaled)
+    check(
+        b.function(scaled, total, turned, e.sub(b, e.reduce_max(b, scaled, (0,)), x)), values(rng, F32, 4, 9)
+    )
 
 
 def test_integers_of_a_product_wrap(rng):
