@@ -18,7 +18,8 @@ class Hole:
 
 Found = Mapping[Hole | None, Term | float]
 """What stands in each hole; under None the number."""
-_Parts = tuple[tuple[Term, float], ...]
+Parts = tuple[tuple[Term, float], ...]
+"""Of a sum or a product: terms with factors or powers."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,19 @@ class Matcher:
         if pattern.kind == "operator":
             if pattern.head == subject.head and len(pattern.parts) == len(subject.parts):
                 yield from self._row(pattern.parts, subject.parts, found)
-        elif pattern.kind == "sum" and rounded(pattern.number) == rounded(SENTINEL):
-            if found.get(None, subject.number) == subject.number:
-                yield from self._bag(pattern, pattern.parts, subject.parts, {**found, None: subject.number})
-        elif rounded(pattern.number) == rounded(subject.number):
-            yield from self._bag(pattern, pattern.parts, subject.parts, found)
+            return
+        is_sum, number = pattern.kind == "sum", 0.0
+        if is_sum and rounded(pattern.number) == rounded(SENTINEL):
+            if found.get(None, subject.number) != subject.number:
+                return
+            found = {**found, None: subject.number}
+        elif is_sum:
+            number = subject.number - pattern.number
+        else:
+            number = subject.number / pattern.number
+        yield from _Bag(self, is_sum).match(pattern.parts, subject.parts, number, found)
 
-    def _row(self, pattern: _Parts, subject: _Parts, found: Found) -> Iterator[Found]:
+    def _row(self, pattern: Parts, subject: Parts, found: Found) -> Iterator[Found]:
         """Operands in their order."""
         if not pattern:
             yield found
@@ -56,39 +63,67 @@ class Matcher:
         for each in self.match(pattern[0][0], subject[0][0], found):
             yield from self._row(pattern[1:], subject[1:], each)
 
-    def _bag(self, node: Term, pattern: _Parts, subject: _Parts, found: Found) -> Iterator[Found]:
-        """Parts in any order: what says most first, an open hole takes what is left."""
+
+@dataclass(frozen=True)
+class _Bag:
+    """Matches the parts of products, or of sums, in any order.
+
+    What says most is matched first, and an open hole takes what is left. Beside the parts goes the number
+    that the pattern has not told: it must be that of the terms in the holes.
+    """
+
+    matcher: Matcher
+    is_sum: bool
+
+    def match(self, pattern: Parts, subject: Parts, number: float, found: Found) -> Iterator[Found]:
+        """Every way in which parts of the pattern are those of the subject."""
         if not pattern:
-            if not subject:
+            if not subject and rounded(number) == (0.0 if self.is_sum else 1.0):
                 yield found
             return
         place = min(range(len(pattern)), key=lambda place: _vagueness(pattern[place][0], found))
         (term, times), rest = pattern[place], (*pattern[:place], *pattern[place + 1 :])
         hole = _hole(term)
-        if hole is not None and hole not in found and not rest:
-            left = self._joined(node, subject, times)
-            if left is not None:
-                yield {**found, hole: left}
-            return
-        inside = found.get(hole) if hole is not None else None
-        if isinstance(inside, Term) and node.kind == inside.kind == "product":
-            remaining = _without(subject, tuple((each, power * times) for each, power in inside.parts))
-            if remaining is not None:
-                yield from self._bag(node, rest, remaining, found)
-        for index, (other, factor) in enumerate(subject):
-            if rounded(factor) == rounded(times):
-                for each in self.match(term, other, found):
-                    yield from self._bag(node, rest, (*subject[:index], *subject[index + 1 :]), each)
+        if hole is None:
+            for index, (other, factor) in enumerate(subject):
+                if rounded(factor) == rounded(times):
+                    for each in self.matcher.match(term, other, found):
+                        yield from self.match(rest, (*subject[:index], *subject[index + 1 :]), number, each)
+        elif hole in found:
+            inside = found[hole]
+            assert isinstance(inside, Term)
+            own, parts = self._apart(inside, times)
+            left = _without(subject, parts)
+            if left is not None and (self.is_sum or own):
+                yield from self.match(rest, left, number - own if self.is_sum else number / own, found)
+        elif not rest:
+            joined = self._joined(subject, times, number)
+            if joined is not None:
+                yield {**found, hole: joined}
 
-    def _joined(self, node: Term, parts: _Parts, times: float) -> Term | None:
-        """The term that fills a hole of that power, or factor, alone."""
+    def _apart(self, term: Term, times: float) -> tuple[float, Parts]:
+        """The number and the parts that a term adds to a sum, or a product, with that factor or power."""
+        if self.is_sum:
+            whole = self.matcher.terms.sum((term, times), (self.matcher.terms.leaf(None), 1.0))
+        else:
+            whole = self.matcher.terms.product((term, int(times)), (self.matcher.terms.leaf(None), 1))
+        # With a leaf beside it, the whole is a sum or product in any case.
+        mark = self.matcher.terms.leaf(None)
+        return whole.number, tuple(part for part in whole.parts if part[0] is not mark)
+
+    def _joined(self, parts: Parts, times: float, number: float) -> Term | None:
+        """The term that fills a hole of that factor, or power, alone."""
+        terms = self.matcher.terms
         if not parts:
             return None
-        if node.kind == "sum":
-            return self.terms.sum(*((each, factor / times) for each, factor in parts))
-        if any(power % times for _, power in parts):
+        if self.is_sum:
+            summands = ((each, factor / times) for each, factor in parts)
+            return terms.sum((terms.number(number / times), 1.0), *summands)
+        if any(power % times for _, power in parts) or (times != 1 and rounded(number) != 1.0):
             return None
-        return self.terms.product(*((each, int(power / times)) for each, power in parts))
+        return terms.product(
+            (terms.number(number), 1), *((each, int(power / times)) for each, power in parts)
+        )
 
 
 def _hole(term: Term) -> Hole | None:
@@ -101,10 +136,19 @@ def _vagueness(term: Term, found: Found) -> int:
     return 0 if hole is None else 1 if hole in found else 2
 
 
-def _without(parts: _Parts, taken: _Parts) -> _Parts | None:
+def _without(parts: Parts, taken: Parts) -> Parts | None:
+    """The other parts; None if one is not among them."""
     left = list(parts)
-    for each in taken:
-        if each not in left:
+    for term, times in taken:
+        index = next(
+            (
+                place
+                for place, (each, own) in enumerate(left)
+                if each is term and rounded(own) == rounded(times)
+            ),
+            None,
+        )
+        if index is None:
             return None
-        left.remove(each)
+        del left[index]
     return tuple(left)
