@@ -56,16 +56,26 @@ def recognise(named: NamedFunction) -> NamedFunction:
     return named.with_function(pruned(r.b.function(*_results(r, named))))
 
 
+def recognise_equation(r: Recognition, equation: Equation) -> None:
+    """Adds an equation.
+
+    Raises:
+        GroupError, IrError: if it is not known, or has no meaning so.
+        KeyError: if what it reads was refused.
+    """
+    known = RULES.get(type(equation.operator))
+    if known is None:
+        raise GroupError("there is no such operator in integers")
+    with r.b.label(*equation.labels):
+        found = known(r, equation)
+    if found is not None:
+        r.values[equation.result] = found
+
+
 def _recognise(r: Recognition, equation: Equation, problems: dict[str, list[str]]) -> None:
     """Adds an equation; what is wrong goes to the problems, unless it is only that its operands are."""
-    known = RULES.get(type(equation.operator))
     try:
-        if known is None:
-            raise GroupError("there is no such operator in integers")
-        with r.b.label(*equation.labels):
-            found = known(r, equation)
-        if found is not None:
-            r.values[equation.result] = found
+        recognise_equation(r, equation)
     except (GroupError, IrError) as error:
         if _is_read(r, equation):
             problems.setdefault(str(error), []).append(describe(equation))
