@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tilewright.compiler.ir.function import Equation, Function
+from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.prune import sizes_of
 from tilewright.compiler.ir.size import evaluate, product
 from tilewright.compiler.ir.type import TensorType
@@ -12,7 +12,7 @@ from tilewright.compiler.ir.type import TensorType
 
 @dataclass(frozen=True)
 class Dependence:
-    """Equations by number; constants (`is_source`) are no steps: whoever reads them has a copy.
+    """Equations by number; what follows from constants alone is no step: whoever reads it has a copy.
 
     Members:
         function: whose equations they are.
@@ -22,12 +22,24 @@ class Dependence:
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """Numbers of the equations that are no constants, in their order."""
+        """Numbers of the equations that are no sources, in their order."""
         return tuple(
-            number
-            for number, each in enumerate(self.function.equations)
-            if not is_source(each, self.function)
+            number for number, each in enumerate(self.function.equations) if each not in self.sources
         )
+
+    @cached_property
+    def sources(self) -> frozenset[Equation]:
+        """Equations that read nothing but each other: neither values nor sizes that others show first.
+
+        Nor do they show a size first, or run functions.
+        """
+        sizes, found = set(self.function.size_names), dict[Value, Equation]()
+        for each in self.function.equations:
+            operator = each.operator
+            is_plain = operator.is_pure and not operator.bound_names and not operator.regions
+            if is_plain and operator.size_names <= sizes and all(value in found for value in each.operands):
+                found.update(dict.fromkeys(each.results, each))
+        return frozenset(found.values())
 
     @cached_property
     def before(self) -> tuple[tuple[int, ...], ...]:
@@ -61,11 +73,6 @@ class Dependence:
             for number in self.steps
             for value in self.function.equations[number].results
         )
-
-
-def is_source(equation: Equation, function: Function) -> bool:
-    """Whether it reads nothing, neither values nor sizes that others show first: a constant."""
-    return not equation.operands and equation.operator.size_names <= set(function.size_names)
 
 
 def _bytes(tensor: TensorType) -> int:

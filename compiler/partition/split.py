@@ -1,6 +1,6 @@
 """Functions with kernels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tilewright.compiler.ir.function import Equation, Function, Value
@@ -8,7 +8,7 @@ from tilewright.compiler.ir.kernel import Kernel, shown_names
 from tilewright.compiler.ir.prune import pruned, sizes_of
 from tilewright.compiler.ir.size import SizeName
 from tilewright.compiler.partition.assign import Refusal, assigned, offers
-from tilewright.compiler.partition.dependence import Dependence, is_source
+from tilewright.compiler.partition.dependence import Dependence
 from tilewright.compiler.partition.level import best_levels
 from tilewright.compiler.partition.target import Target
 
@@ -48,32 +48,40 @@ def partition(function: Function, targets: Sequence[Target]) -> Partition:
     for number in dependence.steps:
         groups.setdefault((levels[number], sides[number]), []).append(function.equations[number])
     kernels = [
-        _kernel(function, groups[key], targets[key[1]].name, index)
+        _kernel(dependence, groups[key], targets[key[1]].name, index)
         for index, key in enumerate(sorted(groups))
     ]
-    kept = [
-        each for each in function.equations if is_source(each, function) and each.result in function.results
-    ]
+    kept = _sources(dependence, function.results)
     split = Function(function.name, function.parameters, (*kept, *kernels), function.results)
     return Partition(split, offered.refusals)
 
 
-def _kernel(function: Function, group: list[Equation], target: str, index: int) -> Equation:
+def _kernel(dependence: Dependence, group: list[Equation], target: str, index: int) -> Equation:
     """An equation that does what a group does."""
-    body = _body(function, group, f"{target}_{index}")
+    body = _body(dependence, group, f"{target}_{index}")
     sizes = tuple(SizeName(name) for name in shown_names(body))
     labels = tuple(dict.fromkeys(label for each in group for label in each.labels))
     return Equation(body.results, Kernel(target, body, sizes), body.parameters, labels)
 
 
-def _body(function: Function, group: list[Equation], name: str) -> Function:
+def _body(dependence: Dependence, group: list[Equation], name: str) -> Function:
     own = {value for each in group for value in each.results}
     read = dict.fromkeys(value for each in group for value in each.operands if value not in own)
-    makers = function.producers
-    sources = [makers[value] for value in read if value in makers and is_source(makers[value], function)]
-    given = [value for value in read if value not in makers or not is_source(makers[value], function)]
-    equations = (*dict.fromkeys(sources), *group)
-    return Function(name, tuple(given), equations, tuple(_results(function, group)))
+    sources = _sources(dependence, read)
+    copied = {value for each in sources for value in each.results}
+    given = tuple(value for value in read if value not in copied)
+    return Function(name, given, (*sources, *group), tuple(_results(dependence.function, group)))
+
+
+def _sources(dependence: Dependence, values: Iterable[Value]) -> list[Equation]:
+    """The equations that make those of the values that follow from constants alone, in their order."""
+    needed = set(values)
+    found = []
+    for each in reversed(dependence.function.equations):
+        if each in dependence.sources and not needed.isdisjoint(each.results):
+            found.append(each)
+            needed.update(each.operands)
+    return found[::-1]
 
 
 def _results(function: Function, group: list[Equation]) -> list[Value]:

@@ -22,7 +22,7 @@ from tilewright.compiler.ops import emit as e
 from tilewright.compiler.ops.nn import activation
 from tilewright.compiler.ops.registry import operators
 from tilewright.compiler.partition.assign import Refusal
-from tilewright.compiler.partition.dependence import Dependence, is_source
+from tilewright.compiler.partition.dependence import Dependence
 from tilewright.compiler.partition.level import best_levels, programs
 from tilewright.compiler.partition.split import partition
 
@@ -86,16 +86,16 @@ def test_the_meaning_stays(given_function, seed):
 def test_every_equation_runs_once_where_it_is_taken(given_function):
     function, targets = given_function
     found = partition(function, targets)
-    by_name = {each.name: each for each in targets}
+    by_name, sources = {each.name: each for each in targets}, Dependence(pruned(function)).sources
     inner = []
     for kernel in kernels(found.function):
-        steps = [each for each in kernel.operator.body.equations if not is_source(each, function)]
+        steps = [each for each in kernel.operator.body.equations if each not in sources]
         assert all(by_name[kernel.operator.target].refusal(each, function) is None for each in steps)
         inner += steps
-    wanted = [each for each in function.equations if not is_source(each, function)]
+    wanted = [each for each in function.equations if each not in sources]
     assert sorted(map(repr, inner)) == sorted(map(repr, wanted))
     outside = [each for each in found.function.equations if each.operator.name != "kernel"]
-    assert all(not each.operands and each.result in function.results for each in outside)
+    assert all(each in sources for each in outside)
     refused = [(each.label, target.name) for each in wanted for target in targets
                if target.refusal(each, function)]  # fmt: skip
     assert [(each.label, each.target) for each in found.refusals] == refused
