@@ -84,6 +84,15 @@ class Executable:
         return _to_bytes(self)
 
     @classmethod
+    def from_bytes(cls, data: bytes) -> "Executable":
+        """The executable of the contents of its file.
+
+        Raises:
+            ExecutableError: as `load`.
+        """
+        return _from_bytes(data)
+
+    @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Executable":
         """Read it from a file.
 

@@ -51,13 +51,16 @@ TABLE = {
         packages=names("numpy"),
         exceptions={
             "targets/accel/*": names("isa"),
+            # A network is compiled for a machine: its configuration goes in, programs come out.
+            "network/*": names("isa"),
             "targets/cpu/*": names("llvmlite"),
             "frontend/*": names("onnx google"),
             "onnx_backend.py": names("onnx"),
         },
     ),
+    "api": Allowed(rooms=names("numerics isa runtime compiler"), packages=names("numpy")),
     "fpga": Allowed(rooms=names("isa hw"), packages=names("amaranth")),
-    "cli": Allowed(rooms=names("numerics isa hw sim runtime compiler fpga"), packages=names("numpy PIL")),
+    "cli": Allowed(rooms=names("numerics isa hw sim runtime compiler api fpga"), packages=names("numpy PIL")),
 }
 
 

@@ -14,8 +14,9 @@ from repository import ROOT, packages, rooms, tracked_files
 def shipped_files() -> set[str]:
     """The tracked sources and type markers of the rooms, under their names in the wheel."""
     relative = (path.relative_to(ROOT) for path in tracked_files())
+    top = {f"tilewright/{name}" for name in ("__init__.py", "py.typed")}
     inside = (path for path in relative if path.parts[0] in rooms())
-    return {
+    return top | {
         f"tilewright/{path.as_posix()}"
         for path in inside
         if path.suffix in (".py", ".cpp", ".h") or path.name == "py.typed"
@@ -53,7 +54,7 @@ def test_the_wheel_holds_every_tracked_module_and_nothing_else(tmp_path):
 
 
 def test_every_folder_of_modules_is_a_listed_package():
-    folders = {path.parent for room in rooms() for path in (ROOT / room).rglob("*.py")}
+    folders = {ROOT, *(path.parent for room in rooms() for path in (ROOT / room).rglob("*.py"))}
     assert folders == set(packages().values())
 
 

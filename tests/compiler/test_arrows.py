@@ -28,6 +28,7 @@ ARROWS = {
     "targets/memory_plan": "",
     "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule targets/memory_plan",
     "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule targets/memory_plan",
+    "network": "ir ops/primitive partition quantise targets/accel",
     "pipeline": "frontend/onnx quantise targets/accel",
     "onnx_backend": "dtype ir frontend/onnx frontend/error",
     "frontend": "",

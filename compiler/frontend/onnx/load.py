@@ -6,26 +6,31 @@ from pathlib import Path
 from tilewright.compiler.frontend.error import FrontendError
 from tilewright.compiler.frontend.onnx.error import UnknownInputsError
 from tilewright.compiler.frontend.onnx.importer import import_model
-from tilewright.compiler.frontend.onnx.model import read_model
+from tilewright.compiler.frontend.onnx.model import Source, read_model
 from tilewright.compiler.ir.function import Function
 from tilewright.compiler.ir.named import NamedFunction
 
 
-def load_onnx(path: str | os.PathLike[str]) -> NamedFunction:
-    """The function of a model file, which is called as the model is, with the names of its ports.
+def load_onnx(source: Source) -> NamedFunction:
+    """The function of a model, which is called as the model is, with the names of its ports.
+
+    Args:
+        source: a path, the bytes of a file, or an onnx.ModelProto.
 
     Raises:
-        FrontendError: as `import_model`; the message begins with the path.
+        FrontendError: as `import_model`; the message begins with the path, if there is one.
     """
-    proto = read_model(path)
+    proto = read_model(source)
+    path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
+    where = f"{path}: " if path else ""
     fixed = {tensor.name for tensor in proto.graph.initializer}
     inputs = tuple(value.name for value in proto.graph.input if value.name not in fixed)
     try:
         main = import_model(proto).main
     except UnknownInputsError as error:
-        raise UnknownInputsError(f"{path}: {error}", error.inputs) from error
+        raise UnknownInputsError(f"{where}{error}", error.inputs) from error
     except FrontendError as error:
-        raise FrontendError(f"{path}: {error}") from error
+        raise FrontendError(f"{where}{error}") from error
     name = _identifier(proto.graph.name) or _identifier(Path(path).stem) or "main"
     function = Function(name, main.parameters, main.equations, main.results)
     return NamedFunction(function, inputs, tuple(value.name for value in proto.graph.output))

@@ -1,0 +1,39 @@
+"""Tilewright: networks on small tensor accelerators, simulated to the cycle.
+
+    package = tilewright.compile("model.onnx", calibration={"x": typical_inputs})
+    result = package.run({"x": inputs})
+    print(result.cycles, package.explain())
+
+What is used is imported when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilewright.api.compile import compile
+    from tilewright.api.explanation import Explanation
+    from tilewright.api.file import load
+    from tilewright.api.package import Package
+    from tilewright.api.result import RunResult
+    from tilewright.isa.config import Config
+
+_PLACES = {
+    "compile": "tilewright.api.compile",
+    "load": "tilewright.api.file",
+    "Explanation": "tilewright.api.explanation",
+    "Package": "tilewright.api.package",
+    "RunResult": "tilewright.api.result",
+    "Config": "tilewright.isa.config",
+}
+__all__ = ["Config", "Explanation", "Package", "RunResult", "compile", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"tilewright has no {name!r}: it has {', '.join(__all__)}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

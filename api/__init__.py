@@ -1,0 +1,1 @@
+"""What users import: networks compiled into packages, which run on every device."""

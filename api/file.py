@@ -1,0 +1,133 @@
+"""Packages as files; the format is in docs/executable.md."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tilewright.api.package import Package
+from tilewright.compiler.ir.function import Function, Module, Value
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.parse import parse_module
+from tilewright.compiler.ir.print import print_module, tensors_of
+from tilewright.compiler.ir.tensor_file import load_tensors, save_tensors
+from tilewright.compiler.ir.verify import verify
+from tilewright.compiler.network.split import Part
+from tilewright.compiler.network.target import ACCELERATOR
+from tilewright.compiler.ops.registry import operators
+from tilewright.compiler.partition.assign import Refusal
+from tilewright.isa.container import ExecutableError, pack, read_file, unpack, well_formed
+from tilewright.isa.executable import Executable, check_isa, config_of
+from tilewright.isa.instruction import ISA_VERSION
+from tilewright.isa.model import Model
+from tilewright.isa.output_file import write_files
+
+PACKAGE_FORMAT = 1
+_MODULE, _TENSORS, _PROGRAM = "module", "tensors", "program."
+
+
+def to_bytes(package: Package) -> bytes:
+    """The contents of a package's file; equal packages have equal bytes."""
+    function = package.named.function
+    header = {
+        "package": PACKAGE_FORMAT,
+        "isa_version": ISA_VERSION,
+        "config": asdict(package.config),
+        "config_digest": package.config.digest().hex(),
+        "inputs": list(package.inputs),
+        "outputs": list(package.outputs),
+        "programs": [first.name for first in package.parts],
+        "refusals": [asdict(each) for each in package.refusals],
+    }
+    module = Module({function.name: function})
+    sections = {_MODULE: print_module(module).encode(), _TENSORS: save_tensors(tensors_of(module))}
+    for number, part in enumerate(package.parts.values()):
+        sections[f"{_PROGRAM}{number}"] = part.model.to_executable().to_bytes()
+    return pack(header, sections)
+
+
+def save(package: Package, path: str | os.PathLike[str]) -> None:
+    """Write a package to a file: whole, or not at all; through links and devices.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    write_files({os.fspath(path): to_bytes(package)})
+
+
+def load(path: str | os.PathLike[str]) -> Package:
+    """The package in a file.
+
+    Raises:
+        ExecutableError: if the file is foreign, of another format, cut short, altered or malformed.
+        OSError: if it cannot be read.
+    """
+    try:
+        return from_bytes(read_file(path))
+    except ValueError as error:
+        raise ExecutableError(f"{os.fspath(path)}: {error}") from None
+
+
+def is_package(data: bytes) -> bool:
+    """Whether the bytes of a file are those of a package, rather than of a program.
+
+    Raises:
+        ExecutableError: if they are of neither.
+    """
+    return "package" in unpack(data)[0]
+
+
+def from_bytes(data: bytes) -> Package:
+    """The package of the bytes of a file.
+
+    Raises:
+        TilewrightError: if they are none, with the reason.
+    """
+    header, sections = unpack(data)
+    with well_formed():
+        if "package" not in header:
+            raise ExecutableError("is a program, not a package: run it with its memory, or compile a network")
+        if header["package"] != PACKAGE_FORMAT:
+            raise ExecutableError(
+                f"has package format {header['package']}, not {PACKAGE_FORMAT}: compile it anew"
+            )
+        check_isa(header["isa_version"])
+        config = config_of(header["config"], header["config_digest"])
+        module = parse_module(sections[_MODULE].decode(), operators(), load_tensors(sections[_TENSORS]))
+        verify(module)
+        (function,) = module
+        named = NamedFunction(function, tuple(header["inputs"]), tuple(header["outputs"]))
+        models = [Model.from_executable(_program(sections, n)) for n in range(len(header["programs"]))]
+        parts = _parts(function, dict(zip(header["programs"], models, strict=True)))
+        return Package(named, config, parts, tuple(Refusal(**each) for each in header["refusals"]))
+
+
+def _program(sections: Mapping[str, bytes], number: int) -> Executable:
+    return Executable.from_bytes(sections[f"{_PROGRAM}{number}"])
+
+
+def _parts(function: Function, models: Mapping[str, Model]) -> dict[Value, Part]:
+    """Each kernel on the accelerator with its program."""
+    found: dict[Value, Part] = {}
+    for equation in function.equations:
+        operator: Any = equation.operator
+        if getattr(operator, "target", "") != ACCELERATOR:
+            continue
+        first, body = equation.results[0], operator.body
+        names = (tuple(value.name for value in side) for side in (body.parameters, body.results))
+        source = NamedFunction(body, *names)
+        found[first] = Part(source, integers_of(models[first.name]), models[first.name])
+    return found
+
+
+def integers_of(model: Model) -> NamedFunction:
+    """The function of integers that a program computes.
+
+    Raises:
+        TilewrightError: if its text is none.
+    """
+    module = parse_module(model.graph, operators(), load_tensors(model.tensors))
+    verify(module)
+    (function,) = module
+    inputs, outputs = (tuple(each.name for each in side) for side in (model.inputs, model.outputs))
+    return NamedFunction(function, inputs, outputs)

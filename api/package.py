@@ -1,0 +1,303 @@
+"""A network that was compiled once, to be run many times, on every device."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tilewright.api.explanation import Explanation, Placement
+from tilewright.api.result import RunResult
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.kernel import Kernel
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.network.split import Part
+from tilewright.compiler.network.target import ACCELERATOR, HOST
+from tilewright.compiler.ops.primitive.map import Map
+from tilewright.compiler.partition.assign import Refusal
+from tilewright.compiler.partition.dependence import Dependence
+from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
+from tilewright.compiler.targets.cpu.network import HostNetwork
+from tilewright.isa.config import Config
+from tilewright.numerics.error import TilewrightError
+from tilewright.runtime.device import DEFAULT_HOST, Device
+from tilewright.runtime.device import Host as Surroundings
+from tilewright.runtime.model_runner import ModelResult, ModelRunner
+from tilewright.runtime.profile import LayerProfile
+
+Array = NDArray[Any]
+Progress = Callable[[int, int], None]
+"""Called with steps done, and how many there are."""
+CPU = "cpu"
+DEVICES = ("sim", "rtl", CPU)
+
+
+class PackageError(TilewrightError):
+    """A package that cannot be used so: what must change."""
+
+
+@dataclass
+class Package:
+    """A compiled network.
+
+    Members:
+        named: in kernels, each for one target. Without any on the accelerator it takes arrays as the model
+            does; else one sample at a time.
+        config: of the accelerator.
+        parts: of each kernel on the accelerator, by its first result.
+        refusals: why operators do not run on the accelerator.
+    """
+
+    named: NamedFunction
+    config: Config
+    parts: Mapping[Value, Part]
+    refusals: tuple[Refusal, ...] = ()
+    _programs: dict[Value, HostProgram] = field(default_factory=dict, repr=False)
+    _networks: dict[Value, HostNetwork] = field(default_factory=dict, repr=False)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what it takes."""
+        return self.named.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what it gives."""
+        return self.named.outputs
+
+    @property
+    def kernels(self) -> tuple[Equation, ...]:
+        """Its steps, in their order."""
+        return tuple(each for each in self.named.function.equations if isinstance(each.operator, Kernel))
+
+    def run(
+        self,
+        inputs: Mapping[str, ArrayLike],
+        *,
+        device: str | Device = "sim",
+        surroundings: Surroundings = DEFAULT_HOST,
+        check: bool = False,
+        progress: Progress | None = None,
+    ) -> RunResult:
+        """The outputs on arrays; the same bytes on every device wherever integers are computed.
+
+        Args:
+            inputs: by name, with the batch of the model as the first axis.
+            device: "sim", "rtl" or "cpu", or a device of this configuration.
+            surroundings: the memory outside of the accelerator.
+            check: programs before they run; those that were just compiled are known to be sound.
+            progress: called behind each step.
+
+        Raises:
+            TilewrightError: if inputs or device do not fit.
+        """
+        arrays = self._arrays(inputs)
+        run = _Run(self, _machine(device, self.config, bool(self.parts)), surroundings, check)
+        begun = time.perf_counter()
+        outputs, samples = run.outputs(arrays, progress)
+        return RunResult(
+            outputs=outputs,
+            device=run.device_name,
+            samples=samples,
+            programs=tuple(run.results),
+            seconds=time.perf_counter() - begun,
+            host_seconds=run.host_seconds,
+        )
+
+    def explain(self) -> Explanation:
+        """What runs where, and why."""
+        reasons = {each.label: each.reason for each in self.refusals}
+        steps = enumerate(self.kernels)
+        placements = [each for number, step in steps for each in _placements(number, step, reasons)]
+        return Explanation(placements=tuple(placements), programs=len(self.parts), kernels=len(self.kernels))
+
+    def profile(
+        self, inputs: Mapping[str, ArrayLike], *, device: str | Device = "sim"
+    ) -> tuple[LayerProfile, ...]:
+        """Where the cycles of the programs go, layer by layer, on one device; arguments as for `run`."""
+        result = self.run(inputs, device=device)
+        return tuple(layer for each in result.programs for layer in each.layers)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, which `load` reads: whole, or not at all.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        from tilewright.api.file import save
+
+        save(self, path)
+
+    def program(self, kernel: Equation) -> HostProgram:
+        """The machine code of a kernel on the host."""
+        first = kernel.results[0]
+        if first not in self._programs:
+            assert isinstance(kernel.operator, Kernel)
+            self._programs[first] = compile_host(kernel.operator.body)
+        return self._programs[first]
+
+    def network(self, kernel: Equation) -> HostNetwork:
+        """The machine code of what the accelerator does of a kernel, with its bytes."""
+        first = kernel.results[0]
+        if first not in self._networks:
+            self._networks[first] = HostNetwork(self.parts[first].integers)
+        return self._networks[first]
+
+    def _arrays(self, inputs: Mapping[str, ArrayLike]) -> list[Array]:
+        if set(inputs) != set(self.inputs):
+            listed = ", ".join(map(repr, self.inputs)) or "none"
+            given = ", ".join(map(repr, inputs)) or "none"
+            raise PackageError(f"the inputs must be {listed}, not {given}")
+        types = self.named.input_types
+        return [_converted(name, inputs[name], types[name].dtype.numpy) for name in self.inputs]
+
+
+def _converted(name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Array:
+    """An array of the element type, if that changes no value."""
+    array = np.asarray(given)
+    if array.dtype == dtype:
+        return array
+    if array.dtype.kind not in "biuf":
+        raise PackageError(f"input {name!r} must be {dtype}, not {array.dtype}")
+    with np.errstate(all="ignore"):
+        changed = array.astype(dtype)
+    # Floats are rounded to narrower ones; integers must stay what they are.
+    if dtype.kind != "f" and not np.array_equal(changed.astype(array.dtype), array):
+        raise PackageError(f"input {name!r} must be {dtype}, and holds numbers that it does not have")
+    return changed
+
+
+def _machine(device: str | Device, config: Config, is_needed: bool) -> Device | None:
+    """The device; None for the CPU, and for a package that has no program."""
+    if not isinstance(device, str):
+        return device
+    if device not in DEVICES:
+        raise PackageError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    if device == CPU or not is_needed:
+        return None
+    if device == "sim":
+        from tilewright.runtime.sim_device import SimDevice
+
+        return SimDevice(config)
+    from tilewright.runtime.rtl_device import RtlDevice
+
+    return RtlDevice(config)
+
+
+class _Run:
+    """One run of a package."""
+
+    def __init__(
+        self, package: Package, device: Device | None, surroundings: Surroundings, check: bool
+    ) -> None:
+        self._package, self._device = package, device
+        self._surroundings, self._check = surroundings, check
+        self.results: list[ModelResult] = []
+        self.host_seconds: dict[str, float] = {}
+
+    @property
+    def device_name(self) -> str:
+        """As in reports."""
+        return CPU if self._device is None else self._device.name
+
+    def outputs(self, arrays: list[Array], progress: Progress | None) -> tuple[dict[str, Array], int]:
+        """The outputs by name, and the number of samples."""
+        package = self._package
+        function = package.named.function
+        by_name = dict(zip(package.inputs, arrays, strict=True))
+        if package.parts:
+            samples = package.named.check(by_name)
+            batches = [[array[place : place + 1] for array in arrays] for place in range(samples)]
+        else:
+            samples, batches = _samples(function, arrays), [arrays]
+        values: dict[Value, list[Array]] = {
+            value: [batch[place] for batch in batches] for place, value in enumerate(function.parameters)
+        }
+        steps = len(function.equations)
+        for number, equation in enumerate(function.equations):
+            self._step(equation, values, len(batches))
+            if progress is not None:
+                progress(number + 1, steps)
+        found = [_joined(values[value]) for value in function.results]
+        return dict(zip(package.outputs, found, strict=True)), samples
+
+    def _step(self, equation: Equation, values: dict[Value, list[Array]], batches: int) -> None:
+        operands = [values[value] for value in equation.operands]
+        if equation.results[0] in self._package.parts:
+            for value, array in zip(equation.results, self._on_accelerator(equation, operands), strict=True):
+                values[value] = [array[place : place + 1] for place in range(batches)]
+            return
+        rows = [self._on_host(equation, [each[place] for each in operands]) for place in range(batches)]
+        for value, column in zip(equation.results, zip(*rows, strict=True), strict=True):
+            values[value] = list(column)
+
+    def _on_host(self, equation: Equation, arrays: list[Array]) -> tuple[Array, ...]:
+        if not isinstance(equation.operator, Kernel):
+            return equation.operator.run(*arrays)
+        program = self._package.program(equation)
+        begun = time.perf_counter()
+        results = program.run(*arrays)
+        self._spend("kernels", begun)
+        return results
+
+    def _on_accelerator(self, equation: Equation, operands: list[list[Array]]) -> list[Array]:
+        part = self._package.parts[equation.results[0]]
+        given = {name: _joined(each) for name, each in zip(part.source.inputs, operands, strict=True)}
+        if self._device is None:
+            network = self._package.network(equation)
+            begun = time.perf_counter()
+            outputs = network.run(given)
+            self._spend("graph", begun)
+        else:
+            runner = ModelRunner(part.model, self._device, self._surroundings, check=self._check)
+            result = runner.run(given)
+            self.results.append(result)
+            outputs = dict(result.outputs)
+            for name, seconds in result.host.items():
+                self.host_seconds[name] = self.host_seconds.get(name, 0.0) + seconds
+        return [np.asarray(outputs[name]) for name in part.source.outputs]
+
+    def _spend(self, name: str, begun: float) -> None:
+        self.host_seconds[name] = self.host_seconds.get(name, 0.0) + time.perf_counter() - begun
+
+
+def _samples(function: Function, arrays: list[Array]) -> int:
+    """Of a function that takes arrays as the model does: the batch where there is one, else one."""
+    for value, array in zip(function.parameters, arrays, strict=True):
+        if value.type.rank and array.ndim and not isinstance(value.type.shape[0], int):
+            return len(array)
+    return 1
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _placements(number: int, step: Equation, reasons: Mapping[str, str]) -> Iterator[Placement]:
+    assert isinstance(step.operator, Kernel)
+    target = ACCELERATOR if step.operator.target == ACCELERATOR else HOST
+    body = step.operator.body
+    by_label: dict[str, list[Equation]] = {}
+    sources = Dependence(body).sources
+    for equation in body.equations:
+        if equation not in sources:
+            by_label.setdefault(equation.label, []).append(equation)
+    for label, equations in by_label.items():
+        operators = dict.fromkeys(_operator_name(each) for each in equations)
+        macs = [each.operator.macs(*(value.type for value in each.operands)) for each in equations]
+        yield Placement(
+            label=label,
+            operator=", ".join(operators),
+            target=target,
+            kernel=number,
+            macs=sum(each for each in macs if isinstance(each, int)),
+            reason="" if target == ACCELERATOR else reasons.get(label, ""),
+        )
+
+
+def _operator_name(equation: Equation) -> str:
+    operator = equation.operator
+    return operator.function if isinstance(operator, Map) else operator.name

@@ -1,0 +1,140 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import tilewright
+from onnx_runtime import peer_outputs
+from tilewright.api.file import from_bytes, to_bytes
+from tilewright.api.package import PackageError
+from tilewright.isa.container import ExecutableError
+from tilewright.numerics.error import TilewrightError
+
+RNG = np.random.default_rng(5)
+
+
+def model(nodes, inputs, outputs, **constants):
+    """An ONNX model; shapes by name, `None` for the batch."""
+    ports = [
+        [
+            helper.make_tensor_value_info(n, TensorProto.FLOAT, [s or "batch" for s in shape])
+            for n, shape in side
+        ]
+        for side in (inputs.items(), outputs.items())
+    ]
+    tensors = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "net", *ports, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def mixed():
+    """Two convolutions with a softmax over channels between, which only the host has."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"], "first", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["r"], "limit"),
+        helper.make_node("Softmax", ["r"], ["s"], "middle", axis=1),
+        helper.make_node("Conv", ["s", "w2"], ["y"], "second", pads=[1, 1, 1, 1]),
+    ]
+    weights = {"w1": (6, 3, 3, 3), "w2": (4, 6, 3, 3)}
+    arrays = {name: RNG.normal(0, 0.3, shape).astype(np.float32) for name, shape in weights.items()}
+    return model(nodes, {"x": (None, 3, 6, 5)}, {"y": (None, 4, 6, 5)}, **arrays)
+
+
+X = {"x": RNG.normal(0, 1, (5, 3, 6, 5)).astype(np.float32)}
+MODEL = mixed()
+SEVERAL = tilewright.compile(MODEL, config="tiny", calibration=X)
+
+
+def test_a_network_is_split_where_the_accelerator_ends():
+    assert [each.operator.target for each in SEVERAL.kernels] == ["accelerator", "cpu", "accelerator"]
+    explanation = SEVERAL.explain()
+    assert (explanation.programs, explanation.kernels) == (2, 3)
+    assert explanation.share("accelerator") == 1
+    reasons = {each.label: each.reason for each in explanation.placements}
+    assert reasons["first"] == reasons["second"] == ""
+    assert "there is no such operator in integers" in reasons["middle"]
+    assert "middle" in str(explanation)
+    assert explanation.to_json()["programs"] == 2
+
+
+def test_all_devices_give_the_same_bytes_near_the_model():
+    simulated, compiled = SEVERAL.run(X), SEVERAL.run(X, device="cpu")
+    np.testing.assert_array_equal(simulated.outputs["y"], compiled.outputs["y"])
+    expected = peer_outputs(MODEL, X)["y"]
+    assert np.abs(simulated.outputs["y"] - expected).max() < 0.03
+    assert simulated.samples == 5
+    assert simulated.cycles == sum(each.cycles for each in simulated.programs)
+    assert compiled.cycles is None
+
+
+@pytest.mark.slow
+def test_the_gates_give_the_same_bytes_in_as_many_cycles():
+    one = {"x": X["x"][:1]}
+    simulated, gates = SEVERAL.run(one), SEVERAL.run(one, device="rtl")
+    np.testing.assert_array_equal(simulated.outputs["y"], gates.outputs["y"])
+    assert simulated.cycles == gates.cycles
+
+
+def test_a_package_reads_back_and_runs_alike(tmp_path):
+    SEVERAL.save(tmp_path / "net.twx")
+    again = tilewright.load(tmp_path / "net.twx")
+    assert to_bytes(again) == (tmp_path / "net.twx").read_bytes()
+    for device in ("sim", "cpu"):
+        expected = SEVERAL.run(X, device=device).outputs["y"]
+        np.testing.assert_array_equal(again.run(X, device=device).outputs["y"], expected)
+    assert again.explain() == SEVERAL.explain()
+
+
+def test_a_network_of_floats_runs_on_the_cpu_as_the_peer_has_it():
+    package = tilewright.compile(MODEL)
+    assert package.explain().share("accelerator") == 0
+    np.testing.assert_allclose(package.run(X).outputs["y"], peer_outputs(MODEL, X)["y"], rtol=1e-4, atol=1e-6)
+
+
+def test_samples_that_meet_stay_on_the_host():
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv"),
+        helper.make_node("ReduceMean", ["a", "first"], ["m"], "mean", keepdims=1),
+        helper.make_node("Sub", ["a", "m"], ["y"], "centred"),
+    ]
+    w = RNG.normal(0, 1, (4, 3, 1, 1)).astype(np.float32)
+    net = model(nodes, {"x": (None, 3, 2, 2)}, {"y": (None, 4, 2, 2)}, w=w, first=np.array([0]))
+    x = {"x": RNG.normal(0, 1, (3, 3, 2, 2)).astype(np.float32)}
+    package = tilewright.compile(net, config="tiny", calibration=x)
+    assert package.explain().programs == 0
+    assert "samples apart" in package.explain().placements[0].reason
+    np.testing.assert_allclose(package.run(x).outputs["y"], peer_outputs(net, x)["y"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: SEVERAL.run({}), "inputs must be 'x', not none"),
+        (lambda: SEVERAL.run({"y": X["x"]}), "inputs must be 'x', not 'y'"),
+        (lambda: SEVERAL.run({"x": X["x"][:, :2]}), "must have shape"),
+        (lambda: SEVERAL.run({"x": np.array(["a"])}), "must be float32"),
+        (lambda: SEVERAL.run(X, device="tpu"), "device must be one of sim, rtl, cpu"),
+        (lambda: tilewright.compile(MODEL, accelerator=True), "must be calibrated"),
+        (lambda: tilewright.compile(MODEL, config="huge"), "config must be"),
+        (lambda: tilewright.compile(MODEL, sizes={"width": 3}), "width"),
+        (lambda: tilewright.compile(b"no model"), "ONNX"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, message):
+    with pytest.raises(TilewrightError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("place", [12, 40, -1, -40])
+def test_a_file_that_was_altered_is_refused(place):
+    data = bytearray(to_bytes(SEVERAL))
+    data[place] ^= 1
+    with pytest.raises(ExecutableError):
+        from_bytes(bytes(data))
+
+
+def test_the_module_says_what_it_has():
+    assert set(tilewright.__all__) == set(dir(tilewright))
+    with pytest.raises(AttributeError, match="it has Config"):
+        tilewright.nothing  # noqa: B018
+    assert issubclass(PackageError, TilewrightError)
