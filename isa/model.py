@@ -20,7 +20,7 @@ CONSTANTS, INPUTS, OUTPUTS, BETWEEN = range(4)
 REGION_NAMES: Mapping[int, str] = MappingProxyType(
     {CONSTANTS: "constants", INPUTS: "inputs", OUTPUTS: "outputs", BETWEEN: "between layers"}
 )
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
 """Version of the section `model`."""
 
 _MODEL = "model"
@@ -95,7 +95,7 @@ class Layer:
 
     Members:
         name: of the layer, as in the network.
-        operator: what it computes, as in the graph.
+        operator: what it computes, as in the function of integers.
         first: place of its first instruction in the program.
         count: of its instructions.
         macs: multiply-accumulates that the network asks for, without what padding adds.
@@ -131,8 +131,9 @@ class Model:
         inputs, outputs: its tensors, with names of their own.
         layers: in the order of the program, without overlap; instructions may belong to none.
         constants: the bytes of region `CONSTANTS`.
-        graph: the quantised network as text, for reading and for running it on a CPU.
-        tensors: the constants of that text.
+        graph: the quantised function as text of the IR, for reading and for running it on a CPU; its parameters
+            and results are the inputs and outputs, in this order.
+        tensors: the arrays that the text names by their digests.
 
     Raises:
         ModelError: with everything that does not fit.

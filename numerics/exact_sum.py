@@ -5,7 +5,9 @@ products of slices are whole numbers below 2^53, so that float64 holds them exac
 rounded is rounded in one fixed order (the scheme of Ozaki, Ogita, Oishi and Rump, 2012).
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ Array = NDArray[Any]
 
 SLICE_BITS = 21
 """Of each slice of an operand."""
+_CACHED_ELEMENTS = 1 << 18
+"""Of rows that are sliced at once: what is made of them stays near the processor."""
 BLOCK = 1 << (53 - 2 * SLICE_BITS)
 """Products that are added exactly: the sum of so many has at most 53 bits."""
 
@@ -32,12 +36,41 @@ def matmul(a: Array, b: Array) -> Array:
     """
     if a.dtype.kind != "f":
         return _integer_matmul(a, b)
-    is_row, is_column = np.isfinite(a).all(-1, keepdims=True), np.isfinite(b).all(-2, keepdims=True)
-    if is_row.all() and is_column.all():
-        return _float_matmul(a, b)
-    finite = _float_matmul(np.where(is_row, a, 0), np.where(is_column, b, 0))
-    with np.errstate(all="ignore"):
-        return np.where(is_row & is_column, finite, np.matmul(a, b))
+    columns = _Columns.of(b)
+    # Rows are independent: as many at once as stay in a cache while they are sliced.
+    step = max(1, _CACHED_ELEMENTS // max(1, a.shape[-1] * math.prod(a.shape[:-2])))
+    if a.shape[-2] <= step:
+        return _float_matmul(a, columns)
+    result = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+    for start in range(0, a.shape[-2], step):
+        result[..., start : start + step, :] = _float_matmul(a[..., start : start + step, :], columns)
+    return result
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The second operand of a product, sliced once.
+
+    Members:
+        array: as given.
+        slices: whole numbers, the first of highest weight; 0 where a column is not finite.
+        exponents: of each column.
+        is_finite: whether a column is.
+    """
+
+    array: Array
+    slices: Sequence[Array]
+    exponents: NDArray[np.int64]
+    is_finite: Array
+
+    @staticmethod
+    def of(b: Array) -> "_Columns":
+        largest = _largest_along(b, (-2,))
+        is_finite = np.isfinite(largest)
+        finite = b if is_finite.all() else np.where(is_finite, b, 0)
+        exponents = _exponents(np.where(is_finite, largest, 0))
+        count = 3 if b.dtype == np.float64 else 2
+        return _Columns(b, _slices(finite, exponents, count), exponents, is_finite)
 
 
 def total(x: Array, axes: Sequence[int]) -> Array:
@@ -60,39 +93,59 @@ def total(x: Array, axes: Sequence[int]) -> Array:
         return np.where(is_finite.all(axis=axes), finite, plain)
     count = int(np.prod([x.shape[axis] for axis in axes]))
     bits = min(53, 62 - max(count - 1, 0).bit_length())
-    exponents = _exponents(x, axes)
+    exponents = _exponents(_largest_along(x, axes))
     parts = np.rint(_scaled(x, bits - exponents)).astype(np.int64)
     whole = parts.sum(axis=axes).astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(np.ldexp(whole, np.squeeze(exponents, axes) - bits).astype(x.dtype))
 
 
-def _float_matmul(a: Array, b: Array) -> Array:
-    slices = 3 if a.dtype == np.float64 else 2
-    rows, columns = _exponents(a, (-1,)), _exponents(b, (-2,))
-    left, right = _slices(a, rows, slices), _slices(b, columns, slices)
-    result = np.zeros((*a.shape[:-1], b.shape[-1]))
+def _float_matmul(a: Array, columns: _Columns) -> Array:
+    largest = _largest_along(a, (-1,))
+    is_row = np.isfinite(largest)
+    if is_row.all() and columns.is_finite.all():
+        return _finite_matmul(a, _exponents(largest), columns)
+    finite = np.where(is_row, a, 0).astype(a.dtype)
+    found = _finite_matmul(finite, _exponents(np.where(is_row, largest, 0)), columns)
+    with np.errstate(all="ignore"):
+        return np.where(is_row & columns.is_finite, found, np.matmul(a, columns.array))
+
+
+def _finite_matmul(a: Array, rows: NDArray[np.int64], columns: _Columns) -> Array:
+    right, count = columns.slices, len(columns.slices)
+    left = _slices(a, rows, count)
+    result: Array | None = None
     # Blocks and slices in one order: small ones first.
     for start in range(0, a.shape[-1], BLOCK):
         stop = start + BLOCK
-        block = np.zeros_like(result)
-        for rank in reversed(range(slices)):
-            products = [
-                np.matmul(left[i][..., start:stop], right[rank - i][..., start:stop, :])
-                for i in range(rank + 1)
-            ]
-            level = products[0]
-            for product in products[1:]:
-                level = level + product
-            block = block * 2.0**-SLICE_BITS + level
-        result = result + block
+        block: Array | None = None
+        for rank in reversed(range(count)):
+            level = np.matmul(left[0][..., start:stop], right[rank][..., start:stop, :])
+            for i in range(1, rank + 1):
+                level += np.matmul(left[i][..., start:stop], right[rank - i][..., start:stop, :])
+            if block is not None:
+                block *= 2.0**-SLICE_BITS
+                level += block
+            block = level
+        result = block if result is None else result + block
+    if result is None:
+        return np.zeros((*a.shape[:-1], columns.array.shape[-1]), a.dtype)
+    return _scaled_back(result, rows + columns.exponents - 2 * SLICE_BITS, a.dtype)
+
+
+def _scaled_back(x: Array, exponents: NDArray[np.int64], dtype: np.dtype[Any]) -> Array:
+    """x times 2 to that power, rounded once."""
     with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(np.ldexp(result, rows + columns - 2 * SLICE_BITS).astype(a.dtype))
+        return np.asarray(np.ldexp(x, exponents).astype(dtype))
 
 
-def _exponents(x: Array, axes: Sequence[int]) -> NDArray[np.int64]:
-    """Such that no element along the axes, which are kept, is above 2 to that power."""
-    largest = np.max(np.abs(x), axis=tuple(axes), keepdims=True, initial=0.0)
+def _largest_along(x: Array, axes: Sequence[int]) -> Array:
+    """The largest magnitude along axes, which are kept; NaN where there is one."""
+    return np.asarray(np.max(np.abs(x), axis=tuple(axes), keepdims=True, initial=0.0))
+
+
+def _exponents(largest: Array) -> NDArray[np.int64]:
+    """Such that no element of that magnitude is above 2 to that power."""
     return np.asarray(np.frexp(largest.astype(np.float64))[1], np.int64)
 
 
@@ -102,17 +155,19 @@ def _scaled(x: Array, exponents: NDArray[np.int64]) -> Array:
     if x.dtype == np.float64:
         return np.ldexp(wide, exponents)
     # Far faster; a power that takes a narrow float to 1 is a float64, too.
-    return wide * np.ldexp(1.0, exponents)
+    wide *= np.ldexp(1.0, exponents)
+    return wide
 
 
 def _slices(x: Array, exponents: NDArray[np.int64], count: int) -> list[Array]:
     """Whole numbers of at most SLICE_BITS bits, the first of highest weight."""
     rest = _scaled(x, -exponents)
     found = []
-    for _ in range(count):
-        rest = rest * 2.0**SLICE_BITS
+    for number in range(count):
+        rest *= 2.0**SLICE_BITS
         found.append(np.rint(rest))
-        rest = rest - found[-1]
+        if number + 1 < count:
+            rest -= found[-1]
     return found
 
 

@@ -77,7 +77,7 @@ def test_a_file_that_is_not_whole_is_refused(tmp_path, change):
 @pytest.mark.parametrize(
     ("executable", "message"),
     [
-        (described(lambda d: d.update(format=2)), "has model format 2, not 1: compile it anew"),
+        (described(lambda d: d.update(format=1)), "has model format 1, not 2: compile it anew"),
         (described(lambda d: d.pop("layers")), r"do not follow the format: KeyError\('layers'\)"),
         (described(lambda d: d["inputs"][0].update(colour=1)), "do not follow the format: TypeError"),
         (described(lambda d: d.update(inputs=3)), "do not follow the format: TypeError"),

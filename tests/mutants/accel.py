@@ -291,8 +291,8 @@ _TASKS = (
     Mutant(
         name="tensor-of-a-later-reader",
         file=f"{_ACCEL}/compile.py",
-        old="for place, node in enumerate(network.layers) for name in node.inputs}",
-        new="for place, node in reversed([*enumerate(network.layers)]) for name in node.inputs}",
+        old="for place, unit in enumerate(network.layers) for value in unit.equation.operands}",
+        new="for place, unit in reversed([*enumerate(network.layers)]) for value in unit.equation.operands}",
         check=_COMPILE,
     ),
     Mutant(

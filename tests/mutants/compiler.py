@@ -2,10 +2,10 @@
 
 from tests.mutants.mutant import Mutant, suite
 
-_LOAD = suite("compiler/frontend/test_load.py")
-_OPS = suite("compiler/ops/test_integer.py")
+_OPS = suite("compiler/ops/quantised/test_integer.py")
 _PARAMETERS = suite("compiler/quantise/test_parameter.py")
 _QUANTISE = suite("compiler/quantise/test_quantise.py")
+_RECOGNISE = suite("compiler/quantise/test_recognise.py")
 _SIMPLIFY = suite("compiler/tir/test_simplify.py")
 _INTERPRET = suite("compiler/tir/test_interpret.py")
 _PRIMITIVES = suite("compiler/schedule/test_primitives.py")
@@ -13,72 +13,100 @@ _PRIMITIVES = suite("compiler/schedule/test_primitives.py")
 _NETWORKS = (
     Mutant(
         name="onnx-pads-order",
-        file="compiler/frontend/window.py",
-        old="return pads[0], pads[1], pads[2], pads[3]",
-        new="return pads[0], pads[2], pads[1], pads[3]",
-        check=_LOAD,
+        file="compiler/frontend/onnx/window.py",
+        old="return pads[:rank], pads[rank:]",
+        new="return pads[::2], pads[1::2]",
+        check=_RECOGNISE,
     ),
     Mutant(
         name="onnx-odd-padding",
-        file="compiler/frontend/window.py",
-        old="(small, large) if upper else (large, small)",
-        new="(large, small) if upper else (small, large)",
-        check=_LOAD,
+        file="compiler/frontend/onnx/window.py",
+        old="low.append(small if mode",
+        new="low.append(large if mode",
+        check=_RECOGNISE,
     ),
     Mutant(
         name="onnx-window-behind-the-picture",
-        file="compiler/frontend/window.py",
-        old="if last >= size + before else",
-        new="if last > size + before else",
-        check=_LOAD,
-    ),
-    Mutant(
-        name="onnx-strides-swapped",
-        file="compiler/frontend/linear.py",
-        old="operator = Conv2d(strides, pads",
-        new="operator = Conv2d(strides[::-1], pads",
-        check=_LOAD,
+        file="compiler/frontend/onnx/window.py",
+        old="if (count - 1) * stride >= size + low:",
+        new="if (count - 1) * stride > size + low:",
+        check=_RECOGNISE,
     ),
     Mutant(
         name="onnx-transposed-weights",
-        file="compiler/frontend/linear.py",
-        old='transpose = not node.integer("transB", 0)',
-        new="transpose = True",
-        check=_LOAD,
+        file="compiler/frontend/onnx/linear.py",
+        old='by_y = 1 if node.integer("transB", 0) else 0',
+        new='by_y = 0 if node.integer("transB", 0) else 0',
+        check=_RECOGNISE,
     ),
     Mutant(
-        name="onnx-batch-norm-mean",
-        file="compiler/frontend/pointwise.py",
+        name="recognised-weights-not-transposed",
+        file="compiler/quantise/recognise_linear.py",
+        old="if operator.contract_b == (0,):",
+        new="if operator.contract_b == (1,):",
+        check=_RECOGNISE,
+    ),
+    Mutant(
+        name="recognised-batch-norm-mean",
+        file="compiler/quantise/recognise_linear.py",
         old="beta - mean * scale)",
         new="beta + mean * scale)",
-        check=_LOAD,
+        check=_RECOGNISE,
+    ),
+    Mutant(
+        name="recognised-norm-of-what-others-read",
+        file="compiler/quantise/recognise_linear.py",
+        old="if before is not None and r.is_read_once(x):",
+        new="if before is not None:",
+        check=_RECOGNISE,
+    ),
+    Mutant(
+        name="recognised-sign-of-integer-weights",
+        file="compiler/quantise/recognise_linear.py",
+        old="np.where(scale < 0, -1, 1)",
+        new="np.where(scale < 0, 1, 1)",
+        check=_RECOGNISE,
+    ),
+    Mutant(
+        name="recognised-batch-in-another-axis",
+        file="compiler/quantise/recognise.py",
+        old="if mixed or not is_whole:",
+        new="if not is_whole:",
+        check=suite("compiler/frontend/test_error.py"),
+    ),
+    Mutant(
+        name="recognised-sum-of-other-pixels",
+        file="compiler/quantise/recognise_pointwise.py",
+        old="(divisor == pixels).all()",
+        new="(divisor <= pixels).all()",
+        check=suite("compiler/frontend/test_error.py"),
     ),
     Mutant(
         name="operator-padding",
-        file="compiler/ops/convolution.py",
-        old="float(zero_point), exact=True",
-        new="0.0, exact=True",
+        file="compiler/ops/quantised/convolution.py",
+        old="float(zero_point)",
+        new="0.0",
         check=_OPS,
     ),
     Mutant(
         name="operator-dilations",
-        file="compiler/ops/window.py",
+        file="compiler/ops/quantised/window.py",
         old="row * dilations[0], column * dilations[1]",
         new="row * dilations[1], column * dilations[0]",
         check=_OPS,
     ),
     Mutant(
         name="operator-pixels-of-a-window",
-        file="compiler/ops/window.py",
+        file="compiler/ops/quantised/window.py",
         old="self.patches(inside, 0)",
         new="self.patches(inside, 1)",
         check=_OPS,
     ),
     Mutant(
         name="operator-maximum-of-padding",
-        file="compiler/ops/qmax_pool2d.py",
-        old="self.window, -128)",
-        new="self.window, 0)",
+        file="compiler/ops/quantised/qmax_pool2d.py",
+        old="arrays[0], -128)",
+        new="arrays[0], 0)",
         check=_OPS,
     ),
 )
@@ -163,10 +191,10 @@ _INTEGERS = (
     ),
     Mutant(
         name="norm-of-a-bias",
-        file="compiler/quantise/canonical.py",
-        old="constants[bias] * scale + shift",
-        new="constants[bias] + shift",
-        check=_QUANTISE,
+        file="compiler/quantise/recognise_linear.py",
+        old="real * scale + _finite(offset)",
+        new="real + _finite(offset)",
+        check=_RECOGNISE,
     ),
 )
 

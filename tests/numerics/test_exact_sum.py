@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tilewright.numerics import exact_sum
 from tilewright.numerics.exact_sum import matmul, total
 
 FLOATS = [np.float32, np.float64]
@@ -28,6 +29,20 @@ def test_a_product_has_the_same_bits_in_any_order_of_its_terms(dtype: Any, seed:
     order = np.random.default_rng(seed + 1).permutation(depth)
     expected = matmul(a, b).tobytes()
     assert matmul(a[:, order], b[order]).tobytes() == expected
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("elements", [1, 7000])
+def test_rows_that_are_sliced_at_once_do_not_matter(
+    dtype: Any, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = operands(4, 2500, dtype)
+    a[2, 7], b[9, 1] = np.nan, np.inf
+    stacked = np.stack([a, a[::-1]]), np.stack([b, b])
+    expected = [matmul(a, b), matmul(*stacked)]
+    monkeypatch.setattr(exact_sum, "_CACHED_ELEMENTS", elements)
+    np.testing.assert_array_equal(matmul(a, b), expected[0])
+    np.testing.assert_array_equal(matmul(*stacked), expected[1])
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

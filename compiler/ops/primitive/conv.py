@@ -60,6 +60,8 @@ class Conv(Operator):
         x, w = arrays
         outputs, channels, *kernel = w.shape
         view = windows(padded(x, self.pads, 0), kernel, self.strides, self.dilations)
+        if channels == 1 and outputs == self.groups and x.dtype == np.float32:
+            return (_depthwise(view, w, len(kernel)),)
         batch, places = x.shape[0], view.shape[2 : x.ndim]
         rank = len(kernel)
         grouped = view.reshape(batch, self.groups, channels, *places, *kernel)
@@ -106,3 +108,23 @@ class Conv(Operator):
         found = b.emit(back, images, e.transpose(b, cotangent, others))
         found = e.slice(b, found, (0,) * (2 + rank), (channels, outputs, *kernel))
         return e.transpose(b, found, others)
+
+
+def _depthwise(view: Array, w: Array, rank: int) -> Array:
+    """Each channel by itself, tap by tap.
+
+    Products of float32 are exact in float64, and added in one order: the same bits everywhere.
+
+    Args:
+        view: windows (N, C, places.., kernel..).
+        w: (C, 1, kernel..).
+        rank: spatial axes.
+    """
+    total = np.zeros(view.shape[: view.ndim - rank])
+    part = np.empty_like(total)
+    weights = w.astype(np.float64).reshape(w.shape[0], *(1,) * rank, *w.shape[2:])
+    with np.errstate(all="ignore"):
+        for place in np.ndindex(*w.shape[2:]):
+            np.multiply(view[(..., *place)], weights[(..., *place)], out=part)
+            total += part
+        return total.astype(np.float32)

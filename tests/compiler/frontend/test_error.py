@@ -167,6 +167,10 @@ def test_everything_that_has_no_integers_is_told_at_once(tmp_path):
             "the batch must stay the first axis, whole, not become f32[1, N, 3, 8",
         ),
         ([node("Add", "x", "big")], "its constant must be one number, or one for each channel"),
+        (
+            [node("ReduceSum", "x", "hw", output="sum"), node("Div", "sum", "half")],
+            "a sum must be divided by its 64 pixels",
+        ),
         ([node("Mul", "x", "x")], "one of its operands must be a constant"),
         ([node("QuantizeLinear", "x", "zero", "int8", output="y")], "scales must be positive numbers"),
         (
@@ -181,6 +185,7 @@ def test_attributes_and_shapes_that_are_not_supported(nodes, message, tmp_path):
         "w": np.ones((8, 4), np.float32),
         "s": np.array([3, 64]),
         "hw": np.array([2, 3]),
+        "half": np.float32(32),
         "big": np.arange(192, dtype=np.float32).reshape(1, 3, 8, 8),
         "zero": np.float32(0),
         "int8": np.int8(0),

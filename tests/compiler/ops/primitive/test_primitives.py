@@ -385,3 +385,17 @@ def test_a_builder_names_the_operator_that_refuses() -> None:
     x = b.parameter("x", TensorType(F32, (2,)))
     with pytest.raises(OperatorError, match="transpose: permutation"):
         b.emit(Transpose((0, 1)), x)
+
+
+def test_a_depthwise_convolution_is_that_of_each_channel_alone():
+    """Summed tap by tap; those of one channel are products: both are near the truth to the last bits."""
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=(2, 5, 8, 7)) * 10.0 ** rng.integers(-3, 4, (2, 5, 8, 7))).astype(np.float32)
+    w = rng.normal(size=(5, 1, 3, 2)).astype(np.float32)
+    geometry = (2, 1), (1, 0, 2, 1), (1, 2)
+    (found,) = Conv(*geometry, 5).run(x, w)
+    for channel in range(5):
+        # Twice the weights: as many outputs as no depthwise convolution has.
+        pair = np.concatenate([w[channel : channel + 1]] * 2)
+        (one,) = Conv(*geometry, 1).run(x[:, channel : channel + 1], pair)
+        np.testing.assert_allclose(found[:, channel], one[:, 0], rtol=3e-7, atol=1e-6)
