@@ -16,15 +16,25 @@ def cache_folder() -> Path:
 
 def cached(produce: Callable[[], bytes], *depends_on: str) -> bytes:
     """What `produce` gives, from the cache if it gave it once for the same texts."""
-    path = cache_folder() / f"{_digest(depends_on)}.o"
-    try:
-        return path.read_bytes()
-    except OSError:
+    data = stored(*depends_on)
+    if data is None:
         data = produce()
-    # Where nothing can be kept, it is made each time.
-    with suppress(OSError):
-        _write(path, data)
+        # Where nothing can be kept, it is made each time.
+        with suppress(OSError):
+            _write(_path(depends_on), data)
     return data
+
+
+def stored(*depends_on: str) -> bytes | None:
+    """What was made for these texts; None if nothing was."""
+    try:
+        return _path(depends_on).read_bytes()
+    except OSError:
+        return None
+
+
+def _path(depends_on: tuple[str, ...]) -> Path:
+    return cache_folder() / f"{_digest(depends_on)}.o"
 
 
 def _digest(texts: tuple[str, ...]) -> str:

@@ -39,7 +39,10 @@ LEAST_ROWS = 4
 """Of a product, for which it is worth to pack weights in each run."""
 LEAST_WORK = 1 << 12
 """Products of numbers; fewer are done by a plain fold, which adds in float64."""
+PARALLEL_WORK = 1 << 19
+"""Products of a sample from which threads are worth waking."""
 SAMPLES_MAXIMUM = 1 << 10
+"""Calls of a kernel."""
 GROUPED_MAXIMUM = 8
 """Groups that are done as one convolution, with zeros between: beyond, most of the work is with zeros."""
 
@@ -160,7 +163,14 @@ class Anchor:
         fold = f"{operator.function}" if isinstance(operator, Window) else ""
         key = [*reader.draft.key, f"{self.sizes!r} {self.features!r} {self.is_channelwise} {fold}", text]
         arguments, is_float = reader.draft.arguments, self.sizes.is_float
-        return Drafted("\n".join(key), arguments, lambda: self._loops(reader, value), contract=is_float)
+        is_large = self._work >= PARALLEL_WORK
+        return Drafted("\n".join(key), arguments, lambda: self._loops(reader, value), is_float, is_large)
+
+    @property
+    def _work(self) -> int:
+        """Products or comparisons of a sample."""
+        channels = 1 if self.is_channelwise else self.sizes.channels
+        return prod(self.sizes.result) * prod(self.sizes.kernel) * self.sizes.outputs * channels
 
     def _finish(self, reader: Reader, value: Value) -> Callable[[Expr, Expr, Expr, Expr], Expr]:
         shape, sample = self.fold.result.type.numbers, SAMPLE if self.samples > 1 else ZERO

@@ -3,8 +3,9 @@
 import ctypes
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from llvmlite import binding as llvm
@@ -13,7 +14,7 @@ from llvmlite import ir
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Primitive
-from tilewright.compiler.targets.cpu.cache import cached
+from tilewright.compiler.targets.cpu.cache import cached, stored
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
@@ -29,7 +30,7 @@ from tilewright.numerics.error import TilewrightError
 
 ENTRY = "entry"
 _ROOM = Path(__file__).resolve().parents[3]
-_SOURCES = ("targets/cpu", "te", "tir", "schedule")
+_SOURCES = ("targets/cpu", "te", "tir", "schedule", "../numerics")
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,31 @@ def looped(draft: Draft, result: Tensor, steps: Sequence[Primitive]) -> Function
     return schedule.apply(lower("kernel", draft.inputs, [result]), steps)
 
 
-@dataclass(frozen=True)
 class Code:
-    """Machine code in this process, `entry(pointers)`."""
+    """Machine code in this process, `entry(pointers)`.
 
-    engine: llvm.ExecutionEngine
-    address: int
+    Args:
+        make: gives the object file, perhaps after a while.
+        machine: it is for.
+    """
+
+    def __init__(self, make: Callable[[], bytes], machine: Machine) -> None:
+        self._make, self._machine = make, machine
+
+    @cached_property
+    def address(self) -> int:
+        """Of the entry; stays there as long as this object does."""
+        return int(self._engine.get_function_address(ENTRY))
+
+    @cached_property
+    def _engine(self) -> llvm.ExecutionEngine:
+        return load_code(self._make(), self._machine)
+
+
+@cache
+def _worker() -> ThreadPoolExecutor:
+    """The thread in which LLVM runs, while this one makes the text of the next kernel."""
+    return ThreadPoolExecutor(1, "llvm")
 
 
 class Compiler:
@@ -131,30 +151,39 @@ class Compiler:
         """How many different kernels there are."""
         return len(self._codes)
 
-    def code(self, key: str, make: Callable[[], Function], *, contract: bool = False) -> Code:
+    def code(
+        self, key: str, make: Callable[[], Function], *, contract: bool = False, parallel: bool = True
+    ) -> Code:
         """The machine code of a kernel, whose loops are made only where they are needed.
 
         Args:
             key: what the loops depend on.
             make: the loops.
             contract: whether a product and a sum of floats may be rounded once.
+            parallel: whether parallel loops run on several threads.
         """
         if key not in self._codes:
-
-            def produce() -> bytes:
-                self.compiled += 1
-                return object_code(str(_module(make(), contract, self.machine)), self.machine)
-
             install_pool()
-            data = cached(produce, key, str(contract), _version(), self.machine.key)
-            engine = load_code(data, self.machine)
-            self._codes[key] = Code(engine, engine.get_function_address(ENTRY))
+            self._codes[key] = Code(self._object(key, make, contract, parallel), self.machine)
         return self._codes[key]
 
+    def _object(
+        self, key: str, make: Callable[[], Function], contract: bool, parallel: bool
+    ) -> Callable[[], bytes]:
+        """The object file, which is there or is on its way."""
+        machine, names = self.machine, (key, f"{contract} {parallel}", _version(), self.machine.key)
+        data = stored(*names)
+        if data is not None:
+            return lambda: data
+        self.compiled += 1
+        text = str(_module(make(), contract, parallel, machine))
+        future = _worker().submit(lambda: cached(lambda: object_code(text, machine), *names))
+        return future.result
 
-def _module(function: Function, contract: bool, machine: Machine) -> ir.Module:
+
+def _module(function: Function, contract: bool, parallel: bool, machine: Machine) -> ir.Module:
     """The kernel, and an entry that takes an array of pointers."""
-    module = emit_module([function], contract=contract, machine=machine)
+    module = emit_module([function], contract=contract, parallel=parallel, machine=machine)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), ENTRY)
     builder = ir.IRBuilder(entry.append_basic_block())
     pointers = []

@@ -188,7 +188,7 @@ class _Planner:
         demand = demand_of(equation, self.function)
         if demand:
             drafted = check_kernel(self._reader(), equation)
-            code = self.compiler.code(drafted.key, drafted.make)
+            code = self._code(drafted)
             place = Argument(FLAGS, 4 * len(self.demands))
             self.steps.append(KernelStep(code, (*drafted.arguments, place)))
             self.demands.append(demand)
@@ -257,7 +257,7 @@ class _Planner:
             return False
         source = self._in_order(*anchor.source, signed=not anchor.sizes.is_float)
         result = self._target(value, carried(anchor.order, fold.result.type.numbers, value.type.numbers))
-        code = self.compiler.code(drafted.key, drafted.make, contract=drafted.contract)
+        code = self._code(drafted)
         for sample in range(anchor.samples):
             arguments = anchor.arguments(drafted, source, weights, result, sample)
             self.steps.append(KernelStep(code, tuple(arguments)))
@@ -352,8 +352,13 @@ class _Planner:
     def _reader(self) -> Reader:
         return Reader(self.function, self.places, Draft(), {})
 
+    def _code(self, drafted: Drafted) -> Code:
+        return self.compiler.code(
+            drafted.key, drafted.make, contract=drafted.contract, parallel=drafted.parallel
+        )
+
     def _kernel(self, drafted: Drafted, result: Place) -> None:
-        code = self.compiler.code(drafted.key, drafted.make, contract=drafted.contract)
+        code = self._code(drafted)
         self.steps.append(KernelStep(code, (*drafted.arguments, Argument(result.buffer))))
 
     def _result(self, name: str, value: Value) -> None:

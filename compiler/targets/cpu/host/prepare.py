@@ -24,6 +24,7 @@ from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.targets.cpu.host.fusion import uniform
 from tilewright.compiler.targets.cpu.host.narrow import NarrowConv, NarrowDot, narrow_source, narrow_weight
+from tilewright.compiler.targets.cpu.host.region import with_constants
 
 FOLDED_BYTES = 1 << 16
 """A constant may become larger than what it is made of up to this."""
@@ -74,6 +75,8 @@ class _Preparation:
             return self._added(b, operator, operands)
 
     def _added(self, b: Builder, operator: Operator, operands: tuple[Value, ...]) -> Sequence[Value]:
+        if operator.regions:
+            operator, operands = with_constants(operator, operands, b.literal)
         if isinstance(operator, Composite):
             inner = operator.expanded(*(value.type for value in operands))
             return inline(b, inner, operands, self.each)

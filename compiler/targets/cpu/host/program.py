@@ -23,8 +23,6 @@ from tilewright.compiler.targets.cpu.machine import Machine
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
 from tilewright.numerics.error import TilewrightError
 
-Addresses = list[int]
-
 
 def compile_host(function: Function | Module, machine: Machine | None = None) -> "HostProgram":
     """A function as machine code of this machine; results equal those of `ir.interpret.run`.
@@ -227,7 +225,7 @@ class StaticProgram:
         self.execute([array.ctypes.data for array in (*given, *results)])
         return results
 
-    def execute(self, addresses: Addresses) -> None:
+    def execute(self, addresses: Sequence[int] | Array) -> None:
         """The results, stored where they are wanted.
 
         Args:
@@ -285,44 +283,45 @@ class StaticProgram:
         given = [self._address(place, frame) for place in step.operands]
         wanted = [self._address(place, frame) for place in step.results]
         length = step.operands[carried].type.numbers[0]
-        slices = body.parameters[carried:]
-        outputs = body.results[operator.carried :]
-        states = [_State(place.type.size_bytes) for place in step.operands[first:carried]]
-        for state, place in zip(states, step.operands[first:carried], strict=True):
-            state.set(self._address(place, frame))
-        order = range(length - 1, -1, -1) if operator.reverse else range(length)
-        for t in order:
-            inputs = [
-                at + t * value.type.size_bytes for at, value in zip(given[carried:], slices, strict=True)
-            ]
-            stacked = [
-                at + t * value.type.size_bytes
-                for at, value in zip(wanted[operator.carried :], outputs, strict=True)
-            ]
-            now, then = [state.now for state in states], [state.then for state in states]
-            body.execute([*given[:first], *now, *inputs, *then, *stacked])
-            for state in states:
-                state.swap()
+        states = [
+            _State(place, at) for place, at in zip(step.operands[first:carried], given[first:], strict=False)
+        ]
+        moving = [value.type.size_bytes for value in body.parameters[carried:]]
+        stacked = [value.type.size_bytes for value in body.results[operator.carried :]]
+        strides = np.array([*[0] * carried, *moving, *[0] * len(states), *stacked], np.int64)
+        turns = [
+            np.array(
+                [
+                    *given[:first],
+                    *(state.addresses[turn] for state in states),
+                    *given[carried:],
+                    *(state.addresses[1 - turn] for state in states),
+                    *wanted[operator.carried :],
+                ],
+                np.int64,
+            )
+            for turn in range(2)
+        ]
+        for number, t in enumerate(range(length - 1, -1, -1) if operator.reverse else range(length)):
+            body.execute(turns[number % 2] + t * strides)
         for state, at in zip(states, wanted, strict=False):
-            ctypes.memmove(at, state.now, state.size_bytes)
+            ctypes.memmove(at, state.addresses[length % 2], state.size_bytes)
         return True
 
 
 class _State:
-    """A carried value: where it is read, and where the next one is written."""
+    """A carried value, in two places: where it is read, and where the next one is written, in turns.
 
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self._memory = [aligned_empty((max(size_bytes, 1),), np.uint8) for _ in range(2)]
-        self.now, self.then = (each.ctypes.data for each in self._memory)
+    Args:
+        place: of the first one.
+        address: of that.
+    """
 
-    def set(self, address: int) -> None:
-        """Start from what lies there."""
-        ctypes.memmove(self.now, address, self.size_bytes)
-
-    def swap(self) -> None:
-        """The next value is the one that is read."""
-        self.now, self.then = self.then, self.now
+    def __init__(self, place: Place, address: int) -> None:
+        self.size_bytes = place.type.size_bytes
+        self._memory = [aligned_empty((max(self.size_bytes, 1),), np.uint8) for _ in range(2)]
+        self.addresses = [each.ctypes.data for each in self._memory]
+        ctypes.memmove(self.addresses[0], address, self.size_bytes)
 
 
 def view(address: int, place: Place) -> Array:

@@ -52,12 +52,14 @@ class Drafted:
         arguments: what it reads; results come behind.
         make: the loops.
         contract: whether sums of products may be rounded once.
+        parallel: whether its parallel loops are worth waking threads.
     """
 
     key: str
     arguments: list[Argument]
     make: Callable[[], Loops]
     contract: bool = False
+    parallel: bool = True
 
 
 @dataclass

@@ -361,3 +361,40 @@ def test_arrays_may_lie_in_memory_in_any_way(rng):
     x = b.parameter("x", TensorType(F32, (4, 6)))
     array = values(rng, F32, 12, 8).T[1:5, ::2]
     check(b.function(e.reduce_sum(b, x, (1,)), e.neg(b, x)), array)
+
+
+def test_constants_that_a_region_captures_are_its_own(rng):
+    b = Builder("captured")
+    xs = b.parameter("xs", TensorType(F32, (6, 1, 40)))
+    h0 = b.parameter("h0", TensorType(F32, (1, 40)))
+    weight = b.constant(values(rng, F32, 40, 40, 3)[:, :, 0] / 20)
+    shift = b.parameter("shift", TensorType(F32, (1, 40)))
+
+    def body(inner, h, x):
+        def then(inside):
+            return (e.tanh(inside, e.add(inside, e.matmul(inside, h, weight), x)),)
+
+        def orelse(inside):
+            return (e.add(inside, e.matmul(inside, x, weight), shift),)
+
+        is_more = e.less(inner, 0, e.reduce_sum(inner, x, (0, 1)))
+        (h,) = e.if_(inner, is_more, then, orelse)
+        return h, h
+
+    function = b.function(*e.scan(b, [h0], [xs], body))
+    check(function, values(rng, F32, 6, 1, 40), values(rng, F32, 1, 40), values(rng, F32, 1, 40))
+
+
+def test_a_while_whose_body_reads_what_is_around(rng):
+    b = Builder("around")
+    x, limit = b.parameter("x", TensorType(F32, (3,))), b.constant(np.array(7, np.int32))
+
+    def body(inner, count, total):
+        count = e.add(inner, count, 1)
+        return e.less(inner, count, limit), count, e.add(inner, total, x), e.mul(inner, total, 2)
+
+    start = b.constant(np.zeros(3, np.float32))
+    results = e.while_(b, b.constant(np.array(True)), [b.constant(np.array(0, np.int32)), start], body)
+    check(b.function(*results), values(rng, F32, 3))
+    results = e.while_(b, b.constant(np.array(False)), [b.constant(np.array(0, np.int32)), start], body)
+    check(b.function(*results), values(rng, F32, 3))
