@@ -10,6 +10,7 @@ from tilewright.compiler.frontend.onnx import (
     recurrent,
     reduction,
     resize,
+    sample,
     shape,
     window,
 )
@@ -17,7 +18,7 @@ from tilewright.compiler.frontend.onnx.importer import import_model
 
 FAMILIES = (
     control, indexing, linear, normalisation, pointwise, quantised, recurrent, reduction, resize,
-    shape, window,
+    sample, shape, window,
 )  # fmt: skip
 """Modules that register converters."""
 __all__ = ["FAMILIES", "import_model"]
