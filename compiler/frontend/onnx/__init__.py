@@ -10,6 +10,7 @@ from tilewright.compiler.frontend.onnx import (
     recurrent,
     reduction,
     resize,
+    sample,
     shape,
     window,
 )
@@ -18,7 +19,7 @@ from tilewright.compiler.frontend.onnx.load import load_onnx
 
 FAMILIES = (
     control, indexing, linear, normalisation, pointwise, quantised, recurrent, reduction, resize,
-    shape, window,
+    sample, shape, window,
 )  # fmt: skip
 """Modules that register converters."""
 __all__ = ["FAMILIES", "import_model", "load_onnx"]

@@ -1,10 +1,11 @@
 """Products of matrices and tensors."""
 
 from tilewright.compiler.frontend.error import UnsupportedError, require
-from tilewright.compiler.frontend.onnx.node import Node, Result, converter
+from tilewright.compiler.frontend.onnx.node import Node, Result, converter, normal_axis
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ops import emit as e
 from tilewright.compiler.ops.nn.einsum import einsum
+from tilewright.compiler.ops.nn.fourier import Transform, dft
 
 
 @converter("MatMul")
@@ -69,3 +70,21 @@ def _minor(node: Node, x: Value, row: int, columns: tuple[int, ...]) -> Value:
         total = term if total is None else e.add(b, total, term)
     assert total is not None
     return total
+
+
+@converter("DFT")
+def _dft(node: Node) -> Result:
+    x, rank = node.x(0), node.rank(0)
+    if node.opset >= 20:
+        axis = normal_axis(node.numbers(2)[0] if node.has(2) else -2, rank)
+    else:
+        axis = node.axis("axis", rank, 1)
+    size, parts = x.type.shape[axis], x.type.shape[-1]
+    require(isinstance(size, int) and size > 0 and parts in (1, 2), f"must have known sizes, not {x.type}")
+    require(axis != rank - 1, "axis must not be that of the real and the imaginary part")
+    assert isinstance(size, int)
+    inverse, onesided = bool(node.integer("inverse", 0)), bool(node.integer("onesided", 0))
+    usual = 2 * (size - 1) if inverse and onesided else size
+    length = node.numbers(1)[0] if node.has(1) else usual
+    require(length > 0, f"dft_length must be positive, not {length}")
+    return dft(node.b, x, axis, Transform(size, length, inverse, onesided))

@@ -11,11 +11,14 @@ from onnx.backend.test.loader import load_model_tests
 from tilewright.compiler.onnx_backend import TilewrightBackend
 from tilewright.numerics.error import TilewrightError
 
-AT_LEAST = 1456
+AT_LEAST = 1485
 """So many pass; raise it as more do."""
 WRONG = {
     # The reference keeps flat places of the smaller picture; the shape given has other rows.
     "test_maxunpool_export_with_output_shape",
+    # The expected sums are 1.4e-6 off where they cancel (`test_fourier` compares with numpy in float64).
+    "test_dft_inverse",
+    "test_dft_inverse_opset19",
 }
 
 
