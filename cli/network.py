@@ -21,7 +21,7 @@ FIRST_INPUTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class OpenedNetwork:
     """A network from a file.
 
     Members:
@@ -41,7 +41,7 @@ class Network:
     results: Mapping[str, tuple[int, ...]]
 
 
-def open_network(path: str, config: str | None) -> Network:
+def open_network(path: str, config: str | None) -> OpenedNetwork:
     """Read a network.
 
     Args:
@@ -63,7 +63,7 @@ def open_network(path: str, config: str | None) -> Network:
         model = Model.load(path)
         choose_config(path, model.config, config)
         shapes, results = ({each.name: each.shape for each in side} for side in (model.inputs, model.outputs))
-        return Network(path=path, config=model.config, model=model, shapes=shapes, results=results)
+        return OpenedNetwork(path=path, config=model.config, model=model, shapes=shapes, results=results)
     machine = choose_config(path, None, config, DEFAULT_CONFIG)
     from tilewright.compiler.frontend.load import load_onnx
 
@@ -71,10 +71,10 @@ def open_network(path: str, config: str | None) -> Network:
     graph = load_onnx(path)
     shapes = {name: tensor.shape[1:] for name, tensor in graph.inputs}
     results = {name: graph.types[name].shape[1:] for name in graph.outputs}
-    return Network(path=path, config=machine, source=graph, shapes=shapes, results=results)
+    return OpenedNetwork(path=path, config=machine, source=graph, shapes=shapes, results=results)
 
 
-def integer_graph(network: Network, calibration: "Samples | None", inputs: "Samples | None") -> "Graph":
+def integer_graph(network: OpenedNetwork, calibration: "Samples | None", inputs: "Samples | None") -> "Graph":
     """The network in integers: quantised now, or when it was compiled.
 
     Args:
