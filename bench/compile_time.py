@@ -20,17 +20,19 @@ from single_layer import scale_word
 
 from tilewright.cli.table import format_table
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.frontend.load import load_onnx
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.operator import Operator
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.window import Window
-from tilewright.compiler.quantise.quantise import quantise
+from tilewright.compiler.ir.build import Builder
+from tilewright.compiler.ir.function import Value
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.operator import QuantisedOperator
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.ops.quantised.window import Window
+from tilewright.compiler.pipeline import load_onnx, quantise
 from tilewright.compiler.targets.accel import compile as accelerator
 from tilewright.compiler.targets.accel import program as programs
 from tilewright.isa.config import Config, load_config
@@ -47,50 +49,41 @@ class Draft:
 
     Members:
         rng: of the weights.
-        types, nodes, constants: as in `Graph`.
+        b: where its equations go.
+        layers: so far.
     """
 
     rng: np.random.Generator
-    types: dict[str, TensorType] = field(default_factory=dict)
-    nodes: list[Node] = field(default_factory=list)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    b: Builder = field(default_factory=lambda: Builder("network"))
+    layers: int = 0
 
-    def emit(self, operator: Operator, *inputs: str) -> str:
+    def emit(self, operator: Operator, *operands: Value) -> Value:
         """A layer."""
-        number = len(self.nodes)
-        result = f"v{number}"
-        self.types[result] = operator.infer(*(self.types[name] for name in inputs))
-        self.nodes.append(Node(f"layer{number}", operator, inputs, result))
-        return result
+        with self.b.label(f"layer{self.layers}"):
+            self.layers += 1
+            return self.b.emit(operator, *operands)
 
-    def constant(self, value: np.ndarray) -> str:
-        """The name of a constant."""
-        name = f"c{len(self.constants)}"
-        self.constants[name] = value
-        self.types[name] = TensorType(value.shape, DType(str(value.dtype)))
-        return name
-
-    def channels(self, value: str) -> int:
+    def channels(self, value: Value) -> int:
         """Of a value."""
-        return self.types[value].shape[1]
+        return value.type.numbers[1]
 
     def convolution(
         self,
-        value: str,
+        value: Value,
         outputs: int,
         kernel: int,
         stride: int = 1,
         *,
-        residual: str | None = None,
+        residual: Value | None = None,
         depthwise: bool = False,
-    ) -> str:
+    ) -> Value:
         """A convolution with requantisation and ReLU; padding is half of the kernel."""
         inputs = 1 if depthwise else self.channels(value)
         weight = self.rng.integers(-127, 128, (outputs, inputs, kernel, kernel), np.int8)
         scale = np.full(outputs, scale_word(2e-2 / np.sqrt(weight[0].size)), np.int32)
-        names = [self.constant(each) for each in (weight, np.zeros(outputs, np.int32), scale)]
+        operands = [self.b.constant(each) for each in (weight, np.zeros(outputs, np.int32), scale)]
         if residual is not None:
-            names += [residual, self.constant(np.full(outputs, FACTOR, np.int16))]
+            operands += [residual, self.b.constant(np.full(outputs, FACTOR, np.int16))]
         operator = QConv2d(
             strides=(stride, stride),
             pads=(kernel // 2,) * 4,
@@ -102,11 +95,11 @@ class Draft:
             hi=127,
             residual=residual is not None,
         )
-        return self.emit(operator, value, *names)
+        return self.emit(operator, value, *operands)
 
-    def average(self, value: str) -> str:
+    def average(self, value: Value) -> Value:
         """The average of each channel."""
-        _, _, height, width = self.types[value].shape
+        _, _, height, width = value.type.numbers
         pixels = height * width
         operator = QAveragePool2d(
             window=Window((height, width)),
@@ -119,16 +112,14 @@ class Draft:
         )
         return self.emit(operator, value)
 
-    def graph(self, name: str, size: int, body: Callable[["Draft", str], str]) -> Graph:
+    def network(self, size: int, body: Callable[["Draft", Value], Value]) -> NamedFunction:
         """The whole network, between quantisation and dequantisation."""
-        image = TensorType((1, 3, size, size), DType.FLOAT32)
-        self.types["x"] = image
-        result = body(self, self.emit(Quantise(0.05, 0), "x"))
-        result = self.emit(Dequantise(0.05, 0), result)
-        return Graph(name, (("x", image),), tuple(self.nodes), (result,), self.constants)
+        x = self.b.parameter("x", TensorType(DType.FLOAT32, (1, 3, size, size)))
+        result = body(self, self.b.emit(Quantise(0.05, 0), x))
+        return NamedFunction(self.b.function(self.b.emit(Dequantise(0.05, 0), result)), ("x",), ("y",))
 
 
-def resnet50(draft: Draft, value: str) -> str:
+def resnet50(draft: Draft, value: Value) -> Value:
     """Bottlenecks of a 1 x 1, a 3 x 3 and a 1 x 1 convolution, the last with the residual."""
     value = draft.convolution(value, 64, 7, 2)
     value = draft.emit(QMaxPool2d(Window((3, 3), (2, 2), (1, 1, 1, 1))), value)
@@ -141,7 +132,7 @@ def resnet50(draft: Draft, value: str) -> str:
     return draft.convolution(draft.average(value), 1000, 1)
 
 
-def mobilenetv2(draft: Draft, value: str) -> str:
+def mobilenetv2(draft: Draft, value: Value) -> Value:
     """Inverted residuals: a 1 x 1, a depthwise 3 x 3 and a 1 x 1 convolution."""
     value = draft.convolution(value, 32, 3, 2)
     stages = (
@@ -166,9 +157,9 @@ def mobilenetv2(draft: Draft, value: str) -> str:
 NETWORKS = {"resnet50": resnet50, "mobilenetv2": mobilenetv2}
 
 
-def network(name: str, size: int = 224) -> Graph:
+def network(name: str, size: int = 224) -> NamedFunction:
     """One of `NETWORKS`, with seeded weights."""
-    return Draft(np.random.default_rng(1)).graph(name, size, NETWORKS[name])
+    return Draft(np.random.default_rng(1), Builder(name)).network(size, NETWORKS[name])
 
 
 # --- times -------------------------------------------------------------------------------------------------
@@ -210,27 +201,26 @@ def timed() -> Iterator[dict[str, float]]:
         yield seconds
 
 
-def distinct(graph: Graph) -> tuple[int, int]:
+def distinct(named: NamedFunction) -> tuple[int, int]:
     """Layers of the accelerator, and how many of them differ in operator or shapes."""
-    hosts = (Quantise, Dequantise)
     keys = [
-        (node.operator, tuple(graph.types[name] for name in node.inputs))
-        for node in graph.nodes
-        if not isinstance(node.operator, hosts)
+        (each.operator, tuple(value.type for value in each.operands))
+        for each in named.function.equations
+        if isinstance(each.operator, QuantisedOperator)
     ]
     return len(keys), len(set(keys))
 
 
-def measure(graph: Graph, config: Config) -> tuple[str, ...]:
+def measure(named: NamedFunction, config: Config) -> tuple[str, ...]:
     """A row of the table."""
     with timed() as seconds:
         begun = time.process_time()
-        model = accelerator.compile_graph(graph, config)
+        model = accelerator.compile_function(named, config)
         total = time.process_time() - begun
-    layers, different = distinct(graph)
+    layers, different = distinct(named)
     others = total - sum(seconds.values())
     times = [*seconds.values(), others, total]
-    counts = (graph.name, str(layers), str(different), f"{model.instructions:,}")
+    counts = (named.function.name, str(layers), str(different), f"{model.instructions:,}")
     return (*counts, *(f"{each:.2f}" for each in times))
 
 

@@ -28,8 +28,9 @@ from onnx import TensorProto, helper, numpy_helper
 from turns import Call, median_seconds
 
 from tilewright.cli.table import format_table
-from tilewright.compiler.ops.convolution import Convolution as Meaning
-from tilewright.compiler.ops.requantised import finish
+from tilewright.compiler.ops.primitive.conv import Conv
+from tilewright.compiler.ops.quantised.convolution import Geometry
+from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import Machine
@@ -102,12 +103,12 @@ class Case:
     def expected(self) -> Array:
         """What the layer means, [height, width, outputs]."""
         sizes = self.sizes
-        meaning = Meaning(sizes.strides, sizes.pads, sizes.dilations, 1)
         x, bias = self.x.transpose(2, 0, 1)[None], self.bias[:, None, None]
         if sizes.is_float:
-            result = meaning.run_float(x, self.weight) + bias
+            (total,) = Conv(sizes.strides, sizes.pads, sizes.dilations).run(x, self.weight)
+            result = total + bias
         else:
-            total = meaning.run_integer(x, self.weight, 0)
+            total = Geometry(sizes.strides, sizes.pads, sizes.dilations, 1).run(x, self.weight, 0)
             result = finish(total, bias, self.scales[:, None, None], 0, -128, 127)
         return result[0].transpose(1, 2, 0)
 

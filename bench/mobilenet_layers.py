@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from single_layer import (
     ZERO_POINT,
     add_options,
-    convolution_graph,
-    layer_graph,
+    convolution_network,
+    layer_network,
     machine_of,
     measure,
     scale_word,
 )
 
 from tilewright.cli.table import format_table
-from tilewright.compiler.graph.graph import Graph
-from tilewright.compiler.ops.qadd import QAdd
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ops.quantised.qadd import QAdd
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.memory import Memory
 from tilewright.isa.timing import item_interval
@@ -176,23 +176,23 @@ def _beats(memory: Memory, config: Config) -> int:
 # --- networks ----------------------------------------------------------------------------------------------
 
 
-def network(layer: Layer) -> Graph:
+def network(layer: Layer) -> NamedFunction:
     """The layer between quantisation and dequantisation."""
     shape = (1, layer.inputs, layer.size, layer.size)
     window = Window((layer.kernel,) * 2, (layer.stride,) * 2, (layer.pad,) * 4)
     clamp = {"zero_point": ZERO_POINT, "lo": -128, "hi": 127}
     if layer.kind == "maximum":
-        return layer_graph(QMaxPool2d(window), [shape])
+        return layer_network(QMaxPool2d(window), [shape])
     if layer.kind == "average":
         pixels = layer.kernel**2
         scales = ((pixels, scale_word(1 / pixels)),)
         bias = -ZERO_POINT * pixels
         average = QAveragePool2d(window, input_zero_point=ZERO_POINT, bias=bias, scales=scales, **clamp)
-        return layer_graph(average, [shape])
+        return layer_network(average, [shape])
     if layer.kind == "addition":
         bias = -ZERO_POINT * (64 + 16384)
-        return layer_graph(QAdd(ka=64, kb=16384, bias=bias, scale=scale_word(2**-15), **clamp), [shape] * 2)
-    return convolution_graph(
+        return layer_network(QAdd(ka=64, kb=16384, bias=bias, scale=scale_word(2**-15), **clamp), [shape] * 2)
+    return convolution_network(
         layer.size,
         layer.inputs,
         layer.outputs,

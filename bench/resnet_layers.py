@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from single_layer import (
     add_options,
-    convolution_graph,
+    convolution_network,
     machine_of,
     measure,
     without_hiding,
 )
 
 from tilewright.cli.table import format_table
-from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.targets.accel.compile import LengthError
 from tilewright.compiler.targets.accel.layer_schedule import default_schedules
 
@@ -67,9 +67,9 @@ LAYERS = {
 }
 
 
-def network(layer: Layer) -> Graph:
+def network(layer: Layer) -> NamedFunction:
     """The layer between quantisation and dequantisation, with random weights."""
-    return convolution_graph(layer.size, layer.inputs, layer.outputs, layer.kernel, layer.stride)
+    return convolution_network(layer.size, layer.inputs, layer.outputs, layer.kernel, layer.stride)
 
 
 def main() -> int:
@@ -82,10 +82,10 @@ def main() -> int:
     config, host, devices = machine_of(options)
     rows, fine, work, spent, bare = [], True, 0.0, 0.0, 0.0
     for name in options.layers.split(","):
-        layer, graph = LAYERS[name], network(LAYERS[name])
+        layer, named = LAYERS[name], network(LAYERS[name])
         try:
-            hidden = measure(graph, config, host, devices)
-            plain = measure(graph, config, host, ["sim"], without_hiding(default_schedules(graph, config)))
+            hidden = measure(named, config, host, devices)
+            plain = measure(named, config, host, ["sim"], without_hiding(default_schedules(named, config)))
         except LengthError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue

@@ -16,7 +16,7 @@ from single_layer import add_options, machine_of, measure, without_hiding
 
 from tilewright.cli.table import format_table
 from tilewright.compiler.schedule import Primitive, Split, Versions, VirtualThread
-from tilewright.compiler.targets.accel.compile import compile_graph
+from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
     Schedules,
     default_schedules,
@@ -75,14 +75,16 @@ def main() -> int:
     config, host, devices = machine_of(options)
     rows, fine = [], True
     for name in options.layers.split(","):
-        graph = network(LAYERS[name])
-        text = print_schedules(default_schedules(graph, config))
-        replayed = compile_graph(graph, config, schedules=parse_schedules(text))
-        same = replayed.to_executable().to_bytes() == compile_graph(graph, config).to_executable().to_bytes()
+        named = network(LAYERS[name])
+        text = print_schedules(default_schedules(named, config))
+        replayed = compile_function(named, config, schedules=parse_schedules(text))
+        same = (
+            replayed.to_executable().to_bytes() == compile_function(named, config).to_executable().to_bytes()
+        )
         counts = []
         for change in VARIANTS.values():
             schedules = parse_schedules(print_schedules(change(parse_schedules(text))))
-            measured = measure(graph, config, host, devices, schedules)
+            measured = measure(named, config, host, devices, schedules)
             fine &= measured.right
             counts.append(measured.counts)
         fine &= same

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from tilewright.cli.machine import make_device
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.interpreter import run
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.operator import Operator
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.quantise import Quantise
+from tilewright.compiler.ir.build import Builder
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.schedule import Versions, VirtualThread
-from tilewright.compiler.targets.accel.compile import compile_graph
+from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, ConfigError, load_config
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
@@ -29,7 +29,9 @@ from tilewright.runtime.model_runner import ModelRunner
 ZERO_POINT = -7
 
 
-def layer_graph(operator: Operator, shapes: Sequence[tuple[int, ...]], **constants: NDArray[Any]) -> Graph:
+def layer_network(
+    operator: Operator, shapes: Sequence[tuple[int, ...]], **constants: NDArray[Any]
+) -> NamedFunction:
     """An operator between quantisation and dequantisation.
 
     Args:
@@ -37,26 +39,21 @@ def layer_graph(operator: Operator, shapes: Sequence[tuple[int, ...]], **constan
         shapes: of the activations, [1, channels, height, width].
         constants: its other inputs, in order.
     """
-    names = [f"x{number}" for number in range(len(shapes))]
-    quantised = [f"q{number}" for number in range(len(shapes))]
-    nodes = (
-        *(Node(q, Quantise(0.05, ZERO_POINT), (x,), q) for x, q in zip(names, quantised, strict=True)),
-        Node("layer", operator, (*quantised, *constants), "r"),
-        Node("dequantise", Dequantise(0.05, ZERO_POINT), ("r",), "y"),
-    )
-    types = [TensorType(shape, DType.FLOAT32) for shape in shapes]
-    return Graph(
-        name="layer",
-        inputs=tuple(zip(names, types, strict=True)),
-        nodes=nodes,
-        outputs=("y",),
-        constants=constants,
-    )
+    b = Builder("layer")
+    names = tuple(f"x{number}" for number in range(len(shapes)))
+    inputs = [
+        b.parameter(name, TensorType(DType.FLOAT32, shape)) for name, shape in zip(names, shapes, strict=True)
+    ]
+    operands = [b.emit(Quantise(0.05, ZERO_POINT), value) for value in inputs]
+    operands += [b.constant(array) for array in constants.values()]
+    with b.label("layer"):
+        result = b.emit(operator, *operands)
+    return NamedFunction(b.function(b.emit(Dequantise(0.05, ZERO_POINT), result)), names, ("y",))
 
 
-def convolution_graph(
+def convolution_network(
     size: int, inputs: int, outputs: int, kernel: int, stride: int, *, depthwise: bool = False
-) -> Graph:
+) -> NamedFunction:
     """A convolution with requantisation and ReLU; padding is half of the kernel.
 
     Args:
@@ -80,7 +77,7 @@ def convolution_graph(
         lo=ZERO_POINT,
         hi=127,
     )
-    return layer_graph(
+    return layer_network(
         operator,
         [(1, inputs, size, size)],
         weight=weight,
@@ -132,15 +129,20 @@ def without_hiding(schedules: Schedules) -> Schedules:
 
 
 def measure(
-    graph: Graph, config: Config, host: Host, devices: list[str], schedules: Schedules | None = None
+    named: NamedFunction,
+    config: Config,
+    host: Host,
+    devices: list[str],
+    schedules: Schedules | None = None,
 ) -> Measured:
     """Compile a network, with other schedules than the default ones if given, and run it on each device."""
     begun = time.perf_counter()
-    model = compile_graph(graph, config, schedules=schedules)
+    model = compile_function(named, config, schedules=schedules)
     seconds = time.perf_counter() - begun
     rng = np.random.default_rng(2)
-    given = {name: rng.normal(0, 3, tensor.shape).astype(np.float32) for name, tensor in graph.inputs}
-    expected = run(graph, given)["y"]
+    shapes, _ = named.sample_shapes
+    given = {name: rng.normal(0, 3, (1, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    expected = named.run(given)["y"]
     outcomes = [ModelRunner(model, make_device(device, config), host).run(given) for device in devices]
     right = all(np.array_equal(outcome.outputs["y"], expected) for outcome in outcomes)
     results = [outcome.first for outcome in outcomes]

@@ -33,8 +33,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Compile the network, write the file, and say what it holds or what it took."""
     from tilewright.cli.network import (
-        compile_graph,
-        integer_graph,
+        compile_network,
+        integer_function,
         open_network,
         read_schedules,
         used_schedules,
@@ -57,16 +57,16 @@ def run(args: argparse.Namespace) -> int:
         raise TilewrightError(f"{args.file}: must be an ONNX file, not a compiled model")
     schedules = {} if args.schedule is None else read_schedules(args.schedule)
     given = read_given(args, network)
-    graph = integer_graph(network, given.calibration, given.samples)
-    model = compile_graph(graph, network.config, schedules)
+    named = integer_function(network, given.calibration, given.samples)
+    model = compile_network(named, network.config, schedules)
     files = {args.model_file: model.to_executable().to_bytes()}
     if args.schedules is not None:
-        files[args.schedules] = used_schedules(graph, network.config, schedules).encode()
+        files[args.schedules] = used_schedules(named, network.config, schedules).encode()
     if given.samples is None:
         write_files(files)
         _print_summary(args, model)
         return 0
-    outcome = run_samples(args.device, model, graph, given.samples, host, check=False)
+    outcome = run_samples(args.device, model, named, given.samples, host, check=False)
     finish_run(args, network, model, given, outcome, files)
     return 0
 

@@ -10,7 +10,7 @@ from tilewright.cli.program import choose_config
 from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
-    from tilewright.compiler.graph.graph import Graph
+    from tilewright.compiler.ir.named import NamedFunction
     from tilewright.compiler.targets.accel.layer_schedule import Schedules
     from tilewright.isa.config import Config
     from tilewright.isa.model import Model
@@ -35,7 +35,7 @@ class OpenedNetwork:
 
     path: str
     config: "Config"
-    source: "Graph | None" = None
+    source: "NamedFunction | None" = None
     model: "Model | None" = None
     shapes: Mapping[str, tuple[int, ...]]
     results: Mapping[str, tuple[int, ...]]
@@ -65,16 +65,20 @@ def open_network(path: str, config: str | None) -> OpenedNetwork:
         shapes, results = ({each.name: each.shape for each in side} for side in (model.inputs, model.outputs))
         return OpenedNetwork(path=path, config=model.config, model=model, shapes=shapes, results=results)
     machine = choose_config(path, None, config, DEFAULT_CONFIG)
-    from tilewright.compiler.frontend.load import load_onnx
+    from tilewright.compiler.pipeline import load_onnx
 
     say(f"reading {path}")
-    graph = load_onnx(path)
-    shapes = {name: tensor.shape[1:] for name, tensor in graph.inputs}
-    results = {name: graph.types[name].shape[1:] for name in graph.outputs}
-    return OpenedNetwork(path=path, config=machine, source=graph, shapes=shapes, results=results)
+    named = load_onnx(path)
+    try:
+        shapes, results = named.sample_shapes
+    except TilewrightError as error:
+        raise TilewrightError(f"{path}: {error}") from None
+    return OpenedNetwork(path=path, config=machine, source=named, shapes=shapes, results=results)
 
 
-def integer_graph(network: OpenedNetwork, calibration: "Samples | None", inputs: "Samples | None") -> "Graph":
+def integer_function(
+    network: OpenedNetwork, calibration: "Samples | None", inputs: "Samples | None"
+) -> "NamedFunction":
     """The network in integers: quantised now, or when it was compiled.
 
     Args:
@@ -87,20 +91,26 @@ def integer_graph(network: OpenedNetwork, calibration: "Samples | None", inputs:
     """
     if network.source is None:
         assert network.model is not None
-        return _graph_of(network.path, network.model)
+        return _function_of(network.path, network.model)
     from tilewright.compiler.quantise.quantise import has_scales, quantise
+    from tilewright.isa.error import TilewrightError
 
-    if calibration is None and not has_scales(network.source):
+    if calibration is None and not has_scales(network.source.function):
         calibration = _first(network.path, inputs)
     say("quantising")
-    return quantise(network.source, calibration)
+    try:
+        return quantise(network.source, calibration)
+    except TilewrightError as error:
+        raise TilewrightError(f"{network.path}: {error}") from None
 
 
-def compile_graph(graph: "Graph", config: "Config", schedules: "Schedules | None" = None) -> "Model":
+def compile_network(
+    named: "NamedFunction", config: "Config", schedules: "Schedules | None" = None
+) -> "Model":
     """The compiled model of a network in integers.
 
     Args:
-        graph: of the network.
+        named: the network.
         config: of the machine.
         schedules: of layers that shall not have their default schedule.
 
@@ -110,7 +120,7 @@ def compile_graph(graph: "Graph", config: "Config", schedules: "Schedules | None
     from tilewright.compiler.pipeline import compile_model
 
     say("compiling")
-    model = compile_model(graph, config, schedules=schedules)
+    model = compile_model(named, config, schedules=schedules)
     say("")
     return model
 
@@ -133,11 +143,11 @@ def read_schedules(path: str) -> "Schedules":
         raise TilewrightError(f"{path}: {error}") from None
 
 
-def used_schedules(graph: "Graph", config: "Config", given: "Schedules") -> str:
+def used_schedules(named: "NamedFunction", config: "Config", given: "Schedules") -> str:
     """The schedule of each layer as text: the given ones, and the default ones of the others."""
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
 
-    return print_schedules({**default_schedules(graph, config), **given})
+    return print_schedules({**default_schedules(named, config), **given})
 
 
 def _first(path: str, inputs: "Samples | None") -> "Samples":
@@ -154,12 +164,18 @@ def _first(path: str, inputs: "Samples | None") -> "Samples":
     return first
 
 
-def _graph_of(path: str, model: "Model") -> "Graph":
-    from tilewright.compiler.graph.constant_file import load_constants
-    from tilewright.compiler.graph.parser import parse_graph
+def _function_of(path: str, model: "Model") -> "NamedFunction":
+    from tilewright.compiler.ir.named import NamedFunction
+    from tilewright.compiler.ir.parse import parse_function
+    from tilewright.compiler.ir.tensor_file import load_tensors
+    from tilewright.compiler.ir.verify import verify
+    from tilewright.compiler.ops.registry import operators
     from tilewright.isa.error import TilewrightError
 
     try:
-        return parse_graph(model.graph, load_constants(model.tensors))
+        function = parse_function(model.graph, operators(), load_tensors(model.tensors))
+        verify(function)
+        inputs, outputs = (tuple(each.name for each in side) for side in (model.inputs, model.outputs))
+        return NamedFunction(function, inputs, outputs)
     except TilewrightError as error:
         raise TilewrightError(f"{path}: {error}") from None

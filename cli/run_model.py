@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.data import npz_bytes, read_arrays, read_labels
 from tilewright.cli.machine import CPU, config_name, make_device
-from tilewright.cli.network import OpenedNetwork, compile_graph, integer_graph, open_network
+from tilewright.cli.network import OpenedNetwork, compile_network, integer_function, open_network
 from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, refuse_timeline
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tilewright.compiler.graph.graph import Graph
+    from tilewright.compiler.ir.named import NamedFunction
     from tilewright.isa.model import Model
     from tilewright.runtime.device import Host
     from tilewright.runtime.model_input import Samples
@@ -82,13 +82,13 @@ def run_model(args: argparse.Namespace) -> int:
     host = Host(latency=args.latency, progress=cycle_progress())
     network = open_network(args.file, args.config)
     given = read_given(args, network)
-    model, graph = network.model, None
+    model, named = network.model, None
     if args.device == CPU:
-        graph = integer_graph(network, given.calibration, given.samples)
+        named = integer_function(network, given.calibration, given.samples)
     else:
         model = compiled(network, given)
     samples = given.samples or _zeros(network)
-    outcome = run_samples(args.device, model, graph, samples, host, check=network.model is not None)
+    outcome = run_samples(args.device, model, named, samples, host, check=network.model is not None)
     finish_run(args, network, model, given, outcome, {})
     return 0
 
@@ -119,13 +119,13 @@ def compiled(network: OpenedNetwork, given: Given) -> "Model":
     """
     if network.model is not None:
         return network.model
-    return compile_graph(integer_graph(network, given.calibration, given.samples), network.config)
+    return compile_network(integer_function(network, given.calibration, given.samples), network.config)
 
 
 def run_samples(
     device: str,
     model: "Model | None",
-    graph: "Graph | None",
+    named: "NamedFunction | None",
     samples: "Samples",
     host: "Host",
     *,
@@ -136,14 +136,14 @@ def run_samples(
     Args:
         device: its name, as in `--device`.
         model: for a machine.
-        graph: for the CPU.
+        named: for the CPU.
         samples: to run, one after another.
         host: the memory outside of the machine.
         check: the program, before it runs; one that was just compiled is known to be sound.
     """
     if device == CPU:
-        assert graph is not None
-        return _run_on_cpu(graph, samples)
+        assert named is not None
+        return _run_on_cpu(named, samples)
     from tilewright.runtime.model_runner import ModelRunner
 
     assert model is not None
@@ -262,13 +262,13 @@ def _zeros(network: OpenedNetwork) -> "Samples":
     return {name: np.zeros((1, *shape), np.float32) for name, shape in network.shapes.items()}
 
 
-def _run_on_cpu(graph: "Graph", samples: "Samples") -> Outcome:
+def _run_on_cpu(named: "NamedFunction", samples: "Samples") -> Outcome:
     """The network as code of this machine; what it says of seconds is without compiling."""
     from tilewright.compiler.targets.cpu.network import HostNetwork
 
     say("compiling for the CPU")
     begun = time.perf_counter()
-    network = HostNetwork(graph)
+    network = HostNetwork(named)
     compiled = time.perf_counter()
     say("running on the CPU")
     outputs = network.run(samples)

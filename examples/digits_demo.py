@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tilewright.cli.machine import make_device
 from tilewright.cli.summary import format_layers, layer_reports
-from tilewright.compiler.graph.graph import Graph
+from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.pipeline import compile_model, load_onnx, quantise
 from tilewright.isa.config import load_config
 from tilewright.isa.error import TilewrightError
@@ -44,7 +44,7 @@ def as_input(pictures: NDArray[np.uint8]) -> dict[str, Floats]:
     return {"x": scaled[:, None]}
 
 
-def read_network() -> Graph:
+def read_network() -> NamedFunction:
     """The network in integers."""
     pictures, _ = read_pictures()
     return quantise(load_onnx(FOLDER / "lenet.onnx"), as_input(pictures[-CALIBRATION:]))
@@ -77,7 +77,7 @@ def main() -> int:
         return 1
 
 
-def recognise(network: Graph, config: str, samples: int) -> bool:
+def recognise(network: NamedFunction, config: str, samples: int) -> bool:
     """Recognise pictures on the simulator and print what it takes; whether most are right."""
     pictures, labels = read_pictures()
     pictures, labels = pictures[:-CALIBRATION][:samples], labels[:-CALIBRATION][:samples]
@@ -106,7 +106,7 @@ def print_costs(config: str, model: Model, result: ModelResult) -> None:
         print(f"{most.layer.name} costs most: {most.cycles / result.cycles:.0%} of the cycles")
 
 
-def compare(network: Graph, config: str) -> bool:
+def compare(network: NamedFunction, config: str) -> bool:
     """Run one picture on the simulator and in the gates; whether they say the same."""
     pictures, _ = read_pictures()
     model = compile_model(network, load_config(config))

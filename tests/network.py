@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+from tests.layers import Node, network, reshape
 
-from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.constant_file import save_constants
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.printer import print_graph
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.flatten import Flatten
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.quantise import Quantise
+from tilewright.compiler.ir.print import print_function, tensors_of
+from tilewright.compiler.ir.tensor_file import save_tensors
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.isa.assembly import assemble
 from tilewright.isa.config import PRESETS
 from tilewright.isa.executable import Executable
@@ -74,8 +71,8 @@ def expected(x):
     return np.stack([dequantise(row, OUTPUT.scale, OUTPUT.zero_point) for row in rows])
 
 
-def make_graph():
-    """The same network as the compiler's graph."""
+def make_function():
+    """The same network as the compiler has it."""
     convolution = QConv2d((1, 1), (0, 0, 0, 0), (1, 1), 1, 0, 0, -128, 127)
     nodes = [
         Node("in", Quantise(INPUT.scale, INPUT.zero_point), ("x",), "q0"),
@@ -83,15 +80,14 @@ def make_graph():
             Node(f"layer{i}", convolution, (f"q{i}", *(f"{part}{i}" for part in _PARTS)), f"q{i + 1}")
             for i in range(2)
         ),
-        Node("view", Flatten(), ("q2",), "flat"),
-        Node("out", Dequantise(OUTPUT.scale, OUTPUT.zero_point), ("flat",), "y"),
+        Node("out", Dequantise(OUTPUT.scale, OUTPUT.zero_point), ("q2",), "map"),
+        Node("view", reshape(3 * PIXELS), ("map",), "y"),
     ]
     constants = {}
     for i, weights in enumerate(WEIGHTS):
         arrays = (weights.product.T[:, :, None, None], weights.bias, weights.scale)
         constants |= {f"{part}{i}": array for part, array in zip(_PARTS, arrays, strict=True)}
-    inputs = (("x", TensorType((1, *INPUT.shape), DType.FLOAT32)),)
-    return Graph("hand", inputs, tuple(nodes), ("y",), constants)
+    return network({"x": (1, *INPUT.shape)}, tuple(nodes), ("y",), constants, "hand")
 
 
 def _layer_text(index, offset, source, target, source_offset):
@@ -126,9 +122,9 @@ def _layer_text(index, offset, source, target, source_offset):
 
 
 def make_runnable():
-    """The compiled model with its graph, for the CPU."""
-    graph = make_graph()
-    return make_model(graph=print_graph(graph), tensors=save_constants(graph.constants))
+    """The compiled model with its text, for the CPU."""
+    function = make_function().function
+    return make_model(graph=print_function(function), tensors=save_tensors(tensors_of(function)))
 
 
 def make_model(graph="", tensors=b"", **changes):

@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tilewright.compiler.graph.interpreter import run
 from tilewright.compiler.pipeline import compile_model, load_onnx, quantise
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import PRESETS
@@ -76,7 +75,7 @@ def load(model):
 
 def meaning(network, inputs):
     """What a network answers, by the interpreter; list-like inputs are made float32."""
-    return run(network, _float(inputs))
+    return network.run(_float(inputs))
 
 
 def integers(model, calibration=None):

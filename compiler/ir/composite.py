@@ -10,6 +10,7 @@ from tilewright.compiler.ir.build import Builder, trace
 from tilewright.compiler.ir.function import Function, Value
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.size import AnySize
 from tilewright.compiler.ir.type import TensorType
 
 
@@ -30,6 +31,12 @@ class Composite(Operator):
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         return self.expanded(*types).result_types
+
+    def macs(self, *types: TensorType) -> AnySize:
+        total: AnySize = 0
+        for each in self.expanded(*types).equations:
+            total = total + each.operator.macs(*(value.type for value in each.operands))
+        return total
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         types = [TensorType(DType.of(array.dtype), array.shape) for array in arrays]

@@ -1,6 +1,6 @@
 """What functions compute, in numpy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
@@ -14,21 +14,24 @@ from tilewright.numerics.error import TilewrightError
 
 Bindings = dict[str, AnySize]
 """Numbers of sizes by name."""
+Observe = Callable[[Equation, Value, Array], None]
+"""Is told each result of an equation of the outermost function."""
 
 
-def run(program: Function | Module, *arrays: Array) -> tuple[Array, ...]:
+def run(program: Function | Module, *arrays: Array, observe: Observe | None = None) -> tuple[Array, ...]:
     """The results of a function on arrays.
 
     Args:
         program: a function, or a module, whose main function is run.
         arrays: one for each parameter, of its element type and shape; equal sizes must be equal numbers.
+        observe: is told what is computed on the way.
 
     Raises:
         EvaluationError: if arrays and parameters do not fit, or an operator has no value: with its label.
     """
     module = program if isinstance(program, Module) else Module({})
     function = program.main if isinstance(program, Module) else program
-    return deeply(function.depth, lambda: _Evaluation(module).function(function, arrays, {}))
+    return deeply(function.depth, lambda: _Evaluation(module).function(function, arrays, {}, observe))
 
 
 class _Evaluation:
@@ -38,7 +41,11 @@ class _Evaluation:
         self._module = module
 
     def function(
-        self, function: Function, arrays: Sequence[Array], around: Mapping[str, AnySize]
+        self,
+        function: Function,
+        arrays: Sequence[Array],
+        around: Mapping[str, AnySize],
+        observe: Observe | None = None,
     ) -> tuple[Array, ...]:
         """The results of a function; `around` has the sizes that hold where it stands."""
         if len(arrays) != len(function.parameters):
@@ -55,6 +62,9 @@ class _Evaluation:
             results = self._equation(equation, operands, bindings)
             bind(equation.results, results, bindings, equation.label)
             values.update(zip(equation.results, results, strict=True))
+            if observe is not None:
+                for value in equation.results:
+                    observe(equation, value, values[value])
             for value in (*equation.operands, *equation.results):
                 if last.get(value, -1) <= position and value in values and value not in kept:
                     del values[value]

@@ -1,6 +1,6 @@
 """What every operator of the IR offers, whatever it does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -73,6 +73,25 @@ class Operator:
             NotImplementedError: if the operator has no derivative.
         """
         raise NotImplementedError(self.name)
+
+    def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
+        """What the results are, where the types of the operands alone tell it.
+
+        Of each result the number of the operand that it equals, or a constant; None if it must be computed.
+        """
+        return None
+
+    def macs(self, *types: TensorType) -> AnySize:
+        """Multiply-accumulate operations on operands of these types; 0 for what multiplies no matrices."""
+        return 0
+
+    def settled(self, before: "Operator") -> tuple["Operator", Mapping[str, AnySize]]:
+        """The operator once sizes in it were replaced, and those that its results need not show any more.
+
+        Args:
+            before: the operator as it was.
+        """
+        return self, {}
 
     @property
     def is_differentiable(self) -> bool:

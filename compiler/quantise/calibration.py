@@ -1,17 +1,19 @@
-"""The ranges of a network's values, from data."""
+"""The ranges of a function's values, from data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tilewright.compiler.graph.graph import Graph
-from tilewright.compiler.graph.interpreter import check_inputs, run
-from tilewright.compiler.ops.operator import Array
+from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.constant import Constant
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.interpret import run
+from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.quantise.error import QuantiseError
 
 _CHUNK_BYTES = 1 << 28
-"""Of all values of a network, for the samples that are computed at once."""
+"""Of all values of a function, for the samples that are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +28,45 @@ class Range:
         return Range(min(self.low, other.low), max(self.high, other.high))
 
 
-def measure_ranges(graph: Graph, calibration: Mapping[str, Array]) -> dict[str, Range]:
-    """The range of each value that depends on the inputs.
+def measure_ranges(named: NamedFunction, calibration: Mapping[str, Array]) -> dict[Value, Range]:
+    """The range of each parameter, and of each value of an equation that is no constant.
+
+    Args:
+        named: of floats, as recognised.
+        calibration: by name, samples along the first axis.
 
     Raises:
-        GraphError: if the data are not inputs of this graph.
+        EvaluationError: if the data are not inputs of this function.
         QuantiseError: if a value is infinite or NaN, or an input is 0 everywhere.
     """
-    samples = check_inputs(graph, calibration)
+    samples, function = named.check(calibration), named.function
     zero = ", ".join(repr(name) for name, array in calibration.items() if not array.any())
     if zero:
         raise QuantiseError(f"calibration data must be typical inputs, and {zero} is 0 in all samples")
-    step = max(1, _CHUNK_BYTES // (4 * sum(tensor.size for tensor in graph.types.values())))
-    ranges: dict[str, Range] = {}
+    ranges: dict[Value, Range] = {}
+
+    def widen(what: str, value: Value, array: Array) -> None:
+        seen = _range(what, array)
+        ranges[value] = seen.joined(ranges[value]) if value in ranges else seen
+
+    def observe(equation: Equation, value: Value, array: Array) -> None:
+        if not isinstance(equation.operator, Constant):
+            widen(equation.label, value, array)
+
+    step = max(1, _CHUNK_BYTES // _sample_bytes(function))
     for start in range(0, samples, step):
-        part = {name: array[start : start + step] for name, array in calibration.items()}
-        for name, array in run(graph, part, keep=True).items():
-            seen = _range(name, array)
-            ranges[name] = seen.joined(ranges[name]) if name in ranges else seen
+        arrays = [calibration[name][start : start + step] for name in named.inputs]
+        for name, value, array in zip(named.inputs, function.parameters, arrays, strict=True):
+            widen(name, value, array)
+        run(function, *arrays, observe=observe)
     return ranges
+
+
+def _sample_bytes(function: Function) -> int:
+    """Of all values, for one sample."""
+    values = (*function.parameters, *(value for each in function.equations for value in each.results))
+    sizes = ([size for size in value.type.shape if isinstance(size, int)] for value in values)
+    return 4 * sum(int(np.prod(each, dtype=np.int64)) for each in sizes)
 
 
 def _range(name: str, array: Array) -> Range:

@@ -7,11 +7,11 @@ class QuantiseError(TilewrightError):
     """A network that cannot be quantised, with every reason at once."""
 
 
-class IslandError(TilewrightError):
-    """Why one operator between quantised values cannot be taken; collected, so that all are told at once."""
+class GroupError(TilewrightError):
+    """Why an operator, or a group of operators, cannot be taken; collected, so that all are told at once."""
 
 
 def require(holds: bool, reason: str) -> None:
-    """Raises IslandError with that reason unless the condition holds."""
+    """Raises GroupError with that reason unless the condition holds."""
     if not holds:
-        raise IslandError(reason)
+        raise GroupError(reason)

@@ -2,37 +2,40 @@
 
 from dataclasses import replace
 
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.window import POINT
 
 
-def fuse_pools(graph: Graph) -> Graph:
+def fuse_pools(function: Function) -> Function:
     """Takes the maximum of sums where the maximum of their int8 results was taken.
 
     Exact: requantisation never decreases, and a clamp behind a clamp is one clamp.
     """
-    fused: dict[str, Node] = {}
-    for node in graph.nodes:
-        before = fused.get(node.inputs[0])
-        if before is not None and _can_fuse(graph, before, node):
-            del fused[before.output]
-            fused[node.output] = _joined(before, node)
+    fused: dict[Value, Equation] = {}
+    for equation in function.equations:
+        before = fused.get(equation.operands[0]) if equation.operands else None
+        if before is not None and _can_fuse(function, before, equation):
+            del fused[before.result]
+            fused[equation.result] = _joined(before, equation)
         else:
-            fused[node.output] = node
-    return replace(graph, nodes=tuple(fused.values()))
+            fused[equation.result] = equation
+    return replace(function, equations=tuple(fused.values()))
 
 
-def _can_fuse(graph: Graph, before: Node, node: Node) -> bool:
-    single = before.output not in graph.outputs and len(graph.consumers[before.output]) == 1
-    pair = isinstance(before.operator, QConv2d) and isinstance(node.operator, QMaxPool2d)
-    return single and pair and isinstance(before.operator, QConv2d) and before.operator.pool is None
+def _can_fuse(function: Function, before: Equation, equation: Equation) -> bool:
+    single = before.result not in function.results and len(function.consumers[before.result]) == 1
+    convolution, pool = before.operator, equation.operator
+    pair = isinstance(convolution, QConv2d) and isinstance(pool, QMaxPool2d)
+    return single and pair and isinstance(convolution, QConv2d) and convolution.pool is None
 
 
-def _joined(before: Node, node: Node) -> Node:
-    convolution, pool = before.operator, node.operator
+def _joined(before: Equation, equation: Equation) -> Equation:
+    convolution, pool = before.operator, equation.operator
     assert isinstance(convolution, QConv2d)
     assert isinstance(pool, QMaxPool2d)
     lo, hi = (min(max(limit, pool.lo), pool.hi) for limit in (convolution.lo, convolution.hi))
-    window = None if pool.window.kernel == (1, 1) and pool.window.strides == (1, 1) else pool.window
-    return replace(before, operator=replace(convolution, lo=lo, hi=hi, pool=window), output=node.output)
+    window = None if pool.window.kernel == POINT.kernel and pool.window.strides == (1, 1) else pool.window
+    operator = replace(convolution, lo=lo, hi=hi, pool=window)
+    return replace(before, operator=operator, results=equation.results)

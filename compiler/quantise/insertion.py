@@ -1,4 +1,4 @@
-"""Quantise and dequantise nodes for a float graph: where the accelerator will write int8, and only there.
+"""Quantises a function of floats where the accelerator will write int8, and only there.
 
 A value stays a sum that is not yet rounded where its one reader can do its work on it: activation
 functions, a maximum pooling behind a convolution, the addition of a residual.
@@ -7,21 +7,22 @@ functions, a maximum pooling behind a convolution, the addition of a residual.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from itertools import chain, count
 
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.ops.add import Add
-from tilewright.compiler.ops.clip import Clip
-from tilewright.compiler.ops.conv2d import Conv2d
-from tilewright.compiler.ops.dense import Dense
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.max_pool2d import MaxPool2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.relu import Relu
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.constant import Constant
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ops.nn.clip import Clip
+from tilewright.compiler.ops.nn.convolution import Convolution
+from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.pool import MaxPool
+from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.calibration import Range
-from tilewright.compiler.quantise.island import VIEWS
-from tilewright.compiler.quantise.parameter import Parameters, choose_parameters, residual_is_fine
-
-CLAMPS = (Relu, Clip)
+from tilewright.compiler.quantise.constant import literal_of
+from tilewright.compiler.quantise.group import is_sum
+from tilewright.compiler.quantise.parameter import QuantParams, choose_parameters, residual_is_fine
 
 
 class _State(Enum):
@@ -39,130 +40,152 @@ class _State(Enum):
 
 @dataclass
 class _Insertion:
-    graph: Graph
-    ranges: Mapping[str, Range]
-    nodes: list[Node] = field(default_factory=list)
-    states: dict[str, _State] = field(default_factory=dict)
-    parameters: dict[str, Parameters] = field(default_factory=dict)
+    function: Function
+    ranges: Mapping[Value, Range]
+    equations: list[Equation] = field(default_factory=list)
+    states: dict[Value, _State] = field(default_factory=dict)
+    """Of activations."""
+    parameters: dict[Value, QuantParams] = field(default_factory=dict)
     """Of closed values, and of open ones that only clamp or pool a closed one: they keep its scale."""
-    inputs: dict[str, str] = field(default_factory=dict)
-    """Of the graph: what is read in their place."""
+    inputs: dict[Value, Value] = field(default_factory=dict)
+    """Of the function: what is read in their place."""
+    names: set[str] = field(default_factory=set)
 
-    def close(self, name: str) -> None:
+    def close(self, value: Value) -> None:
         """Makes int8 of an open value."""
-        if self.states[name] is _State.CLOSED:
+        if self.states[value] is _State.CLOSED:
             return
-        position = next(index for index, node in enumerate(self.nodes) if node.output == name)
-        self.nodes[position] = replace(self.nodes[position], output=f"{name}.real")
-        self.quantise(f"{name}.real", name, self.parameters_of(name), name, position + 1)
+        position = next(index for index, each in enumerate(self.equations) if value in each.results)
+        real = self.value(value, "real", value.type.dtype)
+        self.equations[position] = replace(self.equations[position], results=(real,))
+        self.quantise(real, value, self.parameters_of(value), value, position + 1)
 
-    def quantise(self, real: str, name: str, parameters: Parameters, result: str, position: int) -> None:
-        """Adds the pair of nodes from `real` to `result`."""
-        integer = f"{name}.quantised"
-        self.nodes[position:position] = [
-            Node(integer, Quantise(parameters.scale, parameters.zero_point), (real,), integer),
-            Node(
-                f"{name}.dequantised", Dequantise(parameters.scale, parameters.zero_point), (integer,), result
-            ),
+    def quantise(
+        self, real: Value, value: Value, parameters: QuantParams, result: Value, position: int
+    ) -> None:
+        """Adds the pair of equations from `real` to `result`."""
+        integer = self.value(value, "int8", DType.INT8)
+        scale, zero_point = parameters.scale, parameters.zero_point
+        self.equations[position:position] = [
+            Equation((integer,), Quantise(scale, zero_point), (real,)),
+            Equation((result,), Dequantise(scale, zero_point), (integer,)),
         ]
-        self.states[name] = _State.CLOSED
-        self.parameters[name] = parameters
+        self.states[value] = _State.CLOSED
+        self.parameters[value] = parameters
 
-    def parameters_of(self, name: str) -> Parameters:
+    def value(self, like: Value, what: str, dtype: DType) -> Value:
+        """A new value of that shape, called alike."""
+        wished = f"{like.name}_{what}"
+        numbered = (f"{wished}_{number}" for number in count(2))
+        free = next(name for name in chain((wished,), numbered) if name not in self.names)
+        self.names.add(free)
+        return Value(free, like.type.with_dtype(dtype))
+
+    def parameters_of(self, value: Value) -> QuantParams:
         """Those a value has, or will have."""
-        if name in self.parameters:
-            return self.parameters[name]
-        seen = self.ranges[name]
+        if value in self.parameters:
+            return self.parameters[value]
+        seen = self.ranges[value]
         return choose_parameters(seen.low, seen.high)
 
-    def only_reader(self, name: str) -> Node | None:
-        """The one node that reads a value, unless the value is an output."""
-        readers = self.graph.consumers.get(name, ())
-        single = len(readers) == 1 and name not in self.graph.outputs
-        return readers[0] if single and readers[0].inputs.count(name) == 1 else None
+    def only_reader(self, value: Value) -> Equation | None:
+        """The one equation that reads a value, unless the value is a result."""
+        readers = self.function.consumers.get(value, ())
+        single = len(readers) == 1 and value not in self.function.results
+        return readers[0] if single and readers[0].operands.count(value) == 1 else None
 
 
-def insert_quantisation(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
-    """The graph with a quantise and a dequantise node behind each input and each unit of the accelerator.
+def insert_quantisation(function: Function, ranges: Mapping[Value, Range]) -> Function:
+    """The function with quantise and dequantise behind each input and each unit of the accelerator.
 
     Args:
-        graph: of floats, canonical.
-        ranges: of all its values.
+        function: of floats, as recognised.
+        ranges: of all its activations.
     """
-    work = _Insertion(graph, ranges)
-    for name, _ in graph.inputs:
-        work.inputs[name] = f"{name}.dequantised"
-        work.quantise(name, name, work.parameters_of(name), f"{name}.dequantised", len(work.nodes))
-    for node in graph.nodes:
-        _add(work, node)
-    for node in graph.nodes:
-        if node.output in graph.outputs:
-            work.close(node.output)
-    return replace(graph, nodes=tuple(work.nodes))
+    work = _Insertion(function, ranges)
+    values = (value for equation in function.equations for value in equation.results)
+    work.names.update(value.name for value in (*function.parameters, *values))
+    for value in function.parameters:
+        read = work.inputs[value] = work.value(value, "dequantised", value.type.dtype)
+        work.quantise(value, value, work.parameters_of(value), read, len(work.equations))
+    for equation in function.equations:
+        if isinstance(equation.operator, Constant):
+            work.equations.append(equation)
+        else:
+            _add(work, equation)
+    for equation in function.equations:
+        if equation.result in function.results and equation.result in work.states:
+            work.close(equation.result)
+    results = tuple(work.inputs.get(value, value) for value in function.results)
+    return Function(function.name, function.parameters, tuple(work.equations), results)
 
 
-def _add(work: _Insertion, node: Node) -> None:
-    activations = [name for name in node.inputs if name in work.states]
-    fused = _fusable_sum(work, node)
-    for name in activations:
-        if name != fused and not _can_stay_open(work, name, node):
-            work.close(name)
-    work.states[node.output] = _state(work, node, fused)
-    if isinstance(node.operator, CLAMPS + VIEWS + (MaxPool2d,)) and activations[0] in work.parameters:
-        parameters, seen = work.parameters[activations[0]], work.ranges[node.output]
+def _add(work: _Insertion, equation: Equation) -> None:
+    result, operator = equation.result, equation.operator
+    activations = [value for value in equation.operands if value in work.states]
+    fused = _fusable_sum(work, equation)
+    for value in activations:
+        if value != fused and not _can_stay_open(work, value, equation):
+            work.close(value)
+    work.states[result] = _state(work, equation, fused)
+    if isinstance(operator, Clip | Reshape | MaxPool) and activations[0] in work.parameters:
+        parameters, seen = work.parameters[activations[0]], work.ranges[result]
         # A clamp whose bounds lie beyond all data makes values that the scale before it has no integers for.
         if parameters.hold(seen.low, seen.high):
-            work.parameters[node.output] = parameters
-    work.nodes.append(replace(node, inputs=tuple(work.inputs.get(name, name) for name in node.inputs)))
+            work.parameters[result] = parameters
+    operands = tuple(work.inputs.get(value, value) for value in equation.operands)
+    work.equations.append(replace(equation, operands=operands))
 
 
-def _can_stay_open(work: _Insertion, name: str, reader: Node) -> bool:
-    if work.only_reader(name) is None:
+def _can_stay_open(work: _Insertion, value: Value, reader: Equation) -> bool:
+    if work.only_reader(value) is None:
         return False
-    if isinstance(reader.operator, CLAMPS):
+    if isinstance(reader.operator, Clip):
         return True
     poolable = (_State.CONVOLVED, _State.POOLABLE)
-    return isinstance(reader.operator, MaxPool2d) and work.states[name] in poolable
+    return isinstance(reader.operator, MaxPool) and work.states[value] in poolable
 
 
-def _state(work: _Insertion, node: Node, fused: str | None) -> _State:
-    before = work.states.get(node.inputs[0], _State.CLOSED)
-    match node.operator:
-        case Conv2d() | Dense():
+def _state(work: _Insertion, equation: Equation, fused: Value | None) -> _State:
+    before = work.states.get(equation.operands[0], _State.CLOSED)
+    if is_sum(equation):
+        return _State.POOLABLE if fused else _State.OPEN
+    match equation.operator:
+        case Convolution() | Dense():
             return _State.CONVOLVED
-        case Add():
-            return _State.POOLABLE if fused else _State.OPEN
-        case Relu() | Clip() if before is _State.CONVOLVED:
+        case Clip() if before is _State.CONVOLVED:
             return _State.POOLABLE
-        case Relu() | Clip() if before is not _State.CLOSED:
+        case Clip() if before is not _State.CLOSED:
             return before
-        case operator if isinstance(operator, VIEWS):
+        case Reshape():
             return _State.CLOSED
     return _State.OPEN
 
 
-def _fusable_sum(work: _Insertion, node: Node) -> str | None:
-    """The sums of a convolution, among the inputs of an addition, to which the other input can be added."""
-    if not isinstance(node.operator, Add):
+def _fusable_sum(work: _Insertion, equation: Equation) -> Value | None:
+    """The sums of a convolution, among the operands of an addition, to which the other can be added."""
+    if not is_sum(equation):
         return None
-    order = [each.output for each in work.nodes]
-    candidates = [name for name in node.inputs if work.states[name] is _State.CONVOLVED]
-    for name in sorted(candidates, key=order.index, reverse=True):
-        convolution = work.graph.producers[name]
-        (other,) = (each for each in node.inputs if each != name) if len(set(node.inputs)) == 2 else (name,)
-        if other == name or work.only_reader(name) is None or not isinstance(convolution.operator, Conv2d):
+    order = [value for each in work.equations for value in each.results]
+    candidates = [value for value in equation.operands if work.states[value] is _State.CONVOLVED]
+    for value in sorted(candidates, key=order.index, reverse=True):
+        convolution = work.function.producers[value]
+        distinct = len(set(equation.operands)) == 2
+        (other,) = (each for each in equation.operands if each != value) if distinct else (value,)
+        is_convolution = isinstance(convolution.operator, Convolution)
+        if other == value or work.only_reader(value) is None or not is_convolution:
             continue
-        weight = work.graph.constants.get(convolution.inputs[1])
-        result = work.parameters_of(_end(work, node))
-        x, residual = work.parameters[convolution.inputs[0]], work.parameters_of(other)
+        weight = literal_of(work.function, convolution.operands[1])
+        result = work.parameters_of(_end(work, equation))
+        x, residual = work.parameters[convolution.operands[0]], work.parameters_of(other)
         if weight is not None and residual_is_fine(weight, x, result, residual):
-            return name
+            return value
     return None
 
 
-def _end(work: _Insertion, node: Node) -> str:
-    """The value behind the clamps that follow a node: its integers are those that are written."""
-    reader = work.only_reader(node.output)
-    while reader is not None and isinstance(reader.operator, CLAMPS):
-        node, reader = reader, work.only_reader(reader.output)
-    return node.output
+def _end(work: _Insertion, equation: Equation) -> Value:
+    """The value behind the clamps that follow: its integers are those that are written."""
+    reader = work.only_reader(equation.result)
+    while reader is not None and isinstance(reader.operator, Clip):
+        equation, reader = reader, work.only_reader(reader.result)
+    return equation.result

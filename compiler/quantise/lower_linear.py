@@ -6,25 +6,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.graph import Node
-from tilewright.compiler.ops.conv2d import Conv2d
-from tilewright.compiler.ops.dequantise_channels import DequantiseChannels
-from tilewright.compiler.ops.operator import Array
-from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ops.nn.convolution import Convolution
+from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.island import Island
+from tilewright.compiler.quantise.group import Group
+from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
 from tilewright.compiler.quantise.parameter import (
-    Parameters,
+    QuantParams,
     Real,
     quantise_weights,
     residual_factors,
     scale_words,
     weight_scales,
 )
-from tilewright.compiler.quantise.value import Draft, Integer, pictures_of
+from tilewright.compiler.quantise.recognition import Sample, sample_of
 
 _INT32_MAXIMUM = 2**31 - 1
 _LARGEST_INPUT = 128
+_POINT = Convolution((1, 1), (0, 0, 0, 0), (1, 1), 1)
+"""What a dense layer is behind its kernel, which is the whole feature map."""
 
 
 @dataclass(frozen=True)
@@ -43,79 +47,85 @@ class Weights:
 
 
 def lower_linear(
-    draft: Draft,
-    node: Node,
-    island: Island,
-    parameters: Parameters,
-    output: str,
-    residual: Integer | None = None,
-) -> Integer:
+    b: IntegerBuilder,
+    equation: Equation,
+    group: Group,
+    parameters: QuantParams,
+    residual: QuantisedValue | None = None,
+) -> QuantisedValue:
     """Adds the integer convolution that does a convolution or dense layer and what follows it.
 
     Args:
-        node: the convolution or dense layer.
-        island: it, and what is behind.
+        b: where it goes.
+        equation: the convolution or dense layer.
+        group: it, and what is behind.
         parameters: of the result.
-        output: the name of the result.
         residual: an activation that is added.
 
     Raises:
-        IslandError: if it does not fit the accelerator's arithmetic.
+        GroupError: if it does not fit the accelerator's arithmetic.
     """
-    x = draft.operand(node.inputs[0])
-    shape = pictures_of(x, draft.source.types[node.inputs[0]].shape)
-    weights = read_weights(draft, node, x.parameters, parameters, residual)
-    kernels = _kernels(node, weights.weight, shape)
+    x = b.operand(equation.operands[0])
+    sample = feature_map_of(x, sample_of(equation.operands[0]))
+    weights = read_weights(b.source, equation, x.parameters, parameters, residual)
+    kernels = _kernels(equation, weights.weight, sample)
     unit = weights.scale * x.parameters.scale
     bias = _bias(weights, unit, x.parameters.zero_point)
-    inputs: dict[str, Array] = {
-        "weight": kernels,
-        "scale": scale_words(unit / parameters.scale, parameters.reach),
-    }
-    operands = []
+    scale = scale_words(unit / parameters.scale, parameters.reach)
+    factor = None
+    further: list[Value] = []
     if residual is not None:
         factor = residual_factors(residual.parameters, unit)
         bias -= residual.parameters.zero_point * factor.astype(np.float64)
-        inputs["factor"] = factor
-        operands = [draft.picture(residual, residual.shape)]
-    _check_sums(kernels, inputs.get("factor"), bias)
-    inputs["bias"] = bias.astype(np.int32)
-    names = {key: f"{output}.{key}" for key in inputs}
-    draft.constants.update({names[key]: value for key, value in inputs.items()})
-    operator = _operator(node, island, x.parameters, parameters, residual is not None)
-    order = (draft.picture(x, shape), names["weight"], names["bias"], names["scale"])
-    draft.emit(node.name, operator, (*order, *operands, *([names["factor"]] if operands else [])), output)
-    return Integer(output, draft.types[output].shape, parameters)
+        further = [b.feature_map(residual, residual.sample), b.constant(factor)]
+    _check_sums(kernels, factor, bias)
+    operator = _operator(equation, group, x.parameters, parameters, residual is not None)
+    own = [b.constant(each) for each in (kernels, bias.astype(np.int32), scale)]
+    result = b.emit(operator, (b.feature_map(x, sample), *own, *further), equation.labels)
+    return QuantisedValue(result, sample_of(result), parameters)
 
 
-def read_weights(draft: Draft, node: Node, x: Parameters, y: Parameters, residual: Integer | None) -> Weights:
+def read_weights(
+    source: Function, equation: Equation, x: QuantParams, y: QuantParams, residual: QuantisedValue | None
+) -> Weights:
     """The integer weights of a layer: those of the model, or made of its real ones."""
-    graph = draft.source
-    bias = _real(draft, node.inputs[2])
-    producer = graph.producers.get(node.inputs[1])
-    if producer is not None and isinstance(producer.operator, DequantiseChannels):
-        value, scale = (graph.constants[name] for name in producer.inputs)
-        return Weights(value, scale.astype(np.float64), bias)
-    require(node.inputs[1] in graph.constants, f"its weights {node.inputs[1]!r} must be constants")
-    weight = graph.constants[node.inputs[1]]
-    scale = weight_scales(weight, bias, x, y, residual.parameters.scale if residual else 0.0)
-    return Weights(quantise_weights(weight, scale), scale, bias)
+    _, weight, bias = equation.operands
+    real_bias = _real(source, bias)
+    integers = _integers(source, weight)
+    if integers is not None:
+        value, scale = integers
+        return Weights(value.astype(np.int8, copy=False), scale, real_bias)
+    array = literal_of(source, weight)
+    assert array is not None, "recognised: weights are constants"
+    scales = weight_scales(array, real_bias, x, y, residual.parameters.scale if residual else 0.0)
+    return Weights(quantise_weights(array, scales), scales, real_bias)
 
 
-def _real(draft: Draft, name: str) -> Real:
-    producer = draft.source.producers.get(name)
-    if producer is not None and isinstance(producer.operator, DequantiseChannels):
-        value, scale = (draft.source.constants[each] for each in producer.inputs)
-        return value.astype(np.float64) * scale.astype(np.float64)
-    require(name in draft.source.constants, f"its bias {name!r} must be a constant")
-    return draft.source.constants[name].astype(np.float64)
+def _integers(source: Function, value: Value) -> tuple[Array, Real] | None:
+    """Integers and the scale of each channel, if a constant is dequantised from such."""
+    producer = source.producers.get(value)
+    if producer is None or not isinstance(producer.operator, DequantiseAffine):
+        return None
+    integers, scale = (literal_of(source, each) for each in producer.operands[:2])
+    assert integers is not None
+    assert scale is not None
+    return integers, scale.reshape(-1).astype(np.float64)
 
 
-def _kernels(node: Node, weight: NDArray[np.int8], shape: tuple[int, ...]) -> NDArray[np.int8]:
-    """Weights of a convolution over pictures of that shape; a dense layer's kernel is the whole picture."""
-    if isinstance(node.operator, Conv2d):
+def _real(source: Function, value: Value) -> Real:
+    integers = _integers(source, value)
+    if integers is not None:
+        return integers[0].astype(np.float64) * integers[1]
+    array = literal_of(source, value)
+    assert array is not None, "recognised: biases are constants"
+    return array.astype(np.float64)
+
+
+def _kernels(equation: Equation, weight: NDArray[np.int8], sample: Sample) -> NDArray[np.int8]:
+    """Weights of a convolution over feature maps of that shape; a dense layer's kernel is the whole map."""
+    if isinstance(equation.operator, Convolution):
         return weight
-    return weight.reshape(len(weight), *shape[1:])
+    return weight.reshape(len(weight), *sample)
 
 
 def _bias(weights: Weights, unit: Real, zero_point: int) -> Real:
@@ -139,18 +149,19 @@ def _check_sums(weight: NDArray[np.int8], factor: Array | None, bias: Real) -> N
     )
 
 
-def _operator(node: Node, island: Island, x: Parameters, y: Parameters, residual: bool) -> QConv2d:
-    geometry = node.operator if isinstance(node.operator, Conv2d) else Conv2d()
-    lo, hi = island.limits(y)
+def _operator(equation: Equation, group: Group, x: QuantParams, y: QuantParams, residual: bool) -> QConv2d:
+    windows = equation.operator if isinstance(equation.operator, Convolution) else _POINT
+    top, left, bottom, right = windows.pads
+    lo, hi = group.limits(y)
     return QConv2d(
-        geometry.strides,
-        geometry.pads,
-        geometry.dilations,
-        geometry.groups,
-        x.zero_point,
-        y.zero_point,
-        lo,
-        hi,
-        residual,
-        island.pool,
+        strides=(windows.strides[0], windows.strides[1]),
+        pads=(top, left, bottom, right),
+        dilations=(windows.dilations[0], windows.dilations[1]),
+        groups=windows.groups,
+        input_zero_point=x.zero_point,
+        zero_point=y.zero_point,
+        lo=lo,
+        hi=hi,
+        residual=residual,
+        pool=group.pool,
     )

@@ -2,103 +2,108 @@
 
 import math
 
-from tilewright.compiler.graph.graph import Node
-from tilewright.compiler.ops.average_pool2d import AveragePool2d
-from tilewright.compiler.ops.conv2d import Conv2d
-from tilewright.compiler.ops.dense import Dense
-from tilewright.compiler.ops.qadd import QAdd
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ir.function import Equation, Value
+from tilewright.compiler.ops.nn.convolution import Convolution
+from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.pool import AveragePool
+from tilewright.compiler.ops.quantised.qadd import QAdd
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.window import POINT, Window
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.island import Island, trace_view
+from tilewright.compiler.quantise.group import Group, trace_view
+from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
 from tilewright.compiler.quantise.lower_linear import lower_linear
-from tilewright.compiler.quantise.parameter import Parameters, add_factors, scale_words
-from tilewright.compiler.quantise.value import Draft, Integer, pictures_of
+from tilewright.compiler.quantise.parameter import QuantParams, add_factors, scale_words
+from tilewright.compiler.quantise.recognise_shape import window_of
+from tilewright.compiler.quantise.recognition import Sample, sample_of
 
-_POINT = Window((1, 1))
 
-
-def lower_add(draft: Draft, node: Node, island: Island, parameters: Parameters, output: str) -> Integer:
+def lower_add(b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
     """Adds the integer sum, or the convolution with a residual, that does an addition."""
-    linear = [name for name in node.inputs if _linear(draft, name) is not None]
+    linear = [value for value in equation.operands if _linear(b, value) is not None]
     require(len(linear) < 2, "one of its inputs must be quantised, not both the sums of convolutions")
     if linear:
-        (other,) = (name for name in node.inputs if name != linear[0])
-        convolution = _linear(draft, linear[0])
+        (other,) = (value for value in equation.operands if value != linear[0])
+        convolution = _linear(b, linear[0])
         assert convolution is not None
-        return lower_linear(draft, convolution, island, parameters, output, draft.operand(other))
-    require(island.pool is None, "its result must be quantised before it is pooled")
-    a, b = sorted((draft.operand(name) for name in node.inputs), key=lambda each: each.parameters.scale)
-    shape = pictures_of(a, draft.source.types[node.output].shape)
-    names = (draft.picture(a, shape), draft.picture(b, shape))
-    draft.emit(node.name, _sum(a.parameters, b.parameters, parameters, island), names, output)
-    return Integer(output, shape, parameters)
+        return lower_linear(b, convolution, group, parameters, b.operand(other))
+    require(group.pool is None, "its result must be quantised before it is pooled")
+    one, other_one = sorted(map(b.operand, equation.operands), key=lambda each: each.parameters.scale)
+    sample = feature_map_of(one, sample_of(equation.result))
+    operands = (b.feature_map(one, sample), b.feature_map(other_one, sample))
+    operator = _sum(one.parameters, other_one.parameters, parameters, group)
+    return QuantisedValue(b.emit(operator, operands, equation.labels), sample, parameters)
 
 
-def lower_average(draft: Draft, node: Node, island: Island, parameters: Parameters, output: str) -> Integer:
+def lower_average(
+    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+) -> QuantisedValue:
     """Adds the integer pooling that does an average."""
-    require(island.pool is None, "its result must be quantised before it is pooled")
-    x = draft.operand(node.inputs[0])
-    shape = draft.source.types[node.inputs[0]].shape
-    operator, window = node.operator, Window((shape[2], shape[3]))
-    counted = isinstance(operator, AveragePool2d) and operator.count_include_pad
-    if isinstance(operator, AveragePool2d):
-        window = operator.window
-    average = _average(window, counted, shape, x.parameters, parameters, island.limits(parameters))
-    draft.emit(node.name, average, (draft.picture(x, shape),), output)
-    return Integer(output, draft.types[output].shape, parameters)
+    require(group.pool is None, "its result must be quantised before it is pooled")
+    operator = equation.operator
+    assert isinstance(operator, AveragePool)
+    x, sample = b.operand(equation.operands[0]), sample_of(equation.operands[0])
+    counted = operator.counted is not None
+    limits = group.limits(parameters)
+    average = _average(window_of(operator), counted, sample, x.parameters, parameters, limits)
+    result = b.emit(average, (b.feature_map(x, sample),), equation.labels)
+    return QuantisedValue(result, sample_of(result), parameters)
 
 
-def lower_passed(draft: Draft, x: Integer, island: Island, parameters: Parameters, end: Node) -> Integer:
+def lower_passed(
+    b: IntegerBuilder, x: QuantisedValue, group: Group, parameters: QuantParams, end: Equation
+) -> QuantisedValue:
     """Adds what clamps and pools an activation, and gives it another scale, as far as that is needed.
 
     Args:
+        b: where it goes.
         x: the activation.
-        end: the quantise node behind.
+        group: what is behind it.
+        parameters: of the result.
+        end: the quantise equation behind.
     """
-    producer = draft.source.producers.get(end.inputs[0])
-    name, output = producer.name if producer else end.name, end.output
-    shape = pictures_of(x, draft.source.types[island.core].shape)
-    limits = island.limits(parameters)
+    producer = b.source.producers.get(end.operands[0])
+    labels = (producer.labels if producer else ()) or end.labels or (end.operands[0].name,)
+    sample = feature_map_of(x, sample_of(group.core))
+    limits = group.limits(parameters)
     rescaled = x.parameters != parameters
-    if island.pool is None and limits == (-128, 127) and not rescaled:
+    if group.pool is None and limits == (-128, 127) and not rescaled:
         return x
-    value = draft.picture(x, shape)
-    if island.pool is not None or not rescaled:
+    value = b.feature_map(x, sample)
+    if group.pool is not None or not rescaled:
         lo, hi = (-128, 127) if rescaled else limits
-        result = f"{output}.pooled" if rescaled else output
-        value = draft.emit(name, QMaxPool2d(island.pool or _POINT, lo, hi), (value,), result)
+        value = b.emit(QMaxPool2d(group.pool or POINT, lo, hi), (value,), labels)
     if rescaled:
-        shape = draft.types[value].shape
-        operator = _average(_POINT, False, shape, x.parameters, parameters, limits)
-        value = draft.emit(output, operator, (value,), output)
-    return Integer(value, draft.types[value].shape, parameters)
+        operator = _average(POINT, False, sample_of(value), x.parameters, parameters, limits)
+        value = b.emit(operator, (value,), end.labels or (end.result.name,))
+    return QuantisedValue(value, sample_of(value), parameters)
 
 
-def _linear(draft: Draft, name: str) -> Node | None:
-    node = draft.source.producers.get(trace_view(draft.source, name))
-    return node if node is not None and isinstance(node.operator, Conv2d | Dense) else None
+def _linear(b: IntegerBuilder, value: Value) -> Equation | None:
+    equation = b.source.producers.get(trace_view(b.source, value))
+    is_linear = equation is not None and isinstance(equation.operator, Convolution | Dense)
+    return equation if is_linear else None
 
 
-def _sum(a: Parameters, b: Parameters, y: Parameters, island: Island) -> QAdd:
+def _sum(a: QuantParams, b: QuantParams, y: QuantParams, group: Group) -> QAdd:
     ka, kb, unit = add_factors(a.scale, b.scale)
     bias = -(a.zero_point * ka + b.zero_point * kb)
-    lo, hi = island.limits(y)
+    lo, hi = group.limits(y)
     return QAdd(ka, kb, bias, int(scale_words(unit / y.scale, y.reach)), y.zero_point, lo, hi)
 
 
 def _average(
     window: Window,
     counted: bool,
-    shape: tuple[int, ...],
-    x: Parameters,
-    y: Parameters,
+    sample: Sample,
+    x: QuantParams,
+    y: QuantParams,
     limits: tuple[int, int],
 ) -> QAveragePool2d:
-    """The average in windows over pictures of that shape; `counted` says whether padding counts as zeros."""
+    """The average in windows over maps of that shape; `counted` says whether padding counts as zeros."""
     size = math.prod(window.kernel)
-    pixels = sorted({int(count) for count in window.counts(shape[2], shape[3]).flat})
+    pixels = sorted({int(count) for count in window.counts(sample[1], sample[2]).flat})
     ratio = x.scale / y.scale
     scales = tuple(
         (count, int(scale_words(ratio / (size if counted else count), y.reach))) for count in pixels

@@ -1,68 +1,73 @@
-"""From a graph of floats with quantise and dequantise nodes to a graph of integers.
+"""From a function of floats with quantise and dequantise equations to a function of integers.
 
-Each quantise node ends an island: an operator on quantised values and what clamps or pools its result. An
-island becomes one integer operator.
+Each quantise equation ends a fusion group: an operator on quantised values and what clamps or pools its
+result. A group becomes one integer operator.
 """
 
 from collections.abc import Callable
 
-from tilewright.compiler.graph.graph import Graph, Node, verify
-from tilewright.compiler.ops.add import Add
-from tilewright.compiler.ops.average_pool2d import AveragePool2d
-from tilewright.compiler.ops.conv2d import Conv2d
-from tilewright.compiler.ops.dense import Dense
-from tilewright.compiler.ops.global_average_pool import GlobalAveragePool
-from tilewright.compiler.ops.operator import Operator, OperatorError
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.quantise.error import IslandError, QuantiseError
-from tilewright.compiler.quantise.island import Island, trace
+from tilewright.compiler.ir.error import OperatorError
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.verify import verify
+from tilewright.compiler.ops.nn.convolution import Convolution
+from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.pool import AveragePool
+from tilewright.compiler.ops.primitive.map import Map
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.quantise.error import GroupError, QuantiseError
+from tilewright.compiler.quantise.group import Group, trace
+from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue
 from tilewright.compiler.quantise.lower_linear import lower_linear
 from tilewright.compiler.quantise.lower_pointwise import lower_add, lower_average, lower_passed
-from tilewright.compiler.quantise.parameter import Parameters
-from tilewright.compiler.quantise.value import Draft, Integer
+from tilewright.compiler.quantise.parameter import QuantParams
+from tilewright.compiler.quantise.recognition import describe
 
-Lower = Callable[[Draft, Node, Island, Parameters, str], Integer]
+Lower = Callable[[IntegerBuilder, Equation, Group, QuantParams], QuantisedValue]
 
 _LOWER: dict[type[Operator], Lower] = {
-    Conv2d: lower_linear,
+    Convolution: lower_linear,
     Dense: lower_linear,
-    Add: lower_add,
-    AveragePool2d: lower_average,
-    GlobalAveragePool: lower_average,
+    Map: lower_add,
+    AveragePool: lower_average,
 }
 
 
-def lower(graph: Graph) -> Graph:
-    """The graph of integers: quantise nodes at the inputs, dequantise nodes at the outputs, no float between.
+def lower(function: Function) -> Function:
+    """The function of integers: quantise at the parameters, dequantise at the results, no float between.
+
+    Args:
+        function: as recognised; of maps it has sums only.
 
     Raises:
-        QuantiseError: naming every node that cannot be taken.
+        QuantiseError: naming every equation that cannot be taken.
     """
-    draft, problems = Draft(graph), []
-    for node in graph.nodes:
-        if isinstance(node.operator, Quantise) and (problem := _lower_island(draft, node)):
+    b, problems = IntegerBuilder(function), []
+    for equation in function.equations:
+        if isinstance(equation.operator, Quantise) and (problem := _lower_group(b, equation)):
             problems.append(problem)
-    for name in graph.outputs:
-        if problem := _finish(draft, name):
+    results: list[Value] = []
+    for value in function.results:
+        if problem := _finish(b, value, results):
             problems.append(problem)
     if problems:
-        raise QuantiseError(f"{graph.name!r} cannot be quantised: {'; '.join(dict.fromkeys(problems))}")
-    result = draft.graph()
+        raise QuantiseError(f"{function.name!r} cannot be quantised: {'; '.join(dict.fromkeys(problems))}")
+    result = b.function(*results)
     verify(result)
     return result
 
 
-def _lower_island(draft: Draft, end: Node) -> str | None:
-    """Adds an island; the reason, if it cannot be taken and what it reads can."""
+def _lower_group(b: IntegerBuilder, end: Equation) -> str | None:
+    """Adds a group; the reason, if it cannot be taken and what it reads can."""
     assert isinstance(end.operator, Quantise)
-    parameters = Parameters(end.operator.scale, end.operator.zero_point)
-    where = f"{end.operator.name} {end.name!r}"
+    parameters = QuantParams(end.operator.scale, end.operator.zero_point)
+    where = describe(end)
     try:
-        island = trace(draft.source, end.inputs[0])
-        if island.node is not None:
-            where = f"{island.node.operator.name} {island.node.name!r}"
-        draft.integers[end.output] = _lowered(draft, end, island, parameters)
-    except (IslandError, OperatorError) as error:
+        group = trace(b.source, end.operands[0])
+        if group.equation is not None:
+            where = describe(group.equation)
+        b.integers[end.result] = _lowered(b, end, group, parameters)
+    except (GroupError, OperatorError) as error:
         return f"{where}: {error}"
     except KeyError:
         # It reads what another message is about.
@@ -70,25 +75,22 @@ def _lower_island(draft: Draft, end: Node) -> str | None:
     return None
 
 
-def _lowered(draft: Draft, end: Node, island: Island, parameters: Parameters) -> Integer:
-    node = island.node
-    if node is not None:
-        if type(node.operator) not in _LOWER:
-            raise IslandError(f"{node.operator.name} must not lie between quantised values")
-        return _LOWER[type(node.operator)](draft, node, island, parameters, end.output)
-    if island.core in dict(draft.source.inputs):
-        shape = draft.source.types[island.core].shape
-        x = Integer(island.core, shape, parameters, given=parameters)
-    else:
-        x = draft.operand(island.core)
-    return lower_passed(draft, x, island, parameters, end)
+def _lowered(b: IntegerBuilder, end: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+    equation = group.equation
+    if equation is not None:
+        if type(equation.operator) not in _LOWER:
+            raise GroupError(f"{equation.operator.name} must not lie between quantised values")
+        return _LOWER[type(equation.operator)](b, equation, group, parameters)
+    is_given = group.core in b.source.parameters
+    x = b.parameter(group.core, parameters) if is_given else b.operand(group.core)
+    return lower_passed(b, x, group, parameters, end)
 
 
-def _finish(draft: Draft, name: str) -> str | None:
+def _finish(b: IntegerBuilder, value: Value, results: list[Value]) -> str | None:
     try:
-        draft.finish(name)
-    except (IslandError, OperatorError) as error:
-        return f"output {name!r}: {error}"
+        results.append(b.finish(value))
+    except (GroupError, OperatorError) as error:
+        return f"result {value.name!r}: {error}"
     except KeyError:
         return None
     return None

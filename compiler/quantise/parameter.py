@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.ops.operator import Array
-from tilewright.compiler.quantise.error import IslandError
+from tilewright.compiler.ir.array import Array
+from tilewright.compiler.quantise.error import GroupError
 from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 from tilewright.numerics.requantise import (
     PRODUCT_SHIFT,
@@ -28,7 +28,7 @@ _SMALLEST_MULTIPLIER = 2.0 ** -(PRODUCT_SHIFT + SHIFT_MAXIMUM + 1)
 
 
 @dataclass(frozen=True)
-class Parameters:
+class QuantParams:
     """What the integers of an activation mean: x ≈ (q − zero_point) · scale."""
 
     scale: float
@@ -53,16 +53,16 @@ class Parameters:
         return int(min(max(q, INT8_MINIMUM), INT8_MAXIMUM))
 
 
-def choose_parameters(low: float, high: float) -> Parameters:
+def choose_parameters(low: float, high: float) -> QuantParams:
     """All 256 integers spread from the least to the greatest value, 0 among them."""
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
-        return Parameters(1.0, 0)
+        return QuantParams(1.0, 0)
     scale = float(np.float32((high - low) / (INT8_MAXIMUM - INT8_MINIMUM)))
-    return Parameters(scale, int(np.rint(INT8_MINIMUM - low / scale)))
+    return QuantParams(scale, int(np.rint(INT8_MINIMUM - low / scale)))
 
 
-def weight_scales(weight: Array, bias: Real, x: Parameters, y: Parameters, residual: float = 0.0) -> Real:
+def weight_scales(weight: Array, bias: Real, x: QuantParams, y: QuantParams, residual: float = 0.0) -> Real:
     """A scale for each output channel: as fine as its weights allow.
 
     Coarser where the bias, the requantisation or the residual's factor would leave its integers: such a
@@ -94,14 +94,14 @@ def scale_words(ratio: Array | float, reach: int) -> NDArray[np.int32]:
         reach: the largest distance of a result from its zero point.
 
     Raises:
-        IslandError: if one is too large for the requantisation.
+        GroupError: if one is too large for the requantisation.
     """
     real = np.asarray(ratio, np.float64)
     vanishing = real <= _SMALLEST_MULTIPLIER
     try:
         multiplier, shift = quantise_multiplier(np.where(vanishing, 1.0, real))
     except ValueError as error:
-        raise IslandError(f"its sums cannot be requantised: {error}") from error
+        raise GroupError(f"its sums cannot be requantised: {error}") from error
     finer = np.rint(np.ldexp(real, PRODUCT_SHIFT + shift - 1)).astype(np.int32)
     is_better = _error(finer, shift - 1, real, reach) < _error(multiplier, shift, real, reach)
     multiplier, shift = np.where(is_better, finer, multiplier), np.where(is_better, shift - 1, shift)
@@ -120,22 +120,22 @@ def _error(multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, 
     return np.where(unit * X_LIMIT < reach + 0.5, np.inf, rounding + slope)
 
 
-def residual_is_fine(weight: Array, x: Parameters, y: Parameters, residual: Parameters) -> bool:
+def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: QuantParams) -> bool:
     """Whether the residual's integer factors stay within half a step of the result of the real ones."""
     largest = float(np.abs(weight).max()) / _WEIGHT_MAXIMUM
     half_unit = x.scale * largest / 2
     return half_unit * -INT8_MINIMUM <= y.scale / 2 and residual.scale <= y.scale * _FACTOR_MAXIMUM / 256
 
 
-def residual_factors(residual: Parameters, unit: Real) -> NDArray[np.int16]:
+def residual_factors(residual: QuantParams, unit: Real) -> NDArray[np.int16]:
     """How many units of the sums one step of the residual is, for each channel.
 
     Raises:
-        IslandError: if one does not fit int16, or is 0.
+        GroupError: if one does not fit int16, or is 0.
     """
     factor = np.rint(residual.scale / unit)
     if factor.max() > _FACTOR_MAXIMUM or factor.min() < 1:
-        raise IslandError(
+        raise GroupError(
             f"the residual's factor must be from 1 to {_FACTOR_MAXIMUM}, "
             f"not {factor.min():g} … {factor.max():g}: quantise the convolution's result before the sum"
         )

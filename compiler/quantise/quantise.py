@@ -1,39 +1,42 @@
-"""Networks of floats to networks of integers."""
+"""Functions of floats to functions of integers."""
 
 from collections.abc import Mapping
 
-from tilewright.compiler.graph.graph import Graph
-from tilewright.compiler.ops.operator import Array
-from tilewright.compiler.ops.quantise import Quantise
+from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.function import Function
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.calibration import measure_ranges
-from tilewright.compiler.quantise.canonical import canonicalise
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.quantise.fusion import fuse_pools
 from tilewright.compiler.quantise.insertion import insert_quantisation
 from tilewright.compiler.quantise.lowering import lower
+from tilewright.compiler.quantise.recognise import recognise
 
 
-def quantise(graph: Graph, calibration: Mapping[str, Array] | None = None) -> Graph:
-    """The graph of integers that the accelerator runs: quantise nodes, integer operators, dequantise nodes.
+def quantise(named: NamedFunction, calibration: Mapping[str, Array] | None = None) -> NamedFunction:
+    """The function of integers that the accelerator runs: quantise, integer operators, dequantise.
 
     Args:
-        graph: of floats; or with quantise and dequantise nodes, whose scales are then kept.
-        calibration: inputs that are like those to come; only a graph without scales needs them.
+        named: of floats; or with quantise and dequantise equations, whose scales are then kept.
+        calibration: inputs that are like those to come; only a function without scales needs them.
 
     Raises:
         QuantiseError: naming all that cannot be quantised.
-        GraphError: if the calibration data are not inputs of the graph.
+        EvaluationError: if the calibration data are not inputs of the function.
     """
-    canonical = canonicalise(graph)
-    if not has_scales(graph):
+    recognised = recognise(named)
+    function = recognised.function
+    if not has_scales(named.function):
         if calibration is None:
             raise QuantiseError(
-                f"{graph.name!r} has no scales: give calibration data, some hundred typical inputs"
+                f"{function.name!r} has no scales: give calibration data, some hundred typical inputs"
             )
-        canonical = insert_quantisation(canonical, measure_ranges(canonical, calibration))
-    return fuse_pools(lower(canonical))
+        function = insert_quantisation(function, measure_ranges(recognised, calibration))
+    return recognised.with_function(fuse_pools(lower(function)))
 
 
-def has_scales(graph: Graph) -> bool:
-    """Whether a graph says itself how it is quantised."""
-    return any(isinstance(node.operator, Quantise) for node in graph.nodes)
+def has_scales(function: Function) -> bool:
+    """Whether a function says itself how it is quantised."""
+    return any(isinstance(equation.operator, Quantise | QuantiseAffine) for equation in function.equations)

@@ -1,160 +1,203 @@
 """Random small networks of floats: operators, shapes, strides, odd numbers of channels, tails, residuals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from hypothesis import strategies as st
+from tests.layers import BATCH
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.graph import Graph, Node, verify
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.add import Add
-from tilewright.compiler.ops.average_pool2d import AveragePool2d
-from tilewright.compiler.ops.batch_norm import BatchNorm
-from tilewright.compiler.ops.clip import Clip
-from tilewright.compiler.ops.conv2d import Conv2d
-from tilewright.compiler.ops.dense import Dense
-from tilewright.compiler.ops.flatten import Flatten
-from tilewright.compiler.ops.global_average_pool import GlobalAveragePool
-from tilewright.compiler.ops.identity import Identity
-from tilewright.compiler.ops.max_pool2d import MaxPool2d
-from tilewright.compiler.ops.operator import Operator
-from tilewright.compiler.ops.relu import Relu
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ir import build
+from tilewright.compiler.ir.function import Value
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ir.verify import verify
+from tilewright.compiler.ops import emit as e
+from tilewright.compiler.ops.nn.convolution import Convolution
+from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.norm import BatchNorm
+from tilewright.compiler.ops.nn.pool import AveragePool, MaxPool
 
 MOST_CHANNELS = 21
 MOST_PIXELS = 11
 
+Step = Operator | Callable[[build.Builder, Value], Value]
+
+
+def conv2d(strides=(1, 1), pads=(0, 0, 0, 0), dilations=(1, 1), groups=1) -> Convolution:
+    """A convolution of feature maps; its operands are x, weight and bias."""
+    return Convolution(strides, pads, dilations, groups)
+
+
+def max_pool(kernel, strides=(1, 1), pads=(0, 0, 0, 0)) -> MaxPool:
+    """The maximum in windows."""
+    return MaxPool(kernel, strides, pads, (1, 1))
+
+
+def average_pool(kernel, strides=(1, 1), pads=(0, 0, 0, 0), counted=False) -> AveragePool:
+    """The mean in windows; `counted`: padding is elements of 0."""
+    return AveragePool(kernel, strides, pads, (1, 1), pads if counted and any(pads) else None)
+
+
+def relu(b: build.Builder, x: Value) -> Value:
+    """max(x, 0)."""
+    return e.relu(b, x)
+
+
+def clip(low: float, high: float) -> Step:
+    """min(max(x, low), high)."""
+    return lambda b, x: e.minimum(b, e.maximum(b, x, low), high)
+
+
+def flatten(b: build.Builder, x: Value) -> Value:
+    """All axes but the batch as one."""
+    return e.reshape(b, x, (x.type.shape[0], int(np.prod(sample(x)))))
+
+
+def global_average(b: build.Builder, x: Value) -> Value:
+    """The mean of each channel, (batch, channels, 1, 1)."""
+    return e.mean(b, x, (2, 3), True)
+
+
+def sample(x: Value) -> tuple[int, ...]:
+    """Sizes behind the batch."""
+    return tuple(int(size) for size in x.type.shape[1:])
+
 
 @dataclass
 class Builder:
-    """A network in the making; each method adds an operator behind `last`."""
+    """A network in the making, of input x; each method adds an operator behind `last`."""
 
     rng: np.random.Generator
-    last: str = "x"
-    types: dict[str, TensorType] = field(default_factory=dict)
-    nodes: list[Node] = field(default_factory=list)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    shape: tuple[int, ...]
+    b: build.Builder = field(default_factory=lambda: build.Builder("test"))
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.x = self.last = self.b.parameter("x", TensorType(DType.FLOAT32, (BATCH, *self.shape[1:])))
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.types[self.last].shape
+    def sample(self) -> tuple[int, ...]:
+        return sample(self.last)
 
     def draw(self, low: int, high: int) -> int:
         """An integer, both bounds included."""
         return int(self.rng.integers(low, high + 1))
 
-    def emit(self, operator: Operator, *inputs: str) -> str:
-        self.last = f"v{len(self.nodes)}"
-        self.types[self.last] = operator.infer(*(self.types[name] for name in inputs))
-        self.nodes.append(Node(f"n{len(self.nodes)}", operator, inputs, self.last))
-        return self.last
+    def emit(self, step: Step, *operands: Value) -> Value:
+        """An operator, or what a function builds, behind the last value if no operands are given."""
+        operands = operands or (self.last,)
+        with self.b.label(f"n{self.count}"):
+            emitted = self.b.emit(step, *operands) if isinstance(step, Operator) else step(self.b, *operands)
+        self.count += 1
+        self.last = emitted
+        return emitted
 
-    def constant(self, value: np.ndarray) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants[name] = value.astype(np.float32)
-        self.types[name] = TensorType(value.shape, DType.FLOAT32)
-        return name
+    def add(self, one: Value, other: Value) -> Value:
+        return self.emit(lambda b, x: e.add(b, x, other), one)
 
-    def weights(self, *shape: int) -> tuple[str, str]:
+    def constant(self, value: np.ndarray) -> Value:
+        return self.b.constant(value.astype(np.float32))
+
+    def weights(self, *shape: int) -> tuple[Value, Value]:
         """Weights that keep the size of what they multiply, and a bias."""
         spread = 1.4 / np.sqrt(np.prod(shape[1:]))
-        return self.constant(self.rng.normal(0, spread, shape)), self.constant(
-            self.rng.normal(0, 0.3, shape[0])
-        )
+        weight = self.constant(self.rng.normal(0, spread, shape))
+        return weight, self.constant(self.rng.normal(0, 0.3, shape[0]))
 
-    def window(self, largest: int = 3) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
-        """Kernel, strides and padding that fit the picture."""
-        kernel = (self.draw(1, min(largest, self.shape[2])), self.draw(1, min(largest, self.shape[3])))
+    def window(self, largest: int = 3):
+        """Kernel, strides and padding that fit the feature map."""
+        _, height, width = self.sample
+        kernel = (self.draw(1, min(largest, height)), self.draw(1, min(largest, width)))
         strides = (self.draw(1, 2), self.draw(1, 2))
-        pads = tuple(self.draw(0, kernel[axis % 2] - 1) for axis in range(4))
-        return kernel, strides, (pads[0], pads[1], pads[2], pads[3])
+        return kernel, strides, tuple(self.draw(0, kernel[axis % 2] - 1) for axis in range(4))
 
     def conv(self) -> None:
         kernel, strides, pads = self.window()
         dilations = tuple(
             2 if size >= 2 * step - 1 and self.rng.random() < 0.2 else 1
-            for size, step in zip(self.shape[2:], kernel, strict=True)
+            for size, step in zip(self.sample[1:], kernel, strict=True)
         )
-        weights = self.weights(self.draw(1, MOST_CHANNELS), self.shape[1], *kernel)
-        self.emit(Conv2d(strides, pads, (dilations[0], dilations[1])), self.last, *weights)
+        weights = self.weights(self.draw(1, MOST_CHANNELS), self.sample[0], *kernel)
+        self.emit(conv2d(strides, pads, dilations), self.last, *weights)
 
     def depthwise(self) -> None:
         kernel, strides, pads = self.window()
-        channels = self.shape[1]
-        operator = Conv2d(strides, pads, (1, 1), channels)
+        channels = self.sample[0]
+        operator = conv2d(strides, pads, (1, 1), channels)
         self.emit(operator, self.last, *self.weights(channels, 1, *kernel))
 
     def residual(self) -> None:
         """A convolution that keeps the shape, and what it read added to it."""
-        before, channels, size = self.last, self.shape[1], self.draw(0, 1)
+        before, channels, size = self.last, self.sample[0], self.draw(0, 1)
         kernel = (2 * size + 1,) * 2
-        operator = Conv2d(pads=(size, size, size, size))
+        operator = conv2d(pads=(size, size, size, size))
         self.emit(operator, before, *self.weights(channels, channels, *kernel))
         if self.rng.random() < 0.3:
             self.activation()
-        pair = (self.last, before) if self.rng.random() < 0.5 else (before, self.last)
-        self.emit(Add(), *pair)
+        self.add(*((self.last, before) if self.rng.random() < 0.5 else (before, self.last)))
 
     def activation(self) -> None:
-        self.emit(Relu() if self.rng.random() < 0.6 else Clip(0.0, 2.0), self.last)
+        self.emit(relu if self.rng.random() < 0.6 else clip(0.0, 2.0))
 
     def norm(self) -> None:
-        channels = self.shape[1]
+        channels = self.sample[0]
         scale = self.constant(self.rng.uniform(0.5, 1.5, channels) * self.rng.choice([-1, 1], channels))
-        self.emit(BatchNorm(), self.last, scale, self.constant(self.rng.normal(0, 0.3, channels)))
+        bias = self.constant(self.rng.normal(0, 0.3, channels))
+        mean, variance = self.constant(np.zeros(channels)), self.constant(np.ones(channels))
+        self.emit(BatchNorm(0.0), self.last, scale, bias, mean, variance)
 
     def max_pool(self) -> None:
-        self.emit(MaxPool2d(Window(*self.window())), self.last)
+        self.emit(max_pool(*self.window()))
 
     def average_pool(self) -> None:
-        self.emit(AveragePool2d(Window(*self.window()), bool(self.draw(0, 1))), self.last)
-
-    def nothing(self) -> None:
-        self.emit(Identity(), self.last)
+        self.emit(average_pool(*self.window(), counted=bool(self.draw(0, 1))))
 
     def tail(self) -> None:
-        """Features of the picture, or the picture."""
+        """Features of the map, or the map."""
         kind = self.draw(0, 3)
         if kind == 0:
             return
         if kind == 1:
-            self.emit(GlobalAveragePool(), self.last)
-        self.emit(Flatten(), self.last)
+            self.emit(global_average)
+        self.emit(flatten)
         for _ in range(self.draw(0, 2)):
-            self.emit(Dense(), self.last, *self.weights(self.draw(1, MOST_CHANNELS), self.shape[1]))
+            self.emit(Dense(), self.last, *self.weights(self.draw(1, MOST_CHANNELS), self.sample[0]))
             if self.rng.random() < 0.5:
                 self.activation()
 
+    def network(self, *results: Value) -> NamedFunction:
+        """The network with these results, or with the last value."""
+        given = results or (self.last,)
+        function = self.b.function(*given)
+        verify(function)
+        return NamedFunction(function, ("x",), tuple(f"y{k}" if k else "y" for k in range(len(given))))
 
-def random_network(rng: np.random.Generator, most_steps: int = 5) -> Graph:
+
+def random_network(rng: np.random.Generator, most_steps: int = 5) -> NamedFunction:
     """A verified network of floats with input x, whose values stay near 1 for inputs near 1."""
-    builder = Builder(rng)
-    shape = (1, builder.draw(1, MOST_CHANNELS), builder.draw(1, MOST_PIXELS), builder.draw(1, MOST_PIXELS))
-    x = TensorType(shape, DType.FLOAT32)
-    builder.types["x"] = x
+    sizes = [int(n) for n in rng.integers(1, [MOST_CHANNELS + 1, MOST_PIXELS + 1, MOST_PIXELS + 1])]
+    builder = Builder(rng, (1, *sizes))
     steps = [builder.conv, builder.depthwise, builder.residual, builder.activation, builder.norm]
-    steps += [builder.max_pool, builder.average_pool, builder.nothing]
-    chances = np.array([6, 2, 3, 4, 2, 2, 1, 1])
+    steps += [builder.max_pool, builder.average_pool]
+    chances = np.array([6, 2, 3, 4, 2, 2, 1])
     for step in rng.choice(len(steps), builder.draw(1, most_steps), p=chances / chances.sum()):
         steps[step]()
     builder.tail()
-    if not builder.nodes[-1:]:
+    if builder.last == builder.x:
         builder.conv()
-    graph = Graph("random", (("x", x),), tuple(builder.nodes), (builder.last,), builder.constants)
-    verify(graph)
-    return graph
+    return builder.network()
 
 
-def random_input(rng: np.random.Generator, graph: Graph, samples: int) -> dict[str, np.ndarray]:
+def random_input(rng: np.random.Generator, named: NamedFunction, samples: int) -> dict[str, np.ndarray]:
     """Inputs for a network, normal with a mean off 0."""
-    return {
-        name: rng.normal(0.3, 1, (samples, *tensor.shape[1:])).astype(np.float32)
-        for name, tensor in graph.inputs
-    }
+    shapes, _ = named.sample_shapes
+    return {name: rng.normal(0.3, 1, (samples, *shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
 @st.composite
-def networks(draw, most_steps: int = 5) -> Graph:
+def networks(draw, most_steps: int = 5) -> NamedFunction:
     """Random networks for hypothesis; they shrink to small seeds only."""
     return random_network(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), most_steps)

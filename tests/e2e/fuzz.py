@@ -14,9 +14,8 @@ from tests.compiler.random_network import random_input
 from tests.onnx_network import load
 from tests.random_onnx import random_model
 
-from tilewright.compiler.graph.graph import Graph
-from tilewright.compiler.graph.interpreter import run
-from tilewright.compiler.graph.printer import print_graph
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.pipeline import compile_model, quantise
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.targets.accel.place import PlaceError
@@ -52,48 +51,51 @@ class Tally:
         return f"{self.equal} networks equal; refused: {refused or 'none'}"
 
 
-def integer_network(rng: np.random.Generator) -> tuple[Graph, dict[str, np.ndarray]] | None:
+def integer_network(rng: np.random.Generator) -> tuple[NamedFunction, dict[str, np.ndarray]] | None:
     """A random network of integers and inputs for it; None if the drawn one cannot be quantised."""
-    graph = load(random_model(rng))
-    calibration = random_input(rng, graph, 4)
+    named = load(random_model(rng))
+    calibration = random_input(rng, named, 4)
     try:
-        return quantise(graph, calibration), random_input(rng, graph, SAMPLES)
+        return quantise(named, calibration), random_input(rng, named, SAMPLES)
     except QuantiseError:
         return None
 
 
-def check_network(graph: Graph, inputs: dict[str, np.ndarray], config: Config) -> Model:
+def check_network(named: NamedFunction, inputs: dict[str, np.ndarray], config: Config) -> Model:
     """Compile, run on the simulator, compare.
 
     Raises:
         DifferenceError: with the network and the first difference.
         TilewrightError: if the network does not fit the machine.
     """
-    model = compile_model(graph, config)
-    _compare(graph, inputs, ModelRunner(model, SimDevice(config)).run(inputs).outputs, config)
+    model = compile_model(named, config)
+    _compare(named, inputs, ModelRunner(model, SimDevice(config)).run(inputs).outputs, config)
     return model
 
 
-def check_host(graph: Graph, inputs: dict[str, np.ndarray]) -> None:
+def check_host(named: NamedFunction, inputs: dict[str, np.ndarray]) -> None:
     """Compile for the host, run, compare.
 
     Raises:
         DifferenceError: with the network and the first difference.
     """
-    _compare(graph, inputs, HostNetwork(graph).run(inputs), "host")
+    _compare(named, inputs, HostNetwork(named).run(inputs), "host")
 
 
 def _compare(
-    graph: Graph, inputs: dict[str, np.ndarray], outputs: Mapping[str, np.ndarray], machine: Config | str
+    named: NamedFunction,
+    inputs: dict[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    machine: Config | str,
 ) -> None:
-    for name, expected in run(graph, inputs).items():
+    for name, expected in named.run(inputs).items():
         got = outputs[name]
         if not np.array_equal(got, expected):
             place = tuple(int(index) for index in np.argwhere(got != expected)[0])
             wrong = f"{int((got != expected).sum())} of {expected.size} places"
             raise DifferenceError(
                 f"output {name!r} must be {expected[place]} at {place}, not {got[place]}, "
-                f"in {wrong}\n{machine}\n{print_graph(graph)}"
+                f"in {wrong}\n{machine}\n{print_function(named.function)}"
             )
 
 

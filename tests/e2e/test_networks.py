@@ -1,17 +1,16 @@
-"""Networks compiled for machines answer to the byte what their graph means."""
+"""Networks compiled for machines answer to the byte what they mean."""
 
 import numpy as np
 import pytest
 from tests.compiler.random_network import random_input
 from tests.e2e.fuzz import check_network, fuzz, integer_network
+from tests.layers import Node, network
 
-from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
 from tilewright.runtime.device import Host
@@ -69,9 +68,8 @@ def test_a_padded_pooling_becomes_an_operator_of_its_own() -> None:
 
 def test_an_input_that_is_an_output_passes_the_chip() -> None:
     """Found by random networks that consist of identities."""
-    graph = Graph(
-        name="nothing",
-        inputs=(("x", TensorType((1, 5, 3, 4), DType.FLOAT32)),),
+    graph = network(
+        inputs={"x": (1, 5, 3, 4)},
         nodes=(
             Node("quantise", Quantise(0.1, 3), ("x",), "q"),
             Node("dequantise", Dequantise(0.1, 3), ("q",), "y"),
@@ -81,14 +79,13 @@ def test_an_input_that_is_an_output_passes_the_chip() -> None:
     check_network(graph, random_input(np.random.default_rng(3), graph, 2), TINY)
 
 
-def _convolution(pool: Window) -> Graph:
+def _convolution(pool: Window) -> NamedFunction:
     rng = np.random.default_rng(4)
     weight = rng.integers(-127, 128, (6, 5, 3, 3), np.int8)
     operator = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, 2, -128, 127, pool=pool)
     scale = pack_scale(np.full(6, 20000), np.full(6, 7))
-    return Graph(
-        name="convolution",
-        inputs=(("x", TensorType((1, 5, 7, 6), DType.FLOAT32)),),
+    return network(
+        inputs={"x": (1, 5, 7, 6)},
         nodes=(
             Node("quantise", Quantise(0.1, -4), ("x",), "q"),
             Node("layer", operator, ("q", "weight", "bias", "scale"), "r"),

@@ -30,10 +30,8 @@ def network(number):
     """The model of a pair, and inputs."""
     rng = np.random.default_rng((1, number))
     model = random_model(rng, PAIRS[number])
-    samples = {
-        name: rng.normal(0.3, 1, (6, *tensor.shape[1:])).astype(np.float32)
-        for name, tensor in load(model).inputs
-    }
+    shapes, _ = load(model).sample_shapes
+    samples = {name: rng.normal(0.3, 1, (6, *shape)).astype(np.float32) for name, shape in shapes.items()}
     return model, samples
 
 
@@ -54,9 +52,9 @@ def test_every_form_of_a_convolution_is_drawn():
     """What a convolution may take of what stands behind it, whole and depthwise."""
     drawn = Counter()
     for number in range(len(PAIRS)):
-        for node in integers(*network(number)).nodes:
-            if node.operator.name == "qconv2d":
-                operator = node.operator
+        for equation in integers(*network(number)).function.equations:
+            if equation.operator.name == "qconv2d":
+                operator = equation.operator
                 drawn[operator.groups > 1, operator.residual, operator.pool is not None] += 1
     print(drawn)
     assert len(drawn) == 8

@@ -283,7 +283,7 @@ _TASKS = (
     ),
     Mutant(
         name="tensors-that-meet",
-        file=f"{_ACCEL}/memory_plan.py",
+        file="compiler/targets/memory_plan.py",
         old="self.first <= other.last and",
         new="self.first < other.last and",
         check=_PROGRAM,

@@ -55,7 +55,7 @@ MUTANTS = (
     Mutant(
         name="host-padding",
         file=f"{_CPU}/operator/convolution.py",
-        old="self.zero_point + (0 if self.is_signed else SIGN)",
+        old="self.zero_point + (0 if self.is_float or self.is_signed else SIGN)",
         new="self.zero_point",
         check=_CONVOLUTION,
     ),

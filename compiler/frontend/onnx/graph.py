@@ -22,6 +22,9 @@ from tilewright.numerics.error import TilewrightError
 _FOLDED_ELEMENTS = 1 << 14
 """Of all operands of a node that is computed at import: what shapes are made of is small."""
 _NEVER_FOLDED = frozenset(
+    # Integers with a scale stay integers: they say how weights are quantised.
+    {"DequantizeLinear"}
+) | frozenset(
     {"Loop", "If", "Scan", "RandomNormal", "RandomUniform", "Bernoulli", "Multinomial", "SequenceMap"}
 )
 

@@ -23,6 +23,9 @@ from tilewright.compiler.ir.size import AnySize, Size
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops import emit as e
 
+_UNKNOWN = -1
+"""What some exporters write as a size that is not known."""
+
 
 def import_model(source: Source, known: Mapping[str, Array] | None = None) -> Module:
     """The module of an ONNX model: `main` has the model's inputs and outputs, in their order and types.
@@ -117,13 +120,14 @@ def _shape(b: Builder, proto: Any) -> tuple[AnySize, ...]:
 
 
 def _size(b: Builder, name: str, axis: int, dim: Any) -> AnySize:
-    if dim.HasField("dim_value"):
+    if dim.HasField("dim_value") and dim.dim_value != _UNKNOWN:
         size = int(dim.dim_value)
-        require(size >= 0, f"must have sizes from 0, not {size}")
+        require(size >= 0, f"must have sizes from 0, or {_UNKNOWN} where they are not known, not {size}")
         return size
     text = dim.dim_param
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in text)
-    if not text:
+    # A "?" is no name: two of them need not be equal.
+    if not plain.strip("_"):
         return Size.of(b.size_name(f"{name}_{axis}".lstrip("0123456789_") or "size"))
     return Size.of(plain if not plain[0].isdigit() else f"size_{plain}")
 

@@ -1,10 +1,13 @@
 """Operators whose operands are places of elements."""
 
+import math
+
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.frontend.error import require
 from tilewright.compiler.frontend.onnx.node import Node, Result, converter, normal_axis
 from tilewright.compiler.ir.size import product
 from tilewright.compiler.ops import emit as e
+from tilewright.compiler.ops.nn.irregular import BitCast, non_max_suppression, unique
 
 
 @converter("Gather")
@@ -93,3 +96,27 @@ def _tensor_scatter(node: Node) -> Result:
         size = cache.type.shape[axis]
         places = e.mod(b, places, size if isinstance(size, int) else e.extent(b, cache, axis))
     return e.scatter_elements(b, cache, places, update, axis)
+
+
+@converter("NonMaxSuppression")
+def _non_max_suppression(node: Node) -> Result:
+    b = node.b
+    # Without a number no box is kept.
+    most = e.cast(b, e.reshape(b, node.x(2), ()), DType.INT64) if node.has(2) else b.constant(0, DType.INT64)
+    overlap = e.reshape(b, node.x(3), ()) if node.has(3) else b.constant(0.0, DType.FLOAT32)
+    # Without a bound every score is enough, but for NaN.
+    least = e.reshape(b, node.x(4), ()) if node.has(4) else b.constant(-math.inf, DType.FLOAT32)
+    is_centred = bool(node.integer("center_point_box", 0))
+    return non_max_suppression(b, node.x(0), node.x(1), most, overlap, least, is_centred)
+
+
+@converter("Unique")
+def _unique(node: Node) -> Result:
+    x = node.x(0)
+    axis = node.axis("axis", x.type.rank) if node.given("axis") else None
+    return unique(node.b, x, axis, bool(node.integer("sorted", 1)))
+
+
+@converter("BitCast")
+def _bit_cast(node: Node) -> Result:
+    return node.b.emit(BitCast(node.dtype("to")), node.x(0))

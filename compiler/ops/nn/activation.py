@@ -60,6 +60,29 @@ class Gelu(Composite):
         return (e.mul(b, e.mul(b, x, 0.5), e.add(b, share, 1.0)),)
 
 
+@dataclass(frozen=True)
+class Swish(Composite):
+    """x·sigmoid(alpha·x) (Ramachandran et al., 2017); SiLU for alpha 1."""
+
+    name: ClassVar[str] = "swish"
+    alpha: float = 1.0
+
+    def define(self, b: Builder, *operands: Value) -> tuple[Value]:
+        (x,) = operands
+        return (e.mul(b, x, e.sigmoid(b, e.mul(b, x, self.alpha))),)
+
+
+@dataclass(frozen=True)
+class HardSwish(Composite):
+    """x·hard_sigmoid(x) with a slope of 1/6 (Howard et al., 2019)."""
+
+    name: ClassVar[str] = "hard_swish"
+
+    def define(self, b: Builder, *operands: Value) -> tuple[Value]:
+        (x,) = operands
+        return (e.mul(b, x, hard_sigmoid(b, x, 1 / 6, 0.5)),)
+
+
 def softmax(b: Builder, x: Value, axis: int) -> Value:
     """Softmax along an axis."""
     return b.emit(Softmax(axis), x)
@@ -106,7 +129,7 @@ def hard_sigmoid(b: Builder, x: Value, alpha: float = 0.2, beta: float = 0.5) ->
 
 def hard_swish(b: Builder, x: Value) -> Value:
     """x·hard_sigmoid(x) with a slope of 1/6."""
-    return e.mul(b, x, hard_sigmoid(b, x, 1 / 6, 0.5))
+    return b.emit(HardSwish(), x)
 
 
 def mish(b: Builder, x: Value) -> Value:
@@ -116,7 +139,7 @@ def mish(b: Builder, x: Value) -> Value:
 
 def swish(b: Builder, x: Value, alpha: float = 1.0) -> Value:
     """x·sigmoid(alpha·x)."""
-    return e.mul(b, x, e.sigmoid(b, e.mul(b, x, alpha)))
+    return b.emit(Swish(alpha), x)
 
 
 def asinh(b: Builder, x: Value) -> Value:

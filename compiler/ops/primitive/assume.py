@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.error import EvaluationError
 from tilewright.compiler.ir.function import Value
@@ -31,6 +31,9 @@ class Assume(Operator):
             is_wrong = isinstance(size - other, int) and size != other
             expect(not is_wrong, f"a size of {size} of {x} is never {other}")
         return (x.with_shape(self.shape),)
+
+    def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
+        return (0,) if types[0].shape == self.shape else None
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         (x,) = arrays

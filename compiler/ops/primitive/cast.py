@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import Kept, Operator, expect_operands
@@ -31,6 +31,9 @@ class Cast(Operator):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         expect_operands(types, "x")
         return (types[0].with_dtype(self.dtype),)
+
+    def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
+        return (0,) if types[0].dtype is self.dtype else None
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         (x,) = arrays

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import Kept, Operator, expect, expect_axis
@@ -41,6 +41,9 @@ class Concat(Operator):
             )
             total = total + each.shape[self.axis]
         return (first.with_shape((*first.shape[: self.axis], total, *first.shape[self.axis + 1 :])),)
+
+    def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
+        return (0,) if len(types) == 1 else None
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         return (np.concatenate(arrays, self.axis),)

@@ -1,7 +1,7 @@
 """Choice and repetition: operators with functions inside of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -53,6 +53,16 @@ class If(Operator):
             )
             for each in results
         )
+
+    def settled(self, before: Operator) -> tuple[Operator, Mapping[str, AnySize]]:
+        """Sizes in which the branches no longer differ lose their names."""
+        assert isinstance(before, If)
+        was = [size for each in joined(before.then, before.orelse) for size in each.shape]
+        now = [size for each in joined(self.then, self.orelse) for size in each.shape]
+        named = [size for size, old in zip(now, was, strict=True) if old is None]
+        known = {str(name): size for name, size in zip(self.sizes, named, strict=True) if size is not None}
+        kept = tuple(name for name in self.sizes if name not in known)
+        return replace(self, sizes=kept), known
 
     def run_regions(self, evaluate: Evaluate, *arrays: Array) -> tuple[Array, ...]:
         count = len(self.then.parameters)
@@ -201,6 +211,12 @@ class Scan(Operator):
         _expect_carried(types[self.captured : first], results[: self.carried])
         outputs = (each.with_shape((length, *each.shape)) for each in _outer(self.body, self.carried))
         return (*results[: self.carried], *outputs)
+
+    def macs(self, *types: TensorType) -> AnySize:
+        total: AnySize = 0
+        for each in self.body.equations:
+            total = total + each.operator.macs(*(value.type for value in each.operands))
+        return total * types[-1].shape[0]
 
     def run_regions(self, evaluate: Evaluate, *arrays: Array) -> tuple[Array, ...]:
         first = self.captured + self.carried

@@ -11,6 +11,7 @@ from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import Kept, Operator, expect, expect_operands
+from tilewright.compiler.ir.size import AnySize, product
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.primitive.place import padded, spread, window_sizes, windows
 from tilewright.numerics import exact_sum
@@ -50,6 +51,10 @@ class Conv(Operator):
         expect(is_even, f"the channels of {w} must be a multiple of the {self.groups} groups")
         places = window_sizes(x.shape[2:], w.shape[2:], self.strides, self.pads, self.dilations)
         return (x.with_shape((x.shape[0], w.shape[0], *places)),)
+
+    def macs(self, *types: TensorType) -> AnySize:
+        (result,) = self.infer(*types)
+        return product((*result.shape, *types[1].shape[1:]))
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         x, w = arrays

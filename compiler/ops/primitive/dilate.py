@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import Kept, Operator, expect, expect_axis, expect_operands
@@ -34,6 +34,9 @@ class Dilate(Operator):
         size = x.shape[self.axis]
         longer = 0 if size == 0 else (size - 1) * self.by + 1
         return (x.with_shape((*x.shape[: self.axis], longer, *x.shape[self.axis + 1 :])),)
+
+    def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
+        return (0,) if self.by == 1 else None
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         (x,) = arrays

@@ -11,6 +11,7 @@ from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import Kept, Operator, expect, expect_axis, expect_operands
+from tilewright.compiler.ir.size import AnySize, product
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.primitive.transpose import inverse
 from tilewright.numerics import exact_sum
@@ -69,6 +70,10 @@ class Dot(Operator):
         """Axes of a and of b that are neither summed nor of the batch."""
         rest_a = tuple(axis for axis in range(rank_a) if axis not in self._axes_a)
         return rest_a, tuple(axis for axis in range(rank_b) if axis not in self._axes_b)
+
+    def macs(self, *types: TensorType) -> AnySize:
+        (result,) = self.infer(*types)
+        return product((*result.shape, *(types[0].shape[axis] for axis in self.contract_a)))
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         a, b = arrays

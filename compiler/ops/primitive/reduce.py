@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import Kept, Operator, expect, expect_axis, expect_operands
@@ -44,6 +44,9 @@ class Reduce(Operator):
         for axis in self.axes:
             expect_axis("axes", axis, x.rank)
         return (x.with_shape(size for axis, size in enumerate(x.shape) if axis not in self.axes),)
+
+    def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
+        return None if self.axes else (0,)
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         (x,) = arrays

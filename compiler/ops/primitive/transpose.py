@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.operator import Kept, Operator, expect, expect_operands
@@ -28,6 +28,9 @@ class Transpose(Operator):
         is_good = sorted(self.permutation) == list(range(x.rank))
         expect(is_good, f"permutation must have each axis of {x} once, not {self.permutation}")
         return (x.with_shape(x.shape[axis] for axis in self.permutation),)
+
+    def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
+        return (0,) if self.permutation == tuple(range(types[0].rank)) else None
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         return (arrays[0].transpose(self.permutation),)

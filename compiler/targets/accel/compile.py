@@ -1,4 +1,4 @@
-"""From an integer graph to a compiled model: every pass of the accelerator in its order."""
+"""From a function of integers to a compiled model: every pass of the accelerator in its order."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.constant_file import save_constants
-from tilewright.compiler.graph.graph import Graph, Node, verify
-from tilewright.compiler.graph.printer import print_graph
+from tilewright.compiler.ir.function import Value
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.print import print_function as print_ir
+from tilewright.compiler.ir.print import tensors_of
+from tilewright.compiler.ir.tensor_file import save_tensors
 from tilewright.compiler.schedule import Primitive, apply
 from tilewright.compiler.targets.accel.embed import embed, named
 from tilewright.compiler.targets.accel.enumerate import tasks
-from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules, lowered_parts
-from tilewright.compiler.targets.accel.legalise import legalise
-from tilewright.compiler.targets.accel.memory_plan import Lifetime, plan_memory
-from tilewright.compiler.targets.accel.network import Network, Port, network_of, picture
+from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules, legal_network, lowered_parts
+from tilewright.compiler.targets.accel.network import Network, Port, Unit, picture
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.place import Allocation, PlaceError
@@ -27,6 +27,7 @@ from tilewright.compiler.targets.accel.program import Program, Work, assemble_wo
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_function
 from tilewright.compiler.tir.stmt import Function
@@ -60,13 +61,17 @@ class LayerError(TilewrightError):
     """A layer whose schedule does not suit it or the machine: which one, and why."""
 
 
-def compile_graph(
-    graph: Graph, config: Config, observe: Observe | None = None, schedules: Schedules | None = None
+def compile_function(
+    named: NamedFunction,
+    config: Config,
+    observe: Observe | None = None,
+    schedules: Schedules | None = None,
 ) -> Model:
-    """The model that runs an integer graph on a machine.
+    """The model that runs a function of integers on a machine.
 
     Args:
-        graph: quantised; values between the host's quantisation and dequantisation are int8.
+        named: quantised; values between the host's quantisation and dequantisation are int8, and so may
+            parameters and results be.
         config: the machine.
         observe: is told what each pass makes of each layer.
         schedules: of layers that shall not have their default schedule; the results are the same.
@@ -78,14 +83,13 @@ def compile_graph(
         LengthError: if the program would have more instructions than `most_instructions`.
         PlaceError: if what a layer keeps on the chip at a time does not fit.
     """
-    verify(graph)
-    network = network_of(legalise(graph, config))
+    network = legal_network(named, config)
     with _without_search_for_cycles():
         parts = _Layers(network, config, observe, schedules or {}).parts()
         plan = _Plan(network, config)
         works = [part.work(plan) for part in parts]
         program = assemble_works(works, config, plan.sizes())
-    return _model(network, graph, config, program, plan)
+    return _model(network, named, config, program, plan)
 
 
 @contextmanager
@@ -102,9 +106,7 @@ def _without_search_for_cycles() -> Iterator[None]:
 
 def most_instructions(network: Network, config: Config) -> int:
     """So many instructions, but finish, a program for a network may have."""
-    types = network.graph.types
-    macs = sum(node.operator.macs(*(types[name] for name in node.inputs)) for node in network.layers)
-    worth = macs // (config.peak_macs * WORTH_CYCLES)
+    worth = sum(unit.macs for unit in network.layers) // (config.peak_macs * WORTH_CYCLES)
     return min(MOST_INSTRUCTIONS, max(FREE_INSTRUCTIONS, worth))
 
 
@@ -132,12 +134,12 @@ class _Part:
     Members:
         layer: its name.
         template: how it runs.
-        contents: of each parameter, a value of the network or a constant.
+        contents: of each parameter, a value of the function or a constant.
     """
 
     layer: str
     template: _Template
-    contents: Mapping[Buffer, str | NDArray[Any]]
+    contents: Mapping[Buffer, Value | NDArray[Any]]
 
     def work(self, plan: "_Plan") -> Work:
         """Its tasks, with the addresses of what they load and store."""
@@ -163,21 +165,21 @@ class _Layers:
         lowered = self._lowered()
         strange = ", ".join(str(part) for part in self._schedules if part not in lowered)
         if strange:
-            known = ", ".join(repr(node.name) for node in self._network.layers)
+            known = ", ".join(repr(unit.name) for unit in self._network.layers)
             raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
         defaults = [each for part, (_, each) in lowered.items() if part not in self._schedules]
         self._check_count(sum(each.least_instructions for each in defaults))
-        return [self._part(node, part, each) for part, (node, each) in lowered.items()]
+        return [self._part(unit, part, each) for part, (unit, each) in lowered.items()]
 
-    def _lowered(self) -> dict[Part, tuple[Node, Lowered]]:
-        found: dict[Part, tuple[Node, Lowered]] = {}
+    def _lowered(self) -> dict[Part, tuple[Unit, Lowered]]:
+        found: dict[Part, tuple[Unit, Lowered]] = {}
         problems: list[str] = []
-        for node in self._network.layers:
+        for unit in self._network.layers:
             try:
-                for part, lowered in lowered_parts(self._network.graph, node, self._config):
-                    found[part] = node, lowered
+                for part, lowered in lowered_parts(self._network, unit, self._config):
+                    found[part] = unit, lowered
             except TilingError as error:
-                problems.append(f"layer {node.name!r} ({node.operator.name}): {error}")
+                problems.append(f"layer {unit.name!r} ({unit.operator.name}): {error}")
         if problems:
             raise TilingError("; ".join(problems))
         return found
@@ -189,10 +191,10 @@ class _Layers:
                 " more: the memories of this machine are too small for it, use larger ones"
             )
 
-    def _part(self, node: Node, part: Part, lowered: Lowered) -> _Part:
+    def _part(self, unit: Unit, part: Part, lowered: Lowered) -> _Part:
         given = self._schedules.get(part)
         try:
-            template = self._template(node, part, lowered, lowered.schedule if given is None else given)
+            template = self._template(unit, part, lowered, lowered.schedule if given is None else given)
         except TilewrightError as error:
             if given is None or isinstance(error, PlaceError):
                 raise
@@ -200,30 +202,30 @@ class _Layers:
             raise LayerError(f"{part}: {str(error).splitlines()[0]}") from error
         self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
-        contents: dict[str, str | NDArray[Any]] = {
-            **{name: node.inputs[place] for name, place in lowered.tensors.items()},
+        contents: dict[str, Value | NDArray[Any]] = {
+            **{name: unit.equation.operands[place] for name, place in lowered.tensors.items()},
             **lowered.constants,
         }
-        return _Part(node.name, template, _bound(template.parameters, contents, node.output))
+        return _Part(unit.name, template, _bound(template.parameters, contents, unit.equation.result))
 
     def _template(
-        self, node: Node, part: Part, lowered: Lowered, schedule: tuple[Primitive, ...]
+        self, unit: Unit, part: Part, lowered: Lowered, schedule: tuple[Primitive, ...]
     ) -> _Template:
         """That of an earlier part of the same structure, where there is one."""
-        channels, height, width = picture(self._network.graph.types[node.output])
+        channels, height, width = picture(unit.equation.result.type)
         result = (blocks(channels, self._config), height, width, self._config.cols)
         origin = (0, *lowered.origin, 0)
         key = (lowered.function, schedule, result, origin)
         if key not in self._templates or self._observe is not None:
-            function = self._tensorised(node, part, lowered.function, schedule, result, origin)
-            work = tasks(function, node.name, self._config, self._most - self._count + 1)
+            function = self._tensorised(unit, part, lowered.function, schedule, result, origin)
+            work = tasks(function, unit.name, self._config, self._most - self._count + 1)
             table = TaskTable.of(work)
             self._templates[key] = _Template(function.parameters, table, Allocation(table, self._config))
         return self._templates[key]
 
     def _tensorised(
         self,
-        node: Node,
+        unit: Unit,
         part: Part,
         function: Function,
         schedule: tuple[Primitive, ...],
@@ -231,22 +233,22 @@ class _Layers:
         origin: Shape,
     ) -> Function:
         """Schedule and tensorise."""
-        self._tell(node, "lower", function)
+        self._tell(unit, "lower", function)
         scheduled = embed(apply(function, schedule), result, origin)
-        self._tell(node, "schedule", scheduled)
-        function = tensorise(named(scheduled, f"{node.name}.{part.number}"), limits_of(self._config))
-        self._tell(node, "tensorise", function)
+        self._tell(unit, "schedule", scheduled)
+        function = tensorise(named(scheduled, f"{unit.name}.{part.number}"), limits_of(self._config))
+        self._tell(unit, "tensorise", function)
         return function
 
-    def _tell(self, node: Node, name: str, function: Function) -> None:
+    def _tell(self, unit: Unit, name: str, function: Function) -> None:
         """Tell who observes what a pass made."""
         if self._observe is not None:
-            self._observe(node.name, name, print_function(function))
+            self._observe(unit.name, name, print_function(function))
 
 
 def _bound(
-    parameters: Sequence[Buffer], contents: Mapping[str, str | NDArray[Any]], result: str
-) -> dict[Buffer, str | NDArray[Any]]:
+    parameters: Sequence[Buffer], contents: Mapping[str, Value | NDArray[Any]], result: Value
+) -> dict[Buffer, Value | NDArray[Any]]:
     """What each parameter is, by the last part of its name; the last one is the result."""
     *inputs, output = parameters
     bound = {buffer: contents[buffer.name.rpartition(".")[2]] for buffer in inputs}
@@ -261,21 +263,25 @@ class _Plan:
 
     def __init__(self, network: Network, config: Config) -> None:
         self._config = config
-        self._values: dict[str, tuple[int, int]] = {}
+        self._values: dict[Value, tuple[int, int]] = {}
         self._used = dict.fromkeys(REGION_NAMES, 0)
         self._constants: list[bytes] = []
         self._place(network, INPUTS, network.inputs)
         self._place(network, OUTPUTS, network.outputs)
         lifetimes = _lifetimes(network, self._values.keys(), config)
         offsets, self._used[BETWEEN] = plan_memory(lifetimes, config.burst_bytes)
-        self._values |= {name: (BETWEEN, offset) for name, offset in offsets.items()}
+        self._values |= {
+            unit.equation.result: (BETWEEN, offsets[unit.equation.result.name])
+            for unit in network.layers
+            if unit.equation.result.name in offsets
+        }
 
     def _place(self, network: Network, region: int, ports: tuple[Port, ...]) -> None:
         for port in ports:
             if port.value in self._values and self._values[port.value][0] != region:
                 raise TilewrightError(f"output {port.name!r} must be the result of a layer, not an input")
             if port.value not in self._values:
-                size = _bytes(network.graph, port.value, self._config)
+                size = _bytes(port.value, self._config)
                 self._values[port.value] = (region, self._reserve(region, size))
 
     def _reserve(self, region: int, size: int) -> int:
@@ -284,9 +290,9 @@ class _Plan:
         self._used[region] = offset + size + -size % self._config.burst_bytes
         return offset
 
-    def address(self, contents: str | NDArray[Any]) -> tuple[int, int]:
+    def address(self, contents: Value | NDArray[Any]) -> tuple[int, int]:
         """Region and offset of a value, or of a constant that is added."""
-        if isinstance(contents, str):
+        if isinstance(contents, Value):
             return self._values[contents]
         data = np.ascontiguousarray(contents).tobytes()
         offset = self._reserve(CONSTANTS, len(data))
@@ -302,43 +308,44 @@ class _Plan:
         return {region: size for region, size in self._used.items() if size}
 
 
-def _bytes(graph: Graph, value: str, config: Config) -> int:
-    channels, height, width = picture(graph.types[value])
+def _bytes(value: Value, config: Config) -> int:
+    channels, height, width = picture(value.type)
     return prod((blocks(channels, config), height, width, config.cols))
 
 
 def _lifetimes(network: Network, placed: Any, config: Config) -> list[Lifetime]:
     """Of values between layers: from the layer that makes one to the last that reads it."""
-    last = {name: place for place, node in enumerate(network.layers) for name in node.inputs}
+    last = {value: place for place, unit in enumerate(network.layers) for value in unit.equation.operands}
+    results = [unit.equation.result for unit in network.layers]
     return [
-        Lifetime(node.output, _bytes(network.graph, node.output, config), place, last.get(node.output, place))
-        for place, node in enumerate(network.layers)
-        if node.output not in placed
+        Lifetime(value.name, _bytes(value, config), place, last.get(value, place))
+        for place, value in enumerate(results)
+        if value not in placed
     ]
 
 
 # --- the model ---------------------------------------------------------------------------------------------
 
 
-def _model(network: Network, graph: Graph, config: Config, program: Program, plan: _Plan) -> Model:
+def _model(network: Network, named: NamedFunction, config: Config, program: Program, plan: _Plan) -> Model:
     regions = [Region(base, size, REGION_NAMES[base]) for base, size in plan.sizes().items()]
     return Model(
         executable=Executable(program.code, config, tuple(regions)),
-        inputs=tuple(_binding(network, port, plan) for port in network.inputs),
-        outputs=tuple(_binding(network, port, plan) for port in network.outputs),
+        inputs=tuple(_binding(port, plan) for port in network.inputs),
+        outputs=tuple(_binding(port, plan) for port in network.outputs),
         layers=tuple(_layers(network, program)),
         constants=plan.constants(),
-        graph=print_graph(graph),
-        tensors=save_constants(graph.constants),
+        graph=print_ir(named.function),
+        tensors=save_tensors(tensors_of(named.function)),
     )
 
 
-def _binding(network: Network, port: Port, plan: _Plan) -> Binding:
+def _binding(port: Port, plan: _Plan) -> Binding:
     region, offset = plan.address(port.value)
     return Binding(
         name=port.name,
         shape=port.shape,
-        picture=picture(network.graph.types[port.value]),
+        picture=picture(port.value.type),
         region=region,
         offset=offset,
         scale=port.scale,
@@ -347,15 +354,14 @@ def _binding(network: Network, port: Port, plan: _Plan) -> Binding:
 
 
 def _layers(network: Network, program: Program) -> list[Layer]:
-    nodes = {node.name: node for node in network.layers}
-    types = network.graph.types
+    units = {unit.name: unit for unit in network.layers}
     return [
         Layer(
             name=span.name,
-            operator=nodes[span.name].operator.name,
+            operator=units[span.name].operator.name,
             first=span.first,
             count=span.count,
-            macs=nodes[span.name].operator.macs(*(types[name] for name in nodes[span.name].inputs)),
+            macs=units[span.name].macs,
         )
         for span in program.layers
     ]

@@ -16,10 +16,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from tilewright.compiler.graph.graph import Graph, Node, verify
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
 from tilewright.compiler.targets.accel.legalise import legalise
-from tilewright.compiler.targets.accel.network import network_of
+from tilewright.compiler.targets.accel.network import Network, Unit, network_of
 from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.isa.config import Config
@@ -41,32 +42,42 @@ class Part(NamedTuple):
 Schedules = Mapping[Part, tuple[Primitive, ...]]
 
 
-def default_schedules(graph: Graph, config: Config) -> dict[Part, tuple[Primitive, ...]]:
+def default_schedules(named: NamedFunction, config: Config) -> dict[Part, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
     Args:
-        graph: quantised, as `compile_graph` takes it.
+        named: quantised, as `compile_function` takes it.
         config: the machine.
 
     Raises:
         NetworkError: if the machine cannot do all of it.
         TilingError: if a layer does not fit.
     """
-    verify(graph)
-    network = network_of(legalise(graph, config))
+    network = legal_network(named, config)
     return {
         part: lowered.schedule
-        for node in network.layers
-        for part, lowered in lowered_parts(network.graph, node, config)
+        for unit in network.layers
+        for part, lowered in lowered_parts(network, unit, config)
     }
 
 
-def lowered_parts(graph: Graph, node: Node, config: Config) -> Iterator[tuple[Part, Lowered]]:
+def legal_network(named: NamedFunction, config: Config) -> Network:
+    """The network of a quantised function, for one sample, in operators that are one unit of the machine.
+
+    Raises:
+        IrError: if the function is unsound.
+        NetworkError: if the machine cannot do all of it.
+    """
+    verify(named.function)
+    alone = named.one_sample()
+    return network_of(alone.with_function(legalise(alone.function, config)))
+
+
+def lowered_parts(network: Network, unit: Unit, config: Config) -> Iterator[tuple[Part, Lowered]]:
     """What a layer becomes before it is scheduled."""
-    types = [graph.types[name] for name in node.inputs]
-    constants = [graph.constants.get(name) for name in node.inputs]
-    for number, lowered in enumerate(lower(node.operator, types, constants, config)):
-        yield Part(node.name, number), lowered
+    constants = network.constants_of(unit)
+    for number, lowered in enumerate(lower(unit.operator, unit.types, constants, config)):
+        yield Part(unit.name, number), lowered
 
 
 # --- text --------------------------------------------------------------------------------------------------

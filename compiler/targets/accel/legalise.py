@@ -1,56 +1,71 @@
-"""Integer graphs in which every operator is one that the machine does as a unit."""
+"""Functions of integers in which every operator is one that the machine does as a unit."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.build import Builder
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.inline import emit, inline
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.ops.quantised.window import POINT
 from tilewright.isa.config import Config
 
 
-def legalise(graph: Graph, config: Config) -> Graph:
-    """The same network without poolings that cannot follow their convolution on the chip.
+def legalise(function: Function, config: Config) -> Function:
+    """The same function without poolings that cannot follow their convolution on the chip.
 
     A maximum pooling behind a convolution is a loop of the instruction that requantises; where its windows
     are padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone,
     so that both are equal.
     """
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        if isinstance(node.operator, Dequantise):
-            nodes += _behind_a_layer(graph, node)
-        else:
-            nodes += _apart(node) if _must_part(node, config) else [node]
-    return replace(graph, nodes=tuple(nodes))
+    b = Builder(function.name)
+    parameters = [b.parameter(value.name, value.type) for value in function.parameters]
+    results = inline(b, function, parameters, partial(_legal, function, config))
+    # What nobody changed is handed back behind a layer.
+    copied = [
+        b.emit(QMaxPool2d(POINT), value) if value in parameters and _is_map(value) else value
+        for value in results
+    ]
+    return b.function(*copied)
 
 
-def _behind_a_layer(graph: Graph, node: Node) -> list[Node]:
-    """A dequantisation of what a layer made: results are not handed back without having been on the chip."""
-    producer = graph.producers.get(node.inputs[0])
-    if producer is None or not isinstance(producer.operator, Quantise):
-        return [node]
-    copied = f"{node.output}:copied"
-    copy = Node(f"{node.name}:copy", QMaxPool2d(Window((1, 1))), node.inputs, copied)
-    return [copy, replace(node, inputs=(copied,))]
+def _legal(
+    function: Function,
+    config: Config,
+    b: Builder,
+    equation: Equation,
+    operator: Operator,
+    operands: tuple[Value, ...],
+) -> Sequence[Value]:
+    if isinstance(operator, Dequantise) and _is_given(function, equation.operands[0]):
+        with b.label(f"{equation.label}:copy"):
+            operands = b.apply(QMaxPool2d(POINT), *operands)
+    elif isinstance(operator, QConv2d) and operator.pool is not None and _must_part(operator, config):
+        with b.label(*equation.labels):
+            operands = b.apply(replace(operator, pool=None), *operands)
+        with b.label(*(f"{label}:pool" for label in equation.labels)):
+            return b.apply(QMaxPool2d(operator.pool), *operands)
+    return emit(b, equation, operator, operands)
 
 
-def _must_part(node: Node, config: Config) -> bool:
-    operator = node.operator
-    if not isinstance(operator, QConv2d) or operator.pool is None:
-        return False
+def _is_given(function: Function, value: Value) -> bool:
+    """Whether no layer makes a value: it must not be handed back without having been on the chip."""
+    producer = function.producers.get(value)
+    return producer is None or isinstance(producer.operator, Quantise)
+
+
+def _is_map(value: Value) -> bool:
+    return value.type.dtype is DType.INT8 and value.type.rank == 4
+
+
+def _must_part(operator: QConv2d, config: Config) -> bool:
+    assert operator.pool is not None, "asked of convolutions with a pooling"
     too_large = prod(operator.pool.kernel) > config.accumulator_vectors
     return any(operator.pool.pads) or too_large or operator.groups > 1 or operator.residual
-
-
-def _apart(node: Node) -> list[Node]:
-    operator = node.operator
-    assert isinstance(operator, QConv2d), "only convolutions hold poolings"
-    assert operator.pool is not None, "only convolutions with a pooling are parted"
-    between = f"{node.output}:unpooled"
-    alone = replace(node, operator=replace(operator, pool=None), output=between)
-    pooling = QMaxPool2d(operator.pool)
-    return [alone, Node(f"{node.name}:pool", pooling, (between,), node.output)]

@@ -1,23 +1,30 @@
-"""An integer graph as the machine sees it: what the host hands over, layers, and what it takes back."""
+"""A function of integers as the machine sees it: what the host hands over, layers, and what it takes back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count
+from typing import Any
 
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.flatten import Flatten
-from tilewright.compiler.ops.identity import Identity
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.reshape import Reshape
-from tilewright.compiler.targets.accel.operator.lower import OPERATORS
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.constant import Constant
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.operator import QuantisedOperator
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.targets.accel.operator.lower import OPERATORS, lower
+from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.isa.config import Config
 from tilewright.numerics.error import TilewrightError
-
-VIEWS = (Reshape, Flatten, Identity)
-"""Operators that change how a tensor is presented, and no element of it."""
 
 
 class NetworkError(TilewrightError):
-    """A graph of which the machine can do a part only, with everything that it cannot do."""
+    """A function of which the machine can do a part only, with everything that it cannot do."""
 
 
 @dataclass(frozen=True)
@@ -25,97 +32,197 @@ class Port:
     """A tensor that passes between host and machine.
 
     Members:
-        name: of the graph's input or output.
+        name: of the function's parameter or result, as its user knows it.
         shape: that the user sees, without the batch axis.
-        value: name of the int8 value [1, channels, height, width].
-        scale, zero_point: of its elements.
+        value: int8 [1, channels, height, width].
+        scale, zero_point: of its elements; 1 and 0 where the user has int8 as well.
     """
 
     name: str
     shape: tuple[int, ...]
-    value: str
-    scale: float
-    zero_point: int
+    value: Value
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An equation that is a layer, by a name that no other one has."""
+
+    name: str
+    equation: Equation
+
+    @property
+    def operator(self) -> QuantisedOperator:
+        """What it computes."""
+        operator = self.equation.operator
+        assert isinstance(operator, QuantisedOperator), "network_of takes no others"
+        return operator
+
+    @property
+    def types(self) -> list[TensorType]:
+        """Of its operands."""
+        return [value.type for value in self.equation.operands]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one sample."""
+        return self.operator.macs(*self.types)
 
 
 @dataclass(frozen=True)
 class Network:
-    """What the machine does of a graph.
+    """What the machine does of a function.
 
     Members:
-        graph: all of it.
+        function: all of it, for one sample.
         inputs, outputs: what passes between host and machine.
-        layers: nodes in order.
+        layers: in order.
     """
 
-    graph: Graph
+    function: Function
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    layers: tuple[Node, ...]
+    layers: tuple[Unit, ...]
+
+    def constants_of(self, unit: Unit) -> list[NDArray[Any] | None]:
+        """The operands of a layer that are constants; None for the others."""
+        return [self._constant(value) for value in unit.equation.operands]
+
+    def _constant(self, value: Value) -> NDArray[Any] | None:
+        producer = self.function.producers.get(value)
+        is_constant = producer is not None and isinstance(producer.operator, Constant)
+        return producer.operator.value.array if is_constant else None  # type: ignore[union-attr]
 
 
-def network_of(graph: Graph) -> Network:
-    """The network of an integer graph.
+def network_of(named: NamedFunction) -> Network:
+    """The network of a function of integers.
+
+    Args:
+        named: for one sample, legalised.
 
     Raises:
-        NetworkError: listing every node that neither host nor machine can do where it stands.
+        NetworkError: listing every equation that neither host nor machine can do where it stands.
     """
-    layers = tuple(node for node in graph.nodes if isinstance(node.operator, OPERATORS))
-    inputs, seen = _inputs(graph)
-    outputs = tuple(_output(graph, name, seen) for name in graph.outputs)
-    seen |= {node.name for node in layers}
-    strange = [node for node in graph.nodes if node.name not in seen]
-    if strange:
-        listed = ", ".join(f"{node.name!r} ({node.operator.name})" for node in strange)
+    function = named.function
+    inputs, seen = _inputs(named)
+    outputs = tuple(map(_Outputs(function, seen).port, named.outputs, function.results))
+    layers = tuple(each for each in function.equations if isinstance(each.operator, OPERATORS))
+    seen |= {each.result for each in layers}
+    others = [each for each in function.equations if not isinstance(each.operator, Constant)]
+    rejected = [each for each in others if seen.isdisjoint(each.results)]
+    if rejected:
+        listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
         raise NetworkError(f"the accelerator must be able to run every operator, and cannot run {listed}")
-    return Network(graph, inputs, outputs, layers)
+    return Network(function, inputs, outputs, _units(layers))
 
 
-def _inputs(graph: Graph) -> tuple[tuple[Port, ...], set[str]]:
-    """Inputs behind their quantisation, and the names of the nodes that the host does for them."""
-    ports, seen = [], set()
-    for name, tensor in graph.inputs:
-        for node, passed in _quantised(graph, name):
-            assert isinstance(node.operator, Quantise), "found by its class"
-            seen |= {*passed, node.name}
-            value, scale, zero_point = node.output, node.operator.scale, node.operator.zero_point
-            ports.append(Port(name, tensor.shape[1:], value, float(scale), int(zero_point)))
+def refusal(equation: Equation, config: Config) -> str | None:
+    """Why an equation cannot run on the accelerator; None if it can.
+
+    Args:
+        equation: of a function of integers; its batch may be of any size.
+        config: the machine.
+    """
+    operator = equation.operator
+    if not isinstance(operator, OPERATORS):
+        return f"the accelerator has no {operator.name}"
+    types = [_alone(value.type) for value in equation.operands]
+    unknown = next((tensor for tensor in types if not tensor.is_known), None)
+    if unknown is not None:
+        return f"all sizes but the batch must be known, not {unknown}"
+    # Tilings depend on shapes alone.
+    constants = [np.zeros(each.numbers, each.dtype.numpy) for each in types]
+    try:
+        lower(operator, types, list(constants), config)
+    except TilingError as error:
+        return str(error)
+    return None
+
+
+def _alone(tensor: TensorType) -> TensorType:
+    """The type for one sample, if it has a batch."""
+    symbolic = tensor.shape[:1] and not isinstance(tensor.shape[0], int)
+    return tensor.with_shape((1, *tensor.shape[1:])) if symbolic else tensor
+
+
+def _units(layers: Sequence[Equation]) -> tuple[Unit, ...]:
+    taken: set[str] = set()
+    found = []
+    for equation in layers:
+        wished = equation.labels[0] if equation.labels else equation.result.name
+        names = chain((wished,), (f"{wished}.{number}" for number in count(1)))
+        name = next(each for each in names if each not in taken)
+        taken.add(name)
+        found.append(Unit(name, equation))
+    return tuple(found)
+
+
+def _inputs(named: NamedFunction) -> tuple[tuple[Port, ...], set[Value]]:
+    """Parameters behind their quantisation, and results of equations that the host does for them."""
+    function = named.function
+    ports: list[Port] = []
+    seen: set[Value] = set()
+    for name, value in zip(named.inputs, function.parameters, strict=True):
+        shape = value.type.numbers[1:]
+        if value.type.dtype is DType.INT8:
+            ports.append(Port(name, shape, value))
+            continue
+        for equation, passed in _quantised(function, value):
+            assert isinstance(equation.operator, Quantise), "found by its class"
+            seen |= {*passed, equation.result}
+            scale, zero_point = float(equation.operator.scale), int(equation.operator.zero_point)
+            ports.append(Port(name, shape, equation.result, scale, zero_point))
     names = [port.name for port in ports]
-    bad = [name for name, _ in graph.inputs if names.count(name) != 1]
+    bad = [name for name in named.inputs if names.count(name) != 1]
     if bad:
         raise NetworkError(f"each input must be quantised once, and {', '.join(map(repr, bad))} is not")
     return tuple(ports), seen
 
 
-def _quantised(graph: Graph, name: str) -> list[tuple[Node, list[str]]]:
+def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Value]]]:
     """The quantisations that a value reaches through views, each with the views before it."""
-    found: list[tuple[Node, list[str]]] = []
-    for node in graph.consumers.get(name, ()):
-        if isinstance(node.operator, Quantise):
-            found.append((node, []))
-        elif isinstance(node.operator, VIEWS):
-            found += [(last, [node.name, *passed]) for last, passed in _quantised(graph, node.output)]
+    found: list[tuple[Equation, list[Value]]] = []
+    for equation in function.consumers.get(value, ()):
+        if isinstance(equation.operator, Quantise):
+            found.append((equation, []))
+        elif isinstance(equation.operator, Reshape):
+            behind = _quantised(function, equation.result)
+            found += [(last, [equation.result, *passed]) for last, passed in behind]
     return found
 
 
-def _output(graph: Graph, name: str, seen: set[str]) -> Port:
-    """An output before its dequantisation; notes in `seen` what the host does for it."""
-    value, dequantise = name, None
-    while value in graph.producers:
-        node = graph.producers[value]
-        if isinstance(node.operator, Dequantise) and dequantise is None:
-            dequantise = node.operator
-        elif not isinstance(node.operator, VIEWS):
-            break
-        seen.add(node.name)
-        value = node.inputs[0]
-    if dequantise is None:
-        raise NetworkError(f"output {name!r} must be the dequantised result of an integer operator")
-    shape = graph.types[name].shape[1:]
-    return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point))
+@dataclass(frozen=True)
+class _Outputs:
+    """Finds what the machine hands back.
+
+    Members:
+        function: of the results.
+        seen: results of equations that the host does; added to.
+    """
+
+    function: Function
+    seen: set[Value]
+
+    def port(self, name: str, result: Value) -> Port:
+        """A result before its dequantisation; one of int8 is handed back as it is."""
+        value, dequantise = result, None
+        while (equation := self.function.producers.get(value)) is not None:
+            if isinstance(equation.operator, Dequantise) and dequantise is None:
+                dequantise = equation.operator
+            elif not isinstance(equation.operator, Reshape):
+                break
+            self.seen.add(value)
+            value = equation.operands[0]
+        shape = result.type.numbers[1:]
+        if result.type.dtype is DType.INT8:
+            return Port(name, shape, value)
+        if dequantise is None:
+            raise NetworkError(f"output {name!r} must be the dequantised result of an integer operator")
+        return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point))
 
 
 def picture(tensor: TensorType) -> tuple[int, int, int]:
     """Channels, height and width of a value."""
-    channels, height, width = (*tensor.shape[1:], 1, 1)[:3]
+    channels, height, width = (*tensor.numbers[1:], 1, 1)[:3]
     return channels, height, width

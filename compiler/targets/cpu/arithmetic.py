@@ -9,6 +9,7 @@ from llvmlite import ir
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.half import float_of_half, half_of_float
 from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic
 from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, register_type
 from tilewright.compiler.tir.expr import BinaryOp
@@ -22,6 +23,8 @@ def operate(builder: ir.IRBuilder, op: BinaryOp, dtype: DType, a: ir.Value, b: i
     Raises:
         CpuError: for one that truth values do not have.
     """
+    if dtype is DType.FLOAT16:
+        raise CpuError(f"{op} must not be applied to {dtype} on the host: cast the operands to float32")
     if dtype.is_float:
         table = _FLOAT
     elif dtype is DType.BOOL:
@@ -43,6 +46,11 @@ def convert(builder: ir.IRBuilder, value: ir.Value, old: DType, new: DType) -> i
     """The value in another type; a float out of the range of an integer type gives its nearest, NaN 0."""
     if old is new:
         return value
+    if old is DType.FLOAT16:
+        return convert(builder, float_of_half(builder, value), DType.FLOAT32, new)
+    if new is DType.FLOAT16:
+        exact = old if old.is_float else DType.FLOAT64
+        return half_of_float(builder, convert(builder, value, old, exact))
     to = register_type(new, lanes_of(value))
     if new is DType.BOOL:
         zero = like(value, 0)

@@ -6,7 +6,7 @@ from llvmlite import ir
 
 from tilewright.compiler.targets.cpu.arithmetic import larger, smaller
 from tilewright.compiler.targets.cpu.elementary import emit_elementary
-from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic
+from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic, external
 from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, with_lanes
 from tilewright.compiler.tir.expr import Function
 from tilewright.numerics.elementary import erf_of, exp_of, log_of, tanh_of
@@ -25,11 +25,25 @@ _LLVM_NAMES = {
     Function.TANH: "tanh",
     Function.SQRT: "sqrt",
     Function.ROUND: "roundeven",
+    Function.ABSOLUTE: "fabs",
+    Function.FLOOR: "floor",
+    Function.CEIL: "ceil",
+    Function.SIN: "sin",
+    Function.COS: "cos",
+    Function.TAN: "tan",
+    Function.ASIN: "asin",
+    Function.ACOS: "acos",
+    Function.ATAN: "atan",
+    Function.SINH: "sinh",
+    Function.COSH: "cosh",
 }
 
 
 def call_function(builder: ir.IRBuilder, function: Function, arguments: Sequence[ir.Value]) -> ir.Value:
-    """The result on operands of as many lanes; exp, log and tanh of float64 are those of the C library."""
+    """The result on operands of as many lanes of one type.
+
+    exp, log, tanh and erf of float64, powers of floats and functions of angles are those of the C library.
+    """
     if function in _OF_FLOAT32 and element_of(arguments[0]) == ir.FloatType():
         return _OF_FLOAT32[function](builder, *arguments)
     if function in _LLVM_NAMES:
@@ -89,6 +103,51 @@ def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Valu
     return builder.and_(scale, like(scale, MULTIPLIER_MAXIMUM)), shift
 
 
+def _power(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """Of integers by squares: a step for each bit of the exponent."""
+    if not isinstance(element_of(x), ir.IntType):
+        return call_intrinsic(builder, "pow", [x, y])
+    result, zero = like(x, 1), like(x, 0)
+    for bit in range(element_of(x).width):
+        is_set = builder.icmp_signed("!=", builder.and_(y, like(y, _wrapped(1 << bit, y))), zero)
+        result = builder.select(is_set, builder.mul(result, x), result)
+        x = builder.mul(x, x)
+    return result
+
+
+def _wrapped(number: int, value: ir.Value) -> int:
+    """A number as the signed integer of the same bits."""
+    width = element_of(value).width
+    return number - (1 << width) if number >> (width - 1) else number
+
+
+def _shift_left(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    inside = builder.icmp_unsigned("<", y, like(y, element_of(y).width))
+    return builder.select(inside, builder.shl(x, builder.select(inside, y, like(y, 0))), like(x, 0))
+
+
+def shift_right(builder: ir.IRBuilder, is_signed: bool, x: ir.Value, y: ir.Value) -> ir.Value:
+    """x · 2^-y, rounded down; what is shifted out entirely leaves the sign."""
+    last = like(y, element_of(y).width - 1)
+    inside = builder.icmp_unsigned("<=", y, last)
+    if is_signed:
+        return builder.ashr(x, builder.select(inside, y, last))
+    return builder.select(inside, builder.lshr(x, builder.select(inside, y, like(y, 0))), like(x, 0))
+
+
+def _erf(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """Of float64, by the C library, lane by lane."""
+    double = ir.DoubleType()
+    function = external(builder.module, "erf", double, [double])
+    if lanes_of(x) == 1:
+        return builder.call(function, [x])
+    result = ir.Constant(x.type, ir.Undefined)
+    for lane in range(lanes_of(x)):
+        at = ir.Constant(ir.IntType(32), lane)
+        result = builder.insert_element(result, builder.call(function, [builder.extract_element(x, at)]), at)
+    return result
+
+
 _OF_FLOAT32: dict[Function, Callable[..., ir.Value]] = {
     Function.EXP: emit_elementary(exp_of),
     Function.LOG: emit_elementary(log_of),
@@ -101,4 +160,11 @@ _WRITTEN_OUT: dict[Function, Callable[..., ir.Value]] = {
     Function.SATURATING_ADD: _saturating_add,
     Function.REQUANTISE: _requantise,
     Function.DIVIDE: ir.IRBuilder.fdiv,
+    Function.ERF: _erf,
+    Function.FMOD: ir.IRBuilder.frem,
+    Function.POWER: _power,
+    Function.BIT_AND: ir.IRBuilder.and_,
+    Function.BIT_OR: ir.IRBuilder.or_,
+    Function.BIT_XOR: ir.IRBuilder.xor,
+    Function.SHIFT_LEFT: _shift_left,
 }

@@ -12,13 +12,24 @@ from llvmlite import ir
 
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.targets.cpu.arithmetic import convert, fused, operate
-from tilewright.compiler.targets.cpu.element import call_function
+from tilewright.compiler.targets.cpu.element import call_function, shift_right
 from tilewright.compiler.targets.cpu.frame import Frame
 from tilewright.compiler.targets.cpu.intrinsic import any_of, masked_load
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, lanes_of, memory_type, number, register_type
 from tilewright.compiler.targets.cpu.value import Value, broadcast, index, vector
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.expr import (
+    Binary,
+    BinaryOp,
+    Call,
+    Cast,
+    Const,
+    Expr,
+    Function,
+    Load,
+    Select,
+    Var,
+)
 
 Mask: TypeAlias = ir.Value | None
 
@@ -52,6 +63,8 @@ class Expressions:
                 return self._load(expr, mask)
             case Call(function=function, arguments=arguments, type=dtype):
                 parts = self._aligned([self.value(argument, mask) for argument in arguments])
+                if function is Function.SHIFT_RIGHT:
+                    return _value(shift_right(self.frame.builder, dtype.is_signed, *parts), dtype)
                 return _value(call_function(self.frame.builder, function, parts), dtype)
             case _:
                 raise TypeError(f"expr must be an expression of loop programs, not {expr!r}")

@@ -1,6 +1,6 @@
-"""Integer graphs on the host: operator by operator as machine code, with the accelerator's bytes exactly.
+"""Functions of integers on the host: operator by operator as machine code, with the accelerator's bytes.
 
-int8 values lie as [samples][height][width · channels]; floats, which go in and come out, as the graph says.
+int8 values lie as [samples][height][width · channels]; floats, which go in and come out, as its types say.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.interpreter import check_inputs
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.flatten import Flatten
-from tilewright.compiler.ops.identity import Identity
-from tilewright.compiler.ops.operator import Operator
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.reshape import Reshape
+from tilewright.compiler.ir.constant import Constant
+from tilewright.compiler.ir.function import Equation, Value
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
@@ -28,8 +26,8 @@ from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, Lowered
 
 Array = NDArray[Any]
 Step = Callable[[Sequence[Array]], Array]
-"""From the inputs of a node that are no constants to its result, for some samples."""
-PORTS = (Quantise, Dequantise, Reshape, Flatten, Identity)
+"""From the operands of an equation that are no constants to its result, for some samples."""
+PORTS = (Quantise, Dequantise, Reshape)
 """Operators that numpy does: a pass over a value at the border of the network, or a view."""
 CHUNK_SAMPLES = 64
 """Computed together, operator by operator: weights stay near, and values do not grow with the samples."""
@@ -38,35 +36,37 @@ PARALLEL_WORK = 1 << 24
 
 
 class HostNetwork:
-    """A graph as machine code of this process: weights packed, kernels compiled or taken from the cache.
+    """A function as machine code of this process: weights packed, kernels compiled or taken from the cache.
 
     Members:
-        graph: what it computes.
+        named: what it computes.
     """
 
-    def __init__(self, graph: Graph, machine: Machine | None = None) -> None:
-        """Compile a graph.
+    def __init__(self, named: NamedFunction, machine: Machine | None = None) -> None:
+        """Compile a function.
 
         Args:
-            graph: in integers, verified.
+            named: of integers, verified; on any number of samples.
             machine: one whose code this machine runs; None for this one.
 
         Raises:
-            CpuError: listing every node that has no compiled form.
+            CpuError: listing every equation that has no compiled form.
         """
-        self.graph = graph
+        self.named = named
+        self._function = named.one_sample().function
         self._machine = Machine.host() if machine is None else machine
-        self._fixed = dict(graph.constants)
-        self._refuse_others()
-        self._steps = [(node, self._step(node)) for node in graph.nodes if not self._fold(node)]
+        self._fixed: dict[Value, Array] = {}
+        moving = [each for each in self._function.equations if not self._fold(each)]
+        _refuse_others(moving)
+        self._steps = [(each, self._step(each)) for each in moving]
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs by name, for all samples along the first axis: as `graph.interpreter.run`.
+        """The results by name, for all samples along the first axis: as `NamedFunction.run`.
 
         Raises:
-            GraphError: if names, shapes or element types are wrong, or a value is NaN.
+            EvaluationError: if names, shapes or element types are wrong, or a value is NaN.
         """
-        samples = check_inputs(self.graph, inputs)
+        samples = self.named.check(inputs)
         parts = [
             self._run({name: array[start : start + CHUNK_SAMPLES] for name, array in inputs.items()})
             for start in range(0, samples, CHUNK_SAMPLES)
@@ -74,46 +74,56 @@ class HostNetwork:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        types = self.graph.types
-        values = {name: to_host(array, types[name]) for name, array in inputs.items()}
-        for node, step in self._steps:
-            values[node.output] = step([values[name] for name in node.inputs if name in values])
-        return {name: to_graph(values[name], types[name]) for name in dict.fromkeys(self.graph.outputs)}
+        function = self._function
+        values = {
+            value: to_host(inputs[name], value.type)
+            for name, value in zip(self.named.inputs, function.parameters, strict=True)
+        }
+        for equation, step in self._steps:
+            values[equation.result] = step([values[each] for each in equation.operands if each in values])
+        return {
+            name: to_graph(values[value], value.type)
+            for name, value in zip(self.named.outputs, function.results, strict=True)
+        }
 
-    def _refuse_others(self) -> None:
-        """Refuse a graph with operators that are neither compiled nor at its border."""
-        fixed = set(self._fixed)
-        strange = []
-        for node in self.graph.nodes:
-            if fixed.issuperset(node.inputs):
-                fixed.add(node.output)
-            elif not isinstance(node.operator, (*OPERATORS, *PORTS)):
-                strange.append(f"{node.name!r} ({node.operator.name})")
-        if strange:
-            raise CpuError(
-                f"every operator must have a compiled form on the CPU, and {', '.join(strange)} has none: "
-                "quantise the network first"
-            )
-
-    def _fold(self, node: Node) -> bool:
-        """Whether a node makes a constant of constants; computes it then."""
-        if not all(name in self._fixed for name in node.inputs):
+    def _fold(self, equation: Equation) -> bool:
+        """Whether an equation makes a constant of constants; computes it then."""
+        if not all(value in self._fixed for value in equation.operands):
             return False
-        self._fixed[node.output] = node.operator.run(*(self._fixed[name] for name in node.inputs))
+        arrays = (self._fixed[value] for value in equation.operands)
+        self._fixed.update(zip(equation.results, equation.operator.run(*arrays), strict=True))
         return True
 
-    def _step(self, node: Node) -> Step:
-        types = [self.graph.types[name] for name in node.inputs]
-        if isinstance(node.operator, PORTS):
-            return _port(node.operator, types[0], self.graph.types[node.output])
-        arrays = [self._fixed.get(name) for name in node.inputs]
-        lower = OPERATORS[type(node.operator)]
-        lowered = lower(node.operator, types, arrays, Features.of(self._machine))
-        return _layer(lowered, self.graph.types[node.output], self._machine)
+    def _step(self, equation: Equation) -> Step:
+        types = [value.type for value in equation.operands]
+        if isinstance(equation.operator, PORTS):
+            return _port(equation.operator, types[0], equation.result.type)
+        arrays = [self._fixed.get(value) for value in equation.operands]
+        lower = OPERATORS[type(equation.operator)]
+        lowered = lower(equation.operator, types, arrays, Features.of(self._machine))
+        return _layer(lowered, equation.result.type, self._machine)
 
 
-def _port(operator: Operator, given: TensorType, result: TensorType) -> Step:
-    return lambda values: to_host(operator.run(to_graph(values[0], given)), result)
+def _refuse_others(equations: Sequence[Equation]) -> None:
+    """Refuse a function with operators that are neither compiled nor at its border."""
+    known = (*OPERATORS, *PORTS, Constant)
+    rejected = [each for each in equations if not isinstance(each.operator, known)]
+    if rejected:
+        listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
+        raise CpuError(
+            f"every operator must have a compiled form on the CPU, and {listed} has none: "
+            "quantise the network first"
+        )
+
+
+def _port(operator: Quantise | Dequantise | Reshape, given: TensorType, result: TensorType) -> Step:
+    def step(values: Sequence[Array]) -> Array:
+        array = to_graph(values[0], given)
+        if isinstance(operator, Reshape):
+            return to_host(array.reshape(len(array), *result.numbers[1:]), result)
+        return to_host(operator.run(array)[0], result)
+
+    return step
 
 
 def _layer(lowered: Lowered, result: TensorType, machine: Machine) -> Step:
@@ -139,15 +149,15 @@ def _layer(lowered: Lowered, result: TensorType, machine: Machine) -> Step:
 
 def host_shape(tensor: TensorType) -> tuple[int, int]:
     """Height, and width · channels, of a value; axes that it lacks are 1."""
-    channels, height, width = (*tensor.shape[1:], 1, 1)[:3]
+    channels, height, width = (*tensor.numbers[1:], 1, 1)[:3]
     return height, width * channels
 
 
 def to_host(array: Array, tensor: TensorType) -> Array:
-    """An int8 value of a graph, [samples, channels, height, width], as it lies here; floats as they are."""
+    """An int8 value, [samples, channels, height, width], as it lies here; floats as they are."""
     if tensor.dtype is not DType.INT8:
         return array
-    pixels = array.reshape(len(array), tensor.shape[1] if len(tensor.shape) > 1 else 1, -1)
+    pixels = array.reshape(len(array), tensor.numbers[1] if tensor.rank > 1 else 1, -1)
     return np.ascontiguousarray(pixels.transpose(0, 2, 1)).reshape(len(array), *host_shape(tensor))
 
 
@@ -155,5 +165,5 @@ def to_graph(array: Array, tensor: TensorType) -> Array:
     """The inverse of `to_host`."""
     if tensor.dtype is not DType.INT8:
         return array
-    pixels = array.reshape(len(array), -1, tensor.shape[1] if len(tensor.shape) > 1 else 1)
-    return np.ascontiguousarray(pixels.transpose(0, 2, 1)).reshape(len(array), *tensor.shape[1:])
+    pixels = array.reshape(len(array), -1, tensor.numbers[1] if tensor.rank > 1 else 1)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 1)).reshape(len(array), *tensor.numbers[1:])

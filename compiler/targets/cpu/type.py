@@ -19,6 +19,8 @@ _ELEMENTS = {
     DType.UINT32: ir.IntType(32),
     DType.INT64: ir.IntType(64),
     DType.UINT64: ir.IntType(64),
+    # Its bits: not every machine has instructions for more (`half.py`).
+    DType.FLOAT16: ir.IntType(16),
     DType.FLOAT32: ir.FloatType(),
     DType.FLOAT64: ir.DoubleType(),
 }
@@ -36,11 +38,6 @@ def memory_type(dtype: DType, lanes: int = 1) -> ir.Type:
 
 
 def _element(dtype: DType) -> ir.Type:
-    if dtype not in _ELEMENTS:
-        # Machines without instructions for it would call a library that is not there.
-        raise CpuError(
-            f"elements must be of {', '.join(_ELEMENTS)} on the host, not {dtype}: cast to float32"
-        )
     return _ELEMENTS[dtype]
 
 
@@ -73,6 +70,7 @@ def number(value: int | float, dtype: DType) -> Any:
         CpuError: if the type cannot hold it.
     """
     try:
-        return np.asarray(value, dtype.numpy).item()
+        rounded = np.asarray(value, dtype.numpy)
+        return (rounded.view(np.uint16) if dtype is DType.FLOAT16 else rounded).item()
     except OverflowError:
         raise CpuError(f"the constant {value} must fit {dtype}: use a wider type") from None

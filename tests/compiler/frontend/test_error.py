@@ -6,7 +6,9 @@ from onnx import TensorProto, helper
 from tests.compiler.frontend.model_text import make_model, save
 
 from tilewright.compiler.frontend.error import FrontendError
-from tilewright.compiler.frontend.load import load_onnx
+from tilewright.compiler.ir.error import IrError
+from tilewright.compiler.pipeline import load_onnx, quantise
+from tilewright.compiler.quantise.error import QuantiseError
 
 PICTURE = {"x": ("N", 3, 8, 8)}
 WEIGHT = np.ones((4, 3, 3, 3), np.float32)
@@ -17,10 +19,21 @@ def node(kind, *inputs, output="y", **attributes):
 
 
 def refusal(path):
+    """Of a file that cannot be read, or what is in it."""
     with pytest.raises(FrontendError) as caught:
         load_onnx(path)
     text = str(caught.value)
     assert str(path) in text
+    assert "\n" not in text
+    return text
+
+
+def unquantised(path):
+    """Of a network that is read, and cannot be integers."""
+    with pytest.raises(QuantiseError) as caught:
+        quantise(load_onnx(path))
+    text = str(caught.value)
+    assert "'test' cannot be quantised" in text
     assert "\n" not in text
     return text
 
@@ -57,104 +70,127 @@ def test_an_unknown_version(opset, tmp_path):
 
 
 def test_sizes_that_are_unknown_are_all_named(tmp_path):
-    model = make_model([node("Relu", "x")], {"x": ("N", 3, "h", None)})
-    text = refusal(save(model, tmp_path))
-    assert "must be known, not axis 2 of 'x' (h), axis 3 of 'x' (no size): fix them" in text
+    model = make_model([node("Relu", "x")], {"x": ("N", 3, "h", -1)})
+    path = save(model, tmp_path)
+    text = unquantised(path)
+    assert "input 'x' must have known sizes behind the batch, not axis 2 (h), axis 3 (x_3): fix them" in text
+    with pytest.raises(IrError, match=r"not axis 2 \(h\), axis 3 \(x_3\): fix them"):
+        _ = load_onnx(path).sample_shapes
 
 
 def test_a_fixed_batch(tmp_path):
-    text = refusal(save(make_model([node("Relu", "x")], {"x": (8, 3)}), tmp_path))
-    assert "input 'x' must have a batch in front, symbolic or 1, not shape [8, 3]" in text
+    text = unquantised(save(make_model([node("Relu", "x")], {"x": (8, 3)}), tmp_path))
+    assert "input 'x' must have a batch in front, symbolic or 1, not f32[8, 3]" in text
 
 
 def test_an_input_that_is_not_float32(tmp_path):
     model = make_model([node("Relu", "x")], PICTURE)
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
-    assert "input 'x' must be float32, not float16" in refusal(save(model, tmp_path))
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    assert "input 'x' must be float32, not float64" in unquantised(save(model, tmp_path))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite(value, tmp_path):
     weight = WEIGHT.copy()
     weight[1, 2, 0, 0] = value
-    text = refusal(save(make_model([node("Conv", "x", "w")], PICTURE, constants={"w": weight}), tmp_path))
-    assert "Conv 'the Conv' (weights must be finite, but 'w' holds NaN or infinity)" in text
+    text = unquantised(save(make_model([node("Conv", "x", "w")], PICTURE, constants={"w": weight}), tmp_path))
+    assert "convolution 'the Conv': weights must be finite, but hold NaN or infinity" in text
 
 
 def test_a_division_by_zero(tmp_path):
     model = make_model([node("Div", "x", "c")], PICTURE, constants={"c": np.float32(0)})
-    assert "weights must be finite" in refusal(save(model, tmp_path))
+    assert "weights must be finite" in unquantised(save(model, tmp_path))
 
 
 def test_everything_unsupported_is_told_at_once(tmp_path):
     nodes = [
         node("Softmax", "x", output="a"),
         node("Relu", "a", output="b"),
-        node("Sigmoid", "b", output="c"),
         node("Conv", "x", "w", output="d", group=3),
         node("Conv", "x", "w", output="e", dilations=[9, 9]),
-        helper.make_node("Sigmoid", ["e"], ["f"], "another"),
-        helper.make_node("Own", ["f"], ["h"], "own", domain="my.domain"),
-        helper.make_node("Sum", ["c", "d", "h"], ["y"]),
-        node("Hardmax", "x", output="nobody reads this"),
+        helper.make_node("Own", ["x"], ["h"], "own", domain="my.domain"),
+        helper.make_node("Sum", ["b", "d", "h"], ["y"]),
     ]
     text = refusal(save(make_model(nodes, PICTURE, constants={"w": WEIGHT}), tmp_path))
-    assert "has 7 nodes that are not supported: " in text
+    assert "has 3 parts that are not supported: " in text
+    assert "my.domain.Own 'own' (there is no such operator here)" in text
+    assert "Softmax" not in text
+
+
+def test_everything_that_has_no_integers_is_told_at_once(tmp_path):
+    nodes = [
+        node("Softmax", "x", output="a"),
+        node("Relu", "a", output="b"),
+        node("Exp", "x", output="c"),
+        helper.make_node("Exp", ["c"], ["behind"], "behind it"),
+        helper.make_node("Conv", ["x", "u"], ["d"], "in groups", group=3),
+        helper.make_node("ReduceMean", ["d"], ["m"], "mean", axes=[1]),
+        helper.make_node("Add", ["b", "m"], ["e"]),
+        helper.make_node("Sum", ["behind", "e"], ["y"]),
+        node("Hardmax", "x", output="nobody reads this"),
+    ]
+    weight = np.ones((6, 1, 1, 1), np.float32)
+    text = unquantised(save(make_model(nodes, {"x": ("N", 3, 1, 1)}, constants={"u": weight}), tmp_path))
     for part in (
-        "Softmax 'the Softmax' (there is no such operator here)",
-        "Sigmoid 'the Sigmoid', 'another' (there",
-        "Conv 'the Conv' (weight must have 3/3 input channels",
-        "my.domain.Own 'own' (there",
-        "Sum 'y' (there",
-        "must fit the padded picture",
+        "softmax 'the Softmax', exp 'the Exp': there is no such operator in integers",
+        "'in groups': groups must be 1, or as many as channels of x and of the result (3, 6), not 3",
     ):
-        assert part in text
+        assert part in text, text
     assert "Relu" not in text
     assert "Hardmax" not in text
+    assert "behind it" not in text
 
 
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([node("Conv", "x", "x")], "'x' must be a constant, not computed from the input"),
+        ([node("MatMul", "x", "w")], "its input must have 2 axes, batch and features, not f32[N, 3, 8, 8]"),
         (
-            [node("MatMul", "x", "w")],
-            "its input must have 2 axes, batch and features, not float32[1, 3, 8, 8]",
-        ),
-        ([node("Flatten", "x", axis=2)], "axis must be 1, behind the batch, not 2"),
-        (
-            [node("Reshape", "x", "s")],
-            "the batch must stay the first axis, from float32[1, 3, 8, 8] to [3, 64]",
+            [node("Flatten", "x", axis=2)],
+            "the batch must stay the first axis, whole, not become f32[3*N, 64]",
         ),
         (
-            [node("Reshape", "x", "bad")],
-            "shape must have the 192 elements of float32[1, 3, 8, 8], not be [1, 5]",
+            [node("Flatten", "x", axis=0)],
+            "the batch must stay the first axis, whole, not become f32[1, 192*N]",
         ),
+        ([node("Reshape", "x", "s")], "the batch must stay the first axis, from f32[1, 3, 8, 8] to [3, 64]"),
+        ([node("Transpose", "x", perm=[0, 2, 1, 3])], "axes must keep their order, but for those of size 1"),
         ([node("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2])], "dilations of a pooling must be 1"),
-        ([node("MaxPool", "x", kernel_shape=[2])], "kernel_shape must be two numbers, for pictures, not [2]"),
-        ([node("ReduceMean", "x", axes=[1])], "axes must be height and width, 2 and 3, of pictures, not [1]"),
-        ([node("Unsqueeze", "x", "axis")], "axes must lie behind the batch, not be [0]"),
-        ([node("Squeeze", "x", "axis")], "axes must lie behind the batch, not be [0]"),
-        ([node("Add", "x", "big")], "its constant must be one number, or one for each channel"),
         (
-            [node("QuantizeLinear", "x", "zero", output="y")],
-            "scales must be positive numbers, but 'zero' holds others",
+            [node("ReduceMean", "x", axes=[1])],
+            "axes must be height and width, 2 and 3, of feature maps, not (1,)",
+        ),
+        ([node("ReduceSum", "x", "hw")], "a sum over a feature map must be divided by its number of pixels"),
+        (
+            [node("Unsqueeze", "x", "axis")],
+            "the batch must stay the first axis, whole, not become f32[1, N, 3, 8",
+        ),
+        ([node("Add", "x", "big")], "its constant must be one number, or one for each channel"),
+        ([node("Mul", "x", "x")], "one of its operands must be a constant"),
+        ([node("QuantizeLinear", "x", "zero", "int8", output="y")], "scales must be positive numbers"),
+        (
+            [node("Relu", "x", output="r"), node("Gemm", "w", "w", transA=1)],
+            "must be computed from the input",
         ),
     ],
-    ids=lambda value: value[:20] if isinstance(value, str) else value[0].op_type,
+    ids=lambda value: value[:20] if isinstance(value, str) else value[-1].op_type,
 )
 def test_attributes_and_shapes_that_are_not_supported(nodes, message, tmp_path):
     constants = {
         "w": np.ones((8, 4), np.float32),
         "s": np.array([3, 64]),
-        "bad": np.array([1, 5]),
-        "big": np.ones((1, 3, 8, 8), np.float32),
+        "hw": np.array([2, 3]),
+        "big": np.arange(192, dtype=np.float32).reshape(1, 3, 8, 8),
         "zero": np.float32(0),
+        "int8": np.int8(0),
         "axis": np.array([0]),
     }
     used = {name: value for name, value in constants.items() if any(name in each.input for each in nodes)}
     model = make_model(nodes, PICTURE, constants=used)
-    assert message in refusal(save(model, tmp_path))
+    if nodes[0].op_type == "QuantizeLinear":
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
+    assert message in unquantised(save(model, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -171,4 +207,9 @@ def test_weights_with_zero_points_are_refused(value, zero, message, tmp_path):
         "z": zero,
     }
     nodes = [node("DequantizeLinear", "q", "s", "z", axis=0, output="w"), node("Conv", "x", "w")]
-    assert message in refusal(save(make_model(nodes, PICTURE, constants=constants), tmp_path))
+    assert message in unquantised(save(make_model(nodes, PICTURE, constants=constants), tmp_path))
+
+
+def test_a_reader_of_what_was_refused_is_not_to_blame(tmp_path):
+    nodes = [node("Exp", "x", output="a"), node("Relu", "a")]
+    assert "the Relu" not in unquantised(save(make_model(nodes, PICTURE), tmp_path))

@@ -1,10 +1,15 @@
-"""ONNX Runtime as the peer of integer graphs: its quantiser, and the integers it computes."""
+"""ONNX Runtime as the peer of functions of integers: its quantiser, and the integers it computes."""
 
 import numpy as np
 import onnx
 from tests.onnx_runtime import peer_outputs
 
-from tilewright.compiler.graph.interpreter import run
+from tilewright.compiler.ir.interpret import run
+from tilewright.compiler.ops.quantised.operator import QuantisedOperator
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+
+VIEWS = ("Reshape", "Flatten")
 
 
 def peer_integers(path, inputs):
@@ -17,20 +22,59 @@ def peer_integers(path, inputs):
     return {name: _as_int8(value) for name, value in values.items() if value.dtype != np.float32}
 
 
-def differences(graph, path, inputs):
-    """For each integer operator, fed the peer's integers: its node, and |ours − theirs| of each element."""
+def values_of(named, inputs):
+    """All values of a function on these inputs."""
+    found = dict(zip(named.function.parameters, (inputs[name] for name in named.inputs), strict=True))
+    arrays = list(found.values())
+    run(named.function, *arrays, observe=lambda equation, value, array: found.update({value: array}))
+    return found
+
+
+def differences(named, path, inputs):
+    """For each layer, fed the peer's integers: its equation, and |ours − theirs| of each element."""
     theirs = peer_integers(path, inputs)
-    values = {**graph.constants, **run(graph, inputs, keep=True), **theirs}
-    for node in graph.nodes:
-        if node.output in theirs and node.operator.name != "quantise":
-            arrays = [_as_read(graph, name, values[name]) for name in node.inputs]
-            ours = node.operator.run(*arrays)
-            yield node, np.abs(ours.astype(int) - theirs[node.output].reshape(ours.shape))
+    names = peer_names(named, onnx.load(path))
+    ours = values_of(named, inputs)
+    values = {value: theirs.get(names.get(value), array) for value, array in ours.items()}
+    for equation in named.function.equations:
+        name = names.get(equation.results[0])
+        if isinstance(equation.operator, QuantisedOperator) and name in theirs:
+            arrays = [_as_read(ours[value], values[value]) for value in equation.operands]
+            (result,) = equation.operator.run(*arrays)
+            yield equation, np.abs(result.astype(int) - theirs[name].reshape(result.shape))
+
+
+def peer_names(named, model):
+    """The tensor of a QDQ model that each int8 value is: that of the quantise node behind its layer."""
+    readers = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    results = {node.name or node.output[0]: node.output[0] for node in model.graph.node}
+    found = {}
+    for equation in named.function.equations:
+        if isinstance(equation.operator, Quantise):
+            found[equation.result] = _end(readers, named.inputs[0], False)
+        elif isinstance(equation.operator, QuantisedOperator):
+            pools = isinstance(equation.operator, QConv2d) and equation.operator.pool is not None
+            found[equation.result] = _end(readers, results[equation.labels[0]], pools)
+    return found
+
+
+def _end(readers, name, pools):
+    """The result of the first quantise node behind a value; behind the first pooling, if one was fused."""
+    while True:
+        quantised = [each for each in readers[name] if each.op_type == "QuantizeLinear"]
+        if quantised and not pools:
+            return quantised[0].output[0]
+        (node,) = readers[name]
+        pools = pools and node.op_type != "MaxPool"
+        name = node.output[0]
 
 
 def _as_int8(value):
     return (value ^ np.uint8(128)).view(np.int8) if value.dtype == np.uint8 else value
 
 
-def _as_read(graph, name, value):
-    return value if name in graph.constants else value.reshape(len(value), *graph.types[name].shape[1:])
+def _as_read(ours, theirs):
+    return theirs.reshape(ours.shape)

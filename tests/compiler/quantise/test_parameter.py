@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.quantise.parameter import (
-    Parameters,
+    QuantParams,
     add_factors,
     choose_parameters,
     residual_factors,
@@ -13,7 +13,7 @@ from tilewright.compiler.quantise.parameter import (
 )
 from tilewright.numerics.requantise import requantise
 
-X, Y = Parameters(0.02, 3), Parameters(0.05, -7)
+X, Y = QuantParams(0.02, 3), QuantParams(0.05, -7)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_each_channel_has_a_scale_of_its_own():
 
 
 def test_a_residuals_factor_is_the_nearest():
-    factor = residual_factors(Parameters(1.0, 0), 1 / np.array([300.4, 300.6, 1.5001]))
+    factor = residual_factors(QuantParams(1.0, 0), 1 / np.array([300.4, 300.6, 1.5001]))
     assert factor.tolist() == [300, 301, 2]
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.operator import Operator
-from tilewright.compiler.ops.qadd import QAdd
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.qadd import QAdd
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.qadd import lower_qadd
 from tilewright.compiler.targets.accel.operator.qconv2d import lower_qconv2d

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.qadd import QAdd
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.targets.accel.operator.addition import AdditionNest
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
@@ -19,7 +19,7 @@ def lower_qadd(
     operator: QAdd, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
     """The loops of a sum."""
-    _, channels, height, width = types[0].shape
+    _, channels, height, width = types[0].numbers
     shape = (blocks(channels, config), height, width, config.cols)
     nest = AdditionNest(
         shape=shape, ka=operator.ka, zero_point=operator.zero_point, lo=operator.lo, hi=operator.hi

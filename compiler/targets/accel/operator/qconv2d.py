@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.qconv2d import QConv2d
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
 from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
@@ -36,8 +36,8 @@ def _dense(
     sizes = _sizes(operator, types, config)
     nest = ConvolutionNest(
         sizes=sizes,
-        height=types[_X].shape[2],
-        width=types[_X].shape[3],
+        height=types[_X].numbers[2],
+        width=types[_X].numbers[3],
         pads=operator.pads[:2],
         input_zero_point=operator.input_zero_point,
         zero_point=operator.zero_point,
@@ -60,8 +60,8 @@ def _dense(
 
 
 def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> Convolution:
-    out = operator.infer(*types).shape
-    weight, pool = types[_WEIGHT].shape, operator.pool
+    out = operator.infer(*types)[0].numbers
+    weight, pool = types[_WEIGHT].numbers, operator.pool
     return Convolution(
         out_blocks=blocks(out[1], config),
         out_height=out[2],
@@ -95,7 +95,7 @@ def _depthwise(
     weight = constants[_WEIGHT]
     assert weight is not None, "verified: weights are constants"
     channels, _, height, width = weight.shape
-    out = operator.infer(*types).shape
+    out = operator.infer(*types)[0].numbers
     sizes = Windows(
         blocks=blocks(channels, config),
         height=out[2],
@@ -110,8 +110,8 @@ def _depthwise(
     )
     nest = WindowNest(
         sizes=sizes,
-        height=types[_X].shape[2],
-        width=types[_X].shape[3],
+        height=types[_X].numbers[2],
+        width=types[_X].numbers[3],
         before=operator.pads[:2],
         fill=operator.input_zero_point,
         zero_point=operator.zero_point,

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import window_schedule
@@ -25,12 +25,12 @@ def lower_qmax_pool2d(
     operator: QMaxPool2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
     """The loops of a maximum pooling."""
-    out = operator.infer(*types).shape
+    out = operator.infer(*types)[0].numbers
     sizes = _sizes(operator.window, out, out[2:], config, 0)
     nest = WindowNest(
         sizes=sizes,
-        height=types[0].shape[2],
-        width=types[0].shape[3],
+        height=types[0].numbers[2],
+        width=types[0].numbers[3],
         before=operator.window.pads[:2],
         fill=_LOWEST,
         zero_point=0,
@@ -45,7 +45,7 @@ def lower_qaverage_pool2d(
     operator: QAveragePool2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
     """The loops of an average pooling: a part for each rectangle of windows with equally many pixels."""
-    counts = operator.window.counts(*types[0].shape[2:])
+    counts = operator.window.counts(*types[0].numbers[2:])
     return [
         _average(operator, types[0], origin, counts[origin], size, config)
         for origin, size in rectangles(counts)
@@ -79,11 +79,11 @@ def _average(
     config: Config,
 ) -> Lowered:
     window = operator.window
-    sizes = _sizes(window, x.shape, size, config, 2)
+    sizes = _sizes(window, x.numbers, size, config, 2)
     nest = WindowNest(
         sizes=sizes,
-        height=x.shape[2],
-        width=x.shape[3],
+        height=x.numbers[2],
+        width=x.numbers[3],
         before=(
             window.pads[0] - origin[0] * window.strides[0],
             window.pads[1] - origin[1] * window.strides[1],
@@ -94,7 +94,7 @@ def _average(
         hi=operator.hi,
     )
     scale = dict(operator.scales)[int(count)]
-    rows = [np.full(x.shape[1], value, np.int32) for value in (operator.bias, scale)]
+    rows = [np.full(x.numbers[1], value, np.int32) for value in (operator.bias, scale)]
     return Lowered(
         function=nest.average("average_pool", config.cols),
         schedule=window_schedule(choose_windows(sizes, config), parameters=True),

@@ -6,7 +6,7 @@ from math import prod
 
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import ComputeAt, Fuse, Parallel, Primitive, Reorder, Split, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.picture import SIGN, Band, Frame, framed
@@ -41,7 +41,7 @@ class Convolution:
         kernel, strides, dilations: down, right.
         pads: rows above, columns left, rows below, columns right.
         is_float: float32, or int8.
-        zero_point: what pads an input of int8.
+        zero_point: what pads the input.
         is_signed: whether int8 elements stay what they are in the framed picture; else they are uint8 there.
     """
 
@@ -54,7 +54,7 @@ class Convolution:
     dilations: Pair = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     is_float: bool = False
-    zero_point: int = 0
+    zero_point: int | float = 0
     is_signed: bool = False
 
     @property
@@ -114,7 +114,7 @@ class Convolution:
             left=left * self.channels,
             rows=max(height, pixels[0] + top),
             columns=max(width * self.channels + beyond, (pixels[1] + left) * self.channels),
-            fill=0 if self.is_float else self.zero_point + (0 if self.is_signed else SIGN),
+            fill=self.zero_point + (0 if self.is_float or self.is_signed else SIGN),
         )
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.operator import Operator
-from tilewright.compiler.ops.qadd import QAdd
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.qadd import QAdd
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.convolution import Convolution, Finish, Tail, convolution
@@ -90,7 +90,7 @@ def lower_qmax_pool2d(
         return clamp(value, operator.lo, operator.hi)
 
     function = Windows(sizes, largest, (), finish).function("maximum")
-    return _lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].size)
+    return _lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qaverage_pool2d(
@@ -99,7 +99,7 @@ def lower_qaverage_pool2d(
     """Sums in windows, each with the scale of its number of pixels."""
     sizes = _window_sizes(operator.window, types[0], operator.input_zero_point)
     words = dict(operator.scales)
-    counts = operator.window.counts(*types[0].shape[2:])
+    counts = operator.window.counts(*types[0].numbers[2:])
     scale = aligned(np.vectorize(words.__getitem__, otypes=[np.int32])(counts))
     scales = placeholder(scale.shape, DType.INT32, "scale")
 
@@ -108,14 +108,14 @@ def lower_qaverage_pool2d(
         return _clamped(requantise(biased, scales[y, x]), operator)
 
     function = Windows(sizes, total, (scales,), finish).function("average")
-    return _lowered(function, {"x": 0}, {"scale": scale}, prod(sizes.kernel) * types[0].size)
+    return _lowered(function, {"x": 0}, {"scale": scale}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qadd(
     operator: QAdd, types: list[TensorType], arrays: list[Array | None], features: Features
 ) -> Lowered:
     """The sum of two activations."""
-    shape = (types[0].size,)
+    shape = (types[0].elements,)
     a, b = (placeholder(shape, DType.INT8, name) for name in "ab")
 
     def element(i: Expr) -> Expr:
@@ -125,7 +125,7 @@ def lower_qadd(
 
     function = lower("addition", [a, b], [compute(shape, element, "result")])
     function = schedule.apply(function, [Vectorise("result_i")])
-    return _lowered(function, {"a": 0, "b": 1}, {}, types[0].size)
+    return _lowered(function, {"a": 0, "b": 1}, {}, types[0].elements)
 
 
 OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
@@ -169,8 +169,8 @@ def _constant(array: Array | None) -> Array:
 
 
 def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
-    _, channels, height, width = types[0].shape
-    outputs, _, *kernel = types[1].shape
+    _, channels, height, width = types[0].numbers
+    outputs, _, *kernel = types[1].numbers
     return Convolution(
         height=height,
         width=width,
@@ -186,7 +186,7 @@ def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
 
 
 def _window_sizes(window: Window, x: TensorType, fill: int) -> Convolution:
-    _, channels, height, width = x.shape
+    _, channels, height, width = x.numbers
     return Convolution(
         height=height,
         width=width,

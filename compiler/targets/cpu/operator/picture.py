@@ -48,7 +48,7 @@ class Frame:
     left: int
     rows: int
     columns: int
-    fill: int
+    fill: int | float
 
     @property
     def row(self) -> int:

@@ -1,4 +1,4 @@
-"""Windows over pictures, channel by channel: depthwise convolutions and poolings of int8."""
+"""Windows over pictures, channel by channel: depthwise convolutions and poolings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Windows:
 
     Members:
         sizes: of the windows; as many outputs as channels.
-        fold: of int8 elements.
+        fold: of elements.
         inputs: further parameters, which `fold` and `finish` read.
         finish: what becomes of a fold, or of what the tail makes of folds.
         tail: what comes between.
@@ -49,7 +49,7 @@ class Windows:
     def function(self, name: str) -> Function:
         """The scheduled loops: x [height, width · channels], the inputs -> result."""
         sizes, frame = self.sizes, self.sizes.frame
-        picture = placeholder((frame.rows, frame.columns), DType.INT8, "picture")
+        picture = placeholder((frame.rows, frame.columns), sizes.source.dtype, "picture")
         shape = (*sizes.result, sizes.outputs)
         folded = compute(shape, lambda y, x, c: self._window(picture, y, x, c), "folded")
         total, shape = self.tail.total(lambda y, x, c: folded[y, x, c], shape)

@@ -52,6 +52,14 @@ def attention_scores():
     return model(nodes, [tensor("x", ["batch", "seq len", 8])], [tensor("y", ["batch", "n"])], constants)
 
 
+@pytest.mark.parametrize("size", [None, "?", -1])
+def test_sizes_without_a_name_need_not_be_equal(size):
+    module = import_model(model([helper.make_node("Neg", ["x"], ["y"])], [tensor("x", [size, size])],
+                                [tensor("y", ["a", "b"])]))  # fmt: skip
+    (y,) = run(module, np.ones((2, 3), np.float32))
+    assert y.shape == (2, 3)
+
+
 def test_shape_computations_become_symbolic_sizes():
     module = import_model(attention_scores())
     assert str(module.main.parameters[0].type) == "f32[batch, seq_len, 8]"
@@ -180,7 +188,9 @@ def test_bytes_changed_at_random_are_taken_or_refused():
     ids=lambda node: node.op_type,
 )
 def test_malformed_nodes_are_refused_or_taken(node):
-    source = model([node], [tensor("x", [1, 1, 2])], [tensor("y", None)], {"none": np.zeros(0, np.int64)})
+    source = model(
+        [node], [tensor("x", [1, 1, 2])], [tensor("y", ["a", "b"])], {"none": np.zeros(0, np.int64)}
+    )
     source.graph.output[0].type.tensor_type.shape.dim.add(dim_param="n")
     try:
         import_model(source)

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.layers import Node, network
 
-from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.targets.accel.compile import compile_graph
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
 from tilewright.compiler.targets.accel.cost.loop_order import order
@@ -51,9 +49,8 @@ def convolution(inputs, outputs, kernel, stride):
 def layer(inputs, outputs, kernel, stride):
     pad = kernel // 2
     operator = QConv2d((stride, stride), (pad,) * 4, (1, 1), 1, 0, 0, -128, 127)
-    return Graph(
-        name="layer",
-        inputs=(("x", TensorType((1, inputs, SIZE, SIZE), DType.FLOAT32)),),
+    return network(
+        inputs={"x": (1, inputs, SIZE, SIZE)},
         nodes=(
             Node("quantise", Quantise(0.1, 0), ("x",), "q"),
             Node("layer", operator, ("q", "weight", "bias", "scale"), "r"),
@@ -70,7 +67,7 @@ def layer(inputs, outputs, kernel, stride):
 
 def simulated_cycles(inputs, *sizes):
     host = Host(latency=ASSUMED_LATENCY_CYCLES)
-    runner = ModelRunner(compile_graph(layer(inputs, *sizes), REFERENCE), SimDevice(REFERENCE), host)
+    runner = ModelRunner(compile_function(layer(inputs, *sizes), REFERENCE), SimDevice(REFERENCE), host)
     return runner.run({"x": np.zeros((1, inputs, SIZE, SIZE), np.float32)}).cycles
 
 
@@ -98,7 +95,7 @@ def test_the_event_model_goes_the_way_of_the_schedule(first):
     versions = Versions(inputs=4, weights=16, sums=4, results=4, residuals=1, parameters=4)
     tiling = Tiling(cut=cut, versions=versions, threads=3, cycles=0)
     schedule = convolution_schedule(tiling, pooled=False, residual=False)
-    model = compile_graph(layer(64, 112, 1, 1), REFERENCE, schedules={Part("layer"): schedule})
+    model = compile_function(layer(64, 112, 1, 1), REFERENCE, schedules={Part("layer"): schedule})
     found = [work for work in model.executable.program() if isinstance(work, Matrix)]
     expected = list(order(cut, tiling.threads))
     assert [work.n_y * work.n_x for work in found] == [tile.height * tile.width for tile, _, _ in expected]

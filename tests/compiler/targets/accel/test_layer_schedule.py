@@ -5,18 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.layers import Node, network
 
-from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.interpreter import run
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import ScheduleError, Split, Versions, VirtualThread
-from tilewright.compiler.targets.accel.compile import LayerError, compile_graph
+from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
     Part,
     default_schedules,
@@ -34,15 +31,14 @@ CONVOLUTION = Part('/conv "1" # a')
 """Names may hold anything."""
 
 
-def network():
+def layers():
     """A convolution, and an average pooling that runs in parts."""
     rng = np.random.default_rng(3)
     convolution = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, -4, -128, 127)
     scales = tuple((count, int(pack_scale(32000, 3))) for count in (4, 6, 9))
     pooling = QAveragePool2d(Window((3, 3), (2, 2), (1, 1, 1, 1)), -4, 36, scales, 2, -128, 127)
-    return Graph(
-        name="layers",
-        inputs=(("x", TensorType((1, 12, 9, 8), DType.FLOAT32)),),
+    return network(
+        inputs={"x": (1, 12, 9, 8)},
         nodes=(
             Node("quantise", Quantise(0.1, -4), ("x",), "q"),
             Node(CONVOLUTION.layer, convolution, ("q", "weight", "bias", "scale"), "r"),
@@ -60,7 +56,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def graph():
-    return network()
+    return layers()
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +66,10 @@ def defaults(graph):
 
 def answer(graph, schedules=None):
     """What the simulator says, and in how many cycles."""
-    model = compile_graph(graph, TINY, schedules=schedules)
+    model = compile_function(graph, TINY, schedules=schedules)
     x = np.random.default_rng(5).normal(0, 4, (1, 12, 9, 8)).astype(np.float32)
     result = ModelRunner(model, SimDevice(TINY)).run({"x": x})
-    assert np.array_equal(result.outputs["y"], run(graph, {"x": x})["y"])
+    assert np.array_equal(result.outputs["y"], graph.run({"x": x})["y"])
     return result.cycles
 
 
@@ -94,8 +90,8 @@ def test_the_text_reads_back(defaults):
 
 
 def test_a_printed_default_makes_the_identical_program(graph, defaults):
-    replayed = compile_graph(graph, TINY, schedules=parse_schedules(print_schedules(defaults)))
-    assert replayed.to_executable().to_bytes() == compile_graph(graph, TINY).to_executable().to_bytes()
+    replayed = compile_function(graph, TINY, schedules=parse_schedules(print_schedules(defaults)))
+    assert replayed.to_executable().to_bytes() == compile_function(graph, TINY).to_executable().to_bytes()
 
 
 def test_another_tile_size_changes_the_cycles_and_no_byte(graph, defaults):
@@ -114,9 +110,9 @@ def test_one_version_of_everything_computes_the_same(graph, defaults):
 
 def test_a_layer_that_is_none_is_refused(graph, defaults):
     with pytest.raises(LayerError, match=r"must be of the layers .*'pool', not of layer \"conv9\""):
-        compile_graph(graph, TINY, schedules={Part("conv9"): defaults[CONVOLUTION]})
+        compile_function(graph, TINY, schedules={Part("conv9"): defaults[CONVOLUTION]})
     with pytest.raises(LayerError, match='not of layer "pool" part 99'):
-        compile_graph(graph, TINY, schedules={Part("pool", 99): ()})
+        compile_function(graph, TINY, schedules={Part("pool", 99): ()})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +128,7 @@ def test_a_primitive_that_cannot_be_applied_is_refused_with_its_layer(
 ):
     schedule = changed(defaults[CONVOLUTION], kind, name, **fields)
     with pytest.raises(LayerError) as refusal:
-        compile_graph(graph, TINY, schedules={CONVOLUTION: schedule})
+        compile_function(graph, TINY, schedules={CONVOLUTION: schedule})
     assert str(refusal.value).startswith(f"{CONVOLUTION}: ")
     assert reason in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -140,14 +136,14 @@ def test_a_primitive_that_cannot_be_applied_is_refused_with_its_layer(
 
 def test_a_schedule_that_no_instruction_can_follow_is_refused_with_its_layer(graph):
     with pytest.raises(LayerError, match=re.escape(f"{CONVOLUTION}: block ")):
-        compile_graph(graph, TINY, schedules={CONVOLUTION: ()})
+        compile_function(graph, TINY, schedules={CONVOLUTION: ()})
 
 
 def test_what_does_not_fit_the_chip_is_refused_with_its_layer(graph, defaults):
     schedule = changed(defaults[CONVOLUTION], Versions, "sums", count=999)
     schedule = changed(schedule, Split, "tile_y", factor=1)
     with pytest.raises(PlaceError, match=r"layer '/conv .*sums 27 x 8: use smaller tiles or fewer versions"):
-        compile_graph(graph, TINY, schedules={CONVOLUTION: schedule})
+        compile_function(graph, TINY, schedules={CONVOLUTION: schedule})
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.layers import Node, network
 
-from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.interpreter import run
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
@@ -18,7 +15,7 @@ from tilewright.numerics.requantise import pack_scale
 TINY = PRESETS["tiny"]
 
 
-def network(pool, groups=1, residual=False):
+def pooled(pool, groups=1, residual=False):
     """A convolution with a pooling, between a quantisation and a dequantisation."""
     rng = np.random.default_rng(1)
     operator = QConv2d((1, 1), (0, 0, 0, 0), (1, 1), groups, -4, 2, -90, 100, residual, pool)
@@ -29,9 +26,8 @@ def network(pool, groups=1, residual=False):
         **({"factor": np.arange(40, 45, dtype=np.int16)} if residual else {}),
     }
     inputs = ("q", "weight", "bias", "scale", *(("q", "factor") if residual else ()))
-    return Graph(
-        name="pooled",
-        inputs=(("x", TensorType((1, 5, 12, 10), DType.FLOAT32)),),
+    return network(
+        inputs={"x": (1, 5, 12, 10)},
         nodes=(
             Node("quantise", Quantise(0.1, -4), ("x",), "q"),
             Node("layer", operator, inputs, "r"),
@@ -45,18 +41,18 @@ def network(pool, groups=1, residual=False):
 @pytest.mark.parametrize(
     ("graph", "operators"),
     [
-        (network(Window((3, 2), (2, 2))), ["qconv2d"]),
-        (network(Window((3, 2), (2, 2), (1, 0, 1, 1))), ["qconv2d", "qmax_pool2d"]),
-        (network(Window((8, 8), (4, 2))), ["qconv2d"]),
-        (network(Window((9, 8), (3, 2))), ["qconv2d", "qmax_pool2d"]),
-        (network(Window((2, 2)), groups=5), ["qconv2d", "qmax_pool2d"]),
-        (network(Window((2, 2)), residual=True), ["qconv2d", "qmax_pool2d"]),
+        (pooled(Window((3, 2), (2, 2))), ["qconv2d"]),
+        (pooled(Window((3, 2), (2, 2), (1, 0, 1, 1))), ["qconv2d", "qmax_pool2d"]),
+        (pooled(Window((8, 8), (4, 2))), ["qconv2d"]),
+        (pooled(Window((9, 8), (3, 2))), ["qconv2d", "qmax_pool2d"]),
+        (pooled(Window((2, 2)), groups=5), ["qconv2d", "qmax_pool2d"]),
+        (pooled(Window((2, 2)), residual=True), ["qconv2d", "qmax_pool2d"]),
     ],
     ids=["behind", "padded", "a bank of sums", "more than a bank", "depthwise", "residual"],
 )
 def test_a_pooling_is_parted_where_it_cannot_follow(graph, operators):
-    result = legalise(graph, TINY)
-    names = [node.operator.name for node in result.nodes]
+    result = graph.with_function(legalise(graph.function, TINY))
+    names = [each.operator.name for each in result.function.equations if each.operands]
     assert names == ["quantise", *operators, "dequantise"]
     x = {"x": np.random.default_rng(2).normal(0, 8, (2, 5, 12, 10)).astype(np.float32)}
-    np.testing.assert_array_equal(run(result, x)["y"], run(graph, x)["y"])
+    np.testing.assert_array_equal(result.run(x)["y"], graph.run(x)["y"])

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.qadd import QAdd
-from tilewright.compiler.ops.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.qmax_pool2d import QMaxPool2d
-from tilewright.compiler.ops.window import Window
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.qadd import QAdd
+from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import apply
 from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.tir.interpret import run
@@ -62,10 +62,10 @@ def check(operator, arrays, config, scheduled):
         scheduled: whether the loops are scheduled before.
     """
     rng = np.random.default_rng(9)
-    types = [TensorType(array.shape, DType(array.dtype.name)) for array in arrays]
+    types = [TensorType(DType(array.dtype.name), array.shape) for array in arrays]
     pictures = [array.ndim == 4 and len(array) == 1 for array in arrays]
     constants = [None if picture else array for array, picture in zip(arrays, pictures, strict=True)]
-    expected = operator.run(*arrays)[0]
+    expected = operator.run(*arrays)[0][0]
     got = np.full(expected.shape, 99, np.int16)
     for part in lower(operator, types, constants, config):
         inputs = {name: in_blocks(arrays[place][0], config, rng) for name, place in part.tensors.items()}
@@ -84,13 +84,13 @@ def convolution(operator, kernel, *, inputs=9, outputs=10, size=(7, 6)):
     bias = rng.integers(-3000, 3000, outputs).astype(np.int32)
     arrays = [int8(rng, 1, inputs, *size), weight, bias, words(rng, outputs)]
     if operator.residual:
-        height, width = operator.geometry().infer(*_types(arrays[:2]), DType.INT8)[2:]
+        height, width = operator.geometry().infer(*_types(arrays[:2]))[1:]
         arrays += [int8(rng, 1, outputs, height, width), rng.integers(1, 400, outputs).astype(np.int16)]
     return arrays
 
 
 def _types(arrays):
-    return [TensorType(array.shape, DType.INT8) for array in arrays]
+    return [TensorType(DType.INT8, array.shape) for array in arrays]
 
 
 CONVOLUTIONS = {

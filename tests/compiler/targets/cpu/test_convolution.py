@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tests.compiler.targets.cpu.test_micro_kernel import HOSTS
 
-from tilewright.compiler.ops.convolution import Convolution as Meaning
-from tilewright.compiler.ops.requantised import finish
+from tilewright.compiler.ops.primitive.conv import Conv
+from tilewright.compiler.ops.quantised.convolution import Geometry
+from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.feature import Dot, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
@@ -78,8 +79,8 @@ def int8_case(sizes, features, seed=0):
     weight = rng.integers(-128, 128, (sizes.outputs, sizes.channels, *sizes.kernel), np.int8)
     bias = rng.integers(-(2**15), 2**15, sizes.outputs, np.int32)
     scale = pack_scale(rng.integers(1 << 14, 1 << 15, sizes.outputs), rng.integers(4, 9, sizes.outputs))
-    meaning = Meaning(sizes.strides, sizes.pads, sizes.dilations, 1)
-    total = meaning.run_integer(x.transpose(2, 0, 1)[None], weight, sizes.zero_point)
+    meaning = Geometry(sizes.strides, sizes.pads, sizes.dilations, 1)
+    total = meaning.run(x.transpose(2, 0, 1)[None], weight, sizes.zero_point)
     answer = finish(total, bias[:, None, None], scale[:, None, None], 3, -100, 90)[0].transpose(1, 2, 0)
     lanes = panel_lanes(sizes.outputs, False, features)
     inputs = {"x": x.reshape(sizes.height, -1), "weight": weight_panels(weight, sizes, lanes)}
@@ -106,8 +107,8 @@ def test_float_layers_are_near_the_operator(host, shape):
     x = rng.normal(size=(sizes.height, sizes.width, sizes.channels)).astype(np.float32)
     weight = rng.normal(size=(sizes.outputs, sizes.channels, *sizes.kernel)).astype(np.float32)
     bias = rng.normal(size=sizes.outputs).astype(np.float32)
-    meaning = Meaning(sizes.strides, sizes.pads, sizes.dilations, 1)
-    answer = meaning.run_float(x.transpose(2, 0, 1)[None], weight)[0].transpose(1, 2, 0) + bias
+    (total,) = Conv(sizes.strides, sizes.pads, sizes.dilations).run(x.transpose(2, 0, 1)[None], weight)
+    answer = total[0].transpose(1, 2, 0) + bias
     panels = weight_panels(weight, sizes, panel_lanes(sizes.outputs, True, features))
     kernel = compile_function(float_layer("layer", sizes, features), contract=True, machine=host)
     found = kernel.run({"x": x.reshape(sizes.height, -1), "weight": panels, "bias": bias})["result"]

@@ -10,12 +10,18 @@ from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Function
 from tilewright.compiler.tir.interpret import run
 from tilewright.numerics.requantise import X_LIMIT, pack_scale
 
-HOST_TYPES = [dtype for dtype in DType if dtype is not DType.FLOAT16]
-NUMBERS = [dtype for dtype in HOST_TYPES if dtype is not DType.BOOL]
+HOST_TYPES = list(DType)
+NUMBERS = [dtype for dtype in DType if dtype not in (DType.BOOL, DType.FLOAT16)]
+INTEGERS = [dtype for dtype in DType if dtype.is_integer]
+OF_ANGLES = [
+    *(Function.SIN, Function.COS, Function.TAN, Function.ASIN, Function.ACOS, Function.ATAN),
+    *(Function.SINH, Function.COSH),
+]
 ARITHMETIC = [op for op in BinaryOp if op not in (BinaryOp.AND, BinaryOp.OR)]
 
 
@@ -169,7 +175,7 @@ def test_elementary_functions_of_float32_have_the_bits_of_numerics(function):
 
 
 @pytest.mark.parametrize("dtype", [DType.FLOAT64])
-@pytest.mark.parametrize("function", [Function.EXP, Function.LOG, Function.TANH])
+@pytest.mark.parametrize("function", [Function.EXP, Function.LOG, Function.TANH, Function.ERF])
 def test_other_functions_of_floats_are_near_and_the_same_in_lanes(dtype, function):
     values = np.concatenate([corners(dtype), np.linspace(-90, 90, 101).astype(dtype.numpy)])
     plain, lanes = element_function([lambda a: te.call(function, a)], dtype, size=values.size)
@@ -179,10 +185,81 @@ def test_other_functions_of_floats_are_near_and_the_same_in_lanes(dtype, functio
     np.testing.assert_allclose(found["out0"], expected, rtol=8 * np.finfo(dtype.numpy).eps)
 
 
-def test_elements_without_instructions_on_every_machine_are_refused():
+def test_arithmetic_that_not_every_machine_has_is_refused():
     function, _ = element_function([lambda a: a + a], DType.FLOAT16, size=4)
-    with pytest.raises(CpuError, match="not float16: cast to float32"):
+    with pytest.raises(CpuError, match="must not be applied to float16 on the host: cast the operands"):
         run_compiled(function, {"in0": np.zeros(4, np.float16)})
+
+
+def test_every_float16_is_a_float32_and_a_float64():
+    values = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    wide = [DType.FLOAT32, DType.FLOAT64, DType.BOOL]
+    check_all([lambda a, new=new: te.cast(a, new) for new in wide], values)
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
+def test_floats_become_the_nearest_float16(dtype):
+    halves = np.arange(1 << 15, dtype=np.uint16).view(np.float16).astype(np.float64)
+    halves = halves[np.isfinite(halves)]
+    middles = (halves[1:] + halves[:-1]) / 2
+    near = [np.nextafter(dtype.numpy.type(x), dtype.numpy.type(to)) for x in middles[::97] for to in (0, 1e9)]
+    values = np.concatenate([middles, -middles, near, corners(dtype), [65519.999, 65520, 1e-8, 1e6]])
+    check(lambda a: te.cast(a, DType.FLOAT16), values.astype(dtype.numpy))
+
+
+def test_integers_become_the_nearest_float16():
+    values = np.array([0, 1, -1, 2049, 2051, -2049, 65504, 65519, 65520, 1 << 40, (1 << 25) + 1], np.int64)
+    check(lambda a: te.cast(a, DType.FLOAT16), values)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_bits_and_shifts_are_those_of_numpy(dtype):
+    two = (Function.BIT_AND, Function.BIT_OR, Function.BIT_XOR, Function.SHIFT_LEFT, Function.SHIFT_RIGHT)
+    check_all([lambda a, b, f=f: te.call(f, a, b) for f in two], *pairs(dtype))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_powers_of_integers_wrap(dtype):
+    bases, exponents = pairs(dtype)
+    kept = exponents >= 0
+    check(lambda a, b: te.call(Function.POWER, a, b), bases[kept], exponents[kept])
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
+def test_floats_are_rounded_to_integers_as_by_numpy(dtype):
+    one = (Function.ABSOLUTE, Function.FLOOR, Function.CEIL)
+    check_all([lambda a, f=f: te.call(f, a) for f in one], corners(dtype))
+    check(lambda a, b: te.call(Function.FMOD, a, b), *pairs(dtype))
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
+@pytest.mark.parametrize("function", OF_ANGLES)
+def test_functions_of_angles_are_near_and_the_same_in_lanes(dtype, function):
+    values = np.concatenate([corners(dtype), np.linspace(-1, 1, 41), np.linspace(-20, 20, 61)])
+    values = values.astype(dtype.numpy)
+    plain, lanes = element_function([lambda a: te.call(function, a)], dtype, size=values.size)
+    found = run_compiled(plain, {"in0": values})
+    assert_same(run_compiled(lanes, {"in0": values}), found)
+    expected = run(plain, {"in0": values})["out0"]
+    np.testing.assert_allclose(found["out0"], expected, rtol=16 * np.finfo(dtype.numpy).eps)
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
+def test_powers_of_floats_are_near(dtype):
+    bases, exponents = (values[::7] for values in pairs(dtype))
+    plain, _ = element_function([lambda a, b: te.call(Function.POWER, a, b)], dtype, dtype, size=bases.size)
+    given = {"in0": bases, "in1": exponents}
+    found, expected = run_compiled(plain, given)["out0"], run(plain, given)["out0"]
+    np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(dtype.numpy).eps)
+
+
+@pytest.mark.parametrize(
+    ("function", "types"), [(Function.BIT_AND, [DType.FLOAT32] * 2), (Function.SIN, [DType.INT8])]
+)
+def test_functions_refuse_what_they_have_no_meaning_on(function, types):
+    values = [te.constant(1, dtype) for dtype in types]
+    with pytest.raises(TirError, match="must not be applied to"):
+        te.call(function, *values)
 
 
 def test_a_constant_that_its_type_cannot_hold_is_refused():

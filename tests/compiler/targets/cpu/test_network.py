@@ -1,22 +1,18 @@
-"""Networks of integers as host code: the bytes of the graph's meaning, and of the simulator."""
+"""Networks of integers as host code: the bytes of their meaning, and of the simulator."""
 
 import numpy as np
 import pytest
+from tests import layers
 from tests.compiler.random_network import random_input
 from tests.e2e.fuzz import integer_network
 
 from repository import ROOT
-from tilewright.compiler.dtype import DType
-from tilewright.compiler.frontend.load import load_onnx
-from tilewright.compiler.graph.graph import Graph, Node
-from tilewright.compiler.graph.interpreter import run
-from tilewright.compiler.graph.type import TensorType
-from tilewright.compiler.ops.dequantise import Dequantise
-from tilewright.compiler.ops.qconv2d import QConv2d
-from tilewright.compiler.ops.quantise import Quantise
-from tilewright.compiler.ops.relu import Relu
-from tilewright.compiler.ops.window import Window
-from tilewright.compiler.pipeline import compile_model, quantise
+from tilewright.compiler.ops.nn.clip import Clip
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.ops.quantised.window import Window
+from tilewright.compiler.pipeline import compile_model, load_onnx, quantise
 from tilewright.compiler.targets.cpu import kernel, network
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import Machine
@@ -29,7 +25,7 @@ from tilewright.runtime.sim_device import SimDevice
 
 def check(graph, inputs, machine=None):
     found = HostNetwork(graph, machine).run(inputs)
-    expected = run(graph, inputs)
+    expected = graph.run(inputs)
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
@@ -85,8 +81,8 @@ def test_lenet_has_the_bytes_of_the_simulator():
     np.testing.assert_array_equal(found["y"], result.outputs["y"])
 
 
-def convolution(groups=1, pool=None, residual=False, size=(6, 5)):
-    """A graph of one layer, and of another one before it where it has a residual."""
+def layer(groups=1, pool=None, residual=False, size=(6, 5)):
+    """A network of one layer, and of another one before it where it has a residual."""
     rng = np.random.default_rng(4)
     channels = 6 if groups == 1 and not residual else 5
     weight = rng.integers(-127, 128, (channels if groups == 1 else 5, 5 // groups, 3, 3), np.int8)
@@ -98,13 +94,12 @@ def convolution(groups=1, pool=None, residual=False, size=(6, 5)):
     if residual:
         constants["factor"] = rng.integers(-3000, 3000, outputs, np.int16)
         names += ["q", "factor"]
-    return Graph(
-        name="convolution",
-        inputs=(("x", TensorType((1, 5, *size), DType.FLOAT32)),),
+    return layers.network(
+        inputs={"x": (1, 5, *size)},
         nodes=(
-            Node("quantise", Quantise(0.1, -4), ("x",), "q"),
-            Node("layer", operator, tuple(names), "r"),
-            Node("dequantise", Dequantise(0.1, 2), ("r",), "y"),
+            layers.Node("quantise", Quantise(0.1, -4), ("x",), "q"),
+            layers.Node("layer", operator, tuple(names), "r"),
+            layers.Node("dequantise", Dequantise(0.1, 2), ("r",), "y"),
         ),
         outputs=("y",),
         constants=constants,
@@ -122,20 +117,19 @@ def convolution(groups=1, pool=None, residual=False, size=(6, 5)):
     ],
 )
 def test_what_one_layer_may_have_behind_it(groups, pool, residual):
-    graph = convolution(groups, pool, residual)
+    graph = layer(groups, pool, residual)
     check(graph, random_input(np.random.default_rng(1), graph, 3))
 
 
 def test_an_operator_without_a_compiled_form_is_named():
-    graph = convolution()
-    nodes = (*graph.nodes, Node("relu", Relu(), ("y",), "z"))
-    with pytest.raises(CpuError, match=r"compiled form on the CPU, and 'relu' \(relu\) has none"):
-        HostNetwork(Graph("n", graph.inputs, nodes, ("z",), graph.constants))
+    node = layers.Node("relu", Clip(0.0, float("inf")), ("x",), "z")
+    with pytest.raises(CpuError, match=r"compiled form on the CPU, and 'relu' \(clip\) has none"):
+        HostNetwork(layers.network({"x": (1, 5)}, (node,), ("z",)))
 
 
 def test_kernels_of_a_network_are_compiled_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    graph = convolution()
+    graph = layer()
     inputs = random_input(np.random.default_rng(1), graph, 1)
     HostNetwork(graph)
     monkeypatch.setattr(kernel, "object_code", None)
@@ -144,5 +138,5 @@ def test_kernels_of_a_network_are_compiled_once(monkeypatch, tmp_path):
 
 def test_samples_are_computed_in_parts(monkeypatch):
     monkeypatch.setattr(network, "CHUNK_SAMPLES", 2)
-    graph = convolution()
+    graph = layer()
     check(graph, random_input(np.random.default_rng(1), graph, 5))

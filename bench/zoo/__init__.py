@@ -1,0 +1,1 @@
+"""Networks as ONNX models, written as exporters write them, with seeded weights."""

@@ -1,1 +1,0 @@
-"""Networks as typed graphs of operators, with a text form and an interpreter."""

@@ -1,0 +1,1 @@
+"""Whole networks: split between accelerator and host, and compiled part by part."""

@@ -1,0 +1,46 @@
+"""The two targets as a partition asks them."""
+
+from dataclasses import dataclass, field
+
+from tilewright.compiler.ir.function import Equation, Function
+from tilewright.compiler.quantise.judge import Verdicts
+
+ACCELERATOR = "accelerator"
+HOST = "cpu"
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """Runs what can become integers.
+
+    Members:
+        verdicts: why equations cannot; `quantise.judge`.
+        refused: why further ones cannot, which only compiling them showed; by their first results.
+    """
+
+    verdicts: Verdicts
+    refused: Verdicts = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As in kernels."""
+        return ACCELERATOR
+
+    def refusal(self, equation: Equation, function: Function) -> str | None:
+        """Why it cannot run an equation."""
+        first = equation.results[0]
+        return self.verdicts.get(first) or self.refused.get(first)
+
+
+@dataclass(frozen=True)
+class Host:
+    """Runs everything."""
+
+    @property
+    def name(self) -> str:
+        """As in kernels."""
+        return HOST
+
+    def refusal(self, equation: Equation, function: Function) -> str | None:
+        """Nothing is refused."""
+        return None

@@ -1,0 +1,1 @@
+"""Functions split between targets by what the targets declare."""

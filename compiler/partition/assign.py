@@ -1,0 +1,118 @@
+"""Which target runs which equation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tilewright.compiler.ir.error import IrError
+from tilewright.compiler.ir.function import Function
+from tilewright.compiler.partition.dependence import Dependence
+from tilewright.compiler.partition.level import best_levels, programs
+from tilewright.compiler.partition.target import Target
+
+_MOST_VISITS = 400_000
+"""Of equations, while other sides are tried: about a second."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """That a target cannot run an equation.
+
+    Members:
+        label: of the equation.
+        operator: its name.
+        target: who refuses.
+        reason: in the target's words.
+    """
+
+    label: str
+    operator: str
+    target: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.operator}) cannot run on {self.target}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Of each equation the numbers of the targets that can run it, and why others cannot."""
+
+    sides: tuple[tuple[int, ...], ...]
+    refusals: tuple[Refusal, ...]
+
+
+def offers(function: Function, targets: Sequence[Target], dependence: Dependence) -> Offers:
+    """What targets say of all equations.
+
+    Raises:
+        IrError: with all equations that no target runs, and every reason.
+    """
+    sides: list[tuple[int, ...]] = [()] * len(function.equations)
+    refusals: list[Refusal] = []
+    nowhere: list[str] = []
+    for number in dependence.steps:
+        equation = function.equations[number]
+        reasons = [target.refusal(equation, function) for target in targets]
+        sides[number] = tuple(place for place, reason in enumerate(reasons) if reason is None)
+        found = [
+            Refusal(equation.label, equation.operator.name, target.name, reason)
+            for target, reason in zip(targets, reasons, strict=True)
+            if reason is not None
+        ]
+        refusals += found
+        nowhere += [] if sides[number] else [str(each) for each in found]
+    if nowhere or not targets:
+        raise IrError(f"each equation of {function.name!r} must have a target: {'; '.join(nowhere)}")
+    return Offers(tuple(sides), tuple(refusals))
+
+
+def assigned(dependence: Dependence, offered: Offers) -> list[int]:
+    """The side of each equation: most products on the first target, then fewest programs there, then bytes.
+
+    What multiplies matrices runs on the first target that can; the rest moves to where it saves a program, or
+    bytes between sides.
+    """
+    sides = [each[0] if each else 0 for each in offered.sides]
+    free = [
+        number
+        for number in dependence.steps
+        if len(offered.sides[number]) > 1 and not dependence.has_macs[number]
+    ]
+    sides = _without_idle_groups(dependence, offered, sides, free)
+    cost, trials = _cost(dependence, sides), _MOST_VISITS // max(1, len(dependence.steps))
+    is_better = True
+    while is_better:
+        is_better = False
+        for number in free:
+            for side in offered.sides[number]:
+                if side == sides[number] or trials <= 0:
+                    continue
+                trials -= 1
+                other = [*sides[:number], side, *sides[number + 1 :]]
+                other_cost = _cost(dependence, other)
+                if other_cost < cost:
+                    sides, cost, is_better = other, other_cost, True
+    return sides
+
+
+def _without_idle_groups(
+    dependence: Dependence, offered: Offers, sides: list[int], free: list[int]
+) -> list[int]:
+    """Groups on the first side that multiply nothing leave it together, if that costs less."""
+    levels = best_levels(dependence, sides)
+    for level in sorted(set(levels.values())):
+        group = [number for number in dependence.steps if levels[number] == level and sides[number] == 0]
+        if not group or any(number not in free for number in group):
+            continue
+        other = list(sides)
+        for number in group:
+            other[number] = offered.sides[number][1]
+        if _cost(dependence, other) < _cost(dependence, sides):
+            sides = other
+    return sides
+
+
+def _cost(dependence: Dependence, sides: Sequence[int]) -> tuple[int, int, int]:
+    """Programs of the first side, of all, and bytes between sides."""
+    first, total = programs(best_levels(dependence, sides), sides)
+    return first, dependence.crossing_bytes(sides), total

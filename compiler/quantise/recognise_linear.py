@@ -1,0 +1,174 @@
+"""Recognises convolutions, dense layers, and factors and offsets of channels, which become part of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.compiler.ir.array import Array, Literal
+from tilewright.compiler.ir.function import Equation, Value
+from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ops.nn.convolution import Convolution
+from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.norm import BatchNorm
+from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.primitive.dot import Dot
+from tilewright.compiler.quantise.constant import QuantisedConstant
+from tilewright.compiler.quantise.error import require
+from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A convolution or dense layer with constant weights, before it is emitted.
+
+    Members:
+        operator, x, labels: of its equation.
+        weight: float32 (O, …), or as the model has it in integers.
+        bias: float32 (O,), or in integers.
+    """
+
+    operator: Operator
+    x: Value
+    labels: tuple[str, ...]
+    weight: Array | QuantisedConstant
+    bias: Array | QuantisedConstant
+
+    def emit(self, r: Recognition) -> Value:
+        """Its equation; remembered, so that what follows can become a part of it."""
+        weight, bias = (_emit_constant(r, each) for each in (self.weight, self.bias))
+        result = r.emit(self.operator, self.x, weight, bias, labels=self.labels)
+        r.linears[result] = self
+        return result
+
+
+@rule(Convolution)
+def _convolution(r: Recognition, equation: Equation) -> Value:
+    operator = equation.operator
+    assert isinstance(operator, Convolution)
+    x, w, *bias = equation.operands
+    moving = r.activation(x)
+    channels, _, _ = feature_map(moving)
+    weight = _constant(r, w)
+    outputs = w.type.numbers[0]
+    fits = operator.groups == 1 or operator.groups == channels == outputs
+    require(
+        fits,
+        f"groups must be 1, or as many as channels of x and of the result ({channels}, {outputs}),"
+        f" not {operator.groups}",
+    )
+    given = _constant(r, bias[0]) if bias else np.zeros(outputs, np.float32)
+    return Linear(operator, moving, equation.labels, weight, given).emit(r)
+
+
+@rule(Dot)
+def _dense(r: Recognition, equation: Equation) -> Value:
+    operator = equation.operator
+    assert isinstance(operator, Dot)
+    x, w = equation.operands
+    moving = r.activation(x)
+    require(moving.type.rank == 2, f"its input must have 2 axes, batch and features, not {moving.type}")
+    require(w.type.rank == 2, f"its weights must have 2 axes, not {w.type}")
+    is_plain = operator.contract_a == (1,) and not operator.batch_a
+    require(is_plain, "its sums must be over features, not over the batch")
+    weight = _constant(r, w)
+    if operator.contract_b == (0,):
+        weight = weight.transposed() if isinstance(weight, QuantisedConstant) else weight.T
+    outputs = w.type.numbers[1 - operator.contract_b[0]]
+    return Linear(Dense(), moving, equation.labels, weight, np.zeros(outputs, np.float32)).emit(r)
+
+
+@rule(Dense)
+def _given_dense(r: Recognition, equation: Equation) -> Value:
+    x, w, bias = equation.operands
+    constants = _constant(r, w), _constant(r, bias)
+    return Linear(Dense(), r.activation(x), equation.labels, *constants).emit(r)
+
+
+@rule(BatchNorm)
+def _batch_norm(r: Recognition, equation: Equation) -> Value:
+    operator = equation.operator
+    assert isinstance(operator, BatchNorm)
+    x, *numbers = equation.operands
+    gamma, beta, mean, variance = (r.constants.array(each).astype(np.float64) for each in numbers)
+    with np.errstate(all="ignore"):
+        scale = gamma / np.sqrt(variance + operator.epsilon)
+        return affine(r, equation, x, scale, beta - mean * scale)
+
+
+def affine(
+    r: Recognition, equation: Equation, x: Value, scale: Array, shift: Array | QuantisedConstant
+) -> Value:
+    """x · scale + shift for each channel: as a part of what makes x, or as a depthwise convolution.
+
+    Args:
+        r: where it goes.
+        equation: of the source.
+        x: of the source.
+        scale, shift: (C,), a number each channel.
+    """
+    moving = r.activation(x)
+    scale = _finite(scale)
+    before = r.linears.get(moving)
+    if before is not None and r.is_read_once(x):
+        return _joined(before, scale, shift).emit(r)
+    offset = shift.real() if isinstance(shift, QuantisedConstant) else _finite(shift)
+    sample, channels = sample_of(moving), len(scale)
+    is_map = moving.type.rank == 4
+    given = moving if is_map else r.reshape(moving, (channels, 1, int(np.prod(sample[1:]))))
+    operator = Convolution((1, 1), (0, 0, 0, 0), (1, 1), channels)
+    result = Linear(operator, given, equation.labels, scale.reshape(-1, 1, 1, 1), offset).emit(r)
+    return result if is_map else r.reshape(result, sample)
+
+
+def _joined(before: Linear, scale: Array, shift: Array | QuantisedConstant) -> Linear:
+    weight, bias = before.weight, before.bias
+    is_scaled = not (scale == 1).all()
+    if is_scaled:
+        weight = _scaled(weight, scale)
+    is_free = not is_scaled and isinstance(bias, np.ndarray) and not bias.any()
+    if isinstance(shift, QuantisedConstant) and is_free:
+        return Linear(before.operator, before.x, before.labels, weight, shift)
+    if not is_scaled and isinstance(shift, np.ndarray) and not shift.any():
+        return Linear(before.operator, before.x, before.labels, weight, bias)
+    real, offset = (each.real() if isinstance(each, QuantisedConstant) else each for each in (bias, shift))
+    return Linear(before.operator, before.x, before.labels, weight, real * scale + _finite(offset))
+
+
+def _scaled(weight: Array | QuantisedConstant, scale: Array) -> Array | QuantisedConstant:
+    if isinstance(weight, QuantisedConstant):
+        # Without weights, or with −128 to be negated, integers of another scale say it as well.
+        is_real = bool((scale == 0).any()) or bool((scale < 0).any() and (weight.value == -128).any())
+        if not is_real and (weight.axis == 0 or weight.scale.size == 1):
+            sign = (
+                np.where(scale < 0, -1, 1).astype(np.int8).reshape(-1, *(1 for _ in weight.value.shape[1:]))
+            )
+            factors = (weight.channels("its weights") * np.abs(scale)).astype(np.float32)
+            return QuantisedConstant(weight.value * sign, factors, 0)
+        weight = weight.real()
+    return weight * scale.reshape(-1, *(1 for _ in weight.shape[1:]))
+
+
+def _finite(values: Array) -> Array:
+    require(bool(np.isfinite(values).all()), "weights must be finite, but hold NaN or infinity")
+    return values.astype(np.float32)
+
+
+def _constant(r: Recognition, value: Value) -> Array | QuantisedConstant:
+    """Weights or a bias, in integers if the model has them so.
+
+    Raises:
+        GroupError: if they depend on the input.
+    """
+    found = r.constants.quantised(value) if value in r.constants else None
+    return r.constants.array(value) if found is None else found
+
+
+def _emit_constant(r: Recognition, constant: Array | QuantisedConstant) -> Value:
+    if not isinstance(constant, QuantisedConstant):
+        return r.weights(constant)
+    scale = constant.channels("its weights").reshape(-1, *(1 for _ in constant.value.shape[1:]))
+    value, factors, zero = (
+        r.b.constant(Literal(np.ascontiguousarray(each)))
+        for each in (constant.value, scale, np.zeros((), constant.value.dtype))
+    )
+    return r.emit(DequantiseAffine(), value, factors, zero)

@@ -1,0 +1,134 @@
+"""Recognises poolings, views, and what converts between floats and integers."""
+
+import numpy as np
+
+from tilewright.compiler.ir.function import Equation, Value
+from tilewright.compiler.ops.nn.pool import AveragePool, MaxPool
+from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.primitive.assume import Assume
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
+from tilewright.compiler.ops.primitive.reduce import Reduce
+from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
+from tilewright.compiler.quantise.constant import parameters_of
+from tilewright.compiler.quantise.error import GroupError, require
+from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule
+
+
+def window_of(operator: MaxPool | AveragePool) -> Window:
+    """The window of a pooling over feature maps.
+
+    Raises:
+        GroupError: if it has other axes, or dilations.
+        OperatorError: if its padding hides a whole window.
+    """
+    require(len(operator.kernel) == 2, f"its window must have height and width, not {operator.kernel}")
+    dilated = any(step != 1 for step in operator.dilations)
+    require(not dilated, f"dilations of a pooling must be 1, not {list(operator.dilations)}")
+    kernel: Pair = (operator.kernel[0], operator.kernel[1])
+    strides: Pair = (operator.strides[0], operator.strides[1])
+    top, left, bottom, right = operator.pads
+    pads: Pads = (top, left, bottom, right)
+    return Window(kernel, strides, pads)
+
+
+@rule(MaxPool, AveragePool)
+def _pool(r: Recognition, equation: Equation) -> Value:
+    operator = equation.operator
+    assert isinstance(operator, MaxPool | AveragePool)
+    x = r.activation(equation.operands[0])
+    feature_map(x)
+    window_of(operator)
+    if isinstance(operator, AveragePool) and operator.counted is not None:
+        counts = any(operator.counted)
+        complete = operator.counted == operator.pads
+        require(
+            complete or not counts, "count_include_pad must be 0 where ceil_mode adds an incomplete window"
+        )
+        if not counts:
+            operator = AveragePool(operator.kernel, operator.strides, operator.pads, operator.dilations)
+    return r.emit(operator, x)
+
+
+def whole_mean(r: Recognition, x: Value) -> Value:
+    """The mean of each channel of feature maps: an average pooling as large as the map."""
+    _, height, width = feature_map(x)
+    return r.emit(AveragePool((height, width), (1, 1), (0, 0, 0, 0), (1, 1)), x)
+
+
+@rule(Reduce)
+def _reduce(r: Recognition, equation: Equation) -> Value | None:
+    operator, (x,) = equation.operator, equation.operands
+    assert isinstance(operator, Reduce)
+    moving = r.activation(x)
+    is_map = x.type.rank == 4 and operator.axes == (2, 3)
+    require(
+        is_map, f"axes must be height and width, 2 and 3, of feature maps, not {operator.axes} of {x.type}"
+    )
+    channels, height, width = feature_map(moving)
+    if operator.function == "sum" and height * width == 1:
+        return r.reshape(whole_mean(r, moving), (channels,))
+    if operator.function == "sum":
+        r.sums[equation.result] = moving, height * width
+        return None
+    require(operator.function == "max", f"there is no {operator.function} over feature maps in integers")
+    largest = r.emit(MaxPool((height, width), (1, 1), (0, 0, 0, 0), (1, 1)), moving)
+    return r.reshape(largest, (channels,))
+
+
+@rule(Reshape)
+def _reshape(r: Recognition, equation: Equation) -> Value | None:
+    (x,), shape = equation.operands, equation.result.type.numbers
+    if x in r.sums:
+        r.sums[equation.result] = r.sums[x]
+        return None
+    stays = shape[:1] == (1,) == x.type.shape[:1]
+    require(stays, f"the batch must stay the first axis, from {x.type} to {list(shape)}")
+    return r.reshape(r.activation(x), shape[1:])
+
+
+@rule(Transpose)
+def _transpose(r: Recognition, equation: Equation) -> Value:
+    operator, (x,) = equation.operator, equation.operands
+    assert isinstance(operator, Transpose)
+    order, shape = operator.permutation, x.type.numbers
+    moved = [axis for axis in order if shape[axis] > 1]
+    stays = order[:1] == (0,) and moved == sorted(moved)
+    require(stays, f"axes must keep their order, but for those of size 1, not become {order} of {x.type}")
+    return r.reshape(r.activation(x), tuple(shape[axis] for axis in order[1:]))
+
+
+@rule(Broadcast, Assume)
+def _repeat(r: Recognition, equation: Equation) -> Value:
+    (x,) = equation.operands
+    same = equation.result.type == x.type
+    require(same, f"an activation must not be repeated from {x.type} to {equation.result.type}")
+    return r.activation(x)
+
+
+@rule(QuantiseAffine)
+def _quantise(r: Recognition, equation: Equation) -> Value:
+    x, scale, zero = equation.operands
+    return r.emit(Quantise(*_parameters(r, scale, zero)), r.activation(x))
+
+
+@rule(DequantiseAffine)
+def _dequantise(r: Recognition, equation: Equation) -> Value:
+    x, scale, zero = equation.operands
+    return r.emit(Dequantise(*_parameters(r, scale, zero)), r.activation(x))
+
+
+@rule(Quantise, Dequantise)
+def _given(r: Recognition, equation: Equation) -> Value:
+    return r.emit(equation.operator, r.activation(equation.operands[0]))
+
+
+def _parameters(r: Recognition, scale: Value, zero: Value) -> tuple[float, int]:
+    for what, value in (("scale", scale), ("zero point", zero)):
+        if r.is_moving(value):
+            raise GroupError(f"its {what} must be a constant")
+    return parameters_of(np.asarray(r.constants.array(scale)), np.asarray(r.constants.array(zero)))

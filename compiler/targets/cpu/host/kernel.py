@@ -1,0 +1,212 @@
+"""A kernel while it is drafted: stages over canonical inputs, known by their text; and its machine code."""
+
+import ctypes
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from llvmlite import binding as llvm
+from llvmlite import ir
+
+from tilewright.compiler import schedule
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.schedule import Primitive
+from tilewright.compiler.targets.cpu.cache import cached
+from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
+from tilewright.compiler.targets.cpu.pool import install_pool
+from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
+from tilewright.compiler.te import Tensor, lower, placeholder
+from tilewright.compiler.te.reduction import Reduction
+from tilewright.compiler.te.stage import buffers_of
+from tilewright.compiler.te.tensor import Compute
+from tilewright.compiler.tir.expr import Expr, Var
+from tilewright.compiler.tir.printer import print_expr
+from tilewright.compiler.tir.stmt import Function
+from tilewright.numerics.error import TilewrightError
+
+ENTRY = "entry"
+_ROOM = Path(__file__).resolve().parents[3]
+_SOURCES = ("targets/cpu", "te", "tir", "schedule")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """Memory that a kernel is given.
+
+    Members:
+        buffer: its name in the plan.
+        offset_bytes: from its beginning.
+        step_bytes: from one sample to the next, where a kernel is called for each.
+    """
+
+    buffer: str
+    offset_bytes: int = 0
+    step_bytes: int = 0
+
+
+@dataclass
+class Draft:
+    """A kernel while it is put together.
+
+    Members:
+        given: the buffers that it reads, each with its placeholder, in order.
+        key: all that the loops depend on, without names.
+    """
+
+    given: dict[object, tuple[Argument, Tensor]] = field(default_factory=dict)
+    key: list[str] = field(default_factory=list)
+
+    def source(self, argument: Argument, shape: Sequence[int], dtype: DType) -> Tensor:
+        """The placeholder of a buffer, or of a part of it."""
+        at = argument, tuple(shape), dtype
+        if at not in self.given:
+            name = f"in{len(self.given)}"
+            self.given[at] = argument, placeholder(shape, dtype, name)
+            self.key.append(f"{name}: {dtype}{list(shape)}")
+        return self.given[at][1]
+
+    @property
+    def arguments(self) -> list[Argument]:
+        """What it reads, in the order of its parameters."""
+        return [argument for argument, _ in self.given.values()]
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The placeholders."""
+        return [tensor for _, tensor in self.given.values()]
+
+    def stage(self, name: str, shape: Sequence[int], element: Callable[..., Expr]) -> Tensor:
+        """A tensor whose element is a function of its indices; a fold may be the whole of it."""
+        axes = tuple(Var(f"i{number}") for number in range(len(shape)))
+        value = element(*axes)
+        fold = value.fold if isinstance(value, Reduction) else None
+        values = (value,) if fold is None else fold.values
+        self.key.append(f"{name}{list(shape)} = {stage_text(values)}")
+        if fold is not None:
+            axes_text = ", ".join(f"{axis.name} < {axis.extent}" for axis in fold.axes)
+            self.key.append(f"{fold.op} over {axes_text} from {stage_text(fold.init)}")
+        buffers = buffers_of(name, [(tuple(shape), value.dtype)], several=False)
+        return Compute(name, buffers, axes, values, fold).tensors[0]
+
+
+def stage_text(values: Sequence[Expr]) -> str:
+    """Expressions with their types, as far as these do not follow."""
+    return "; ".join(f"{value.dtype} {print_expr(value)}" for value in values)
+
+
+def looped(draft: Draft, result: Tensor, steps: Sequence[Primitive]) -> Function:
+    """The scheduled loops of a draft."""
+    return schedule.apply(lower("kernel", draft.inputs, [result]), steps)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Machine code in this process, `entry(pointers)`."""
+
+    engine: llvm.ExecutionEngine
+    address: int
+
+
+class Compiler:
+    """Compiles kernels for a machine; each text once.
+
+    Args:
+        machine: one whose code this machine runs.
+
+    Members:
+        kernels: how many different ones there are.
+        compiled: how many were not in the cache on disk.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.compiled = 0
+        self._codes: dict[str, Code] = {}
+
+    @property
+    def kernels(self) -> int:
+        """How many different kernels there are."""
+        return len(self._codes)
+
+    def code(self, key: str, make: Callable[[], Function], *, contract: bool = False) -> Code:
+        """The machine code of a kernel, whose loops are made only where they are needed.
+
+        Args:
+            key: what the loops depend on.
+            make: the loops.
+            contract: whether a product and a sum of floats may be rounded once.
+        """
+        if key not in self._codes:
+
+            def produce() -> bytes:
+                self.compiled += 1
+                return object_code(str(_module(make(), contract, self.machine)), self.machine)
+
+            install_pool()
+            data = cached(produce, key, str(contract), _version(), self.machine.key)
+            engine = load_code(data, self.machine)
+            self._codes[key] = Code(engine, engine.get_function_address(ENTRY))
+        return self._codes[key]
+
+
+def _module(function: Function, contract: bool, machine: Machine) -> ir.Module:
+    """The kernel, and an entry that takes an array of pointers."""
+    module = emit_module([function], contract=contract, machine=machine)
+    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), ENTRY)
+    builder = ir.IRBuilder(entry.append_basic_block())
+    pointers = []
+    for position in range(len(function.parameters)):
+        at = builder.gep(entry.args[0], [ir.Constant(INDEX_TYPE, position)], source_etype=POINTER)
+        pointers.append(builder.load(at, typ=POINTER))
+    builder.call(module.globals[function.name], pointers)
+    builder.ret_void()
+    module.globals[function.name].linkage = "internal"
+    return module
+
+
+@cache
+def _version() -> str:
+    """Of the compiler: code that another one made is not taken for this one's."""
+    digest = hashlib.sha256()
+    for folder in _SOURCES:
+        for path in sorted((_ROOM / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_LOOP = """
+define void @execute(ptr %steps, i64 %begin, i64 %end) {
+entry:
+  br label %head
+head:
+  %i = phi i64 [ %begin, %entry ], [ %next, %body ]
+  %go = icmp slt i64 %i, %end
+  br i1 %go, label %body, label %done
+body:
+  %step = getelementptr { ptr, ptr }, ptr %steps, i64 %i
+  %code = load ptr, ptr %step
+  %place = getelementptr { ptr, ptr }, ptr %steps, i64 %i, i32 1
+  %arguments = load ptr, ptr %place
+  call void %code(ptr %arguments)
+  %next = add i64 %i, 1
+  br label %head
+done:
+  ret void
+}
+"""
+
+
+class Executor:
+    """Runs steps one after the other: pairs of code and an array of pointers."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._engine = load_code(cached(lambda: object_code(_LOOP, machine), _LOOP, machine.key), machine)
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        self.execute = prototype(self._engine.get_function_address("execute"))
+
+
+class HostError(TilewrightError):
+    """What the host cannot compile or run."""

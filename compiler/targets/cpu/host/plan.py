@@ -1,0 +1,392 @@
+"""The plan of a function with known sizes: kernels and operators with regions, and memory for all values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.constant import Constant
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ops.primitive.dot import Dot
+from tilewright.compiler.ops.primitive.reduce import Reduce, identity
+from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
+from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
+from tilewright.compiler.targets.cpu.host.express import is_expressible
+from tilewright.compiler.targets.cpu.host.fusion import FOLDS, Fusion
+from tilewright.compiler.targets.cpu.host.kernel import Argument, Code, Compiler, Draft
+from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, plain
+from tilewright.compiler.targets.cpu.host.rows import RowFinder, rows_kernel
+from tilewright.compiler.targets.cpu.host.template import (
+    Drafted,
+    Reader,
+    element_kernel,
+    fold_kernel,
+    irregular_kernel,
+    map_kernel,
+)
+from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
+from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.te import cast
+from tilewright.compiler.tir.expr import Const
+
+ARENA, FLAGS = "arena", "flags"
+"""The buffer that others lie in, and that of what checks found: an int32 each."""
+
+
+@dataclass(frozen=True)
+class KernelStep:
+    """A call of a kernel.
+
+    Members:
+        code: of the kernel.
+        arguments: memory for each of its parameters.
+    """
+
+    code: Code
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class RegionStep:
+    """An operator that runs functions, or is run by numpy.
+
+    Members:
+        equation: the operator and its values.
+        operands, results: where these lie.
+    """
+
+    equation: Equation
+    operands: tuple[Place, ...]
+    results: tuple[Place, ...]
+
+
+Step = KernelStep | RegionStep
+
+
+@dataclass
+class Plan:
+    """Steps in order, and memory.
+
+    Members:
+        function: of primitives, all sizes known.
+        steps: what is done.
+        constants: arrays by buffer.
+        offsets: of buffers in the arena, bytes.
+        arena_bytes: of all of them.
+        demands: what was broken where an int32 of the buffer of flags is not 0.
+    """
+
+    function: Function
+    steps: list[Step]
+    constants: dict[str, Array]
+    offsets: dict[str, int]
+    arena_bytes: int
+    demands: list[str]
+
+
+def plan(function: Function, compiler: Compiler) -> Plan:
+    """The plan of a function of primitives (`prepare.prepared`) whose sizes are all known."""
+    return _Planner(function, compiler).plan()
+
+
+@dataclass
+class _Planner:
+    function: Function
+    compiler: Compiler
+    places: dict[Value, Place] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    constants: dict[str, Array] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    copies: dict[tuple[Value, Order], Place] = field(default_factory=dict)
+    demands: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.fusion = Fusion(self.function)
+        self.strict = self._strict()
+        self.homes = self._result_buffers()
+        self.rows = RowFinder(self.fusion, self.strict).all()
+        self.in_rows = {value for rows in self.rows.values() for value in rows.members}
+
+    def plan(self) -> Plan:
+        for position, value in enumerate(self.function.parameters):
+            self.places[value] = Place(f"parameter{position}", value.type, plain(value.type.rank))
+        for equation in self.function.equations:
+            self._equation(equation)
+        for position, value in enumerate(self.function.results):
+            self._result(f"result{position}", value)
+        offsets, arena_bytes = self._memory()
+        touched = {name for step in self.steps for name in _touched(step)}
+        constants = {name: array for name, array in self.constants.items() if name in touched}
+        return Plan(self.function, self.steps, constants, offsets, arena_bytes, self.demands)
+
+    # --- where values lie -------------------------------------------------------------------------------
+
+    def _strict(self) -> set[Value]:
+        """Values whose axes lie in their own order."""
+        found = {*self.function.results, *self.fusion.aliases, *self.fusion.aliases.values()}
+        for equation in self.function.equations:
+            if not is_expressible(equation.operator) and not isinstance(equation.operator, FOLDS):
+                found |= {*equation.operands, *equation.results}
+        return found
+
+    def _result_buffers(self) -> dict[Value, str]:
+        """Values that are computed where a result of the function is wanted."""
+        found: dict[Value, str] = {}
+        for position, value in enumerate(self.function.results):
+            own = self._own(value)
+            equation = self.function.producers.get(own)
+            if own not in found and equation is not None and not isinstance(equation.operator, Constant):
+                found[own] = f"result{position}"
+        return found
+
+    def _own(self, value: Value) -> Value:
+        """The value whose memory this one is."""
+        while value in self.fusion.aliases:
+            value = self.fusion.aliases[value]
+        return value
+
+    def _place(self, value: Value, order: Order) -> Place:
+        """A place for a value that is computed now."""
+        return Place(self.homes.get(value) or self._buffer(value.type.size_bytes), value.type, order)
+
+    def _buffer(self, size_bytes: int) -> str:
+        name = f"b{len(self.sizes)}"
+        self.sizes[name] = size_bytes
+        return name
+
+    def _constant(self, array: Array) -> str:
+        name = f"constant{len(self.constants)}"
+        self.constants[name] = array
+        return name
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    def _equation(self, equation: Equation) -> None:
+        self._check(equation)
+        operator = equation.operator
+        value = equation.results[0] if equation.results else None
+        if isinstance(operator, Constant):
+            assert value is not None
+            if value in self.fusion.placed:
+                name = self._constant(np.ascontiguousarray(operator.value.array))
+                self.places[value] = Place(name, value.type, plain(value.type.rank))
+        elif value in self.fusion.aliases:
+            assert value is not None
+            place = self.places[self.fusion.aliases[value]]
+            self.places[value] = Place(place.buffer, value.type, plain(value.type.rank))
+        elif operator.regions or operator.name in ("call", "nonzero"):
+            self._region(equation)
+        elif value is not None and value in self.fusion.placed:
+            self._root(equation, value)
+
+    def _check(self, equation: Equation) -> None:
+        """A flag for what must hold of elements: what breaks it does no harm before it is told."""
+        demand = demand_of(equation, self.function)
+        if demand:
+            drafted = check_kernel(self._reader(), equation)
+            code = self.compiler.code(drafted.key, drafted.make)
+            place = Argument(FLAGS, 4 * len(self.demands))
+            self.steps.append(KernelStep(code, (*drafted.arguments, place)))
+            self.demands.append(demand)
+
+    def _region(self, equation: Equation) -> None:
+        for value in equation.results:
+            self.places[value] = self._place(value, plain(value.type.rank))
+        operands = tuple(self.places[value] for value in equation.operands)
+        results = tuple(self.places[value] for value in equation.results)
+        self.steps.append(RegionStep(equation, operands, results))
+
+    def _root(self, equation: Equation, value: Value) -> None:
+        if 0 in value.type.numbers:
+            self.places[value] = self._place(value, plain(value.type.rank))
+            return
+        if value in self.in_rows:
+            return
+        if value in self.rows:
+            result = self._place(value, plain(value.type.rank))
+            self._kernel(rows_kernel(self._reader(), self.fusion, self.rows[value], result), result)
+            self.places[value] = result
+            return
+        folded = self.fusion.folds.get(value, value if isinstance(equation.operator, FOLDS) else None)
+        if folded is not None:
+            self._fold(self.function.producers[folded], value)
+        elif is_expressible(equation.operator):
+            result = self._place(value, self._order_of(value))
+            self._kernel(map_kernel(self._reader(), value, result), result)
+            self.places[value] = result
+        else:
+            result = self._place(value, plain(value.type.rank))
+            if any(0 in operand.type.numbers for operand in equation.operands):
+                # Nothing is scattered.
+                self._kernel(map_kernel(self._reader(), equation.operands[0], result), result)
+            else:
+                self._kernel(irregular_kernel(self._reader(), equation), result)
+            self.places[value] = result
+
+    def _fold(self, fold: Equation, value: Value) -> None:
+        if _is_empty(fold):
+            self._filled(fold, value)
+            return
+        anchor = anchor_of(fold, self.compiler.machine, self.function)
+        if anchor is not None and self._anchor(anchor, value):
+            return
+        shape = fold.result.type.numbers
+        order = self._fold_order(fold)
+        natural = carried(order, shape, value.type.numbers)
+        axes = tuple(axis for axis in order if shape[axis] != 1)
+        result = self._target(value, natural)
+        self._kernel(fold_kernel(self._reader(), fold, value, result, axes), result)
+        self._settled(value, result)
+
+    def _fold_order(self, fold: Equation) -> Order:
+        x, rank = fold.operands[0], fold.result.type.rank
+        if isinstance(fold.operator, Window) and x in self.places:
+            return self.places[x].order
+        return plain(rank)
+
+    def _anchor(self, anchor: Anchor, value: Value) -> bool:
+        """The fold by a micro-kernel; False if that cannot be."""
+        fold = anchor.fold
+        drafted = anchor.kernel(self.places, value)
+        weights = self._weights(anchor) if len(fold.operands) > 1 else []
+        if drafted is None or weights is None:
+            return False
+        source = self._in_order(*anchor.source, signed=not anchor.sizes.is_float)
+        result = self._target(value, carried(anchor.order, fold.result.type.numbers, value.type.numbers))
+        code = self.compiler.code(drafted.key, drafted.make, contract=drafted.contract)
+        for sample in range(anchor.samples):
+            arguments = anchor.arguments(drafted, source, weights, result, sample)
+            self.steps.append(KernelStep(code, tuple(arguments)))
+        self._settled(value, result)
+        return True
+
+    def _weights(self, anchor: Anchor) -> list[Argument] | None:
+        """The weights as the kernel reads them: packed now, or in each run; None if that is not worth it."""
+        place = self.places[anchor.fold.operands[1]]
+        if place.buffer in self.constants:
+            array = self.constants[place.buffer].reshape(place.type.numbers)
+            made = [anchor.packed(array), anchor.starts(array)]
+            return [self._stepped(self._constant(each), each, anchor) for each in made if each is not None]
+        if not anchor.can_pack:
+            return None
+        reader = self._reader()
+        shape, element = anchor.packing(reader)
+        buffer = self._buffer(4 * prod(shape))
+        drafted = element_kernel(reader.draft, shape, element)
+        self._kernel(drafted, Place(buffer, place.type, place.order))
+        step_bytes = 4 * prod(shape[1:]) if isinstance(anchor.fold.operator, Dot) else 0
+        return [Argument(buffer, 0, step_bytes)]
+
+    def _stepped(self, buffer: str, array: Array, anchor: Anchor) -> Argument:
+        """Weights: those of products have a part for each sample."""
+        step_bytes = array[0].nbytes if isinstance(anchor.fold.operator, Dot) else 0
+        return Argument(buffer, 0, step_bytes)
+
+    def _filled(self, fold: Equation, value: Value) -> None:
+        """A fold of nothing: what is computed of what changes nothing."""
+        operator, dtype = fold.operator, fold.result.type.dtype
+        function = operator.function if isinstance(operator, Reduce) else "sum"
+        reader = self._reader()
+        reader.fixed[fold.result] = lambda _: Const(identity(function, dtype).item(), dtype)
+        result = self._place(value, plain(value.type.rank))
+        self._kernel(map_kernel(reader, value, result), result)
+        self.places[value] = result
+
+    def _target(self, value: Value, natural: Order) -> Place:
+        """Where a kernel stores that has an order of its own."""
+        wanted = Place("", value.type, plain(value.type.rank))
+        if value in self.strict and not wanted.is_in(natural):
+            return Place(self._buffer(value.type.size_bytes), value.type, natural)
+        return self._place(value, plain(value.type.rank) if wanted.is_in(natural) else natural)
+
+    def _settled(self, value: Value, result: Place) -> None:
+        """The value lies there now; another kernel orders its axes where that is asked."""
+        self.places[value] = result
+        if value in self.strict and not result.is_in(plain(value.type.rank)):
+            final = self._place(value, plain(value.type.rank))
+            self._kernel(map_kernel(self._reader(), value, final), final)
+            self.places[value] = final
+
+    def _in_order(self, value: Value, order: Order, signed: bool = False) -> Place:
+        """The value with its axes in an order: a copy, unless it lies so; uint8 as int8, less by 128."""
+        place = self.places[value]
+        is_moved = signed and value.type.dtype is DType.UINT8
+        if place.is_in(order) and not is_moved:
+            return place
+        at = value, order
+        if at not in self.copies:
+            copy = Place(self._buffer(value.type.size_bytes), value.type, order)
+            reader = self._reader()
+            if is_moved:
+                copy = replace(copy, type=value.type.with_dtype(DType.INT8))
+                reader.fixed[value] = lambda at: cast(
+                    cast(reader.read(place, at), DType.INT32) - 128, DType.INT8
+                )
+            self._kernel(map_kernel(reader, value, copy), copy)
+            self.copies[at] = copy
+        return self.copies[at]
+
+    def _order_of(self, value: Value) -> Order:
+        """That of a value of the same rank in memory that is read, where this is free."""
+        rank = value.type.rank
+        if value in self.strict or rank not in (3, 4):
+            return plain(rank)
+        pending, seen = [value], set[Value]()
+        while pending:
+            each = pending.pop()
+            if each in seen:
+                continue
+            seen.add(each)
+            if each in self.places:
+                place = self.places[each]
+                if each.type.rank == rank and not place.is_in(plain(rank)):
+                    return place.order
+            elif each in self.function.producers:
+                pending += self.function.producers[each].operands
+        return plain(rank)
+
+    def _reader(self) -> Reader:
+        return Reader(self.function, self.places, Draft(), {})
+
+    def _kernel(self, drafted: Drafted, result: Place) -> None:
+        code = self.compiler.code(drafted.key, drafted.make, contract=drafted.contract)
+        self.steps.append(KernelStep(code, (*drafted.arguments, Argument(result.buffer))))
+
+    def _result(self, name: str, value: Value) -> None:
+        """A result that is a parameter, a constant, or one that was asked for before: copied."""
+        place = self.places[value]
+        if place.buffer == name or 0 in value.type.numbers:
+            return
+        target = Place(name, value.type, plain(value.type.rank))
+        self._kernel(map_kernel(self._reader(), value, target), target)
+
+    # --- memory -----------------------------------------------------------------------------------------
+
+    def _memory(self) -> tuple[dict[str, int], int]:
+        spans: dict[str, tuple[int, int]] = {}
+        for number, step in enumerate(self.steps):
+            for name in _touched(step):
+                first, _ = spans.get(name, (number, number))
+                spans[name] = first, number
+        if self.demands:
+            self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
+        lives = [
+            Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
+        ]
+        # What no step touches has no elements.
+        offsets, total = plan_memory(lives, ALIGNMENT_BYTES)
+        return {**dict.fromkeys(self.sizes, 0), **offsets}, total
+
+
+def _touched(step: Step) -> Sequence[str]:
+    if isinstance(step, KernelStep):
+        return [argument.buffer for argument in step.arguments]
+    return [place.buffer for place in (*step.operands, *step.results)]
+
+
+def _is_empty(fold: Equation) -> bool:
+    return any(0 in value.type.numbers for value in fold.operands)

@@ -1,0 +1,333 @@
+"""Compiled functions: plans run on arrays, and functions whose sizes only data tell, part by part."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.call import Call
+from tilewright.compiler.ir.deep import deeply
+from tilewright.compiler.ir.error import EvaluationError
+from tilewright.compiler.ir.function import Equation, Function, Module
+from tilewright.compiler.ir.interpret import Bindings, bind
+from tilewright.compiler.ir.specialise import specialise
+from tilewright.compiler.ops.primitive.control import Scan
+from tilewright.compiler.targets.cpu.host.kernel import Compiler, Executor
+from tilewright.compiler.targets.cpu.host.place import Place
+from tilewright.compiler.targets.cpu.host.plan import ARENA, FLAGS, KernelStep, Plan, RegionStep, plan
+from tilewright.compiler.targets.cpu.host.prepare import prepared
+from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
+from tilewright.numerics.error import TilewrightError
+
+Addresses = list[int]
+
+
+def compile_host(function: Function | Module, machine: Machine | None = None) -> "HostProgram":
+    """A function as machine code of this machine; results equal those of `ir.interpret.run`.
+
+    Integers have the same bits, and floats where sums are exact. Sums of floats are added in float64, those
+    of convolutions and products of matrices in float32.
+
+    Args:
+        function: of any operators, or a module, whose main function is compiled. One with known sizes is
+            compiled now; another one when it is first run with arrays of some sizes.
+        machine: one whose code this machine runs; None for this one.
+    """
+    module = function if isinstance(function, Module) else Module.of(function)
+    main = function.main if isinstance(function, Module) else function
+    return HostProgram(module, main, machine)
+
+
+class HostProgram:
+    """A compiled function.
+
+    Args:
+        module: functions that can be called.
+        main: the function.
+        machine: as in `compile_host`.
+    """
+
+    def __init__(self, module: Module, main: Function, machine: Machine | None) -> None:
+        self._context = _Context(module, Compiler(machine or Machine.host()))
+        self._depth = main.depth
+        self._main = self._context.function(main)
+        if all(value.type.is_known for value in main.parameters):
+            deeply(self._depth, lambda: self._main.specialised({}))
+
+    def run(self, *arrays: Array) -> tuple[Array, ...]:
+        """The results.
+
+        Args:
+            arrays: one for each parameter, of its element type and shape; equal sizes must be equal numbers.
+
+        Raises:
+            EvaluationError: if arrays and parameters do not fit, or indices lie outside.
+        """
+        return deeply(self._depth, lambda: self._main.run(*arrays))
+
+    @property
+    def kernels(self) -> int:
+        """How many different kernels were compiled so far."""
+        return self._context.compiler.kernels
+
+    @property
+    def compiled(self) -> int:
+        """How many of them were not in the cache."""
+        return self._context.compiler.compiled
+
+
+class _Context:
+    """What the functions of a program share."""
+
+    def __init__(self, module: Module, compiler: Compiler) -> None:
+        self.module, self.compiler = module, compiler
+        self.executor = Executor(compiler.machine)
+        self._functions: dict[int, tuple[Function, HostFunction]] = {}
+
+    def function(self, function: Function) -> "HostFunction":
+        """The compiled form of a function or region, made once."""
+        if id(function) not in self._functions:
+            self._functions[id(function)] = function, HostFunction(self, function)
+        return self._functions[id(function)][1]
+
+
+class HostFunction:
+    """A function of any sizes; one compiled form is kept for each set of them."""
+
+    def __init__(self, context: _Context, function: Function) -> None:
+        self._context, self._function = context, function
+        self._forms: dict[tuple[tuple[str, Any], ...], StaticProgram | SplitProgram] = {}
+
+    def run(self, *arrays: Array) -> tuple[Array, ...]:
+        """The results on arrays."""
+        parameters = self._function.parameters
+        if len(arrays) != len(parameters):
+            raise EvaluationError(
+                f"{self._function.name!r} must be given {len(parameters)} arrays, not {len(arrays)}"
+            )
+        bindings: Bindings = {}
+        bind(parameters, arrays, bindings, f"a parameter of {self._function.name!r}")
+        return self.specialised(bindings).run(*arrays)
+
+    def specialised(self, bindings: Bindings) -> "StaticProgram | SplitProgram":
+        """The form for these sizes."""
+        key = tuple(sorted(bindings.items()))
+        if key not in self._forms:
+            numbers = {name: size for name, size in bindings.items() if isinstance(size, int)}
+            function = prepared(specialise(self._function, numbers))
+            self._forms[key] = _form(self._context, function)
+        return self._forms[key]
+
+
+def _form(context: _Context, function: Function) -> "StaticProgram | SplitProgram":
+    for position, equation in enumerate(function.equations):
+        if not all(value.type.is_known for value in equation.results):
+            return SplitProgram(context, function, position)
+    return StaticProgram(context, plan(function, context.compiler))
+
+
+class SplitProgram:
+    """A function in which an equation shows a size first: what is before, it, and what is behind."""
+
+    def __init__(self, context: _Context, function: Function, position: int) -> None:
+        self._context, self._equation = context, function.equations[position]
+        before, behind = function.equations[:position], function.equations[position + 1 :]
+        later = {value for equation in behind for value in equation.operands} | set(function.results)
+        known = [*function.parameters, *(value for each in before for value in each.results)]
+        live = [value for value in known if value in later]
+        handed = (*self._equation.operands, *live)
+        name = function.name
+        self._count = len(self._equation.operands)
+        self._head = StaticProgram(
+            context, plan(Function(name, function.parameters, before, handed), context.compiler)
+        )
+        rest = Function(name, (*live, *self._equation.results), behind, function.results)
+        self._rest = HostFunction(context, rest)
+
+    def run(self, *arrays: Array) -> tuple[Array, ...]:
+        """The results on arrays."""
+        handed = self._head.run(*arrays)
+        results = applied(self._context, self._equation, handed[: self._count])
+        return self._rest.run(*handed[self._count :], *results)
+
+
+def applied(context: _Context, equation: Equation, arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """An operator that runs functions, on arrays."""
+    operator = equation.operator
+    try:
+        if isinstance(operator, Call):
+            return context.function(context.module.functions[operator.function]).run(*arrays)
+        return operator.run_regions(lambda region, given: context.function(region).run(*given), *arrays)
+    except TilewrightError as error:
+        raise EvaluationError(f"{equation.label} ({operator.name}): {error}") from error
+
+
+@dataclass
+class _Frame:
+    """Memory of one execution: recursion has several at a time."""
+
+    arena: Array
+    bases: Array
+    pointers: Array
+    table: Array
+
+
+class StaticProgram:
+    """A plan, run on arrays or on addresses."""
+
+    def __init__(self, context: _Context, made: Plan) -> None:
+        self._context, self._plan = context, made
+        self._slots: dict[str, int] = {ARENA: 0}
+        function = made.function
+        self.parameters, self.results = function.parameters, function.results
+        for kind, values in (("parameter", self.parameters), ("result", self.results)):
+            for position in range(len(values)):
+                self._slots[f"{kind}{position}"] = len(self._slots)
+        first = len(self._slots)
+        for name in made.constants:
+            self._slots[name] = len(self._slots)
+        self._constants = np.array([a.ctypes.data for a in made.constants.values()], np.int64)
+        self._first = first
+        kernels = [step for step in made.steps if isinstance(step, KernelStep)]
+        places = [self._at(a.buffer, a.offset_bytes) for step in kernels for a in step.arguments]
+        self._origins = np.array([slot for slot, _ in places], np.int64)
+        self._offsets = np.array([offset for _, offset in places], np.int64)
+        self._starts = np.cumsum([0, *(len(step.arguments) for step in kernels)])[:-1].astype(np.int64)
+        self._codes = np.array([step.code.address for step in kernels], np.int64)
+        self._segments = self._segmented()
+        self._frames: list[_Frame] = []
+
+    def _at(self, buffer: str, offset_bytes: int) -> tuple[int, int]:
+        if buffer in self._slots:
+            return self._slots[buffer], offset_bytes
+        return 0, self._plan.offsets[buffer] + offset_bytes
+
+    def _segmented(self) -> list[tuple[int, int] | RegionStep]:
+        """Ranges of kernels, and what is between."""
+        segments: list[tuple[int, int] | RegionStep] = []
+        begin = end = 0
+        for step in self._plan.steps:
+            if isinstance(step, KernelStep):
+                end += 1
+                continue
+            if end > begin:
+                segments.append((begin, end))
+            segments.append(step)
+            begin = end
+        return [*segments, (begin, end)] if end > begin else segments
+
+    def run(self, *arrays: Array) -> tuple[Array, ...]:
+        """The results on arrays of the parameters' types."""
+        given = [np.require(array, requirements=("C", "A")) for array in arrays]
+        results = tuple(aligned_empty(value.type.numbers, value.type.dtype.numpy) for value in self.results)
+        self.execute([array.ctypes.data for array in (*given, *results)])
+        return results
+
+    def execute(self, addresses: Addresses) -> None:
+        """The results, stored where they are wanted.
+
+        Args:
+            addresses: of parameters and results, each dense, none of the results overlapping another array.
+        """
+        frame = self._frames.pop() if self._frames else self._frame()
+        frame.bases[1 : self._first] = addresses
+        np.take(frame.bases, self._origins, out=frame.pointers)
+        frame.pointers += self._offsets
+        table = frame.table.ctypes.data
+        for segment in self._segments:
+            if isinstance(segment, RegionStep):
+                self._region(segment, frame)
+            else:
+                self._context.executor.execute(table, *segment)
+        self._frames.append(frame)
+        self._check(frame)
+
+    def _check(self, frame: _Frame) -> None:
+        demands = self._plan.demands
+        if demands:
+            start = self._plan.offsets[FLAGS]
+            flags = frame.arena[start : start + 4 * len(demands)].view(np.int32)
+            if flags.any():
+                raise EvaluationError(demands[int(flags.argmax())])
+
+    def _frame(self) -> _Frame:
+        arena = aligned_empty((max(self._plan.arena_bytes, 1),), np.uint8)
+        bases = np.zeros(len(self._slots), np.int64)
+        bases[0], bases[self._first :] = arena.ctypes.data, self._constants
+        pointers = np.zeros(len(self._origins), np.int64)
+        table = np.empty((len(self._codes), 2), np.int64)
+        table[:, 0], table[:, 1] = self._codes, pointers.ctypes.data + 8 * self._starts
+        return _Frame(arena, bases, pointers, table)
+
+    def _address(self, place: Place, frame: _Frame) -> int:
+        slot, offset = self._at(place.buffer, 0)
+        return int(frame.bases[slot]) + offset
+
+    def _region(self, step: RegionStep, frame: _Frame) -> None:
+        operator = step.equation.operator
+        if isinstance(operator, Scan) and self._scan(step, operator, frame):
+            return
+        arrays = [view(self._address(place, frame), place) for place in step.operands]
+        results = applied(self._context, step.equation, arrays)
+        for place, result in zip(step.results, results, strict=True):
+            view(self._address(place, frame), place)[...] = result
+
+    def _scan(self, step: RegionStep, operator: Scan, frame: _Frame) -> bool:
+        """Steps on addresses: slices and outputs move, carried values change places. False if it cannot."""
+        body = self._context.function(operator.body).specialised({})
+        if not isinstance(body, StaticProgram):
+            return False
+        first, carried = operator.captured, operator.captured + operator.carried
+        given = [self._address(place, frame) for place in step.operands]
+        wanted = [self._address(place, frame) for place in step.results]
+        length = step.operands[carried].type.numbers[0]
+        slices = body.parameters[carried:]
+        outputs = body.results[operator.carried :]
+        states = [_State(place.type.size_bytes) for place in step.operands[first:carried]]
+        for state, place in zip(states, step.operands[first:carried], strict=True):
+            state.set(self._address(place, frame))
+        order = range(length - 1, -1, -1) if operator.reverse else range(length)
+        for t in order:
+            inputs = [
+                at + t * value.type.size_bytes for at, value in zip(given[carried:], slices, strict=True)
+            ]
+            stacked = [
+                at + t * value.type.size_bytes
+                for at, value in zip(wanted[operator.carried :], outputs, strict=True)
+            ]
+            now, then = [state.now for state in states], [state.then for state in states]
+            body.execute([*given[:first], *now, *inputs, *then, *stacked])
+            for state in states:
+                state.swap()
+        for state, at in zip(states, wanted, strict=False):
+            ctypes.memmove(at, state.now, state.size_bytes)
+        return True
+
+
+class _State:
+    """A carried value: where it is read, and where the next one is written."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self._memory = [aligned_empty((max(size_bytes, 1),), np.uint8) for _ in range(2)]
+        self.now, self.then = (each.ctypes.data for each in self._memory)
+
+    def set(self, address: int) -> None:
+        """Start from what lies there."""
+        ctypes.memmove(self.now, address, self.size_bytes)
+
+    def swap(self) -> None:
+        """The next value is the one that is read."""
+        self.now, self.then = self.then, self.now
+
+
+def view(address: int, place: Place) -> Array:
+    """The array of a value in memory, without a copy."""
+    if place.type.size_bytes == 0:
+        return np.empty(place.type.numbers, place.dtype.numpy)
+    memory = (ctypes.c_uint8 * place.type.size_bytes).from_address(address)
+    return np.asarray(memory).view(place.dtype.numpy).reshape(place.type.numbers)

@@ -1,0 +1,422 @@
+"""The templates of kernels: maps, folds with maps before and behind, and irregular procedures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from tilewright.compiler import schedule
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ops.primitive.argsort import ArgSort
+from tilewright.compiler.ops.primitive.conv import Conv
+from tilewright.compiler.ops.primitive.cumulative import CumulativeSum
+from tilewright.compiler.ops.primitive.dot import Dot
+from tilewright.compiler.ops.primitive.gather import ScatterAdd
+from tilewright.compiler.ops.primitive.gather_elements import ScatterElements
+from tilewright.compiler.ops.primitive.reduce import Reduce
+from tilewright.compiler.ops.primitive.reduce import identity as neutral
+from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, ScheduleError, Vectorise
+from tilewright.compiler.targets.cpu.host import irregular
+from tilewright.compiler.targets.cpu.host.express import ZERO, Element, Indices, express, inside
+from tilewright.compiler.targets.cpu.host.kernel import Argument, Draft
+from tilewright.compiler.targets.cpu.host.narrow import zero_of
+from tilewright.compiler.targets.cpu.host.place import Place
+from tilewright.compiler.te import (
+    Tensor,
+    both,
+    cast,
+    compute,
+    lower,
+    max_of,
+    min_of,
+    prod_of,
+    reduce_axis,
+    select,
+    sum_of,
+)
+from tilewright.compiler.tir.expr import Const, Expr
+from tilewright.compiler.tir.stmt import Function as Loops
+
+PARALLEL_ELEMENTS = 1 << 15
+"""Results of a kernel for which waking threads is worth it."""
+FOLD = {"sum": sum_of, "prod": prod_of, "max": max_of, "min": min_of}
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A kernel: what it reads, and how its loops are made if nobody did so before.
+
+    Members:
+        key: what the loops depend on.
+        arguments: what it reads; results come behind.
+        make: the loops.
+        contract: whether sums of products may be rounded once.
+    """
+
+    key: str
+    arguments: list[Argument]
+    make: Callable[[], Loops]
+    contract: bool = False
+
+
+@dataclass
+class Reader:
+    """Elements of values in expressions of a draft.
+
+    Members:
+        function: of primitives.
+        places: of values in memory.
+        draft: the kernel.
+        fixed: elements that are known to the kernel: of its fold.
+    """
+
+    function: Function
+    places: dict[Value, Place]
+    draft: Draft
+    fixed: dict[Value, Callable[[Indices], Expr]]
+
+    def element(self, value: Value, indices: Indices) -> Expr:
+        """The element of a value at these indices."""
+        if value in self.fixed:
+            return self.fixed[value](indices)
+        if value in self.places:
+            return self.read(self.places[value], indices)
+        equation = self.function.producers[value]
+        literals = equation.operator.literals
+        if literals and not equation.operands:
+            return Const(literals[0].array.flat[0].item(), literals[0].type.dtype)
+        return express(equation, indices, self.element)
+
+    def read(self, place: Place, indices: Indices) -> Expr:
+        """The element of a value in memory."""
+        tensor = self.draft.source(Argument(place.buffer), place.shape, place.dtype)
+        return tensor[tuple(indices[axis] for axis in place.axes)]
+
+
+def moved(indices: Sequence[Expr], axes: Sequence[int], rank: int) -> Indices:
+    """Indices of a value, of those of its axes in memory."""
+    known = dict(zip(axes, indices, strict=True))
+    return tuple(known.get(axis, ZERO) for axis in range(rank))
+
+
+def map_kernel(reader: Reader, value: Value, result: Place) -> Drafted:
+    """The value, element by element, in the order in which it lies."""
+    draft, rank = reader.draft, value.type.rank
+
+    def element(*indices: Expr) -> Expr:
+        return reader.element(value, moved(indices, result.axes, rank))
+
+    out = draft.stage("out", result.shape, element)
+    return drafted(draft, out, _rows(out, "out"))
+
+
+def element_kernel(draft: Draft, shape: Sequence[int], element: Callable[..., Expr]) -> Drafted:
+    """A tensor whose element is a function of its indices."""
+    out = draft.stage("out", shape, element)
+    return drafted(draft, out, _rows(out, "out"))
+
+
+def fold_kernel(reader: Reader, fold: Equation, value: Value, result: Place, order: Sequence[int]) -> Drafted:
+    """A fold, and what is computed of it element by element.
+
+    Args:
+        reader: reads operands.
+        fold: the equation.
+        value: the result.
+        result: where it lies, with axes of several elements in the order of the fold's.
+        order: of the fold's axes of several elements.
+    """
+    draft, shape = reader.draft, tuple(fold.result.type.numbers[axis] for axis in order)
+    is_row = _is_row(reader, fold, order)
+
+    def total(*indices: Expr) -> Expr:
+        return folded(fold, moved(indices, order, fold.result.type.rank), reader.element)
+
+    acc = draft.stage("acc", shape, total)
+    dtype = fold.result.type.dtype
+    reader.fixed[fold.result] = lambda indices: cast(acc[tuple(indices[axis] for axis in order)], dtype)
+
+    def element(*indices: Expr) -> Expr:
+        return reader.element(value, moved(indices, result.axes, value.type.rank))
+
+    out = draft.stage("out", result.shape, element)
+    axes = [axis.name for axis in acc.stage.reduce_axes]  # type: ignore[attr-defined]
+    return drafted(draft, out, _fold_steps(shape, axes, is_row))
+
+
+def _is_row(reader: Reader, fold: Equation, order: Sequence[int]) -> bool:
+    """Whether neighbours in memory are neighbours of the result, so that lanes are results."""
+    if not order:
+        return False
+    if isinstance(fold.operator, Reduce):
+        x = fold.operands[0]
+        last = reader.places[x].axes[-1:] if x in reader.places else (x.type.rank - 1,)
+        return not last or last[0] not in fold.operator.axes
+    return True
+
+
+def _fold_steps(shape: tuple[int, ...], axes: list[str], is_row: bool) -> list[Primitive]:
+    rank, steps = len(shape), list[Primitive]()
+    folds = tuple(f"acc_{name}" for name in axes)
+    if is_row:
+        last = rank - 1
+        if rank > 1:
+            steps.append(ComputeAt("acc", f"out_i{last - 1}"))
+        steps.append(Reorder((*folds, f"acc_i{last}")))
+        if shape[last] > 1:
+            steps += [Vectorise(f"acc_i{last}"), Vectorise(f"out_i{last}")]
+    elif rank:
+        steps.append(ComputeAt("acc", f"out_i{rank - 1}"))
+    if rank > 1 and prod(shape) >= PARALLEL_ELEMENTS // 8:
+        steps.append(Parallel("out_i0"))
+    return steps
+
+
+def folded(fold: Equation, indices: Indices, element: Element) -> Expr:
+    """The fold of an equation at an element of its result: float sums in float64."""
+    match fold.operator:
+        case Reduce():
+            return _reduced(fold, indices, element)
+        case Window():
+            return _window(fold, indices, element)
+        case Dot():
+            return _dot(fold, indices, element)
+        case _:
+            return _conv(fold, indices, element)
+
+
+def _wide(function: str, value: Expr) -> Expr:
+    if not value.dtype.is_float:
+        return value
+    return cast(value, DType.FLOAT64 if function == "sum" else max_float(value.dtype))
+
+
+def max_float(dtype: DType) -> DType:
+    """The type in which elements of a float are compared and multiplied."""
+    return DType.FLOAT32 if dtype is DType.FLOAT16 else dtype
+
+
+def _reduced(fold: Equation, indices: Indices, element: Element) -> Expr:
+    operator, (x,) = fold.operator, fold.operands
+    assert isinstance(operator, Reduce)
+    sizes = x.type.numbers
+    axes = {axis: reduce_axis(sizes[axis], f"k{axis}") for axis in operator.axes}
+    rest = iter(indices)
+    at = tuple(axes[axis] if axis in axes else next(rest) for axis in range(x.type.rank))
+    value = _wide(operator.function, element(x, at))
+    if not axes:
+        axes = {0: reduce_axis(1, "k0")}
+    return _identified(operator.function, value, list(axes.values()), None)
+
+
+def _identified(function: str, value: Expr, axes: list[object], where: Expr | None) -> Expr:
+    init = neutral(function, value.dtype).item()
+    if where is not None:
+        value = select(where, value, Const(init, value.dtype))
+    return FOLD[function](value, tuple(axes), init=Const(init, value.dtype))  # type: ignore[arg-type]
+
+
+def _window(fold: Equation, indices: Indices, element: Element) -> Expr:
+    operator, (x,) = fold.operator, fold.operands
+    assert isinstance(operator, Window)
+    rank, lead = len(operator.kernel), x.type.rank - len(operator.kernel)
+    axes = [reduce_axis(size, f"k{axis}") for axis, size in enumerate(operator.kernel)]
+    at, within = _slid(
+        indices[lead:],
+        list(axes),
+        operator.strides,
+        operator.dilations,
+        operator.pads[:rank],
+        x.type.numbers[lead:],
+    )
+    where = within if any(operator.pads) else []
+    value = _wide(operator.function, element(x, (*indices[:lead], *at)))
+    return _identified(operator.function, value, list(axes), both(where) if where else None)
+
+
+def _slid(
+    places: Sequence[Expr],
+    taps: Sequence[Expr],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    low: Sequence[int],
+    sizes: Sequence[int],
+) -> tuple[list[Expr], list[Expr]]:
+    """Where taps of windows lie, and when that is inside."""
+    at = [
+        place * stride + tap * dilation - before
+        for place, tap, stride, dilation, before in zip(places, taps, strides, dilations, low, strict=True)
+    ]
+    limits = [limit for one, size in zip(at, sizes, strict=True) for limit in (one >= 0, one < size)]
+    return at, limits
+
+
+def _factor(fold: Equation, value: Expr, zero: int | None = None) -> Expr:
+    """An element as it is multiplied: floats in float64, integers in the type of the result."""
+    if value.dtype.is_float:
+        return _wide("sum", value)
+    value = cast(value, fold.result.type.dtype)
+    return value - zero if zero else value
+
+
+def _dot(fold: Equation, indices: Indices, element: Element) -> Expr:
+    """Of matrices in batches."""
+    x, y = fold.operands
+    k = reduce_axis(x.type.numbers[2], "k")
+    n, i, j = indices
+    a = _factor(fold, element(x, (n, i, k)), zero_of(fold.operator))
+    return sum_of(a * _factor(fold, element(y, (n, k, j))), k)
+
+
+def _conv(fold: Equation, indices: Indices, element: Element) -> Expr:
+    operator, (x, w) = fold.operator, fold.operands
+    assert isinstance(operator, Conv)
+    outputs, channels, *kernel = w.type.numbers
+    axes = [reduce_axis(size, f"k{axis}") for axis, size in enumerate(kernel)]
+    c = reduce_axis(channels, "c")
+    n, o, *places = indices
+    at, within = _slid(
+        places,
+        list(axes),
+        operator.strides,
+        operator.dilations,
+        operator.pads[: len(kernel)],
+        x.type.numbers[2:],
+    )
+    group = o // (outputs // operator.groups) * channels if operator.groups > 1 else None
+    channel = c if group is None else group + c
+    value = _factor(fold, element(x, (n, channel, *at)), zero_of(operator))
+    if any(operator.pads):
+        value = select(both(within), value, Const(0, value.dtype))
+    return sum_of(value * _factor(fold, element(w, (o, c, *axes))), (c, *axes))
+
+
+def irregular_kernel(reader: Reader, equation: Equation) -> Drafted:
+    """A procedure on operands that lie in the order of their axes."""
+    operator, draft = equation.operator, reader.draft
+    lines = [_whole(reader, value) for value in equation.operands]
+    match operator:
+        case ArgSort():
+            x = _around(reader, equation.operands[0], operator.axis, _comparable)
+            out = irregular.sorted_order(x, operator.descending, name="out")
+        case CumulativeSum():
+            x = _around(reader, equation.operands[0], operator.axis, lambda value: _wide("sum", value))
+            sums = irregular.running_sum(x, operator.exclusive, operator.reverse, name="sums")
+            out = _cast_back(sums, equation.result.type.dtype)
+        case ScatterAdd() | ScatterElements():
+            reduction = "add" if isinstance(operator, ScatterAdd) else operator.reduction
+            out = _scattered(reader, equation, lines, irregular.REDUCTIONS[reduction])
+        case _:
+            raise TypeError(f"equation must be irregular, not {operator!r}")
+    draft.key.append(f"{operator!r} {equation.operands[0].type}")
+    return drafted(draft, out, [])
+
+
+def found_kernel(reader: Reader, equation: Equation) -> Drafted:
+    """Places of elements that are not 0, and their number."""
+    (x,) = equation.operands
+    line = _whole(reader, x)
+    size = line.shape[0]
+    flags = compute((size,), lambda k: cast(cast(line[k], DType.BOOL), DType.UINT8), "flags")
+    places, count = irregular.found(flags, name="out")
+    draft = reader.draft
+    draft.key.append(f"nonzero {x.type}")
+    return Drafted(
+        "\n".join(draft.key), draft.arguments, lambda: lower("kernel", draft.inputs, [places, count])
+    )
+
+
+def _whole(reader: Reader, value: Value) -> Tensor:
+    place = reader.places[value]
+    return reader.draft.source(Argument(place.buffer), (value.type.elements,), value.type.dtype)
+
+
+def _around(reader: Reader, value: Value, axis: int, change: Callable[[Expr], Expr]) -> Tensor:
+    sizes = value.type.numbers
+    shape = (prod(sizes[:axis]), sizes[axis], prod(sizes[axis + 1 :]))
+    tensor = reader.draft.source(Argument(reader.places[value].buffer), shape, value.type.dtype)
+    one = change(tensor[0, 0, 0])
+    if one.dtype is value.type.dtype:
+        return tensor
+    return compute(shape, lambda o, k, i: change(tensor[o, k, i]), "changed")
+
+
+def _comparable(value: Expr) -> Expr:
+    if value.dtype is DType.BOOL:
+        return cast(value, DType.UINT8)
+    return cast(value, max_float(value.dtype)) if value.dtype.is_float else value
+
+
+def _cast_back(tensor: Tensor, dtype: DType) -> Tensor:
+    """The tensor in another type; a copy where it has that already, since a result must be a stage's own."""
+    if tensor.dtype is dtype:
+        return tensor
+    if len(tensor.shape) == 1:
+        return compute(tensor.shape, lambda k: cast(tensor[k], dtype), "out")
+    return compute(tensor.shape, lambda o, k, i: cast(tensor[o, k, i], dtype), "out")
+
+
+def _scattered(reader: Reader, equation: Equation, lines: list[Tensor], reduction: int) -> Tensor:
+    x, _, updates = equation.operands
+    sizes, shape, axis = x.type.numbers, updates.type.numbers, equation.operator.axis  # type: ignore[attr-defined]
+    rank = equation.operands[1].type.rank if isinstance(equation.operator, ScatterAdd) else 1
+
+    def place(k: Expr) -> Expr:
+        at = _unravelled(k, shape)
+        if isinstance(equation.operator, ScatterAdd):
+            number = _ravelled(at[axis : axis + rank], equation.operands[1].type.numbers)
+        else:
+            number = k
+        row = inside(lines[1][number], sizes[axis])
+        return _ravelled((*at[:axis], row, *at[axis + rank :]), sizes)
+
+    places = compute((updates.type.elements,), place, "places")
+    dtype = x.type.dtype
+    wide = max_float(dtype) if dtype.is_float else dtype
+    own, new = (_widened(lines[number], wide, f"wide{number}") for number in (0, 2))
+    return _cast_back(irregular.scattered(own, places, new, reduction, name="result"), dtype)
+
+
+def _widened(line: Tensor, dtype: DType, name: str) -> Tensor:
+    return line if line.dtype is dtype else compute(line.shape, lambda k: cast(line[k], dtype), name)
+
+
+def _unravelled(k: Expr, shape: Sequence[int]) -> list[Expr]:
+    strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return [k // stride % size for size, stride in zip(shape, strides, strict=True)]
+
+
+def _ravelled(indices: Sequence[Expr], shape: Sequence[int]) -> Expr:
+    total: Expr = ZERO
+    for axis, index in enumerate(indices):
+        total = total + index * prod(shape[axis + 1 :])
+    return total
+
+
+def _rows(tensor: Tensor, name: str) -> list[Primitive]:
+    """Neighbours in lanes; the outermost loop for threads."""
+    shape = tensor.shape
+    steps: list[Primitive] = []
+    if shape and shape[-1] > 1:
+        steps.append(Vectorise(f"{name}_i{len(shape) - 1}"))
+    if len(shape) > 1 and prod(shape) >= PARALLEL_ELEMENTS:
+        steps.append(Parallel(f"{name}_i0"))
+    return steps
+
+
+def drafted(draft: Draft, out: Tensor, steps: Sequence[Primitive]) -> Drafted:
+    """The kernel of a draft, with a schedule of what can be done of these steps."""
+    key = "\n".join([*draft.key, *map(str, steps)])
+    return Drafted(key, draft.arguments, lambda: _looped(draft, out, steps))
+
+
+def _looped(draft: Draft, out: Tensor, steps: Sequence[Primitive]) -> Loops:
+    """The loops with what can be done of a schedule."""
+    function = lower("kernel", draft.inputs, [out])
+    for step in steps:
+        try:
+            function = schedule.apply(function, [step])
+        except ScheduleError:
+            continue
+    return function
