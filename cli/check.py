@@ -4,10 +4,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from tilewright.cli.program import Program, read_program
+from tilewright.cli.program import AssembledProgram, read_program
 
 if TYPE_CHECKING:
-    from tilewright.isa.checker import Report
+    from tilewright.isa.checker import CheckReport
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
-def _describe(program: Program, report: "Report") -> dict[str, object]:
+def _describe(program: AssembledProgram, report: "CheckReport") -> dict[str, object]:
     problems = [
         {"kind": problem.kind, "instructions": problem.instructions, "text": problem.text}
         for problem in report.problems

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tilewright.cli.table import format_table
-from tilewright.cli.tool import TOOLS, Program, Purpose, Tool, missing
+from tilewright.cli.tool import TOOLS, Purpose, Tool, ToolProgram, missing
 
 # A machine without a network must not wait for minutes.
 _APT_OPTIONS = ("-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=20")
@@ -66,7 +66,7 @@ def install_programs(tools: tuple[Tool, ...]) -> None:
 
     Where it cannot, say the command that would, on stderr, and go on: what needs the program then says so.
     """
-    packages = sorted({tool.apt for tool in tools if isinstance(tool, Program)})
+    packages = sorted({tool.apt for tool in tools if isinstance(tool, ToolProgram)})
     if not packages:
         return
     prefix = _apt_prefix()

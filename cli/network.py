@@ -21,7 +21,7 @@ FIRST_INPUTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class OpenedNetwork:
     """A network from a file.
 
     Members:
@@ -41,7 +41,7 @@ class Network:
     results: Mapping[str, tuple[int, ...]]
 
 
-def open_network(path: str, config: str | None) -> Network:
+def open_network(path: str, config: str | None) -> OpenedNetwork:
     """Read a network.
 
     Args:
@@ -63,7 +63,7 @@ def open_network(path: str, config: str | None) -> Network:
         model = Model.load(path)
         choose_config(path, model.config, config)
         shapes, results = ({each.name: each.shape for each in side} for side in (model.inputs, model.outputs))
-        return Network(path=path, config=model.config, model=model, shapes=shapes, results=results)
+        return OpenedNetwork(path=path, config=model.config, model=model, shapes=shapes, results=results)
     machine = choose_config(path, None, config, DEFAULT_CONFIG)
     from tilewright.compiler.pipeline import load_onnx
 
@@ -73,11 +73,11 @@ def open_network(path: str, config: str | None) -> Network:
         shapes, results = named.sample_shapes
     except TilewrightError as error:
         raise TilewrightError(f"{path}: {error}") from None
-    return Network(path=path, config=machine, source=named, shapes=shapes, results=results)
+    return OpenedNetwork(path=path, config=machine, source=named, shapes=shapes, results=results)
 
 
 def integer_function(
-    network: Network, calibration: "Samples | None", inputs: "Samples | None"
+    network: OpenedNetwork, calibration: "Samples | None", inputs: "Samples | None"
 ) -> "NamedFunction":
     """The network in integers: quantised now, or when it was compiled.
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Program:
+class AssembledProgram:
     """A program from a file.
 
     Members:
@@ -36,7 +36,7 @@ class Program:
         return f"{self.place(max(problem.instructions))}: {problem}"
 
 
-def read_program(path: str, config: str | None, default: str | None = None) -> Program:
+def read_program(path: str, config: str | None, default: str | None = None) -> AssembledProgram:
     """Read a program.
 
     Args:
@@ -58,7 +58,7 @@ def read_program(path: str, config: str | None, default: str | None = None) -> P
         return _read_text(path, config, default)
     executable = Executable.load(path)
     choose_config(path, executable.config, config)
-    return Program(path, executable)
+    return AssembledProgram(path, executable)
 
 
 def choose_config(path: str, own: "Config | None", named: str | None, default: str | None = None) -> "Config":
@@ -79,11 +79,11 @@ def choose_config(path: str, own: "Config | None", named: str | None, default: s
     return config
 
 
-def _read_text(path: str, config: str | None, default: str | None) -> Program:
+def _read_text(path: str, config: str | None, default: str | None) -> AssembledProgram:
     from tilewright.isa.assembly import assemble
     from tilewright.isa.executable import Executable
     from tilewright.isa.text_file import read_text
 
     assembly = assemble(read_text(path, "an executable or text in UTF-8"), path)
     machine = choose_config(path, assembly.config, config, default)
-    return Program(path, Executable.of(assembly.program, machine, assembly.regions), assembly.lines)
+    return AssembledProgram(path, Executable.of(assembly.program, machine, assembly.regions), assembly.lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.data import npz_bytes, read_arrays, read_labels
 from tilewright.cli.machine import CPU, config_name, make_device
-from tilewright.cli.network import Network, compile_network, integer_function, open_network
+from tilewright.cli.network import OpenedNetwork, compile_network, integer_function, open_network
 from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, refuse_timeline
@@ -93,7 +93,7 @@ def run_model(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_given(args: argparse.Namespace, network: Network) -> Given:
+def read_given(args: argparse.Namespace, network: OpenedNetwork) -> Given:
     """Read and check inputs, labels and calibration data.
 
     Raises:
@@ -111,7 +111,7 @@ def read_given(args: argparse.Namespace, network: Network) -> Given:
     return Given(samples=samples, labels=labels, calibration=calibration)
 
 
-def compiled(network: Network, given: Given) -> "Model":
+def compiled(network: OpenedNetwork, given: Given) -> "Model":
     """The network for its machine: compiled before, or now.
 
     Raises:
@@ -163,7 +163,7 @@ def run_samples(
 
 def finish_run(
     args: argparse.Namespace,
-    network: Network,
+    network: OpenedNetwork,
     model: "Model | None",
     given: Given,
     outcome: Outcome,
@@ -244,7 +244,7 @@ def format_answer(outcome: Outcome, given: Given) -> str:
 # --- details -----------------------------------------------------------------------------------------------
 
 
-def _read_samples(path: str, network: Network) -> "Samples":
+def _read_samples(path: str, network: OpenedNetwork) -> "Samples":
     from tilewright.isa.error import TilewrightError
     from tilewright.runtime.model_input import InputError, check_inputs
 
@@ -254,7 +254,7 @@ def _read_samples(path: str, network: Network) -> "Samples":
         raise TilewrightError(f"{path}: {error}") from None
 
 
-def _zeros(network: Network) -> "Samples":
+def _zeros(network: OpenedNetwork) -> "Samples":
     """One sample, to see what it takes."""
     import numpy as np
 
@@ -278,7 +278,7 @@ def _run_on_cpu(named: "NamedFunction", samples: "Samples") -> Outcome:
     return Outcome(device=CPU, outputs=outputs, seconds=seconds, host=host)
 
 
-def _classes(args: argparse.Namespace, network: Network) -> int:
+def _classes(args: argparse.Namespace, network: OpenedNetwork) -> int:
     """Classes that the only output of a network has."""
     from math import prod
 

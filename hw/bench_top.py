@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hw.axi import master_pins
-from tilewright.hw.memory_model import MemoryModel
+from tilewright.hw.memory_model import OutsideMemory
 from tilewright.hw.top import Machine
 from tilewright.isa.config import Config
 
@@ -15,21 +15,21 @@ _REGISTERED = ("latency", "outstanding", "size", "silent")
 
 
 class RtlBench(wiring.Component):
-    """A `Machine` whose AXI4 master is connected to a `MemoryModel`; all other ports of both are its own.
+    """A `Machine` whose AXI4 master is connected to a `OutsideMemory`; all other ports of both are its own.
 
     A compiled simulator computes all that follows combinationally from an input twice a cycle. So what can is
     registered: reset and the parameters of the memory act one cycle later.
 
     Members:
         reset: In. Reset both in the next cycle; at power-up they are.
-        latency, outstanding, size, silent: In. As of `MemoryModel`, in the next cycle.
-        read_*, write_*: as of `MemoryModel`.
+        latency, outstanding, size, silent: In. As of `OutsideMemory`, in the next cycle.
+        read_*, write_*: as of `OutsideMemory`.
         s_axi_*, interrupt, trace_*: as of `Machine`.
     """
 
     def __init__(self, config: Config) -> None:
         self._bus = master_pins(config)
-        self._machine, self._memory = Machine(config, trace=True), MemoryModel(config)
+        self._machine, self._memory = Machine(config, trace=True), OutsideMemory(config)
         machine, memory = self._machine.signature.members, self._memory.signature.members
         super().__init__(
             {"reset": In(1)}

@@ -16,7 +16,7 @@ from tilewright.isa.memory import Engine
 _WORD = data.StructLayout({"word": INSTRUCTION_BITS, "error": 1})
 
 
-class State(enum.Enum):
+class FetchState(enum.Enum):
     """What happens to the instruction at the head of the fetch buffer."""
 
     HEAD = 0
@@ -171,7 +171,7 @@ class Fetch(wiring.Component):
         for name in ("running", "halted", "address", "length", "beat"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
         m.d.comb += self.idle.eq(reader.idle)
-        self._state = Signal(State)
+        self._state = Signal(FetchState)
         self._checked = Signal(data.StructLayout({"cause": 4, "finish": 1, "engine": 2}))
         self._elaborate_check(m, decoder)
         self._elaborate_dispatch(m)
@@ -186,11 +186,11 @@ class Fetch(wiring.Component):
         m.d.sync += last.eq(self.index + 1 == self.length)
         m.d.comb += [decoder.word.eq(word.word), decoder.last.eq(last)]
         cause = Mux(decoder.illegal, Cause.ILLEGAL, Mux(decoder.outside, Cause.ADDRESS, 0))
-        with m.If((self._state == State.HEAD) & self._reader.valid & ~self.halted):
-            m.d.sync += [word.eq(self._reader.head), self._state.eq(State.CHECK)]
-        with m.If(self._state == State.CHECK):
+        with m.If((self._state == FetchState.HEAD) & self._reader.valid & ~self.halted):
+            m.d.sync += [word.eq(self._reader.head), self._state.eq(FetchState.CHECK)]
+        with m.If(self._state == FetchState.CHECK):
             m.d.sync += [
-                self._state.eq(State.DISPATCH),
+                self._state.eq(FetchState.DISPATCH),
                 self._checked.cause.eq(Mux(word.error, Cause.BUS, cause)),
                 self._checked.finish.eq(decoder.finish),
                 self._checked.engine.eq(decoder.engine),
@@ -205,10 +205,10 @@ class Fetch(wiring.Component):
         ready = Signal()
         wrong = self._checked.cause != 0
         m.d.comb += [
-            ready.eq((self._state == State.DISPATCH) & ~self.halted & ~wrong),
+            ready.eq((self._state == FetchState.DISPATCH) & ~self.halted & ~wrong),
             self.dispatched.eq(ready & (self._checked.finish | room)),
             self.stuck.eq(self.drained | (ready & ~self._checked.finish & ~room)),
-            self.drained.eq(self._state == State.DRAIN),
+            self.drained.eq(self._state == FetchState.DRAIN),
             self._reader.pop.eq(self.dispatched),
         ]
         for engine in Engine:
@@ -216,7 +216,7 @@ class Fetch(wiring.Component):
             m.d.comb += self.dispatch[engine].eq(takes)
         with m.If(self.dispatched):
             m.d.sync += self.index.eq(self.index + 1)
-            m.d.sync += self._state.eq(Mux(self._checked.finish, State.DRAIN, State.HEAD))
+            m.d.sync += self._state.eq(Mux(self._checked.finish, FetchState.DRAIN, FetchState.HEAD))
 
     def _elaborate_whole_program(self, m: Module) -> None:
         """Faults: of the program in cycle 0, later of the instruction that is in DISPATCH."""
@@ -227,7 +227,7 @@ class Fetch(wiring.Component):
         with m.If(first & self.running & (empty | self.mismatch)):
             m.d.comb += self.fault.valid.eq(1)
             m.d.comb += self.fault.cause.eq(Mux(empty, Cause.ILLEGAL, Cause.CONFIG))
-        with m.Elif((self._state == State.DISPATCH) & ~self.halted & (self._checked.cause != 0)):
+        with m.Elif((self._state == FetchState.DISPATCH) & ~self.halted & (self._checked.cause != 0)):
             m.d.comb += self.fault.valid.eq(1)
             m.d.comb += self.fault.cause.eq(self._checked.cause)
             m.d.comb += self.fault.index.eq(self.index)

@@ -22,7 +22,7 @@ _WRITE = data.StructLayout(_ADDRESS)
 _ANSWER = data.StructLayout({"id": ID_BITS, "error": 1, "due": _TIME_BITS})
 
 
-class MemoryModel(wiring.Component):
+class OutsideMemory(wiring.Component):
     """Answers bursts in order after `latency` cycles: docs/machine.md, "The memory outside".
 
     The bytes lie outside of it, behind combinational ports as wide as the bus. Latency: the first beat of a

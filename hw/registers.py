@@ -17,9 +17,9 @@ from tilewright.isa.register import (
     REGISTERS,
     SPACE_BYTES,
     WORD_BYTES,
-    Access,
     Control,
     Register,
+    RegisterAccess,
     Status,
 )
 
@@ -91,7 +91,7 @@ class Registers(wiring.Component):
         self._written = {
             row.name: Signal(row.bits, name=row.name)
             for row in REGISTERS.values()
-            if row.access is Access.WRITE and row.name != "control"
+            if row.access is RegisterAccess.WRITE and row.name != "control"
         }
         self._elaborate_write(m)
         self._elaborate_read(m)
@@ -182,7 +182,7 @@ class Registers(wiring.Component):
                 Control.ACKNOWLEDGE: self.acknowledge,
             }
             m.d.comb += [signal.eq((data & mask & bit).any()) for bit, signal in asked.items()]
-        elif row.access is Access.WRITE:
+        elif row.access is RegisterAccess.WRITE:
             register = self._written[row.name].word_select(word, WORD_BITS)
             low_bits = BASE_ALIGNMENT_BYTES - 1 if row.name in _ALIGNED and word == 0 else 0
             m.d.sync += register.eq(((data & mask) | (register & ~mask)) & ~low_bits)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa.address import (
-    Nest,
+    AddressLoops,
     load_block,
     matrix_results,
     matrix_slices,
@@ -73,7 +73,7 @@ class AccessTable:
     def access(self, number: int) -> Access:
         """One of them; always the same object."""
         if number not in self._made:
-            nest = Nest(
+            nest = AddressLoops(
                 int(self.first[number]),
                 tuple(self.counts[number].tolist()),
                 tuple(self.strides[number].tolist()),
@@ -114,7 +114,7 @@ class _Block(NamedTuple):
     rows: IntArray
     memory: Any
     write: bool
-    nest: Nest
+    nest: AddressLoops
     length: Any = 1
     slices: int = 1
     base: Any = 0

@@ -30,7 +30,7 @@ SLICE_ADDRESS_BITS = specs(Matrix)["activation"].bits
 """Addresses of slices are computed modulo 2**25."""
 
 
-class Nest(NamedTuple):
+class AddressLoops(NamedTuple):
     """first + i_0 · strides[0] + i_1 · strides[1] + …, for 0 <= i_k < counts[k], the last loop innermost."""
 
     first: int
@@ -68,9 +68,9 @@ class Nest(NamedTuple):
             reach += stride * (count - 1)
         return True
 
-    def deeper(self, count: int) -> "Nest":
+    def deeper(self, count: int) -> "AddressLoops":
         """The nest with one more innermost loop, over `count` neighbours."""
-        return Nest(self.first, (*self.counts, count), (*self.strides, 1))
+        return AddressLoops(self.first, (*self.counts, count), (*self.strides, 1))
 
 
 class Operand(NamedTuple):
@@ -85,7 +85,7 @@ class Operand(NamedTuple):
 
     memory: Memory
     write: bool
-    nest: Nest
+    nest: AddressLoops
     slices: int = 1
 
     @property
@@ -97,69 +97,69 @@ class Operand(NamedTuple):
 # --- load and store ----------------------------------------------------------------------------------------
 
 
-def load_block(load: Load) -> Nest:
+def load_block(load: Load) -> AddressLoops:
     """The vectors on the chip that a load writes, its padding included: (z, y, x)."""
     rows = load.pad_top + load.n_y + load.pad_bottom
     row = load.pad_left + load.n_x + load.pad_right
-    return Nest(load.address, (load.n_z, rows, row), (load.chip_stride_z, load.chip_stride_y, 1))
+    return AddressLoops(load.address, (load.n_z, rows, row), (load.chip_stride_z, load.chip_stride_y, 1))
 
 
-def store_block(store: Store) -> Nest:
+def store_block(store: Store) -> AddressLoops:
     """The vectors on the chip that a store reads: (z, y, x)."""
     strides = (store.chip_stride_z, store.chip_stride_y, store.chip_stride_x)
-    return Nest(store.address, (store.n_z, store.n_y, store.n_x), strides)
+    return AddressLoops(store.address, (store.n_z, store.n_y, store.n_x), strides)
 
 
-def memory_block(transfer: Load | Store) -> Nest:
+def memory_block(transfer: Load | Store) -> AddressLoops:
     """The first bytes of the vectors in memory, (z, y, x), counted from the base register."""
     counts = (transfer.n_z, transfer.n_y, transfer.n_x)
-    return Nest(transfer.offset, counts, (transfer.stride_z, transfer.stride_y, transfer.stride_x))
+    return AddressLoops(transfer.offset, counts, (transfer.stride_z, transfer.stride_y, transfer.stride_x))
 
 
 # --- matrix ------------------------------------------------------------------------------------------------
 
 
-def matrix_slices(matrix: Matrix) -> Nest:
+def matrix_slices(matrix: Matrix) -> AddressLoops:
     """The slices of `rows` activations, in units of slices: (y, x, ky, kx, ci)."""
     counts = (matrix.n_y, matrix.n_x, matrix.n_ky, matrix.n_kx, matrix.n_ci)
     strides = (matrix.stride_y, matrix.stride_x, matrix.stride_ky, matrix.stride_kx, matrix.stride_ci)
-    return Nest(matrix.activation, counts, strides)
+    return AddressLoops(matrix.activation, counts, strides)
 
 
-def matrix_weights(matrix: Matrix, config: Config) -> Nest:
+def matrix_weights(matrix: Matrix, config: Config) -> AddressLoops:
     """The weight vectors of all tiles."""
-    return Nest(matrix.weight, (matrix.n_ky * matrix.n_kx * matrix.n_ci * config.rows,), (1,))
+    return AddressLoops(matrix.weight, (matrix.n_ky * matrix.n_kx * matrix.n_ci * config.rows,), (1,))
 
 
-def matrix_results(matrix: Matrix) -> Nest:
+def matrix_results(matrix: Matrix) -> AddressLoops:
     """The accumulators."""
-    return Nest(matrix.accumulator, (matrix.n_y * matrix.n_x,), (1,))
+    return AddressLoops(matrix.accumulator, (matrix.n_y * matrix.n_x,), (1,))
 
 
 # --- vector ------------------------------------------------------------------------------------------------
 
 
-def vector_a(vector: Vector) -> Nest:
+def vector_a(vector: Vector) -> AddressLoops:
     """The first operand: one vector an item."""
     strides = (vector.a_stride_0, vector.a_stride_1, vector.a_stride_2, vector.a_stride_3)
-    return Nest(vector.a, (vector.n_0, vector.n_1, vector.n_2, vector.n_3), strides)
+    return AddressLoops(vector.a, (vector.n_0, vector.n_1, vector.n_2, vector.n_3), strides)
 
 
-def vector_b(vector: Vector) -> Nest:
+def vector_b(vector: Vector) -> AddressLoops:
     """The second operand, if it is no constant: one vector an item."""
     strides = (vector.b_stride_0, vector.b_stride_1, vector.b_stride_2, vector.b_stride_3)
-    return Nest(vector.b, (vector.n_0, vector.n_1, vector.n_2, vector.n_3), strides)
+    return AddressLoops(vector.b, (vector.n_0, vector.n_1, vector.n_2, vector.n_3), strides)
 
 
-def vector_results(vector: Vector) -> Nest:
+def vector_results(vector: Vector) -> AddressLoops:
     """The results, if they go to no table: one vector a step of the two outer loops."""
     strides = (vector.destination_stride_0, vector.destination_stride_1)
-    return Nest(vector.destination, (vector.n_0, vector.n_1), strides)
+    return AddressLoops(vector.destination, (vector.n_0, vector.n_1), strides)
 
 
-def vector_parameters(vector: Vector) -> Nest:
+def vector_parameters(vector: Vector) -> AddressLoops:
     """The parameter vectors that are used, dense."""
-    return Nest(vector.parameter, (sum(parameters_used(partial(getattr, vector))),), (1,))
+    return AddressLoops(vector.parameter, (sum(parameters_used(partial(getattr, vector))),), (1,))
 
 
 # --- any ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from enum import IntEnum
 from tilewright.isa.config import PRESETS, Config, load_config
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.instruction import INSTRUCTIONS, Instruction, InstructionError, Spec, specs
-from tilewright.isa.lexer import Problem, Word, WordError, read_words, unknown_name
+from tilewright.isa.lexer import TextProblem, Word, WordError, read_words, unknown_name
 from tilewright.isa.memory import Engine
 from tilewright.isa.region import Region, require_distinct
 
@@ -37,7 +37,7 @@ class AssemblyError(TilewrightError):
         problems: each with its word, in the order of the text.
     """
 
-    def __init__(self, problems: Sequence[Problem], source: str) -> None:
+    def __init__(self, problems: Sequence[TextProblem], source: str) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(f"{source}:{problem}" for problem in problems))
 
@@ -77,7 +77,7 @@ def assemble(text: str, source: str = "<text>") -> Assembly:
         reader.read_line(tuple(read_words(line, number)))
         if len(reader.problems) >= _MOST_PROBLEMS:
             reader.problems.append(
-                Problem(Word("", number, 1), "further lines were not read: mend those first")
+                TextProblem(Word("", number, 1), "further lines were not read: mend those first")
             )
             break
     if reader.problems:
@@ -133,12 +133,12 @@ class _Reader:
     config: Config | None = None
     config_file: str | None = None
     regions: list[Region] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[TextProblem] = field(default_factory=list)
 
     def read_line(self, words: tuple[Word, ...]) -> None:
         for word in words:
             if not word.closed:
-                self.problems.append(Problem(word, f"missing closing quote of {word.shown}"))
+                self.problems.append(TextProblem(word, f"missing closing quote of {word.shown}"))
                 return
         if words:
             read = self._read_directive if words[0].text.startswith(".") else self._read_instruction
@@ -160,20 +160,20 @@ class _Reader:
         try:
             readers[name.text](name, words)
         except TilewrightError as error:
-            raise WordError(Problem(words[0], str(error))) from None
+            raise WordError(TextProblem(words[0], str(error))) from None
 
     def _read_config(self, name: Word, words: tuple[Word, ...]) -> None:
         if self.config is not None:
-            raise WordError(Problem(name, ".config must stand once: remove one"))
+            raise WordError(TextProblem(name, ".config must stand once: remove one"))
         if not words:
-            raise WordError(Problem(name, ".config must name a preset, a TOML file or every size"))
+            raise WordError(TextProblem(name, ".config must name a preset, a TOML file or every size"))
         named = len(words) == 1 and "=" not in words[0].text
         self.config = load_config(words[0].text) if named else _read_sizes(words)
         self.config_file = words[0].text if named and words[0].text not in PRESETS else None
 
     def _read_region(self, name: Word, words: tuple[Word, ...]) -> None:
         if len(words) != 3 or not words[2].quoted:
-            raise WordError(Problem(name, '.region must be followed by base register, bytes and "name"'))
+            raise WordError(TextProblem(name, '.region must be followed by base register, bytes and "name"'))
         region = Region(_read_integer(words[0]), _read_integer(words[1]), words[2].text)
         require_distinct([*self.regions, region])
         self.regions.append(region)
@@ -194,7 +194,7 @@ class _Reader:
             self.program.append(kind(**values))
             self.lines.append(name.line)
         except InstructionError as error:
-            raise WordError(Problem(name, str(error))) from None
+            raise WordError(TextProblem(name, str(error))) from None
 
 
 def _read_field(kind: type[Instruction], word: Word, values: dict[str, int]) -> None:
@@ -202,7 +202,7 @@ def _read_field(kind: type[Instruction], word: Word, values: dict[str, int]) -> 
     known = {**specs(kind), **dict.fromkeys(_MASKS)}
     name, value = _read_pair(word, known, f"field of {kind.opcode.name.lower()}")
     if name in values:
-        raise WordError(Problem(word, f"{name} must stand once in an instruction: remove one"))
+        raise WordError(TextProblem(word, f"{name} must stand once in an instruction: remove one"))
     spec = known[name]
     if spec is None:
         values[name] = sum({1 << _read_engine(engine) for engine in value.pieces(",")})
@@ -217,7 +217,7 @@ def _read_sizes(words: tuple[Word, ...]) -> Config:
     }
     missing = [name for name, item in known.items() if name not in sizes and item.default is MISSING]
     if missing:
-        raise WordError(Problem(words[-1], f".config must give every size, also {', '.join(missing)}"))
+        raise WordError(TextProblem(words[-1], f".config must give every size, also {', '.join(missing)}"))
     return Config(**sizes)
 
 
@@ -225,7 +225,7 @@ def _read_pair(word: Word, known: Iterable[str], what: str) -> tuple[str, Word]:
     """Name and value of a word `name=value`, the name among `known`."""
     name, *value = word.pieces("=", 1)
     if not value or word.quoted:
-        raise WordError(Problem(word, f"{word.shown} must be written as field=value"))
+        raise WordError(TextProblem(word, f"{word.shown} must be written as field=value"))
     if name.text not in known:
         raise WordError(unknown_name(what, name, known))
     return name.text, value[0]
@@ -248,13 +248,15 @@ def _read_number(word: Word, name: str, spec: Spec) -> int:
     value = _read_integer(word)
     if not spec.minimum <= value <= spec.maximum:
         text = f"{name} must be from {spec.minimum} to {spec.maximum}, not {word.text}"
-        raise WordError(Problem(word, text))
+        raise WordError(TextProblem(word, text))
     return value
 
 
 def _read_integer(word: Word) -> int:
     if not _INTEGER.fullmatch(word.text):
-        raise WordError(Problem(word, f"{word.shown} must be a number such as 12, -3 or 0x40"))
+        raise WordError(TextProblem(word, f"{word.shown} must be a number such as 12, -3 or 0x40"))
     if len(word.text) > _LONGEST_NUMBER:
-        raise WordError(Problem(word, f"{word.shown} must be a number of at most {_LONGEST_NUMBER} digits"))
+        raise WordError(
+            TextProblem(word, f"{word.shown} must be a number of at most {_LONGEST_NUMBER} digits")
+        )
     return int(word.text, 16 if "x" in word.text.lower() else 10)

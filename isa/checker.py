@@ -67,13 +67,13 @@ class CheckError(TilewrightError):
         problems: everything that is wrong with it.
     """
 
-    def __init__(self, report: "Report") -> None:
+    def __init__(self, report: "CheckReport") -> None:
         self.problems = report.problems
         super().__init__(report.format())
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What the checker found.
 
     Members:
@@ -110,7 +110,7 @@ def check(
     *,
     region_bytes: Mapping[int, int] | None = None,
     table: ProgramTable | None = None,
-) -> Report:
+) -> CheckReport:
     """Everything that is wrong with a program.
 
     Args:
@@ -121,7 +121,7 @@ def check(
     """
     if table is None:
         table = decode_table(encode_program(program))
-    return Report(tuple(_Check(program, config, region_bytes, table).problems()))
+    return CheckReport(tuple(_Check(program, config, region_bytes, table).problems()))
 
 
 class _Check:

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.isa.address import Nest, Operand, memory_block, operands
+from tilewright.isa.address import AddressLoops, Operand, memory_block, operands
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import IntArray, ProgramTable, decode_table, encode
 from tilewright.isa.instruction import Instruction, Load, Store, specs
@@ -38,7 +38,7 @@ class Access:
     memory: Memory | None
     bank: int
     write: bool
-    nest: Nest
+    nest: AddressLoops
     length: int = 1
     slices: int = 1
 

@@ -43,7 +43,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Problem:
+class TextProblem:
     """What is wrong with a word, and what would be right."""
 
     word: Word
@@ -56,7 +56,7 @@ class Problem:
 class WordError(Exception):
     """A word that cannot be read, with its problem."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: TextProblem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
@@ -71,9 +71,9 @@ def read_words(line: str, number: int) -> Iterator[Word]:
         yield Word(text, number, column, quoted=kind != "plain", closed=kind != "open")
 
 
-def unknown_name(what: str, word: Word, known: Iterable[str]) -> Problem:
+def unknown_name(what: str, word: Word, known: Iterable[str]) -> TextProblem:
     """The problem of a name that is none of `known`: the nearest of these, or all."""
     names = list(known)
     near = difflib.get_close_matches(word.text.lower()[:_SHOWN], names, n=1)
     remedy = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(names)
-    return Problem(word, f"unknown {what} {word.shown}: {remedy}")
+    return TextProblem(word, f"unknown {what} {word.shown}: {remedy}")

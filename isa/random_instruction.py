@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from tilewright.isa.address import Nest
+from tilewright.isa.address import AddressLoops
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import (
     Destination,
@@ -111,7 +111,7 @@ def _strides(r: random.Random, counts: Sequence[int], span: int, specs: Sequence
 
 def _first(r: random.Random, counts: Sequence[int], strides: Sequence[int], span: int, hot: float) -> int:
     """The first address of a nest that lies in 0 … span - 1, which is near 0 with probability `hot`."""
-    low, high = Nest(0, tuple(counts), tuple(strides)).bounds()
+    low, high = AddressLoops(0, tuple(counts), tuple(strides)).bounds()
     room = span - 1 - (high - low)
     if r.random() < hot:
         return min(room, r.choice((0, 0, 1, 2, 3, r.randint(0, 15)))) - low

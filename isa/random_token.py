@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
-from tilewright.isa.address import Nest, memory_block, operands
+from tilewright.isa.address import AddressLoops, memory_block, operands
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Instruction, Load, Store
 from tilewright.isa.memory import Engine, Memory
@@ -27,7 +27,7 @@ class _Access:
 
     place: tuple[str, int]
     write: bool
-    nest: Nest
+    nest: AddressLoops
     unit: int = 1
     slices: int = 1
 

@@ -18,7 +18,7 @@ BASE_ALIGNMENT_BYTES = 64
 """Base registers and the program's address are multiples of this: their low bits cannot be written."""
 
 
-class Access(Enum):
+class RegisterAccess(Enum):
     """What a host may do with a register; other writes are ignored, as AXI4-Lite slaves may."""
 
     READ = "r"
@@ -65,7 +65,7 @@ class Register:
 
     name: str
     bits: int
-    access: Access
+    access: RegisterAccess
     text: str
     offset: int = 0
 
@@ -82,7 +82,7 @@ def _bits(flags: type[IntFlag]) -> str:
 
 
 def _rows() -> Iterator[Register]:
-    read, write = Access.READ, Access.WRITE
+    read, write = RegisterAccess.READ, RegisterAccess.WRITE
     yield Register("magic", 32, read, "'TLWR': this is a Tilewright machine")
     yield Register("isa_version", 32, read, "version of the instruction set")
     yield Register("config_digest", 64, read, "digest of the configuration (first byte lowest)")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import address
-from tilewright.isa.address import A_MEMORY, ADDRESS_BITS, B_MEMORY, Nest
+from tilewright.isa.address import A_MEMORY, ADDRESS_BITS, B_MEMORY, AddressLoops
 from tilewright.isa.instruction import (
     INSTRUCTIONS,
     Destination,
@@ -71,12 +71,12 @@ _KINDS: Mapping[int, type[Instruction]] = MappingProxyType({kind.opcode: kind fo
 # --- vectors on the chip -----------------------------------------------------------------------------------
 
 
-def _read(state: State, memory: Memory, nest: Nest) -> Int:
+def _read(state: State, memory: Memory, nest: AddressLoops) -> Int:
     """The vectors of an operand, shape (*counts, cols); a view where the addresses allow it."""
     return _gather(state.memories[memory], state.depths[memory], nest, ADDRESS_BITS)
 
 
-def _gather(vectors: Int, depth: int, nest: Nest, bits: int) -> Int:
+def _gather(vectors: Int, depth: int, nest: AddressLoops, bits: int) -> Int:
     """Rows of `vectors` at the addresses of `nest`, 0 where they leave the bank of the first."""
     bank = nest.first // depth
     if _within(nest, bank * depth, depth):
@@ -88,7 +88,7 @@ def _gather(vectors: Int, depth: int, nest: Nest, bits: int) -> Int:
     return found
 
 
-def _write(state: State, memory: Memory, nest: Nest, values: Int) -> None:
+def _write(state: State, memory: Memory, nest: AddressLoops, values: Int) -> None:
     """Write vectors of shape (*counts, cols); the last one stays where addresses repeat."""
     vectors, depth = state.memories[memory], state.depths[memory]
     bank = nest.first // depth
@@ -101,12 +101,12 @@ def _write(state: State, memory: Memory, nest: Nest, values: Int) -> None:
     vectors[places[kept]] = values.reshape(-1, vectors.shape[1])[kept]
 
 
-def _within(nest: Nest, first: int, length: int) -> bool:
+def _within(nest: AddressLoops, first: int, length: int) -> bool:
     low, high = nest.bounds()
     return first <= low and high < first + length
 
 
-def _view(vectors: Int, nest: Nest) -> Int:
+def _view(vectors: Int, nest: AddressLoops) -> Int:
     """The rows at `nest`, which lie inside, without a copy."""
     row, element = vectors.strides
     strides = [stride * row for stride in nest.strides]
@@ -137,11 +137,11 @@ def _load(load: Load, state: State, dram: Dram) -> None:
     _write(state, memory, block, data)
 
 
-def _absolute(nest: Nest, base: int) -> Nest:
-    return Nest((nest.first + base) % (1 << MEMORY_ADDRESS_BITS), nest.counts, nest.strides)
+def _absolute(nest: AddressLoops, base: int) -> AddressLoops:
+    return AddressLoops((nest.first + base) % (1 << MEMORY_ADDRESS_BITS), nest.counts, nest.strides)
 
 
-def _fetch(dram: Dram, nest: Nest, like: Int) -> Int:
+def _fetch(dram: Dram, nest: AddressLoops, like: Int) -> Int:
     """Vectors like the rows of `like` from bytes of the memory outside, shape (*counts, cols)."""
     cols, element_bytes = like.shape[1], like.itemsize
     low, high = nest.bounds()
@@ -155,9 +155,9 @@ def _fetch(dram: Dram, nest: Nest, like: Int) -> Int:
     return found.view(like.dtype)
 
 
-def _byte_addresses(nest: Nest, length: int) -> NDArray[np.uint64]:
+def _byte_addresses(nest: AddressLoops, length: int) -> NDArray[np.uint64]:
     """The addresses of `length` bytes at each address of `nest`, modulo 2**64."""
-    from_first = Nest(0, nest.counts, nest.strides).deeper(length).addresses()
+    from_first = AddressLoops(0, nest.counts, nest.strides).deeper(length).addresses()
     return from_first.astype(np.uint64) + np.uint64(nest.first)
 
 
@@ -181,7 +181,7 @@ def _store(store: Store, state: State, dram: Dram) -> None:
     dram.data[places[inside][kept]] = data[inside][kept]
 
 
-def _inside(nest: Nest, depth: int) -> NDArray[np.bool_] | None:
+def _inside(nest: AddressLoops, depth: int) -> NDArray[np.bool_] | None:
     """Which addresses lie in the bank of the first, of shape `counts`; None if all do."""
     bank = nest.first // depth
     if _within(nest, bank * depth, depth):
@@ -233,10 +233,10 @@ def _vector(vector: Vector, state: State) -> None:
     _put(vector, state, _scaled(_reduce(items, vector.reduce), bias, scale, vector.zero_point))
 
 
-def _reduced_first(nest: Nest) -> Nest:
+def _reduced_first(nest: AddressLoops) -> AddressLoops:
     """The loops as (n_2, n_3, n_0, n_1): a reduction adds whole arrays then, several times as fast."""
     _, counts, strides = nest
-    return Nest(nest.first, counts[2:] + counts[:2], strides[2:] + strides[:2])
+    return AddressLoops(nest.first, counts[2:] + counts[:2], strides[2:] + strides[:2])
 
 
 def _second(vector: Vector, state: State) -> Int:
@@ -246,7 +246,7 @@ def _second(vector: Vector, state: State) -> Int:
         return np.array(vector.immediate, np.int32)
     first, counts, strides = _reduced_first(address.vector_b(vector))
     steps = tuple(count if stride else 1 for count, stride in zip(counts, strides, strict=True))
-    return _read(state, memory, Nest(first, steps, strides))
+    return _read(state, memory, AddressLoops(first, steps, strides))
 
 
 def _scaled(t: Int32, bias: Int32 | None, scale: Int32 | None, zero_point: int) -> Int32:

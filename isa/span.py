@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.isa.address import Nest
+from tilewright.isa.address import AddressLoops
 
 
 class Spans(NamedTuple):
@@ -45,7 +45,7 @@ class Spans(NamedTuple):
         return int(min(self.stops[here[-1]], other.stops[there[here[-1]]])) - 1
 
 
-def spans_of(nest: Nest, length: int = 1) -> Spans:
+def spans_of(nest: AddressLoops, length: int = 1) -> Spans:
     """The addresses of `nest`, each with the `length - 1` that follow it."""
     low, high = nest.bounds()
     if high < low:
@@ -55,7 +55,7 @@ def spans_of(nest: Nest, length: int = 1) -> Spans:
     while loops and (loops[0][0] <= length or loops[0][1] == 1):
         stride, count = loops.pop(0)
         length += stride * (count - 1)
-    rest = Nest(low, tuple(count for _, count in loops), tuple(stride for stride, _ in loops))
+    rest = AddressLoops(low, tuple(count for _, count in loops), tuple(stride for stride, _ in loops))
     starts = np.sort(rest.addresses(), axis=None)
     return _joined(starts, starts + length)
 

@@ -70,10 +70,10 @@ class RtlDevice:
         image = load(executable, regions, self.config)
         if check:
             require_sound(executable, image)
-        return _PreparedProgram(self._machine, executable, image, host)
+        return _RtlProgram(self._machine, executable, image, host)
 
 
-class _PreparedProgram:
+class _RtlProgram:
     """A program that the gates run anew each time."""
 
     def __init__(self, machine: RtlMachine, executable: Executable, image: Image, host: Host) -> None:

@@ -59,7 +59,7 @@ class SimDevice:
         image = load(executable, regions, self.config)
         if check:
             require_sound(executable, image)
-        return _PreparedProgram(self._simulator, executable, image, host)
+        return _SimProgram(self._simulator, executable, image, host)
 
     def _warm_up(self) -> None:
         """Have the simulator compiled, or read from its cache, before a run is timed."""
@@ -67,7 +67,7 @@ class SimDevice:
         self._simulator.run(encode(Finish()), dram=np.zeros(memory.size_bytes, np.uint8), memory=memory)
 
 
-class _PreparedProgram:
+class _SimProgram:
     """A program whose time is found in its first run: no data changes it."""
 
     def __init__(self, simulator: Simulator, executable: Executable, image: Image, host: Host) -> None:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from tilewright.sim.compiled import compiled, constant
-from tilewright.sim.record import NEVER, Machine
+from tilewright.sim.record import NEVER, MachineRecord
 
 FETCH_TRAFFIC, LOAD_TRAFFIC, STORE_TRAFFIC = constant(0), constant(1), constant(2)
 
 
 @compiled
-def read_burst(m: Machine, traffic: int, granted: int, beats: int, beat_bytes: int) -> tuple[int, int]:
+def read_burst(m: MachineRecord, traffic: int, granted: int, beats: int, beat_bytes: int) -> tuple[int, int]:
     """A read granted in cycle `granted`: the cycle of its first beat, and the beats that come at all."""
     state = m.state[0]
     place = state.reads % state.outstanding
@@ -28,7 +28,9 @@ def read_burst(m: Machine, traffic: int, granted: int, beats: int, beat_bytes: i
 
 
 @compiled
-def write_burst(m: Machine, granted: int, accepted: int, first_beat: int, beats: int, beat_bytes: int) -> int:
+def write_burst(
+    m: MachineRecord, granted: int, accepted: int, first_beat: int, beats: int, beat_bytes: int
+) -> int:
     """A write whose beats are ready from `first_beat` on: the cycle of its answer."""
     state = m.state[0]
     if granted >= NEVER:
@@ -44,7 +46,14 @@ def write_burst(m: Machine, granted: int, accepted: int, first_beat: int, beats:
 
 @compiled
 def _log(
-    m: Machine, traffic: int, size: int, pending: int, accepted: int, first: int, last: int, answered: int
+    m: MachineRecord,
+    traffic: int,
+    size: int,
+    pending: int,
+    accepted: int,
+    first: int,
+    last: int,
+    answered: int,
 ) -> None:
     state: Any = m.state[0]
     if accepted < NEVER:

@@ -20,7 +20,7 @@ _STAGE_BYTES = 4 * LANES
 Bytes = NDArray[np.uint8]
 
 
-class Chip(NamedTuple):
+class ChipRecord(NamedTuple):
     """What instructions read and write.
 
     Members:
@@ -53,13 +53,13 @@ class Chip(NamedTuple):
     after: NDArray[np.float64]
 
 
-def chip_of(state: State) -> Chip:
+def chip_of(state: State) -> ChipRecord:
     """The memories of `state`, which are changed in place, with no memory outside."""
     config = state.config
     results, weights = (config.depth(memory) for memory in (Memory.ACCUMULATOR, Memory.WEIGHT))
     narrow = config.cols < LANES
     activations, parameters = (state.memories[memory] for memory in (Memory.ACTIVATION, Memory.PARAMETER))
-    return Chip(
+    return ChipRecord(
         sizes=_sizes(state),
         memories=tuple(memory.reshape(-1).view(np.uint8) for memory in state.memories),  # type: ignore[arg-type]
         activations=activations.reshape(-1),
@@ -88,7 +88,7 @@ def _sizes(state: State) -> Records:
 
 
 @compiled
-def stays_inside(m: Chip, memory: int, first: int, counts: Loops, strides: Loops, unit: int) -> bool:
+def stays_inside(m: ChipRecord, memory: int, first: int, counts: Loops, strides: Loops, unit: int) -> bool:
     """Whether a nest never leaves the bank of its first address, in units of 1 / `unit` vector."""
     length = m.sizes[0].depth[memory] * unit
     low = first // length * length
@@ -96,7 +96,7 @@ def stays_inside(m: Chip, memory: int, first: int, counts: Loops, strides: Loops
 
 
 @inlined
-def load_lanes(m: Chip, data: Bytes, index: int, words: bool, count: int) -> Any:
+def load_lanes(m: ChipRecord, data: Bytes, index: int, words: bool, count: int) -> Any:
     """The first `count` lanes at a byte of a memory; others hold anything."""
     if count < LANES:
         copy_bytes(m.stage, 0, data, index, count * (4 if words else 1))
@@ -105,7 +105,7 @@ def load_lanes(m: Chip, data: Bytes, index: int, words: bool, count: int) -> Any
 
 
 @inlined
-def store_lanes(m: Chip, data: Bytes, index: int, lanes: Any, words: bool, count: int) -> None:
+def store_lanes(m: ChipRecord, data: Bytes, index: int, lanes: Any, words: bool, count: int) -> None:
     """Lanes to `count` elements at a byte of a memory, as int32 or as their low bytes."""
     if count < LANES:
         if words:

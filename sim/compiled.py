@@ -12,12 +12,6 @@ import numpy as np
 from tilewright.isa import timing
 from tilewright.numerics import saturate
 
-entry: Callable[..., Any] = numba.njit(cache=True)
-"""Marks the function that Python calls. It alone is kept on disk, with everything that it calls inside."""
-
-data_entry: Callable[..., Any] = numba.njit(cache=True, nogil=True)
-"""The same of what works on data alone: other threads of Python run meanwhile."""
-
 # Nothing in the core makes or drops an array, and Python calls none of its functions but the entry: without
 # the counting of references and the wrappers for Python it compiles several times faster.
 _OPTIONS: dict[str, Any] = {
@@ -38,18 +32,6 @@ def constant(value: int) -> Any:
     return np.int64(value)
 
 
-tile_period = compiled(timing.tile_period)
-matrix_depth = compiled(timing.matrix_depth)
-matrix_fault_depth = compiled(timing.matrix_fault_depth)
-first_stream = compiled(timing.first_stream)
-vector_depth = compiled(timing.vector_depth)
-fetch_bus_idle = compiled(timing.fetch_bus_idle)
-item_interval = compiled(timing.item_interval)
-requantiser_rest = compiled(timing.requantiser_rest)
-vector_occupancy = compiled(timing.vector_occupancy)
-vector_last_issue = compiled(timing.vector_last_issue)
-
-
 @cache
 def source_stamp() -> str:
     """A digest of all that the compiled core may have taken from this room and from the contract.
@@ -61,3 +43,29 @@ def source_stamp() -> str:
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _kept(function: Callable[..., Any], **options: Any) -> Any:
+    # numba's file is named after the function. It holds types of ours: one of other sources, whose types may
+    # be gone, must not even be opened.
+    function.__qualname__ = f"{function.__name__}_{source_stamp()[:16]}"
+    return numba.njit(cache=True, **options)(function)
+
+
+entry: Callable[..., Any] = _kept
+"""Marks the function that Python calls. It alone is kept on disk, with everything that it calls inside."""
+
+data_entry: Callable[..., Any] = partial(_kept, nogil=True)
+"""The same of what works on data alone: other threads of Python run meanwhile."""
+
+
+tile_period = compiled(timing.tile_period)
+matrix_depth = compiled(timing.matrix_depth)
+matrix_fault_depth = compiled(timing.matrix_fault_depth)
+first_stream = compiled(timing.first_stream)
+vector_depth = compiled(timing.vector_depth)
+fetch_bus_idle = compiled(timing.fetch_bus_idle)
+item_interval = compiled(timing.item_interval)
+requantiser_rest = compiled(timing.requantiser_rest)
+vector_occupancy = compiled(timing.vector_occupancy)
+vector_last_issue = compiled(timing.vector_last_issue)

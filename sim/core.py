@@ -11,7 +11,7 @@ from typing import Any
 from tilewright.sim.compiled import compiled, entry, source_stamp
 from tilewright.sim.fetch import dispatch, dispatch_cycle, grant_fetch, request_cycle
 from tilewright.sim.load import grant_load
-from tilewright.sim.record import ENGINES, NEVER, Machine
+from tilewright.sim.record import ENGINES, NEVER, MachineRecord
 from tilewright.sim.scoreboard import START_ORDER, start_cycle, start_head
 
 _DISPATCH, _READ = ENGINES, ENGINES + 1
@@ -20,7 +20,7 @@ _EVENTS = ENGINES + 2
 
 
 @compiled
-def _advance(m: Machine) -> None:
+def _advance(m: MachineRecord) -> None:
     """Run to the end: until nothing more can happen."""
     state = m.state[0]
     _look_at_all(m)
@@ -52,7 +52,7 @@ def _first_event(state: Any) -> int:
 
 
 @compiled
-def _look_at_all(m: Machine) -> None:
+def _look_at_all(m: MachineRecord) -> None:
     """When each event can come, for all that is known."""
     event = m.state[0].event
     for place in range(ENGINES):
@@ -62,7 +62,7 @@ def _look_at_all(m: Machine) -> None:
 
 
 @compiled
-def _grant_cycle(m: Machine) -> int:
+def _grant_cycle(m: MachineRecord) -> int:
     """When the read address register takes a burst."""
     state = m.state[0]
     request = min(request_cycle(m), state.load_request)
@@ -70,7 +70,7 @@ def _grant_cycle(m: Machine) -> int:
 
 
 @compiled
-def _grant(m: Machine, cycle: int) -> None:
+def _grant(m: MachineRecord, cycle: int) -> None:
     """The register takes the only request, or that of the one that was not granted last."""
     state = m.state[0]
     fetch_stands, load_stands = request_cycle(m) <= cycle, state.load_request <= cycle
@@ -86,9 +86,9 @@ def _grant(m: Machine, cycle: int) -> None:
     state.event[_READ] = _grant_cycle(m)
 
 
-def _entry(stamp: str) -> Callable[[Machine], str]:
+def _entry(stamp: str) -> Callable[[MachineRecord], str]:
     @entry
-    def run_machine(m: Machine) -> str:
+    def run_machine(m: MachineRecord) -> str:
         _advance(m)
         # Part of what numba keeps the machine code by: code of older sources is not found.
         return stamp

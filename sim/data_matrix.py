@@ -3,7 +3,7 @@
 from typing import Any
 
 from tilewright.isa.memory import Memory
-from tilewright.sim.chip import Bytes, Chip, load_lanes, stays_inside, store_lanes
+from tilewright.sim.chip import Bytes, ChipRecord, load_lanes, stays_inside, store_lanes
 from tilewright.sim.compiled import compiled, constant
 from tilewright.sim.lane import (
     LANES,
@@ -26,7 +26,7 @@ _ACTIVATION, _WEIGHT, _ACCUMULATOR = (
 
 
 @compiled
-def matrix(m: Chip, r: Any) -> bool:
+def matrix(m: ChipRecord, r: Any) -> bool:
     """Do what a matrix instruction does; False: it is not begun."""
     results, vectors = r.n_y * r.n_x, r.n_ky * r.n_kx * r.n_ci * m.sizes[0].rows
     if not (
@@ -44,12 +44,12 @@ def matrix(m: Chip, r: Any) -> bool:
 
 
 @compiled
-def _stays_inside(m: Chip, memory: int, first: int, vectors: int) -> bool:
+def _stays_inside(m: ChipRecord, memory: int, first: int, vectors: int) -> bool:
     return stays_inside(m, memory, first, (vectors, ONE, ONE, ONE, ONE), (ONE, ZERO, ZERO, ZERO, ZERO), ONE)
 
 
 @compiled
-def _slices_stay_inside(m: Chip, r: Any) -> bool:
+def _slices_stay_inside(m: ChipRecord, r: Any) -> bool:
     counts = (r.n_y, r.n_x, r.n_ky, r.n_kx, r.n_ci)
     strides = (r.stride_y, r.stride_x, r.stride_ky, r.stride_kx, r.stride_ci)
     return stays_inside(m, _ACTIVATION, r.activation, counts, strides, m.sizes[0].slices)
@@ -59,7 +59,7 @@ def _slices_stay_inside(m: Chip, r: Any) -> bool:
 
 
 @compiled
-def _widen_activations(m: Chip, r: Any, results: int) -> None:
+def _widen_activations(m: ChipRecord, r: Any, results: int) -> None:
     """Activations as int16, and where the slices of each result and of each tile lie among them."""
     rows = m.sizes[0].rows
     low, high = _bounds(r)
@@ -89,14 +89,14 @@ def _bounds(r: Any) -> tuple[int, int]:
 
 
 @compiled
-def _place_results(m: Chip, r: Any, rows: int, first: int) -> None:
+def _place_results(m: ChipRecord, r: Any, rows: int, first: int) -> None:
     for y in range(r.n_y):
         for x in range(r.n_x):
             m.starts[y * r.n_x + x] = (first + y * r.stride_y + x * r.stride_x) * rows
 
 
 @compiled
-def _place_tiles(m: Chip, r: Any, rows: int) -> int:
+def _place_tiles(m: ChipRecord, r: Any, rows: int) -> int:
     tile = 0
     for ky in range(r.n_ky):
         for kx in range(r.n_kx):
@@ -107,7 +107,7 @@ def _place_tiles(m: Chip, r: Any, rows: int) -> int:
 
 
 @compiled
-def _gather(m: Chip, results: int, tiles: int, origin: int, rows: int) -> None:
+def _gather(m: ChipRecord, results: int, tiles: int, origin: int, rows: int) -> None:
     """Slices one after the other, where they are fewer than what lies between the first and the last."""
     place = 0
     for result in range(results):
@@ -125,7 +125,7 @@ def _gather(m: Chip, results: int, tiles: int, origin: int, rows: int) -> None:
 
 
 @compiled
-def _multiply_wide(m: Chip, r: Any, results: int) -> None:
+def _multiply_wide(m: ChipRecord, r: Any, results: int) -> None:
     cols = m.sizes[0].cols
     tiles = r.n_ky * r.n_kx * r.n_ci
     weights, sums = m.memories[_WEIGHT], m.memories[_ACCUMULATOR]
@@ -138,7 +138,7 @@ def _multiply_wide(m: Chip, r: Any, results: int) -> None:
 
 
 @compiled
-def _multiply_narrow(m: Chip, r: Any, results: int, vectors: int) -> None:
+def _multiply_narrow(m: ChipRecord, r: Any, results: int, vectors: int) -> None:
     """The same by way of weights and results that are sixteen lanes wide."""
     cols, tiles = m.sizes[0].cols, r.n_ky * r.n_kx * r.n_ci
     weights, sums = m.memories[_WEIGHT], m.memories[_ACCUMULATOR]
@@ -157,7 +157,7 @@ def _multiply_narrow(m: Chip, r: Any, results: int, vectors: int) -> None:
 
 @compiled
 def _multiply_rows(
-    m: Chip,
+    m: ChipRecord,
     tiles: int,
     result: int,
     count: int,

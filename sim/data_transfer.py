@@ -3,7 +3,7 @@
 from typing import Any
 
 from tilewright.isa.memory import Memory
-from tilewright.sim.chip import Chip, stays_inside, store_lanes
+from tilewright.sim.chip import ChipRecord, stays_inside, store_lanes
 from tilewright.sim.compiled import compiled
 from tilewright.sim.lane import LANES, copy_bytes, spread
 from tilewright.sim.nest import ONE, ZERO
@@ -12,7 +12,7 @@ _FIRST_WORDS = int(Memory.ACCUMULATOR)
 
 
 @compiled
-def load(m: Chip, r: Any) -> bool:
+def load(m: ChipRecord, r: Any) -> bool:
     """Do what a load does; False: it is not begun."""
     rows, row = r.pad_top + r.n_y + r.pad_bottom, r.pad_left + r.n_x + r.pad_right
     strides = (r.chip_stride_z, r.chip_stride_y, ONE, ZERO, ZERO)
@@ -33,7 +33,7 @@ def load(m: Chip, r: Any) -> bool:
 
 
 @compiled
-def store(m: Chip, r: Any) -> bool:
+def store(m: ChipRecord, r: Any) -> bool:
     """Do what a store does; False: it is not begun."""
     counts = (r.n_z, r.n_y, r.n_x, ONE, ONE)
     strides = (r.chip_stride_z, r.chip_stride_y, r.chip_stride_x, ZERO, ZERO)
@@ -54,7 +54,7 @@ def store(m: Chip, r: Any) -> bool:
 
 
 @compiled
-def _in_memory(m: Chip, r: Any, length: int) -> bool:
+def _in_memory(m: ChipRecord, r: Any, length: int) -> bool:
     """Whether `length` bytes at each vector outside lie within the memory."""
     low = high = m.bases[r.base] + r.offset
     # Elsewhere the sums could wrap.
@@ -67,7 +67,7 @@ def _in_memory(m: Chip, r: Any, length: int) -> bool:
 
 
 @compiled
-def _load_row(m: Chip, r: Any, target: int, source: int, size: int) -> None:
+def _load_row(m: ChipRecord, r: Any, target: int, source: int, size: int) -> None:
     _pad(m, r, target, r.pad_left)
     data, place = m.memories[r.memory], (target + r.pad_left) * size
     if r.stride_x == size:
@@ -79,7 +79,7 @@ def _load_row(m: Chip, r: Any, target: int, source: int, size: int) -> None:
 
 
 @compiled
-def _pad(m: Chip, r: Any, target: int, vectors: int) -> None:
+def _pad(m: ChipRecord, r: Any, target: int, vectors: int) -> None:
     cols, words = m.sizes[0].cols, r.memory >= _FIRST_WORDS
     data, element, value = m.memories[r.memory], 4 if words else 1, spread(r.pad_value)
     for first in range(target * cols, (target + vectors) * cols, LANES):

@@ -16,7 +16,7 @@ from tilewright.numerics.requantise import (
     unpack_scale,
 )
 from tilewright.numerics.table import ENTRIES
-from tilewright.sim.chip import Bytes, Chip, load_lanes, stays_inside, store_lanes
+from tilewright.sim.chip import Bytes, ChipRecord, load_lanes, stays_inside, store_lanes
 from tilewright.sim.compiled import compiled, constant, inlined
 from tilewright.sim.lane import (
     LANES,
@@ -63,7 +63,7 @@ _BEFORE = np.ldexp(1.0, -_SHIFTS)
 _AFTER = 2.0**-PRODUCT_SHIFT
 
 
-class Source(NamedTuple):
+class VectorSource(NamedTuple):
     """An operand: its memory, whether that has int32, bytes of a step of each loop; or a constant for all."""
 
     data: Bytes
@@ -77,7 +77,7 @@ class Source(NamedTuple):
 
 
 @compiled
-def vector(m: Chip, r: Any) -> bool:
+def vector(m: ChipRecord, r: Any) -> bool:
     """Do what a vector instruction does; False: it is not begun."""
     if not _is_usual(m, r):
         return False
@@ -96,10 +96,10 @@ def vector(m: Chip, r: Any) -> bool:
 
 @compiled
 def _source(
-    m: Chip, memory: int, stride_0: int, stride_1: int, stride_2: int, stride_3: int, value: int
-) -> Source:
+    m: ChipRecord, memory: int, stride_0: int, stride_1: int, stride_2: int, stride_3: int, value: int
+) -> VectorSource:
     size = m.sizes[0].vector_bytes[memory]
-    return Source(
+    return VectorSource(
         m.memories[memory],
         memory >= _FIRST_WORDS,
         stride_0 * size,
@@ -115,7 +115,7 @@ def _source(
 
 
 @compiled
-def _is_usual(m: Chip, r: Any) -> bool:
+def _is_usual(m: ChipRecord, r: Any) -> bool:
     """Whether the operation is known, operands stay in their banks, and results spare what is to be read."""
     if r.op > _MULTIPLY_ADD:
         return False
@@ -141,7 +141,7 @@ def _is_usual(m: Chip, r: Any) -> bool:
 
 
 @compiled
-def _in_place(m: Chip, r: Any, memory: int, first: int, to: int) -> bool:
+def _in_place(m: ChipRecord, r: Any, memory: int, first: int, to: int) -> bool:
     """Whether results go to the bank of an operand: they then take its places, each after it was read."""
     depth = m.sizes[0].depth[to]
     return memory == to and first // depth == r.destination // depth
@@ -156,7 +156,7 @@ def _is_distinct(r: Any) -> bool:
 
 
 @compiled
-def _prepare_scale(m: Chip, vector: int) -> None:
+def _prepare_scale(m: ChipRecord, vector: int) -> None:
     """The factors of each lane, as `numerics.requantise` takes them from a scale."""
     cols = m.sizes[0].cols
     for lane in range(cols):
@@ -169,7 +169,9 @@ def _prepare_scale(m: Chip, vector: int) -> None:
 
 
 @compiled
-def _run(m: Chip, r: Any, a: Source, b: Source, bias: int, factor: int, lane: int, count: int) -> None:
+def _run(
+    m: ChipRecord, r: Any, a: VectorSource, b: VectorSource, bias: int, factor: int, lane: int, count: int
+) -> None:
     """All results of up to sixteen lanes."""
     a_size, b_size = 4 if a.words else 1, 4 if b.words else 1
     a_first, b_first = (
@@ -198,7 +200,14 @@ def _run(m: Chip, r: Any, a: Source, b: Source, bias: int, factor: int, lane: in
 
 @compiled
 def _reduced(
-    m: Chip, r: Any, a: Source, b: Source, a_place: int, b_place: int, factor: Any, count: int
+    m: ChipRecord,
+    r: Any,
+    a: VectorSource,
+    b: VectorSource,
+    a_place: int,
+    b_place: int,
+    factor: Any,
+    count: int,
 ) -> Any:
     total = spread(0)
     for k in range(r.n_2):
@@ -237,7 +246,7 @@ def _item(op: int, a: Any, b: Any, factor: Any) -> Any:
 
 
 @inlined
-def _sum_of_products(r: Any, a: Source, b: Source, a_place: int, b_place: int) -> Any:
+def _sum_of_products(r: Any, a: VectorSource, b: VectorSource, a_place: int, b_place: int) -> Any:
     """`_reduced` of the items of a depthwise convolution."""
     total = spread(0)
     for k in range(r.n_2):
@@ -259,7 +268,7 @@ def _narrow(lanes: Any, limit: int) -> Any:
 
 
 @inlined
-def _put(m: Chip, r: Any, lanes: Any, i: int, j: int, lane: int, count: int) -> None:
+def _put(m: ChipRecord, r: Any, lanes: Any, i: int, j: int, lane: int, count: int) -> None:
     to = _DESTINATION[r.to]
     place = (r.destination + i * r.destination_stride_0 + j * r.destination_stride_1) * m.sizes[0].cols + lane
     if to >= _FIRST_WORDS:

@@ -12,7 +12,7 @@ from tilewright.isa.encoding import BoolArray, ProgramTable
 from tilewright.isa.instruction import INSTRUCTIONS, Opcode, specs
 from tilewright.isa.semantics import execute_fields
 from tilewright.isa.state import Dram, State
-from tilewright.sim.chip import INSTRUCTION, Chip, chip_of
+from tilewright.sim.chip import INSTRUCTION, ChipRecord, chip_of
 from tilewright.sim.compiled import data_entry, source_stamp
 from tilewright.sim.data_matrix import matrix
 from tilewright.sim.data_transfer import load, store
@@ -66,9 +66,9 @@ def execute_one(operation: np.void, state: State, outside: Dram) -> None:
     execute_fields(int(operation["opcode"]), fields_of(operation), state, outside)
 
 
-def _entry(stamp: str) -> Callable[[Chip, Records, int], tuple[int, str]]:
+def _entry(stamp: str) -> Callable[[ChipRecord, Records, int], tuple[int, str]]:
     @data_entry
-    def execute(m: Chip, program: Records, place: int) -> tuple[int, str]:
+    def execute(m: ChipRecord, program: Records, place: int) -> tuple[int, str]:
         while place < len(program):
             r = program[place]
             if r.opcode == _LOAD:

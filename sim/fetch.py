@@ -6,14 +6,14 @@ from tilewright.isa.timing import DISPATCH_CHECK, FETCH_VISIBLE
 from tilewright.sim.bus import FETCH_TRAFFIC, read_burst
 from tilewright.sim.compiled import compiled, constant, fetch_bus_idle
 from tilewright.sim.fault import report
-from tilewright.sim.record import NEVER, NO_ENGINE, Machine
+from tilewright.sim.record import NEVER, NO_ENGINE, MachineRecord
 
 _FETCH = constant(FaultEngine.FETCH)
 _BUS = constant(Cause.BUS)
 
 
 @compiled
-def request_count(m: Machine) -> int:
+def request_count(m: MachineRecord) -> int:
     """Instructions of the next burst: up to the boundary or the program's end."""
     state = m.state[0]
     address = state.program_address + state.requested * INSTRUCTION_BYTES
@@ -22,7 +22,7 @@ def request_count(m: Machine) -> int:
 
 
 @compiled
-def request_cycle(m: Machine) -> int:
+def request_cycle(m: MachineRecord) -> int:
     """From when on fetch's next request stands."""
     state = m.state[0]
     if state.halted or state.requested == state.instructions:
@@ -37,7 +37,7 @@ def request_cycle(m: Machine) -> int:
 
 
 @compiled
-def grant_fetch(m: Machine, granted: int) -> None:
+def grant_fetch(m: MachineRecord, granted: int) -> None:
     """Grant fetch's next burst."""
     state, count = m.state[0], request_count(m)
     beats_each = INSTRUCTION_BYTES // state.bus_bytes
@@ -52,7 +52,7 @@ def grant_fetch(m: Machine, granted: int) -> None:
 
 
 @compiled
-def dispatch_cycle(m: Machine) -> int:
+def dispatch_cycle(m: MachineRecord) -> int:
     """When the next instruction is dispatched, or found to be undefined."""
     state = m.state[0]
     state.checked = NEVER
@@ -71,7 +71,7 @@ def dispatch_cycle(m: Machine) -> int:
 
 
 @compiled
-def _queue_room(m: Machine, engine: int) -> int:
+def _queue_room(m: MachineRecord, engine: int) -> int:
     """From when on a queue has room."""
     state = m.state[0]
     last = state.queued[engine] - state.queue_depth
@@ -83,7 +83,7 @@ def _queue_room(m: Machine, engine: int) -> int:
 
 
 @compiled
-def _cause(m: Machine, index: int) -> int:
+def _cause(m: MachineRecord, index: int) -> int:
     """Why an instruction cannot be dispatched, 0 if it can."""
     state = m.state[0]
     address = state.program_address + index * INSTRUCTION_BYTES
@@ -93,7 +93,7 @@ def _cause(m: Machine, index: int) -> int:
 
 
 @compiled
-def dispatch(m: Machine, cycle: int) -> None:
+def dispatch(m: MachineRecord, cycle: int) -> None:
     """Dispatch the next instruction into its queue, or report why not."""
     state, index = m.state[0], m.state[0].dispatched
     cause = _cause(m, index)

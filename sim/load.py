@@ -18,14 +18,14 @@ from tilewright.sim.bus import LOAD_TRAFFIC, read_burst
 from tilewright.sim.compiled import compiled, constant
 from tilewright.sim.fault import report
 from tilewright.sim.nest import ONE, ZERO, bank_span, first_outside
-from tilewright.sim.record import ADDRESSES, NEVER, Machine
+from tilewright.sim.record import ADDRESSES, NEVER, MachineRecord
 
 _LOAD, _ENGINE = constant(FaultEngine.LOAD), constant(Engine.LOAD)
 _BUS, _ADDRESS = constant(Cause.BUS), constant(Cause.ADDRESS)
 
 
 @compiled
-def start_load(m: Machine, index: int, start: int) -> None:
+def start_load(m: MachineRecord, index: int, start: int) -> None:
     """Start a load: its padding before the first burst lands, or all of it if it has no bursts."""
     state, load, cursor = m.state[0], m.instructions[index], m.cursors[0]
     state.load = index
@@ -46,7 +46,7 @@ def start_load(m: Machine, index: int, start: int) -> None:
 
 
 @compiled
-def grant_load(m: Machine, granted: int) -> None:
+def grant_load(m: MachineRecord, granted: int) -> None:
     """Grant the burst at the cursor: its beats land, then the padding after it."""
     state, cursor = m.state[0], m.cursors[0]
     load = m.instructions[state.load]
@@ -111,7 +111,7 @@ def _act(state: Any, actions: int) -> None:
 
 
 @compiled
-def _finish(m: Machine) -> None:
+def _finish(m: MachineRecord) -> None:
     """After the last action."""
     state, index = m.state[0], m.state[0].load
     finish = min(NEVER, state.next_action - 1 + LANDING_WRITE)

@@ -20,7 +20,7 @@ from tilewright.sim.executor import Executor, operations
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import Environment
 from tilewright.sim.result import RunResult
-from tilewright.sim.timeline import Host, run_timeline
+from tilewright.sim.timeline import HostSettings, run_timeline
 
 _CHECKED_PROGRAMS = 64
 """Programs that are remembered to be sound."""
@@ -100,7 +100,7 @@ class Simulator:
     ) -> RunResult:
         """What a run of a program takes, which no data changes, without running it; see `run`."""
         _require_fit(Dram(dram, bases), memory, program_address, timeout)
-        host = Host(timeout, config_digest is not None and config_digest != self.config.digest())
+        host = HostSettings(timeout, config_digest is not None and config_digest != self.config.digest())
         table = decode_table(code)
         if check and len(table) and not host.mismatch:
             _require_sound(code, self.config)

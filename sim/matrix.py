@@ -16,7 +16,7 @@ from tilewright.sim.compiled import (
 )
 from tilewright.sim.fault import report
 from tilewright.sim.nest import ONE, bank_span, first_outside
-from tilewright.sim.record import ADDRESSES, NEVER, Machine
+from tilewright.sim.record import ADDRESSES, NEVER, MachineRecord
 
 _MATRIX, _ENGINE = constant(FaultEngine.MATRIX), constant(Engine.MATRIX)
 _ADDRESS = constant(Cause.ADDRESS)
@@ -29,7 +29,7 @@ _SLICE_ADDRESSES = constant(1 << SLICE_ADDRESS_BITS)
 
 
 @compiled
-def start_matrix(m: Machine, index: int, start: int) -> int:
+def start_matrix(m: MachineRecord, index: int, start: int) -> int:
     """Start a matrix instruction: the cycle of its finish."""
     state, matrix = m.state[0], m.instructions[index]
     vectors, tiles = matrix.n_y * matrix.n_x, matrix.n_ky * matrix.n_kx * matrix.n_ci

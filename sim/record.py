@@ -180,7 +180,7 @@ BURST = record("traffic bytes pending accepted first last answered")
 """A burst on the bus: whose, how much; cycles of its address, its beats (last < first: none), its end."""
 
 
-class Machine(NamedTuple):
+class MachineRecord(NamedTuple):
     """Everything that the core reads and writes: a state, the program, cursors of load and store, bursts."""
 
     state: Records
@@ -199,7 +199,7 @@ class Environment(NamedTuple):
 
 def build(
     config: Config, table: ProgramTable, causes: IntArray, around: Environment, *, log: int = 0
-) -> Machine:
+) -> MachineRecord:
     """A machine before cycle 0.
 
     Args:
@@ -209,7 +209,7 @@ def build(
         around: memory, addresses.
         log: bursts to be logged.
     """
-    return Machine(
+    return MachineRecord(
         _state(config, len(table), around),
         _instructions(config, table, causes),
         np.zeros(2, CURSOR),

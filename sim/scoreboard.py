@@ -9,7 +9,7 @@ from tilewright.isa.memory import START_PRIORITY, Engine
 from tilewright.sim.compiled import compiled, constant
 from tilewright.sim.load import start_load
 from tilewright.sim.matrix import start_matrix
-from tilewright.sim.record import ENGINES, NEVER, NO_PORT, TOKEN_RING, Machine
+from tilewright.sim.record import ENGINES, NEVER, NO_PORT, TOKEN_RING, MachineRecord
 from tilewright.sim.store import start_store
 from tilewright.sim.vector import start_vector
 
@@ -21,7 +21,7 @@ START_ORDER = tuple(constant(engine) for engine in START_PRIORITY)
 
 
 @compiled
-def _ports_free(m: Machine, engine: int, index: int) -> int:
+def _ports_free(m: MachineRecord, engine: int, index: int) -> int:
     """Conditions 4 and 5, as far as is known of instructions that have started."""
     held, instruction, free = m.state[0].held, m.instructions[index], 0
     for port in instruction.ports:
@@ -39,7 +39,7 @@ def _ports_free(m: Machine, engine: int, index: int) -> int:
 
 
 @compiled
-def _tokens_ready(m: Machine, engine: int, index: int) -> int:
+def _tokens_ready(m: MachineRecord, engine: int, index: int) -> int:
     """Conditions 2 and 3."""
     state, entry, ready = m.state[0], m.instructions[index], 0
     for other in range(ENGINES):
@@ -53,7 +53,7 @@ def _tokens_ready(m: Machine, engine: int, index: int) -> int:
 
 
 @compiled
-def _given(m: Machine, pair: int, token: int) -> int:
+def _given(m: MachineRecord, pair: int, token: int) -> int:
     """When a token of a pair is given."""
     if token >= m.state[0].promised[pair]:
         return NEVER
@@ -61,7 +61,7 @@ def _given(m: Machine, pair: int, token: int) -> int:
 
 
 @compiled
-def _taken(m: Machine, pair: int, token: int) -> int:
+def _taken(m: MachineRecord, pair: int, token: int) -> int:
     """When a token of a pair was taken; those before the first were never in the way."""
     if token < 0:
         return -1
@@ -71,7 +71,7 @@ def _taken(m: Machine, pair: int, token: int) -> int:
 
 
 @compiled
-def _move_tokens(m: Machine, engine: int, index: int) -> None:
+def _move_tokens(m: MachineRecord, engine: int, index: int) -> None:
     """Take those that an instruction waits for, promise those that it signals."""
     state, entry = m.state[0], m.instructions[index]
     for other in range(ENGINES):
@@ -89,7 +89,7 @@ def _move_tokens(m: Machine, engine: int, index: int) -> None:
 
 
 @compiled
-def _engine_ready(m: Machine, engine: int, index: int) -> int:
+def _engine_ready(m: MachineRecord, engine: int, index: int) -> int:
     """Condition 1; of a nop, that nothing of its engine is in flight."""
     started = m.state[0].started[engine]
     if m.instructions[index].nop:
@@ -101,7 +101,7 @@ def _engine_ready(m: Machine, engine: int, index: int) -> int:
 
 
 @compiled
-def start_cycle(m: Machine, engine: int) -> int:
+def start_cycle(m: MachineRecord, engine: int) -> int:
     """The first cycle in which an engine's head can start, for all that is known; NEVER without a head."""
     state = m.state[0]
     started = state.started[engine]
@@ -120,7 +120,7 @@ def start_cycle(m: Machine, engine: int) -> int:
 
 
 @compiled
-def start_head(m: Machine, engine: int, cycle: int) -> None:
+def start_head(m: MachineRecord, engine: int, cycle: int) -> None:
     """Start an engine's head."""
     state = m.state[0]
     index = m.instructions[state.started[engine]].order[engine]
@@ -141,7 +141,7 @@ def start_head(m: Machine, engine: int, cycle: int) -> None:
 
 
 @compiled
-def _hold(m: Machine, engine: int, index: int, finish: int) -> None:
+def _hold(m: MachineRecord, engine: int, index: int, finish: int) -> None:
     """Note the finish of an instruction, until which its ports are held."""
     m.instructions[index].finish = finish
     for port in m.instructions[index].ports:

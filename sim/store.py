@@ -18,14 +18,14 @@ from tilewright.sim.bus import write_burst
 from tilewright.sim.compiled import compiled, constant
 from tilewright.sim.fault import report
 from tilewright.sim.nest import ONE, ZERO, bank_span, first_outside
-from tilewright.sim.record import ADDRESSES, NEVER, Machine
+from tilewright.sim.record import ADDRESSES, NEVER, MachineRecord
 
 _STORE, _ENGINE = constant(FaultEngine.STORE), constant(Engine.STORE)
 _BUS, _ADDRESS = constant(Cause.BUS), constant(Cause.ADDRESS)
 
 
 @compiled
-def start_store(m: Machine, index: int, start: int) -> None:
+def start_store(m: MachineRecord, index: int, start: int) -> None:
     """Start a store and follow it to its end."""
     state, store, cursor = m.state[0], m.instructions[index], m.cursors[1]
     open_cursor(cursor, store, state)
@@ -59,7 +59,7 @@ def _grant(state: Any, request: int) -> int:
 
 
 @compiled
-def _follow(m: Machine, index: int, granted: int, beats: int, bad_beat: int) -> int:
+def _follow(m: MachineRecord, index: int, granted: int, beats: int, bad_beat: int) -> int:
     """The cycle of a burst's answer; `bad_beat`, if it has so many beats, is the first outside."""
     state, cursor = m.state[0], m.cursors[1]
     accepted = granted + 1 if granted + 1 < state.silent_from else NEVER

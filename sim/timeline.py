@@ -15,7 +15,7 @@ from tilewright.isa.memory import Engine
 from tilewright.isa.timing import STORE_BEAT
 from tilewright.sim.bus import STORE_TRAFFIC
 from tilewright.sim.core import run_machine
-from tilewright.sim.record import NEVER, Environment, Machine, build
+from tilewright.sim.record import NEVER, Environment, MachineRecord, build
 from tilewright.sim.timeout import first_timeout
 
 _CYCLES = ("dispatched", "tokens_ready", "engine_ready", "start", "finish")
@@ -54,14 +54,14 @@ class Timeline:
     store_beats: int | None = None
 
 
-class Host(NamedTuple):
+class HostSettings(NamedTuple):
     """Silent cycles after which the host gives up (0: never), and if the program is for another machine."""
 
     timeout: int = 0
     mismatch: bool = False
 
 
-def run_timeline(config: Config, table: ProgramTable, around: Environment, host: Host) -> Timeline:
+def run_timeline(config: Config, table: ProgramTable, around: Environment, host: HostSettings) -> Timeline:
     """Run a program in time.
 
     Raises:
@@ -109,7 +109,7 @@ def _answers_in_time(around: Environment, timeout: int) -> bool:
     return around.memory.silent_from is None and timeout > 2 * (around.memory.latency + STORE_BEAT)
 
 
-def _timed_out(m: Machine, cycle: int) -> Timeline:
+def _timed_out(m: MachineRecord, cycle: int) -> Timeline:
     """The same run with the time-out known beforehand."""
     state = m.state[0]
     state["abandoned_from"] = state["fault_cycle"] = cycle
@@ -125,7 +125,7 @@ def _timed_out(m: Machine, cycle: int) -> Timeline:
     return replace(_timeline(m, end), store_beats=_store_beats(m, end.cycle))
 
 
-def _fault(m: Machine) -> Fault | None:
+def _fault(m: MachineRecord) -> Fault | None:
     state = m.state[0]
     if state["fault_cycle"] >= NEVER:
         return None
@@ -136,7 +136,7 @@ def _fault(m: Machine) -> Fault | None:
     return Fault(cycle, engine, instruction, Cause(state["fault_cause"]))
 
 
-def _end(m: Machine) -> _End:
+def _end(m: MachineRecord) -> _End:
     """The last cycle and why, if the bus does not time out; NEVER if something is waited for in vain."""
     state, instructions = m.state[0], m.instructions
     started = instructions["start"] < NEVER
@@ -155,7 +155,7 @@ def _end(m: Machine) -> _End:
     return _End(cycle + 1, Fault(cycle, FaultEngine.SYSTEM, int(state["dispatched"]), Cause.DEADLOCK))
 
 
-def _timeline(m: Machine, end: _End) -> Timeline:
+def _timeline(m: MachineRecord, end: _End) -> Timeline:
     instructions = m.instructions
     dispatched, tokens_ready, engine_ready, start, finish = (
         _known(instructions[name], end.cycle) for name in _CYCLES
@@ -166,7 +166,7 @@ def _timeline(m: Machine, end: _End) -> Timeline:
     return Timeline(end.cycle + 1, end.fault, traffic, engine, *cycles)
 
 
-def _store_beats(m: Machine, end: int) -> int:
+def _store_beats(m: MachineRecord, end: int) -> int:
     log = m.log[: int(m.state["bursts"][0])]
     stores = log[log["traffic"] == STORE_TRAFFIC]
     return int(np.maximum(np.minimum(stores["last"], end) - stores["first"] + 1, 0).sum())
@@ -176,7 +176,7 @@ def _known(cycles: IntArray, end: int) -> IntArray:
     return np.where(cycles <= end, cycles, -1)
 
 
-def _traffic(m: Machine, end: int) -> tuple[int, int, int]:
+def _traffic(m: MachineRecord, end: int) -> tuple[int, int, int]:
     """Bytes of bursts accepted until the end; without a log all were."""
     if not len(m.log):
         fetch, load, store = m.state["bytes_moved"][0]

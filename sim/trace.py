@@ -22,7 +22,7 @@ class Reason(StrEnum):
     """Another engine holds a port of a bank."""
 
 
-class Wait(NamedTuple):
+class WaitTrace(NamedTuple):
     """Cycles begin … end - 1 of an instruction that was dispatched and had not started."""
 
     reason: Reason
@@ -45,7 +45,7 @@ class InstructionTrace(NamedTuple):
     dispatched: int
     start: int
     finish: int
-    waits: tuple[Wait, ...]
+    waits: tuple[WaitTrace, ...]
 
     def waited(self, *reasons: Reason) -> int:
         """Cycles spent on these reasons."""
@@ -75,7 +75,7 @@ def _one(timeline: Timeline, engine: Engine, index: int, head: int, tokens_ready
     for reason, mark in zip(Reason, marks[1:], strict=True):
         until = min(mark, end)
         if until > begin:
-            waits.append(Wait(reason, begin, until))
+            waits.append(WaitTrace(reason, begin, until))
             begin = until
     return InstructionTrace(index, engine, dispatched, start, finish, tuple(waits))
 

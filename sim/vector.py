@@ -17,7 +17,7 @@ from tilewright.sim.compiled import (
 )
 from tilewright.sim.fault import report
 from tilewright.sim.nest import ONE, ZERO, bank_span, first_outside
-from tilewright.sim.record import ADDRESSES, NEVER, Machine
+from tilewright.sim.record import ADDRESSES, NEVER, MachineRecord
 
 _NOWHERE = constant(-1)
 _VECTOR, _ENGINE = constant(FaultEngine.VECTOR), constant(Engine.VECTOR)
@@ -33,7 +33,7 @@ _PARAMETER_MEMORY = constant(Memory.PARAMETER)
 
 
 @compiled
-def start_vector(m: Machine, index: int, start: int) -> int:
+def start_vector(m: MachineRecord, index: int, start: int) -> int:
     """Start a vector instruction: the cycle of its finish."""
     state, vector = m.state[0], m.instructions[index]
     reduced = vector.n_2 * vector.n_3

@@ -1,4 +1,4 @@
-"""decompose_reduction: the init of a fold as a block of its own."""
+"""decompose_reduction: the init of a reduction as a block of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from tilewright.compiler.tir.walk import map_store, nodes, substitute, variables
 class DecomposeReduction(Primitive):
     """A block `name`, in a nest right before a loop around the block, stores the init.
 
-    The block only updates then. The loop and those inside of it that the block does not fold over are
+    The block only updates then. The loop and those inside of it that the block does not reduce over are
     repeated around the init, as {name}_{axis}.
     """
 
@@ -47,7 +47,8 @@ class DecomposeReduction(Primitive):
         if block.init is None or not contains(loop, block):
             raise self.refusal(
                 function,
-                f"{self.block} must have an init, and {self.loop} be around it: name a fold and its loop",
+                f"{self.block} must have an init, and {self.loop} be around it: "
+                "name a reduction and its loop",
             )
         position = path.index(loop)
         self._check_outside(function, block, loop, path[:position])
@@ -67,7 +68,7 @@ class DecomposeReduction(Primitive):
             if isinstance(stmt, For) and reduces_over(block, stmt.var.name):
                 raise self.refusal(
                     function,
-                    f"{block.name} folds over {stmt.var.name} too, which is around {self.loop}: "
+                    f"{block.name} reduces over {stmt.var.name} too, which is around {self.loop}: "
                     "name that, or a loop outside of it",
                 )
         for buffer in stored_buffers(block):
@@ -97,7 +98,7 @@ class DecomposeReduction(Primitive):
         if used & gone:
             raise self.refusal(
                 function,
-                f"{sorted(used & gone)[0]} must be folded over alone: apply this before it is fused",
+                f"{sorted(used & gone)[0]} must be reduced over alone: apply this before it is fused",
             )
 
     def _init(self, function: Function, block: Block, kept: Sequence[For]) -> Stmt:

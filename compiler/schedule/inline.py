@@ -66,7 +66,7 @@ class Inline(Primitive):
 
     def _check(self, function: Function, name: str, block: Block) -> None:
         if not is_plain(block):
-            raise self.refusal(function, f"{self.block} must not fold: use compute_at")
+            raise self.refusal(function, f"{self.block} must not reduce: use compute_at")
         for writer in writers(function.body, name):
             if writer is not block:
                 raise self.refusal(

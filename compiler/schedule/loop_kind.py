@@ -14,10 +14,10 @@ class _Kind(Primitive):
     loop: str
     kind: ClassVar[LoopKind]
     in_order: ClassVar[bool] = False
-    """Whether the iterations still run one after the other, so that a fold may be among them."""
+    """Whether the iterations still run one after the other, so that a reduction may be among them."""
 
     def apply(self, function: Function) -> Function:
-        """As the class says; refused for a loop that a block folds over, unless the order stays."""
+        """As the class says; refused for a loop that a block reduces over, unless the order stays."""
         loop = self._loop(function)
         for block in blocks(loop):
             if not self.in_order and in_order_over(block, self.loop):
@@ -29,7 +29,7 @@ class _Kind(Primitive):
             if not self.in_order and reduces_over(block, self.loop):
                 raise self.refusal(
                     function,
-                    f"{self.loop} must not fold ({block.name} does, over it): name one of its other loops",
+                    f"{self.loop} must not reduce ({block.name} does, over it): name one of its other loops",
                 )
         return edit(function, {id(loop): replace(loop, kind=self.kind)})
 

@@ -379,7 +379,7 @@ def _has_iter(block: Block, loop: str, kind: IterKind) -> bool:
 
 
 def is_plain(block: Block) -> bool:
-    """Whether an instance needs no other one: nothing is folded, and nothing read of what it writes."""
+    """Whether an instance needs no other one: nothing is reduced, and nothing read of what it writes."""
     own = {buffer.name for buffer in stored_buffers(block)}
     spatial = all(it.kind is IterKind.SPATIAL for it in block.iters)
     return spatial and block.init is None and not any(load.buffer.name in own for load in loads(block))

@@ -1,4 +1,4 @@
-"""rfactor: a loop of a fold as an axis of partial results."""
+"""rfactor: a loop of a reduction as an axis of partial results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,8 +36,8 @@ Names = Mapping[str, Var]
 
 @dataclass(frozen=True)
 class RFactor(Primitive):
-    """A block `name` folds over all but one loop, into a buffer `name` with an axis for that loop, its first;
-    the block then folds over this axis alone. Its init stays with the block.
+    """A block `name` reduces over all but one loop, into a buffer `name` with an axis for that loop, its
+    first; the block then reduces over this axis alone. Its init stays with the block.
 
     Loops of the new block are {name}_{axis}. Partial results can be computed in parallel; sums of floats may
     round otherwise.
@@ -61,7 +61,7 @@ class RFactor(Primitive):
         fold = folded(block)
         if fold is None or any(it.kind is IterKind.ORDERED for it in block.iters):
             raise self.refusal(
-                function, f"{self.block} must fold by an operator or its reducer: name a block that does"
+                function, f"{self.block} must reduce by an operator or its reducer: name a block that does"
             )
         kept = self._kept(function, path, chain)
         partial = self._partial(function, path, kept)
@@ -71,7 +71,7 @@ class RFactor(Primitive):
         return simplified(_placed(function, path, chain, (first, last), partial))
 
     def _kept(self, function: Function, path: Path, chain: Sequence[For]) -> list[For]:
-        """The loops that the block keeps: all that it does not fold over, and the named one."""
+        """The loops that the block keeps: all that it does not reduce over, and the named one."""
         block = path[-1]
         assert isinstance(block, Block)
         folded_over = _used(block, IterKind.REDUCE)
@@ -80,13 +80,14 @@ class RFactor(Primitive):
             choice = ", ".join(sorted(folded_over & names)) or "none here"
             raise self.refusal(
                 function,
-                f"{self.loop} must be a loop directly around {self.block}, which folds over it, as all its "
+                f"{self.loop} must be a loop directly around {self.block}, which reduces over it, as all its "
                 f"loops ({choice}): apply this before other stages are attached",
             )
         fused = folded_over & _used(block, IterKind.SPATIAL)
         if fused:
             raise self.refusal(
-                function, f"{min(fused)} must be folded over alone: apply this before it is fused with others"
+                function,
+                f"{min(fused)} must be reduced over alone: apply this before it is fused with others",
             )
         others: dict[str, Expr] = {name: Const(0) for name in folded_over - {self.loop}}
         domain = domain_of(path)
@@ -96,14 +97,14 @@ class RFactor(Primitive):
     def _with_first_extent(
         self, function: Function, loop: For, others: dict[str, Expr], domain: dict[str, Expr]
     ) -> For:
-        """The loop with its extent where the other folded loops begin, which must be the largest."""
+        """The loop with its extent where the other reduced loops begin, which must be the largest."""
         if not variables(loop.extent) & {*others, self.loop}:
             return loop
         first = simplify(substitute(loop.extent, others), domain)
         if loop.var.name != self.loop or upper(loop.extent - first, domain) > 0:
             raise self.refusal(
                 function,
-                f"the extent of {loop.var.name} must be largest where the other folded loops begin: "
+                f"the extent of {loop.var.name} must be largest where the other reduced loops begin: "
                 "split by a factor that divides",
             )
         return replace(loop, extent=first)
@@ -127,7 +128,7 @@ class RFactor(Primitive):
         )
 
     def _names(self, function: Function, block: Block, chain: Sequence[For]) -> tuple[Names, Names]:
-        """New names of loops, and of the block's indices that are not folded."""
+        """New names of loops, and of the block's indices that are not reduced."""
         loops = {
             loop.var.name: Var(f"{self.name}_{loop.var.name.removeprefix(f'{block.name}_')}")
             for loop in chain
@@ -180,7 +181,7 @@ class RFactor(Primitive):
         return stmt
 
     def _last(self, block: Block, kept: Sequence[For], partial: Sequence[Buffer], reducer: Reducer) -> Stmt:
-        """The nest that folds the partial results."""
+        """The nest that reduces the partial results."""
         var = Var(f"v_{block.name}_{self.loop.removeprefix(f'{block.name}_')}")
         spatial = [it for it in block.iters if it.kind is not IterKind.REDUCE]
         zero: dict[str, Expr] = {it.var.name: Const(0) for it in block.iters if it.kind is IterKind.REDUCE}
@@ -212,7 +213,7 @@ def _fold_block(
     values: tuple[Expr, ...],
     reducer: Reducer,
 ) -> Block:
-    """The fold of the values from the identity on; a plain block if nothing is left to fold."""
+    """The reduction of the values from the identity on; a plain block if nothing is left to reduce."""
     if all(it.kind is not IterKind.REDUCE for it in iters):
         first, *more = (Store(*target, value) for target, value in zip(targets, values, strict=True))
         return Block(name, tuple(iters), first, more=tuple(more))

@@ -133,7 +133,7 @@ class ReverseComputeAt(Primitive):
             if reduces_over(writer, around):
                 raise self.refusal(
                     function,
-                    f"{writer.name} is not complete inside of {around}, which it folds over: "
+                    f"{writer.name} is not complete inside of {around}, which it reduces over: "
                     "name a loop outside of it",
                 )
         inside = domain_of(path_to(loop.body, writer))
@@ -229,7 +229,7 @@ class ReverseComputeAt(Primitive):
             folds = [
                 it for it in block.iters if it.kind is IterKind.REDUCE and place.loop in variables(it.value)
             ]
-            text = f"{place.loop}, which it folds over," if folds else ""
+            text = f"{place.loop}, which it reduces over," if folds else ""
         if text:
             raise self.refusal(
                 function,

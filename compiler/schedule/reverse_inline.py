@@ -76,7 +76,7 @@ class ReverseInline(Primitive):
     def _check_alone(self, function: Function, block: Block, producer: Block, between: Buffer) -> None:
         for each in (block, producer):
             if not is_plain(each):
-                raise self.refusal(function, f"{each.name} must not fold: use reverse_compute_at")
+                raise self.refusal(function, f"{each.name} must not reduce: use reverse_compute_at")
         used = [*writers(function.body, between.name), *readers(function.body, between.name)]
         if any(each not in (block, producer) for each in used) or block not in used:
             raise self.refusal(

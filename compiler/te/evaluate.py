@@ -18,7 +18,7 @@ from tilewright.compiler.tir.evaluate import evaluate as evaluate_expr
 from tilewright.compiler.tir.expr import BinaryOp
 
 GRID_LIMIT = 1 << 21
-"""Points that one evaluation takes; axes of a fold beyond it are run in Python."""
+"""Points that one evaluation takes; axes of a reduction beyond it are run in Python."""
 
 Arrays = dict[str, Array]
 Points = dict[str, Array]
@@ -132,7 +132,7 @@ def _whole(values: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _folded(fold: Fold, result: tuple[Array, ...], points: Points, arrays: Arrays) -> tuple[Array, ...]:
-    """The fold of a reducer, one point of its axes after the other."""
+    """The reduction of a reducer, one point of its axes after the other."""
     shape = result[0].shape
     for values in product(*(range(axis.extent) for axis in fold.axes)):
         at = {axis.name: np.asarray(value) for axis, value in zip(fold.axes, values, strict=True)}
@@ -144,7 +144,7 @@ def _folded(fold: Fold, result: tuple[Array, ...], points: Points, arrays: Array
 
 
 def _parts(fold: Fold, named: _Axes, arrays: Arrays, fixed: Mapping[str, Array]) -> Iterator[Array]:
-    """Folds over parts of the points, in order."""
+    """Reduces over parts of the points, in order."""
     assert fold.op is not None
     whole, outer = _split(int(np.prod([n for _, n in named], dtype=np.int64)), fold.axes)
     grid = named + [(axis.name, axis.extent) for axis in whole]

@@ -1,4 +1,4 @@
-"""Folds over axes: sum, product, maximum, minimum, and those that users define."""
+"""Reductions over axes: sum, product, maximum, minimum, and those that users define."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Combine = Callable[..., Elements]
 
 @dataclass(frozen=True)
 class Axis(Var):
-    """A variable that a fold runs from 0 to extent − 1."""
+    """A variable that a reduction runs from 0 to extent − 1."""
 
     extent: int
 
@@ -33,7 +33,7 @@ class Fold:
     Members:
         reducer: what combines.
         op: the operator that the reducer is; None if it is none.
-        values: what is folded; the identity where a predicate does not hold.
+        values: what is reduced; the identity where a predicate does not hold.
         axes: where.
         init: what it starts from, in terms of the axes of the element.
     """
@@ -47,7 +47,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Reduction(Expr):
-    """One of the results of a fold, in the type of its value."""
+    """One of the results of a reduction, in the type of its value."""
 
     fold: Fold
     output: int = 0
@@ -59,7 +59,7 @@ class Reduction(Expr):
 
 
 def reduce_axis(extent: int, name: str) -> Axis:
-    """An axis to fold.
+    """An axis to reduce.
 
     Raises:
         TirError: if the extent is not positive.
@@ -98,7 +98,7 @@ def min_of(value: Expr, axes: Axes, where: Expr | None = None, init: Expr | floa
 
 @dataclass(frozen=True)
 class CustomReducer:
-    """A fold by a function of two elements, or of two tuples of elements; called as `sum_of` is.
+    """A reduction by a function of two elements, or of two tuples of elements; called as `sum_of` is.
 
     Members:
         combine: associative and commutative; gives as much as it takes of one side.
@@ -129,7 +129,7 @@ class CustomReducer:
         where: Expr | None = None,
         init: Expr | float | tuple[Expr | float, ...] | None = None,
     ) -> Elements:
-        """The fold of a value, or the tuple of folds of a tuple.
+        """The reduction of a value, or the tuple of reductions of a tuple.
 
         Raises:
             TirError: if combine or identity give other types, or another number of them.
@@ -161,7 +161,7 @@ class CustomReducer:
 def reducer(
     combine: Combine, identity: Callable[..., int | float | tuple[int | float, ...]]
 ) -> CustomReducer:
-    """A fold of your own.
+    """A reduction of your own.
 
     Args:
         combine: of two elements, or of two tuples of them: (index, value) for the place of a maximum.
@@ -187,14 +187,14 @@ def _fold(
 ) -> Fold:
     folded = (axes,) if isinstance(axes, Axis) else tuple(axes)
     if not folded:
-        raise TirError("a fold must have an axis: use the value itself")
+        raise TirError("a reduction must have an axis: use the value itself")
     if where is not None and where.dtype is not DType.BOOL:
-        raise TirError(f"the predicate of a fold must be bool, not {where.dtype}: compare")
+        raise TirError(f"the predicate of a reduction must be bool, not {where.dtype}: compare")
     if where is not None:
         values = tuple(Select(where, v, e) for v, e in zip(values, reducer.identity, strict=True))
     starts = reducer.identity if init is None else init
     types = [value.dtype for value in values]
     made = tuple(as_expr(start, dtype) for start, dtype in zip(starts, types, strict=False))
     if len(starts) != len(types) or [start.dtype for start in made] != types:
-        raise TirError(f"the init of a fold of ({', '.join(types)}) must be of these types: cast it")
+        raise TirError(f"the init of a reduction of ({', '.join(types)}) must be of these types: cast it")
     return Fold(reducer, op, values, folded, made)

@@ -28,7 +28,7 @@ class Compute(Stage):
 
     Members:
         axes: the variables of an element.
-        values: an element of each tensor, or what is folded to it.
+        values: an element of each tensor, or what is reduced to it.
         fold: how; None where the values are the elements.
     """
 
@@ -43,12 +43,12 @@ class Compute(Stage):
 
     @property
     def reduce_axes(self) -> tuple[Axis, ...]:
-        """The axes that are folded."""
+        """The axes that are reduced."""
         return () if self.fold is None else self.fold.axes
 
     @property
     def exprs(self) -> tuple[Expr, ...]:
-        """All expressions in it: the values and what a fold starts from."""
+        """All expressions in it: the values and what a reduction starts from."""
         return self.values if self.fold is None else (*self.values, *self.fold.init)
 
     @property
@@ -93,8 +93,8 @@ def compute(
         A tensor, or a tuple of them.
 
     Raises:
-        TirError: if the parameters are not as many as the extents, the body folds somewhere else than at its
-            top, or names clash.
+        TirError: if the parameters are not as many as the extents, the body reduces somewhere else than at
+            its top, or names clash.
     """
     extents = checked_shape(shape, checked_name(name))
     axes = _axes(extents, function, name)
@@ -124,7 +124,7 @@ def _axes(extents: tuple[int, ...], function: Callable[..., Elements], name: str
 
 
 def _fold_of(bodies: tuple[Expr, ...], name: str) -> Fold | None:
-    """The one fold that the bodies are the results of; None if none of them is one."""
+    """The one reduction that the bodies are the results of; None if none of them is one."""
     folds = [body.fold for body in bodies if isinstance(body, Reduction)]
     if not folds:
         return None
@@ -132,7 +132,8 @@ def _fold_of(bodies: tuple[Expr, ...], name: str) -> Fold | None:
     whole = all(fold is folds[0] for fold in folds) and len(folds[0].values) == len(bodies)
     if not whole or outputs != list(range(len(bodies))):
         raise TirError(
-            f"{name}: a tuple must be all results of one fold in order, or none: give each fold a stage"
+            f"{name}: a tuple must be all results of one reduction in order, or none: "
+            "give each reduction a stage"
         )
     return folds[0]
 
@@ -140,14 +141,15 @@ def _fold_of(bodies: tuple[Expr, ...], name: str) -> Fold | None:
 def _check_body(stage: Compute) -> None:
     if any(isinstance(node, Reduction) for expr in stage.exprs for node in nodes(expr)):
         raise TirError(
-            f"{stage.name}: a fold must be the whole of a compute: give it a stage of its own and read that"
+            f"{stage.name}: a reduction must be the whole of a compute: give it a stage of its own "
+            "and read that"
         )
     known = {axis.name for axis in stage.axes}
     _check_variables(stage.name, () if stage.fold is None else stage.fold.init, known)
     for axis in stage.reduce_axes:
         if axis.name in known:
             raise TirError(
-                f"{stage.name}: axis name {axis.name!r} must be used once: name the folded axis anew"
+                f"{stage.name}: axis name {axis.name!r} must be used once: name the reduced axis anew"
             )
         known.add(axis.name)
     _check_variables(stage.name, stage.values, known)

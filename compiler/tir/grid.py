@@ -121,7 +121,7 @@ def _before(nest: Nest, extents: list[int], points: Arrays, current: Array, arra
     if np.count_nonzero(runs) != np.count_nonzero(first):
         return None
     init = evaluate(nest.block.init.value, points, arrays)
-    # An init that differs along a fold is what the first instance stores: left to the run in order.
+    # An init that differs along a reduction is what the first instance stores: left to the run in order.
     return None if np.broadcast(init, current).shape != current.shape else np.where(first, init, current)
 
 

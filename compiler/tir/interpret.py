@@ -1,10 +1,10 @@
 """The meaning of loop programs: runs them on numpy arrays.
 
 A nest of loops around one block runs as one numpy evaluation where its instances do not depend on each other,
-or only as the sum, product, minimum or maximum of a fold; all else runs an instance at a time, in the order
-that is written. Integers are exact either way. A sum or product of floats that runs as one evaluation is
-numpy's: of pairs of parts (sums), then added to what the element held before; its last bits may differ from
-those of the written order, which `GRID_LIMIT = 0` gives everywhere.
+or only as the sum, product, minimum or maximum of a reduction; all else runs an instance at a time, in the
+order that is written. Integers are exact either way. A sum or product of floats that runs as one evaluation
+is numpy's: of pairs of parts (sums), then added to what the element held before; its last bits may differ
+from those of the written order, which `GRID_LIMIT = 0` gives everywhere.
 """
 
 from collections.abc import Mapping

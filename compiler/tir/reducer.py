@@ -1,4 +1,4 @@
-"""Folds: what combines two results, what changes nothing, and what a block folds."""
+"""Reductions: what combines two results, what changes nothing, and what a block reduces."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from tilewright.compiler.tir.stmt import Block, IterKind, Reducer
 from tilewright.compiler.tir.walk import operands, substitute
 
 OPERATIONS = (BinaryOp.ADD, BinaryOp.MUL, BinaryOp.MIN, BinaryOp.MAX)
-"""Operators that fold."""
+"""Operators that reduce."""
 
 
 def identity(op: BinaryOp, dtype: DType) -> Const:
-    """What a fold of nothing is.
+    """What a reduction of nothing is.
 
     Raises:
-        ValueError: for an operator that does not fold.
+        ValueError: for an operator that does not reduce.
     """
     if op not in OPERATIONS:
         raise ValueError(f"op must be one of {', '.join(OPERATIONS)}, not {op}")
@@ -31,7 +31,7 @@ def identity(op: BinaryOp, dtype: DType) -> Const:
 
 
 def operation(op: BinaryOp, dtype: DType) -> Reducer:
-    """The fold by an operator."""
+    """The reduction by an operator."""
     left, right = Parameter("a", dtype), Parameter("b", dtype)
     return Reducer((left,), (right,), (Binary(op, left, right),), (identity(op, dtype),))
 
@@ -44,7 +44,7 @@ def combined(reducer: Reducer, left: tuple[Expr, ...], right: tuple[Expr, ...]) 
 
 
 def folded(block: Block) -> tuple[Reducer, tuple[Expr, ...]] | None:
-    """How a block folds, and which values; None if it does not, or not by what its reducer says."""
+    """How a block reduces, and which values; None if it does not, or not by what its reducer says."""
     if not any(it.kind is IterKind.REDUCE for it in block.iters):
         return None
     reducer = block.reducer or _shown(block)

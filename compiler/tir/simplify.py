@@ -112,7 +112,7 @@ def _simplify_block(block: Block, domain: Domain) -> Block:
 
 
 def _folded_to(block: Block, domain: Domain) -> frozenset[Expr]:
-    """The elements that a block folds to."""
+    """The elements that a block reduces to."""
     if not any(it.kind is IterKind.REDUCE for it in block.iters):
         return frozenset()
     own = (Load(store.buffer, store.indices) for store in block.stores)
@@ -120,7 +120,7 @@ def _folded_to(block: Block, domain: Domain) -> frozenset[Expr]:
 
 
 def _simplify_around(expr: Expr, own: frozenset[Expr], domain: Domain) -> Expr:
-    """The simple form, in which results of a fold stay where they are: a fold is known by its form."""
+    """The simple form, in which results of a reduction stay where they are: its form makes it known."""
     if expr.dtype.is_float or own.isdisjoint(loads_of(expr)):
         return simplify(expr, domain)
 

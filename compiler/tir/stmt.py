@@ -83,7 +83,7 @@ class Iter:
 
 @dataclass(frozen=True)
 class Reducer:
-    """How two results of a fold become one: associative and commutative, of one element or several.
+    """How two results of a reduction become one: associative and commutative, of one element or several.
 
     Members:
         left, right: parameters for the elements of either result.
@@ -108,7 +108,7 @@ class Block(Stmt):
         init: what stands there before the first reduced instance.
         more: further elements that are assigned at the same time: all values are evaluated before a store.
         more_init: the inits of these.
-        reducer: of a fold that is no operator; None where `body` shows it, or there is none.
+        reducer: of a reduction that is no operator; None where `body` shows it, or there is none.
     """
 
     name: str

@@ -7,7 +7,7 @@ import pytest
 
 from tilewright.cli import doctor
 from tilewright.cli.main import main
-from tilewright.cli.tool import TOOLS, Package, Program, Purpose
+from tilewright.cli.tool import TOOLS, Package, Purpose, ToolProgram
 
 
 def declared_packages():
@@ -20,7 +20,7 @@ def declared_packages():
 @pytest.fixture
 def nothing_installed(monkeypatch):
     monkeypatch.setattr(Package, "find", lambda tool: None)
-    monkeypatch.setattr(Program, "find", lambda tool: None)
+    monkeypatch.setattr(ToolProgram, "find", lambda tool: None)
 
 
 def test_every_dependency_is_in_the_table_under_its_extra():

@@ -18,7 +18,7 @@ from tests.cocotb.storage import Storage
 
 from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause, FaultEngine
-from tilewright.isa.register import REGISTERS, Access, Control, Status
+from tilewright.isa.register import REGISTERS, Control, RegisterAccess, Status
 from tilewright.isa.state import State
 
 PERIOD_NS = 10
@@ -187,7 +187,7 @@ def differences(expected: bytes, found: bytes) -> list[int]:
 
 def read_only() -> Iterator[str]:
     """The registers that ignore what is written to them."""
-    return (row.name for row in REGISTERS.values() if row.access is Access.READ)
+    return (row.name for row in REGISTERS.values() if row.access is RegisterAccess.READ)
 
 
 def _channels(host: AxiLiteMaster) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 from dma.reference import Burst, Events
 from tilewright.hw.load import LoadEngine
-from tilewright.hw.memory_model import MemoryModel
+from tilewright.hw.memory_model import OutsideMemory
 from tilewright.hw.read_channel import ReadChannel
 from tilewright.hw.request import READ_LATENCY
 from tilewright.hw.store import StoreEngine
@@ -227,7 +227,7 @@ def prepare(ctx, world, engine, model):
 
 def run_loads(world, jobs, fetches, limit=20000):
     """Run loads beside competing reads; everything that happened."""
-    bench = LoadBench(world.config, MemoryModel(world.config))
+    bench = LoadBench(world.config, OutsideMemory(world.config))
     board, fetch = Scoreboard(bench.engine, jobs), Fetch(bench.channel, fetches)
     bursts = BurstLog(bench.channel, "ar", board.events)
     writes = WriteLog(world.config, bench.engine, board.events)
@@ -262,7 +262,7 @@ def serve_read(ctx, world, model, flags):
 
 def run_stores(world, jobs, chip, limit=20000):
     """Run stores on the memory model; everything that happened, and the memory as it was left."""
-    bench = StoreBench(world.config, MemoryModel(world.config))
+    bench = StoreBench(world.config, OutsideMemory(world.config))
     engine, model = bench.engine, bench.model
     board, banks = Scoreboard(engine, jobs), Banks(world.config, engine, chip)
     bursts = BurstLog(engine, "aw", board.events)

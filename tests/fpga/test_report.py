@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tilewright.fpga.report import Use, parse_report, source_name
+from tilewright.fpga.report import CellUse, parse_report, source_name
 
 
 def step(kind, delay, start, end):
@@ -45,7 +45,7 @@ def recorded():
 def test_clock_and_cells_are_read():
     report = parse_report(recorded())
     assert (report.achieved_mhz, report.target_mhz) == (285.7, 100.0)
-    assert report.uses["DSP"] == Use(used=78, available=156)
+    assert report.uses["DSP"] == CellUse(used=78, available=156)
     assert set(report.uses) == {"LUT4", "FF", "DSP", "EBR"}
 
 

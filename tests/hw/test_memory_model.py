@@ -3,11 +3,11 @@
 from amaranth.sim import Simulator
 
 from dma.draw import CONFIGS
-from tilewright.hw.memory_model import MemoryModel
+from tilewright.hw.memory_model import OutsideMemory
 
 
 def simulate(testbench, *, latency=3, outstanding=2, size=1 << 12):
-    model = MemoryModel(CONFIGS["bus-narrow"])
+    model = OutsideMemory(CONFIGS["bus-narrow"])
     simulator = Simulator(model)
     simulator.add_clock(1e-6)
 

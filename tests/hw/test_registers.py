@@ -6,7 +6,13 @@ from tests.host_bus import read_row, write
 from tilewright.hw.counter import COUNTERS
 from tilewright.hw.registers import Registers
 from tilewright.isa.config import PRESETS
-from tilewright.isa.register import BASE_ALIGNMENT_BYTES, BASE_REGISTERS, REGISTERS, WORD_BYTES, Access
+from tilewright.isa.register import (
+    BASE_ALIGNMENT_BYTES,
+    BASE_REGISTERS,
+    REGISTERS,
+    WORD_BYTES,
+    RegisterAccess,
+)
 
 TINY = PRESETS["tiny"]
 ALIGNED = ("program_address", *(f"base_{index}" for index in range(BASE_REGISTERS)))
@@ -53,7 +59,7 @@ def test_what_the_machine_says_is_read_in_its_place():
 
 def test_what_the_host_writes_is_kept_byte_by_byte_and_aligned():
     random, registers = Random(3), Registers(TINY)
-    rows = [row for row in REGISTERS.values() if row.access is Access.WRITE and row.name != "control"]
+    rows = [row for row in REGISTERS.values() if row.access is RegisterAccess.WRITE and row.name != "control"]
 
     async def bench(ctx):
         wanted = dict.fromkeys((row.name for row in rows), 0)

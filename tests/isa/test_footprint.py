@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operand_strategy import SPLIT, loads, matrices, random_machine, stores, vectors
-from tilewright.isa.address import Nest
+from tilewright.isa.address import AddressLoops
 from tilewright.isa.config import PRESETS, Config
 from tilewright.isa.encoding import decode_table, encode_program
 from tilewright.isa.footprint import blocking_writes, claim_masks, claims, footprint, port_mask
@@ -46,7 +46,7 @@ KINDS = pytest.mark.parametrize("kind", [loads, stores, matrices, vectors])
 
 NESTS = st.lists(st.tuples(st.integers(0, 4), st.integers(-9, 9)), max_size=4).flatmap(
     lambda loops: st.builds(
-        Nest,
+        AddressLoops,
         st.integers(-20, 20),
         st.just(tuple(count for count, _ in loops)),
         st.just(tuple(stride for _, stride in loops)),
@@ -90,7 +90,7 @@ def test_common_addresses_are_found(one, other, length):
 
 
 def test_dense_blocks_are_one_span():
-    assert spans_of(Nest(0, (64, 32, 16), (512, 16, 1))) == Spans(np.array([0]), np.array([1 << 15]))
+    assert spans_of(AddressLoops(0, (64, 32, 16), (512, 16, 1))) == Spans(np.array([0]), np.array([1 << 15]))
 
 
 def test_accesses_say_where_they_are():

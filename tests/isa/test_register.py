@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from tilewright.isa.register import BASE_REGISTERS, MAGIC, REGISTERS, SPACE_BYTES, WORD_BYTES, Access
+from tilewright.isa.register import BASE_REGISTERS, MAGIC, REGISTERS, SPACE_BYTES, WORD_BYTES, RegisterAccess
 
 
 def test_registers_do_not_overlap_and_pairs_are_aligned():
@@ -21,7 +21,7 @@ def test_a_host_finds_the_magic_and_the_version_first():
 
 
 def test_a_host_writes_what_a_program_needs_and_nothing_else():
-    written = {name for name, row in REGISTERS.items() if row.access is Access.WRITE}
+    written = {name for name, row in REGISTERS.items() if row.access is RegisterAccess.WRITE}
     bases = {f"base_{index}" for index in range(BASE_REGISTERS)}
     assert written == bases | {"control", "program_address", "program_length", "timeout", "expected_digest"}
 

@@ -516,8 +516,8 @@ _CONTROL = (
     Mutant(
         name="dispatch-check-delay",
         file="hw/fetch.py",
-        old="(self._state == State.HEAD) & self._reader.valid & ~self.halted",
-        new="(self._state == State.HEAD) & self._reader.valid & ~self.halted & ~self.beat.valid",
+        old="(self._state == FetchState.HEAD) & self._reader.valid & ~self.halted",
+        new="(self._state == FetchState.HEAD) & self._reader.valid & ~self.halted & ~self.beat.valid",
         check=_FETCH,
     ),
 )

@@ -10,7 +10,7 @@ from tilewright.isa.encoding import encode_program
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.fault import Cause, FaultEngine
 from tilewright.isa.memory import Engine
-from tilewright.isa.register import REGISTERS, WORD_BYTES, Access, Control, Status
+from tilewright.isa.register import REGISTERS, WORD_BYTES, Control, RegisterAccess, Status
 from tilewright.runtime.device import COUNTERS
 from tilewright.runtime.rtl_amaranth import AmaranthGates
 from tilewright.runtime.rtl_build import Optimise
@@ -85,7 +85,9 @@ class MeddlingGates:
     def advance(self, limit):
         """Forty cycles, the writes, and the rest."""
         assert not self._gates.advance(40)
-        rows = [row for row in REGISTERS.values() if row.access is Access.WRITE and row.name != "control"]
+        rows = [
+            row for row in REGISTERS.values() if row.access is RegisterAccess.WRITE and row.name != "control"
+        ]
         words = [row.offset + WORD_BYTES * word for row in rows for word in range(row.words)]
         self._gates.write([(address, 0x0123_4540) for address in words])
         return self._gates.advance(limit)

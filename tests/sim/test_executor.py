@@ -29,7 +29,8 @@ from tilewright.isa.random_program import random_config
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.isa.semantics import apply
 from tilewright.isa.state import Dram, State
-from tilewright.sim import executor
+from tilewright.sim import core, executor
+from tilewright.sim.compiled import source_stamp
 from tilewright.sim.executor import Executor, operations
 
 REGION = 4096
@@ -326,3 +327,9 @@ def test_instructions_left_to_their_meaning_are_few(monkeypatch):
     program = [changed(rng, config, item) for item in legal(rng, config, 200)]
     assert_as_meant(config, program, rng)
     assert 0 < len(left) < len(program)
+
+
+def test_compiled_code_of_other_sources_is_not_even_opened():
+    # numba's index holds types of the sources that it was made from, and cannot be read without them.
+    names = [kept.py_func.__qualname__ for kept in (executor._execute, core.run_machine)]
+    assert all(name.endswith(source_stamp()[:16]) for name in names)

@@ -13,7 +13,7 @@ from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.timing import ADDRESS_FAULT, DMA_SETUP, STORE_BEATS
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import Environment
-from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
+from tilewright.sim.timeline import HostSettings, NeverEndsError, run_timeline
 
 TINY = PRESETS["tiny"]
 FIXED_TRIALS = 180
@@ -21,7 +21,7 @@ FIXED_TRIALS = 180
 
 def run(program, *, timeout=0, mismatch=False, **memory):
     around = Environment(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
-    return run_timeline(TINY, decode_table(encode_program(program)), around, Host(timeout, mismatch))
+    return run_timeline(TINY, decode_table(encode_program(program)), around, HostSettings(timeout, mismatch))
 
 
 @pytest.mark.slow

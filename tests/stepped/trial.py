@@ -18,7 +18,7 @@ from tilewright.isa.register import BASE_REGISTERS
 from tilewright.sim.counters import count_engines
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import Environment
-from tilewright.sim.timeline import Host, NeverEndsError, run_timeline
+from tilewright.sim.timeline import HostSettings, NeverEndsError, run_timeline
 
 CYCLES_LIMIT = 60_000
 """Of the stepped machine."""
@@ -130,7 +130,7 @@ def simulated(trial: Trial) -> Outcome | None:
     table = decode_table(encode_program(trial.program))
     around = Environment(trial.memory, trial.program_address, trial.bases)
     try:
-        timeline = run_timeline(trial.config, table, around, Host(trial.timeout, trial.mismatch))
+        timeline = run_timeline(trial.config, table, around, HostSettings(trial.timeout, trial.mismatch))
     except NeverEndsError:
         return None
     if timeline.cycles > CYCLES_LIMIT:

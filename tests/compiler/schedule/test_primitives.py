@@ -253,7 +253,7 @@ REFUSED = [
     ([], SetScope("a", Scope.WEIGHT), "buffer a is a parameter, in the caller's memory: use cache_read"),
     ([], SetScope("b", Scope.WEIGHT), "there is no buffer b: name one of twice, row"),
     ([], Versions("row", 0), "the count must be from 1 to 1024, not 0"),
-    ([], Vectorise("row_k"), r"row_k must not fold \(row does, over it\)"),
+    ([], Vectorise("row_k"), r"row_k must not reduce \(row does, over it\)"),
     (
         [],
         CacheRead("row", "a", Scope.WEIGHT, "n"),
@@ -297,7 +297,7 @@ REFUSED = [
         ReverseComputeAt("out", "out_i"),
         "out must lie behind out_i, not in it",
     ),
-    ([], Inline("row"), "row must not fold: use compute_at"),
+    ([], Inline("row"), "row must not reduce: use compute_at"),
     ([], Inline("out"), "buffer out is a parameter"),
     ([], ReverseComputeAt("out", "twice_i"), "row, which out reads, must be written by one block inside"),
 ]

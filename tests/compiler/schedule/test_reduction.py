@@ -201,12 +201,12 @@ OPAQUE = opaque()
 
 REFUSED = [
     (SUM, [], RFactor("t", "t_i", "p"), r"t_i must be a loop directly around t.*\(t_k\)"),
-    (SCAN, [], RFactor("plus", "plus_i", "p"), "plus must fold by an operator or its reducer"),
+    (SCAN, [], RFactor("plus", "plus_i", "p"), "plus must reduce by an operator or its reducer"),
     (
         SUM,
         [Fuse("t_i", "t_k", "f")],
         RFactor("t", "f", "p"),
-        "f must be folded over alone: apply this before it is fused",
+        "f must be reduced over alone: apply this before it is fused",
     ),
     (SUM, [], DecomposeReduction("t", "t_j", "z"), "there is no loop t_j"),
     (SCAN, [], DecomposeReduction("plus", "plus_i", "z"), "plus must have an init, and plus_i be around"),
@@ -214,13 +214,13 @@ REFUSED = [
         SUM,
         [Split("t_k", 4, "ko", "ki")],
         DecomposeReduction("t", "ki", "z"),
-        "t folds over ko too, which is around ki: name that",
+        "t reduces over ko too, which is around ki: name that",
     ),
     (
         SUM,
         [Fuse("t_i", "t_k", "f")],
         DecomposeReduction("t", "f", "z"),
-        "f must be folded over alone: apply this before it is fused",
+        "f must be reduced over alone: apply this before it is fused",
     ),
     (
         SUM,
@@ -228,8 +228,8 @@ REFUSED = [
         DecomposeReduction("t", "t_i", "y"),
         "must have an init",
     ),
-    (SCAN, [], ReverseInline("plus", "next"), "next must not fold"),
-    (SCAN, [], ReverseInline("next", "moved"), "next must not fold"),
+    (SCAN, [], ReverseInline("plus", "next"), "next must not reduce"),
+    (SCAN, [], ReverseInline("next", "moved"), "next must not reduce"),
     (SCAN, [], ReverseInline("s_init", "moved"), "moved must be read by s_init alone"),
     (SCAN, [], Vectorise("s_t"), r"s_t must not run in order \(next does, over it\)"),
     (SCAN, [], Parallel("s_t"), "s_t must not run in order"),

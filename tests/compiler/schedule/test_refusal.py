@@ -179,7 +179,7 @@ REFUSED = [
         RISING,
         [],
         RFactor("w", "j", "p"),
-        "the extent of j must be largest where the other folded loops begin",
+        "the extent of j must be largest where the other reduced loops begin",
     ),
     (ENDLESS, [], RFactor("w", "j", "p"), "the extent of j must be bounded: split it first"),
     (

@@ -125,7 +125,7 @@ REFUSED = [
         CacheWrite("part", Scope.LANE, "own"),
         "part must store to the same element of part_0 and part_1",
     ),
-    (BEST, [], Inline("best"), "best must not fold: use compute_at"),
+    (BEST, [], Inline("best"), "best must not reduce: use compute_at"),
     (RESULTS, [], ComputeAt("best", "best_i"), "buffer best_0 is a parameter"),
     (PARTS, [], ReverseInline("both", "part"), "part must store to one buffer, not to part_0, part_1"),
     (BEST, [], ComputeAt("best", "wide_i"), "wide_i must be around all that read best_0 and best_1"),

@@ -89,7 +89,7 @@ def test_tuple_of_elements_is_a_stage_of_several_tensors():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: te.sum_of(A[0, K], K, where=A[0, K]), "predicate of a fold must be bool, not int32"),
+        (lambda: te.sum_of(A[0, K], K, where=A[0, K]), "predicate of a reduction must be bool, not int32"),
         (lambda: te.sum_of(A[0, K], K, init=te.cast(B[0], DType.INT8)), "must be of these types: cast it"),
         (lambda: ARGMAX((A[0, K], A[0, K]), K, init=(1,)), "must be of these types"),
         (lambda: te.reducer(lambda a, b: (a[0],), lambda a, b: 0)((A[0, K], A[0, K]), K), "must combine to"),
@@ -99,11 +99,11 @@ def test_tuple_of_elements_is_a_stage_of_several_tensors():
         ),
         (
             lambda: te.compute((3,), lambda i: (te.sum_of(A[i, K], K), te.max_of(A[i, K], K)), "t"),
-            "must be all results of one fold in order",
+            "must be all results of one reduction in order",
         ),
         (
             lambda: te.compute((3,), lambda i: ARGMAX((A[i, K], A[i, K]), K)[0], "t"),
-            "must be all results of one fold in order",
+            "must be all results of one reduction in order",
         ),
     ],
 )

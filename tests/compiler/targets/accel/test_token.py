@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tilewright.compiler.targets.accel.access_log import AccessLog
 from tilewright.compiler.targets.accel.token import with_tokens
 from tilewright.isa.access_table import AccessTable
-from tilewright.isa.address import Nest
+from tilewright.isa.address import AddressLoops
 from tilewright.isa.checker import ProblemKind, check
 from tilewright.isa.config import PRESETS
 from tilewright.isa.footprint import Access
@@ -139,7 +139,7 @@ def test_what_touches_nothing_waits_for_nothing():
 def some_access(r, write):
     counts = tuple(r.choice((1, 2, 3, 5)) for _ in range(2))
     strides = tuple(r.choice((-7, -2, -1, 0, 1, 2, 3, 4, 12)) for _ in range(2))
-    nest = Nest(r.randint(30, 60), counts, strides)
+    nest = AddressLoops(r.randint(30, 60), counts, strides)
     return Access(Memory.ACTIVATION, 0, write, nest, r.choice((1, 1, 3)), r.choice((1, 1, 2)))
 
 
