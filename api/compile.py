@@ -1,26 +1,31 @@
 """Networks to packages."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tilewright.api.explanation import Explanation
 from tilewright.api.package import Package, PackageError
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names
-from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.named import NamedFunction, size_options
+from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.ir.size import Size, SizeName
 from tilewright.compiler.ir.specialise import specialise
+from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.network.batch import mixing
-from tilewright.compiler.network.split import SplitNetwork, split_network
+from tilewright.compiler.network.split import Observe, Progress, SplitNetwork, placed_network, split_network
 from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
-from tilewright.compiler.passes.run import Observer, Pass, run_passes
+from tilewright.compiler.passes.run import Pass, run_passes
 from tilewright.compiler.passes.simplify import Simplify
 from tilewright.compiler.quantise.quantise import has_scales
+from tilewright.compiler.targets.accel.compile import PASSES as LAYER_PASSES
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
 
@@ -28,6 +33,8 @@ Source = str | os.PathLike[str] | bytes | Any
 """A path, the bytes of a file, or an onnx.ModelProto."""
 PASSES: tuple[Pass, ...] = (Simplify(),)
 """Of every network, before it is split."""
+STAGES = ("input", *(each.name for each in PASSES), "partition", "integers", *LAYER_PASSES)
+"""Names of the passes that observers are told of, in their order: of the network, its parts, their layers."""
 
 
 def compile(
@@ -38,8 +45,8 @@ def compile(
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-    observe: Observer | None = None,
+    progress: Progress = lambda _: None,
+    observe: Observe | None = None,
 ) -> Package:
     """A network, split between the accelerator and the CPU, compiled for both.
 
@@ -52,7 +59,8 @@ def compile(
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
         progress: is told what is being done.
-        observe: is given each pass and the text behind it.
+        observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
+            layer's name), one of `STAGES`, and the text.
 
     Raises:
         FrontendError: if the model has what is not supported, with all of that.
@@ -60,24 +68,57 @@ def compile(
     """
     machine = config if isinstance(config, Config) else load_config(os.fspath(config))
     progress("reading the model")
-    named = _sized(load_onnx(model), sizes or {})
-    module = run_passes(Module({named.function.name: named.function}), PASSES, observe)
-    named = named.with_function(module.functions[named.function.name])
+    return compile_named(
+        sized(load_onnx(model), sizes or {}),
+        machine,
+        calibration=calibration,
+        accelerator=accelerator,
+        schedules=schedules,
+        progress=progress,
+        observe=observe,
+    )
+
+
+def compile_named(
+    named: NamedFunction,
+    config: Config,
+    *,
+    calibration: Mapping[str, ArrayLike] | None = None,
+    accelerator: bool | None = None,
+    schedules: Schedules | None = None,
+    progress: Progress = lambda _: None,
+    observe: Observe | None = None,
+) -> Package:
+    """As `compile`, of a network that was read."""
+    named = _simplified(named, observe)
     scaled = has_scales(named.function)
     if accelerator is None:
         accelerator = scaled or calibration is not None
-    if not accelerator:
-        return on_host(named, machine, ())
+    reason = why_not_by_sample(named) if accelerator else ""
+    if reason or not accelerator:
+        package = on_host(named, config, _all_refused(named.function, reason) if reason else ())
+        if observe is not None:
+            observe("", "partition", print_function(package.named.function))
+        return package
     if calibration is None and not scaled:
         raise PackageError(
             "a network of floats must be calibrated for the accelerator: give calibration, typical inputs, "
             "or accelerator=False for the CPU in floats"
         )
-    reason = _why_not_by_sample(named)
-    if reason:
-        return on_host(named, machine, _all_refused(named.function, reason))
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    return package_of(split_network(named, machine, data, schedules, progress), machine)
+    return package_of(split_network(named, config, data, schedules, progress, observe), config)
+
+
+def explain_named(named: NamedFunction, config: Config) -> Explanation:
+    """What of a network would run where, by judging and partitioning alone: no calibration is needed.
+
+    What turns out not to fit the machine only when it is compiled counts as on the accelerator.
+    """
+    named = _simplified(named, None)
+    reason = why_not_by_sample(named)
+    if reason:
+        return on_host(named, config, _all_refused(named.function, reason)).explain()
+    return package_of(placed_network(named), config).explain()
 
 
 def package_of(split: SplitNetwork, config: Config) -> Package:
@@ -94,21 +135,47 @@ def on_host(named: NamedFunction, config: Config, refusals: tuple[Refusal, ...])
     return Package(named.with_function(whole), config, {}, refusals)
 
 
-def _sized(named: NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:
+def sized(named: NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:
+    """A network with numbers for some of its symbolic sizes.
+
+    Raises:
+        IrError: if it has no size of a name, or no meaning for a number.
+    """
     return named.with_function(specialise(named.function, sizes)) if sizes else named
 
 
-def _why_not_by_sample(named: NamedFunction) -> str:
+def why_not_by_sample(named: NamedFunction) -> str:
     """Why the samples of a batch cannot be run one by one; "" if they can."""
-    batches = {value.type.shape[0] for value in named.function.parameters if value.type.rank}
-    names = [size.name for size in batches if isinstance(size, Size) and size.name is not None]
+    batches = {value.type.shape[:1] for value in named.function.parameters}
+    names = [
+        size.name for (size,) in filter(None, batches) if isinstance(size, Size) and size.name is not None
+    ]
+    # Of a symbolic batch, `mixing` says whether it stays in front.
+    for what, types in (("inputs", named.input_types), ("outputs", {} if names else named.output_types)):
+        odd = [f"{name} ({each})" for name, each in types.items() if not _has_batch(each, names)]
+        if odd:
+            return f"{what} must have a batch in front, symbolic or 1, and have none: {', '.join(odd)}"
     others = [name for name in named.function.size_names if name not in names]
     if others:
-        return f"sizes must be numbers but for the batch, and {', '.join(others)} are not: give sizes"
+        return (
+            f"sizes must be numbers but for the batch, and {', '.join(others)} are not: "
+            f"give {size_options(others)}"
+        )
     found = [label for name in names for label in mixing(named.function, name)]
     return (
         f"the batch must stay in front, its samples apart, and do not in {', '.join(found)}" if found else ""
     )
+
+
+def _has_batch(tensor: TensorType, names: list[str]) -> bool:
+    first = tensor.shape[0] if tensor.rank else 0
+    return first == 1 or (isinstance(first, Size) and first.name in names)
+
+
+def _simplified(named: NamedFunction, observe: Observe | None) -> NamedFunction:
+    module = Module({named.function.name: named.function})
+    tell = None if observe is None else partial(observe, "")
+    return named.with_function(run_passes(module, PASSES, tell).functions[named.function.name])
 
 
 def _all_refused(function: Function, reason: str) -> tuple[Refusal, ...]:

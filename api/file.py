@@ -1,12 +1,13 @@
 """Packages as files; the format is in docs/executable.md."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tilewright.api.package import Package
-from tilewright.compiler.ir.function import Function, Module, Value
+from tilewright.compiler.ir.function import Equation, Function, Module, Value
+from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.parse import parse_module
 from tilewright.compiler.ir.print import print_module, tensors_of
@@ -16,6 +17,7 @@ from tilewright.compiler.network.split import Part
 from tilewright.compiler.network.target import ACCELERATOR
 from tilewright.compiler.ops.registry import operators
 from tilewright.compiler.partition.assign import Refusal
+from tilewright.compiler.targets.cpu.cache import ObjectStore, StoredCode
 from tilewright.isa.container import ExecutableError, pack, read_file, unpack, well_formed
 from tilewright.isa.executable import Executable, check_isa, config_of
 from tilewright.isa.instruction import ISA_VERSION
@@ -23,12 +25,16 @@ from tilewright.isa.model import Model
 from tilewright.isa.output_file import write_files
 
 PACKAGE_FORMAT = 1
-_MODULE, _TENSORS, _PROGRAM = "module", "tensors", "program."
+_MODULE, _TENSORS, _PROGRAM, _HOST = "module", "tensors", "program.", "host"
 
 
 def to_bytes(package: Package) -> bytes:
-    """The contents of a package's file; equal packages have equal bytes."""
-    function = package.named.function
+    """The contents of a package's file; equal packages have equal bytes.
+
+    What the host can run of it without the sizes of arrays is compiled first, so that it is in the file.
+    """
+    package.prepare()
+    function, codes = package.named.function, sorted(package.store.codes.items())
     header = {
         "package": PACKAGE_FORMAT,
         "isa_version": ISA_VERSION,
@@ -38,11 +44,15 @@ def to_bytes(package: Package) -> bytes:
         "outputs": list(package.outputs),
         "programs": [first.name for first in package.parts],
         "refusals": [asdict(each) for each in package.refusals],
+        "host": [
+            {"digest": digest, "machine": code.machine, "bytes": len(code.data)} for digest, code in codes
+        ],
     }
     module = Module({function.name: function})
     sections = {_MODULE: print_module(module).encode(), _TENSORS: save_tensors(tensors_of(module))}
     for number, part in enumerate(package.parts.values()):
         sections[f"{_PROGRAM}{number}"] = part.model.to_executable().to_bytes()
+    sections[_HOST] = b"".join(code.data for _, code in codes)
     return pack(header, sections)
 
 
@@ -99,7 +109,34 @@ def from_bytes(data: bytes) -> Package:
         named = NamedFunction(function, tuple(header["inputs"]), tuple(header["outputs"]))
         models = [Model.from_executable(_program(sections, n)) for n in range(len(header["programs"]))]
         parts = _parts(function, dict(zip(header["programs"], models, strict=True)))
-        return Package(named, config, parts, tuple(Refusal(**each) for each in header["refusals"]))
+        refusals = tuple(Refusal(**each) for each in header["refusals"])
+        return Package(named, config, parts, refusals, _store(header["host"], sections[_HOST]))
+
+
+def package_of_model(model: Model) -> Package:
+    """A compiled model as a package of one part, which takes arrays as the model does.
+
+    Raises:
+        TilewrightError: if its text is no function.
+    """
+    one = integers_of(model).one_sample()
+    function = one.function
+    kernel = Equation(function.results, Kernel(ACCELERATOR, function), function.parameters)
+    whole = Function(function.name, function.parameters, (kernel,), function.results)
+    part = Part(one, one, model)
+    return Package(one.with_function(whole), model.config, {kernel.results[0]: part})
+
+
+def _store(index: Sequence[Mapping[str, Any]], data: bytes) -> ObjectStore:
+    """The machine code of a file."""
+    codes, first = dict[str, StoredCode](), 0
+    for each in index:
+        end = first + each["bytes"]
+        codes[str(each["digest"])] = StoredCode(str(each["machine"]), data[first:end])
+        first = end
+    if first != len(data) or any(each["bytes"] < 0 for each in index):
+        raise ExecutableError(f"has {first} bytes of machine code in a section of {len(data)}")
+    return ObjectStore(codes)
 
 
 def _program(sections: Mapping[str, bytes], number: int) -> Executable:

@@ -14,11 +14,13 @@ from tilewright.api.result import RunResult
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.size import Size
 from tilewright.compiler.network.split import Part
 from tilewright.compiler.network.target import ACCELERATOR, HOST
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.dependence import Dependence
+from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import Config
@@ -29,8 +31,8 @@ from tilewright.runtime.model_runner import ModelResult, ModelRunner
 from tilewright.runtime.profile import LayerProfile
 
 Array = NDArray[Any]
-Progress = Callable[[int, int], None]
-"""Called with steps done, and how many there are."""
+Progress = Callable[[str], None]
+"""Is told what is being done."""
 CPU = "cpu"
 DEVICES = ("sim", "rtl", CPU)
 
@@ -49,12 +51,14 @@ class Package:
         config: of the accelerator.
         parts: of each kernel on the accelerator, by its first result.
         refusals: why operators do not run on the accelerator.
+        store: machine code of the host that is carried along.
     """
 
     named: NamedFunction
     config: Config
     parts: Mapping[Value, Part]
     refusals: tuple[Refusal, ...] = ()
+    store: ObjectStore = field(default_factory=ObjectStore, repr=False, compare=False)
     _programs: dict[Value, HostProgram] = field(default_factory=dict, repr=False)
     _networks: dict[Value, HostNetwork] = field(default_factory=dict, repr=False)
 
@@ -85,19 +89,20 @@ class Package:
         """The outputs on arrays; the same bytes on every device wherever integers are computed.
 
         Args:
-            inputs: by name, with the batch of the model as the first axis.
+            inputs: by name, with the batch of the model as the first axis; where that is 1, there may be
+                more samples, which are run one by one.
             device: "sim", "rtl" or "cpu", or a device of this configuration.
             surroundings: the memory outside of the accelerator.
             check: programs before they run; those that were just compiled are known to be sound.
-            progress: called behind each step.
+            progress: is told what is being done.
 
         Raises:
             TilewrightError: if inputs or device do not fit.
         """
         arrays = self._arrays(inputs)
-        run = _Run(self, _machine(device, self.config, bool(self.parts)), surroundings, check)
+        run = _Run(self, _machine(device, self.config, bool(self.parts)), surroundings, check, progress)
         begun = time.perf_counter()
-        outputs, samples = run.outputs(arrays, progress)
+        outputs, samples = run.outputs(arrays)
         return RunResult(
             outputs=outputs,
             device=run.device_name,
@@ -112,7 +117,10 @@ class Package:
         reasons = {each.label: each.reason for each in self.refusals}
         steps = enumerate(self.kernels)
         placements = [each for number, step in steps for each in _placements(number, step, reasons)]
-        return Explanation(placements=tuple(placements), programs=len(self.parts), kernels=len(self.kernels))
+        targets = [step.operator.target for step in self.kernels if isinstance(step.operator, Kernel)]
+        return Explanation(
+            placements=tuple(placements), programs=targets.count(ACCELERATOR), kernels=len(targets)
+        )
 
     def profile(
         self, inputs: Mapping[str, ArrayLike], *, device: str | Device = "sim"
@@ -136,15 +144,34 @@ class Package:
         first = kernel.results[0]
         if first not in self._programs:
             assert isinstance(kernel.operator, Kernel)
-            self._programs[first] = compile_host(kernel.operator.body)
+            self._programs[first] = compile_host(kernel.operator.body, store=self.store)
         return self._programs[first]
 
     def network(self, kernel: Equation) -> HostNetwork:
         """The machine code of what the accelerator does of a kernel, with its bytes."""
         first = kernel.results[0]
         if first not in self._networks:
-            self._networks[first] = HostNetwork(self.parts[first].integers)
+            self._networks[first] = HostNetwork(self.parts[first].integers, store=self.store)
         return self._networks[first]
+
+    def prepare(self, device: str = "sim") -> None:
+        """Compile for the host what can be before arrays are there: for known sizes, and for a batch of 1.
+
+        Args:
+            device: "cpu" compiles what the accelerator does, too.
+        """
+        for kernel in self.kernels:
+            if kernel.results[0] in self.parts:
+                if device == CPU:
+                    self.network(kernel)
+                continue
+            program, names = (
+                self.program(kernel),
+                {name for each in kernel.operands for name in each.type.names},
+            )
+            batch = {_batch_name(each) for each in kernel.operands} - {""}
+            if names and names == batch:
+                program.prepare(dict.fromkeys(names, 1))
 
     def _arrays(self, inputs: Mapping[str, ArrayLike]) -> list[Array]:
         if set(inputs) != set(self.inputs):
@@ -153,6 +180,12 @@ class Package:
             raise PackageError(f"the inputs must be {listed}, not {given}")
         types = self.named.input_types
         return [_converted(name, inputs[name], types[name].dtype.numpy) for name in self.inputs]
+
+
+def _batch_name(value: Value) -> str:
+    """Of a symbolic first axis; "" if there is none."""
+    first = value.type.shape[0] if value.type.rank else 1
+    return first.name or "" if isinstance(first, Size) else ""
 
 
 def _converted(name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Array:
@@ -191,10 +224,16 @@ class _Run:
     """One run of a package."""
 
     def __init__(
-        self, package: Package, device: Device | None, surroundings: Surroundings, check: bool
+        self,
+        package: Package,
+        device: Device | None,
+        surroundings: Surroundings,
+        check: bool,
+        progress: Progress | None,
     ) -> None:
         self._package, self._device = package, device
-        self._surroundings, self._check = surroundings, check
+        self._surroundings, self._check, self._what = surroundings, check, ""
+        self._progress = progress or (lambda _: None)
         self.results: list[ModelResult] = []
         self.host_seconds: dict[str, float] = {}
 
@@ -203,13 +242,12 @@ class _Run:
         """As in reports."""
         return CPU if self._device is None else self._device.name
 
-    def outputs(self, arrays: list[Array], progress: Progress | None) -> tuple[dict[str, Array], int]:
+    def outputs(self, arrays: list[Array]) -> tuple[dict[str, Array], int]:
         """The outputs by name, and the number of samples."""
         package = self._package
         function = package.named.function
-        by_name = dict(zip(package.inputs, arrays, strict=True))
-        if package.parts:
-            samples = package.named.check(by_name)
+        if package.parts or _is_one_by_one(function, arrays):
+            samples = package.named.check(dict(zip(package.inputs, arrays, strict=True)))
             batches = [[array[place : place + 1] for array in arrays] for place in range(samples)]
         else:
             samples, batches = _samples(function, arrays), [arrays]
@@ -218,9 +256,8 @@ class _Run:
         }
         steps = len(function.equations)
         for number, equation in enumerate(function.equations):
+            self._what = f"step {number + 1} of {steps}: " if steps > 1 else ""
             self._step(equation, values, len(batches))
-            if progress is not None:
-                progress(number + 1, steps)
         found = [_joined(values[value]) for value in function.results]
         return dict(zip(package.outputs, found, strict=True)), samples
 
@@ -230,7 +267,10 @@ class _Run:
             for value, array in zip(equation.results, self._on_accelerator(equation, operands), strict=True):
                 values[value] = [array[place : place + 1] for place in range(batches)]
             return
-        rows = [self._on_host(equation, [each[place] for each in operands]) for place in range(batches)]
+        rows = []
+        for place in range(batches):
+            rows.append(self._on_host(equation, [each[place] for each in operands]))
+            self._say_samples(place + 1, batches)
         for value, column in zip(equation.results, zip(*rows, strict=True), strict=True):
             values[value] = list(column)
 
@@ -247,18 +287,23 @@ class _Run:
         part = self._package.parts[equation.results[0]]
         given = {name: _joined(each) for name, each in zip(part.source.inputs, operands, strict=True)}
         if self._device is None:
+            self._progress(f"{self._what}compiling for the CPU")
             network = self._package.network(equation)
+            self._progress(f"{self._what}running on the CPU")
             begun = time.perf_counter()
             outputs = network.run(given)
             self._spend("graph", begun)
         else:
             runner = ModelRunner(part.model, self._device, self._surroundings, check=self._check)
-            result = runner.run(given)
+            result = runner.run(given, self._say_samples)
             self.results.append(result)
             outputs = dict(result.outputs)
             for name, seconds in result.host.items():
                 self.host_seconds[name] = self.host_seconds.get(name, 0.0) + seconds
         return [np.asarray(outputs[name]) for name in part.source.outputs]
+
+    def _say_samples(self, done: int, count: int) -> None:
+        self._progress(f"{self._what}{done:,} of {count:,} samples")
 
     def _spend(self, name: str, begun: float) -> None:
         self.host_seconds[name] = self.host_seconds.get(name, 0.0) + time.perf_counter() - begun
@@ -270,6 +315,14 @@ def _samples(function: Function, arrays: list[Array]) -> int:
         if value.type.rank and array.ndim and not isinstance(value.type.shape[0], int):
             return len(array)
     return 1
+
+
+def _is_one_by_one(function: Function, arrays: list[Array]) -> bool:
+    """Whether there are several samples for a function of one."""
+    firsts = [value.type.shape[0] if value.type.rank else 0 for value in function.parameters]
+    results = [value.type.shape[0] if value.type.rank else 0 for value in function.results]
+    counts = {len(array) if array.ndim else 0 for array in arrays}
+    return all(first == 1 for first in (*firsts, *results)) and len(counts) == 1 and max(counts) > 1
 
 
 def _joined(parts: list[Array]) -> Array:

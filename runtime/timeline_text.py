@@ -12,7 +12,7 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
 from tilewright.runtime.device import DeviceResult
-from tilewright.runtime.trace import timeline_of
+from tilewright.runtime.trace import ProgramRun, joined_timeline
 from tilewright.sim.counters import heads_of
 from tilewright.sim.timeline import Timeline
 
@@ -77,11 +77,24 @@ def timeline_text(
     glyphs: Glyphs = BLOCKS,
     marks: Sequence[Mark] = (),
 ) -> str:
+    """A picture of a run of one program, as `timelines_text` has it."""
+    runs = [(executable, result)]
+    return timelines_text(runs, width=width, window=window, glyphs=glyphs, marks=marks)
+
+
+def timelines_text(
+    runs: Sequence[ProgramRun],
+    *,
+    width: int = DEFAULT_WIDTH,
+    window: tuple[int, int] | None = None,
+    glyphs: Glyphs = BLOCKS,
+    marks: Sequence[Mark] = (),
+) -> str:
     """A picture of a run: an axis of cycles, a lane for each engine with its busy share, a legend.
 
     Args:
-        executable: what ran.
-        result: of any device; one that does not see what an instruction waits for shows all waits alike.
+        runs: programs that ran one after the other on any device; one that does not see what an instruction
+            waits for shows all waits alike.
         width: characters of a line, at least `LEAST_WIDTH`.
         window: first cycle, and the one behind the last; None: all.
         glyphs: `BLOCKS`, or `ASCII` for terminals without them.
@@ -90,11 +103,13 @@ def timeline_text(
     Raises:
         TilewrightError: if the width or the window does not fit.
     """
-    first, end = _checked(result.cycles, width, window)
+    timeline = joined_timeline(runs)
+    sees_reasons = all(result.tokens_ready is not None for _, result in runs)
+    first, end = _checked(timeline.cycles, width, window)
     most = width - _LABEL - _SHARE
     step = -(-(end - first) // most)
     edges = np.minimum(np.arange(first, end + step, step), end)
-    found = lanes(timeline_of(executable, result), edges)
+    found = lanes(timeline, edges)
     head = f"{'':{_LABEL}}cycles {first:,} to {end - 1:,}, {step:,} a column"
     lines = [head, *_axis(first, step, len(edges) - 1)]
     for engine, lane in found.items():
@@ -104,7 +119,7 @@ def timeline_text(
     shown = [mark for mark in marks if first <= mark.cycle < end]
     if shown:
         lines.insert(3, f"{'begin':{_LABEL}}{_letters(shown, first, step)}")
-    legend = _legend(glyphs, result.tokens_ready is not None)
+    legend = _legend(glyphs, sees_reasons)
     return "\n".join([*lines, *legend, *_names(shown, width)])
 
 

@@ -1,6 +1,6 @@
 """Functions with the names that their users know, on any number of samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,13 +128,19 @@ def sample_shape(what: str, tensor: TensorType) -> tuple[int, ...]:
     first = tensor.shape[0] if tensor.rank else 0
     if first != 1 and not (isinstance(first, Size) and first.name is not None):
         raise IrError(f"{what} must have a batch in front, symbolic or 1, not {tensor}")
-    unknown = [f"axis {k} ({size})" for k, size in enumerate(tensor.shape) if k and isinstance(size, Size)]
+    unknown = {k: size for k, size in enumerate(tensor.shape) if k and isinstance(size, Size)}
     if unknown:
+        listed = ", ".join(f"axis {k} ({size})" for k, size in unknown.items())
         raise IrError(
-            f"{what} must have known sizes behind the batch, not {', '.join(unknown)}: "
-            "fix them (onnxruntime.tools.make_dynamic_shape_fixed) or export with fixed sizes"
+            f"{what} must have known sizes behind the batch, not {listed}: "
+            f"give each a number ({size_options(name for size in unknown.values() for name in size.names)})"
         )
     return tuple(size for size in tensor.shape[1:] if isinstance(size, int))
+
+
+def size_options(names: Iterable[str]) -> str:
+    """How a user gives numbers for sizes of these names."""
+    return " ".join(f"--size {name}=NUMBER" for name in dict.fromkeys(names)) + ", or sizes in Python"
 
 
 def _sample_bytes(value: Value) -> int:

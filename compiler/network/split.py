@@ -1,7 +1,7 @@
 """A network split between accelerator and host, each part compiled for its target."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,19 +10,23 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.network.target import ACCELERATOR, Accelerator, Host
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
-from tilewright.compiler.quantise.judge import judge
+from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.quantise import has_scales, quantise
-from tilewright.compiler.targets.accel.compile import compile_function
-from tilewright.compiler.targets.accel.layer_schedule import Schedules
+from tilewright.compiler.targets.accel.compile import LayerError, compile_function
+from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_network
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
 from tilewright.numerics.error import TilewrightError
 
 Progress = Callable[[str], None]
 """Is told what is being done."""
+Observe = Callable[[str, str, str], object]
+"""Is told what a pass made: where ("" for the network, the kernel's name, or that / the layer's name), the
+name of the pass, text. Where parts are refused, "partition" is told anew, and all that follows it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def split_network(
     calibration: Mapping[str, Array] | None = None,
     schedules: Schedules | None = None,
     progress: Progress = lambda _: None,
+    observe: Observe | None = None,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
 
@@ -72,49 +77,114 @@ def split_network(
         calibration: typical inputs, where the network has no scales.
         schedules: of layers that shall not have their default schedule.
         progress: is told what is being done.
+        observe: is told what each pass made.
+
+    Raises:
+        LayerError: if a given schedule names no layer, or one of several, or does not suit it.
     """
     one = named.one_sample()
     target = Accelerator(judge(one.function))
     while True:
         progress("partitioning")
         found = partition(one.function, (target, Host()))
+        if observe is not None:
+            observe("", "partition", print_function(found.function))
         split = one.with_function(found.function)
+        progress("measuring what the parts are given")
         inputs = _inputs_of_parts(split, calibration)
+        work = _Work(config, inputs, schedules or {}, progress, observe)
+        parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
+        if not refused:
+            work.check_schedules()
+            return SplitNetwork(split, parts, _reasons(found, target))
+        target = Accelerator(target.verdicts, {**target.refused, **refused})
+
+
+def placed_network(named: NamedFunction) -> SplitNetwork:
+    """The network in kernels, by judging and partitioning alone: nothing is compiled, there are no parts.
+
+    What turns out not to fit the machine only when it is compiled is not known here.
+
+    Args:
+        named: of floats, or with scales; sizes behind the batch are numbers.
+    """
+    one = named.one_sample()
+    target = Accelerator(judge(one.function))
+    found = partition(one.function, (target, Host()))
+    return SplitNetwork(one.with_function(found.function), {}, _reasons(found, target))
+
+
+@dataclass
+class _Work:
+    """Compiles parts.
+
+    Members:
+        layers: names of the layers of all parts.
+    """
+
+    config: Config
+    inputs: Mapping[Value, tuple[Array, ...]]
+    schedules: Schedules
+    progress: Progress
+    observe: Observe | None
+    layers: list[str] = field(default_factory=list)
+
+    def parts(self, equations: list[Equation]) -> tuple[dict[Value, Part], Verdicts]:
+        """Those that can be compiled, and why others cannot."""
         parts: dict[Value, Part] = {}
-        refused = dict(target.refused)
-        for equation in split.function.equations:
-            if _is_on_accelerator(equation):
-                try:
-                    parts[equation.results[0]] = _part(equation, config, inputs, schedules, progress)
-                except TilewrightError as error:
-                    refused |= _refuse(equation, str(error))
-        if len(refused) == len(target.refused):
-            return SplitNetwork(split, parts, _reasons(found, one.function, target))
-        target = Accelerator(target.verdicts, refused)
+        refused: Verdicts = {}
+        for number, equation in enumerate(equations):
+            try:
+                parts[equation.results[0]] = self._part(equation, f"part {number + 1} of {len(equations)}")
+            except LayerError:
+                raise
+            except TilewrightError as error:
+                refused |= _refuse(equation, str(error))
+        return parts, refused
+
+    def check_schedules(self) -> None:
+        """Refuse schedules of layers that there are not, or that several parts have."""
+        for part in self.schedules:
+            count = self.layers.count(part.layer)
+            if count == 0:
+                known = ", ".join(map(repr, self.layers))
+                raise LayerError(f"schedules must be of the layers {known}, not of {part}")
+            if count > 1:
+                raise LayerError(f"{part} must be in one program to have a schedule, not in {count}")
+
+    def _part(self, equation: Equation, what: str) -> Part:
+        assert isinstance(equation.operator, Kernel)
+        body = equation.operator.body
+        names = tuple(value.name for value in body.parameters)
+        source = NamedFunction(body, names, tuple(value.name for value in body.results))
+        calibration = None
+        if not has_scales(body):
+            calibration = dict(zip(names, self.inputs[equation.results[0]], strict=True))
+        self.progress(f"quantising {what}")
+        integers = quantise(source, calibration)
+        if self.observe is not None:
+            self.observe(body.name, "integers", print_function(integers.function))
+        self.progress(f"compiling {what}")
+        own = [each.name for each in legal_network(integers, self.config).layers] if self.schedules else []
+        self.layers += own
+        model = compile_function(
+            integers,
+            self.config,
+            _within(body.name, self.observe),
+            {part: each for part, each in self.schedules.items() if part.layer in own},
+        )
+        return Part(source, integers, model)
 
 
 def _is_on_accelerator(equation: Equation) -> bool:
     return isinstance(equation.operator, Kernel) and equation.operator.target == ACCELERATOR
 
 
-def _part(
-    equation: Equation,
-    config: Config,
-    inputs: Mapping[Value, tuple[Array, ...]],
-    schedules: Schedules | None,
-    progress: Progress,
-) -> Part:
-    assert isinstance(equation.operator, Kernel)
-    body = equation.operator.body
-    names = tuple(value.name for value in body.parameters)
-    source = NamedFunction(body, names, tuple(value.name for value in body.results))
-    calibration = None
-    if not has_scales(body):
-        calibration = dict(zip(names, inputs[equation.results[0]], strict=True))
-    progress("quantising")
-    integers = quantise(source, calibration)
-    progress("compiling")
-    return Part(source, integers, compile_function(integers, config, schedules=schedules))
+def _within(kernel: str, observe: Observe | None) -> Observe | None:
+    """Who is told of the layers of a kernel."""
+    if observe is None:
+        return None
+    return lambda layer, name, text: observe(f"{kernel}/{layer}", name, text)
 
 
 def _refuse(equation: Equation, reason: str) -> dict[Value, str]:
@@ -123,7 +193,7 @@ def _refuse(equation: Equation, reason: str) -> dict[Value, str]:
     return {each.results[0]: reason for each in equation.operator.body.equations if each.operands}
 
 
-def _reasons(found: Partition, function: Function, target: Accelerator) -> tuple[Refusal, ...]:
+def _reasons(found: Partition, target: Accelerator) -> tuple[Refusal, ...]:
     return tuple(each for each in found.refusals if each.target == target.name)
 
 

@@ -23,7 +23,8 @@ from tilewright.compiler.targets.accel.network import Network, Port, Unit, pictu
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.place import Allocation, PlaceError
-from tilewright.compiler.targets.accel.program import Program, Work, assemble_works
+from tilewright.compiler.targets.accel.program import LayerSpan, Program, Work, assemble_works
+from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
@@ -31,6 +32,7 @@ from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_function
 from tilewright.compiler.tir.stmt import Function
+from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
 from tilewright.isa.model import BETWEEN, CONSTANTS, INPUTS, OUTPUTS, REGION_NAMES, Binding, Layer, Model
@@ -45,8 +47,10 @@ WORTH_CYCLES = 16
 """More than these must stand for so many cycles of the array each, on average: else the memories on the chip
 cut the network into pieces that are not worth an instruction."""
 
-Observe = Callable[[str, str, str], None]
-"""Is told what a pass made: name of the layer, name of the pass, text."""
+Observe = Callable[[str, str, str], object]
+"""Is told what a pass made: name of the layer, name of the pass, text. Of a layer in parts, part by part."""
+PASSES = ("lower", "schedule", "tensorise", "tasks", "assembler")
+"""Names of the passes, as who observes is told."""
 
 
 Shape = tuple[int, ...]
@@ -89,6 +93,9 @@ def compile_function(
         plan = _Plan(network, config)
         works = [part.work(plan) for part in parts]
         program = assemble_works(works, config, plan.sizes())
+    if observe is not None:
+        for span in program.layers:
+            observe(span.name, "assembler", _assembler(program, span))
     return _model(network, named, config, program, plan)
 
 
@@ -219,6 +226,8 @@ class _Layers:
         if key not in self._templates or self._observe is not None:
             function = self._tensorised(unit, part, lowered.function, schedule, result, origin)
             work = tasks(function, unit.name, self._config, self._most - self._count + 1)
+            if self._observe is not None:
+                self._observe(unit.name, "tasks", "\n".join(map(print_task, work)))
             table = TaskTable.of(work)
             self._templates[key] = _Template(function.parameters, table, Allocation(table, self._config))
         return self._templates[key]
@@ -253,6 +262,12 @@ def _bound(
     *inputs, output = parameters
     bound = {buffer: contents[buffer.name.rpartition(".")[2]] for buffer in inputs}
     return {**bound, output: result}
+
+
+def _assembler(program: Program, span: LayerSpan) -> str:
+    """The instructions of a layer, as text."""
+    own = program.instructions[span.first : span.first + span.count]
+    return "\n".join(map(format_instruction, own))
 
 
 # --- the memory outside ------------------------------------------------------------------------------------

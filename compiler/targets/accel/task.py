@@ -9,6 +9,7 @@ from functools import cached_property
 from math import prod
 
 from tilewright.compiler.tir.buffer import Buffer
+from tilewright.isa.assembly import format_instruction
 from tilewright.isa.instruction import Instruction
 from tilewright.isa.memory import Engine
 
@@ -58,3 +59,10 @@ class Task:
         engine = self.instruction.engine
         assert engine is not None, "a task is work of an engine"
         return engine
+
+
+def print_task(task: Task) -> str:
+    """A task in a line: the instruction, and what each of its operands is an address in."""
+    operands = [f"{field}: {each.buffer.name}#{each.number}" for field, each in task.operands.items()]
+    memory = [f"memory: {task.memory.name}"] if task.memory is not None else []
+    return f"{format_instruction(task.instruction)}  # {', '.join([*memory, *operands])}"

@@ -3,9 +3,10 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 
 def cache_folder() -> Path:
@@ -31,6 +32,48 @@ def stored(*depends_on: str) -> bytes | None:
         return _path(depends_on).read_bytes()
     except OSError:
         return None
+
+
+class StoredCode(NamedTuple):
+    """An object file.
+
+    Members:
+        machine: the key of the one it is for.
+        data: its bytes.
+    """
+
+    machine: str
+    data: bytes
+
+
+class ObjectStore:
+    """Machine code that is carried along: asked before the disk, it keeps a copy of all that is used.
+
+    Texts that code depends on end with the key of the machine.
+
+    Members:
+        codes: object files by the digest of all that they depend on.
+    """
+
+    def __init__(self, codes: Mapping[str, StoredCode] | None = None) -> None:
+        self.codes = dict(codes or {})
+
+    def cached(self, produce: Callable[[], bytes], *depends_on: str) -> bytes:
+        """What `produce` gives, from here or from the disk if it gave it once for the same texts."""
+        data = self.stored(*depends_on)
+        return self._keep(cached(produce, *depends_on), depends_on) if data is None else data
+
+    def stored(self, *depends_on: str) -> bytes | None:
+        """What was made for these texts; None if nothing was."""
+        own = self.codes.get(_digest(depends_on))
+        if own is not None:
+            return own.data
+        data = stored(*depends_on)
+        return None if data is None else self._keep(data, depends_on)
+
+    def _keep(self, data: bytes, depends_on: tuple[str, ...]) -> bytes:
+        self.codes[_digest(depends_on)] = StoredCode(depends_on[-1], data)
+        return data
 
 
 def _path(depends_on: tuple[str, ...]) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from llvmlite import binding as llvm
 from numpy.typing import NDArray
 
-from tilewright.compiler.targets.cpu.cache import cached
+from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module, shape_of
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
@@ -104,7 +104,12 @@ class Kernel:
 
 
 def compile_function(
-    function: Function, *, contract: bool = False, parallel: bool = True, machine: Machine | None = None
+    function: Function,
+    *,
+    contract: bool = False,
+    parallel: bool = True,
+    machine: Machine | None = None,
+    store: ObjectStore | None = None,
 ) -> Kernel:
     """A function as machine code for this machine; from the cache if it was compiled before.
 
@@ -113,6 +118,7 @@ def compile_function(
         contract: whether a product and a sum of floats may be rounded once, which is faster.
         parallel: whether parallel loops run on several threads.
         machine: one whose code this machine runs; None for this one.
+        store: machine code that is carried along, and gets what is used; None: the disk alone.
 
     Raises:
         CpuError: if the host cannot run it.
@@ -120,9 +126,10 @@ def compile_function(
     """
     machine = Machine.host() if machine is None else machine
     text = str(emit_module([function], contract=contract, parallel=parallel, machine=machine))
-    code = cached(lambda: object_code(text, machine), text, machine.key)
+    store = ObjectStore() if store is None else store
+    code = store.cached(lambda: object_code(text, machine), text, machine.key)
     if parallel:
-        install_pool()
+        install_pool(store)
     return Kernel(function, load_code(code, machine))
 
 

@@ -17,6 +17,7 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
@@ -42,12 +43,15 @@ class HostNetwork:
         named: what it computes.
     """
 
-    def __init__(self, named: NamedFunction, machine: Machine | None = None) -> None:
+    def __init__(
+        self, named: NamedFunction, machine: Machine | None = None, store: ObjectStore | None = None
+    ) -> None:
         """Compile a function.
 
         Args:
             named: of integers, verified; on any number of samples.
             machine: one whose code this machine runs; None for this one.
+            store: machine code that is carried along, and gets what is used; None: the disk alone.
 
         Raises:
             CpuError: listing every equation that has no compiled form.
@@ -55,6 +59,7 @@ class HostNetwork:
         self.named = named
         self._function = named.one_sample().function
         self._machine = Machine.host() if machine is None else machine
+        self._store = store
         self._fixed: dict[Value, Array] = {}
         moving = [each for each in self._function.equations if not self._fold(each)]
         _refuse_others(moving)
@@ -101,7 +106,7 @@ class HostNetwork:
         arrays = [self._fixed.get(value) for value in equation.operands]
         lower = OPERATORS[type(equation.operator)]
         lowered = lower(equation.operator, types, arrays, Features.of(self._machine))
-        return _layer(lowered, equation.result.type, self._machine)
+        return _layer(lowered, equation.result.type, self._machine, self._store)
 
 
 def _refuse_others(equations: Sequence[Equation]) -> None:
@@ -126,10 +131,10 @@ def _port(operator: Quantise | Dequantise | Reshape, given: TensorType, result: 
     return step
 
 
-def _layer(lowered: Lowered, result: TensorType, machine: Machine) -> Step:
+def _layer(lowered: Lowered, result: TensorType, machine: Machine, store: ObjectStore | None) -> Step:
     """The compiled kernel, called for each sample."""
     parallel = lowered.work >= PARALLEL_WORK
-    kernel = compile_function(lowered.function, parallel=parallel, machine=machine)
+    kernel = compile_function(lowered.function, parallel=parallel, machine=machine, store=store)
     shape = host_shape(result)
     # What is no constant comes in the order of the operator's inputs.
     order = sorted(argument for argument in lowered.arguments if isinstance(argument, int))

@@ -11,7 +11,7 @@ from functools import cache
 
 from llvmlite import binding as llvm
 
-from tilewright.compiler.targets.cpu.cache import cached
+from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 
@@ -29,11 +29,19 @@ def pool_text() -> str:
     return _TEXT
 
 
-@cache
-def install_pool() -> None:
-    """Give this process the pool that its compiled functions call. It stays until the process ends."""
+def install_pool(store: ObjectStore) -> None:
+    """Give this process the pool that its compiled functions call. It stays until the process ends.
+
+    Args:
+        store: has its code, or gets it.
+    """
     machine = Machine.host()
-    engine = load_code(cached(lambda: object_code(pool_text(), machine), pool_text(), machine.key), machine)
+    _install(store.cached(lambda: object_code(pool_text(), machine), pool_text(), machine.key), machine)
+
+
+@cache
+def _install(code: bytes, machine: Machine) -> None:
+    engine = load_code(code, machine)
     llvm.add_symbol(POOL_FUNCTION, engine.get_function_address(POOL_FUNCTION))
     # Workers run in this code until the process is gone, and must not see it unmapped.
     engine.detach()

@@ -14,7 +14,7 @@ from llvmlite import ir
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Primitive
-from tilewright.compiler.targets.cpu.cache import cached, stored
+from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
@@ -135,14 +135,16 @@ class Compiler:
 
     Args:
         machine: one whose code this machine runs.
+        store: asked before the cache on disk, and given all code that is used; None: only the disk.
 
     Members:
         kernels: how many different ones there are.
-        compiled: how many were not in the cache on disk.
+        compiled: how many were neither in the store nor in the cache on disk.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, store: ObjectStore | None = None) -> None:
         self.machine = machine
+        self.store = ObjectStore() if store is None else store
         self.compiled = 0
         self._codes: dict[str, Code] = {}
 
@@ -163,7 +165,7 @@ class Compiler:
             parallel: whether parallel loops run on several threads.
         """
         if key not in self._codes:
-            install_pool()
+            install_pool(self.store)
             self._codes[key] = Code(self._object(key, make, contract, parallel), self.machine)
         return self._codes[key]
 
@@ -171,13 +173,17 @@ class Compiler:
         self, key: str, make: Callable[[], Function], contract: bool, parallel: bool
     ) -> Callable[[], bytes]:
         """The object file, which is there or is on its way."""
-        machine, names = self.machine, (key, f"{contract} {parallel}", _version(), self.machine.key)
-        data = stored(*names)
+        machine, store, names = (
+            self.machine,
+            self.store,
+            (key, f"{contract} {parallel}", _version(), self.machine.key),
+        )
+        data = store.stored(*names)
         if data is not None:
             return lambda: data
         self.compiled += 1
         text = str(_module(make(), contract, parallel, machine))
-        future = _worker().submit(lambda: cached(lambda: object_code(text, machine), *names))
+        future = _worker().submit(lambda: store.cached(lambda: object_code(text, machine), *names))
         return future.result
 
 
@@ -231,8 +237,10 @@ done:
 class Executor:
     """Runs steps one after the other: pairs of code and an array of pointers."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._engine = load_code(cached(lambda: object_code(_LOOP, machine), _LOOP, machine.key), machine)
+    def __init__(self, compiler: Compiler) -> None:
+        machine = compiler.machine
+        code = compiler.store.cached(lambda: object_code(_LOOP, machine), _LOOP, machine.key)
+        self._engine = load_code(code, machine)
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.execute = prototype(self._engine.get_function_address("execute"))
 

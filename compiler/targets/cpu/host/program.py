@@ -1,7 +1,7 @@
 """Compiled functions: plans run on arrays, and functions whose sizes only data tell, part by part."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.interpret import Bindings, bind
 from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ops.primitive.control import Scan
+from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.host.kernel import Compiler, Executor
 from tilewright.compiler.targets.cpu.host.place import Place
 from tilewright.compiler.targets.cpu.host.plan import ARENA, FLAGS, KernelStep, Plan, RegionStep, plan
@@ -24,7 +25,9 @@ from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
 from tilewright.numerics.error import TilewrightError
 
 
-def compile_host(function: Function | Module, machine: Machine | None = None) -> "HostProgram":
+def compile_host(
+    function: Function | Module, machine: Machine | None = None, store: ObjectStore | None = None
+) -> "HostProgram":
     """A function as machine code of this machine; results equal those of `ir.interpret.run`.
 
     Integers have the same bits, and floats where sums are exact. Sums of floats are added in float64, those
@@ -34,10 +37,11 @@ def compile_host(function: Function | Module, machine: Machine | None = None) ->
         function: of any operators, or a module, whose main function is compiled. One with known sizes is
             compiled now; another one when it is first run with arrays of some sizes.
         machine: one whose code this machine runs; None for this one.
+        store: machine code that is carried along, and gets all that is used; None: the disk alone.
     """
     module = function if isinstance(function, Module) else Module.of(function)
     main = function.main if isinstance(function, Module) else function
-    return HostProgram(module, main, machine)
+    return HostProgram(module, main, machine, store)
 
 
 class HostProgram:
@@ -46,11 +50,13 @@ class HostProgram:
     Args:
         module: functions that can be called.
         main: the function.
-        machine: as in `compile_host`.
+        machine, store: as in `compile_host`.
     """
 
-    def __init__(self, module: Module, main: Function, machine: Machine | None) -> None:
-        self._context = _Context(module, Compiler(machine or Machine.host()))
+    def __init__(
+        self, module: Module, main: Function, machine: Machine | None, store: ObjectStore | None = None
+    ) -> None:
+        self._context = _Context(module, Compiler(machine or Machine.host(), store))
         self._depth = main.depth
         self._main = self._context.function(main)
         if all(value.type.is_known for value in main.parameters):
@@ -66,6 +72,10 @@ class HostProgram:
             EvaluationError: if arrays and parameters do not fit, or indices lie outside.
         """
         return deeply(self._depth, lambda: self._main.run(*arrays))
+
+    def prepare(self, sizes: Mapping[str, int]) -> None:
+        """Compile it for these numbers of its sizes, before it is run with them."""
+        deeply(self._depth, lambda: self._main.specialised(dict(sizes)))
 
     @property
     def kernels(self) -> int:
@@ -83,7 +93,7 @@ class _Context:
 
     def __init__(self, module: Module, compiler: Compiler) -> None:
         self.module, self.compiler = module, compiler
-        self.executor = Executor(compiler.machine)
+        self.executor = Executor(compiler)
         self._functions: dict[int, tuple[Function, HostFunction]] = {}
 
     def function(self, function: Function) -> "HostFunction":

@@ -18,7 +18,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Versions, VirtualThread
 from tilewright.compiler.targets.accel import compile as compile_module
-from tilewright.compiler.targets.accel.compile import LengthError, compile_function
+from tilewright.compiler.targets.accel.compile import PASSES, LengthError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Part, default_schedules
 from tilewright.compiler.targets.accel.operator.layout import parameter_vectors
 from tilewright.isa.config import PRESETS
@@ -171,7 +171,9 @@ def test_a_schedule_is_of_its_layer_alone_though_another_has_its_structure():
 def test_who_observes_is_told_of_every_layer():
     told = []
     compile_function(TWINS, TINY, observe=lambda layer, name, text: told.append((layer, name, bool(text))))
-    assert told == [(layer, name, True) for layer in "ar" for name in ("lower", "schedule", "tensorise")]
+    before = [(layer, name, True) for layer in "ar" for name in ("lower", "schedule", "tensorise", "tasks")]
+    assert told == [*before, ("a", "assembler", True), ("r", "assembler", True)]
+    assert {name for _, name, _ in told} == set(PASSES)
 
 
 def test_a_refusal_leaves_the_search_for_cycles_as_it_was(monkeypatch):
