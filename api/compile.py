@@ -146,25 +146,34 @@ def sized(named: NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:
 
 def why_not_by_sample(named: NamedFunction) -> str:
     """Why the samples of a batch cannot be run one by one; "" if they can."""
-    batches = {value.type.shape[:1] for value in named.function.parameters}
-    names = [
-        size.name for (size,) in filter(None, batches) if isinstance(size, Size) and size.name is not None
-    ]
+    names = _batch_names(named)
     # Of a symbolic batch, `mixing` says whether it stays in front.
     for what, types in (("inputs", named.input_types), ("outputs", {} if names else named.output_types)):
         odd = [f"{name} ({each})" for name, each in types.items() if not _has_batch(each, names)]
         if odd:
             return f"{what} must have a batch in front, symbolic or 1, and have none: {', '.join(odd)}"
-    others = [name for name in named.function.size_names if name not in names]
-    if others:
+    unknown = unknown_sizes(named)
+    if unknown:
         return (
-            f"sizes must be numbers but for the batch, and {', '.join(others)} are not: "
-            f"give {size_options(others)}"
+            f"sizes must be numbers but for the batch, and {', '.join(unknown)} are not: "
+            f"give sizes ({size_options(unknown)})"
         )
     found = [label for name in names for label in mixing(named.function, name)]
     return (
         f"the batch must stay in front, its samples apart, and do not in {', '.join(found)}" if found else ""
     )
+
+
+def unknown_sizes(named: NamedFunction) -> tuple[str, ...]:
+    """Names of sizes of inputs that are neither numbers nor a batch."""
+    names = _batch_names(named)
+    return tuple(name for name in named.function.size_names if name not in names)
+
+
+def _batch_names(named: NamedFunction) -> list[str]:
+    """Names of first axes of inputs."""
+    firsts = dict.fromkeys(value.type.shape[0] for value in named.function.parameters if value.type.rank)
+    return [size.name for size in firsts if isinstance(size, Size) and size.name is not None]
 
 
 def _has_batch(tensor: TensorType, names: list[str]) -> bool:

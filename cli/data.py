@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-    Shapes = Mapping[str, tuple[int, ...]]
+    Shapes = Mapping[str, tuple[int | None, ...]]
 
 _ZIP, _NPY = b"PK\x03\x04", b"\x93NUMPY"
 _GREY, _RGB = 1, 3
@@ -86,7 +86,7 @@ def npz_bytes(arrays: "Mapping[str, Array]") -> bytes:
     return result.getvalue()
 
 
-def _only(path: str, shapes: "Shapes") -> tuple[str, tuple[int, ...]]:
+def _only(path: str, shapes: "Shapes") -> tuple[str, tuple[int | None, ...]]:
     """Name and shape of the only input."""
     from tilewright.isa.error import TilewrightError
 
@@ -147,16 +147,19 @@ def _array(data: bytes) -> "Array":
     return np.array(flat.reshape(shape, order="F" if by_columns else "C"))
 
 
-def _read_picture(path: str, shape: tuple[int, ...]) -> "Array":
+def _read_picture(path: str, shape: tuple[int | None, ...]) -> "Array":
     """uint8 of `shape`, which is channels, height, width: grey or RGB pixels as they are."""
     import numpy as np
     from PIL import Image
 
     from tilewright.isa.error import TilewrightError
 
+    known = [size for size in shape if size is not None]
     if len(shape) != 3 or shape[0] not in (_GREY, _RGB):
         raise TilewrightError(f"{path}: a picture must go to an input of 1 or 3 channels, not {list(shape)}")
-    channels, height, width = shape
+    if len(known) < 3:
+        raise TilewrightError(f"{path}: a picture must go to an input of known size: give --size NAME=NUMBER")
+    channels, height, width = known
     with _foreign(path, _DATA), Image.open(path, formats=_FORMATS) as picture:
         if picture.mode not in _MODES:
             raise TilewrightError(f"{path}: pixels must be grey or RGB, not {picture.mode}: convert them")

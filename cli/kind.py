@@ -14,12 +14,13 @@ class Kind(Enum):
     """What can be run."""
 
     ONNX = auto()
+    PACKAGE = auto()
     MODEL = auto()
     PROGRAM = auto()
 
 
 def kind_of(path: str) -> Kind:
-    """An ONNX file, a compiled model, or a program as executable or text.
+    """An ONNX file, a package, a compiled model of one program, or a program as executable or text.
 
     Raises:
         TilewrightError: if it is a device or a pipe.
@@ -34,9 +35,20 @@ def kind_of(path: str) -> Kind:
     with open(path, "rb") as file:
         first = file.read(_SOME_BYTES)
     if first[: len(MAGIC)] == MAGIC:
+        if _is_package(path):
+            return Kind.PACKAGE
         return Kind.MODEL if is_model(Executable.load(path)) else Kind.PROGRAM
     # The name decides where the contents could be a text: a damaged or empty model, say.
     return Kind.ONNX if _NO_TEXT.intersection(first) or Path(path).suffix == ".onnx" else Kind.PROGRAM
+
+
+def _is_package(path: str) -> bool:
+    from tilewright.isa.container import ExecutableError, read_file, unpack
+
+    try:
+        return "package" in unpack(read_file(path))[0]
+    except ExecutableError as error:
+        raise ExecutableError(f"{path}: {error}") from None
 
 
 def require_plain(path: str) -> None:

@@ -14,7 +14,17 @@ from tilewright.isa.error import TilewrightError
 # The commands in the order of the help, each a module of this room with `add_parser(subparsers)`, which
 # returns its parser, and `run(args)`, which returns the exit code. Such a module imports numpy and the other
 # rooms inside of functions only: the help must come at once.
-COMMANDS: tuple[str, ...] = ("run", "compile", "asm", "disasm", "check", "verilog", "configs", "doctor")
+COMMANDS: tuple[str, ...] = (
+    "run",
+    "compile",
+    "explain",
+    "asm",
+    "disasm",
+    "check",
+    "verilog",
+    "configs",
+    "doctor",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,19 +1,24 @@
-"""Networks as commands take them: ONNX, quantised and compiled here, or compiled before."""
+"""Networks as commands take them: ONNX, to be split and compiled here, or compiled before."""
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tilewright.cli.inputs import Ports, inputs_of
 from tilewright.cli.kind import Kind, kind_of
 from tilewright.cli.machine import DEFAULT_CONFIG
+from tilewright.cli.option import refuse_options
 from tilewright.cli.program import choose_config
 from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
+    from tilewright.api.package import Package
     from tilewright.compiler.ir.named import NamedFunction
-    from tilewright.compiler.targets.accel.layer_schedule import Schedules
+    from tilewright.compiler.network.split import Observe
+    from tilewright.compiler.schedule import Primitive
+    from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules
     from tilewright.isa.config import Config
-    from tilewright.isa.model import Model
     from tilewright.runtime.model_input import Samples
 
 FIRST_INPUTS = 100
@@ -27,102 +32,98 @@ class OpenedNetwork:
     Members:
         path: where it was read.
         config: of the machine it is, or will be, compiled for.
-        source: the network of an ONNX file.
-        model: the compiled model, where the file is one.
-        shapes: of one sample of each input, by name.
-        results: of one sample of each output, by name.
+        source: the network of an ONNX file; else that in the package.
+        package: where the file is a compiled one.
+        inputs: what it takes.
     """
 
     path: str
     config: "Config"
-    source: "NamedFunction | None" = None
-    model: "Model | None" = None
-    shapes: Mapping[str, tuple[int, ...]]
-    results: Mapping[str, tuple[int, ...]]
+    source: "NamedFunction"
+    package: "Package | None" = None
+    inputs: Ports
 
 
-def open_network(path: str, config: str | None) -> OpenedNetwork:
-    """Read a network.
+def open_network(args: argparse.Namespace) -> OpenedNetwork:
+    """Read the network that a command names.
 
     Args:
-        path: of an ONNX file or of a compiled model.
-        config: the preset or TOML file that the user names, if any.
+        args: with `file`, `config` and `size`.
 
     Raises:
-        TilewrightError: if the file is neither, has what is not supported, or is for another configuration
+        TilewrightError: if the file is no network, has what is not supported, or is for another configuration
             than the user names.
         OSError: if it cannot be read.
     """
     from tilewright.isa.error import TilewrightError
-    from tilewright.isa.model import Model
 
-    kind = kind_of(path)
+    path, kind = args.file, kind_of(args.file)
     if kind is Kind.PROGRAM:
         raise TilewrightError(f"{path}: must be a network (ONNX) or a compiled model, not a program")
-    if kind is Kind.MODEL:
-        model = Model.load(path)
-        choose_config(path, model.config, config)
-        shapes, results = ({each.name: each.shape for each in side} for side in (model.inputs, model.outputs))
-        return OpenedNetwork(path=path, config=model.config, model=model, shapes=shapes, results=results)
-    machine = choose_config(path, None, config, DEFAULT_CONFIG)
-    from tilewright.compiler.pipeline import load_onnx
+    if kind is not Kind.ONNX:
+        refuse_options(args, ("size", "float"), "it is compiled already")
+        package = _read_package(path, kind)
+        choose_config(path, package.config, args.config)
+        return OpenedNetwork(
+            path=path,
+            config=package.config,
+            source=package.named,
+            package=package,
+            inputs=inputs_of(package.named),
+        )
+    machine = choose_config(path, None, args.config, DEFAULT_CONFIG)
+    from tilewright.api.compile import why_not_by_sample
 
-    say(f"reading {path}")
-    named = load_onnx(path)
-    try:
-        shapes, results = named.sample_shapes
-    except TilewrightError as error:
-        raise TilewrightError(f"{path}: {error}") from None
-    return OpenedNetwork(path=path, config=machine, source=named, shapes=shapes, results=results)
-
-
-def integer_function(
-    network: OpenedNetwork, calibration: "Samples | None", inputs: "Samples | None"
-) -> "NamedFunction":
-    """The network in integers: quantised now, or when it was compiled.
-
-    Args:
-        network: of any kind.
-        calibration: samples that the user names for quantisation, if any.
-        inputs: samples to run, whose first ones calibrate otherwise; a note says so.
-
-    Raises:
-        TilewrightError: if a network of floats has neither.
-    """
-    if network.source is None:
-        assert network.model is not None
-        return _function_of(network.path, network.model)
-    from tilewright.compiler.quantise.quantise import has_scales, quantise
-    from tilewright.isa.error import TilewrightError
-
-    if calibration is None and not has_scales(network.source.function):
-        calibration = _first(network.path, inputs)
-    say("quantising")
-    try:
-        return quantise(network.source, calibration)
-    except TilewrightError as error:
-        raise TilewrightError(f"{network.path}: {error}") from None
+    named = _read_onnx(path, dict(args.size))
+    by_sample = not args.float and not why_not_by_sample(named)
+    return OpenedNetwork(path=path, config=machine, source=named, inputs=inputs_of(named, by_sample))
 
 
 def compile_network(
-    named: "NamedFunction", config: "Config", schedules: "Schedules | None" = None
-) -> "Model":
-    """The compiled model of a network in integers.
+    network: OpenedNetwork,
+    args: argparse.Namespace,
+    calibration: "Samples | None",
+    inputs: "Samples | None",
+    schedules: "Schedules | None" = None,
+    observe: "Observe | None" = None,
+) -> "Package":
+    """The package of a network: compiled before, or now.
 
     Args:
-        named: the network.
-        config: of the machine.
+        network: of any kind.
+        args: with `float`.
+        calibration: samples that the user names for quantisation, if any.
+        inputs: samples to run, whose first ones calibrate otherwise; a note says so.
         schedules: of layers that shall not have their default schedule.
+        observe: is told what passes make.
 
     Raises:
-        TilewrightError: if the machine cannot do all of it, or not with these schedules.
+        TilewrightError: if it must have calibration or sizes, and has none; or schedules do not fit.
     """
-    from tilewright.compiler.pipeline import compile_model
+    if network.package is not None:
+        return network.package
+    from tilewright.api.compile import compile_named
+    from tilewright.isa.error import TilewrightError
 
-    say("compiling")
-    model = compile_model(named, config, schedules=schedules)
+    named = network.source
+    if not args.float:
+        calibration = _calibration(network, calibration, inputs)
+    try:
+        package = compile_named(
+            named,
+            network.config,
+            calibration=calibration,
+            accelerator=not args.float,
+            schedules=schedules,
+            progress=say,
+            observe=observe,
+        )
+    except TilewrightError as error:
+        raise TilewrightError(f"{network.path}: {error}") from None
     say("")
-    return model
+    if not args.float and not package.parts:
+        _note_host(network.path, package)
+    return package
 
 
 def read_schedules(path: str) -> "Schedules":
@@ -143,19 +144,79 @@ def read_schedules(path: str) -> "Schedules":
         raise TilewrightError(f"{path}: {error}") from None
 
 
-def used_schedules(named: "NamedFunction", config: "Config", given: "Schedules") -> str:
-    """The schedule of each layer as text: the given ones, and the default ones of the others."""
+def used_schedules(package: "Package", given: "Schedules") -> str:
+    """The schedule of each layer as text: the given ones, and the default ones of the others.
+
+    Raises:
+        TilewrightError: if layers of two programs have one name.
+    """
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
-
-    return print_schedules({**default_schedules(named, config), **given})
-
-
-def _first(path: str, inputs: "Samples | None") -> "Samples":
     from tilewright.isa.error import TilewrightError
 
+    found: dict[Part, tuple[Primitive, ...]] = {}
+    for part in package.parts.values():
+        own = default_schedules(part.integers, package.config)
+        twice = [str(each) for each in own if each in found]
+        if twice:
+            raise TilewrightError(
+                f"schedules must be of layers in one program each, not of {', '.join(twice)}"
+            )
+        found.update(own)
+    return print_schedules({**found, **given})
+
+
+# --- details -----------------------------------------------------------------------------------------------
+
+
+def _read_package(path: str, kind: Kind) -> "Package":
+    from tilewright.api.file import load, package_of_model
+    from tilewright.isa.error import TilewrightError
+    from tilewright.isa.model import Model
+
+    say(f"reading {path}")
+    if kind is Kind.PACKAGE:
+        return load(path)
+    model = Model.load(path)
+    try:
+        return package_of_model(model)
+    except TilewrightError as error:
+        raise TilewrightError(f"{path}: {error}") from None
+
+
+def _read_onnx(path: str, sizes: Mapping[str, int]) -> "NamedFunction":
+    from tilewright.api.compile import sized
+    from tilewright.compiler.frontend.onnx import load_onnx
+    from tilewright.isa.error import TilewrightError
+
+    say(f"reading {path}")
+    named = load_onnx(path)
+    try:
+        return sized(named, sizes)
+    except TilewrightError as error:
+        raise TilewrightError(f"{path}: {error}") from None
+
+
+def _calibration(
+    network: OpenedNetwork, calibration: "Samples | None", inputs: "Samples | None"
+) -> "Samples | None":
+    """What quantisation is given: nothing where the network has scales, or cannot be quantised."""
+    from tilewright.api.compile import unknown_sizes, why_not_by_sample
+    from tilewright.compiler.ir.named import size_options
+    from tilewright.compiler.quantise.quantise import has_scales
+    from tilewright.isa.error import TilewrightError
+
+    unknown = unknown_sizes(network.source)
+    if unknown:
+        raise TilewrightError(
+            f"{network.path}: sizes must be numbers but for the batch, and {', '.join(unknown)} are not: "
+            f"give {size_options(unknown)}, or --float for the CPU in floats"
+        )
+    if calibration is not None or has_scales(network.source.function) or why_not_by_sample(network.source):
+        return calibration
     if inputs is None:
         raise TilewrightError(
-            f"{path}: a network of floats must be calibrated: give typical inputs with --calibrate FILE"
+            f"{network.path}: a network of floats must be calibrated: give typical inputs with "
+            "--calibrate FILE, or --float for the CPU in floats"
         )
     first = {name: values[:FIRST_INPUTS] for name, values in inputs.items()}
     count = len(next(iter(first.values())))
@@ -164,18 +225,8 @@ def _first(path: str, inputs: "Samples | None") -> "Samples":
     return first
 
 
-def _function_of(path: str, model: "Model") -> "NamedFunction":
-    from tilewright.compiler.ir.named import NamedFunction
-    from tilewright.compiler.ir.parse import parse_function
-    from tilewright.compiler.ir.tensor_file import load_tensors
-    from tilewright.compiler.ir.verify import verify
-    from tilewright.compiler.ops.registry import operators
-    from tilewright.isa.error import TilewrightError
-
-    try:
-        function = parse_function(model.graph, operators(), load_tensors(model.tensors))
-        verify(function)
-        inputs, outputs = (tuple(each.name for each in side) for side in (model.inputs, model.outputs))
-        return NamedFunction(function, inputs, outputs)
-    except TilewrightError as error:
-        raise TilewrightError(f"{path}: {error}") from None
+def _note_host(path: str, package: "Package") -> None:
+    """Say that the accelerator has nothing to do, and why, where that is one reason."""
+    reasons = {each.reason for each in package.refusals}
+    why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+    note(f"nothing of it runs on the accelerator{why} (tilewright explain {path} says more)")

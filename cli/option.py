@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVICES
 
-MODEL_OPTIONS = ("input", "labels", "calibrate", "output", "report")
+MODEL_OPTIONS = ("input", "labels", "calibrate", "output", "report", "float", "size")
 PROGRAM_OPTIONS = ("memory", "dump")
 
 
@@ -45,14 +45,32 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
             "sample by sample"
         ),
     )
+    add_network_options(group)
     group.add_argument("--labels", metavar="FILE.npy", help="the right class of each sample: prints top-1")
+    group.add_argument(
+        "--float",
+        action="store_true",
+        help="run all of it on the CPU, in floats: nothing is quantised, any network goes",
+    )
+    group.add_argument("--output", metavar="FILE.npz", help="write the outputs by name")
+    group.add_argument("--report", metavar="FILE.html", help="write a page with the cycles of every layer")
+
+
+def add_network_options(group: argparse._ActionsContainer) -> None:
+    """How an ONNX file is read and quantised."""
     group.add_argument(
         "--calibrate",
         metavar="FILE",
         help="data for quantisation, in the forms of --input (default: the first inputs)",
     )
-    group.add_argument("--output", metavar="FILE.npz", help="write the outputs by name")
-    group.add_argument("--report", metavar="FILE.html", help="write a page with the cycles of every layer")
+    group.add_argument(
+        "--size",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        type=_named_size,
+        help="a number for a symbolic size of the network's inputs; for each of them but the batch",
+    )
 
 
 def add_program_options(parser: argparse.ArgumentParser) -> None:
@@ -100,3 +118,11 @@ def _region_file(text: str) -> tuple[int, str]:
     if not number.isdecimal() or not separator or not path:
         raise argparse.ArgumentTypeError(f"must be N=FILE, N a base register, not {text!r}")
     return int(number), path
+
+
+def _named_size(text: str) -> tuple[str, int]:
+    """Name and number of NAME=NUMBER."""
+    name, separator, number = text.rpartition("=")
+    if not name or not separator or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be NAME=NUMBER, a number from 0, not {text!r}")
+    return name, int(number)

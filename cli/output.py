@@ -1,11 +1,13 @@
 """Files that a command writes: none of them over another, or over what it reads."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from tilewright.isa.output_file import write_files
 
-__all__ = ["require_apart", "write_files"]
+__all__ = ["new_folders", "require_apart", "write_files"]
 
 
 def require_apart(outputs: Iterable[str | None], inputs: Iterable[str | None] = ()) -> None:
@@ -29,6 +31,28 @@ def require_apart(outputs: Iterable[str | None], inputs: Iterable[str | None] = 
                     f"{path}: must not be written, it is read as {other}: name another file"
                 )
         seen.append(path)
+
+
+@contextmanager
+def new_folders(paths: Iterable[str]) -> Iterator[None]:
+    """Folders for files that are written inside of this; those made here go again if that fails.
+
+    Raises:
+        OSError: if one cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        for folder in dict.fromkeys(Path(path).parent for path in paths):
+            missing = [each for each in (folder, *folder.parents) if not each.exists()]
+            for each in reversed(missing):
+                each.mkdir()
+                made.append(each)
+        yield
+    except BaseException:
+        for each in reversed(made):
+            with suppress(OSError):
+                each.rmdir()
+        raise
 
 
 def _same(path: str, other: str) -> bool:

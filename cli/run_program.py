@@ -33,7 +33,7 @@ def run_program(args: argparse.Namespace) -> int:
     result = device.run(program.executable, contents, host, check=False)
     say("")
     _require_success(program, result)
-    drawing = draw_timeline(args, program.executable, result)
+    drawing = draw_timeline(args, [(program.executable, result)])
     files = {path: result.regions[base] for base, path in dump.items()}
     if args.trace:
         from tilewright.runtime.trace import timeline_json
@@ -87,8 +87,8 @@ def describe(program: AssembledProgram, device: "Device", result: "DeviceResult"
         "macs": macs,
         "utilization": macs / (result.cycles * device.config.peak_macs),
         "seconds": result.seconds,
-        "engines": engine_counters(result),
-        **traffic(result),
+        "engines": engine_counters([result]),
+        **traffic([result]),
         "host": {},
     }
 

@@ -7,44 +7,52 @@ from tilewright.cli.table import format_table
 
 if TYPE_CHECKING:
     from tilewright.runtime.device import DeviceResult
+    from tilewright.runtime.model_runner import ModelResult
     from tilewright.runtime.profile import LayerProfile
 
 Report = Mapping[str, Any]
 """The object of `--json`."""
 
 
-def engine_counters(result: "DeviceResult") -> dict[str, dict[str, int]]:
-    """Busy, waiting and stalled cycles of each engine."""
+def engine_counters(results: "Sequence[DeviceResult]") -> dict[str, dict[str, int]]:
+    """Busy, waiting and stalled cycles of each engine, in all programs."""
     from tilewright.isa.memory import Engine
     from tilewright.runtime.device import ENGINE_COUNTERS
 
     return {
-        engine.label: {name: result.counters[f"{engine.label}_{name}"] for name in ENGINE_COUNTERS}
+        engine.label: {
+            name: sum(each.counters[f"{engine.label}_{name}"] for each in results) for name in ENGINE_COUNTERS
+        }
         for engine in Engine
     }
 
 
-def traffic(result: "DeviceResult") -> dict[str, int]:
-    """Bytes on the bus."""
+def traffic(results: "Sequence[DeviceResult]") -> dict[str, int]:
+    """Bytes on the bus, of all programs."""
     from tilewright.runtime.device import TRAFFIC_COUNTERS
 
-    return {name: result.counters[name] for name in TRAFFIC_COUNTERS}
+    return {name: sum(each.counters[name] for each in results) for name in TRAFFIC_COUNTERS}
 
 
-def layer_reports(profiles: Sequence["LayerProfile"]) -> list[dict[str, Any]]:
-    """What each layer took."""
-    return [
-        {
-            "name": profile.layer.name,
-            "operator": profile.layer.operator,
-            "cycles": profile.cycles,
-            "begin": profile.begin,
-            "end": profile.end,
-            "macs": profile.layer.macs,
-            "utilization": profile.utilization,
-        }
-        for profile in profiles
-    ]
+def layer_reports(programs: "Sequence[ModelResult]") -> list[dict[str, Any]]:
+    """What each layer took; programs follow each other without time between."""
+    reports, first = [], 0
+    for program in programs:
+        reports += [_layer_report(profile, first) for profile in program.layers]
+        first += program.cycles
+    return reports
+
+
+def _layer_report(profile: "LayerProfile", first: int) -> dict[str, Any]:
+    return {
+        "name": profile.layer.name,
+        "operator": profile.layer.operator,
+        "cycles": profile.cycles,
+        "begin": first + profile.begin,
+        "end": first + profile.end,
+        "macs": profile.layer.macs,
+        "utilization": profile.utilization,
+    }
 
 
 def format_report(report: Report) -> str:

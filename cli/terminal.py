@@ -19,8 +19,3 @@ def say(text: str) -> None:
 def cycle_progress() -> Callable[[int], None] | None:
     """Says on a terminal how far a run is."""
     return (lambda cycles: say(f"{cycles:,} cycles")) if sys.stderr.isatty() else None
-
-
-def say_samples(done: int, count: int) -> None:
-    """Say how many samples of a run are done."""
-    say(f"{done:,} of {count:,} samples")

@@ -133,14 +133,14 @@ def sample_shape(what: str, tensor: TensorType) -> tuple[int, ...]:
         listed = ", ".join(f"axis {k} ({size})" for k, size in unknown.items())
         raise IrError(
             f"{what} must have known sizes behind the batch, not {listed}: "
-            f"give each a number ({size_options(name for size in unknown.values() for name in size.names)})"
+            f"give sizes ({size_options(name for size in unknown.values() for name in size.names)})"
         )
     return tuple(size for size in tensor.shape[1:] if isinstance(size, int))
 
 
 def size_options(names: Iterable[str]) -> str:
-    """How a user gives numbers for sizes of these names."""
-    return " ".join(f"--size {name}=NUMBER" for name in dict.fromkeys(names)) + ", or sizes in Python"
+    """How the command line is given numbers for sizes of these names."""
+    return " ".join(f"--size {name}=NUMBER" for name in dict.fromkeys(names))
 
 
 def _sample_bytes(value: Value) -> int:

@@ -1,15 +1,15 @@
-"""`tilewright compile` saves networks as models that run like the network they were."""
+"""`tilewright compile` saves networks as packages that run like the network they were."""
 
 import json
 
 import numpy as np
 import pytest
 
-from onnx_file import X, save_network
+import tilewright
+from onnx_file import X, Y, save_network
 from tilewright.cli.main import COMMANDS, main
 from tilewright.isa.config import PRESETS
 from tilewright.isa.error import TilewrightError
-from tilewright.isa.model import Model
 
 CALIBRATE = ("--calibrate", "x.npz")
 
@@ -47,7 +47,7 @@ def test_the_command_is_listed():
 
 def test_a_compiled_model_answers_like_its_network(capsys):
     assert compile_network(*CALIBRATE) == 0
-    assert Model.load("net.twx").config == PRESETS["tiny"]
+    assert tilewright.load("net.twx").config == PRESETS["tiny"]
     for device in ("sim", "cpu"):
         assert (
             main(["run", "net.twx", "--input", "x.npz", "--device", device, "--output", f"{device}.npz"]) == 0
@@ -69,9 +69,11 @@ def test_equal_networks_give_equal_files(folder):
 
 def test_without_input_it_says_what_the_model_holds(capsys):
     assert compile_network(*CALIBRATE, "--json") == 0
-    found, model = json.loads(capsys.readouterr().out), Model.load("net.twx")
+    found = json.loads(capsys.readouterr().out)
+    (part,) = tilewright.load("net.twx").parts.values()
     assert (found["samples"], found["cycles"], found["config"]) == (0, None, "tiny")
-    assert (found["instructions"], found["macs"]) == (model.instructions, 6 * 3 * 16)
+    assert (found["instructions"], found["macs"]) == (part.model.instructions, 6 * 3 * 16)
+    assert (found["programs"], found["kernels"]) == (1, 1)
     assert compile_network(*CALIBRATE) == 0
     assert ["macs", "288"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
@@ -109,16 +111,17 @@ def test_what_cannot_be_compiled_is_one_line_and_leaves_no_file(folder, capsys, 
 
 
 @pytest.mark.parametrize("command", ["compile", "run"])
-def test_what_the_machine_cannot_do_is_one_line_and_leaves_no_file(folder, capsys, monkeypatch, command):
-    def refuse(graph, config, **_):
+def test_what_the_machine_cannot_do_runs_on_the_cpu_and_it_says_why(capsys, monkeypatch, command):
+    def refuse(*_):
         raise TilewrightError("layer 'y' (qconv2d): must fit the accumulators")
 
-    monkeypatch.setattr("tilewright.compiler.pipeline.compile_model", refuse)
-    before = sorted(folder.iterdir())
+    monkeypatch.setattr("tilewright.compiler.network.split.compile_function", refuse)
     files = ["-o", "net.twx"] if command == "compile" else ["--input", "x.npz", "--output", "y.npz"]
-    assert main([command, "net.onnx", *CALIBRATE, *files]) == 1
-    assert refusal(capsys) == "layer 'y' (qconv2d): must fit the accumulators"
-    assert sorted(folder.iterdir()) == before
+    assert main([command, "net.onnx", *CALIBRATE, *files]) == 0
+    reason = "layer 'y' (qconv2d): must fit the accumulators"
+    assert f"nothing of it runs on the accelerator: {reason}" in capsys.readouterr().err
+    if command == "run":
+        np.testing.assert_allclose(outputs("y.npz"), Y, rtol=1e-5, atol=1e-6)
 
 
 def test_a_compiled_model_is_not_compiled_again(capsys):
