@@ -54,10 +54,11 @@ class Explanation:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        rows = [
-            (str(each.kernel), each.target, each.label, each.operator, f"{each.macs:,}", each.reason)
-            for each in self.placements
-        ]
+        rows, before = list[tuple[str, ...]](), ""
+        for each in self.placements:
+            reason = "as above" if each.reason and each.reason == before else each.reason
+            rows.append((str(each.kernel), each.target, each.label, each.operator, f"{each.macs:,}", reason))
+            before = each.reason
         header = ("step", "target", "label", "operator", "macs", "why not on the accelerator")
         widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
         for row in (header, tuple("-" * width for width in widths), *rows):

@@ -34,6 +34,8 @@ Array = NDArray[Any]
 Progress = Callable[[str], None]
 """Is told what is being done."""
 CPU = "cpu"
+COMPILE = "compile"
+"""Seconds of the host until it has machine code, which are not part of a run's."""
 DEVICES = ("sim", "rtl", CPU)
 
 
@@ -103,12 +105,13 @@ class Package:
         run = _Run(self, _machine(device, self.config, bool(self.parts)), surroundings, check, progress)
         begun = time.perf_counter()
         outputs, samples = run.outputs(arrays)
+        seconds = time.perf_counter() - begun - run.host_seconds.get(COMPILE, 0.0)
         return RunResult(
             outputs=outputs,
             device=run.device_name,
             samples=samples,
             programs=tuple(run.results),
-            seconds=time.perf_counter() - begun,
+            seconds=seconds,
             host_seconds=run.host_seconds,
         )
 
@@ -277,8 +280,10 @@ class _Run:
     def _on_host(self, equation: Equation, arrays: list[Array]) -> tuple[Array, ...]:
         if not isinstance(equation.operator, Kernel):
             return equation.operator.run(*arrays)
-        program = self._package.program(equation)
         begun = time.perf_counter()
+        program = self._package.program(equation)
+        program.prepare_for(*arrays)
+        begun = self._spend(COMPILE, begun)
         results = program.run(*arrays)
         self._spend("kernels", begun)
         return results
@@ -288,9 +293,10 @@ class _Run:
         given = {name: _joined(each) for name, each in zip(part.source.inputs, operands, strict=True)}
         if self._device is None:
             self._progress(f"{self._what}compiling for the CPU")
-            network = self._package.network(equation)
-            self._progress(f"{self._what}running on the CPU")
             begun = time.perf_counter()
+            network = self._package.network(equation)
+            begun = self._spend(COMPILE, begun)
+            self._progress(f"{self._what}running on the CPU")
             outputs = network.run(given)
             self._spend("graph", begun)
         else:
@@ -305,8 +311,11 @@ class _Run:
     def _say_samples(self, done: int, count: int) -> None:
         self._progress(f"{self._what}{done:,} of {count:,} samples")
 
-    def _spend(self, name: str, begun: float) -> None:
-        self.host_seconds[name] = self.host_seconds.get(name, 0.0) + time.perf_counter() - begun
+    def _spend(self, name: str, begun: float) -> float:
+        """Count the seconds since then; now."""
+        now = time.perf_counter()
+        self.host_seconds[name] = self.host_seconds.get(name, 0.0) + now - begun
+        return now
 
 
 def _samples(function: Function, arrays: list[Array]) -> int:

@@ -19,7 +19,8 @@ class RunResult:
         samples: how many.
         programs: of each program on the accelerator, in the order of the steps; none on the CPU.
         seconds: wall time, without compiling.
-        host_seconds: of these what the CPU took, by what it did.
+        host_seconds: of these what the CPU took, by what it did; and besides these, `compile`: until it had
+            machine code.
     """
 
     outputs: Mapping[str, NDArray[Any]]

@@ -30,7 +30,6 @@ ARROWS = {
     "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule targets/memory_plan",
     "network": "ir ops/primitive partition quantise targets/accel",
     "pipeline": "frontend/onnx quantise targets/accel",
-    "onnx_backend": "dtype ir frontend/onnx frontend/error",
     "frontend": "",
 }
 """What the modules of each area may import of others."""

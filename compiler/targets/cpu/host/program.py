@@ -73,6 +73,14 @@ class HostProgram:
         """
         return deeply(self._depth, lambda: self._main.run(*arrays))
 
+    def prepare_for(self, *arrays: Array) -> None:
+        """Compile it for arrays of such sizes, before it is run on them.
+
+        Raises:
+            EvaluationError: as `run`, if they do not fit the parameters.
+        """
+        deeply(self._depth, lambda: self._main.form(*arrays))
+
     def prepare(self, sizes: Mapping[str, int]) -> None:
         """Compile it for these numbers of its sizes, before it is run with them."""
         deeply(self._depth, lambda: self._main.specialised(dict(sizes)))
@@ -112,6 +120,10 @@ class HostFunction:
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         """The results on arrays."""
+        return self.form(*arrays).run(*arrays)
+
+    def form(self, *arrays: Array) -> "StaticProgram | SplitProgram":
+        """The form for arrays of such sizes."""
         parameters = self._function.parameters
         if len(arrays) != len(parameters):
             raise EvaluationError(
@@ -119,7 +131,7 @@ class HostFunction:
             )
         bindings: Bindings = {}
         bind(parameters, arrays, bindings, f"a parameter of {self._function.name!r}")
-        return self.specialised(bindings).run(*arrays)
+        return self.specialised(bindings)
 
     def specialised(self, bindings: Bindings) -> "StaticProgram | SplitProgram":
         """The form for these sizes."""

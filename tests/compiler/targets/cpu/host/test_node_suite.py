@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx.backend.test.loader import load_model_tests
-from tests.compiler.frontend.onnx.test_backend import read_all
+from tests.api.test_onnx_backend import read_all
 from tests.compiler.targets.cpu.host.compiled import assert_near
 
 from tilewright.compiler.frontend.onnx import import_model

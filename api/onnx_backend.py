@@ -1,4 +1,8 @@
-"""The interface that the onnx package asks of backends, on the IR's interpreter."""
+"""The interface that the onnx package asks of backends, on compiled code of the host or by the interpreter.
+
+from tilewright import onnx_backend
+outputs = onnx_backend.run_model(model, inputs)
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.shape_inference
+from onnx.backend.base import Backend, BackendRep
 
 from tilewright.compiler.frontend.error import FrontendError
 from tilewright.compiler.frontend.onnx import import_model
@@ -13,21 +18,29 @@ from tilewright.compiler.frontend.onnx.error import UnknownInputsError
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Module
 from tilewright.compiler.ir.interpret import run
+from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
+from tilewright.numerics.error import TilewrightError
+
+COMPILED, INTERPRETER = "CPU", "CPU:interpreter"
+DEVICES = (COMPILED, "CPU:0", INTERPRETER)
+"""What models run on; the first two are the same."""
 
 
-class PreparedModel:
+class PreparedModel(BackendRep):
     """A model that can be run.
 
     Args:
-        model: an onnx.ModelProto, a path, or the bytes of a file.
+        model: an onnx.ModelProto.
+        device: one of `DEVICES`.
 
     Raises:
         FrontendError: if it is not supported; but where only elements of inputs are missing, it is imported
             anew for each run, with them known.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, device: str = COMPILED) -> None:
+        self._model, self._is_compiled = model, device != INTERPRETER
+        self._program: HostProgram | None = None
         self._module: Module | None = None
         self._needed: tuple[str, ...] = ()
         try:
@@ -44,8 +57,18 @@ class PreparedModel:
         if isinstance(inputs, Mapping):
             inputs = [inputs[name] for name in self._names]
         arrays = [np.asarray(array) for array in inputs]
-        module = self._module or self._imported(arrays)
-        return run(module, *arrays)
+        if self._module is None:
+            return self._run(self._imported(arrays), arrays)
+        return self._run(self._module, arrays)
+
+    def _run(self, module: Module, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        if not self._is_compiled:
+            return run(module, *arrays)
+        if module is not self._module:
+            return compile_host(module).run(*arrays)
+        if self._program is None:
+            self._program = compile_host(module)
+        return self._program.run(*arrays)
 
     @property
     def _names(self) -> list[str]:
@@ -67,36 +90,49 @@ class PreparedModel:
                 needed = error.inputs
 
 
-class TilewrightBackend:
-    """As `onnx.backend.base.Backend`."""
+class TilewrightBackend(Backend):
+    """As `onnx.backend.base.Backend`; the device is one of `DEVICES`."""
 
     @classmethod
-    def is_compatible(cls, model: Any, device: str = "CPU", **_: Any) -> bool:
-        """Whether the model can be imported."""
-        del model
-        return cls.supports_device(device)
+    def is_compatible(cls, model: Any, device: str = COMPILED, **_: Any) -> bool:
+        """Whether the model can be imported, or will be once its inputs are known."""
+        if not cls.supports_device(device):
+            return False
+        try:
+            PreparedModel(model, device)
+        except TilewrightError:
+            return False
+        return True
 
     @classmethod
-    def prepare(cls, model: Any, device: str = "CPU", **_: Any) -> PreparedModel:
-        """A model that can be run."""
-        del device
-        return PreparedModel(model)
+    def prepare(cls, model: Any, device: str = COMPILED, **_: Any) -> PreparedModel:
+        """A model that can be run.
+
+        Raises:
+            TilewrightError: if there is no such device, or the model is not supported.
+        """
+        if not cls.supports_device(device):
+            raise TilewrightError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+        return PreparedModel(model, device)
 
     @classmethod
-    def run_model(cls, model: Any, inputs: Any, device: str = "CPU", **_: Any) -> tuple[Array, ...]:
+    def run_model(cls, model: Any, inputs: Any, device: str = COMPILED, **_: Any) -> tuple[Array, ...]:
         """The outputs of a model."""
         return cls.prepare(model, device).run(inputs)
 
     @classmethod
-    def run_node(cls, node: Any, inputs: Any, device: str = "CPU", **_: Any) -> tuple[Array, ...]:
+    def run_node(
+        cls, node: Any, inputs: Any, device: str = COMPILED, outputs_info: Any = None, **_: Any
+    ) -> tuple[Array, ...]:
         """The outputs of one node on these inputs."""
+        del outputs_info
         arrays = [np.asarray(array) for array in inputs]
         return cls.run_model(_model_of(node, arrays), arrays, device)
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
         """Whether it runs there."""
-        return device.split(":")[0] == "CPU"
+        return device in DEVICES
 
 
 def _model_of(node: Any, arrays: Sequence[Array]) -> Any:
@@ -117,3 +153,10 @@ def _model_of(node: Any, arrays: Sequence[Array]) -> Any:
     results = [onnx.helper.make_value_info(name, kind) for name, kind in kinds.items()]
     graph = onnx.helper.make_graph([node], "node", parameters, results)
     return onnx.helper.make_model(graph)
+
+
+is_compatible = TilewrightBackend.is_compatible
+prepare = TilewrightBackend.prepare
+run_model = TilewrightBackend.run_model
+run_node = TilewrightBackend.run_node
+supports_device = TilewrightBackend.supports_device
