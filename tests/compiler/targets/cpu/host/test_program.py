@@ -192,7 +192,7 @@ def test_values_that_others_read_too_are_no_part_of_rows(rng):
     scaled = e.div(b, shifted, total)
     turned = e.matmul(b, e.transpose(b, x, (1, 0)), scaled)
     check(
-        b.function(scaled, e.neg(b, shifted), turned, e.sub(b, e.reduce_max(b, scaled, (0,)), x)),
+        b.function(scaled, e.neg(b, total), turned, e.sub(b, e.reduce_max(b, scaled, (0,)), x)),
         values(rng, F32, 4, 9),
     )
 
