@@ -100,7 +100,11 @@ def _sized(named: NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:
 
 def _why_not_by_sample(named: NamedFunction) -> str:
     """Why the samples of a batch cannot be run one by one; "" if they can."""
-    batches = {value.type.shape[0] for value in named.function.parameters if value.type.rank}
+    for name, tensor in named.input_types.items():
+        first = tensor.shape[0] if tensor.rank else 0
+        if isinstance(first, int) and first != 1:
+            return f"input {name!r} must have a batch in front, symbolic or 1, not be {tensor}"
+    batches = {value.type.shape[0] for value in named.function.parameters}
     names = [size.name for size in batches if isinstance(size, Size) and size.name is not None]
     others = [name for name in named.function.size_names if name not in names]
     if others:
