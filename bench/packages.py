@@ -3,8 +3,9 @@
     python bench/packages.py [--config reference] [--only NAMES] [--rtl NAMES] [--models FOLDER]
 
 Each network is compiled in floats for the CPU and compared with ONNX Runtime, then in integers for both
-targets, calibrated on random inputs; the simulator and the CPU must give the same bytes. `share` is that of the
-multiply-accumulates on the accelerator, `dB` the distance of integers to floats. Networks named with `--rtl` run one sample in the gates, too: bytes and cycles must be equal. `--models` adds the networks of a
+targets, calibrated on random inputs; the simulator and the CPU must give the same bytes. `share` is that of
+the multiply-accumulates on the accelerator, `dB` the distance of integers to floats. Networks named with
+`--rtl` run one sample in the gates, too: bytes and cycles must be equal. `--models` adds the networks of a
 folder beside the project: LeNet, EfficientNet-Lite0, a direction classifier.
 """
 
