@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml
 		{ echo "Tilewright needs Python 3.11 or later: make PYTHON=<python>"; exit 1; }
 	$(PYTHON) -m venv .venv || \
 		{ echo "The venv module is missing: sudo apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --idle --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
 demo: env

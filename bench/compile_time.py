@@ -234,10 +234,10 @@ def main() -> int:
     parser.add_argument("--model", metavar="FILE", help="a quantised ONNX file")
     options = parser.parse_args()
     config = load_config(options.config)
-    graphs = [network(name) for name in options.networks.split(",") if name]
+    networks = [network(name) for name in options.networks.split(",") if name]
     if options.model is not None:
-        graphs.append(quantise(load_onnx(options.model), None))
-    rows = [measure(graph, config) for graph in graphs]
+        networks.append(quantise(load_onnx(options.model), None))
+    rows = [measure(each, config) for each in networks]
     header = ("network", "layers", "distinct", "instructions", *PASSES, "rest", "all")
     print(format_table(header, rows))
     return 0

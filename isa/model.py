@@ -131,8 +131,8 @@ class Model:
         inputs, outputs: its tensors, with names of their own.
         layers: in the order of the program, without overlap; instructions may belong to none.
         constants: the bytes of region `CONSTANTS`.
-        graph: the quantised function as IR text, for reading and for running it on a CPU; its parameters
-            and results are the inputs and outputs, in this order.
+        graph: the quantised function as text, for reading and for running it on a CPU; its parameters and
+            results are the inputs and outputs, in this order.
         tensors: the arrays that the text names by their digests.
 
     Raises:

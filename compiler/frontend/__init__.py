@@ -1,1 +1,1 @@
-"""Model files of other tools, read into graphs."""
+"""Model files of other tools, read into functions of the IR."""

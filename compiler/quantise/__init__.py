@@ -1,1 +1,1 @@
-"""From float graphs to integer graphs of fused operators."""
+"""From functions of floats to functions of integers in fused operators."""

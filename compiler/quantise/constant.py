@@ -109,6 +109,13 @@ class Constants:
         integers, scale, zero = map(self.array, equation.operands)
         return _symmetric(integers, scale, zero)
 
+    def shift(self, value: Value) -> QuantisedConstant | None:
+        """A constant that is added, as integers that a bias can take; None if it has no such."""
+        try:
+            return self.quantised(value)
+        except GroupError:
+            return None
+
 
 def _symmetric(value: Array, scale: Array, zero: Array) -> QuantisedConstant:
     expect_scales(scale)

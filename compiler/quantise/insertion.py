@@ -16,6 +16,7 @@ from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pool import MaxPool
+from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
@@ -109,7 +110,7 @@ def insert_quantisation(function: Function, ranges: Mapping[Value, Range]) -> Fu
         read = work.inputs[value] = work.value(value, "dequantised", value.type.dtype)
         work.quantise(value, value, work.parameters_of(value), read, len(work.equations))
     for equation in function.equations:
-        if isinstance(equation.operator, Constant):
+        if isinstance(equation.operator, Constant | DequantiseAffine):
             work.equations.append(equation)
         else:
             _add(work, equation)

@@ -94,7 +94,7 @@ def read_weights(
     integers = _integers(source, weight)
     if integers is not None:
         value, scale = integers
-        return Weights(value.astype(np.int8, copy=False), scale, real_bias)
+        return Weights(value, scale, real_bias)
     array = literal_of(source, weight)
     assert array is not None, "recognised: weights are constants"
     scales = weight_scales(array, real_bias, x, y, residual.parameters.scale if residual else 0.0)

@@ -28,7 +28,7 @@ def _add(r: Recognition, equation: Equation) -> Value:
     if r.is_moving(one) and r.is_moving(other):
         return r.emit(Map("add"), r.activation(one), r.activation(other))
     x, constant = (one, other) if r.is_moving(one) else (other, one)
-    shift = r.constants.quantised(constant)
+    shift = r.constants.shift(constant)
     channels = _channels(r, constant, x)
     if shift is None or shift.value.shape != channels.shape:
         return affine(r, equation, x, np.ones_like(channels), channels)

@@ -126,8 +126,8 @@ def _size(b: Builder, name: str, axis: int, dim: Any) -> AnySize:
         return size
     text = dim.dim_param
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in text)
-    # A "?" is no name: two of them need not be equal.
-    if not plain.strip("_"):
+    # Exporters write "?" for sizes that they do not know, which need not be equal.
+    if not any(c.isalnum() for c in text):
         return Size.of(b.size_name(f"{name}_{axis}".lstrip("0123456789_") or "size"))
     return Size.of(plain if not plain[0].isdigit() else f"size_{plain}")
 

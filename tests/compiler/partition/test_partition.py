@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from random_function import arrays_for, functions
+from random_function import SIZES, arrays_for, functions
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.build import trace
 from tilewright.compiler.ir.error import IrError
-from tilewright.compiler.ir.function import Equation, Function
+from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.parse import parse_function
 from tilewright.compiler.ir.print import print_function, tensors_of
@@ -25,6 +25,10 @@ from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.dependence import Dependence
 from tilewright.compiler.partition.level import best_levels, programs
 from tilewright.compiler.partition.split import partition
+from tilewright.compiler.passes.fold import Fold
+from tilewright.compiler.passes.run import run_passes
+from tilewright.compiler.passes.simplify import Simplify
+from tilewright.compiler.passes.specialise import Specialise
 
 F32 = DType.FLOAT32
 X = TensorType(F32, (4, 4))
@@ -99,6 +103,18 @@ def test_every_equation_runs_once_where_it_is_taken(given_function):
     refused = [(each.label, target.name) for each in wanted for target in targets
                if target.refusal(each, function)]  # fmt: skip
     assert [(each.label, each.target) for each in found.refusals] == refused
+
+
+@given(split_functions(), st.integers(0, 1 << 30))
+def test_passes_go_through_kernels(given_function, seed):
+    function, targets = given_function
+    split = partition(function, targets).function
+    sizes = {name: SIZES[name] for name in split.size_names}
+    after = run_passes(Module.of(split), [Fold(), Simplify(), Specialise(sizes), Fold(), Simplify()])
+    arrays = arrays_for(function, seed)
+    with np.errstate(all="ignore"):
+        for one, other in zip(run(function, *arrays), run(after, *arrays), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def phases(function, sides, first):

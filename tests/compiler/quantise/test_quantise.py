@@ -332,6 +332,43 @@ def test_numbers_beyond_the_arithmetic_are_refused(weight, bias, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("behind", [[], [relu, max_pool((2, 2))]])
+def test_integer_weights_are_kept_where_activations_have_no_scales(behind):
+    """Found while the importer was exchanged: the weights were quantised as if they were activations."""
+    builder = Builder(np.random.default_rng(8), (1, 3, 6, 6))
+    value = np.random.default_rng(9).integers(-127, 128, (5, 3, 3, 3)).astype(np.int8)
+    integer = builder.b.constant(value)
+    scale = builder.b.constant(np.full((5, 1, 1, 1), 0.01, np.float32))
+    weight = builder.emit(DequantiseAffine(), integer, scale, builder.b.constant(np.int8(0)))
+    builder.emit(conv2d(), builder.x, weight, builder.constant(np.ones(5)))
+    for step in behind:
+        builder.emit(step)
+    result, found, error = integers(builder.network())
+    assert [type(each) for each in found] == [QConv2d]
+    literals = [each.value.array for each in layers_of(result, Constant)]
+    assert any(np.array_equal(array, value) for array in literals)
+    assert error.max() < 4
+
+
+def test_weights_of_other_integers_are_refused():
+    graph = scaled(
+        ("q", Q, "x"),
+        ("d", DQ, "q"),
+        ("w", DequantiseAffine(), "wq", "ws", "wz"),
+        ("c", conv2d(), "d", "w", "b"),
+        ("cq", Q, "c"),
+        ("y", DQ, "cq"),
+        constants={
+            "wq": np.full((2, 2, 1, 1), 300, np.int32),
+            "ws": np.float32(0.1),
+            "wz": np.int32(0),
+            "b": np.zeros(2, np.float32),
+        },
+    )
+    with pytest.raises(QuantiseError, match=r"convolution 'node c': qconv2d: weight must be int8, not i32"):
+        quantise(graph)
+
+
 def test_sums_that_could_leave_int32_are_refused():
     features = 140_000
     rng = np.random.default_rng(0)

@@ -98,6 +98,9 @@ def test_incomplete_windows_count_with_ceil_mode(kind, kernel, strides, pads, tm
         [node("Flatten", "x", output="f"), node("MatMul", "f", "m", output="g"), node("Add", "g", "n")],
         [node("Flatten", "x", output="f"), node("Gemm", "f", "m", "n", alpha=0.5, beta=2.0)],
         [node("Flatten", "x", output="f"), node("Gemm", "f", "m", "one")],
+        [node("Flatten", "x", output="f"), node("Gemm", "f", "t", "n", transB=1)],
+        [node("Sub", "c", "x")],
+        [node("Max", "x", "one", output="a"), node("Min", "two", "a")],
         [node("GlobalAveragePool", "x", output="f"), node("Squeeze", "f", "axes")],
         [node("ReduceMean", "x", axes=[2, 3], keepdims=0, output="f"), node("Unsqueeze", "f", "axes")],
         [node("Flatten", "x", axis=-3)],
@@ -108,7 +111,9 @@ def test_incomplete_windows_count_with_ceil_mode(kind, kernel, strides, pads, tm
 def test_further_operators(nodes, tmp_path):
     constants = {
         "c": RNG.uniform(0.5, 2, (3, 1, 1)).astype(np.float32),
-        "one": np.float32(1),
+        "one": np.float32(0.1),
+        "two": np.float32(0.9),
+        "t": RNG.normal(size=(5, 126)).astype(np.float32),
         "m": RNG.normal(size=(126, 5)).astype(np.float32),
         "n": RNG.normal(size=5).astype(np.float32),
         "axes": np.array([2, 3]),

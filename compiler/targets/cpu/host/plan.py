@@ -21,6 +21,7 @@ from tilewright.compiler.targets.cpu.host.kernel import Argument, Code, Compiler
 from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, plain
 from tilewright.compiler.targets.cpu.host.rows import RowFinder, rows_kernel
 from tilewright.compiler.targets.cpu.host.template import (
+    IRREGULAR,
     Drafted,
     Reader,
     element_kernel,
@@ -178,7 +179,8 @@ class _Planner:
             assert value is not None
             place = self.places[self.fusion.aliases[value]]
             self.places[value] = Place(place.buffer, value.type, plain(value.type.rank))
-        elif operator.regions or operator.name in ("call", "nonzero"):
+        elif not is_expressible(operator) and not isinstance(operator, FOLDS + IRREGULAR):
+            # It runs functions, or nobody has written code for it: numpy has.
             self._region(equation)
         elif value is not None and value in self.fusion.placed:
             self._root(equation, value)

@@ -294,6 +294,10 @@ def _conv(fold: Equation, indices: Indices, element: Element) -> Expr:
     return sum_of(value * _factor(fold, element(w, (o, c, *axes))), (c, *axes))
 
 
+IRREGULAR = (ArgSort, CumulativeSum, ScatterAdd, ScatterElements)
+"""Operators that procedures compute; `irregular_kernel`."""
+
+
 def irregular_kernel(reader: Reader, equation: Equation) -> Drafted:
     """A procedure on operands that lie in the order of their axes."""
     operator, draft = equation.operator, reader.draft

@@ -188,12 +188,32 @@ def test_values_that_others_read_too_are_no_part_of_rows(rng):
     b = Builder("shared")
     x = b.parameter("x", TensorType(F32, (4, 9)))
     shifted = e.exp(b, x)
-    total = e.reduce_sum(b, shifted, (1,), keep=True)
-    scaled = e.div(b, shifted, total)
-    turned = e.matmul(b, e.transpose(b, shifted, (1, 0)), scaled)
+    total = e.reduce_sum(b, shifted, (1,))
+    scaled = e.div(b, shifted, e.expand_dims(b, total, (1,)))
+    turned = e.matmul(b, e.transpose(b, x, (1, 0)), scaled)
     check(
-        b.function(scaled, total, turned, e.sub(b, e.reduce_max(b, scaled, (0,)), x)), values(rng, F32, 4, 9)
+        b.function(scaled, e.neg(b, total), turned, e.sub(b, e.reduce_max(b, scaled, (0,)), x)),
+        values(rng, F32, 4, 9),
     )
+
+
+def test_values_that_are_read_across_rows_are_no_part_of_rows(rng):
+    b = Builder("across")
+    x = b.parameter("x", TensorType(F32, (9, 9)))
+    shifted = e.exp(b, x)
+    turned = e.transpose(b, shifted, (1, 0))
+    result = e.div(b, e.add(b, shifted, turned), e.reduce_sum(b, shifted, (1,), keep=True))
+    assert check(b.function(result), values(rng, F32, 9, 9)).kernels == 2
+
+
+def test_small_products_and_volumes_of_bytes_are_exact(rng):
+    b = Builder("few")
+    x = b.parameter("x", TensorType(DType.UINT8, (2, 3, 4, 5, 6)))
+    wide = e.sub(b, e.cast(b, x, I32), 9)
+    volume = b.constant(rng.integers(-128, 128, (4, 3, 2, 2, 2)).astype(np.int32))
+    weight = b.constant(rng.integers(-128, 128, (6, 2)).astype(np.int32))
+    results = e.conv(b, wide, volume, pads=(1,) * 6), e.matmul(b, wide, weight)
+    check(b.function(*results), rng.integers(0, 256, (2, 3, 4, 5, 6)).astype(np.uint8))
 
 
 def test_integers_of_a_product_wrap(rng):
