@@ -12,6 +12,7 @@ from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.quantised.quantise import Quantise
@@ -19,7 +20,12 @@ from tilewright.compiler.quantise.error import GroupError, QuantiseError
 from tilewright.compiler.quantise.group import Group, trace
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue
 from tilewright.compiler.quantise.lower_linear import lower_linear
-from tilewright.compiler.quantise.lower_pointwise import lower_add, lower_average, lower_passed
+from tilewright.compiler.quantise.lower_pointwise import (
+    lower_add,
+    lower_average,
+    lower_lookup,
+    lower_passed,
+)
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognition import describe
 
@@ -30,6 +36,7 @@ _LOWER: dict[type[Operator], Lower] = {
     Dense: lower_linear,
     Map: lower_add,
     AveragePool: lower_average,
+    Pointwise: lower_lookup,
 }
 
 

@@ -7,11 +7,23 @@ import numpy as np
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ops.nn.clip import Clip
+from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.quantise.error import GroupError, require
 from tilewright.compiler.quantise.recognise_linear import affine
 from tilewright.compiler.quantise.recognise_shape import whole_mean
 from tilewright.compiler.quantise.recognition import Recognition, rule
+
+
+def pointwise(r: Recognition, equation: Equation) -> Value:
+    """A function of single elements that a table does."""
+    root = r.activation(r.pointwise.roots[equation.result])
+    return r.emit(Pointwise(r.pointwise.body(equation.result, r.b)), root)
+
+
+@rule(Pointwise)
+def _given_pointwise(r: Recognition, equation: Equation) -> Value:
+    return r.emit(equation.operator, r.activation(equation.operands[0]))
 
 
 @rule(Map)

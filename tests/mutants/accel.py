@@ -47,6 +47,27 @@ _INSTRUCTIONS = (
         check=_OPERATOR,
     ),
     Mutant(
+        name="intrinsic-table-of-another-lane",
+        file=f"{_ACCEL}/intrinsic/expression.py",
+        old="if lane != self._last.store.indices[-1]:",
+        new="if lane == entry:",
+        check=_VECTOR,
+    ),
+    Mutant(
+        name="intrinsic-without-look-up",
+        file=f"{_ACCEL}/intrinsic/vector.py",
+        old='"lookup": int(value.is_looked_up)',
+        new='"lookup": 0',
+        check=_VECTOR,
+    ),
+    Mutant(
+        name="legalise-table-of-what-others-read",
+        file=f"{_ACCEL}/legalise.py",
+        old="is_alone = read not in function.results and len(function.consumers[read]) == 1",
+        new="is_alone = True",
+        check=_LEGALISE,
+    ),
+    Mutant(
         name="depthwise-residual-taken-for-a-tap",
         file=f"{_ACCEL}/operator/window.py",
         old="first = FACTOR + residual",

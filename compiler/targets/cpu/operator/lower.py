@@ -15,6 +15,7 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Vectorise
@@ -35,6 +36,7 @@ from tilewright.compiler.te import (
 )
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.stmt import Function
+from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
 LOWEST = -128
@@ -128,11 +130,22 @@ def lower_qadd(
     return _lowered(function, {"a": 0, "b": 1}, {}, types[0].elements)
 
 
+def lower_qlookup(
+    operator: QLookup, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> Lowered:
+    """A function of single elements, by its table."""
+    shape, entries = (types[0].elements,), _constant(arrays[1])
+    x, table = placeholder(shape, DType.INT8, "x"), placeholder(entries.shape, DType.INT8, "table")
+    result = compute(shape, lambda i: table[cast(x[i], DType.INT64) - FIRST], "result")
+    return _lowered(lower("lookup", [x, table], [result]), {"x": 0}, {"table": entries}, types[0].elements)
+
+
 OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
     QConv2d: lower_qconv2d,
     QMaxPool2d: lower_qmax_pool2d,
     QAveragePool2d: lower_qaverage_pool2d,
     QAdd: lower_qadd,
+    QLookup: lower_qlookup,
 }
 """What has a compiled form."""
 
