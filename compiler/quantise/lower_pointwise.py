@@ -14,9 +14,10 @@ from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import POINT, Window
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.group import Group, trace_view
+from tilewright.compiler.quantise.group import Group, is_sum, trace_view
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
 from tilewright.compiler.quantise.lower_linear import lower_linear
 from tilewright.compiler.quantise.parameter import QuantParams, add_factors, scale_words
@@ -26,7 +27,14 @@ from tilewright.numerics.quantise import dequantise, quantise
 from tilewright.numerics.table import ENTRIES, FIRST
 
 
-def lower_add(b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+def lower_map(b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+    """Adds what does a sum or a product of two activations."""
+    return (_lower_add if is_sum(equation) else _lower_mul)(b, equation, group, parameters)
+
+
+def _lower_add(
+    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+) -> QuantisedValue:
     """Adds the integer sum, or the convolution with a residual, that does an addition."""
     linear = [value for value in equation.operands if _linear(b, value) is not None]
     require(len(linear) < 2, "one of its inputs must be quantised, not both the sums of convolutions")
@@ -40,6 +48,28 @@ def lower_add(b: IntegerBuilder, equation: Equation, group: Group, parameters: Q
     sample = feature_map_of(one, sample_of(equation.result))
     operands = (b.feature_map(one, sample), b.feature_map(other_one, sample))
     operator = _sum(one.parameters, other_one.parameters, parameters, group)
+    return QuantisedValue(b.emit(operator, operands, equation.labels), sample, parameters)
+
+
+def _lower_mul(
+    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+) -> QuantisedValue:
+    require(group.pool is None, "its result must be quantised before it is pooled")
+    one, other = map(b.operand, equation.operands)
+    sample = feature_map_of(one, sample_of(equation.result))
+    is_repeated = (
+        trace_view(b.source, equation.operands[1]) != equation.operands[1] and other.sample != sample
+    )
+    factors = (sample[0], 1, 1) if is_repeated else sample
+    ratio = one.parameters.scale * other.parameters.scale / parameters.scale
+    operator = QMul(
+        one.parameters.zero_point,
+        other.parameters.zero_point,
+        int(scale_words(ratio, parameters.reach)),
+        parameters.zero_point,
+        *group.limits(parameters),
+    )
+    operands = b.feature_map(one, sample), b.feature_map(other, factors)
     return QuantisedValue(b.emit(operator, operands, equation.labels), sample, parameters)
 
 

@@ -21,9 +21,9 @@ from tilewright.compiler.quantise.group import Group, trace
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue
 from tilewright.compiler.quantise.lower_linear import lower_linear
 from tilewright.compiler.quantise.lower_pointwise import (
-    lower_add,
     lower_average,
     lower_lookup,
+    lower_map,
     lower_passed,
 )
 from tilewright.compiler.quantise.parameter import QuantParams
@@ -34,7 +34,7 @@ Lower = Callable[[IntegerBuilder, Equation, Group, QuantParams], QuantisedValue]
 _LOWER: dict[type[Operator], Lower] = {
     Convolution: lower_linear,
     Dense: lower_linear,
-    Map: lower_add,
+    Map: lower_map,
     AveragePool: lower_average,
     Pointwise: lower_lookup,
 }
@@ -44,7 +44,7 @@ def lower(function: Function) -> Function:
     """The function of integers: quantise at the parameters, dequantise at the results, no float between.
 
     Args:
-        function: as recognised; of maps it has sums only.
+        function: as recognised; of maps it has sums and products only.
 
     Raises:
         QuantiseError: naming every equation that cannot be taken.

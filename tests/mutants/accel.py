@@ -47,6 +47,13 @@ _INSTRUCTIONS = (
         check=_OPERATOR,
     ),
     Mutant(
+        name="product-without-a-zero-point",
+        file=f"{_ACCEL}/operator/qmul.py",
+        old="values = (operator.za * operator.zb, operator.scale, -operator.zb)",
+        new="values = (operator.za * operator.zb, operator.scale, operator.zb)",
+        check=_OPERATOR,
+    ),
+    Mutant(
         name="intrinsic-table-of-another-lane",
         file=f"{_ACCEL}/intrinsic/expression.py",
         old="if lane != self._last.store.indices[-1]:",

@@ -21,6 +21,13 @@ _NETWORKS = (
         check=_POINTWISE,
     ),
     Mutant(
+        name="quantise-product-of-one-scale",
+        file="compiler/quantise/lower_pointwise.py",
+        old="ratio = one.parameters.scale * other.parameters.scale / parameters.scale",
+        new="ratio = one.parameters.scale * one.parameters.scale / parameters.scale",
+        check=suite("compiler/quantise/test_product.py"),
+    ),
+    Mutant(
         name="quantise-tables-in-the-other-order",
         file="compiler/quantise/fusion.py",
         old="entries = entries[before.astype(np.intp) - FIRST]",

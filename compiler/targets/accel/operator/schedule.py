@@ -102,6 +102,22 @@ def addition_schedule(tiling: WindowTiling) -> Schedule:
     )
 
 
+def product_schedule(tiling: WindowTiling) -> Schedule:
+    """Of the loops of `lower_qmul`: both sums wait in banks of their own."""
+    versions = max(1, tiling.sum_versions // 2)
+    return (
+        *_cut_results(tiling.height, tiling.width),
+        Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
+        ComputeAt("result", "xo"),
+        *_keep("products", versions),
+        *_keep("shifted", versions),
+        *_bring_stage("a_tile", "xo", tiling.input_versions),
+        *_bring("products", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
+        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
+        Versions(TILE, tiling.result_versions),
+    )
+
+
 def lookup_schedule(tiling: WindowTiling) -> Schedule:
     """Of the loops of `lower_qlookup`."""
     return (

@@ -14,6 +14,7 @@ from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.ops.registry import operators
 from tilewright.numerics.requantise import pack_scale, unpack_scale
@@ -166,6 +167,21 @@ def test_a_sum_is_its_formula():
     for index in np.ndindex(y.shape):
         t = int(a[index]) * -128 + int(b[index]) * 32767 + 1234567
         assert y[index] == finish(t, operator.scale, -5, -90, 80)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 1, 1)], ids=["elements", "factors of channels"])
+def test_a_product_is_its_formula(shape):
+    rng = np.random.default_rng(6)
+    operator = QMul(-90, 101, int(pack_scale(20000, 2)), -5, -90, 80)
+    a, b = int8(rng, 2, 3, 4, 4), int8(rng, *shape)
+    (y,) = operator.run(a, b)
+    wide = np.broadcast_to(b, a.shape)
+    for index in np.ndindex(y.shape):
+        t = (int(a[index]) + 90) * (int(wide[index]) - 101)
+        assert y[index] == finish(t, operator.scale, -5, -90, 80)
+    types = TensorType(DType.INT8, (2, 3, 4, 4)), TensorType(DType.INT8, (2, 3, 1, 4))
+    with pytest.raises(OperatorError, match=r"b must have shape \[2, 3, 4, 4\] or \[2, 3, 1, 1\], not"):
+        operator.infer(*types)
 
 
 def test_a_table_has_the_value_of_each_integer():

@@ -12,6 +12,7 @@ from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import apply
 from tilewright.compiler.targets.accel.operator.lower import lower
@@ -199,3 +200,12 @@ def test_an_addition_is_the_operator(config, scheduled):
     rng = np.random.default_rng(4)
     operator = QAdd(77, 9000, -1500, int(pack_scale(21000, 6)), -9, -128, 100)
     check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, 5, 6)], config, scheduled)
+
+
+@FORMS
+@pytest.mark.parametrize("size", [(5, 6), (1, 1)], ids=["elements", "factors of channels"])
+@pytest.mark.parametrize("zeros", [(-90, -128), (127, 4), (0, 0)], ids=str)
+def test_a_product_is_the_operator(zeros, size, config, scheduled):
+    rng = np.random.default_rng(5)
+    operator = QMul(*zeros, int(pack_scale(21000, 2)), -9, -128, 100)
+    check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, *size)], config, scheduled)
