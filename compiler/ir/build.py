@@ -78,6 +78,10 @@ class Builder:
             builder = builder._parent
         return None
 
+    def producer(self, value: Value) -> Equation | None:
+        """The equation of this function that gives a value; None for others."""
+        return next((each for each in reversed(self._equations) if value in each.results), None)
+
     def fresh(self, name: str) -> str:
         """A name like that which no value of this function has; from now on it is taken."""
         plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in name) or "_"

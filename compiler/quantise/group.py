@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.pool import MaxPool
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
@@ -67,8 +68,9 @@ def trace(function: Function, value: Value) -> Group:
 
 
 def trace_view(function: Function, value: Value) -> Value:
-    """What a float value is a view of."""
-    while (equation := function.producers.get(value)) is not None and isinstance(equation.operator, Reshape):
+    """What a float value is a view of; of what is repeated, the one there is."""
+    views = (Reshape, Broadcast)
+    while (equation := function.producers.get(value)) is not None and isinstance(equation.operator, views):
         value = equation.operands[0]
     return value
 

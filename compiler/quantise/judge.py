@@ -38,7 +38,9 @@ def judge(function: Function) -> Verdicts:
 
 
 def _reason(r: Recognition, equation: Equation) -> str | None:
-    unknown = [value for value in equation.operands if not _is_known(r, value)]
+    root = r.pointwise.roots.get(equation.results[0])
+    read = [*equation.operands, *([] if root is None else [root])]
+    unknown = [value for value in read if not r.is_known(value)]
     if unknown:
         return f"{unknown[0].type} must be float32 with a batch of 1 in front"
     try:
@@ -46,10 +48,6 @@ def _reason(r: Recognition, equation: Equation) -> str | None:
     except (GroupError, IrError) as error:
         return str(error)
     return None
-
-
-def _is_known(r: Recognition, value: Value) -> bool:
-    return value in r.values or value in r.sums or value in r.constants
 
 
 def _give(r: Recognition, value: Value) -> None:

@@ -2,24 +2,39 @@
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import POINT, Window
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.group import Group, trace_view
+from tilewright.compiler.quantise.group import Group, is_sum, trace_view
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
 from tilewright.compiler.quantise.lower_linear import lower_linear
 from tilewright.compiler.quantise.parameter import QuantParams, add_factors, scale_words
 from tilewright.compiler.quantise.recognise_shape import window_of
 from tilewright.compiler.quantise.recognition import Sample, sample_of
+from tilewright.numerics.quantise import dequantise, quantise
+from tilewright.numerics.table import ENTRIES, FIRST
 
 
-def lower_add(b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+def lower_map(b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+    """Adds what does a sum or a product of two activations."""
+    return (_lower_add if is_sum(equation) else _lower_mul)(b, equation, group, parameters)
+
+
+def _lower_add(
+    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+) -> QuantisedValue:
     """Adds the integer sum, or the convolution with a residual, that does an addition."""
     linear = [value for value in equation.operands if _linear(b, value) is not None]
     require(len(linear) < 2, "one of its inputs must be quantised, not both the sums of convolutions")
@@ -36,6 +51,28 @@ def lower_add(b: IntegerBuilder, equation: Equation, group: Group, parameters: Q
     return QuantisedValue(b.emit(operator, operands, equation.labels), sample, parameters)
 
 
+def _lower_mul(
+    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+) -> QuantisedValue:
+    require(group.pool is None, "its result must be quantised before it is pooled")
+    one, other = map(b.operand, equation.operands)
+    sample = feature_map_of(one, sample_of(equation.result))
+    is_repeated = (
+        trace_view(b.source, equation.operands[1]) != equation.operands[1] and other.sample != sample
+    )
+    factors = (sample[0], 1, 1) if is_repeated else sample
+    ratio = one.parameters.scale * other.parameters.scale / parameters.scale
+    operator = QMul(
+        one.parameters.zero_point,
+        other.parameters.zero_point,
+        int(scale_words(ratio, parameters.reach)),
+        parameters.zero_point,
+        *group.limits(parameters),
+    )
+    operands = b.feature_map(one, sample), b.feature_map(other, factors)
+    return QuantisedValue(b.emit(operator, operands, equation.labels), sample, parameters)
+
+
 def lower_average(
     b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
 ) -> QuantisedValue:
@@ -49,6 +86,20 @@ def lower_average(
     average = _average(window_of(operator), counted, sample, x.parameters, parameters, limits)
     result = b.emit(average, (b.feature_map(x, sample),), equation.labels)
     return QuantisedValue(result, sample_of(result), parameters)
+
+
+def lower_lookup(
+    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+) -> QuantisedValue:
+    """Adds the table that does a function of single elements and the clamps behind it."""
+    require(group.pool is None, "its result must be quantised before it is pooled")
+    operator = equation.operator
+    assert isinstance(operator, Pointwise)
+    x = b.operand(equation.operands[0])
+    sample = feature_map_of(x, sample_of(equation.operands[0]))
+    table = _table(operator, x.parameters, parameters, group.limits(parameters))
+    operands = b.feature_map(x, sample), b.constant(table)
+    return QuantisedValue(b.emit(QLookup(), operands, equation.labels), sample, parameters)
 
 
 def lower_passed(
@@ -91,6 +142,15 @@ def _sum(a: QuantParams, b: QuantParams, y: QuantParams, group: Group) -> QAdd:
     bias = -(a.zero_point * ka + b.zero_point * kb)
     lo, hi = group.limits(y)
     return QAdd(ka, kb, bias, int(scale_words(unit / y.scale, y.reach)), y.zero_point, lo, hi)
+
+
+def _table(operator: Pointwise, x: QuantParams, y: QuantParams, limits: tuple[int, int]) -> NDArray[np.int8]:
+    """The results for all int8 values; where the function has none, the integer of 0."""
+    values = np.arange(FIRST, FIRST + ENTRIES).astype(np.int8)
+    with np.errstate(all="ignore"):
+        (results,) = operator.run(dequantise(values, x.scale, x.zero_point))
+    known = np.where(np.isnan(results), np.float32(0), results)
+    return np.clip(quantise(known, y.scale, y.zero_point), *limits).astype(np.int8)
 
 
 def _average(

@@ -12,6 +12,7 @@ from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
+from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.quantised.quantise import Quantise
@@ -19,7 +20,12 @@ from tilewright.compiler.quantise.error import GroupError, QuantiseError
 from tilewright.compiler.quantise.group import Group, trace
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue
 from tilewright.compiler.quantise.lower_linear import lower_linear
-from tilewright.compiler.quantise.lower_pointwise import lower_add, lower_average, lower_passed
+from tilewright.compiler.quantise.lower_pointwise import (
+    lower_average,
+    lower_lookup,
+    lower_map,
+    lower_passed,
+)
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognition import describe
 
@@ -28,8 +34,9 @@ Lower = Callable[[IntegerBuilder, Equation, Group, QuantParams], QuantisedValue]
 _LOWER: dict[type[Operator], Lower] = {
     Convolution: lower_linear,
     Dense: lower_linear,
-    Map: lower_add,
+    Map: lower_map,
     AveragePool: lower_average,
+    Pointwise: lower_lookup,
 }
 
 
@@ -37,7 +44,7 @@ def lower(function: Function) -> Function:
     """The function of integers: quantise at the parameters, dequantise at the results, no float between.
 
     Args:
-        function: as recognised; of maps it has sums only.
+        function: as recognised; of maps it has sums and products only.
 
     Raises:
         QuantiseError: naming every equation that cannot be taken.

@@ -9,7 +9,7 @@ from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.calibration import measure_ranges
 from tilewright.compiler.quantise.error import QuantiseError
-from tilewright.compiler.quantise.fusion import fuse_pools
+from tilewright.compiler.quantise.fusion import fuse_pools, fuse_tables
 from tilewright.compiler.quantise.insertion import insert_quantisation
 from tilewright.compiler.quantise.lowering import lower
 from tilewright.compiler.quantise.recognise import recognise
@@ -34,7 +34,7 @@ def quantise(named: NamedFunction, calibration: Mapping[str, Array] | None = Non
                 f"{function.name!r} has no scales: give calibration data, some hundred typical inputs"
             )
         function = insert_quantisation(function, measure_ranges(recognised, calibration))
-    return recognised.with_function(fuse_pools(lower(function)))
+    return recognised.with_function(fuse_tables(fuse_pools(lower(function))))
 
 
 def has_scales(function: Function) -> bool:

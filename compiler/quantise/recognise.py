@@ -1,12 +1,12 @@
 """From what an importer makes to the few float operators that quantisation knows.
 
 They are: convolution and dense, with constant weights and a bias; sums of two activations; limits; poolings;
-views; and what quantises and dequantises activations by one scale. Batch norms, factors and offsets of
-channels become part of a convolution or dense layer, or are a depthwise convolution themselves.
+views; any function of single elements; and what quantises and dequantises activations by one scale. Batch
+norms, factors and offsets of channels become part of a convolution or dense layer, or are a depthwise
+convolution themselves.
 """
 
-import tilewright.compiler.quantise.recognise_pointwise
-import tilewright.compiler.quantise.recognise_shape  # noqa: F401  # both register their rules
+import tilewright.compiler.quantise.recognise_shape  # noqa: F401  # registers its rules
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.error import IrError
@@ -18,6 +18,7 @@ from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.quantise.constant import Constants
 from tilewright.compiler.quantise.error import GroupError, QuantiseError
+from tilewright.compiler.quantise.recognise_pointwise import pointwise
 from tilewright.compiler.quantise.recognition import RULES, Recognition, describe
 
 BATCH = "batch"
@@ -63,7 +64,9 @@ def recognise_equation(r: Recognition, equation: Equation) -> None:
         GroupError, IrError: if it is not known, or has no meaning so.
         KeyError: if what it reads was refused.
     """
-    known = RULES.get(type(equation.operator))
+    if r.pointwise.is_inner(equation.results[0]):
+        return
+    known = pointwise if equation.results[0] in r.pointwise.tables else RULES.get(type(equation.operator))
     if known is None:
         raise GroupError("there is no such operator in integers")
     with r.b.label(*equation.labels):
@@ -86,7 +89,7 @@ def _recognise(r: Recognition, equation: Equation, problems: dict[str, list[str]
 
 def _is_read(r: Recognition, equation: Equation) -> bool:
     """Whether all that an equation reads was recognised: else another message is about that."""
-    return all(value in r.values or value in r.sums or value in r.constants for value in equation.operands)
+    return all(map(r.is_known, equation.operands))
 
 
 def _results(r: Recognition, named: NamedFunction) -> list[Value]:

@@ -7,11 +7,24 @@ import numpy as np
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ops.nn.clip import Clip
+from tilewright.compiler.ops.nn.pointwise import Pointwise
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.quantise.error import GroupError, require
 from tilewright.compiler.quantise.recognise_linear import affine
 from tilewright.compiler.quantise.recognise_shape import whole_mean
 from tilewright.compiler.quantise.recognition import Recognition, rule
+
+
+def pointwise(r: Recognition, equation: Equation) -> Value:
+    """A function of single elements that a table does."""
+    root = r.activation(r.pointwise.roots[equation.result])
+    return r.emit(Pointwise(r.pointwise.body(equation.result, r.b)), root)
+
+
+@rule(Pointwise)
+def _given_pointwise(r: Recognition, equation: Equation) -> Value:
+    return r.emit(equation.operator, r.activation(equation.operands[0]))
 
 
 @rule(Map)
@@ -47,10 +60,20 @@ def _sub(r: Recognition, equation: Equation) -> Value:
 
 def _mul(r: Recognition, equation: Equation) -> Value:
     one, other = equation.operands
-    require(not (r.is_moving(one) and r.is_moving(other)), "one of its operands must be a constant")
+    if r.is_moving(one) and r.is_moving(other):
+        return _product(r, *((other, one) if one in r.repeated else (one, other)))
     x, factor = (one, other) if r.is_moving(one) else (other, one)
     constant = _channels(r, factor, x)
     return affine(r, equation, x, constant, np.zeros_like(constant))
+
+
+def _product(r: Recognition, x: Value, factor: Value) -> Value:
+    """Of two activations; the second may be one pixel, for all of the first."""
+    moving = r.activation(x)
+    if factor not in r.repeated:
+        return r.emit(Map("mul"), moving, r.activation(factor))
+    repeated = r.emit(Broadcast(moving.type.shape, (0, 1, 2, 3)), r.repeated[factor])
+    return r.emit(Map("mul"), moving, repeated)
 
 
 def _div(r: Recognition, equation: Equation) -> Value:

@@ -8,6 +8,7 @@ from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
 from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
 from tilewright.compiler.ops.primitive.assume import Assume
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
+from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose
@@ -103,11 +104,29 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
 
 
 @rule(Broadcast, Assume)
-def _repeat(r: Recognition, equation: Equation) -> Value:
+def _repeat(r: Recognition, equation: Equation) -> Value | None:
     (x,) = equation.operands
+    if _is_of_channels(equation) and _is_factor(r, equation.result):
+        r.repeated[equation.result] = r.activation(x)
+        return None
     same = equation.result.type == x.type
     require(same, f"an activation must not be repeated from {x.type} to {equation.result.type}")
     return r.activation(x)
+
+
+def _is_of_channels(equation: Equation) -> bool:
+    """Whether one pixel of feature maps is repeated to all of them."""
+    operator, x, y = equation.operator, equation.operands[0].type, equation.result.type
+    if not isinstance(operator, Broadcast) or operator.axes != (0, 1, 2, 3):
+        return False
+    return x.shape != y.shape and x.shape == (*y.shape[:2], 1, 1)
+
+
+def _is_factor(r: Recognition, value: Value) -> bool:
+    """Whether all who read a value multiply by it."""
+    readers = [each.operator for each in r.source.consumers.get(value, ())]
+    are_products = all(isinstance(each, Map) and each.function == "mul" for each in readers)
+    return are_products and value not in r.source.results
 
 
 @rule(QuantiseAffine)

@@ -16,6 +16,7 @@ from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.quantise.constant import Constants
 from tilewright.compiler.quantise.error import require
+from tilewright.compiler.quantise.pointwise import Pointwise
 
 if TYPE_CHECKING:
     from tilewright.compiler.quantise.recognise_linear import Linear
@@ -38,6 +39,7 @@ class Recognition:
         sums: values that are sums over feature maps, and wait for the division that makes them means: over
             what, and of how many pixels.
         linears: layers with weights, by their results in `b`.
+        repeated: values that have one element for each channel over and over: of which value in `b`.
     """
 
     source: Function
@@ -48,6 +50,12 @@ class Recognition:
     equations: dict[Value, Equation] = field(default_factory=dict)
     sums: dict[Value, tuple[Value, int]] = field(default_factory=dict)
     linears: dict[Value, "Linear"] = field(default_factory=dict)
+    repeated: dict[Value, Value] = field(default_factory=dict)
+    pointwise: Pointwise = field(init=False)
+    """Functions of single elements in `source`."""
+
+    def __post_init__(self) -> None:
+        self.pointwise = Pointwise(self.source, self.constants)
 
     def activation(self, value: Value) -> Value:
         """What stands for a value that depends on the input.
@@ -58,7 +66,14 @@ class Recognition:
         """
         require(value not in self.constants, f"{value} must be computed from the input, not be a constant")
         require(value not in self.sums, "a sum over a feature map must be divided by its number of pixels")
+        text = f"an activation must not be repeated to {value.type}, but as factors of channels"
+        require(value not in self.repeated, text)
         return self.values[value]
+
+    def is_known(self, value: Value) -> bool:
+        """Whether a value was recognised, or is a part of what a later one tells."""
+        is_part = value in self.sums or value in self.repeated or self.pointwise.is_inner(value)
+        return value in self.values or value in self.constants or is_part
 
     def is_moving(self, value: Value) -> bool:
         """Whether a value depends on the input."""

@@ -16,6 +16,8 @@ class Scope(StrEnum):
     WEIGHT = "weight"
     ACCUMULATOR = "accumulator"
     PARAMETER = "parameter"
+    TABLE = "table"
+    """What each lane looks int8 values up in: one of them is there at a time."""
     LANE = "lane"
     """A register of each lane: exists from item to item of one instruction."""
 

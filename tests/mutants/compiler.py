@@ -10,7 +10,30 @@ _SIMPLIFY = suite("compiler/tir/test_simplify.py")
 _INTERPRET = suite("compiler/tir/test_interpret.py")
 _PRIMITIVES = suite("compiler/schedule/test_primitives.py")
 
+_POINTWISE = suite("compiler/quantise/test_pointwise.py")
+
 _NETWORKS = (
+    Mutant(
+        name="quantise-table-of-another-root",
+        file="compiler/quantise/pointwise.py",
+        old="if len(roots) != 1 or not",
+        new="if not",
+        check=_POINTWISE,
+    ),
+    Mutant(
+        name="quantise-product-of-one-scale",
+        file="compiler/quantise/lower_pointwise.py",
+        old="ratio = one.parameters.scale * other.parameters.scale / parameters.scale",
+        new="ratio = one.parameters.scale * one.parameters.scale / parameters.scale",
+        check=suite("compiler/quantise/test_product.py"),
+    ),
+    Mutant(
+        name="quantise-tables-in-the-other-order",
+        file="compiler/quantise/fusion.py",
+        old="entries = entries[before.astype(np.intp) - FIRST]",
+        new="entries = before[entries.astype(np.intp) - FIRST]",
+        check=_POINTWISE,
+    ),
     Mutant(
         name="onnx-pads-order",
         file="compiler/frontend/onnx/window.py",

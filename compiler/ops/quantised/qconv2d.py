@@ -1,7 +1,7 @@
 """Convolution of integers, with all that one unit of the accelerator does behind it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -17,11 +17,13 @@ from tilewright.compiler.ops.quantised.operator import (
     expect_range,
     expect_shape,
 )
+from tilewright.compiler.ops.quantised.qlookup import expect_table, look_up
 from tilewright.compiler.ops.quantised.requantised import expect_clamp, finish
 from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
 
 _OPERANDS = ("x", "weight", "bias", "scale")
 _RESIDUAL_OPERANDS = (*_OPERANDS, "residual", "factor")
+_TABLE = "table"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class QConv2d(QuantisedOperator):
     hi: int
     residual: bool = False
     pool: Window | None = None
+    lookup: ClassVar[bool] = False
+    """Whether the result is looked up."""
 
     def __post_init__(self) -> None:
         self.geometry()
@@ -64,7 +68,10 @@ class QConv2d(QuantisedOperator):
         return Geometry(self.strides, self.pads, self.dilations, self.groups)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        expect_operands(types, *(_RESIDUAL_OPERANDS if self.residual else _OPERANDS))
+        named = _RESIDUAL_OPERANDS if self.residual else _OPERANDS
+        expect_operands(types, *named, *([_TABLE] if self.lookup else []))
+        if self.lookup:
+            expect_table(types[-1])
         shape = self.geometry().infer(types[0], types[1])
         for what, tensor in zip(("bias", "scale"), types[2:4], strict=True):
             expect_dtype(what, tensor, DType.INT32)
@@ -83,7 +90,8 @@ class QConv2d(QuantisedOperator):
         if self.pool:
             t = self.pool.maximum(t, -np.inf)
         columns = bias[:, None, None], scale[:, None, None]
-        return (finish(t, *columns, self.zero_point, self.lo, self.hi),)
+        y = finish(t, *columns, self.zero_point, self.lo, self.hi)
+        return (look_up(y, arrays[-1]) if self.lookup else y,)
 
     def macs(self, *types: TensorType) -> int:
         """Those of sums that count: what no window of the pooling sees need not be computed."""
@@ -91,6 +99,22 @@ class QConv2d(QuantisedOperator):
         if self.pool:
             height, width = self.pool.seen(height, width)
         return outputs * height * width * math.prod(types[1].numbers[1:])
+
+
+@dataclass(frozen=True)
+class QConv2dTable(QConv2d):
+    """table[y + 128] of a convolution's result y.
+
+    One more input, the last: table int8 (256,), as of `QLookup`.
+    """
+
+    name: ClassVar[str] = "qconv2d_table"
+    lookup: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, operator: QConv2d) -> "QConv2dTable":
+        """That convolution with a table behind it."""
+        return cls(**{each.name: getattr(operator, each.name) for each in fields(operator)})
 
 
 def _check_residual(residual: TensorType, factor: TensorType, shape: Shape) -> None:

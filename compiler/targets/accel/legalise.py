@@ -10,12 +10,15 @@ from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.inline import emit, inline
 from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
-from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import POINT
 from tilewright.isa.config import Config
+from tilewright.numerics.table import ENTRIES
 
 
 def legalise(function: Function, config: Config) -> Function:
@@ -23,7 +26,7 @@ def legalise(function: Function, config: Config) -> Function:
 
     A maximum pooling behind a convolution is a loop of the instruction that requantises; where its windows
     are padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone,
-    so that both are equal.
+    so that both are equal. A table that alone reads a convolution becomes the end of it.
     """
     b = Builder(function.name)
     parameters = [b.parameter(value.name, value.type) for value in function.parameters]
@@ -33,7 +36,7 @@ def legalise(function: Function, config: Config) -> Function:
         b.emit(QMaxPool2d(POINT), value) if value in parameters and _is_map(value) else value
         for value in results
     ]
-    return b.function(*copied)
+    return pruned(b.function(*copied))
 
 
 def _legal(
@@ -47,12 +50,31 @@ def _legal(
     if isinstance(operator, Dequantise) and _is_given(function, equation.operands[0]):
         with b.label(f"{equation.label}:copy"):
             operands = b.apply(QMaxPool2d(POINT), *operands)
+    elif isinstance(operator, QLookup) and (found := _convolved(b, function, equation, config, operands)):
+        return found
     elif isinstance(operator, QConv2d) and operator.pool is not None and _must_part(operator, config):
         with b.label(*equation.labels):
             operands = b.apply(replace(operator, pool=None), *operands)
         with b.label(*(f"{label}:pool" for label in equation.labels)):
             return b.apply(QMaxPool2d(operator.pool), *operands)
     return emit(b, equation, operator, operands)
+
+
+def _convolved(
+    b: Builder, function: Function, equation: Equation, config: Config, operands: tuple[Value, ...]
+) -> Sequence[Value]:
+    """The convolution whose results only a table reads, with the table behind it; empty if there is none."""
+    x, table = operands
+    before, read = b.producer(x), equation.operands[0]
+    is_alone = read not in function.results and len(function.consumers[read]) == 1
+    is_convolution = before is not None and isinstance(before.operator, QConv2d)
+    if before is None or not is_convolution or not is_alone or config.activation_vectors < ENTRIES:
+        return ()
+    assert isinstance(before.operator, QConv2d)
+    if before.operator.lookup:
+        return ()
+    with b.label(*before.labels, *equation.labels):
+        return b.apply(QConv2dTable.of(before.operator), *before.operands, table)
 
 
 def _is_given(function: Function, value: Value) -> bool:

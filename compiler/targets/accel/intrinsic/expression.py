@@ -1,6 +1,7 @@
 """The value of a vector instruction, taken apart (docs/machine.md, Meaning, vector).
 
-    result   y, clamped by min and max with constants and converted to int8; or y as int32
+    result   int8, or table[int8 + 128, lane]; or y as int32
+    int8     y, clamped by min and max with constants and converted
     y        requantise(t, scale) [+ zero point]  |  t
     t        saturating_add(fold, bias)  |  fold
     fold     an item  |  a lane that folds items by +, min or max
@@ -26,6 +27,7 @@ from tilewright.compiler.tir.buffer import Scope
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Function, Load, Var
 from tilewright.compiler.tir.walk import substitute, variables
 from tilewright.isa.instruction import Reduce, VectorOp
+from tilewright.numerics.table import FIRST
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Value:
         reduce: how items are folded.
         bias, scale: parameter elements.
         zero_point, lo, hi: as in the instruction.
+        is_looked_up: whether the result is what the table has for the clamped value.
     """
 
     item: Item
@@ -58,6 +61,7 @@ class Value:
     zero_point: int = 0
     lo: int = -128
     hi: int = 127
+    is_looked_up: bool = False
 
 
 def value_of(nest: Nest) -> Value:
@@ -80,10 +84,26 @@ class _Matcher:
             return self._folded_statement(self._last)
         value = self._last.store.value
         if value.dtype is DType.INT8:
-            return self._clamped(value)
+            inner = self._plain(value)
+            is_looked_up = isinstance(inner, Load) and inner.buffer.scope is Scope.TABLE
+            return self._looked_up(inner) if is_looked_up else self._clamped(value)
         return self._after_fold(self._plain(value))
 
     # --- int8 results ---
+
+    def _looked_up(self, value: Expr) -> Value:
+        """The value whose entry of its lane's table is the result."""
+        assert isinstance(value, Load)
+        entry, lane = value.indices
+        if lane != self._last.store.indices[-1]:
+            raise MismatchError("each lane must look up in its own table", Progress.LANES)
+        match self._plain(entry):
+            case Binary(op=BinaryOp.ADD, a=inner, b=Const(value=constant)):
+                inner = self._plain(inner)
+                if constant == -FIRST and _is_within(inner, DType.INT8):
+                    return replace(self._with_clamp(inner, *_type_bounds(DType.INT8)), is_looked_up=True)
+        text = f"an entry of a table must be that of an int8 value: the value + {-FIRST}"
+        raise MismatchError(text, Progress.EXPRESSION)
 
     def _clamped(self, value: Expr) -> Value:
         if isinstance(value, Cast) and not _keeps(value):
@@ -382,9 +402,14 @@ def _named(value: Expr) -> str:
 
 def _keeps(cast: Cast) -> bool:
     """Whether a conversion keeps every value."""
-    least, most = _type_bounds(cast.type)
-    low, high = _bounds(cast.value)
-    return not cast.type.is_float and least <= low and high <= most
+    return not cast.type.is_float and _is_within(cast.value, cast.type)
+
+
+def _is_within(value: Expr, dtype: DType) -> bool:
+    """Whether an element type surely holds a value."""
+    least, most = _type_bounds(dtype)
+    low, high = _bounds(value)
+    return least <= low and high <= most
 
 
 def _type_bounds(dtype: DType) -> tuple[float, float]:

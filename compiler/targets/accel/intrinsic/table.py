@@ -34,7 +34,7 @@ def intrinsic_of(nest: Nest) -> type[Intrinsic]:
         return StoreIntrinsic
     if Scope.WEIGHT in read:
         return MatrixIntrinsic
-    if written in (Scope.ACTIVATION, Scope.ACCUMULATOR):
+    if written in (Scope.ACTIVATION, Scope.ACCUMULATOR, Scope.TABLE):
         return VectorIntrinsic
     text = f"no instruction writes {written} memory from {', '.join(sorted(read)) or 'nothing'}"
     raise MismatchError(text, Progress.EXPRESSION)

@@ -15,12 +15,16 @@ from tilewright.compiler.tir.buffer import Buffer, Scope
 from tilewright.compiler.tir.expr import Load
 from tilewright.isa.instruction import Destination, Instruction, Reduce, SourceA, SourceB, Vector, specs
 from tilewright.isa.memory import Memory
+from tilewright.numerics.table import ENTRIES
 
 _SPECS = specs(Vector)
+_TABLE = f"a table must be written whole, {ENTRIES} entries one after the other, not {{}}"
 
 
 class VectorIntrinsic(Intrinsic):
     """Loops that move the destination are over results, the others fold; parameters stay where they are.
+
+    A table is written whole, entry after entry; it has no address.
 
     The parameters lie one after the other in the order of the machine: bias, scale, factor, those in use.
     """
@@ -38,6 +42,7 @@ class VectorIntrinsic(Intrinsic):
         self._parameters = [load for load in parameters if load is not None]
         self._moving = len(loads)
         self.operands = _operands(loads, self._parameters)
+        self._is_table = store.buffer.scope is Scope.TABLE
         self._geometry = Geometry(self._value.loops, [*loads.values(), *self._parameters])
         self._constant = _constant_fields(self._value, store.buffer)
         self._patterns: dict[Key, Pattern] = {}
@@ -50,13 +55,16 @@ class VectorIntrinsic(Intrinsic):
             pattern = self._patterns[key] = self._pattern(key)
         cols = self._limits.cols
         addresses = [in_units(base(env), cols, "a first element") for base in pattern.bases]
+        if self._is_table and addresses[0]:
+            raise MismatchError(_TABLE.format(f"from entry {addresses[0]} on"), Progress.LIMITS)
         parameters = addresses[self._moving :]
         if any(place != parameters[0] + step for step, place in enumerate(parameters)):
             text = (
                 f"parameters must lie one after the other (bias, scale, factor), not at vectors {parameters}"
             )
             raise MismatchError(text, Progress.LIMITS)
-        kept = addresses[: len(self.operands)]
+        first = int(self._is_table)
+        kept = addresses[first : first + len(self.operands)]
         return pattern.instruction(tuple(self.operands), tuple(kept))
 
     def _pattern(self, key: Key) -> Pattern:
@@ -71,6 +79,12 @@ class VectorIntrinsic(Intrinsic):
         if folds and self._value.reduce is Reduce.NONE:
             text = f"a loop of {folds[0].extent} steps writes the same results again: leave it outside"
             raise MismatchError(text, Progress.LOOPS)
+        if self._is_table and [(axis.extent, axis.strides[0]) for axis in results] != [
+            (ENTRIES, self._limits.cols)
+        ]:
+            raise MismatchError(
+                _TABLE.format(f"in loops of {[axis.extent for axis in results]}"), Progress.LOOPS
+            )
         fields = self._loop_fields((1, 0), results, "over results")
         fields |= self._loop_fields((3, 2), folds, "that fold")
         return Pattern(Vector, {**self._constant, **fields}, bases)
@@ -82,7 +96,10 @@ class VectorIntrinsic(Intrinsic):
         for place, axis in zip(places, loops, strict=True):
             fields[f"n_{place}"] = axis.extent
             for name, stride in zip(names, axis.strides, strict=False):
-                if axis.extent > 1 and f"{name}_stride_{place}" in _SPECS:
+                has_stride = f"{name}_stride_{place}" in _SPECS and not (
+                    self._is_table and name == "destination"
+                )
+                if axis.extent > 1 and has_stride:
                     vectors = in_units(stride, self._limits.cols, f"a stride of {name}")
                     fields[f"{name}_stride_{place}"] = vectors
         return fields
@@ -95,7 +112,7 @@ def _ordered(axes: list[Axis]) -> list[Axis]:
 
 def _operands(loads: dict[str, Load], parameters: list[Load]) -> dict[str, Buffer]:
     """The buffer of each address field."""
-    operands = {name: load.buffer for name, load in loads.items()}
+    operands = {name: load.buffer for name, load in loads.items() if load.buffer.scope is not Scope.TABLE}
     names = {load.buffer.name for load in parameters}
     if len(names) > 1:
         text = f"bias, scale and factor must lie in one buffer, not in {', '.join(sorted(names))}"
@@ -107,6 +124,8 @@ def _operands(loads: dict[str, Load], parameters: list[Load]) -> dict[str, Buffe
 
 def _memory(buffer: Buffer) -> str:
     """The name of the memory of a buffer, whose elements must be those of the memory."""
+    if buffer.scope is Scope.TABLE and buffer.dtype is DType.INT8:
+        return Destination.TABLE.name
     memory = Memory[buffer.scope.name]
     if buffer.dtype is not (DType.INT8 if memory.element_bytes == 1 else DType.INT32):
         text = f"{memory.label} memory does not hold {buffer.dtype}, the elements of buffer {buffer.name!r}"
@@ -125,8 +144,8 @@ def _constant_fields(value: Value, destination: Buffer) -> dict[str, int]:
         "bias": int(value.bias is not None),
         "requantise": int(value.scale is not None),
     }
-    if destination.scope is Scope.ACTIVATION:
-        fields |= {"lo": value.lo, "hi": value.hi}
+    if destination.scope is not Scope.ACCUMULATOR:
+        fields |= {"lo": value.lo, "hi": value.hi, "lookup": int(value.is_looked_up)}
     if isinstance(value.item.b, Load):
         fields["b_from"] = int(SourceB[_memory(value.item.b.buffer)])
     else:

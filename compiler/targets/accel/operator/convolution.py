@@ -6,6 +6,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.epilogue import finish, with_residual
 from tilewright.compiler.targets.accel.operator.picture import padded
+from tilewright.compiler.targets.accel.operator.table import looked_up, table_parameter, table_stages
 from tilewright.compiler.te import (
     Tensor,
     cast,
@@ -31,6 +32,7 @@ class ConvolutionNest:
         pads: (top, left) of the input.
         input_zero_point: what pads it.
         zero_point, lo, hi: of the result.
+        lookup: whether the result is looked up in a table.
     """
 
     sizes: Convolution
@@ -41,9 +43,10 @@ class ConvolutionNest:
     zero_point: int
     lo: int
     hi: int
+    lookup: bool = False
 
     def function(self, name: str, config: Config) -> Function:
-        """The loops: stages input, sums, pooled (with a pooling), result."""
+        """The loops: stages input, sums, pooled (with a pooling), entries and tables (with one), result."""
         sizes, lanes = self.sizes, config.cols
         kernel, rows = sizes.kernel, config.rows
         x = placeholder((sizes.in_blocks, self.height, self.width, lanes), DType.INT8, "x")
@@ -58,7 +61,11 @@ class ConvolutionNest:
         if sizes.residual:
             residual = placeholder(self._result_shape(lanes), DType.INT8, "residual")
             inputs.append(residual)
-        return lower(name, inputs, [self._result(total, parameters, residual)])
+        tables = None
+        if self.lookup:
+            inputs.append(table_parameter(lanes))
+            tables = table_stages(inputs[-1])
+        return lower(name, inputs, [self._result(total, parameters, residual, tables)])
 
     def _window(self, x: Tensor) -> Tensor:
         sizes = self.sizes
@@ -98,12 +105,15 @@ class ConvolutionNest:
             "pooled",
         )
 
-    def _result(self, total: Tensor, parameters: Tensor, residual: Tensor | None) -> Tensor:
+    def _result(
+        self, total: Tensor, parameters: Tensor, residual: Tensor | None, tables: Tensor | None
+    ) -> Tensor:
         def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
             t: Expr = total[o, y, x, c]
             if residual is not None:
                 t = with_residual(t, residual[o, y, x, c], parameters, o, c)
-            return finish(t, parameters, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+            y = finish(t, parameters, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+            return y if tables is None else looked_up(tables, y, c)
 
         return compute(self._result_shape(total.shape[3]), value, "result")
 

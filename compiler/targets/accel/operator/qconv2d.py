@@ -14,6 +14,7 @@ from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule, window_schedule
+from tilewright.compiler.targets.accel.operator.table import tables_of
 from tilewright.compiler.targets.accel.operator.window import WindowNest
 from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
@@ -43,18 +44,22 @@ def _dense(
         zero_point=operator.zero_point,
         lo=operator.lo,
         hi=operator.hi,
+        lookup=operator.lookup,
     )
     weight = constants[_WEIGHT]
     assert weight is not None, "verified: weights are constants"
     tiling = choose(sizes, config)
     return Lowered(
         function=nest.function("convolution", config),
-        schedule=convolution_schedule(tiling, pooled=sizes.pools, residual=operator.residual),
+        schedule=convolution_schedule(
+            tiling, pooled=sizes.pools, residual=operator.residual, lookup=operator.lookup
+        ),
         least_instructions=instructions_of(tiling.cut),
         tensors=_tensors(operator),
         constants={
             "weight": weight_tiles(weight, config),
             "parameters": parameter_vectors(_vectors(operator, constants), config),
+            **_table(operator, constants, config),
         },
     )
 
@@ -82,6 +87,14 @@ def _vectors(operator: QConv2d, constants: list[NDArray[Any] | None]) -> list[ND
     """Parameter vectors in their order: bias, scale, factor."""
     rows = [constants[_BIAS], constants[_SCALE], *([constants[_FACTOR]] if operator.residual else [])]
     return [row.astype(np.int32) for row in rows if row is not None]
+
+
+def _table(
+    operator: QConv2d, constants: list[NDArray[Any] | None], config: Config
+) -> dict[str, NDArray[np.int8]]:
+    """The table of each lane, if the result is looked up."""
+    table = constants[-1]
+    return {"table": tables_of(table, config)} if operator.lookup and table is not None else {}
 
 
 def _tensors(operator: QConv2d) -> dict[str, int]:
@@ -117,11 +130,20 @@ def _depthwise(
         zero_point=operator.zero_point,
         lo=operator.lo,
         hi=operator.hi,
+        lookup=operator.lookup,
     )
     taps = weight.reshape(channels, -1).T.astype(np.int32)
     return Lowered(
         function=nest.depthwise("depthwise", config.cols, residual=operator.residual),
-        schedule=window_schedule(choose_windows(sizes, config), parameters=True, residual=operator.residual),
+        schedule=window_schedule(
+            choose_windows(sizes, config),
+            parameters=True,
+            residual=operator.residual,
+            lookup=operator.lookup,
+        ),
         tensors=_tensors(operator),
-        constants={"parameters": parameter_vectors([*_vectors(operator, constants), *taps], config)},
+        constants={
+            "parameters": parameter_vectors([*_vectors(operator, constants), *taps], config),
+            **_table(operator, constants, config),
+        },
     )

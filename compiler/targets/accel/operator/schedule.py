@@ -22,7 +22,7 @@ TILE = "tile"
 """The buffer of results on the chip, and the block that stores it."""
 
 
-def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Schedule:
+def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool, lookup: bool = False) -> Schedule:
     """Of `ConvolutionNest.function`."""
     cut, versions = tiling.cut, tiling.versions
     primitives: list[Primitive] = [
@@ -66,10 +66,12 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool) -> Sch
         primitives += _bring(
             "result", "residual", Scope.ACTIVATION, "shortcut", "result_o", versions.residuals
         )
-    return tuple(primitives)
+    return (*primitives, *(_fill_tables() if lookup else ()))
 
 
-def window_schedule(tiling: WindowTiling, *, parameters: bool = False, residual: bool = False) -> Schedule:
+def window_schedule(
+    tiling: WindowTiling, *, parameters: bool = False, residual: bool = False, lookup: bool = False
+) -> Schedule:
     """Of the nests of `WindowNest`."""
     primitives = [
         *_cut_results(tiling.height, tiling.width),
@@ -83,7 +85,7 @@ def window_schedule(tiling: WindowTiling, *, parameters: bool = False, residual:
         primitives += _bring_stage("vectors", "xo", tiling.parameter_versions, Scope.PARAMETER)
     if residual:
         primitives += _bring("result", "residual", Scope.ACTIVATION, "shortcut", "xo", tiling.input_versions)
-    return tuple(primitives)
+    return (*primitives, *(_fill_tables() if lookup else ()))
 
 
 def addition_schedule(tiling: WindowTiling) -> Schedule:
@@ -98,6 +100,39 @@ def addition_schedule(tiling: WindowTiling) -> Schedule:
         *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
         Versions(TILE, tiling.result_versions),
     )
+
+
+def product_schedule(tiling: WindowTiling) -> Schedule:
+    """Of the loops of `lower_qmul`: both sums wait in banks of their own."""
+    versions = max(1, tiling.sum_versions // 2)
+    return (
+        *_cut_results(tiling.height, tiling.width),
+        Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
+        ComputeAt("result", "xo"),
+        *_keep("products", versions),
+        *_keep("shifted", versions),
+        *_bring_stage("a_tile", "xo", tiling.input_versions),
+        *_bring("products", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
+        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
+        Versions(TILE, tiling.result_versions),
+    )
+
+
+def lookup_schedule(tiling: WindowTiling) -> Schedule:
+    """Of the loops of `lower_qlookup`."""
+    return (
+        *_cut_results(tiling.height, tiling.width),
+        Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
+        ComputeAt("result", "xo"),
+        *_bring("result", "x", Scope.ACTIVATION, "x_tile", "xo", tiling.input_versions),
+        Versions(TILE, tiling.result_versions),
+        *_fill_tables(),
+    )
+
+
+def _fill_tables() -> Schedule:
+    """The stages of `table_stages`, once for all results."""
+    return (SetScope("entries", Scope.ACTIVATION), SetScope("tables", Scope.TABLE))
 
 
 def _cut_results(height: int, width: int, first_height: int | None = None) -> Schedule:

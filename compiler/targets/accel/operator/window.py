@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, SCALE, finish, with_residual
 from tilewright.compiler.targets.accel.operator.picture import padded
+from tilewright.compiler.targets.accel.operator.table import looked_up, table_parameter, table_stages
 from tilewright.compiler.targets.accel.window_tiling import Windows
 from tilewright.compiler.te import (
     Tensor,
@@ -33,6 +34,7 @@ class WindowNest:
         before: (rows, columns) by which the first window begins before the picture; below 0: inside of it.
         fill: what lies outside of the picture.
         zero_point, lo, hi: of the result.
+        lookup: whether the result of `depthwise` is looked up in a table.
     """
 
     sizes: Windows
@@ -43,6 +45,7 @@ class WindowNest:
     zero_point: int
     lo: int
     hi: int
+    lookup: bool = False
 
     def depthwise(self, name: str, lanes: int, *, residual: bool = False) -> Function:
         """Each channel with its own kernel, behind the parameters: stages vectors, input, fold, result.
@@ -88,14 +91,17 @@ class WindowNest:
         vectors = compute(parameters.shape, lambda o, v, c: parameters[o, v, c], "vectors")
         fold = self._fold(x, lambda pixel, *at: term(pixel, vectors, *at), sum_of)
         shortcut = placeholder(fold.shape, DType.INT8, "residual") if residual else None
+        table = table_parameter(lanes) if self.lookup else None
+        tables = None if table is None else table_stages(table)
 
         def value(o: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
             total: Expr = fold[o, y, x, c]
             if shortcut is not None:
                 total = with_residual(total, shortcut[o, y, x, c], vectors, o, c)
-            return finish(total, vectors, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+            y = finish(total, vectors, o, c, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+            return y if tables is None else looked_up(tables, y, c)
 
-        inputs = [x, parameters, *([] if shortcut is None else [shortcut])]
+        inputs = [x, parameters, *(each for each in (shortcut, table) if each is not None)]
         return lower(name, inputs, [compute(fold.shape, value, "result")])
 
     def _fold(self, x: Tensor, term: Callable[..., Expr], reduce: Callable[..., Expr]) -> Tensor:

@@ -15,7 +15,9 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
@@ -35,6 +37,7 @@ from tilewright.compiler.te import (
 )
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.stmt import Function
+from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
 LOWEST = -128
@@ -128,11 +131,43 @@ def lower_qadd(
     return _lowered(function, {"a": 0, "b": 1}, {}, types[0].elements)
 
 
+def lower_qmul(
+    operator: QMul, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> Lowered:
+    """The product of two activations; b may be one pixel for all of a."""
+    _, channels, *size = types[0].numbers
+    shape = (prod(size), channels)
+    repeats = types[0].shape != types[1].shape
+    a = placeholder(shape, DType.INT8, "a")
+    b = placeholder((1, channels) if repeats else shape, DType.INT8, "b")
+
+    def element(p: Expr, c: Expr) -> Expr:
+        factor = b[0, c] if repeats else b[p, c]
+        value = (cast(a[p, c], DType.INT32) - operator.za) * (cast(factor, DType.INT32) - operator.zb)
+        return _clamped(requantise(value, Const(operator.scale, DType.INT32)), operator)
+
+    function = lower("product", [a, b], [compute(shape, element, "result")])
+    function = schedule.apply(function, [Vectorise("result_c")])
+    return _lowered(function, {"a": 0, "b": 1}, {}, types[0].elements)
+
+
+def lower_qlookup(
+    operator: QLookup, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> Lowered:
+    """A function of single elements, by its table."""
+    shape, entries = (types[0].elements,), _constant(arrays[1])
+    x, table = placeholder(shape, DType.INT8, "x"), placeholder(entries.shape, DType.INT8, "table")
+    result = compute(shape, lambda i: table[cast(x[i], DType.INT64) - FIRST], "result")
+    return _lowered(lower("lookup", [x, table], [result]), {"x": 0}, {"table": entries}, types[0].elements)
+
+
 OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
     QConv2d: lower_qconv2d,
     QMaxPool2d: lower_qmax_pool2d,
     QAveragePool2d: lower_qaverage_pool2d,
     QAdd: lower_qadd,
+    QLookup: lower_qlookup,
+    QMul: lower_qmul,
 }
 """What has a compiled form."""
 
@@ -159,7 +194,7 @@ def _add(residual: Tensor, factor: Tensor) -> Finish:
     return lambda value, y, x, c: value + cast(residual[y, x, c], DType.INT32) * factor[c]
 
 
-def _clamped(value: Expr, operator: QConv2d | QAveragePool2d | QAdd) -> Expr:
+def _clamped(value: Expr, operator: QConv2d | QAveragePool2d | QAdd | QMul) -> Expr:
     return cast(clamp(value + operator.zero_point, operator.lo, operator.hi), DType.INT8)
 
 

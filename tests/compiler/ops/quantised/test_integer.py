@@ -11,8 +11,10 @@ from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.ops.registry import operators
 from tilewright.numerics.requantise import pack_scale, unpack_scale
@@ -165,6 +167,41 @@ def test_a_sum_is_its_formula():
     for index in np.ndindex(y.shape):
         t = int(a[index]) * -128 + int(b[index]) * 32767 + 1234567
         assert y[index] == finish(t, operator.scale, -5, -90, 80)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 1, 1)], ids=["elements", "factors of channels"])
+def test_a_product_is_its_formula(shape):
+    rng = np.random.default_rng(6)
+    operator = QMul(-90, 101, int(pack_scale(20000, 2)), -5, -90, 80)
+    a, b = int8(rng, 2, 3, 4, 4), int8(rng, *shape)
+    (y,) = operator.run(a, b)
+    wide = np.broadcast_to(b, a.shape)
+    for index in np.ndindex(y.shape):
+        t = (int(a[index]) + 90) * (int(wide[index]) - 101)
+        assert y[index] == finish(t, operator.scale, -5, -90, 80)
+    types = TensorType(DType.INT8, (2, 3, 4, 4)), TensorType(DType.INT8, (2, 3, 1, 4))
+    with pytest.raises(OperatorError, match=r"b must have shape \[2, 3, 4, 4\] or \[2, 3, 1, 1\], not"):
+        operator.infer(*types)
+
+
+def test_a_table_has_the_value_of_each_integer():
+    table = (np.arange(256) * 7 % 251 - 128).astype(np.int8)
+    x = np.array([[[[-128, -1, 0, 127]]]], np.int8)
+    assert QLookup().run(x, table)[0].tolist() == [[[[table[0], table[127], table[128], table[255]]]]]
+    with pytest.raises(OperatorError, match=r"table must have shape \[256\], not \[255\]"):
+        QLookup().infer(TensorType(DType.INT8, (1, 4)), TensorType(DType.INT8, (255,)))
+
+
+def test_a_convolution_is_looked_up_behind_its_clamp():
+    rng = np.random.default_rng(7)
+    x, weight = int8(rng, 1, 3, 4, 4), int8(rng, 5, 3, 3, 3)
+    bias = rng.integers(-900, 900, 5).astype(np.int32)
+    scale, table = pack_scale(np.full(5, 20000), np.full(5, 5)), int8(rng, 256)
+    plain = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, 3, 2, -90, 80)
+    looked_up = QConv2dTable.of(plain)
+    (y,) = plain.run(x, weight, bias, scale)
+    expected = table[y.astype(int) + 128]
+    np.testing.assert_array_equal(looked_up.run(x, weight, bias, scale, table)[0], expected)
 
 
 def test_work_is_counted_in_the_convolution_not_behind_the_pool():

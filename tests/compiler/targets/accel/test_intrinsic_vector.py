@@ -296,6 +296,55 @@ def test_a_change_in_place():
     only(Program("f", (*operands.outside, y), 1, body))
 
 
+# --- tables ---
+
+
+def looked_up(value, *, entries=256, first=0, offset=128, lane=lambda c: c):
+    """A program that fills the lanes' tables, and looks a value of the operands up in them."""
+    operands, out = Operands(), buffer("out", SHAPE, Scope.ACTIVATION)
+    outside = buffer("xe", (256, 4))
+    rows, tables = buffer("rows", (256, 4), Scope.ACTIVATION), buffer("tables", (256, 4), Scope.TABLE)
+    filled = copy(rows, rows.shape, lambda *i: at(outside, *i))
+    written = nest((entries, 4), lambda e, c: assign(at(tables, e + first, c), at(rows, e, c)))
+
+    def element(*i):
+        return at(tables, Cast(DType.INT64, value(operands, *i)) + offset, lane(i[-1]))
+
+    work = Seq((written, copy(out, SHAPE, element)))
+    y = buffer("y", SHAPE)
+    stored = copy(y, SHAPE, lambda *i: at(out, *i))
+    buffers = [*operands.chip, rows, tables, out]
+    body = allocated(buffers, *operands.fills(), filled, work, stored)
+    return Program("f", (*operands.outside, outside, y), 1, body)
+
+
+LOOKED_UP = {
+    "of activations": lambda o, *i: at(o.a, *i),
+    "of clamped sums": lambda o, *i: narrow(at(o.s, *i), -100, 90),
+    "of requantised sums": lambda o, *i: scaled(at(o.s, *i), o.p, (0,), i[-1]),
+}
+
+
+@pytest.mark.parametrize("form", LOOKED_UP)
+def test_a_table_is_written_and_read(form):
+    written, read = vectors(check(looked_up(LOOKED_UP[form]), machine()))
+    assert (written.to, written.n_0 * written.n_1, written.lookup) == (Destination.TABLE, 256, 0)
+    assert (read.to, read.lookup) == (Destination.ACTIVATION, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"entries": 255}, "a table must be written whole, 256 entries one after the other, not in loops of"),
+        ({"offset": 127}, "an entry of a table must be that of an int8 value: the value + 128"),
+        ({"lane": lambda c: 3 - c}, "each lane must look up in its own table"),
+    ],
+    ids=["a part", "another entry", "another lane"],
+)
+def test_what_a_table_does_otherwise_is_refused(options, text):
+    assert text in refusal(looked_up(LOOKED_UP["of activations"], **options))
+
+
 # --- what is refused ---------------------------------------------------------------------------------------
 
 

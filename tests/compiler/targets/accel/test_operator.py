@@ -9,11 +9,14 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
-from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import apply
 from tilewright.compiler.targets.accel.operator.lower import lower
+from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.tir.interpret import run
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
@@ -119,6 +122,34 @@ def test_a_convolution_is_the_operator(case, config, scheduled):
     check(operator, convolution(operator, kernel), config, scheduled)
 
 
+TABLES = pytest.mark.parametrize(
+    ("config", "scheduled"), [(TINY, False), (NARROW, True)], ids=["plain", "schedule"]
+)
+"""A table needs a bank of 256 vectors."""
+
+
+@TABLES
+@pytest.mark.parametrize("case", ["pads", "pooling", "residual", "depthwise"])
+def test_a_convolution_is_looked_up(case, config, scheduled):
+    named = CONVOLUTIONS | {"depthwise": (DEPTHWISE["pads"], (3, 2))}
+    operator, kernel = named[case]
+    arrays = convolution(operator, kernel, inputs=10 if case == "depthwise" else 9)
+    table = int8(np.random.default_rng(5), 256)
+    check(QConv2dTable.of(operator), [*arrays, table], config, scheduled)
+
+
+@TABLES
+def test_a_table_is_the_operator(config, scheduled):
+    rng = np.random.default_rng(6)
+    check(QLookup(), [int8(rng, 1, 21, 9, 6), int8(rng, 256)], config, scheduled)
+
+
+def test_a_table_needs_room_for_its_entries():
+    types = [TensorType(DType.INT8, (1, 8, 2, 2)), TensorType(DType.INT8, (256,))]
+    with pytest.raises(TilingError, match="must hold 256 vectors, the entries of a table, not 16"):
+        lower(QLookup(), types, [None, np.zeros(256, np.int8)], SMALL)
+
+
 DEPTHWISE = {
     "pads": QConv2d((1, 1), (2, 1, 0, 1), (1, 1), 10, 5, -3, -100, 90),
     "strides": QConv2d((1, 2), (1, 1, 1, 0), (1, 1), 10, -128, 3, -128, 127),
@@ -169,3 +200,12 @@ def test_an_addition_is_the_operator(config, scheduled):
     rng = np.random.default_rng(4)
     operator = QAdd(77, 9000, -1500, int(pack_scale(21000, 6)), -9, -128, 100)
     check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, 5, 6)], config, scheduled)
+
+
+@FORMS
+@pytest.mark.parametrize("size", [(5, 6), (1, 1)], ids=["elements", "factors of channels"])
+@pytest.mark.parametrize("zeros", [(-90, -128), (127, 4), (0, 0)], ids=str)
+def test_a_product_is_the_operator(zeros, size, config, scheduled):
+    rng = np.random.default_rng(5)
+    operator = QMul(*zeros, int(pack_scale(21000, 2)), -9, -128, 100)
+    check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, *size)], config, scheduled)

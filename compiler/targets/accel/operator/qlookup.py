@@ -1,0 +1,43 @@
+"""Functions of single int8 elements: tables of the vector engine."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.qlookup import QLookup
+from tilewright.compiler.targets.accel.operator.layout import blocks
+from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.compiler.targets.accel.operator.schedule import lookup_schedule
+from tilewright.compiler.targets.accel.operator.table import (
+    looked_up,
+    table_parameter,
+    table_stages,
+    tables_of,
+)
+from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.compiler.te import compute, lower, placeholder
+from tilewright.isa.config import Config
+
+
+def lower_qlookup(
+    operator: QLookup, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
+) -> list[Lowered]:
+    """The loops of a function of single elements: stages entries, tables, result."""
+    _, channels, height, width = types[0].numbers
+    shape = (blocks(channels, config), height, width, config.cols)
+    given, table = placeholder(shape, DType.INT8, "x"), table_parameter(config.cols)
+    tables = table_stages(table)
+    result = compute(shape, lambda o, y, x, c: looked_up(tables, given[o, y, x, c], c), "result")
+    sizes = Windows(blocks=shape[0], height=height, width=width)
+    entries = constants[1]
+    assert entries is not None, "verified: tables are constants"
+    return [
+        Lowered(
+            function=lower("lookup", [given, table], [result]),
+            schedule=lookup_schedule(choose_windows(sizes, config)),
+            tensors={"x": 0},
+            constants={"table": tables_of(entries, config)},
+        )
+    ]
