@@ -147,11 +147,10 @@ def sized(named: NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:
 def why_not_by_sample(named: NamedFunction) -> str:
     """Why the samples of a batch cannot be run one by one; "" if they can."""
     names = _batch_names(named)
-    # Of a symbolic batch, `mixing` says whether it stays in front.
-    for what, types in (("inputs", named.input_types), ("outputs", {} if names else named.output_types)):
-        odd = [f"{name} ({each})" for name, each in types.items() if not _has_batch(each, names)]
-        if odd:
-            return f"{what} must have a batch in front, symbolic or 1, and have none: {', '.join(odd)}"
+    # Of a symbolic batch, `mixing` says whether outputs have it in front; of a batch of 1 they need not.
+    odd = [f"{name} ({each})" for name, each in named.input_types.items() if not _has_batch(each, names)]
+    if odd:
+        return f"inputs must have a batch in front, symbolic or 1, and have none: {', '.join(odd)}"
     unknown = unknown_sizes(named)
     if unknown:
         return (

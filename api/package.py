@@ -252,6 +252,8 @@ class _Run:
         if package.parts or _is_one_by_one(function, arrays):
             samples = package.named.check(dict(zip(package.inputs, arrays, strict=True)))
             batches = [[array[place : place + 1] for array in arrays] for place in range(samples)]
+            if samples > 1:
+                _expect_batches(package.named)
         else:
             samples, batches = _samples(function, arrays), [arrays]
         values: dict[Value, list[Array]] = {
@@ -332,6 +334,17 @@ def _is_one_by_one(function: Function, arrays: list[Array]) -> bool:
     results = [value.type.shape[0] if value.type.rank else 0 for value in function.results]
     counts = {len(array) if array.ndim else 0 for array in arrays}
     return all(first == 1 for first in (*firsts, *results)) and len(counts) == 1 and max(counts) > 1
+
+
+def _expect_batches(named: NamedFunction) -> None:
+    """Refuses several samples where what they give could not be told apart.
+
+    Raises:
+        PackageError: naming the outputs without a batch.
+    """
+    odd = [name for name, each in named.output_types.items() if each.shape[:1] != (1,)]
+    if odd:
+        raise PackageError(f"inputs must be one sample at a time: {', '.join(odd)} have no batch in front")
 
 
 def _joined(parts: list[Array]) -> Array:
