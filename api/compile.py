@@ -1,7 +1,7 @@
 """Networks to packages."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,18 +23,13 @@ from tilewright.compiler.network.split import Observe, Progress, SplitNetwork, p
 from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
-from tilewright.compiler.passes.simplify import Simplify
+from tilewright.compiler.pipeline import HOST_PASSES, PASSES
 from tilewright.compiler.quantise.quantise import has_scales
-from tilewright.compiler.targets.accel.compile import PASSES as LAYER_PASSES
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
 
 Source = str | os.PathLike[str] | bytes | Any
 """A path, the bytes of a file, or an onnx.ModelProto."""
-PASSES: tuple[Pass, ...] = (Simplify(),)
-"""Of every network, before it is split."""
-STAGES = ("input", *(each.name for each in PASSES), "partition", "integers", *LAYER_PASSES)
-"""Names of the passes that observers are told of, in their order: of the network, its parts, their layers."""
 
 
 def compile(
@@ -60,7 +55,7 @@ def compile(
         schedules: of layers on the accelerator that shall not have their default schedule.
         progress: is told what is being done.
         observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
-            layer's name), one of `STAGES`, and the text.
+            layer's name), one of `pipeline.STAGES`, and the text.
 
     Raises:
         FrontendError: if the model has what is not supported, with all of that.
@@ -90,12 +85,15 @@ def compile_named(
     observe: Observe | None = None,
 ) -> Package:
     """As `compile`, of a network that was read."""
-    named = _simplified(named, observe)
+    if observe is not None:
+        observe("", "input", print_function(named.function))
+    named = _passed(named, PASSES, observe)
     scaled = has_scales(named.function)
     if accelerator is None:
         accelerator = scaled or calibration is not None
     reason = why_not_by_sample(named) if accelerator else ""
     if reason or not accelerator:
+        named = _passed(named, HOST_PASSES, observe)
         package = on_host(named, config, _all_refused(named.function, reason) if reason else ())
         if observe is not None:
             observe("", "partition", print_function(package.named.function))
@@ -114,7 +112,7 @@ def explain_named(named: NamedFunction, config: Config) -> Explanation:
 
     What turns out not to fit the machine only when it is compiled counts as on the accelerator.
     """
-    named = _simplified(named, None)
+    named = _passed(named, PASSES)
     reason = why_not_by_sample(named)
     if reason:
         return on_host(named, config, _all_refused(named.function, reason)).explain()
@@ -180,10 +178,10 @@ def _has_batch(tensor: TensorType, names: list[str]) -> bool:
     return first == 1 or (isinstance(first, Size) and first.name in names)
 
 
-def _simplified(named: NamedFunction, observe: Observe | None) -> NamedFunction:
+def _passed(named: NamedFunction, passes: Sequence[Pass], observe: Observe | None = None) -> NamedFunction:
     module = Module({named.function.name: named.function})
     tell = None if observe is None else partial(observe, "")
-    return named.with_function(run_passes(module, PASSES, tell).functions[named.function.name])
+    return named.with_function(run_passes(module, passes, tell).functions[named.function.name])
 
 
 def _all_refused(function: Function, reason: str) -> tuple[Refusal, ...]:

@@ -20,7 +20,7 @@ class Dump:
     """
 
     def __init__(self, wanted: list[str]) -> None:
-        from tilewright.api.compile import STAGES
+        from tilewright.compiler.pipeline import STAGES
         from tilewright.isa.error import TilewrightError
 
         for name in wanted:

@@ -31,14 +31,12 @@ def run_passes(module: Module, passes: Sequence[Pass], observe: Observer | None 
     Args:
         module: what is changed.
         passes: in their order.
-        observe: is given ("input", text) first, then the name and the text of each pass.
+        observe: is given the name and the text of each pass.
 
     Raises:
         IrError: naming the pass whose result is wrong, or what is wrong with the input.
     """
     verify(module)
-    if observe is not None:
-        observe("input", print_module(module))
     for each in passes:
         module = each.apply(module)
         try:

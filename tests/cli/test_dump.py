@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from split_network import X, save_split
-from tilewright.api.compile import STAGES
 from tilewright.cli.main import main
+from tilewright.compiler.pipeline import STAGES
+from tilewright.compiler.targets.accel.compile import PASSES as LAYER_PASSES
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,10 @@ def compile_network(*arguments):
     return main(["compile", "net.onnx", "-o", "net.twx", *options, *arguments])
 
 
+def file_names(*stages):
+    return [f"{STAGES.index(stage):02}_{stage}.txt" for stage in stages]
+
+
 def dumped(folder):
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.txt")}
 
@@ -30,16 +35,16 @@ def test_every_pass_is_there_with_its_text(folder):
     assert compile_network("--dump", "all") == 0
     files = dumped(folder / "net.twx.dump")
     layers = [f"accelerator_{2 * n}/000_{name}" for n, name in enumerate(("first", "second"))]
-    whole = [f"{n:02}_{STAGES[n]}.txt" for n in range(3)]
-    parts = [f"accelerator_{n}/03_integers.txt" for n in (0, 2)]
-    inner = [f"{layer}/{n:02}_{STAGES[n]}.txt" for layer in layers for n in range(4, len(STAGES))]
+    whole = file_names("input", "simplify", "partition")
+    parts = [f"accelerator_{n}/{name}" for n in (0, 2) for name in file_names("integers")]
+    inner = [f"{layer}/{name}" for layer in layers for name in file_names(*LAYER_PASSES)]
     assert sorted(files) == sorted([*whole, *parts, *inner])
     assert "softmax" in files["00_input.txt"]
-    assert "kernel" in files["02_partition.txt"]
-    assert "qconv2d" in files["accelerator_0/03_integers.txt"]
-    assert "matrix" in files[f"{layers[0]}/06_tensorise.txt"]
-    assert "weight: " in files[f"{layers[0]}/07_tasks.txt"]
-    assert files[f"{layers[1]}/08_assembler.txt"].startswith("load ")
+    assert "kernel" in files["04_partition.txt"]
+    assert "qconv2d" in files["accelerator_0/05_integers.txt"]
+    assert "matrix" in files[f"{layers[0]}/08_tensorise.txt"]
+    assert "weight: " in files[f"{layers[0]}/09_tasks.txt"]
+    assert files[f"{layers[1]}/10_assembler.txt"].startswith("load ")
 
 
 def test_the_assembler_text_is_the_program(folder, capsys):
@@ -53,7 +58,7 @@ def test_the_assembler_text_is_the_program(folder, capsys):
 
 def test_one_pass_alone(folder):
     assert compile_network("--dump", "simplify", "--dump", "partition") == 0
-    assert sorted(dumped(folder / "net.twx.dump")) == ["01_simplify.txt", "02_partition.txt"]
+    assert sorted(dumped(folder / "net.twx.dump")) == file_names("simplify", "partition")
 
 
 def test_a_wrong_pass_lists_those_there_are(folder, capsys):
@@ -61,8 +66,8 @@ def test_a_wrong_pass_lists_those_there_are(folder, capsys):
     assert compile_network("--dump", "loops") == 1
     message = capsys.readouterr().err
     assert message == (
-        "tilewright: error: --dump must be one of input, simplify, partition, integers, lower, schedule, "
-        "tensorise, tasks, assembler, all, not 'loops'\n"
+        "tilewright: error: --dump must be one of input, simplify, fold, recompose, partition, integers, "
+        "lower, schedule, tensorise, tasks, assembler, all, not 'loops'\n"
     )
     assert sorted(folder.iterdir()) == before
 
@@ -76,4 +81,5 @@ def test_where_nothing_can_be_written_nothing_is_left(folder, capsys):
 
 def test_a_network_of_floats_has_passes_too(folder):
     assert main(["compile", "net.onnx", "--float", "-o", "net.twx", "--dump", "all"]) == 0
-    assert sorted(dumped(folder / "net.twx.dump")) == ["00_input.txt", "01_simplify.txt", "02_partition.txt"]
+    names = file_names("input", "simplify", "fold", "recompose", "partition")
+    assert sorted(dumped(folder / "net.twx.dump")) == names

@@ -29,7 +29,7 @@ ARROWS = {
     "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule targets/memory_plan",
     "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule targets/memory_plan",
     "network": "ir ops/primitive partition quantise targets/accel",
-    "pipeline": "frontend/onnx quantise targets/accel",
+    "pipeline": "frontend/onnx passes quantise targets/accel",
     "frontend": "",
 }
 """What the modules of each area may import of others."""

@@ -218,7 +218,7 @@ def test_the_observer_sees_every_text_and_a_wrong_pass_is_named():
     module = Module.of(trace("main", [X], lambda b, x: [e.neg(b, x)]))
     seen = []
     run_passes(module, [Simplify()], lambda name, text: seen.append((name, text.splitlines()[0])))
-    assert seen == [(name, "function main(%x0: f32[2, 3]) {") for name in ("input", "simplify")]
+    assert seen == [("simplify", "function main(%x0: f32[2, 3]) {")]
     with pytest.raises(IrError, match="pass 'broken' must leave a valid module"):
         run_passes(module, [Broken()])
 
