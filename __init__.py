@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
     from tilewright.isa.config import Config
+    from tilewright.runtime.device import Environment
 
 _PLACES = {
     "compile": "tilewright.api.compile",
@@ -25,8 +26,9 @@ _PLACES = {
     "Package": "tilewright.api.package",
     "RunResult": "tilewright.api.result",
     "Config": "tilewright.isa.config",
+    "Environment": "tilewright.runtime.device",
 }
-__all__ = ["Config", "Explanation", "Package", "RunResult", "compile", "load"]
+__all__ = ["Config", "Environment", "Explanation", "Package", "RunResult", "compile", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,8 +25,7 @@ from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_ho
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import Config
 from tilewright.numerics.error import TilewrightError
-from tilewright.runtime.device import DEFAULT_HOST, Device
-from tilewright.runtime.device import Host as Surroundings
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, Environment
 from tilewright.runtime.model_runner import ModelResult, ModelRunner
 from tilewright.runtime.profile import LayerProfile
 
@@ -84,7 +83,7 @@ class Package:
         inputs: Mapping[str, ArrayLike],
         *,
         device: str | Device = "sim",
-        surroundings: Surroundings = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         check: bool = False,
         progress: Progress | None = None,
     ) -> RunResult:
@@ -94,7 +93,7 @@ class Package:
             inputs: by name, with the batch of the model as the first axis; where that is 1, there may be
                 more samples, which are run one by one.
             device: "sim", "rtl" or "cpu", or a device of this configuration.
-            surroundings: the memory outside of the accelerator.
+            environment: the memory outside of the accelerator.
             check: programs before they run; those that were just compiled are known to be sound.
             progress: is told what is being done.
 
@@ -102,7 +101,7 @@ class Package:
             TilewrightError: if inputs or device do not fit.
         """
         arrays = self._arrays(inputs)
-        run = _Run(self, _machine(device, self.config, bool(self.parts)), surroundings, check, progress)
+        run = _Run(self, _machine(device, self.config, bool(self.parts)), environment, check, progress)
         begun = time.perf_counter()
         outputs, samples = run.outputs(arrays)
         seconds = time.perf_counter() - begun - run.host_seconds.get(COMPILE, 0.0)
@@ -230,12 +229,12 @@ class _Run:
         self,
         package: Package,
         device: Device | None,
-        surroundings: Surroundings,
+        environment: Environment,
         check: bool,
         progress: Progress | None,
     ) -> None:
         self._package, self._device = package, device
-        self._surroundings, self._check, self._what = surroundings, check, ""
+        self._environment, self._check, self._what = environment, check, ""
         self._progress = progress or (lambda _: None)
         self.results: list[ModelResult] = []
         self.host_seconds: dict[str, float] = {}
@@ -302,7 +301,7 @@ class _Run:
             outputs = network.run(given)
             self._spend("graph", begun)
         else:
-            runner = ModelRunner(part.model, self._device, self._surroundings, check=self._check)
+            runner = ModelRunner(part.model, self._device, self._environment, check=self._check)
             result = runner.run(given, self._say_samples)
             self.results.append(result)
             outputs = dict(result.outputs)

@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
     from tilewright.cli.output import new_folders, write_files
     from tilewright.cli.run_model import finish_run, read_given, run_package
     from tilewright.isa.error import TilewrightError
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
 
     _refuse(args)
     dump = Dump(args.dump) if args.dump else None
-    host = Host(latency=args.latency, progress=cycle_progress())
+    environment = Environment(latency=args.latency, progress=cycle_progress())
     network = open_network(args)
     if network.package is not None:
         raise TilewrightError(f"{args.file}: must be an ONNX file, not a compiled model")
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             write_files(files)
             _print_summary(args, package)
         else:
-            result = run_package(args, package, given.samples, host, check=False)
+            result = run_package(args, package, given.samples, environment, check=False)
             finish_run(args, package, given, result, files)
     return 0
 

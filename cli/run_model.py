@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
     from tilewright.runtime.model_input import Samples
     from tilewright.runtime.trace import ProgramRun
 
@@ -48,7 +48,7 @@ class Given:
 
 def run_model(args: argparse.Namespace) -> int:
     """Run a network, write what was asked for, and print the answer and what it took."""
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
 
     refuse_options(args, PROGRAM_OPTIONS, "it is a model: give --input FILE")
     if args.input is None:
@@ -58,12 +58,12 @@ def run_model(args: argparse.Namespace) -> int:
     outputs = (args.output, args.report, args.trace)
     require_apart(outputs, model_inputs(args))
     require_no_weights(args.file, outputs)
-    host = Host(latency=args.latency, progress=cycle_progress())
+    environment = Environment(latency=args.latency, progress=cycle_progress())
     network = open_network(args)
     given = read_given(args, network)
     package = compile_network(network, args, given.calibration, given.samples)
     samples = given.samples or _zeros(network)
-    result = run_package(args, package, samples, host, check=network.package is not None)
+    result = run_package(args, package, samples, environment, check=network.package is not None)
     finish_run(args, package, given, result, {})
     return 0
 
@@ -100,7 +100,12 @@ def read_given(args: argparse.Namespace, network: OpenedNetwork) -> Given:
 
 
 def run_package(
-    args: argparse.Namespace, package: "Package", samples: "Samples", host: "Host", *, check: bool
+    args: argparse.Namespace,
+    package: "Package",
+    samples: "Samples",
+    environment: "Environment",
+    *,
+    check: bool,
 ) -> "RunResult":
     """Run samples on the device that the user names, or on the CPU where it has nothing to do.
 
@@ -108,14 +113,14 @@ def run_package(
         args: with `device`.
         package: to run.
         samples: its inputs.
-        host: the memory outside of the machine.
+        environment: the memory outside of the machine.
         check: the programs, before they run; those that were just compiled are known to be sound.
     """
     if not package.parts:
         refuse_options(args, _ON_MACHINES, "nothing of it runs on the accelerator, and the CPU has no cycles")
     is_on_cpu = args.device == CPU or not package.parts
     device = CPU if is_on_cpu else make_device(args.device, package.config)
-    result = package.run(samples, device=device, surroundings=host, check=check, progress=say)
+    result = package.run(samples, device=device, environment=environment, check=check, progress=say)
     say("")
     return result
 
