@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from tilewright.api.explanation import Explanation, Placement
 from tilewright.api.result import RunResult
+from tilewright.compiler.ir.error import EvaluationError
 from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.interpret import Bindings, bind
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
-from tilewright.compiler.ir.size import Size
+from tilewright.compiler.ir.size import Size, evaluate
 from tilewright.compiler.network.split import Part
 from tilewright.compiler.network.target import ACCELERATOR, HOST
 from tilewright.compiler.ops.primitive.map import Map
@@ -36,6 +38,8 @@ CPU = "cpu"
 COMPILE = "compile"
 """Seconds of the host until it has machine code, which are not part of a run's."""
 DEVICES = ("sim", "rtl", CPU)
+_CPU_ALONE = "compiled for the CPU alone"
+_BESIDE = "it could, but not without more programs, or more bytes between"
 
 
 class PackageError(TilewrightError):
@@ -117,8 +121,12 @@ class Package:
     def explain(self) -> Explanation:
         """What runs where, and why."""
         reasons = {each.label: each.reason for each in self.refusals}
+        others = _BESIDE if self.refusals or self.parts else _CPU_ALONE
+        sizes = dict.fromkeys([self.named.batch], 1)
         steps = enumerate(self.kernels)
-        placements = [each for number, step in steps for each in _placements(number, step, reasons)]
+        placements = [
+            each for number, step in steps for each in _placements(number, step, reasons, others, sizes)
+        ]
         targets = [step.operator.target for step in self.kernels if isinstance(step.operator, Kernel)]
         return Explanation(
             placements=tuple(placements), programs=targets.count(ACCELERATOR), kernels=len(targets)
@@ -254,7 +262,8 @@ class _Run:
             if samples > 1:
                 _expect_batches(package.named)
         else:
-            samples, batches = _samples(function, arrays), [arrays]
+            _require_shapes(package.named, arrays)
+            samples, batches = _samples(package.named, arrays), [arrays]
         values: dict[Value, list[Array]] = {
             value: [batch[place] for batch in batches] for place, value in enumerate(function.parameters)
         }
@@ -319,11 +328,12 @@ class _Run:
         return now
 
 
-def _samples(function: Function, arrays: list[Array]) -> int:
+def _samples(named: NamedFunction, arrays: list[Array]) -> int:
     """Of a function that takes arrays as the model does: the batch where there is one, else one."""
-    for value, array in zip(function.parameters, arrays, strict=True):
-        if value.type.rank and array.ndim and not isinstance(value.type.shape[0], int):
-            return len(array)
+    for value, array in zip(named.function.parameters, arrays, strict=True):
+        for size, number in zip(value.type.shape, array.shape, strict=False):
+            if isinstance(size, Size) and size.name == named.batch:
+                return int(number)
     return 1
 
 
@@ -335,6 +345,23 @@ def _is_one_by_one(function: Function, arrays: list[Array]) -> bool:
     return all(first == 1 for first in (*firsts, *results)) and len(counts) == 1 and max(counts) > 1
 
 
+def _require_shapes(named: NamedFunction, arrays: list[Array]) -> None:
+    """Refuse arrays whose sizes do not fit each other, in the words of the user.
+
+    Raises:
+        PackageError: naming the first input that does not fit those before it.
+    """
+    bindings: Bindings = {}
+    for name, value, array in zip(named.inputs, named.function.parameters, arrays, strict=True):
+        try:
+            bind((value,), (array,), bindings, name)
+        except EvaluationError:
+            wanted, found = value.type.evaluate(bindings).shape, ", ".join(map(str, array.shape))
+            raise PackageError(
+                f"input {name!r} must have shape ({', '.join(map(str, wanted))}), not ({found})"
+            ) from None
+
+
 def _expect_batches(named: NamedFunction) -> None:
     """Refuses several samples where what they give could not be told apart.
 
@@ -343,14 +370,25 @@ def _expect_batches(named: NamedFunction) -> None:
     """
     odd = [name for name, each in named.output_types.items() if each.shape[:1] != (1,)]
     if odd:
-        raise PackageError(f"inputs must be one sample at a time: {', '.join(odd)} have no batch in front")
+        raise PackageError(f"inputs must be one sample at a time: outputs without a batch: {', '.join(odd)}")
 
 
 def _joined(parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _placements(number: int, step: Equation, reasons: Mapping[str, str]) -> Iterator[Placement]:
+def _placements(
+    number: int, step: Equation, reasons: Mapping[str, str], others: str, sizes: Mapping[str, int]
+) -> Iterator[Placement]:
+    """The nodes of a step.
+
+    Args:
+        number: of the step.
+        step: a kernel.
+        reasons: why nodes are not on the accelerator.
+        others: why those are not that it could run.
+        sizes: numbers for symbolic sizes.
+    """
     assert isinstance(step.operator, Kernel)
     target = ACCELERATOR if step.operator.target == ACCELERATOR else HOST
     body = step.operator.body
@@ -361,15 +399,20 @@ def _placements(number: int, step: Equation, reasons: Mapping[str, str]) -> Iter
             by_label.setdefault(equation.label, []).append(equation)
     for label, equations in by_label.items():
         operators = dict.fromkeys(_operator_name(each) for each in equations)
-        macs = [each.operator.macs(*(value.type for value in each.operands)) for each in equations]
+        macs = [evaluate(_macs(each), sizes) for each in equations]
+        known = [each for each in macs if isinstance(each, int)]
         yield Placement(
             label=label,
             operator=", ".join(operators),
             target=target,
             kernel=number,
-            macs=sum(each for each in macs if isinstance(each, int)),
-            reason="" if target == ACCELERATOR else reasons.get(label, ""),
+            macs=sum(known) if len(known) == len(macs) else None,
+            reason="" if target == ACCELERATOR else reasons.get(label, others),
         )
+
+
+def _macs(equation: Equation) -> int | Size:
+    return equation.operator.macs(*(value.type for value in equation.operands))
 
 
 def _operator_name(equation: Equation) -> str:

@@ -42,7 +42,13 @@ def run(args: argparse.Namespace) -> int:
     """Compile the network, write the file, and say what it holds or what it took."""
     from tilewright.api.file import to_bytes
     from tilewright.cli.dump import Dump
-    from tilewright.cli.network import compile_network, open_network, read_schedules, used_schedules
+    from tilewright.cli.network import (
+        compile_network,
+        open_network,
+        read_schedules,
+        sized_network,
+        used_schedules,
+    )
     from tilewright.cli.output import new_folders, write_files
     from tilewright.cli.run_model import finish_run, read_given, run_package
     from tilewright.isa.error import TilewrightError
@@ -56,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise TilewrightError(f"{args.file}: must be an ONNX file, not a compiled model")
     schedules = {} if args.schedule is None else read_schedules(args.schedule)
     given = read_given(args, network)
+    network = sized_network(network, args, {args.input: given.samples, args.calibrate: given.calibration})
     package = compile_network(network, args, given.calibration, given.samples, schedules, dump)
     say("compiling for the CPU")
     files = {args.model_file: to_bytes(package)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.cli.answer import format_answer
 from tilewright.cli.data import npz_bytes, read_labels
 from tilewright.cli.machine import CPU, config_name, make_device
-from tilewright.cli.network import OpenedNetwork, compile_network, open_network
+from tilewright.cli.network import OpenedNetwork, compile_network, open_network, sized_network
 from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, marks_of, refuse_timeline
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _ON_MACHINES = ("trace", "timeline")
 """Options of what has cycles."""
+_CYCLES = ": no data changes the cycles"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,11 @@ def run_model(args: argparse.Namespace) -> int:
     environment = Environment(latency=args.latency, progress=cycle_progress())
     network = open_network(args)
     given = read_given(args, network)
+    network = sized_network(network, args, {args.input: given.samples, args.calibrate: given.calibration})
+    samples = _zeros(network) if given.samples is None else given.samples
     package = compile_network(network, args, given.calibration, given.samples)
-    samples = given.samples or _zeros(network)
+    if given.samples is None:
+        note(f"without --input FILE one sample of zeros is run{_CYCLES if package.parts else ''}")
     result = run_package(args, package, samples, environment, check=network.package is not None)
     finish_run(args, package, given, result, {})
     return 0
@@ -195,15 +199,20 @@ def describe(package: "Package", result: "RunResult") -> dict[str, Any]:
 
 
 def _zeros(network: OpenedNetwork) -> "Samples":
-    """One sample, to see what it takes."""
+    """One sample, to see what it takes.
+
+    Raises:
+        TilewrightError: if a size is not known.
+    """
+    from tilewright.api.compile import unknown_sizes
+    from tilewright.compiler.ir.named import size_options
     from tilewright.isa.error import TilewrightError
 
     zeros = network.inputs.zeros()
     if zeros is None:
-        raise TilewrightError(
-            f"{network.path}: sizes must be known: give --input FILE, or --size NAME=NUMBER"
-        )
-    note("without --input FILE one sample of zeros is run: no data changes the cycles")
+        unknown = unknown_sizes(network.source) or network.source.function.size_names
+        sizes = "" if network.package is not None else f", or {size_options(unknown)}"
+        raise TilewrightError(f"{network.path}: sizes must be known: give --input FILE{sizes}")
     return zeros
 
 
