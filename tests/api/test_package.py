@@ -7,7 +7,7 @@ import tilewright
 from onnx_runtime import peer_outputs
 from tilewright.api.file import from_bytes, to_bytes
 from tilewright.api.package import PackageError
-from tilewright.isa.container import ExecutableError
+from tilewright.isa.container import ExecutableError, pack, unpack
 from tilewright.numerics.error import TilewrightError
 
 RNG = np.random.default_rng(5)
@@ -131,6 +131,13 @@ def test_a_file_that_was_altered_is_refused(place):
     data[place] ^= 1
     with pytest.raises(ExecutableError):
         from_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("names", [[3], "x", [None], {"x": 1}])
+def test_names_that_are_no_texts_are_refused(names):
+    header, sections = unpack(to_bytes(tilewright.compile(mixed(), accelerator=False)))
+    with pytest.raises(ExecutableError, match="must have a list of texts"):
+        from_bytes(pack({**header, "outputs": names}, sections))
 
 
 def test_the_module_says_what_it_has():
