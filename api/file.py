@@ -106,10 +106,11 @@ def from_bytes(data: bytes) -> Package:
         module = parse_module(sections[_MODULE].decode(), operators(), load_tensors(sections[_TENSORS]))
         verify(module)
         (function,) = module
-        named = NamedFunction(function, tuple(header["inputs"]), tuple(header["outputs"]))
-        models = [Model.from_executable(_program(sections, n)) for n in range(len(header["programs"]))]
-        parts = _parts(function, dict(zip(header["programs"], models, strict=True)))
-        refusals = tuple(Refusal(**each) for each in header["refusals"])
+        named = NamedFunction(function, _texts(header["inputs"]), _texts(header["outputs"]))
+        programs = _texts(header["programs"])
+        models = [Model.from_executable(_program(sections, n)) for n in range(len(programs))]
+        parts = _parts(function, dict(zip(programs, models, strict=True)))
+        refusals = tuple(_refusal(each) for each in header["refusals"])
         return Package(named, config, parts, refusals, _store(header["host"], sections[_HOST]))
 
 
@@ -125,6 +126,17 @@ def package_of_model(model: Model) -> Package:
     whole = Function(function.name, function.parameters, (kernel,), function.results)
     part = Part(one, one, model)
     return Package(one.with_function(whole), model.config, {kernel.results[0]: part})
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise ExecutableError(f"has {values!r} where its header must have a list of texts")
+    return tuple(values)
+
+
+def _refusal(members: Mapping[str, Any]) -> Refusal:
+    _texts(list(members.values()))
+    return Refusal(**members)
 
 
 def _store(index: Sequence[Mapping[str, Any]], data: bytes) -> ObjectStore:

@@ -254,10 +254,10 @@ def _calibration(
 
 def _note_host(path: str, package: "Package") -> None:
     """Say that the accelerator has nothing to do, and why not what has the most products."""
-    placements = package.explain().placements
-    most = max(placements, key=lambda each: (bool(each.reason), each.macs or 0), default=None)
-    where = f"{most.label}: " if most is not None and len({each.reason for each in placements}) > 1 else ""
-    why = "" if most is None else f": {where}{most.reason}"
+    macs = {each.label: each.macs or 0 for each in package.explain().placements}
+    most = max(package.refusals, key=lambda each: macs.get(each.label, 0), default=None)
+    one = len({each.reason for each in package.refusals}) == 1
+    why = "" if most is None else f": {most.reason}" if one else f": {most.label}: {most.reason}"
     note(f"nothing of it runs on the accelerator{why} (tilewright explain {path} says more)")
 
 
