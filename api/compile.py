@@ -20,7 +20,7 @@ from tilewright.compiler.ir.size import Size, SizeName
 from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.network.batch import mixing
-from tilewright.compiler.network.split import Observe, Progress, SplitNetwork, placed_network, split_network
+from tilewright.compiler.network.split import Observe, SplitNetwork, placed_network, split_network
 from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
@@ -28,6 +28,7 @@ from tilewright.compiler.pipeline import HOST_PASSES, PASSES
 from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
+from tilewright.numerics.progress import Progress, unheard
 
 _SHOWN_LABELS = 4
 Source = str | os.PathLike[str] | bytes | Any
@@ -42,7 +43,7 @@ def compile(
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
     """A network, split between the accelerator and the CPU, compiled for both.
@@ -55,7 +56,7 @@ def compile(
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
-        progress: is told what is being done.
+        progress: is told what is being done, and how much of it is; see `numerics.progress`.
         observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
             layer's name), one of `pipeline.STAGES`, and the text.
 
@@ -83,7 +84,7 @@ def compile_named(
     calibration: Mapping[str, ArrayLike] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
     """As `compile`, of a network that was read."""

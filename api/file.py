@@ -23,17 +23,18 @@ from tilewright.isa.executable import PACKAGE, Executable, check_isa, config_of
 from tilewright.isa.instruction import ISA_VERSION
 from tilewright.isa.model import Model
 from tilewright.isa.output_file import write_files
+from tilewright.numerics.progress import Progress, unheard
 
 PACKAGE_FORMAT = 1
 _MODULE, _TENSORS, _PROGRAM, _HOST = "module", "tensors", "program.", "host"
 
 
-def to_bytes(package: Package) -> bytes:
+def to_bytes(package: Package, progress: Progress = unheard) -> bytes:
     """The contents of a package's file; equal packages have equal bytes.
 
     What the host can run of it without the sizes of arrays is compiled first, so that it is in the file.
     """
-    package.prepare()
+    package.prepare(progress=progress)
     function, codes = package.named.function, sorted(package.store.codes.items())
     header = {
         PACKAGE: PACKAGE_FORMAT,

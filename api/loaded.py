@@ -14,7 +14,6 @@ from tilewright.api.device import (
     HostKernel,
     LoadedKernel,
     PackageDevice,
-    Progress,
     RunLog,
     Samples,
     joined,
@@ -27,6 +26,7 @@ from tilewright.compiler.ir.interpret import Bindings, bind
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.size import Size
+from tilewright.numerics.progress import Progress, unheard
 
 if TYPE_CHECKING:
     from tilewright.api.package import Package
@@ -54,13 +54,13 @@ class LoadedPackage:
         if part is not None:
             return self.device.load(part)
         if isinstance(equation.operator, Kernel):
-            return HostKernel(lambda: self.package.program(equation))
+            return HostKernel(lambda progress: self.package.program(equation, progress))
         return EvaluatedEquation(equation)
 
-    def run(self, inputs: Mapping[str, ArrayLike], *, progress: Progress | None = None) -> RunResult:
+    def run(self, inputs: Mapping[str, ArrayLike], *, progress: Progress = unheard) -> RunResult:
         """The outputs on arrays; arguments and errors are those of `Package.run`."""
         arrays = self._arrays(inputs)
-        log = RunLog(progress or (lambda _: None))
+        log = RunLog(progress)
         begun = time.perf_counter()
         outputs, samples = self._outputs(arrays, log)
         seconds = time.perf_counter() - begun - log.host_seconds.get(COMPILE, 0.0)

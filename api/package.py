@@ -12,7 +12,6 @@ from tilewright.api.device import (
     AcceleratorDevice,
     CpuDevice,
     PackageDevice,
-    Progress,
     machine_of,
 )
 from tilewright.api.explanation import Explanation, Placement
@@ -31,6 +30,7 @@ from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import Config
+from tilewright.numerics.progress import Progress, unheard
 from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, Environment
 from tilewright.runtime.profile import LayerProfile
 
@@ -100,7 +100,7 @@ class Package:
         device: str | Device = "sim",
         environment: Environment = DEFAULT_ENVIRONMENT,
         check: bool = False,
-        progress: Progress | None = None,
+        progress: Progress = unheard,
     ) -> RunResult:
         """The outputs on arrays; the same bytes on every device wherever integers are computed.
 
@@ -108,7 +108,7 @@ class Package:
             inputs: by name, with the batch of the model as the first axis; where that is 1, there may be
                 more samples, which are run one by one.
             device, environment, check: as for `on`.
-            progress: is told what is being done.
+            progress: is told what is being done, and how much of it is; see `numerics.progress`.
 
         Raises:
             TilewrightError: if inputs or device do not fit.
@@ -154,12 +154,13 @@ class Package:
 
         save(self, path)
 
-    def program(self, kernel: Equation) -> HostProgram:
+    def program(self, kernel: Equation, progress: Progress = unheard) -> HostProgram:
         """The machine code of a kernel on the host."""
         first = kernel.results[0]
         if first not in self._programs:
             assert isinstance(kernel.operator, Kernel)
-            self._programs[first] = compile_host(kernel.operator.body, store=self.store)
+            self._programs[first] = compile_host(kernel.operator.body, store=self.store, progress=progress)
+        self._programs[first].tell(progress)
         return self._programs[first]
 
     def network(self, part: Part) -> HostNetwork:
@@ -168,11 +169,12 @@ class Package:
             self._networks[id(part)] = HostNetwork(part.integers, store=self.store)
         return self._networks[id(part)]
 
-    def prepare(self, device: str = "sim") -> None:
+    def prepare(self, device: str = "sim", progress: Progress = unheard) -> None:
         """Compile for the host what can be before arrays are there: for known sizes, and for a batch of 1.
 
         Args:
             device: "cpu" compiles what the accelerator does, too.
+            progress: is told of what the host alone runs.
         """
         for kernel in self.kernels:
             part = self.parts.get(kernel.results[0])
@@ -181,7 +183,7 @@ class Package:
                     self.network(part)
                 continue
             program, names = (
-                self.program(kernel),
+                self.program(kernel, progress),
                 {name for each in kernel.operands for name in each.type.names},
             )
             batch = {_batch_name(each) for each in kernel.operands} - {""}

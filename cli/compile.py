@@ -64,8 +64,7 @@ def run(args: argparse.Namespace) -> int:
     given = read_given(args, network)
     network = sized_network(network, args, {args.input: given.samples, args.calibrate: given.calibration})
     package = compile_network(network, args, given.calibration, given.samples, schedules, dump)
-    say("compiling for the CPU")
-    files = {args.model_file: to_bytes(package)}
+    files = {args.model_file: to_bytes(package, say)}
     say("")
     if args.schedules is not None:
         files[args.schedules] = used_schedules(package, schedules).encode()
