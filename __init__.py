@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
     from tilewright.isa.config import Config
+    from tilewright.numerics.error import TilewrightError
     from tilewright.runtime.device import Environment
 
 _PLACES = {
@@ -29,8 +30,19 @@ _PLACES = {
     "RunResult": "tilewright.api.result",
     "Config": "tilewright.isa.config",
     "Environment": "tilewright.runtime.device",
+    "TilewrightError": "tilewright.numerics.error",
 }
-__all__ = ["Config", "Environment", "Explanation", "LoadedPackage", "Package", "RunResult", "compile", "load"]
+__all__ = [
+    "Config",
+    "Environment",
+    "Explanation",
+    "LoadedPackage",
+    "Package",
+    "RunResult",
+    "TilewrightError",
+    "compile",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
