@@ -19,7 +19,7 @@ from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.targets.cpu.procedure import Flow
 from tilewright.compiler.targets.cpu.type import POINTER
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import constant
 
@@ -30,7 +30,7 @@ RESERVED = frozenset(
 
 
 def emit_module(
-    functions: Sequence[Function],
+    functions: Sequence[PrimFunc],
     *,
     contract: bool = False,
     parallel: bool = True,
@@ -56,7 +56,7 @@ def emit_module(
     return module
 
 
-def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool, features: Features) -> None:
+def _emit(module: ir.Module, function: PrimFunc, contract: bool, parallel: bool, features: Features) -> None:
     of = ir.FunctionType(ir.VoidType(), [POINTER] * len(function.parameters))
     written = ir.Function(module, of, function.name)
     frame = Frame.of(written)

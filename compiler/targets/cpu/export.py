@@ -14,14 +14,14 @@ from tilewright.compiler.targets.cpu.header import header_text
 from tilewright.compiler.targets.cpu.machine import Machine, object_code
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.targets.cpu.pool import pool_text
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 COMPILERS = ("cc", "gcc", "clang")
 LIBRARIES = ("-lm", "-lpthread")
 """What a program that has the object file in it is linked with."""
 
 
-def write_header(path: Path, functions: Sequence[Function]) -> None:
+def write_header(path: Path, functions: Sequence[PrimFunc]) -> None:
     """The declarations of the functions, for C and C++.
 
     Raises:
@@ -31,7 +31,7 @@ def write_header(path: Path, functions: Sequence[Function]) -> None:
 
 
 def write_object(
-    path: Path, functions: Sequence[Function], machine: Machine | None = None, *, contract: bool = False
+    path: Path, functions: Sequence[PrimFunc], machine: Machine | None = None, *, contract: bool = False
 ) -> None:
     """A relocatable object file with the functions; programs that contain it link with -lm -lpthread.
 
@@ -51,7 +51,7 @@ def write_object(
 
 
 def write_library(
-    path: Path, functions: Sequence[Function], machine: Machine | None = None, *, contract: bool = False
+    path: Path, functions: Sequence[PrimFunc], machine: Machine | None = None, *, contract: bool = False
 ) -> None:
     """A shared library with the functions, linked by the C compiler of this machine.
 

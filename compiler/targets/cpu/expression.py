@@ -21,12 +21,12 @@ from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import (
     Binary,
     BinaryOp,
-    Call,
+    BufferLoad,
     Cast,
     Const,
+    ElementCall,
+    ElementFunction,
     Expr,
-    Function,
-    Load,
     Select,
     Var,
 )
@@ -59,11 +59,11 @@ class Expressions:
                 return self._select(expr, mask)
             case Cast(type=dtype, value=inner):
                 return self._cast(dtype, self.value(inner, mask))
-            case Load():
+            case BufferLoad():
                 return self._load(expr, mask)
-            case Call(function=function, arguments=arguments, type=dtype):
+            case ElementCall(function=function, arguments=arguments, type=dtype):
                 parts = self._aligned([self.value(argument, mask) for argument in arguments])
-                if function is Function.SHIFT_RIGHT:
+                if function is ElementFunction.SHIFT_RIGHT:
                     return _value(shift_right(self.frame.builder, dtype.is_signed, *parts), dtype)
                 return _value(call_function(self.frame.builder, function, parts), dtype)
             case _:
@@ -147,7 +147,7 @@ class Expressions:
         (part,) = self._aligned([value])
         return _value(convert(self.frame.builder, part, value.dtype, dtype), dtype)
 
-    def _load(self, expr: Load, mask: Mask) -> Value:
+    def _load(self, expr: BufferLoad, mask: Mask) -> Value:
         offset = self._offset(expr.buffer, expr.indices, mask)
         if offset.is_uniform:
             element = self._load_one(expr.buffer, offset.ir, mask)

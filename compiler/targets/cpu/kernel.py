@@ -16,7 +16,7 @@ from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_c
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_buffer
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 Array = NDArray[Any]
 
@@ -28,7 +28,7 @@ class Kernel:
         function: the loop program.
     """
 
-    def __init__(self, function: Function, engine: llvm.ExecutionEngine) -> None:
+    def __init__(self, function: PrimFunc, engine: llvm.ExecutionEngine) -> None:
         self.function = function
         self._engine = engine
         count = len(function.parameters)
@@ -104,7 +104,7 @@ class Kernel:
 
 
 def compile_function(
-    function: Function,
+    function: PrimFunc,
     *,
     contract: bool = False,
     parallel: bool = True,

@@ -26,7 +26,7 @@ from tilewright.compiler.targets.cpu.value import Value, index
 from tilewright.compiler.tir.bound import upper
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import Intrinsic, IterKind
+from tilewright.compiler.tir.stmt import IntrinsicStmt, IterKind
 from tilewright.compiler.tir.walk import constant, substitute, variables
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ SPARE_REGISTERS = 2
 """For what a step reads of `a`, and for a temporary."""
 
 
-def write_micro_kernel(statements: "Statements", intrinsic: Intrinsic) -> None:
+def write_micro_kernel(statements: "Statements", intrinsic: IntrinsicStmt) -> None:
     """The nest of a `dot` or `fma`.
 
     Raises:

@@ -9,7 +9,7 @@ from tilewright.compiler.targets.cpu.statement import Statements
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE
 from tilewright.compiler.targets.cpu.value import Value
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Break, Continue, For, If, Procedure, Stmt, While
+from tilewright.compiler.tir.stmt import Break, Continue, For, IfThenElse, Procedure, Stmt, While
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Flow(Statements):
                 self.inside = False
             case For() if self.inside:
                 self._counted(stmt)
-            case If():
+            case IfThenElse():
                 self._if(stmt)
             case While():
                 self._while(stmt)
@@ -65,7 +65,7 @@ class Flow(Statements):
         if not self.frame.builder.block.is_terminated:
             self.frame.builder.branch(following)
 
-    def _if(self, stmt: If) -> None:
+    def _if(self, stmt: IfThenElse) -> None:
         builder = self.frame.builder
         then, otherwise, end = self._blocks("if.then", "if.else", "if.end")
         builder.cbranch(self._holds(stmt.condition), then, otherwise)

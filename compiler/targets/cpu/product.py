@@ -15,7 +15,7 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Load, Var
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Cast, Const, Expr, Var
 from tilewright.compiler.tir.printer import print_stmt
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import Block, For, Stmt
@@ -123,7 +123,7 @@ def _require(holds: bool, text: str) -> None:
 def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Product:
     loops, block = _chain(stmt)
     inside = {**domain, **{loop.var.name: loop.extent for loop in loops}}
-    c = Load(block.body.buffer, block.body.indices)
+    c = BufferLoad(block.body.buffer, block.body.indices)
     one, other = _factors(kind, block, c)
     accesses = {load: _access(load, block, loops, inside, strides) for load in (c, one, other)}
     unit = GROUP if kind == DOT else 1
@@ -158,7 +158,7 @@ def _chain(stmt: Stmt) -> tuple[list[For], Block]:
     return loops, stmt
 
 
-def _factors(kind: str, block: Block, c: Load) -> tuple[Load, Load]:
+def _factors(kind: str, block: Block, c: BufferLoad) -> tuple[BufferLoad, BufferLoad]:
     """a and b of c + a · b; of floats in the order in which they are written."""
     match block.body.value:
         case Binary(op=BinaryOp.ADD, a=left, b=right) if c in (left, right):
@@ -168,7 +168,7 @@ def _factors(kind: str, block: Block, c: Load) -> tuple[Load, Load]:
     if not (isinstance(product, Binary) and product.op is BinaryOp.MUL):
         raise _DifferenceError(f"block {block.name} must add a product")
     if kind == FMA:
-        loads = [factor for factor in (product.a, product.b) if isinstance(factor, Load)]
+        loads = [factor for factor in (product.a, product.b) if isinstance(factor, BufferLoad)]
         _require(len(loads) == 2 and c.dtype.is_float, "the factors must be elements of floats")
         return loads[0], loads[1]
     found = {load.dtype: load for load in _widened(product)}
@@ -179,15 +179,15 @@ def _factors(kind: str, block: Block, c: Load) -> tuple[Load, Load]:
     return found[DType.UINT8], found[DType.INT8]
 
 
-def _widened(product: Binary) -> Iterator[Load]:
+def _widened(product: Binary) -> Iterator[BufferLoad]:
     for factor in (product.a, product.b):
         match factor:
-            case Cast(type=DType.INT32, value=Load() as load):
+            case Cast(type=DType.INT32, value=BufferLoad() as load):
                 yield load
 
 
 def _access(
-    load: Load, block: Block, loops: list[For], domain: Domain, strides: Strides
+    load: BufferLoad, block: Block, loops: list[For], domain: Domain, strides: Strides
 ) -> tuple[Expr, dict[str, int]]:
     """The place of an element with the loops at 0, and what each loop moves it by."""
     total, values = Affine((), 0), block_indices(block)

@@ -20,20 +20,20 @@ from tilewright.compiler.targets.cpu.vectorise import is_parallelisable, is_vect
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import UNBOUNDED, upper
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Expr, Load, Var
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Expr, Var
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    BufferStore,
     Extern,
     For,
-    Intrinsic,
+    IntrinsicStmt,
     IterKind,
     LoopKind,
     Seq,
     Stmt,
-    Store,
 )
 from tilewright.compiler.tir.walk import (
     block_indices,
@@ -91,13 +91,13 @@ class Statements:
                     self.write(child)
             case Allocate():
                 self._allocate(stmt)
-            case Intrinsic() if stmt.name in MEANINGS and self.frame.lanes == 1:
+            case IntrinsicStmt() if stmt.name in MEANINGS and self.frame.lanes == 1:
                 write_micro_kernel(self, stmt)
-            case Intrinsic(body=body):
+            case IntrinsicStmt(body=body):
                 self.write(body)
             case Block():
                 self._block(stmt)
-            case Store():
+            case BufferStore():
                 self._store((stmt,))
             case Extern(name=name):
                 raise CpuError(
@@ -123,7 +123,7 @@ class Statements:
         of = memory_type(buffer.dtype)
         return self.frame.builder.gep(pointer, [elements], inbounds=True, source_etype=of)
 
-    def _store(self, stores: Sequence[Store]) -> None:
+    def _store(self, stores: Sequence[BufferStore]) -> None:
         """Elements assigned at the same time: all values come before any store."""
         expressions = self._expressions
         values = [expressions.value(store.value) for store in stores]
@@ -147,10 +147,14 @@ class Statements:
             return simplify(substitute(index, values), self.domain) if divides else index
 
         def load(node: Expr) -> Expr:
-            return replace(node, indices=tuple(map(plain, node.indices))) if isinstance(node, Load) else node
+            return (
+                replace(node, indices=tuple(map(plain, node.indices)))
+                if isinstance(node, BufferLoad)
+                else node
+            )
 
-        def store(one: Store) -> Store:
-            return Store(one.buffer, tuple(map(plain, one.indices)), rewrite(one.value, load))
+        def store(one: BufferStore) -> BufferStore:
+            return BufferStore(one.buffer, tuple(map(plain, one.indices)), rewrite(one.value, load))
 
         return map_stores(block, store)
 
@@ -302,7 +306,7 @@ class Statements:
 
 def _results(stmt: Stmt) -> set[str]:
     """The buffers that a micro-kernel stores to."""
-    if not (isinstance(stmt, Intrinsic) and stmt.name in MEANINGS):
+    if not (isinstance(stmt, IntrinsicStmt) and stmt.name in MEANINGS):
         return set()
     return {store.buffer.name for block in blocks(stmt) for store in block.stores}
 

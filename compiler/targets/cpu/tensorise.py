@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import domain_of, edit, find_loop
+from tilewright.compiler.schedule.loop_nest import domain_of, edit, find_loop
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.targets.cpu.product import product_of
 from tilewright.compiler.tir.bound import upper
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.stmt import Function, Intrinsic
+from tilewright.compiler.tir.stmt import IntrinsicStmt, PrimFunc
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Tensorise(Primitive):
     loop: str
     intrinsic: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """As said above.
 
         Raises:
@@ -33,4 +33,4 @@ class Tensorise(Primitive):
             return buffer.strides(tuple(upper(extent, domain) for extent in buffer.shape))
 
         product_of(self.intrinsic, path[-1], domain, strides)
-        return edit(function, {id(path[-1]): Intrinsic(self.intrinsic, path[-1])})
+        return edit(function, {id(path[-1]): IntrinsicStmt(self.intrinsic, path[-1])})

@@ -27,10 +27,10 @@ from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, wei
 from tilewright.compiler.targets.cpu.operator.picture import SIGN
 from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import Fold, Windows, depthwise
-from tilewright.compiler.te import Axis, cast, max_of, min_of, placeholder, select, sum_of
+from tilewright.compiler.te import ReduceAxis, cast, max_of, min_of, placeholder, select, sum_of
 from tilewright.compiler.tir.expr import Expr, Parameter, Var
 from tilewright.compiler.tir.printer import print_expr
-from tilewright.compiler.tir.stmt import Function as Loops
+from tilewright.compiler.tir.stmt import PrimFunc as Loops
 from tilewright.compiler.tir.walk import variables
 
 SAMPLE = Var("sample")
@@ -203,7 +203,7 @@ class Anchor:
 
             return Windows(sizes, depthwise(weight), (weight, start, *inputs), ended).function("kernel")
 
-        def fold(element: Expr, taps: tuple[Axis, Axis], c: Expr) -> Expr:
+        def fold(element: Expr, taps: tuple[ReduceAxis, ReduceAxis], c: Expr) -> Expr:
             return sum_of(element * weight[(*taps, c)], taps)
 
         return Windows(sizes, fold, (weight, *inputs), finish).function("kernel")

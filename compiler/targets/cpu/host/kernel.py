@@ -20,12 +20,12 @@ from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_c
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.te import Tensor, lower, placeholder
-from tilewright.compiler.te.reduction import Reduction
+from tilewright.compiler.te.reduction import ReductionResult
 from tilewright.compiler.te.stage import buffers_of
-from tilewright.compiler.te.tensor import Compute
+from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.compiler.tir.expr import Expr, Var
 from tilewright.compiler.tir.printer import print_expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.error import TilewrightError
 
 ENTRY = "entry"
@@ -83,14 +83,14 @@ class Draft:
         """A tensor whose element is a function of its indices; a fold may be the whole of it."""
         axes = tuple(Var(f"i{number}") for number in range(len(shape)))
         value = element(*axes)
-        fold = value.fold if isinstance(value, Reduction) else None
+        fold = value.reduction if isinstance(value, ReductionResult) else None
         values = (value,) if fold is None else fold.values
         self.key.append(f"{name}{list(shape)} = {stage_text(values)}")
         if fold is not None:
             axes_text = ", ".join(f"{axis.name} < {axis.extent}" for axis in fold.axes)
             self.key.append(f"{fold.op} over {axes_text} from {stage_text(fold.init)}")
         buffers = buffers_of(name, [(tuple(shape), value.dtype)], several=False)
-        return Compute(name, buffers, axes, values, fold).tensors[0]
+        return ComputeOp(name, buffers, axes, values, fold).tensors[0]
 
 
 def stage_text(values: Sequence[Expr]) -> str:
@@ -98,7 +98,7 @@ def stage_text(values: Sequence[Expr]) -> str:
     return "; ".join(f"{value.dtype} {print_expr(value)}" for value in values)
 
 
-def looped(draft: Draft, result: Tensor, steps: Sequence[Primitive]) -> Function:
+def looped(draft: Draft, result: Tensor, steps: Sequence[Primitive]) -> PrimFunc:
     """The scheduled loops of a draft."""
     return schedule.apply(lower("kernel", draft.inputs, [result]), steps)
 
@@ -154,7 +154,7 @@ class Compiler:
         return len(self._codes)
 
     def code(
-        self, key: str, make: Callable[[], Function], *, contract: bool = False, parallel: bool = True
+        self, key: str, make: Callable[[], PrimFunc], *, contract: bool = False, parallel: bool = True
     ) -> Code:
         """The machine code of a kernel, whose loops are made only where they are needed.
 
@@ -170,7 +170,7 @@ class Compiler:
         return self._codes[key]
 
     def _object(
-        self, key: str, make: Callable[[], Function], contract: bool, parallel: bool
+        self, key: str, make: Callable[[], PrimFunc], contract: bool, parallel: bool
     ) -> Callable[[], bytes]:
         """The object file, which is there or is on its way."""
         machine, store, names = (
@@ -187,7 +187,7 @@ class Compiler:
         return future.result
 
 
-def _module(function: Function, contract: bool, parallel: bool, machine: Machine) -> ir.Module:
+def _module(function: PrimFunc, contract: bool, parallel: bool, machine: Machine) -> ir.Module:
     """The kernel, and an entry that takes an array of pointers."""
     module = emit_module([function], contract=contract, parallel=parallel, machine=machine)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), ENTRY)

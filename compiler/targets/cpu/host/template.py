@@ -36,7 +36,7 @@ from tilewright.compiler.te import (
     sum_of,
 )
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function as Loops
+from tilewright.compiler.tir.stmt import PrimFunc as Loops
 
 PARALLEL_ELEMENTS = 1 << 15
 """Results of a kernel for which waking threads is worth it."""

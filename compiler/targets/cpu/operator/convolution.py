@@ -26,7 +26,7 @@ from tilewright.compiler.te import (
 )
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 Pair = tuple[int, int]
 
@@ -180,7 +180,7 @@ def convolution(
     finish: Finish,
     features: Features,
     tail: Tail = NO_TAIL,
-) -> Function:
+) -> PrimFunc:
     """The scheduled loops: x [height, width · channels], weight, (start,) and what `finish` reads -> result.
 
     The weight is that of `layout.weight_panels`; `start`, of int8 alone, is what the sums of each channel

@@ -36,7 +36,7 @@ from tilewright.compiler.te import (
     saturating_add,
 )
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
@@ -54,7 +54,7 @@ class Lowered:
         work: operations, about.
     """
 
-    function: Function
+    function: PrimFunc
     arguments: tuple[int | Array, ...]
     work: int
 
@@ -173,7 +173,7 @@ OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
 
 
 def _lowered(
-    function: Function, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
+    function: PrimFunc, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
 ) -> Lowered:
     """What each parameter is, by its name; constants in the type of the parameter."""
     arguments: list[int | Array] = []

@@ -24,9 +24,9 @@ from tilewright.compiler.targets.cpu.operator.tiling import product_lanes, rows_
 from tilewright.compiler.targets.cpu.product import DOT, FMA, GROUP
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, select, sum_of
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 DEPTH_BLOCK = 512
 """Steps of a float fold between visits of the results: rows of both operands stay in the first cache."""
@@ -58,7 +58,7 @@ class Product:
         return self.depth if self.is_float else -(-self.depth // GROUP)
 
 
-def matmul(name: str, sizes: Product, features: Features) -> Function:
+def matmul(name: str, sizes: Product, features: Features) -> PrimFunc:
     """The scheduled loops: a, b as `column_panels` packs it -> c."""
     lanes = product_lanes(sizes.columns, sizes.is_float, features)
     panels = -(-sizes.columns // lanes)
@@ -82,9 +82,9 @@ def column_panels(b: NDArray[Any], lanes: int) -> NDArray[Any]:
 
 def _placeholders(c: Tensor) -> list[Tensor]:
     from tilewright.compiler.te.graph import stages
-    from tilewright.compiler.te.stage import Placeholder
+    from tilewright.compiler.te.stage import PlaceholderOp
 
-    return [stage.tensors[0] for stage in stages([c]) if isinstance(stage, Placeholder)]
+    return [stage.tensors[0] for stage in stages([c]) if isinstance(stage, PlaceholderOp)]
 
 
 def _float_sums(sizes: Product, panels: int, lanes: int) -> Tensor:
@@ -122,7 +122,7 @@ def _float_steps(sizes: Product, rows: int, lanes: int) -> list[Primitive]:
         Split("c_j", lanes, "panel", "j"),
         Split("c_k", DEPTH_BLOCK, "depth", "k"),
         Reorder(("block", "depth", "panel", "tile", "i", "k", "j")),
-        CacheRead("c", "a", Scope.GLOBAL, "near"),
+        CacheRead("c", "a", MemoryScope.GLOBAL, "near"),
         ComputeAt("near", "depth"),
         Vectorise("near_1"),
         StorageAlign("near", 0, PAGE_ROW, ODD_LINES),

@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Cast, Const, Expr, Load, Var, maximum, minimum
+from tilewright.compiler.tir.expr import BufferLoad, Cast, Const, Expr, Var, maximum, minimum
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    BufferStore,
     For,
-    Function,
     Iter,
     IterKind,
     LoopKind,
+    PrimFunc,
     Seq,
     Stmt,
-    Store,
 )
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import constant, map_exprs, rewrite, rewrite_stmt
@@ -71,7 +71,7 @@ class Band:
     rows: int
 
 
-def framed(function: Function, name: str, source: Buffer, frame: Frame, band: Band | None = None) -> Function:
+def framed(function: PrimFunc, name: str, source: Buffer, frame: Frame, band: Band | None = None) -> PrimFunc:
     """The function whose parameter `name` is a framed copy of another one, which takes its place.
 
     The copy is made at once, or in each iteration of a loop as much of it as that reads. int8 elements become
@@ -96,9 +96,9 @@ def _with_band(stmt: Stmt, source: Buffer, target: Buffer, frame: Frame, band: B
     local = replace(target, shape=(Const(band.rows), *target.shape[1:]))
 
     def moved(expr: Expr) -> Expr:
-        if not (isinstance(expr, Load) and expr.buffer == target):
+        if not (isinstance(expr, BufferLoad) and expr.buffer == target):
             return expr
-        return Load(local, (expr.indices[0] - first, *expr.indices[1:]))
+        return BufferLoad(local, (expr.indices[0] - first, *expr.indices[1:]))
 
     body = map_exprs(stmt.body, lambda expr: rewrite(expr, moved))
     return replace(stmt, body=Allocate(local, Seq((*_copy(source, local, frame, first), body))))
@@ -141,8 +141,8 @@ def _fill(name: str, target: Buffer, frame: Frame, row: tuple[Var, Expr], column
     """Elements of a row of the frame, that many below a variable."""
     value = Const(frame.fill, target.dtype)
 
-    def store(line: Expr, column: Expr) -> Store:
-        return Store(target, (simplify(line + row[1]), _after(column, columns[0])), value)
+    def store(line: Expr, column: Expr) -> BufferStore:
+        return BufferStore(target, (simplify(line + row[1]), _after(column, columns[0])), value)
 
     return _nest(name, row[0], (columns[1] - columns[0],), store)
 
@@ -151,11 +151,11 @@ def _picture(source: Buffer, target: Buffer, frame: Frame, row: tuple[Var, Expr]
     """A row of the picture; pixel by pixel where some are left out."""
     name, (down, right), channels = f"{target.name}_copy", frame.steps, frame.channels
 
-    def store(line: Expr, pixel: Expr, inside: Expr) -> Store:
+    def store(line: Expr, pixel: Expr, inside: Expr) -> BufferStore:
         above = simplify(line + row[1] + first - frame.top)
-        element = Load(source, (above * down, pixel * (right * channels) + inside))
+        element = BufferLoad(source, (above * down, pixel * (right * channels) + inside))
         place = (simplify(line + row[1]), pixel * channels + _after(inside, frame.left))
-        return Store(target, place, _converted(element, target.dtype))
+        return BufferStore(target, place, _converted(element, target.dtype))
 
     if frame.steps == (1, 1):
         return _nest(name, row[0], (frame.row,), lambda line, inside: store(line, Const(0), inside))
@@ -173,7 +173,7 @@ def _converted(element: Expr, dtype: DType) -> Expr:
     return Cast(dtype, Cast(DType.INT32, element) + SIGN)
 
 
-def _nest(name: str, row: Var, extents: Sequence[int], store: Callable[..., Store]) -> Stmt:
+def _nest(name: str, row: Var, extents: Sequence[int], store: Callable[..., BufferStore]) -> Stmt:
     """Loops inside of that over rows, the last one in lanes."""
     axes = ("row", "column", "element")[: 1 + len(extents)]
     loops = [row, *(Var(f"{name}_{axis}") for axis in axes[1:])]

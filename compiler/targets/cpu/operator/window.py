@@ -9,7 +9,7 @@ from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder
 from tilewright.compiler.targets.cpu.operator.convolution import NO_TAIL, Convolution, Finish, Tail
 from tilewright.compiler.targets.cpu.operator.picture import framed
 from tilewright.compiler.te import (
-    Axis,
+    ReduceAxis,
     Tensor,
     cast,
     compute,
@@ -20,11 +20,11 @@ from tilewright.compiler.te import (
     sum_of,
 )
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 SUMS_BYTES = 64
 """Of the sums that stay in registers over a window."""
-Fold = Callable[[Expr, tuple[Axis, Axis], Expr], Expr]
+Fold = Callable[[Expr, tuple[ReduceAxis, ReduceAxis], Expr], Expr]
 """What becomes of the elements of a window: element, rows and columns of the window, channel."""
 
 
@@ -46,7 +46,7 @@ class Windows:
     finish: Finish
     tail: Tail = NO_TAIL
 
-    def function(self, name: str) -> Function:
+    def function(self, name: str) -> PrimFunc:
         """The scheduled loops: x [height, width · channels], the inputs -> result."""
         sizes, frame = self.sizes, self.sizes.frame
         picture = placeholder((frame.rows, frame.columns), sizes.source.dtype, "picture")
@@ -87,18 +87,18 @@ class Windows:
 def depthwise(weight: Tensor) -> Fold:
     """Products with weight int8 [rows, columns, channels], added."""
 
-    def fold(element: Expr, taps: tuple[Axis, Axis], c: Expr) -> Expr:
+    def fold(element: Expr, taps: tuple[ReduceAxis, ReduceAxis], c: Expr) -> Expr:
         product = cast(element, DType.INT32) * cast(weight[(*taps, c)], DType.INT32)
         return sum_of(product, taps)
 
     return fold
 
 
-def total(element: Expr, taps: tuple[Axis, Axis], c: Expr) -> Expr:
+def total(element: Expr, taps: tuple[ReduceAxis, ReduceAxis], c: Expr) -> Expr:
     """The sum."""
     return sum_of(cast(element, DType.INT32), taps)
 
 
-def largest(element: Expr, taps: tuple[Axis, Axis], c: Expr) -> Expr:
+def largest(element: Expr, taps: tuple[ReduceAxis, ReduceAxis], c: Expr) -> Expr:
     """The maximum."""
     return max_of(element, taps)

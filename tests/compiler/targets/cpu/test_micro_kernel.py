@@ -18,7 +18,7 @@ from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import Machine, object_code
 from tilewright.compiler.targets.cpu.product import MismatchError
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 
 HOSTS = {
@@ -116,7 +116,10 @@ def test_blocks_of_the_fold_go_on_from_what_is_there(host, monkeypatch):
 
 def test_the_first_block_alone_starts_where_copies_are_in_the_loop_too(host, monkeypatch):
     """A loop around several blocks is not written apart for its first step: the kernel asks."""
-    copies = [CacheRead("c", "a", Scope.GLOBAL, "near_a"), CacheRead("c", "b", Scope.GLOBAL, "near_b")]
+    copies = [
+        CacheRead("c", "a", MemoryScope.GLOBAL, "near_a"),
+        CacheRead("c", "b", MemoryScope.GLOBAL, "near_b"),
+    ]
     blocks = [Split("c_k", 16, "ko", "ki"), Reorder(("ko", "c_i", "ki")), *copies]
     blocks += [ComputeAt("near_a", "ko"), ComputeAt("near_b", "ko")]
     check(dot(6, 37, 32, start=True), [*blocks, Tensorise("c_i", "dot")], host, monkeypatch)
