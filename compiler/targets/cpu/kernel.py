@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module, shape_of
 from tilewright.compiler.targets.cpu.error import CpuError
-from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
+from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_buffer
@@ -21,7 +21,7 @@ from tilewright.compiler.tir.stmt import PrimFunc
 Array = NDArray[Any]
 
 
-class Kernel:
+class CompiledFunction:
     """A function as machine code of this process.
 
     Members:
@@ -108,9 +108,9 @@ def compile_function(
     *,
     contract: bool = False,
     parallel: bool = True,
-    machine: Machine | None = None,
+    machine: HostMachine | None = None,
     store: ObjectStore | None = None,
-) -> Kernel:
+) -> CompiledFunction:
     """A function as machine code for this machine; from the cache if it was compiled before.
 
     Args:
@@ -124,13 +124,13 @@ def compile_function(
         CpuError: if the host cannot run it.
         TirError: if it breaks a rule of loop programs.
     """
-    machine = Machine.host() if machine is None else machine
+    machine = HostMachine.host() if machine is None else machine
     text = str(emit_module([function], contract=contract, parallel=parallel, machine=machine))
     store = ObjectStore() if store is None else store
     code = store.cached(lambda: object_code(text, machine), text, machine.key)
     if parallel:
         install_pool(store)
-    return Kernel(function, load_code(code, machine))
+    return CompiledFunction(function, load_code(code, machine))
 
 
 def _check(buffer: Buffer, array: Array, is_output: bool) -> None:
