@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tilewright.api.compile import compile
     from tilewright.api.explanation import Explanation
     from tilewright.api.file import load
+    from tilewright.api.loaded import LoadedPackage
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
     from tilewright.isa.config import Config
@@ -22,11 +23,12 @@ _PLACES = {
     "compile": "tilewright.api.compile",
     "load": "tilewright.api.file",
     "Explanation": "tilewright.api.explanation",
+    "LoadedPackage": "tilewright.api.loaded",
     "Package": "tilewright.api.package",
     "RunResult": "tilewright.api.result",
     "Config": "tilewright.isa.config",
 }
-__all__ = ["Config", "Explanation", "Package", "RunResult", "compile", "load"]
+__all__ = ["Config", "Explanation", "LoadedPackage", "Package", "RunResult", "compile", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tilewright.api.error import PackageError
 from tilewright.api.explanation import Explanation
-from tilewright.api.package import Package, PackageError
+from tilewright.api.package import Package
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names

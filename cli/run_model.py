@@ -115,7 +115,7 @@ def run_package(
         refuse_options(args, _ON_MACHINES, "nothing of it runs on the accelerator, and the CPU has no cycles")
     is_on_cpu = args.device == CPU or not package.parts
     device = CPU if is_on_cpu else make_device(args.device, package.config)
-    result = package.run(samples, device=device, surroundings=host, check=check, progress=say)
+    result = package.run(samples, device=device, environment=host, check=check, progress=say)
     say("")
     return result
 

@@ -5,10 +5,11 @@ from onnx import TensorProto, helper
 
 import tilewright
 from onnx_runtime import peer_outputs
+from tilewright.api.error import PackageError
 from tilewright.api.file import from_bytes, to_bytes
-from tilewright.api.package import PackageError
 from tilewright.isa.container import ExecutableError, pack, unpack
 from tilewright.numerics.error import TilewrightError
+from tilewright.runtime.sim_device import SimDevice
 
 RNG = np.random.default_rng(5)
 
@@ -65,6 +66,19 @@ def test_all_devices_give_the_same_bytes_near_the_model():
     assert simulated.samples == 5
     assert simulated.cycles == sum(each.cycles for each in simulated.programs)
     assert compiled.cycles is None
+
+
+def test_programs_are_loaded_once_and_run_many_times(monkeypatch):
+    loads = []
+    prepare = SimDevice.prepare
+    monkeypatch.setattr(SimDevice, "prepare", lambda *a, **k: loads.append(a) or prepare(*a, **k))
+    loaded = SEVERAL.on("sim")
+    assert len(loads) == len(SEVERAL.parts) == 2
+    one, other = (loaded.run({"x": values}) for values in (X["x"][:3], X["x"][3:]))
+    assert len(loads) == 2
+    assert one.cycles == other.cycles
+    whole = SEVERAL.run(X).outputs["y"]
+    np.testing.assert_array_equal(np.concatenate([one.outputs["y"], other.outputs["y"]]), whole)
 
 
 @pytest.mark.slow
@@ -135,7 +149,7 @@ def test_a_file_that_was_altered_is_refused(place):
 
 @pytest.mark.parametrize("names", [[3], "x", [None], {"x": 1}])
 def test_names_that_are_no_texts_are_refused(names):
-    header, sections = unpack(to_bytes(tilewright.compile(mixed(), accelerator=False)))
+    header, sections = unpack(to_bytes(tilewright.compile(MODEL, accelerator=False)))
     with pytest.raises(ExecutableError, match="must have a list of texts"):
         from_bytes(pack({**header, "outputs": names}, sections))
 
