@@ -29,7 +29,7 @@ from turns import Call, median_seconds
 
 from tilewright.cli.table import format_table
 from tilewright.compiler.ops.primitive.conv import Conv
-from tilewright.compiler.ops.quantised.convolution import Geometry
+from tilewright.compiler.ops.quantised.convolution import ConvolutionGeometry
 from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
@@ -108,7 +108,7 @@ class Case:
             (total,) = Conv(sizes.strides, sizes.pads, sizes.dilations).run(x, self.weight)
             result = total + bias
         else:
-            total = Geometry(sizes.strides, sizes.pads, sizes.dilations, 1).run(x, self.weight, 0)
+            total = ConvolutionGeometry(sizes.strides, sizes.pads, sizes.dilations, 1).run(x, self.weight, 0)
             result = finish(total, bias, self.scales[:, None, None], 0, -128, 127)
         return result[0].transpose(1, 2, 0)
 

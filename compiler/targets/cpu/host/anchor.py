@@ -14,7 +14,7 @@ from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.conv import Conv
 from tilewright.compiler.ops.primitive.dot import Dot
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.host.buffer_view import BufferView, Order, channels_last, plain
 from tilewright.compiler.targets.cpu.host.express import ZERO, Indices
@@ -80,7 +80,7 @@ class Anchor:
     def is_channelwise(self) -> bool:
         """Whether each channel is by itself."""
         operator = self.reduction.operator
-        return isinstance(operator, Window) or (
+        return isinstance(operator, ReduceWindow) or (
             isinstance(operator, Conv) and operator.groups > 1 and _is_deep(self.reduction)
         )
 
@@ -162,7 +162,7 @@ class Anchor:
         except NotSampledError:
             return None
         operator = self.reduction.operator
-        function = f"{operator.function}" if isinstance(operator, Window) else ""
+        function = f"{operator.function}" if isinstance(operator, ReduceWindow) else ""
         key = [
             *reader.builder.key,
             f"{self.sizes!r} {self.features!r} {self.is_channelwise} {function}",
@@ -198,7 +198,7 @@ class Anchor:
         if not self.is_channelwise:
             return convolution("kernel", sizes, inputs, finish, self.features)
         operator = self.reduction.operator
-        if isinstance(operator, Window):
+        if isinstance(operator, ReduceWindow):
             return WindowReduction(sizes, _POOLS[operator.function], tuple(inputs), finish).function("kernel")
         weight = placeholder((*sizes.kernel, sizes.outputs), sizes.source.dtype, "weight")
         if not sizes.is_float:
@@ -289,7 +289,7 @@ def anchor_of(reduction: Equation, machine: HostMachine, function: Function) -> 
             zero_point=zero or 0,
         )
         return Anchor(reduction, function, features, sizes, samples, plain(3))
-    if isinstance(operator, Window | Conv):
+    if isinstance(operator, ReduceWindow | Conv):
         windows = _window_sizes(reduction, zero)
         return (
             None
@@ -302,8 +302,8 @@ def anchor_of(reduction: Equation, machine: HostMachine, function: Function) -> 
 def _window_sizes(reduction: Equation, zero: int | None) -> ConvolutionSizes | None:
     """The sizes of a convolution or pooling over the one or two last axes of (batch, channels, ..)."""
     operator, shape = reduction.operator, reduction.operands[0].type.numbers
-    assert isinstance(operator, Window | Conv)
-    kernel = operator.kernel if isinstance(operator, Window) else reduction.operands[1].type.numbers[2:]
+    assert isinstance(operator, ReduceWindow | Conv)
+    kernel = operator.kernel if isinstance(operator, ReduceWindow) else reduction.operands[1].type.numbers[2:]
     rank = len(kernel)
     outputs = reduction.result.type.numbers[1]
     if len(shape) != rank + 2 or rank not in (1, 2) or shape[0] > SAMPLES_MAXIMUM:
@@ -331,7 +331,7 @@ def _window_sizes(reduction: Equation, zero: int | None) -> ConvolutionSizes | N
         dilations=_pair((*missing, *operator.dilations)),
         pads=(pads[0], pads[1], pads[2], pads[3]),
         is_float=zero is None,
-        zero_point=_FILLS[operator.function] if isinstance(operator, Window) else zero or 0,
+        zero_point=_FILLS[operator.function] if isinstance(operator, ReduceWindow) else zero or 0,
         is_signed=isinstance(operator, Conv) and operator.groups > 1 and _is_deep(reduction),
     )
 

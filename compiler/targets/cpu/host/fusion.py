@@ -25,10 +25,10 @@ from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.compiler.targets.cpu.host.express import is_expressible, is_plain_reshape
 
-REDUCTIONS = (Reduce, Window, Dot, Conv)
+REDUCTIONS = (Reduce, ReduceWindow, Dot, Conv)
 """Operators that a kernel has one of at most."""
 UNIFORM_ELEMENTS = 1 << 14
 """The largest number of elements of a constant of equal elements that becomes one number in the code."""
@@ -86,7 +86,7 @@ class Fusion:
         elif isinstance(operator, Constant):
             if uniform(operator.value.array) is None:
                 self.materialised.add(equation.result)
-        elif isinstance(operator, Conv | Dot | Window):
+        elif isinstance(operator, Conv | Dot | ReduceWindow):
             self.materialised.update(equation.operands)
         elif not is_expressible(operator) and not isinstance(operator, Reduce):
             self.materialised |= {*equation.operands, *equation.results}

@@ -12,7 +12,7 @@ from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.reduce import Reduce, identity
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
 from tilewright.compiler.targets.cpu.host.buffer_view import BufferView, Order, carried, plain
 from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
@@ -250,7 +250,7 @@ class _Planner:
 
     def _reduction_order(self, reduction: Equation) -> Order:
         x, rank = reduction.operands[0], reduction.result.type.rank
-        if isinstance(reduction.operator, Window) and x in self.views:
+        if isinstance(reduction.operator, ReduceWindow) and x in self.views:
             return self.views[x].order
         return plain(rank)
 

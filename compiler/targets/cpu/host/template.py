@@ -15,7 +15,7 @@ from tilewright.compiler.ops.primitive.gather import ScatterAdd
 from tilewright.compiler.ops.primitive.gather_elements import ScatterElements
 from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reduce import identity as neutral
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, ScheduleError, Vectorise
 from tilewright.compiler.targets.cpu.host import irregular
 from tilewright.compiler.targets.cpu.host.buffer_view import BufferView
@@ -182,7 +182,7 @@ def reduction_at(reduction: Equation, indices: Indices, element: Element) -> Exp
     match reduction.operator:
         case Reduce():
             return _reduced(reduction, indices, element)
-        case Window():
+        case ReduceWindow():
             return _window(reduction, indices, element)
         case Dot():
             return _dot(reduction, indices, element)
@@ -223,7 +223,7 @@ def _identified(function: str, value: Expr, axes: list[object], where: Expr | No
 
 def _window(reduction: Equation, indices: Indices, element: Element) -> Expr:
     operator, (x,) = reduction.operator, reduction.operands
-    assert isinstance(operator, Window)
+    assert isinstance(operator, ReduceWindow)
     rank, lead = len(operator.kernel), x.type.rank - len(operator.kernel)
     axes = [reduce_axis(size, f"k{axis}") for axis, size in enumerate(operator.kernel)]
     at, within = _slid(

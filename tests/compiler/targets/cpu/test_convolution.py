@@ -7,7 +7,7 @@ import pytest
 from tests.compiler.targets.cpu.test_micro_kernel import HOSTS
 
 from tilewright.compiler.ops.primitive.conv import Conv
-from tilewright.compiler.ops.quantised.convolution import Geometry
+from tilewright.compiler.ops.quantised.convolution import ConvolutionGeometry
 from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.feature import DotInstruction, Features
@@ -79,7 +79,7 @@ def int8_case(sizes, features, seed=0):
     weight = rng.integers(-128, 128, (sizes.outputs, sizes.channels, *sizes.kernel), np.int8)
     bias = rng.integers(-(2**15), 2**15, sizes.outputs, np.int32)
     scale = pack_scale(rng.integers(1 << 14, 1 << 15, sizes.outputs), rng.integers(4, 9, sizes.outputs))
-    meaning = Geometry(sizes.strides, sizes.pads, sizes.dilations, 1)
+    meaning = ConvolutionGeometry(sizes.strides, sizes.pads, sizes.dilations, 1)
     total = meaning.run(x.transpose(2, 0, 1)[None], weight, sizes.zero_point)
     answer = finish(total, bias[:, None, None], scale[:, None, None], 3, -100, 90)[0].transpose(1, 2, 0)
     lanes = panel_lanes(sizes.outputs, False, features)
