@@ -18,7 +18,7 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
-from tilewright.compiler.schedule import Versions, VirtualThread
+from tilewright.compiler.schedule import BufferDepth, VirtualThread
 from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, ConfigError, load_config
@@ -120,7 +120,7 @@ def without_hiding(schedules: Schedules) -> Schedules:
     """The same schedules with one version of each buffer, and blocks one after the other."""
     return {
         part: tuple(
-            replace(primitive, count=1) if isinstance(primitive, Versions) else primitive
+            replace(primitive, depth=1) if isinstance(primitive, BufferDepth) else primitive
             for primitive in schedule
             if not isinstance(primitive, VirtualThread)
         )

@@ -88,7 +88,7 @@ def test_every_step_is_faster_and_the_last_is_near_the_compilers(steps):
 
 
 def test_a_product_becomes_about_seventeen_times_faster(matmul):
-    assert matmul.step("smallest tiles").cycles // matmul.step("shorter chunks").cycles >= 16
+    assert matmul.step("smallest tiles").cycles // matmul.step("shorter reductions").cycles >= 16
     assert matmul.PROBLEM.macs // matmul.TINY.peak_macs == 8192
 
 
@@ -99,8 +99,8 @@ def without(step):
     return {unit: run.cycles / step.cycles for unit, run in runs.items()}
 
 
-def test_two_versions_wait_for_the_bus_and_threads_for_the_array(matmul):
-    two, threads = matmul.step("two versions"), matmul.step("virtual threads")
+def test_double_buffers_wait_for_the_bus_and_threads_for_the_array(matmul):
+    two, threads = matmul.step("double buffering"), matmul.step("virtual threads")
     assert two.result.counters["load_busy"] > 0.95 * two.cycles
     assert without(two)["dma"] < 0.8 < 0.95 < without(two)["matrix"]
     assert without(threads)["matrix"] < 0.75 < 0.9 < without(threads)["dma"]
@@ -113,7 +113,7 @@ def test_what_a_step_prints_it_runs(matmul):
     np.testing.assert_array_equal(result, matmul.PROBLEM.expected)
 
 
-@pytest.mark.parametrize("name", ["larger tiles", "shorter chunks"])
+@pytest.mark.parametrize("name", ["larger tiles", "shorter reductions"])
 def test_a_schedule_for_the_accelerator_runs_on_the_host_too(matmul, name):
     kernel = compile_function(apply(matmul.PRODUCT, matmul.STEPS[name]))
     found = kernel.run(matmul.PROBLEM.inputs)["result"]

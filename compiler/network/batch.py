@@ -25,7 +25,7 @@ from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 
 Batched = list[bool]
 """Of each operand, whether its first axis is the batch."""
@@ -64,7 +64,7 @@ def _keeps_apart(equation: Equation, batch: str) -> bool:
     if isinstance(operator, Composite):
         body = operator.expanded(*(value.type for value in equation.operands))
         return all(_keeps_apart(each, batch) for each in body.equations)
-    if isinstance(operator, Window):
+    if isinstance(operator, ReduceWindow):
         return len(operator.kernel) < equation.operands[0].type.rank
     rule = _RULES.get(type(operator))
     return rule is not None and bool(rule(operator, operands))

@@ -11,7 +11,7 @@ from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
-from tilewright.compiler.network.target import ACCELERATOR, Accelerator, Host
+from tilewright.compiler.network.target import ACCELERATOR, Accelerator, HostTarget
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
 from tilewright.compiler.quantise.judge import Verdicts, judge
@@ -85,7 +85,7 @@ def split_network(
     target = Accelerator(judge(one.function))
     while True:
         progress("partitioning")
-        found = partition(one.function, (target, Host()))
+        found = partition(one.function, (target, HostTarget()))
         if observe is not None:
             observe("", "partition", print_function(found.function))
         split = one.with_function(found.function)
@@ -110,7 +110,7 @@ def placed_network(named: NamedFunction) -> SplitNetwork:
     """
     one = named.one_sample()
     target = Accelerator(judge(one.function))
-    found = partition(one.function, (target, Host()))
+    found = partition(one.function, (target, HostTarget()))
     return SplitNetwork(one.with_function(found.function), {}, _reasons(found, target))
 
 

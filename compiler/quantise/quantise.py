@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Function
 from tilewright.compiler.ir.named import NamedFunction
-from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.nn.quantise import QuantiseAffine
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.calibration import measure_ranges
 from tilewright.compiler.quantise.error import QuantiseError

@@ -31,7 +31,7 @@ from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable

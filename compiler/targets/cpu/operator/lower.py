@@ -21,10 +21,10 @@ from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution, Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, Finish, Tail, convolution
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
-from tilewright.compiler.targets.cpu.operator.window import Windows, depthwise, largest, total
+from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
+from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
 from tilewright.compiler.te import (
     Tensor,
     cast,
@@ -36,7 +36,7 @@ from tilewright.compiler.te import (
     saturating_add,
 )
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
@@ -45,7 +45,7 @@ LOWEST = -128
 
 
 @dataclass(frozen=True)
-class Lowered:
+class LoweredOperator:
     """An operator as a loop program.
 
     Members:
@@ -54,14 +54,14 @@ class Lowered:
         work: operations, about.
     """
 
-    function: Function
+    function: PrimFunc
     arguments: tuple[int | Array, ...]
     work: int
 
 
 def lower_qconv2d(
     operator: QConv2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """A convolution over all channels, or one for each."""
     weight, bias, scale = (_constant(array) for array in arrays[1:4])
     sizes, constants = _sizes(operator, types), {"bias": bias, "scale": scale}
@@ -75,7 +75,9 @@ def lower_qconv2d(
     if operator.groups > 1:
         constants["weight"] = weight[:, 0].transpose(1, 2, 0)
         taps = placeholder(constants["weight"].shape, DType.INT8, "weight")
-        function = Windows(sizes, depthwise(taps), (taps, *inputs), finish, tail).function("depthwise")
+        function = WindowReduction(sizes, depthwise(taps), (taps, *inputs), finish, tail).function(
+            "depthwise"
+        )
     else:
         lanes = panel_lanes(sizes.outputs, False, features)
         constants |= {"weight": weight_panels(weight, sizes, lanes), "start": starts(weight, lanes)}
@@ -85,20 +87,20 @@ def lower_qconv2d(
 
 def lower_qmax_pool2d(
     operator: QMaxPool2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The maximum in windows."""
     sizes = _window_sizes(operator.window, types[0], LOWEST)
 
     def finish(value: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
         return clamp(value, operator.lo, operator.hi)
 
-    function = Windows(sizes, largest, (), finish).function("maximum")
+    function = WindowReduction(sizes, largest, (), finish).function("maximum")
     return _lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qaverage_pool2d(
     operator: QAveragePool2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """Sums in windows, each with the scale of its number of pixels."""
     sizes = _window_sizes(operator.window, types[0], operator.input_zero_point)
     words = dict(operator.scales)
@@ -110,13 +112,13 @@ def lower_qaverage_pool2d(
         biased = saturating_add(value, Const(operator.bias, DType.INT32))
         return _clamped(requantise(biased, scales[y, x]), operator)
 
-    function = Windows(sizes, total, (scales,), finish).function("average")
+    function = WindowReduction(sizes, total, (scales,), finish).function("average")
     return _lowered(function, {"x": 0}, {"scale": scale}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qadd(
     operator: QAdd, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The sum of two activations."""
     shape = (types[0].elements,)
     a, b = (placeholder(shape, DType.INT8, name) for name in "ab")
@@ -133,7 +135,7 @@ def lower_qadd(
 
 def lower_qmul(
     operator: QMul, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The product of two activations; b may be one pixel for all of a."""
     _, channels, *size = types[0].numbers
     shape = (prod(size), channels)
@@ -153,7 +155,7 @@ def lower_qmul(
 
 def lower_qlookup(
     operator: QLookup, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """A function of single elements, by its table."""
     shape, entries = (types[0].elements,), _constant(arrays[1])
     x, table = placeholder(shape, DType.INT8, "x"), placeholder(entries.shape, DType.INT8, "table")
@@ -161,7 +163,7 @@ def lower_qlookup(
     return _lowered(lower("lookup", [x, table], [result]), {"x": 0}, {"table": entries}, types[0].elements)
 
 
-OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
+OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QConv2d: lower_qconv2d,
     QMaxPool2d: lower_qmax_pool2d,
     QAveragePool2d: lower_qaverage_pool2d,
@@ -169,20 +171,20 @@ OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
     QLookup: lower_qlookup,
     QMul: lower_qmul,
 }
-"""What has a compiled form."""
+"""The operators that have a compiled form."""
 
 
 def _lowered(
-    function: Function, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
-) -> Lowered:
-    """What each parameter is, by its name; constants in the type of the parameter."""
+    function: PrimFunc, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
+) -> LoweredOperator:
+    """The lowered operator, with an argument for each parameter; constants in the type of the parameter."""
     arguments: list[int | Array] = []
     for buffer in function.parameters[: -function.outputs]:
         if buffer.name in activations:
             arguments.append(activations[buffer.name])
         else:
             arguments.append(aligned(constants[buffer.name].astype(buffer.dtype.numpy)))
-    return Lowered(function, tuple(arguments), work)
+    return LoweredOperator(function, tuple(arguments), work)
 
 
 def _finish(operator: QConv2d, bias: Tensor, scale: Tensor) -> Finish:
@@ -203,10 +205,10 @@ def _constant(array: Array | None) -> Array:
     return array
 
 
-def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
+def _sizes(operator: QConv2d, types: list[TensorType]) -> ConvolutionSizes:
     _, channels, height, width = types[0].numbers
     outputs, _, *kernel = types[1].numbers
-    return Convolution(
+    return ConvolutionSizes(
         height=height,
         width=width,
         channels=channels,
@@ -220,9 +222,9 @@ def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
     )
 
 
-def _window_sizes(window: Window, x: TensorType, fill: int) -> Convolution:
+def _window_sizes(window: Window, x: TensorType, fill: int) -> ConvolutionSizes:
     _, channels, height, width = x.numbers
-    return Convolution(
+    return ConvolutionSizes(
         height=height,
         width=width,
         channels=channels,
