@@ -1,6 +1,6 @@
 """Recognises convolutions, dense layers, and factors and offsets of channels, which become part of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.norm import BatchNorm
 from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
 from tilewright.compiler.ops.primitive.dot import Dot
+from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.quantise.constant import QuantisedConstant
 from tilewright.compiler.quantise.error import require
+from tilewright.compiler.quantise.recognise_move import number
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
 
 
@@ -47,17 +49,27 @@ def _convolution(r: Recognition, equation: Equation) -> Value:
     assert isinstance(operator, Convolution)
     x, w, *bias = equation.operands
     moving = r.activation(x)
-    channels, _, _ = feature_map(moving)
+    feature_map(moving)
     weight = _constant(r, w)
     outputs = w.type.numbers[0]
-    fits = operator.groups == 1 or operator.groups == channels == outputs
-    require(
-        fits,
-        f"groups must be 1, or as many as channels of x and of the result ({channels}, {outputs}),"
-        f" not {operator.groups}",
-    )
+    moving, operator = _padded(r, moving, operator)
     given = _constant(r, bias[0]) if bias else np.zeros(outputs, np.float32)
     return Linear(operator, moving, equation.labels, weight, given).emit(r)
+
+
+def _padded(r: Recognition, x: Value, operator: Convolution) -> tuple[Value, Convolution]:
+    """A border of zeros before a convolution is a part of its own."""
+    before = r.equations.get(x)
+    if before is None or not isinstance(before.operator, Pad):
+        return x, operator
+    inner, value = before.operands
+    literal = r.b.literal(value)
+    assert literal is not None, "recognised: borders are constants"
+    low, high = (tuple(map(number, each)) for each in (before.operator.low, before.operator.high))
+    if literal.array.any() or low[1] or high[1]:
+        return x, operator
+    pads = tuple(pad + border for pad, border in zip(operator.pads, (*low[2:], *high[2:]), strict=True))
+    return inner, replace(operator, pads=pads)
 
 
 @rule(Dot)

@@ -1,5 +1,7 @@
 """Recognises poolings, views, and what converts between floats and integers."""
 
+import math
+
 import numpy as np
 
 from tilewright.compiler.ir.function import Equation, Value
@@ -17,6 +19,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
 from tilewright.compiler.quantise.constant import parameters_of
 from tilewright.compiler.quantise.error import GroupError, require
+from tilewright.compiler.quantise.recognise_move import gather_channels
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule
 
 
@@ -97,10 +100,21 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
     operator, (x,) = equation.operator, equation.operands
     assert isinstance(operator, Transpose)
     order, shape = operator.permutation, x.type.numbers
+    if order[:3] == (0, 2, 1) and order[3:] == tuple(range(3, x.type.rank)) and x.type.rank in (4, 5):
+        return _shuffle(r, x)
     moved = [axis for axis in order if shape[axis] > 1]
     stays = order[:1] == (0,) and moved == sorted(moved)
     require(stays, f"axes must keep their order, but for those of size 1, not become {order} of {x.type}")
     return r.reshape(r.activation(x), tuple(shape[axis] for axis in order[1:]))
+
+
+def _shuffle(r: Recognition, x: Value) -> Value:
+    """Groups of channels, whose first ones come first, then their second ones: (batch, groups, each, …)."""
+    groups, each, *size = x.type.numbers[1:]
+    sample = (groups * each, size[0], math.prod(size[1:]))
+    places = np.arange(groups * each).reshape(groups, each).T.reshape(-1)
+    maps = r.reshape(r.activation(x), sample)
+    return r.reshape(gather_channels(r, maps, places), (each, groups, *size))
 
 
 @rule(Broadcast, Assume)

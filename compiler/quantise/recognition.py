@@ -91,10 +91,20 @@ class Recognition:
 
     def reshape(self, x: Value, sample: Sample) -> Value:
         """x with other sizes behind the batch; a view of a view is one, or none."""
-        while (before := self.equations.get(x)) is not None and isinstance(before.operator, Reshape):
-            x = before.operands[0]
+        x = self.under(x)
         shape: Shape = (self.batch, *sample)
         return x if x.type.shape == shape else self.emit(Reshape(shape), x)
+
+    def under(self, x: Value) -> Value:
+        """What x is a view of."""
+        while (before := self.equations.get(x)) is not None and isinstance(before.operator, Reshape):
+            x = before.operands[0]
+        return x
+
+    def image(self, x: Value) -> Value:
+        """A sequence (batch, channels, length) as feature maps of height 1; feature maps as they are."""
+        sample = sample_of(x)
+        return x if len(sample) != 2 else self.reshape(x, (sample[0], 1, sample[1]))
 
     def weights(self, array: Array) -> Value:
         """A constant of finite floats.
