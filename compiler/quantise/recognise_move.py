@@ -26,8 +26,8 @@ def _concat(r: Recognition, equation: Equation) -> Value:
     assert isinstance(operator, Concat)
     parts = [r.activation(value) for value in equation.operands]
     axis = _moved_axis(r, parts[0], operator.axis)
-    joined = r.emit(Concat(axis), *(_map(r, part) for part in parts))
-    return _unmapped(r, joined, parts[0])
+    joined = r.emit(Concat(axis), *map(r.image, parts))
+    return r.of_image(joined, parts[0])
 
 
 @rule(Slice)
@@ -45,12 +45,12 @@ def _slice(r: Recognition, equation: Equation) -> Value:
             _moved_axis(r, moving, axis)
     require(all(step > 0 for _, _, step in bounds), "steps must be 1 or more")
     require(all(start < stop for start, stop, _ in bounds), "some elements must be left")
-    whole = _map(r, moving)
+    whole = r.image(moving)
     if whole.type.rank > rank:
         bounds.insert(2, (0, 1, 1))
     starts, stops, steps = zip(*bounds, strict=True)
     part = r.emit(Slice(starts, (r.batch, *stops[1:]), steps), whole)
-    return _unmapped(r, part, moving)
+    return r.of_image(part, moving)
 
 
 @rule(Pad)
@@ -64,12 +64,12 @@ def _pad(r: Recognition, equation: Equation) -> Value:
     for axis in range(1, x.type.rank):
         if borders[axis] != (0, 0):
             _moved_axis(r, moving, axis)
-    inner = _map(r, moving)
+    inner = r.image(moving)
     if inner.type.rank > x.type.rank:
         borders.insert(2, (0, 0))
     low, high = zip(*borders, strict=True)
     constant = r.b.constant(Literal(np.asarray(value, np.float32).reshape(())))
-    return _unmapped(r, r.emit(Pad(low, high), inner, constant), moving)
+    return r.of_image(r.emit(Pad(low, high), inner, constant), moving)
 
 
 @rule(Gather)
@@ -85,7 +85,7 @@ def _gather(r: Recognition, equation: Equation) -> Value:
     count = int(x.type.numbers[_CHANNELS])
     inside = bool((places >= -count).all() and (places < count).all())
     require(inside, f"its indices must be from {-count} to {count - 1}")
-    return _unmapped(r, gather_channels(r, _map(r, moving), places % count), moving)
+    return r.of_image(gather_channels(r, r.image(moving), places % count), moving)
 
 
 def gather_channels(
@@ -104,19 +104,6 @@ def number(size: AnySize) -> int:
     require(isinstance(size, int), f"sizes must be numbers, not {size}")
     assert isinstance(size, int)
     return size
-
-
-def _map(r: Recognition, x: Value) -> Value:
-    """Feature maps, features as they are."""
-    return r.image(x) if x.type.rank == 3 else x
-
-
-def _unmapped(r: Recognition, y: Value, like: Value) -> Value:
-    """The result in as many axes as what was read had."""
-    if like.type.rank != 3:
-        return y
-    channels, _, length = sample_of(y)
-    return r.reshape(y, (channels, length))
 
 
 def _moved_axis(r: Recognition, x: Value, axis: int) -> int:

@@ -44,8 +44,11 @@ def window_of(operator: MaxPool | AveragePool) -> Window:
 def _pool(r: Recognition, equation: Equation) -> Value:
     operator = equation.operator
     assert isinstance(operator, MaxPool | AveragePool)
-    x = r.activation(equation.operands[0])
+    given = r.activation(equation.operands[0])
+    x = r.image(given)
     feature_map(x)
+    if given.type.rank == 3:
+        operator = _of_images(operator)
     window_of(operator)
     if isinstance(operator, AveragePool) and operator.counted is not None:
         counts = any(operator.counted)
@@ -55,7 +58,25 @@ def _pool(r: Recognition, equation: Equation) -> Value:
         )
         if not counts:
             operator = AveragePool(operator.kernel, operator.strides, operator.pads, operator.dilations)
-    return r.emit(operator, x)
+    return r.of_image(r.emit(operator, x), given)
+
+
+def _of_images(operator: MaxPool | AveragePool) -> MaxPool | AveragePool:
+    """A pooling over sequences as one over feature maps of height 1."""
+    kernel, strides, dilations = (
+        (1, *each) for each in (operator.kernel, operator.strides, operator.dilations)
+    )
+    pads = image_pads(operator.pads)
+    if isinstance(operator, MaxPool):
+        return MaxPool(kernel, strides, pads, dilations)
+    counted = None if operator.counted is None else image_pads(operator.counted)
+    return AveragePool(kernel, strides, pads, dilations, counted)
+
+
+def image_pads(pads: tuple[int, ...]) -> Pads:
+    """Padding of a sequence, before and behind, as that of its image."""
+    before, behind = pads
+    return 0, before, 0, behind
 
 
 def whole_mean(r: Recognition, x: Value) -> Value:
@@ -68,10 +89,12 @@ def whole_mean(r: Recognition, x: Value) -> Value:
 def _reduce(r: Recognition, equation: Equation) -> Value | None:
     operator, (x,) = equation.operator, equation.operands
     assert isinstance(operator, Reduce)
-    moving = r.activation(x)
-    is_map = x.type.rank == 4 and operator.axes == (2, 3)
+    moving = r.image(r.activation(x))
+    is_map = operator.axes == {4: (2, 3), 3: (2,)}.get(x.type.rank)
     require(
-        is_map, f"axes must be height and width, 2 and 3, of feature maps, not {operator.axes} of {x.type}"
+        is_map,
+        "axes must be height and width, 2 and 3, of feature maps, or the length of sequences,"
+        f" not {operator.axes} of {x.type}",
     )
     channels, height, width = feature_map(moving)
     if operator.function == "sum" and height * width == 1:
@@ -146,18 +169,18 @@ def _is_factor(r: Recognition, value: Value) -> bool:
 @rule(QuantiseAffine)
 def _quantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit(Quantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.emit_elements(Quantise(*_parameters(r, scale, zero)), r.activation(x))
 
 
 @rule(DequantiseAffine)
 def _dequantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit(Dequantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.emit_elements(Dequantise(*_parameters(r, scale, zero)), r.activation(x))
 
 
 @rule(Quantise, Dequantise)
 def _given(r: Recognition, equation: Equation) -> Value:
-    return r.emit(equation.operator, r.activation(equation.operands[0]))
+    return r.emit_elements(equation.operator, r.activation(equation.operands[0]))
 
 
 def _parameters(r: Recognition, scale: Value, zero: Value) -> tuple[float, int]:

@@ -106,6 +106,17 @@ class Recognition:
         sample = sample_of(x)
         return x if len(sample) != 2 else self.reshape(x, (sample[0], 1, sample[1]))
 
+    def of_image(self, y: Value, x: Value) -> Value:
+        """What was made of the image of x, as a sequence if x is one."""
+        if len(sample_of(x)) != 2:
+            return y
+        channels, _, length = sample_of(y)
+        return self.reshape(y, (channels, length))
+
+    def emit_elements(self, operator: Operator, *operands: Value) -> Value:
+        """Adds an equation on single elements: of sequences, one on their images, which others may join."""
+        return self.of_image(self.emit(operator, *map(self.image, operands)), operands[0])
+
     def weights(self, array: Array) -> Value:
         """A constant of finite floats.
 
