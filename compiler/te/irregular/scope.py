@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.te.irregular.unsupported import Report, Source, UnsupportedError
+from tilewright.compiler.te.irregular.unsupported import Report, Source, UnsupportedConstructError
 from tilewright.compiler.te.irregular.value import (
     Local,
     PythonValue,
@@ -127,7 +127,7 @@ class ProgramBuilder:
         """A variable gets a value, and a wider type if it must.
 
         Raises:
-            UnsupportedError: if the types do not meet.
+            UnsupportedConstructError: if the types do not meet.
             RetypeError: if all is to be written anew.
         """
         name, dtype = local.buffer.name, local.buffer.dtype
@@ -177,7 +177,7 @@ class FunctionScope:
         """What a name stands for.
 
         Raises:
-            UnsupportedError: if it is not assigned before.
+            UnsupportedConstructError: if it is not assigned before.
             KnownError: if its assignment was refused.
         """
         found = self.names.get(name)
@@ -188,17 +188,21 @@ class FunctionScope:
         if found is not None:
             return found
         if self.counts[name] or name not in self.captured:
-            raise UnsupportedError(f"{name} must be assigned before; the variable of a loop ends with it")
+            raise UnsupportedConstructError(
+                f"{name} must be assigned before; the variable of a loop ends with it"
+            )
         return Static(self.captured[name])
 
     def bind(self, name: str, value: PythonValue, program: ProgramBuilder) -> None:
         """An assignment to a name: numbers known now, and tensors, are only named if it is the only one.
 
         Raises:
-            UnsupportedError: if the name is a loop's, or of several tensors.
+            UnsupportedConstructError: if the name is a loop's, or of several tensors.
         """
         if name in self.loops:
-            raise UnsupportedError(f"{name} is the variable of a loop around: assign to another name")
+            raise UnsupportedConstructError(
+                f"{name} is the variable of a loop around: assign to another name"
+            )
         if isinstance(value, RuntimeNumber) or (self.counts[name] > 1 and _is_number(value)):
             local = self.names.get(name)
             number = number_of(value)
@@ -206,7 +210,7 @@ class FunctionScope:
                 self.names[name] = local = program.variable(name, number)
             program.assign(local, number)
         elif self.counts[name] > 1:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{name} must be the name of one thing: what is no number is not assigned anew"
             )
         else:
