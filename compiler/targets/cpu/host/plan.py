@@ -120,8 +120,8 @@ class _Planner:
         for position, value in enumerate(self.function.results):
             self._result(f"result{position}", value)
         offsets, arena_bytes = self._memory()
-        touched = {name for step in self.steps for name in _touched(step)}
-        constants = {name: array for name, array in self.constants.items() if name in touched}
+        accessed = {name for step in self.steps for name in _accessed(step)}
+        constants = {name: array for name, array in self.constants.items() if name in accessed}
         return Plan(self.function, self.steps, constants, offsets, arena_bytes, self.demands)
 
     # --- where values lie -------------------------------------------------------------------------------
@@ -378,20 +378,20 @@ class _Planner:
     def _memory(self) -> tuple[dict[str, int], int]:
         spans: dict[str, tuple[int, int]] = {}
         for number, step in enumerate(self.steps):
-            for name in _touched(step):
+            for name in _accessed(step):
                 first, _ = spans.get(name, (number, number))
                 spans[name] = first, number
         if self.demands:
             self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
-        lives = [
+        live_ranges = [
             Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
         ]
         # A buffer that no step accesses has no elements.
-        offsets, total = plan_memory(lives, ALIGNMENT_BYTES)
+        offsets, total = plan_memory(live_ranges, ALIGNMENT_BYTES)
         return {**dict.fromkeys(self.sizes, 0), **offsets}, total
 
 
-def _touched(step: Step) -> Sequence[str]:
+def _accessed(step: Step) -> Sequence[str]:
     if isinstance(step, KernelStep):
         return [argument.buffer for argument in step.arguments]
     return [view.buffer for view in (*step.operands, *step.results)]
