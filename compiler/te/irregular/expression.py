@@ -60,7 +60,7 @@ class ExpressionParser:
     """Writes expressions of one function.
 
     Members:
-        program: what is written.
+        program: the program that is written.
         scope: the names.
         inline: writes the call of another function.
     """
@@ -78,7 +78,7 @@ class ExpressionParser:
         return truth(self.number(node))
 
     def value(self, node: ast.expr) -> PythonValue:
-        """What an expression stands for.
+        """The value of an expression.
 
         Raises:
             UnsupportedConstructError: if it has no meaning here.
@@ -166,7 +166,7 @@ class ExpressionParser:
         return RuntimeNumber(result, weak=True)
 
     def _logic(self, node: ast.BoolOp) -> PythonValue:
-        """What is known to decide leaves the rest unread."""
+        """`and` or `or`: operands behind one that is known to decide are not read."""
         result, ends = self.condition(node.values[0]), isinstance(node.op, ast.Or)
         for part in node.values[1:]:
             if isinstance(result, Const) and bool(result.value) == ends:

@@ -29,7 +29,7 @@ class HybridOp(Stage):
     """Tensors that statements fill.
 
     Members:
-        arguments: what the function was called with: tensors, and constants.
+        arguments: the arguments of the call: tensors and constants.
         function: its meaning on arrays.
         body: the same as statements, on the buffers of the tensors.
     """

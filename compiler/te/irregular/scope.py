@@ -32,7 +32,7 @@ class Definition:
 
     @property
     def name(self) -> str:
-        """Of the function."""
+        """The name of the function."""
         return self.function.__name__
 
     @cached_property
@@ -46,11 +46,11 @@ class RetypeError(Exception):
 
 
 class Broken:
-    """What a name stands for whose assignment was refused: no second error is told of it."""
+    """The value of a name whose assignment was refused: reading it reports no second error."""
 
 
 class KnownError(Exception):
-    """What is refused follows from what was refused before."""
+    """An error that follows from a construct refused before; it is not reported again."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class ProgramBuilder:
         types: of variables that are wider than their first value, by the buffer's name: type and weakness.
         inputs: names of the buffers that are given.
         returned: the names that the function returns, in order.
-        report: what was refused.
+        report: the unsupported constructs.
         outputs: the buffers of these, once they are made.
         buffers: those of variables and allocated tensors.
         inlining: the functions that are being written, outer first.
@@ -88,7 +88,7 @@ class ProgramBuilder:
 
     @property
     def length(self) -> int:
-        """How many statements the innermost body has so far."""
+        """The number of statements of the innermost body so far."""
         return len(self._bodies[-1])
 
     def fresh(self, name: str) -> str:
@@ -162,8 +162,8 @@ class FunctionScope:
 
     Members:
         definition: the function.
-        names: what they stand for so far.
-        counts: how often each is assigned in the function.
+        names: the values of the names so far.
+        counts: the number of assignments to each name in the function.
         loops: variables of the loops around.
     """
 
@@ -174,7 +174,7 @@ class FunctionScope:
     loops: set[str] = field(default_factory=set)
 
     def value(self, name: str) -> PythonValue:
-        """What a name stands for.
+        """The value of a name.
 
         Raises:
             UnsupportedConstructError: if it is not assigned before.
@@ -227,5 +227,5 @@ def sequence(body: Sequence[Stmt]) -> Stmt:
 
 
 def element(array: TensorValue, indices: tuple[Expr, ...]) -> RuntimeNumber:
-    """What a tensor holds."""
+    """An element of a tensor."""
     return RuntimeNumber(BufferLoad(array.buffer, indices))

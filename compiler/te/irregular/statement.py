@@ -129,7 +129,7 @@ class _StatementParser:
 
     @contextmanager
     def noting(self, node: ast.stmt) -> Iterator[None]:
-        """What is refused inside is noted for a statement, and its names stand for nothing any more."""
+        """Note constructs refused inside for a statement; the names that it assigns become `Broken`."""
         try:
             yield
         except UnsupportedConstructError as error:

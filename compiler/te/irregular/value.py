@@ -1,4 +1,4 @@
-"""What names and expressions of a parsed Python function stand for, and how types meet."""
+"""The values of names and expressions of a parsed Python function, and the promotion of their types."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class RuntimeNumber:
 
 @dataclass(frozen=True)
 class Static:
-    """What is known now: captured, or given as an argument that is no tensor."""
+    """A value known at compile time: captured, or an argument that is no tensor."""
 
     value: object
 
@@ -57,7 +57,7 @@ class Local:
 
     @property
     def number(self) -> RuntimeNumber:
-        """What it holds."""
+        """The number that it holds."""
         return RuntimeNumber(BufferLoad(self.buffer, ()), self.weak)
 
 

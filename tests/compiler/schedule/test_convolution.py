@@ -29,7 +29,7 @@ SIZES = [
 
 
 def steps(tile_y, tile_x, reduction_tile):
-    """The schedule of the accelerator: output tiles, blocks of channels, reduction tiles of input channels."""
+    """A schedule for the accelerator: output tiles, blocks of channels, reduction tiles of input channels."""
     return (
         Split("out_y", tile_y, "yo", "yi"),
         Split("out_x", tile_x, "xo", "xi"),

@@ -30,7 +30,7 @@ from tilewright.compiler.targets.cpu.host.template import (
     reduction_kernel,
 )
 from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
-from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import LiveRange, plan_memory
 from tilewright.compiler.te import cast
 from tilewright.compiler.tir.expr import Const
 
@@ -57,7 +57,7 @@ class RegionStep:
 
     Members:
         equation: the operator and its values.
-        operands, results: where these lie.
+        operands, results: the memory of each.
     """
 
     equation: Equation
@@ -74,11 +74,11 @@ class Plan:
 
     Members:
         function: of primitives, all sizes known.
-        steps: what is done.
+        steps: in their order.
         constants: arrays by buffer.
         offsets: of buffers in the arena, bytes.
         arena_bytes: of all of them.
-        demands: what was broken where an int32 of the buffer of flags is not 0.
+        demands: the condition of each int32 of the buffer of flags, which is not 0 where it was broken.
     """
 
     function: Function
@@ -303,7 +303,7 @@ class _Planner:
         self.views[value] = result
 
     def _target(self, value: Value, natural: Order) -> BufferView:
-        """Where a kernel stores that has an order of its own."""
+        """The memory that a kernel with an order of its own stores to."""
         wanted = BufferView("", value.type, plain(value.type.rank))
         if value in self.strict and not wanted.is_in(natural):
             return BufferView(self._buffer(value.type.size_bytes), value.type, natural)
@@ -384,7 +384,7 @@ class _Planner:
         if self.demands:
             self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
         live_ranges = [
-            Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
+            LiveRange(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
         ]
         # A buffer that no step accesses has no elements.
         offsets, total = plan_memory(live_ranges, ALIGNMENT_BYTES)

@@ -87,17 +87,17 @@ class HostProgram:
 
     @property
     def kernels(self) -> int:
-        """How many different kernels were compiled so far."""
+        """The number of different kernels compiled so far."""
         return self._context.compiler.kernels
 
     @property
     def compiled(self) -> int:
-        """How many of them were not in the cache."""
+        """The number of those that were not in the cache."""
         return self._context.compiler.compiled
 
 
 class _Context:
-    """What the functions of a program share."""
+    """The state that the functions of a program share."""
 
     def __init__(self, module: Module, compiler: Compiler) -> None:
         self.module, self.compiler = module, compiler
@@ -151,7 +151,7 @@ def _form(context: _Context, function: Function) -> "StaticProgram | SplitProgra
 
 
 class SplitProgram:
-    """A function in which an equation shows a size first: what is before, it, and what is behind."""
+    """A function in which an equation shows a size first, as three: before, the equation, and behind."""
 
     def __init__(self, context: _Context, function: Function, position: int) -> None:
         self._context, self._equation = context, function.equations[position]
