@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
     from tilewright.isa.config import Config
+    from tilewright.numerics.error import TilewrightError
+    from tilewright.runtime.device import Environment
 
 _PLACES = {
     "compile": "tilewright.api.compile",
@@ -27,8 +29,20 @@ _PLACES = {
     "Package": "tilewright.api.package",
     "RunResult": "tilewright.api.result",
     "Config": "tilewright.isa.config",
+    "Environment": "tilewright.runtime.device",
+    "TilewrightError": "tilewright.numerics.error",
 }
-__all__ = ["Config", "Explanation", "LoadedPackage", "Package", "RunResult", "compile", "load"]
+__all__ = [
+    "Config",
+    "Environment",
+    "Explanation",
+    "LoadedPackage",
+    "Package",
+    "RunResult",
+    "TilewrightError",
+    "compile",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

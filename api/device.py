@@ -19,14 +19,13 @@ from tilewright.compiler.network.split import Part
 from tilewright.compiler.targets.cpu.host.program import HostProgram
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import Config
-from tilewright.runtime.device import DEFAULT_HOST, Device, Host
+from tilewright.numerics.progress import Progress
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, Environment
 from tilewright.runtime.model_runner import ModelResult, ModelRunner
 
 Array = NDArray[Any]
 Samples = list[Array]
 """A value of each sample, with a batch of 1; or one array, where the function takes a whole batch."""
-Progress = Callable[[str], None]
-"""Is told what is being done."""
 CPU = "cpu"
 DEVICES = ("sim", "rtl", CPU)
 COMPILE = "compile"
@@ -49,13 +48,13 @@ class RunLog:
     programs: list[ModelResult] = field(default_factory=list)
     host_seconds: dict[str, float] = field(default_factory=dict)
 
-    def say(self, text: str) -> None:
-        """Tell what is being done."""
-        self.progress(self.what + text)
+    def say(self, text: str, share: float | None = None) -> None:
+        """Tell what is being done, and how much of it is."""
+        self.progress(self.what + text, share)
 
     def say_samples(self, done: int, count: int) -> None:
         """Tell how far it is."""
-        self.say(f"{done:,} of {count:,} samples")
+        self.say(f"{done:,} of {count:,} samples", done / count)
 
     def spend(self, name: str, seconds: float) -> None:
         """Count seconds of the CPU."""
@@ -99,12 +98,12 @@ class AcceleratorDevice:
 
     Members:
         machine: runs programs.
-        host: the memory outside of it.
+        environment: the memory outside of it.
         check: programs before they run.
     """
 
     machine: Device
-    host: Host = DEFAULT_HOST
+    environment: Environment = DEFAULT_ENVIRONMENT
     check: bool = False
 
     @property
@@ -114,7 +113,7 @@ class AcceleratorDevice:
 
     def load(self, part: Part) -> LoadedKernel:
         """The program and its constants in the machine's memory."""
-        return _ProgramKernel(part, ModelRunner(part.model, self.machine, self.host, check=self.check))
+        return _ProgramKernel(part, ModelRunner(part.model, self.machine, self.environment, check=self.check))
 
 
 @dataclass(frozen=True)
@@ -168,11 +167,11 @@ class _IntegerKernel:
 class HostKernel:
     """A kernel that the host alone runs, in floats."""
 
-    program: Callable[[], HostProgram]
+    program: Callable[[Progress], HostProgram]
 
     def run(self, operands: Sequence[Samples], count: int, log: RunLog) -> list[Samples]:
         with log.spending(COMPILE):
-            program = self.program()
+            program = self.program(log.say)
         rows = []
         for number in range(count):
             arrays = [each[number] for each in operands]

@@ -19,24 +19,25 @@ from tilewright.compiler.ops.registry import operators
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.targets.cpu.cache import ObjectStore, StoredCode
 from tilewright.isa.container import ExecutableError, pack, read_file, unpack, well_formed
-from tilewright.isa.executable import Executable, check_isa, config_of
+from tilewright.isa.executable import PACKAGE, Executable, check_isa, config_of
 from tilewright.isa.instruction import ISA_VERSION
 from tilewright.isa.model import Model
 from tilewright.isa.output_file import write_files
+from tilewright.numerics.progress import Progress, unheard
 
 PACKAGE_FORMAT = 1
 _MODULE, _TENSORS, _PROGRAM, _HOST = "module", "tensors", "program.", "host"
 
 
-def to_bytes(package: Package) -> bytes:
+def to_bytes(package: Package, progress: Progress = unheard) -> bytes:
     """The contents of a package's file; equal packages have equal bytes.
 
     What the host can run of it without the sizes of arrays is compiled first, so that it is in the file.
     """
-    package.prepare()
+    package.prepare(progress=progress)
     function, codes = package.named.function, sorted(package.store.codes.items())
     header = {
-        "package": PACKAGE_FORMAT,
+        PACKAGE: PACKAGE_FORMAT,
         "isa_version": ISA_VERSION,
         "config": asdict(package.config),
         "config_digest": package.config.digest().hex(),
@@ -84,7 +85,7 @@ def is_package(data: bytes) -> bool:
     Raises:
         ExecutableError: if they are of neither.
     """
-    return "package" in unpack(data)[0]
+    return PACKAGE in unpack(data)[0]
 
 
 def from_bytes(data: bytes) -> Package:
@@ -95,9 +96,9 @@ def from_bytes(data: bytes) -> Package:
     """
     header, sections = unpack(data)
     with well_formed():
-        if "package" not in header:
+        if PACKAGE not in header:
             raise ExecutableError("is a program, not a package: run it with its memory, or compile a network")
-        if header["package"] != PACKAGE_FORMAT:
+        if header[PACKAGE] != PACKAGE_FORMAT:
             raise ExecutableError(
                 f"has package format {header['package']}, not {PACKAGE_FORMAT}: compile it anew"
             )

@@ -14,16 +14,19 @@ from tilewright.api.device import (
     HostKernel,
     LoadedKernel,
     PackageDevice,
-    Progress,
     RunLog,
     Samples,
     joined,
 )
 from tilewright.api.error import PackageError
 from tilewright.api.result import RunResult
+from tilewright.compiler.ir.error import EvaluationError
 from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.interpret import Bindings, bind
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ir.size import Size
+from tilewright.numerics.progress import Progress, unheard
 
 if TYPE_CHECKING:
     from tilewright.api.package import Package
@@ -51,13 +54,13 @@ class LoadedPackage:
         if part is not None:
             return self.device.load(part)
         if isinstance(equation.operator, Kernel):
-            return HostKernel(lambda: self.package.program(equation))
+            return HostKernel(lambda progress: self.package.program(equation, progress))
         return EvaluatedEquation(equation)
 
-    def run(self, inputs: Mapping[str, ArrayLike], *, progress: Progress | None = None) -> RunResult:
+    def run(self, inputs: Mapping[str, ArrayLike], *, progress: Progress = unheard) -> RunResult:
         """The outputs on arrays; arguments and errors are those of `Package.run`."""
         arrays = self._arrays(inputs)
-        log = RunLog(progress or (lambda _: None))
+        log = RunLog(progress)
         begun = time.perf_counter()
         outputs, samples = self._outputs(arrays, log)
         seconds = time.perf_counter() - begun - log.host_seconds.get(COMPILE, 0.0)
@@ -89,7 +92,8 @@ class LoadedPackage:
             if samples > 1:
                 _expect_batches(named)
         else:
-            samples, batches = _samples(function, arrays), [arrays]
+            _require_shapes(named, arrays)
+            samples, batches = _samples(named, arrays), [arrays]
         values: dict[Value, Samples] = {
             value: [batch[place] for batch in batches] for place, value in enumerate(function.parameters)
         }
@@ -116,11 +120,12 @@ def _converted(name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Array:
     return changed
 
 
-def _samples(function: Function, arrays: list[Array]) -> int:
+def _samples(named: NamedFunction, arrays: list[Array]) -> int:
     """Of a function that takes arrays as the model does: the batch where there is one, else one."""
-    for value, array in zip(function.parameters, arrays, strict=True):
-        if value.type.rank and array.ndim and not isinstance(value.type.shape[0], int):
-            return len(array)
+    for value, array in zip(named.function.parameters, arrays, strict=True):
+        for size, number in zip(value.type.shape, array.shape, strict=False):
+            if isinstance(size, Size) and size.name == named.batch:
+                return int(number)
     return 1
 
 
@@ -132,6 +137,23 @@ def _is_one_by_one(function: Function, arrays: list[Array]) -> bool:
     return all(first == 1 for first in (*firsts, *results)) and len(counts) == 1 and max(counts) > 1
 
 
+def _require_shapes(named: NamedFunction, arrays: list[Array]) -> None:
+    """Refuse arrays whose sizes do not fit each other, in the words of the user.
+
+    Raises:
+        PackageError: naming the first input that does not fit those before it.
+    """
+    bindings: Bindings = {}
+    for name, value, array in zip(named.inputs, named.function.parameters, arrays, strict=True):
+        try:
+            bind((value,), (array,), bindings, name)
+        except EvaluationError:
+            wanted, found = value.type.evaluate(bindings).shape, ", ".join(map(str, array.shape))
+            raise PackageError(
+                f"input {name!r} must have shape ({', '.join(map(str, wanted))}), not ({found})"
+            ) from None
+
+
 def _expect_batches(named: NamedFunction) -> None:
     """Refuses several samples where what they give could not be told apart.
 
@@ -140,4 +162,4 @@ def _expect_batches(named: NamedFunction) -> None:
     """
     odd = [name for name, each in named.output_types.items() if each.shape[:1] != (1,)]
     if odd:
-        raise PackageError(f"inputs must be one sample at a time: {', '.join(odd)} have no batch in front")
+        raise PackageError(f"inputs must be one sample at a time: outputs without a batch: {', '.join(odd)}")

@@ -12,7 +12,6 @@ from tilewright.api.device import (
     AcceleratorDevice,
     CpuDevice,
     PackageDevice,
-    Progress,
     machine_of,
 )
 from tilewright.api.explanation import Explanation, Placement
@@ -21,7 +20,7 @@ from tilewright.api.result import RunResult
 from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
-from tilewright.compiler.ir.size import Size
+from tilewright.compiler.ir.size import Size, evaluate
 from tilewright.compiler.network.split import Part
 from tilewright.compiler.network.target import ACCELERATOR, HOST
 from tilewright.compiler.ops.primitive.map import Map
@@ -31,8 +30,12 @@ from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import Config
-from tilewright.runtime.device import DEFAULT_HOST, Device, Host
+from tilewright.numerics.progress import Progress, unheard
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, Environment
 from tilewright.runtime.profile import LayerProfile
+
+_CPU_ALONE = "compiled for the CPU alone"
+_BESIDE = "it could, but not without more programs, or more bytes between"
 
 
 @dataclass
@@ -72,7 +75,11 @@ class Package:
         return tuple(each for each in self.named.function.equations if isinstance(each.operator, Kernel))
 
     def on(
-        self, device: str | Device = "sim", *, environment: Host = DEFAULT_HOST, check: bool = False
+        self,
+        device: str | Device = "sim",
+        *,
+        environment: Environment = DEFAULT_ENVIRONMENT,
+        check: bool = False,
     ) -> LoadedPackage:
         """The package on a device, to be run again and again: its programs are loaded once.
 
@@ -91,9 +98,9 @@ class Package:
         inputs: Mapping[str, ArrayLike],
         *,
         device: str | Device = "sim",
-        environment: Host = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         check: bool = False,
-        progress: Progress | None = None,
+        progress: Progress = unheard,
     ) -> RunResult:
         """The outputs on arrays; the same bytes on every device wherever integers are computed.
 
@@ -101,14 +108,14 @@ class Package:
             inputs: by name, with the batch of the model as the first axis; where that is 1, there may be
                 more samples, which are run one by one.
             device, environment, check: as for `on`.
-            progress: is told what is being done.
+            progress: is told what is being done, and how much of it is; see `numerics.progress`.
 
         Raises:
             TilewrightError: if inputs or device do not fit.
         """
         return self.on(device, environment=environment, check=check).run(inputs, progress=progress)
 
-    def _device(self, device: str | Device, environment: Host, check: bool) -> PackageDevice:
+    def _device(self, device: str | Device, environment: Environment, check: bool) -> PackageDevice:
         if isinstance(device, str):
             # A package without programs needs no machine.
             if device == CPU or (device in DEVICES and not self.parts):
@@ -119,8 +126,12 @@ class Package:
     def explain(self) -> Explanation:
         """What runs where, and why."""
         reasons = {each.label: each.reason for each in self.refusals}
+        others = _BESIDE if self.refusals or self.parts else _CPU_ALONE
+        sizes = dict.fromkeys([self.named.batch], 1)
         steps = enumerate(self.kernels)
-        placements = [each for number, step in steps for each in _placements(number, step, reasons)]
+        placements = [
+            each for number, step in steps for each in _placements(number, step, reasons, others, sizes)
+        ]
         targets = [step.operator.target for step in self.kernels if isinstance(step.operator, Kernel)]
         return Explanation(
             placements=tuple(placements), programs=targets.count(ACCELERATOR), kernels=len(targets)
@@ -143,12 +154,13 @@ class Package:
 
         save(self, path)
 
-    def program(self, kernel: Equation) -> HostProgram:
+    def program(self, kernel: Equation, progress: Progress = unheard) -> HostProgram:
         """The machine code of a kernel on the host."""
         first = kernel.results[0]
         if first not in self._programs:
             assert isinstance(kernel.operator, Kernel)
-            self._programs[first] = compile_host(kernel.operator.body, store=self.store)
+            self._programs[first] = compile_host(kernel.operator.body, store=self.store, progress=progress)
+        self._programs[first].tell(progress)
         return self._programs[first]
 
     def network(self, part: Part) -> HostNetwork:
@@ -157,11 +169,12 @@ class Package:
             self._networks[id(part)] = HostNetwork(part.integers, store=self.store)
         return self._networks[id(part)]
 
-    def prepare(self, device: str = "sim") -> None:
+    def prepare(self, device: str = "sim", progress: Progress = unheard) -> None:
         """Compile for the host what can be before arrays are there: for known sizes, and for a batch of 1.
 
         Args:
             device: "cpu" compiles what the accelerator does, too.
+            progress: is told of what the host alone runs.
         """
         for kernel in self.kernels:
             part = self.parts.get(kernel.results[0])
@@ -170,7 +183,7 @@ class Package:
                     self.network(part)
                 continue
             program, names = (
-                self.program(kernel),
+                self.program(kernel, progress),
                 {name for each in kernel.operands for name in each.type.names},
             )
             batch = {_batch_name(each) for each in kernel.operands} - {""}
@@ -184,7 +197,18 @@ def _batch_name(value: Value) -> str:
     return first.name or "" if isinstance(first, Size) else ""
 
 
-def _placements(number: int, step: Equation, reasons: Mapping[str, str]) -> Iterator[Placement]:
+def _placements(
+    number: int, step: Equation, reasons: Mapping[str, str], others: str, sizes: Mapping[str, int]
+) -> Iterator[Placement]:
+    """The nodes of a step.
+
+    Args:
+        number: of the step.
+        step: a kernel.
+        reasons: why nodes are not on the accelerator.
+        others: why those are not that it could run.
+        sizes: numbers for symbolic sizes.
+    """
     assert isinstance(step.operator, Kernel)
     target = ACCELERATOR if step.operator.target == ACCELERATOR else HOST
     body = step.operator.body
@@ -195,15 +219,20 @@ def _placements(number: int, step: Equation, reasons: Mapping[str, str]) -> Iter
             by_label.setdefault(equation.label, []).append(equation)
     for label, equations in by_label.items():
         operators = dict.fromkeys(_operator_name(each) for each in equations)
-        macs = [each.operator.macs(*(value.type for value in each.operands)) for each in equations]
+        macs = [evaluate(_macs(each), sizes) for each in equations]
+        known = [each for each in macs if isinstance(each, int)]
         yield Placement(
             label=label,
             operator=", ".join(operators),
             target=target,
             kernel=number,
-            macs=sum(each for each in macs if isinstance(each, int)),
-            reason="" if target == ACCELERATOR else reasons.get(label, ""),
+            macs=sum(known) if len(known) == len(macs) else None,
+            reason="" if target == ACCELERATOR else reasons.get(label, others),
         )
+
+
+def _macs(equation: Equation) -> int | Size:
+    return equation.operator.macs(*(value.type for value in equation.operands))
 
 
 def _operator_name(equation: Equation) -> str:

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from examples import page
 
 from repository import ROOT
 from tilewright.compiler.schedule import apply
@@ -15,7 +16,7 @@ from tilewright.runtime.rtl_toolchain import find_toolchain
 
 FOLDER = ROOT / "examples" / "tutorial"
 UPDATE = (
-    "python examples/tutorial/page.py writes the page anew; read what changed, the text may no longer fit"
+    "python examples/page.py tutorial writes the page anew; read what changed, the text may no longer fit"
 )
 pytestmark = pytest.mark.slow
 
@@ -40,15 +41,13 @@ def steps(load, request):
 
 
 def test_the_page_is_what_the_code_prints(load):
-    page = load("page")
-    old = page.PAGE.read_text(encoding="utf-8")
-    new = page.rendered(old, remeasure=False)
+    old = page.page_of("tutorial").read_text(encoding="utf-8")
+    new = page.rendered("tutorial", old, remeasure=False)
     assert new.splitlines() == old.splitlines(), UPDATE
 
 
 def test_every_block_of_the_page_is_compared(load):
-    page = load("page")
-    text = page.PLACE.sub("", page.PAGE.read_text(encoding="utf-8"))
+    text = page.PLACE.sub("", page.page_of("tutorial").read_text(encoding="utf-8"))
     assert re.findall(r"^```(\w+)", text, re.MULTILINE) == []
 
 
@@ -61,21 +60,21 @@ def test_every_block_of_the_page_is_compared(load):
     ],
 )
 def test_another_text_is_found(load, wrong):
-    assert load("page").rendered(wrong, remeasure=False) != wrong
+    assert page.rendered("tutorial", wrong, remeasure=False) != wrong
 
 
 def test_a_measurement_may_have_other_numbers(load):
-    page = load("page")
-    measured = page.rendered("<!-- measured matmul: memories(TINY) -->\n```\n```\n", remeasure=True)
+    place = "<!-- measured matmul: memories(TINY) -->\n```\n```\n"
+    measured = page.rendered("tutorial", place, remeasure=True)
     other = measured.replace("256", "1,000")
     assert other != measured
-    assert page.rendered(other, remeasure=False) == other
-    assert page.rendered(other, remeasure=True) == measured
+    assert page.rendered("tutorial", other, remeasure=False) == other
+    assert page.rendered("tutorial", other, remeasure=True) == measured
 
 
 def test_a_definition_that_is_gone_is_an_error(load):
     with pytest.raises(KeyError, match="LARGEST"):
-        load("page").rendered("<!-- code matmul: LARGEST -->\n```\n```\n", remeasure=False)
+        page.rendered("tutorial", "<!-- code matmul: LARGEST -->\n```\n```\n", remeasure=False)
 
 
 # --- what the text says ------------------------------------------------------------------------------------

@@ -40,9 +40,13 @@ def mixing(function: Function, batch: str) -> tuple[str, ...]:
         function: any.
         batch: the name of the size.
     """
-    found = [each.label for each in function.equations if not _keeps_apart(each, batch)]
-    found += [str(value) for value in function.results if not _is_batched(value, batch)]
-    return tuple(dict.fromkeys(found))
+    found = [each for each in function.equations if not _keeps_apart(each, batch)]
+    odd = {value for value in function.results if not _is_batched(value, batch)}
+    found += [each for each in function.equations if odd.intersection(each.results)]
+    # One that has no node of the model is told by its value, where nothing else is.
+    labels = [label for each in found for label in each.labels] or [each.label for each in found]
+    labels += [str(value) for value in function.parameters if value in odd]
+    return tuple(dict.fromkeys(labels))
 
 
 def _keeps_apart(equation: Equation, batch: str) -> bool:

@@ -21,9 +21,8 @@ from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_ne
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Progress, Share, share_of, unheard
 
-Progress = Callable[[str], None]
-"""Is told what is being done."""
 Observe = Callable[[str, str, str], object]
 """Is told what a pass made: where ("" for the network, the kernel's name, or that / the layer's name), the
 name of the pass, text. Where parts are refused, "partition" is told anew, and all that follows it."""
@@ -64,7 +63,7 @@ def split_network(
     config: Config,
     calibration: Mapping[str, Array] | None = None,
     schedules: Schedules | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
@@ -90,8 +89,9 @@ def split_network(
         if observe is not None:
             observe("", "partition", print_function(found.function))
         split = one.with_function(found.function)
-        progress("measuring what the parts are given")
-        inputs = _inputs_of_parts(split, calibration)
+        inputs = _inputs_of_parts(
+            split, calibration, share_of(progress, "measuring what the parts are given")
+        )
         work = _Work(config, inputs, schedules or {}, progress, observe)
         parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
         if not refused:
@@ -161,7 +161,7 @@ class _Work:
         if not has_scales(body):
             calibration = dict(zip(names, self.inputs[equation.results[0]], strict=True))
         self.progress(f"quantising {what}")
-        integers = quantise(source, calibration)
+        integers = quantise(source, calibration, share_of(self.progress, f"calibrating {what}"))
         if self.observe is not None:
             self.observe(body.name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")
@@ -172,6 +172,7 @@ class _Work:
             self.config,
             _within(body.name, self.observe),
             {part: each for part, each in self.schedules.items() if part.layer in own},
+            share_of(self.progress, f"compiling {what}"),
         )
         return Part(source, integers, model)
 
@@ -198,7 +199,7 @@ def _reasons(found: Partition, target: Accelerator) -> tuple[Refusal, ...]:
 
 
 def _inputs_of_parts(
-    split: NamedFunction, calibration: Mapping[str, Array] | None
+    split: NamedFunction, calibration: Mapping[str, Array] | None, share: Share
 ) -> dict[Value, tuple[Array, ...]]:
     """What the kernels on the accelerator read, for all samples of the calibration."""
     if calibration is None:
@@ -209,6 +210,7 @@ def _inputs_of_parts(
         arrays = [calibration[name][sample : sample + 1] for name in split.inputs]
         for first, operands in _operands(split.function, arrays).items():
             rows.setdefault(first, []).append(operands)
+        share(sample + 1, count)
     return {first: tuple(map(np.concatenate, zip(*each, strict=True))) for first, each in rows.items()}
 
 

@@ -19,12 +19,12 @@ from tilewright.compiler.quantise.recognition import Recognition, rule
 def pointwise(r: Recognition, equation: Equation) -> Value:
     """A function of single elements that a table does."""
     root = r.activation(r.pointwise.roots[equation.result])
-    return r.emit(Pointwise(r.pointwise.body(equation.result, r.b)), root)
+    return r.emit_elements(Pointwise(r.pointwise.body(equation.result, r.b)), root)
 
 
 @rule(Pointwise)
 def _given_pointwise(r: Recognition, equation: Equation) -> Value:
-    return r.emit(equation.operator, r.activation(equation.operands[0]))
+    return r.emit_elements(equation.operator, r.activation(equation.operands[0]))
 
 
 @rule(Map)
@@ -39,7 +39,7 @@ def _map(r: Recognition, equation: Equation) -> Value:
 def _add(r: Recognition, equation: Equation) -> Value:
     one, other = equation.operands
     if r.is_moving(one) and r.is_moving(other):
-        return r.emit(Map("add"), r.activation(one), r.activation(other))
+        return r.emit_elements(Map("add"), r.activation(one), r.activation(other))
     x, constant = (one, other) if r.is_moving(one) else (other, one)
     shift = r.constants.shift(constant)
     channels = _channels(r, constant, x)
@@ -71,7 +71,7 @@ def _product(r: Recognition, x: Value, factor: Value) -> Value:
     """Of two activations; the second may be one pixel, for all of the first."""
     moving = r.activation(x)
     if factor not in r.repeated:
-        return r.emit(Map("mul"), moving, r.activation(factor))
+        return r.emit_elements(Map("mul"), moving, r.activation(factor))
     repeated = r.emit(Broadcast(moving.type.shape, (0, 1, 2, 3)), r.repeated[factor])
     return r.emit(Map("mul"), moving, repeated)
 
@@ -116,19 +116,20 @@ def _bounded(r: Recognition, equation: Equation) -> tuple[Value, float]:
 
 def _clip(r: Recognition, equation: Equation, x: Value, clip: Clip) -> Value:
     """Limits; both of one node of the model are one operator."""
-    moving = r.activation(x)
+    given = r.activation(x)
+    moving = r.image(given)
     before = r.equations.get(moving)
     if before is not None and isinstance(before.operator, Clip) and r.is_read_once(x):
         same = r.source.producers[x].labels == equation.labels
         low, high = max(before.operator.low, clip.low), min(before.operator.high, clip.high)
         if same and low <= high:
-            return r.emit(Clip(low, high), before.operands[0])
-    return r.emit(clip, moving)
+            return r.of_image(r.emit(Clip(low, high), before.operands[0]), given)
+    return r.of_image(r.emit(clip, moving), given)
 
 
 @rule(Clip)
 def _given_clip(r: Recognition, equation: Equation) -> Value:
-    return r.emit(equation.operator, r.activation(equation.operands[0]))
+    return r.emit_elements(equation.operator, r.activation(equation.operands[0]))
 
 
 _FUNCTIONS: dict[str, Callable[[Recognition, Equation], Value]] = {

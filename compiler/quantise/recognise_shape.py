@@ -1,5 +1,7 @@
 """Recognises poolings, views, and what converts between floats and integers."""
 
+import math
+
 import numpy as np
 
 from tilewright.compiler.ir.function import Equation, Value
@@ -16,6 +18,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
 from tilewright.compiler.quantise.constant import parameters_of
 from tilewright.compiler.quantise.error import GroupError, require
+from tilewright.compiler.quantise.recognise_move import gather_channels
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule
 
 
@@ -40,8 +43,11 @@ def window_of(operator: MaxPool | AveragePool) -> Window:
 def _pool(r: Recognition, equation: Equation) -> Value:
     operator = equation.operator
     assert isinstance(operator, MaxPool | AveragePool)
-    x = r.activation(equation.operands[0])
+    given = r.activation(equation.operands[0])
+    x = r.image(given)
     feature_map(x)
+    if given.type.rank == 3:
+        operator = _of_images(operator)
     window_of(operator)
     if isinstance(operator, AveragePool) and operator.counted is not None:
         counts = any(operator.counted)
@@ -51,7 +57,25 @@ def _pool(r: Recognition, equation: Equation) -> Value:
         )
         if not counts:
             operator = AveragePool(operator.kernel, operator.strides, operator.pads, operator.dilations)
-    return r.emit(operator, x)
+    return r.of_image(r.emit(operator, x), given)
+
+
+def _of_images(operator: MaxPool | AveragePool) -> MaxPool | AveragePool:
+    """A pooling over sequences as one over feature maps of height 1."""
+    kernel, strides, dilations = (
+        (1, *each) for each in (operator.kernel, operator.strides, operator.dilations)
+    )
+    pads = image_pads(operator.pads)
+    if isinstance(operator, MaxPool):
+        return MaxPool(kernel, strides, pads, dilations)
+    counted = None if operator.counted is None else image_pads(operator.counted)
+    return AveragePool(kernel, strides, pads, dilations, counted)
+
+
+def image_pads(pads: tuple[int, ...]) -> Pads:
+    """Padding of a sequence, before and behind, as that of its image."""
+    before, behind = pads
+    return 0, before, 0, behind
 
 
 def whole_mean(r: Recognition, x: Value) -> Value:
@@ -64,10 +88,12 @@ def whole_mean(r: Recognition, x: Value) -> Value:
 def _reduce(r: Recognition, equation: Equation) -> Value | None:
     operator, (x,) = equation.operator, equation.operands
     assert isinstance(operator, Reduce)
-    moving = r.activation(x)
-    is_map = x.type.rank == 4 and operator.axes == (2, 3)
+    moving = r.image(r.activation(x))
+    is_map = operator.axes == {4: (2, 3), 3: (2,)}.get(x.type.rank)
     require(
-        is_map, f"axes must be height and width, 2 and 3, of feature maps, not {operator.axes} of {x.type}"
+        is_map,
+        "axes must be height and width, 2 and 3, of feature maps, or the length of sequences,"
+        f" not {operator.axes} of {x.type}",
     )
     channels, height, width = feature_map(moving)
     if operator.function == "sum" and height * width == 1:
@@ -96,10 +122,21 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
     operator, (x,) = equation.operator, equation.operands
     assert isinstance(operator, Transpose)
     order, shape = operator.permutation, x.type.numbers
+    if order[:3] == (0, 2, 1) and order[3:] == tuple(range(3, x.type.rank)) and x.type.rank in (4, 5):
+        return _shuffle(r, x)
     moved = [axis for axis in order if shape[axis] > 1]
     stays = order[:1] == (0,) and moved == sorted(moved)
     require(stays, f"axes must keep their order, but for those of size 1, not become {order} of {x.type}")
     return r.reshape(r.activation(x), tuple(shape[axis] for axis in order[1:]))
+
+
+def _shuffle(r: Recognition, x: Value) -> Value:
+    """Groups of channels, whose first ones come first, then their second ones: (batch, groups, each, …)."""
+    groups, each, *size = x.type.numbers[1:]
+    sample = (groups * each, size[0], math.prod(size[1:]))
+    places = np.arange(groups * each).reshape(groups, each).T.reshape(-1)
+    maps = r.reshape(r.activation(x), sample)
+    return r.reshape(gather_channels(r, maps, places), (each, groups, *size))
 
 
 @rule(Broadcast, Assume)
@@ -131,18 +168,18 @@ def _is_factor(r: Recognition, value: Value) -> bool:
 @rule(QuantiseAffine)
 def _quantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit(Quantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.emit_elements(Quantise(*_parameters(r, scale, zero)), r.activation(x))
 
 
 @rule(DequantiseAffine)
 def _dequantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit(Dequantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.emit_elements(Dequantise(*_parameters(r, scale, zero)), r.activation(x))
 
 
 @rule(Quantise, Dequantise)
 def _given(r: Recognition, equation: Equation) -> Value:
-    return r.emit(equation.operator, r.activation(equation.operands[0]))
+    return r.emit_elements(equation.operator, r.activation(equation.operands[0]))
 
 
 def _parameters(r: Recognition, scale: Value, zero: Value) -> tuple[float, int]:

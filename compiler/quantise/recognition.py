@@ -91,10 +91,31 @@ class Recognition:
 
     def reshape(self, x: Value, sample: Sample) -> Value:
         """x with other sizes behind the batch; a view of a view is one, or none."""
-        while (before := self.equations.get(x)) is not None and isinstance(before.operator, Reshape):
-            x = before.operands[0]
+        x = self.under(x)
         shape: Shape = (self.batch, *sample)
         return x if x.type.shape == shape else self.emit(Reshape(shape), x)
+
+    def under(self, x: Value) -> Value:
+        """What x is a view of."""
+        while (before := self.equations.get(x)) is not None and isinstance(before.operator, Reshape):
+            x = before.operands[0]
+        return x
+
+    def image(self, x: Value) -> Value:
+        """A sequence (batch, channels, length) as feature maps of height 1; feature maps as they are."""
+        sample = sample_of(x)
+        return x if len(sample) != 2 else self.reshape(x, (sample[0], 1, sample[1]))
+
+    def of_image(self, y: Value, x: Value) -> Value:
+        """What was made of the image of x, as a sequence if x is one."""
+        if len(sample_of(x)) != 2:
+            return y
+        channels, _, length = sample_of(y)
+        return self.reshape(y, (channels, length))
+
+    def emit_elements(self, operator: Operator, *operands: Value) -> Value:
+        """Adds an equation on single elements: of sequences, one on their images, which others may join."""
+        return self.of_image(self.emit(operator, *map(self.image, operands)), operands[0])
 
     def weights(self, array: Array) -> Value:
         """A constant of finite floats.

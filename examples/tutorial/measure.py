@@ -10,6 +10,7 @@ from tilewright.cli.machine import make_device
 from tilewright.cli.table import format_table
 from tilewright.compiler.targets.accel.build import Kernel, build
 from tilewright.compiler.tir.printer import print_buffer, print_expr
+from tilewright.compiler.tir.printer import print_function as print_function
 from tilewright.compiler.tir.stmt import Allocate, Block, For, IntrinsicStmt, LoopKind, PrimFunc, Seq, Stmt
 from tilewright.compiler.tir.walk import blocks, loads
 from tilewright.isa.assembly import format_instruction

@@ -89,6 +89,24 @@ def test_the_gates_give_the_same_bytes_in_as_many_cycles():
     assert simulated.cycles == gates.cycles
 
 
+def test_progress_tells_steps_and_shares_that_rise_to_the_end():
+    seen = []
+    package = tilewright.compile(
+        MODEL, config="tiny", calibration=X, progress=lambda text, share=None: seen.append((text, share))
+    )
+    package.run(X, progress=lambda text, share=None: seen.append((text, share)))
+    steps = {}
+    for text, share in seen:
+        steps.setdefault(text if "samples" not in text else "samples", []).append(share)
+    wanted = {"measuring what the parts are given", "calibrating part 2 of 2", "compiling part 1 of 2"}
+    assert wanted | {"samples", "compiling for the CPU"} <= {text.rpartition(": ")[2] for text in steps}
+    for text in wanted:
+        shares = [share for share in steps[text] if share is not None]
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
+    assert steps["samples"].count(1) == len(package.kernels)
+
+
 def test_a_package_reads_back_and_runs_alike(tmp_path):
     SEVERAL.save(tmp_path / "net.twx")
     again = tilewright.load(tmp_path / "net.twx")
@@ -116,7 +134,10 @@ def test_samples_that_meet_stay_on_the_host():
     x = {"x": RNG.normal(0, 1, (3, 3, 2, 2)).astype(np.float32)}
     package = tilewright.compile(net, config="tiny", calibration=x)
     assert package.explain().programs == 0
-    assert "samples apart" in package.explain().placements[0].reason
+    assert (
+        package.explain().placements[0].reason
+        == "samples must stay apart, in the first axis, and do not in mean"
+    )
     np.testing.assert_allclose(package.run(x).outputs["y"], peer_outputs(net, x)["y"], rtol=1e-4, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Loop programs fitted into their surroundings: results as a part of something larger, names of their own."""
+"""Loop programs fitted into larger ones: results as a slice, names of their own."""
 
 from collections.abc import Callable
 from dataclasses import replace

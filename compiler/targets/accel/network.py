@@ -1,7 +1,7 @@
 """A function of integers as the machine sees it: what the host hands over, layers, and what it takes back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
 
@@ -19,6 +19,7 @@ from tilewright.compiler.ops.quantised.operator import QuantisedOperator
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.operator.lower import OPERATORS, lower
 from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.targets.accel.view import View, is_view, views
 from tilewright.isa.config import Config
 from tilewright.numerics.error import TilewrightError
 
@@ -78,12 +79,20 @@ class Network:
         function: all of it, for one sample.
         inputs, outputs: what passes between host and machine.
         layers: in order.
+        views: values that lie in the memory of others.
     """
 
     function: Function
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     layers: tuple[Unit, ...]
+    views: Mapping[Value, View] = field(default_factory=dict)
+
+    def whole(self, value: Value) -> Value:
+        """What has memory of its own, of which a value is a part; or the value."""
+        while (view := self.views.get(value)) is not None:
+            value = view.whole
+        return value
 
     def constants_of(self, unit: Unit) -> list[NDArray[Any] | None]:
         """The operands of a layer that are constants; None for the others."""
@@ -95,11 +104,12 @@ class Network:
         return producer.operator.value.array if is_constant else None  # type: ignore[union-attr]
 
 
-def network_of(named: NamedFunction) -> Network:
+def network_of(named: NamedFunction, config: Config) -> Network:
     """The network of a function of integers.
 
     Args:
         named: for one sample, legalised.
+        config: the machine.
 
     Raises:
         NetworkError: listing every equation that neither host nor machine can do where it stands.
@@ -109,12 +119,14 @@ def network_of(named: NamedFunction) -> Network:
     outputs = tuple(map(_Outputs(function, seen).port, named.outputs, function.results))
     layers = tuple(each for each in function.equations if isinstance(each.operator, OPERATORS))
     seen |= {each.result for each in layers}
+    parts = [each for each in layers if is_view(each.operator, config)]
+    found = {value: view for each in parts for value, view in views(each, config).items()}
     others = [each for each in function.equations if not isinstance(each.operator, Constant)]
     rejected = [each for each in others if seen.isdisjoint(each.results)]
     if rejected:
         listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
         raise NetworkError(f"the accelerator must be able to run every operator, and cannot run {listed}")
-    return Network(function, inputs, outputs, _units(layers))
+    return Network(function, inputs, outputs, _units([each for each in layers if each not in parts]), found)
 
 
 def refusal(equation: Equation, config: Config) -> str | None:
@@ -127,6 +139,8 @@ def refusal(equation: Equation, config: Config) -> str | None:
     operator = equation.operator
     if not isinstance(operator, OPERATORS):
         return f"the accelerator has no {operator.name}"
+    if is_view(operator, config):
+        return None
     types = [_alone(value.type) for value in equation.operands]
     unknown = next((tensor for tensor in types if not tensor.is_known), None)
     if unknown is not None:

@@ -27,6 +27,7 @@ from tilewright.compiler.tir.expr import Expr, Var
 from tilewright.compiler.tir.printer import print_expr
 from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Progress, unheard
 
 ENTRY = "entry"
 _ROOM = Path(__file__).resolve().parents[3]
@@ -140,12 +141,14 @@ class Compiler:
     Members:
         kernels: the number of different kernels.
         compiled: the number of kernels that were neither in the store nor in the cache on disk.
+        progress: is called with each step of the work.
     """
 
     def __init__(self, machine: HostMachine, store: ObjectStore | None = None) -> None:
         self.machine = machine
         self.store = ObjectStore() if store is None else store
         self.compiled = 0
+        self.progress: Progress = unheard
         self._codes: dict[str, Code] = {}
 
     @property

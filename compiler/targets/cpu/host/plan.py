@@ -33,6 +33,7 @@ from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
 from tilewright.compiler.targets.memory_plan import LiveRange, plan_memory
 from tilewright.compiler.te import cast
 from tilewright.compiler.tir.expr import Const
+from tilewright.numerics.progress import share_of
 
 ARENA, FLAGS = "arena", "flags"
 """The buffer that others lie in, and that of what checks found: an int32 each."""
@@ -115,7 +116,9 @@ class _Planner:
     def plan(self) -> Plan:
         for position, value in enumerate(self.function.parameters):
             self.views[value] = BufferView(f"parameter{position}", value.type, plain(value.type.rank))
-        for equation in self.function.equations:
+        share = share_of(self.compiler.progress, "preparing code for the CPU")
+        for number, equation in enumerate(self.function.equations):
+            share(number, len(self.function.equations))
             self._equation(equation)
         for position, value in enumerate(self.function.results):
             self._result(f"result{position}", value)

@@ -23,10 +23,14 @@ from tilewright.compiler.targets.cpu.host.prepare import prepared
 from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Progress, share_of, unheard
 
 
 def compile_host(
-    function: Function | Module, machine: HostMachine | None = None, store: ObjectStore | None = None
+    function: Function | Module,
+    machine: HostMachine | None = None,
+    store: ObjectStore | None = None,
+    progress: Progress = unheard,
 ) -> "HostProgram":
     """A function as machine code of this machine; results equal those of `ir.interpret.run`.
 
@@ -38,10 +42,11 @@ def compile_host(
             compiled now; another one when it is first run with arrays of some sizes.
         machine: one whose code this machine runs; None for this one.
         store: machine code that is carried along, and gets all that is used; None: the disk alone.
+        progress: is told what is compiled.
     """
     module = function if isinstance(function, Module) else Module.of(function)
     main = function.main if isinstance(function, Module) else function
-    return HostProgram(module, main, machine, store)
+    return HostProgram(module, main, machine, store, progress)
 
 
 class HostProgram:
@@ -50,17 +55,27 @@ class HostProgram:
     Args:
         module: functions that can be called.
         main: the function.
-        machine, store: as in `compile_host`.
+        machine, store, progress: as in `compile_host`.
     """
 
     def __init__(
-        self, module: Module, main: Function, machine: HostMachine | None, store: ObjectStore | None = None
+        self,
+        module: Module,
+        main: Function,
+        machine: HostMachine | None,
+        store: ObjectStore | None = None,
+        progress: Progress = unheard,
     ) -> None:
         self._context = _Context(module, Compiler(machine or HostMachine.host(), store))
+        self.tell(progress)
         self._depth = main.depth
         self._main = self._context.function(main)
         if all(value.type.is_known for value in main.parameters):
             deeply(self._depth, lambda: self._main.specialised({}))
+
+    def tell(self, progress: Progress) -> None:
+        """From now on, this is told of what is compiled."""
+        self._context.compiler.progress = progress
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         """The results.
@@ -217,7 +232,12 @@ class StaticProgram:
         self._origins = np.array([slot for slot, _ in slots], np.int64)
         self._offsets = np.array([offset for _, offset in slots], np.int64)
         self._starts = np.cumsum([0, *(len(step.arguments) for step in kernels)])[:-1].astype(np.int64)
-        self._codes = np.array([step.code.address for step in kernels], np.int64)
+        self._codes = np.zeros(len(kernels), np.int64)
+        share = share_of(context.compiler.progress, "compiling for the CPU")
+        for number, step in enumerate(kernels):
+            share(number, len(kernels))
+            # Waits until it is compiled.
+            self._codes[number] = step.code.address
         self._segments = self._segmented()
         self._executions: list[_Execution] = []
 

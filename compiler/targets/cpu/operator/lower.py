@@ -1,7 +1,7 @@
 """Integer operators as loop programs for the host, with the arrays that they read besides activations."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -12,12 +12,16 @@ from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.convolution import dense_weights
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qgather import QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
+from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
@@ -27,6 +31,7 @@ from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
 from tilewright.compiler.te import (
     Tensor,
+    both,
     cast,
     clamp,
     compute,
@@ -34,6 +39,7 @@ from tilewright.compiler.te import (
     placeholder,
     requantise,
     saturating_add,
+    select,
 )
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.stmt import PrimFunc
@@ -64,6 +70,10 @@ def lower_qconv2d(
 ) -> LoweredOperator:
     """A convolution over all channels, or one for each."""
     weight, bias, scale = (_constant(array) for array in arrays[1:4])
+    # Micro-kernels know no groups: products with zeros instead.
+    if operator.groups > 1 and not operator.geometry().is_depthwise(weight.shape):
+        weight, operator = dense_weights(weight, operator.groups), replace(operator, groups=1)
+        types = [types[0], TensorType(DType.INT8, weight.shape), *types[2:]]
     sizes, constants = _sizes(operator, types), {"bias": bias, "scale": scale}
     residual = []
     if operator.residual:
@@ -72,7 +82,7 @@ def lower_qconv2d(
     parameters = [placeholder((sizes.outputs,), DType.INT32, name) for name in constants]
     finish, inputs = _finish(operator, *parameters[:2]), [*residual, *parameters]
     tail = Tail(_add(residual[0], parameters[2]) if residual else None, operator.pool)
-    if operator.groups > 1:
+    if operator.geometry().is_depthwise(weight.shape):
         constants["weight"] = weight[:, 0].transpose(1, 2, 0)
         taps = placeholder(constants["weight"].shape, DType.INT8, "weight")
         function = WindowReduction(sizes, depthwise(taps), (taps, *inputs), finish, tail).function(
@@ -163,6 +173,72 @@ def lower_qlookup(
     return _lowered(lower("lookup", [x, table], [result]), {"x": 0}, {"table": entries}, types[0].elements)
 
 
+def lower_qconcat(
+    operator: QConcat, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> LoweredOperator:
+    """Operands one behind the other: each element is of that which its place is in."""
+    starts = operator.starts(*types)
+    inputs = [placeholder(_pixels(each), DType.INT8, f"x{place}") for place, each in enumerate(types)]
+    axis = (2, 0, 1)[operator.axis - 1]
+    shape = list(_pixels(types[0]))
+    shape[axis] = starts[-1]
+
+    def element(y: Expr, x_: Expr, c: Expr) -> Expr:
+        at, value = (y, x_, c), cast(Const(0, DType.INT32), DType.INT8)
+        for start, x, each in zip(starts, inputs, types, strict=False):
+            place = at[axis] - start
+            inside = both([place >= 0, place < each.numbers[operator.axis]])
+            own = (*at[:axis], place, *at[axis + 1 :])
+            value = select(inside, x[own], value)
+        return value
+
+    function = lower("concat", inputs, [compute(tuple(shape), element, "result")])
+    activations = {f"x{place}": place for place in range(len(types))}
+    return _lowered(function, activations, {}, prod(shape))
+
+
+def lower_qgather(
+    operator: QGather, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> LoweredOperator:
+    """Channels by their places."""
+    height, width, _ = _pixels(types[0])
+    places = np.array(operator.channels, np.int32)
+    x = placeholder(_pixels(types[0]), DType.INT8, "x")
+    channels = placeholder(places.shape, DType.INT32, "channels")
+
+    def element(y: Expr, x_: Expr, c: Expr) -> Expr:
+        place = cast(channels[c], DType.INT64)
+        return select(place >= 0, x[y, x_, place], Const(operator.fill, DType.INT8))
+
+    shape = (height, width, len(places))
+    function = lower("gather", [x, channels], [compute(shape, element, "result")])
+    return _lowered(function, {"x": 0}, {"channels": places}, prod(shape))
+
+
+def lower_qpad2d(
+    operator: QPad2d, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> LoweredOperator:
+    """A border, or a part."""
+    height, width, channels = _pixels(types[0])
+    x = placeholder((height, width, channels), DType.INT8, "x")
+    (top, left, *_), (down, across) = operator.pads, operator.strides
+
+    def element(y: Expr, x_: Expr, c: Expr) -> Expr:
+        at_y, at_x = y * down - top, x_ * across - left
+        inside = both([at_y >= 0, at_y < height, at_x >= 0, at_x < width])
+        return select(inside, x[at_y, at_x, c], Const(operator.fill, DType.INT8))
+
+    shape = (*operator.infer(*types)[0].numbers[2:], channels)
+    function = lower("pad", [x], [compute(shape, element, "result")])
+    return _lowered(function, {"x": 0}, {}, prod(shape))
+
+
+def _pixels(tensor: TensorType) -> tuple[int, int, int]:
+    """A picture as it lies: height, width, channels."""
+    _, channels, height, width = tensor.numbers
+    return height, width, channels
+
+
 OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QConv2d: lower_qconv2d,
     QMaxPool2d: lower_qmax_pool2d,
@@ -170,6 +246,9 @@ OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QAdd: lower_qadd,
     QLookup: lower_qlookup,
     QMul: lower_qmul,
+    QConcat: lower_qconcat,
+    QGather: lower_qgather,
+    QPad2d: lower_qpad2d,
 }
 """The operators that have a compiled form."""
 
@@ -218,7 +297,7 @@ def _sizes(operator: QConv2d, types: list[TensorType]) -> ConvolutionSizes:
         dilations=operator.dilations,
         pads=operator.pads,
         zero_point=operator.input_zero_point,
-        is_signed=operator.groups > 1,
+        is_signed=operator.geometry().is_depthwise(types[1].numbers),
     )
 
 
