@@ -30,7 +30,7 @@ from tilewright.compiler.targets.cpu.host.template import (
     reduction_kernel,
 )
 from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
-from tilewright.compiler.targets.memory_plan import LiveRange, plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.compiler.te import cast
 from tilewright.compiler.tir.expr import Const
 from tilewright.numerics.progress import share_of
@@ -387,7 +387,9 @@ class _Planner:
         if self.demands:
             self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
         live_ranges = [
-            LiveRange(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
+            TensorLiveRange(name, max(size, 1), *spans[name])
+            for name, size in self.sizes.items()
+            if name in spans
         ]
         # A buffer that no step accesses has no elements.
         offsets, total = plan_memory(live_ranges, ALIGNMENT_BYTES)
