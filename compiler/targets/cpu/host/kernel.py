@@ -16,6 +16,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Primitive
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
@@ -62,7 +63,13 @@ class KernelBuilder:
     key: list[str] = field(default_factory=list)
 
     def source(self, argument: Argument, shape: Sequence[int], dtype: DType) -> Tensor:
-        """The placeholder of a buffer, or of a part of it."""
+        """The placeholder of a buffer, or of a part of it.
+
+        Raises:
+            CpuError: if it has no element to be read.
+        """
+        if 0 in shape:
+            raise CpuError(f"it must read from a value that has elements, not {dtype}{list(shape)}")
         at = argument, tuple(shape), dtype
         if at not in self.given:
             name = f"in{len(self.given)}"

@@ -13,6 +13,7 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.reduce import Reduce, identity
 from tilewright.compiler.ops.primitive.window import ReduceWindow
+from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
 from tilewright.compiler.targets.cpu.host.buffer_view import BufferView, Order, carried, plain
 from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
@@ -119,7 +120,10 @@ class _Planner:
         share = share_of(self.compiler.progress, "preparing code for the CPU")
         for number, equation in enumerate(self.function.equations):
             share(number, len(self.function.equations))
-            self._equation(equation)
+            try:
+                self._equation(equation)
+            except CpuError as error:
+                raise CpuError(f"{equation.label} ({equation.operator.name}): {error}") from error
         for position, value in enumerate(self.function.results):
             self._result(f"result{position}", value)
         offsets, arena_bytes = self._memory()
