@@ -15,7 +15,7 @@ from resnet_layers import LAYERS, network
 from single_layer import add_options, machine_of, measure, without_hiding
 
 from tilewright.cli.table import format_table
-from tilewright.compiler.schedule import Primitive, Split, Versions, VirtualThread
+from tilewright.compiler.schedule import BufferDepth, Primitive, Split, VirtualThread
 from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
     Schedules,
@@ -50,8 +50,8 @@ def _half_tile(primitive: Primitive) -> Primitive:
 
 
 def _two_versions(primitive: Primitive) -> Primitive:
-    shared = isinstance(primitive, Versions) and primitive.buffer in ("input", "weights")
-    return replace(primitive, count=2) if isinstance(primitive, Versions) and shared else primitive
+    shared = isinstance(primitive, BufferDepth) and primitive.buffer in ("input", "weights")
+    return replace(primitive, depth=2) if isinstance(primitive, BufferDepth) and shared else primitive
 
 
 VARIANTS: Mapping[str, Callable[[Schedules], Schedules]] = {

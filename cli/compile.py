@@ -42,23 +42,29 @@ def run(args: argparse.Namespace) -> int:
     """Compile the network, write the file, and say what it holds or what it took."""
     from tilewright.api.file import to_bytes
     from tilewright.cli.dump import Dump
-    from tilewright.cli.network import compile_network, open_network, read_schedules, used_schedules
+    from tilewright.cli.network import (
+        compile_network,
+        open_network,
+        read_schedules,
+        sized_network,
+        used_schedules,
+    )
     from tilewright.cli.output import new_folders, write_files
     from tilewright.cli.run_model import finish_run, read_given, run_package
     from tilewright.isa.error import TilewrightError
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
 
     _refuse(args)
     dump = Dump(args.dump) if args.dump else None
-    host = Host(latency=args.latency, progress=cycle_progress())
+    environment = Environment(latency=args.latency, progress=cycle_progress())
     network = open_network(args)
     if network.package is not None:
         raise TilewrightError(f"{args.file}: must be an ONNX file, not a compiled model")
     schedules = {} if args.schedule is None else read_schedules(args.schedule)
     given = read_given(args, network)
+    network = sized_network(network, args, {args.input: given.samples, args.calibrate: given.calibration})
     package = compile_network(network, args, given.calibration, given.samples, schedules, dump)
-    say("compiling for the CPU")
-    files = {args.model_file: to_bytes(package)}
+    files = {args.model_file: to_bytes(package, say)}
     say("")
     if args.schedules is not None:
         files[args.schedules] = used_schedules(package, schedules).encode()
@@ -69,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             write_files(files)
             _print_summary(args, package)
         else:
-            result = run_package(args, package, given.samples, host, check=False)
+            result = run_package(args, package, given.samples, environment, check=False)
             finish_run(args, package, given, result, files)
     return 0
 

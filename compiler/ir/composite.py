@@ -16,7 +16,7 @@ from tilewright.compiler.ir.type import TensorType
 
 @dataclass(frozen=True)
 class Composite(Operator):
-    """An operator whose type rule, meaning and derivative follow from `define`, unless overridden for speed.
+    """An operator whose type rule, results and derivative follow from `define`, unless overridden for speed.
 
     An override must agree with the definition; tests compare both.
     """

@@ -28,7 +28,7 @@ class Equation:
         results: what it defines.
         operator: what is done.
         operands: parameters of the function, or results of equations before.
-        labels: nodes of the model it came from, for reports; equations that were merged have several.
+        labels: the nodes of the model that it came from, for reports; merged equations have several.
     """
 
     results: tuple[Value, ...]

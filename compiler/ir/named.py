@@ -56,6 +56,13 @@ class NamedFunction:
         return self.with_function(specialise(self.function, dict.fromkeys(names, 1)))
 
     @property
+    def batch(self) -> str:
+        """The name of the size that is the first axis of every result; "" if that is none."""
+        firsts = [value.type.shape[0] if value.type.rank else 0 for value in self.function.results]
+        names = {size.name or "" if isinstance(size, Size) else "" for size in firsts}
+        return names.pop() if len(names) == 1 else ""
+
+    @property
     def input_types(self) -> dict[str, TensorType]:
         """Of the parameters."""
         return dict(zip(self.inputs, self.function.parameter_types, strict=True))

@@ -1,4 +1,4 @@
-"""Functions anew, equation by equation, with the regions inside of them."""
+"""Functions rewritten equation by equation, with the regions inside of them."""
 
 from collections.abc import Iterable, Sequence
 

@@ -111,7 +111,7 @@ class Size:
         return self * other
 
     def __floordiv__(self, by: int) -> "int | Size":
-        """Rounded down; what is a multiple of `by` for sure leaves the quotient.
+        """The quotient, rounded down; terms that are known multiples of `by` are divided out.
 
         Raises:
             IrError: unless `by` is positive.

@@ -24,7 +24,7 @@ _DAMAGES = (
     BadZipFile, KeyError, TypeError, ValueError, AttributeError, EOFError, NotImplementedError, RuntimeError,
     OverflowError, OSError, RecursionError, zlib.error, lzma.LZMAError, struct.error,
 )  # fmt: skip
-"""What reading other bytes raises."""
+"""The exceptions raised on reading other bytes."""
 
 
 def save_tensors(tensors: Mapping[str, Literal]) -> bytes:

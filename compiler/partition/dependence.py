@@ -1,4 +1,4 @@
-"""Which equations of a function stand before which others."""
+"""The dependences between the equations of a function."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tilewright.compiler.ir.type import TensorType
 
 @dataclass(frozen=True)
 class Dependence:
-    """Equations by number; what follows from constants alone is no step: whoever reads it has a copy.
+    """Equations by number. Equations of constants alone are *sources*, not steps: each reader has a copy.
 
     Members:
         function: whose equations they are.

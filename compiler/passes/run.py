@@ -9,11 +9,11 @@ from tilewright.compiler.ir.print import print_module
 from tilewright.compiler.ir.verify import verify
 
 Observer = Callable[[str, str], object]
-"""Is given the name of a pass and the text of the module behind it."""
+"""Is called with the name of a pass and the text of the module behind it."""
 
 
 class Pass(Protocol):
-    """What turns a module into another one of the same meaning."""
+    """A pass: turns a module into another one of the same meaning."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Values as terms in a normal form: what is the same number by another arrangement is the same term.
+"""Values as terms in a normal form: equal numbers by other arrangements of arithmetic are the same term.
 
 Products of floats are flattened into factors and a number, sums into terms with numbers before them; a
 division is a factor below the line, a power of a small whole number repeats its base, and broadcasts (and
@@ -85,8 +85,8 @@ class Terms:
         if isinstance(operator, Constant):
             self._of[equation.result] = self._constant(operator.value)
         elif len(equation.results) != 1:
-            for place, value in enumerate(equation.results):
-                self._of[value] = self._make("operator", (operator, place), 0.0, _once(operands))
+            for position, value in enumerate(equation.results):
+                self._of[value] = self._make("operator", (operator, position), 0.0, _once(operands))
         else:
             self._of[equation.result] = self._one(equation, operator, operands)
 
@@ -212,17 +212,17 @@ def _new_axes(equation: Equation) -> tuple[int, ...] | None:
         return operator.axes
     if not isinstance(operator, Reshape):
         return None
-    found, place = [], 0
+    found, position = [], 0
     for size in equation.operands[0].type.shape:
-        while place < len(operator.shape) and operator.shape[place] != size:
-            if operator.shape[place] != 1:
+        while position < len(operator.shape) and operator.shape[position] != size:
+            if operator.shape[position] != 1:
                 return None
-            place += 1
-        if place == len(operator.shape):
+            position += 1
+        if position == len(operator.shape):
             return None
-        found.append(place)
-        place += 1
-    return tuple(found) if all(size == 1 for size in operator.shape[place:]) else None
+        found.append(position)
+        position += 1
+    return tuple(found) if all(size == 1 for size in operator.shape[position:]) else None
 
 
 def _once(terms: Iterable[Term]) -> list[tuple[Term, float]]:

@@ -10,7 +10,7 @@ from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.norm import BatchNorm
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.quantise.constant import QuantisedConstant

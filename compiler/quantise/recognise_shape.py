@@ -6,8 +6,7 @@ import numpy as np
 
 from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ops.nn.pool import AveragePool, MaxPool
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
-from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine, QuantiseAffine
 from tilewright.compiler.ops.primitive.assume import Assume
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.map import Map

@@ -42,7 +42,7 @@ class BinaryOp(StrEnum):
         return self in (BinaryOp.LT, BinaryOp.LE, BinaryOp.EQ, BinaryOp.NE)
 
 
-class Function(StrEnum):
+class ElementFunction(StrEnum):
     """Functions of elements that every target has under the same meaning (`numerics/`)."""
 
     SATURATING_ADD = "saturating_add"
@@ -221,7 +221,7 @@ class Cast(Expr):
 
 
 @value
-class Load(Expr):
+class BufferLoad(Expr):
     """An element of a buffer."""
 
     buffer: "Buffer"
@@ -234,10 +234,10 @@ class Load(Expr):
 
 
 @value
-class Call(Expr):
+class ElementCall(Expr):
     """A function of elements."""
 
-    function: Function
+    function: ElementFunction
     arguments: tuple[Expr, ...]
     type: DType
 

@@ -308,9 +308,9 @@ _LOOPS = (
     ),
     Mutant(
         name="versions-lost",
-        file="compiler/schedule/versions.py",
-        old="versions=self.count)",
-        new="versions=1)",
+        file="compiler/schedule/buffer_depth.py",
+        old="depth=self.depth)",
+        new="depth=1)",
         check=_PRIMITIVES,
     ),
     Mutant(

@@ -18,7 +18,7 @@ _COLUMN_ELEMENTS = 1 << 23
 
 
 @dataclass(frozen=True)
-class Geometry:
+class ConvolutionGeometry:
     """The windows of a convolution.
 
     Members:

@@ -31,13 +31,14 @@ from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
 from tilewright.isa.model import BETWEEN, CONSTANTS, INPUTS, OUTPUTS, REGION_NAMES, Binding, Layer, Model
 from tilewright.isa.region import Region
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Share
 
 MOST_INSTRUCTIONS = 1 << 19
 """Of a program, but finish: 32 MiB."""
@@ -70,6 +71,7 @@ def compile_function(
     config: Config,
     observe: Observe | None = None,
     schedules: Schedules | None = None,
+    share: Share | None = None,
 ) -> Model:
     """The model that runs a function of integers on a machine.
 
@@ -79,6 +81,7 @@ def compile_function(
         config: the machine.
         observe: is told what each pass makes of each layer.
         schedules: of layers that shall not have their default schedule; the results are the same.
+        share: is told how many parts of layers have been scheduled.
 
     Raises:
         LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
@@ -89,7 +92,7 @@ def compile_function(
     """
     network = legal_network(named, config)
     with _without_search_for_cycles():
-        parts = _Layers(network, config, observe, schedules or {}).parts()
+        parts = _Layers(network, config, observe, schedules or {}).parts(share)
         plan = _Plan(network, config)
         works = [part.work(plan) for part in parts]
         program = assemble_works(works, config, plan.sizes())
@@ -172,7 +175,7 @@ class _Layers:
         self._most = most_instructions(network, config)
         self._count = 0
 
-    def parts(self) -> list[_Part]:
+    def parts(self, share: Share | None = None) -> list[_Part]:
         """All parts, or every reason why some do not fit."""
         lowered = self._lowered()
         strange = ", ".join(str(part) for part in self._schedules if part not in lowered)
@@ -181,7 +184,12 @@ class _Layers:
             raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
         defaults = [each for part, (_, each) in lowered.items() if part not in self._schedules]
         self._check_count(sum(each.least_instructions for each in defaults))
-        return [self._part(unit, part, each) for part, (unit, each) in lowered.items()]
+        made: list[_Part] = []
+        for part, (unit, each) in lowered.items():
+            made.append(self._part(unit, part, each))
+            if share is not None:
+                share(len(made), len(lowered))
+        return made
 
     def _lowered(self) -> dict[Part, tuple[Unit, Lowered]]:
         found: dict[Part, tuple[Unit, Lowered]] = {}

@@ -5,6 +5,7 @@ from te_convolution import Convolution, accumulated, padded, random_inputs, refe
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -12,9 +13,8 @@ from tilewright.compiler.schedule import (
     ReverseComputeAt,
     SetScope,
     Split,
-    Versions,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_buffer, print_function
 from tilewright.compiler.tir.stmt import Allocate
@@ -34,22 +34,22 @@ def steps(tile_y, tile_x, chunk):
         Split("out_y", tile_y, "yo", "yi"),
         Split("out_x", tile_x, "xo", "xi"),
         Reorder(("yo", "xo", "out_o", "yi", "xi", "out_c")),
-        CacheWrite("out", Scope.ACTIVATION, "result"),
+        CacheWrite("out", MemoryScope.ACTIVATION, "result"),
         ReverseComputeAt("result", "out_o"),
         ComputeAt("acc", "out_o"),
-        SetScope("acc", Scope.ACCUMULATOR),
+        SetScope("acc", MemoryScope.ACCUMULATOR),
         Split("acc_ci", chunk, "co", "ci"),
         Reorder(("co", "acc_o", "acc_y", "acc_x", "acc_c", "acc_ky", "acc_kx", "ci", "acc_r")),
-        CacheRead("acc", "w", Scope.WEIGHT, "weights"),
+        CacheRead("acc", "w", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "co"),
-        SetScope("xp", Scope.ACTIVATION),
+        SetScope("xp", MemoryScope.ACTIVATION),
         ComputeAt("xp", "co"),
-        CacheRead("out", "params", Scope.PARAMETER, "vectors"),
+        CacheRead("out", "params", MemoryScope.PARAMETER, "vectors"),
         ComputeAt("vectors", "out_o"),
-        Versions("weights", 2),
-        Versions("xp", 2),
-        Versions("acc", 2),
-        Versions("result", 2),
+        BufferDepth("weights", 2),
+        BufferDepth("xp", 2),
+        BufferDepth("acc", 2),
+        BufferDepth("result", 2),
     )
 
 
@@ -112,12 +112,12 @@ def test_maximum_of_a_window_is_one_element_of_a_lane():
     plan = (
         Split("out_y", 2, "yo", "yi"),
         Reorder(("yo", "out_z", "yi", "out_x", "out_c")),
-        CacheWrite("out", Scope.ACTIVATION, "result"),
+        CacheWrite("out", MemoryScope.ACTIVATION, "result"),
         ReverseComputeAt("result", "out_z"),
         ComputeAt("pool", "out_c"),
-        SetScope("pool", Scope.LANE),
+        SetScope("pool", MemoryScope.LANE),
         ComputeAt("xp", "out_z"),
-        SetScope("xp", Scope.ACTIVATION),
+        SetScope("xp", MemoryScope.ACTIVATION),
     )
     scheduled = schedule.apply(function, plan)
     assert "allocate pool: int8[1, 1, 1, 1] lane" in print_function(scheduled)

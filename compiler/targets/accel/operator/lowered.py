@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tilewright.compiler.schedule import Primitive
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,10 +25,10 @@ from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution, Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, Finish, Tail, convolution
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
-from tilewright.compiler.targets.cpu.operator.window import Windows, depthwise, largest, total
+from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
+from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
 from tilewright.compiler.te import (
     Tensor,
     both,
@@ -42,7 +42,7 @@ from tilewright.compiler.te import (
     select,
 )
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
@@ -51,7 +51,7 @@ LOWEST = -128
 
 
 @dataclass(frozen=True)
-class Lowered:
+class LoweredOperator:
     """An operator as a loop program.
 
     Members:
@@ -60,14 +60,14 @@ class Lowered:
         work: operations, about.
     """
 
-    function: Function
+    function: PrimFunc
     arguments: tuple[int | Array, ...]
     work: int
 
 
 def lower_qconv2d(
     operator: QConv2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """A convolution over all channels, or one for each."""
     weight, bias, scale = (_constant(array) for array in arrays[1:4])
     # Micro-kernels know no groups: products with zeros instead.
@@ -85,7 +85,9 @@ def lower_qconv2d(
     if operator.geometry().is_depthwise(weight.shape):
         constants["weight"] = weight[:, 0].transpose(1, 2, 0)
         taps = placeholder(constants["weight"].shape, DType.INT8, "weight")
-        function = Windows(sizes, depthwise(taps), (taps, *inputs), finish, tail).function("depthwise")
+        function = WindowReduction(sizes, depthwise(taps), (taps, *inputs), finish, tail).function(
+            "depthwise"
+        )
     else:
         lanes = panel_lanes(sizes.outputs, False, features)
         constants |= {"weight": weight_panels(weight, sizes, lanes), "start": starts(weight, lanes)}
@@ -95,20 +97,20 @@ def lower_qconv2d(
 
 def lower_qmax_pool2d(
     operator: QMaxPool2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The maximum in windows."""
     sizes = _window_sizes(operator.window, types[0], LOWEST)
 
     def finish(value: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
         return clamp(value, operator.lo, operator.hi)
 
-    function = Windows(sizes, largest, (), finish).function("maximum")
+    function = WindowReduction(sizes, largest, (), finish).function("maximum")
     return _lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qaverage_pool2d(
     operator: QAveragePool2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """Sums in windows, each with the scale of its number of pixels."""
     sizes = _window_sizes(operator.window, types[0], operator.input_zero_point)
     words = dict(operator.scales)
@@ -120,13 +122,13 @@ def lower_qaverage_pool2d(
         biased = saturating_add(value, Const(operator.bias, DType.INT32))
         return _clamped(requantise(biased, scales[y, x]), operator)
 
-    function = Windows(sizes, total, (scales,), finish).function("average")
+    function = WindowReduction(sizes, total, (scales,), finish).function("average")
     return _lowered(function, {"x": 0}, {"scale": scale}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qadd(
     operator: QAdd, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The sum of two activations."""
     shape = (types[0].elements,)
     a, b = (placeholder(shape, DType.INT8, name) for name in "ab")
@@ -143,7 +145,7 @@ def lower_qadd(
 
 def lower_qmul(
     operator: QMul, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The product of two activations; b may be one pixel for all of a."""
     _, channels, *size = types[0].numbers
     shape = (prod(size), channels)
@@ -163,7 +165,7 @@ def lower_qmul(
 
 def lower_qlookup(
     operator: QLookup, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """A function of single elements, by its table."""
     shape, entries = (types[0].elements,), _constant(arrays[1])
     x, table = placeholder(shape, DType.INT8, "x"), placeholder(entries.shape, DType.INT8, "table")
@@ -173,7 +175,7 @@ def lower_qlookup(
 
 def lower_qconcat(
     operator: QConcat, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """Operands one behind the other: each element is of that which its place is in."""
     starts = operator.starts(*types)
     inputs = [placeholder(_pixels(each), DType.INT8, f"x{place}") for place, each in enumerate(types)]
@@ -197,7 +199,7 @@ def lower_qconcat(
 
 def lower_qgather(
     operator: QGather, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """Channels by their places."""
     height, width, _ = _pixels(types[0])
     places = np.array(operator.channels, np.int32)
@@ -215,7 +217,7 @@ def lower_qgather(
 
 def lower_qpad2d(
     operator: QPad2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """A border, or a part."""
     height, width, channels = _pixels(types[0])
     x = placeholder((height, width, channels), DType.INT8, "x")
@@ -237,7 +239,7 @@ def _pixels(tensor: TensorType) -> tuple[int, int, int]:
     return height, width, channels
 
 
-OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
+OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QConv2d: lower_qconv2d,
     QMaxPool2d: lower_qmax_pool2d,
     QAveragePool2d: lower_qaverage_pool2d,
@@ -248,20 +250,20 @@ OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
     QGather: lower_qgather,
     QPad2d: lower_qpad2d,
 }
-"""What has a compiled form."""
+"""The operators that have a compiled form."""
 
 
 def _lowered(
-    function: Function, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
-) -> Lowered:
-    """What each parameter is, by its name; constants in the type of the parameter."""
+    function: PrimFunc, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
+) -> LoweredOperator:
+    """The lowered operator, with an argument for each parameter; constants in the type of the parameter."""
     arguments: list[int | Array] = []
     for buffer in function.parameters[: -function.outputs]:
         if buffer.name in activations:
             arguments.append(activations[buffer.name])
         else:
             arguments.append(aligned(constants[buffer.name].astype(buffer.dtype.numpy)))
-    return Lowered(function, tuple(arguments), work)
+    return LoweredOperator(function, tuple(arguments), work)
 
 
 def _finish(operator: QConv2d, bias: Tensor, scale: Tensor) -> Finish:
@@ -282,10 +284,10 @@ def _constant(array: Array | None) -> Array:
     return array
 
 
-def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
+def _sizes(operator: QConv2d, types: list[TensorType]) -> ConvolutionSizes:
     _, channels, height, width = types[0].numbers
     outputs, _, *kernel = types[1].numbers
-    return Convolution(
+    return ConvolutionSizes(
         height=height,
         width=width,
         channels=channels,
@@ -299,9 +301,9 @@ def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
     )
 
 
-def _window_sizes(window: Window, x: TensorType, fill: int) -> Convolution:
+def _window_sizes(window: Window, x: TensorType, fill: int) -> ConvolutionSizes:
     _, channels, height, width = x.numbers
-    return Convolution(
+    return ConvolutionSizes(
         height=height,
         width=width,
         channels=channels,

@@ -1,4 +1,4 @@
-"""One LLVM function while it is written: its builder, what is bound in it, and the buffers it owns."""
+"""The state of one LLVM function while it is written: its builder, its variables, and its buffers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from llvmlite import ir
 from tilewright.compiler.targets.cpu.intrinsic import external
 from tilewright.compiler.targets.cpu.tile_kernel import release
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
-from tilewright.compiler.targets.cpu.value import Value
+from tilewright.compiler.targets.cpu.value import LaneValue
 
 ALIGNMENT_BYTES = 64
 """Of a buffer: a cache line, and the widest vector there is."""
@@ -20,7 +20,7 @@ STACK_BYTES = 128 << 10
 
 
 @dataclass
-class Frame:
+class FunctionContext:
     """A function under construction.
 
     Members:
@@ -39,7 +39,7 @@ class Frame:
     entry: ir.IRBuilder
     setup: ir.IRBuilder
     builder: ir.IRBuilder
-    variables: dict[str, Value] = field(default_factory=dict)
+    variables: dict[str, LaneValue] = field(default_factory=dict)
     pointers: dict[str, ir.Value] = field(default_factory=dict)
     strides: dict[str, tuple[int, ...]] = field(default_factory=dict)
     lanes: int = 1
@@ -48,10 +48,10 @@ class Frame:
     shapes: ir.Value | None = None
 
     @staticmethod
-    def of(function: ir.Function) -> "Frame":
-        """The frame of a function without blocks."""
+    def of(function: ir.Function) -> "FunctionContext":
+        """The context of a function without blocks."""
         entry, setup, body = (function.append_basic_block(name) for name in ("entry", "setup", "body"))
-        return Frame(function, ir.IRBuilder(entry), ir.IRBuilder(setup), ir.IRBuilder(body))
+        return FunctionContext(function, ir.IRBuilder(entry), ir.IRBuilder(setup), ir.IRBuilder(body))
 
     def close(self) -> None:
         """Write what ends the function: to be called once, when all else is written."""
@@ -75,11 +75,11 @@ class Frame:
 
     def on_stack(self, of: ir.Type) -> ir.Value:
         """Memory of the stack for one value of a type."""
-        place = self.entry.alloca(of)
-        place.align = ALIGNMENT_BYTES
+        pointer = self.entry.alloca(of)
+        pointer.align = ALIGNMENT_BYTES
         # Pointers of LLVM have no type of what they point to; llvmlite gives this one one.
-        place.type = POINTER
-        return place
+        pointer.type = POINTER
+        return pointer
 
     def tile_shapes(self) -> ir.Value:
         """Where a pointer to the shapes of the tile registers is: null before the first use."""
@@ -101,7 +101,7 @@ class Frame:
         return pointer
 
     @contextmanager
-    def bound(self, values: dict[str, Value], lanes: int | None = None) -> Iterator[None]:
+    def bound(self, values: dict[str, LaneValue], lanes: int | None = None) -> Iterator[None]:
         """Variables, and how many lanes there are, for a while."""
         before, lanes_before = self.variables, self.lanes
         self.variables = {**before, **values}
