@@ -27,7 +27,8 @@ from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
-from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
+from tilewright.compiler.targets.memory_plan import plan_memory
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
 from tilewright.compiler.tir.printer import print_function

@@ -40,7 +40,7 @@ class HostNetwork:
     """A function as machine code of this process: weights packed, kernels compiled or taken from the cache.
 
     Members:
-        named: what it computes.
+        named: the function that it computes.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class LoweredOperator:
     """An operator as a loop program.
 
     Members:
-        function: what computes it, for one sample.
+        function: the loop program for one sample.
         arguments: for each parameter before the result: which input of the operator it is, or an array.
         work: operations, about.
     """

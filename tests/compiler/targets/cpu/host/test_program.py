@@ -104,7 +104,7 @@ def test_convolution_with_what_follows_is_one_kernel_and_weights_are_packed_once
     second = e.add(b, e.conv(b, first, w, pads=(1,) * 4), first)
     function = b.function(e.reduce_sum(b, second, (2, 3)))
     program = check(function, values(rng, F32, 2, 16, 9, 9))
-    # The picture's axes in order, two convolutions, and the sum.
+    # The feature map's axes in order, two convolutions, and the sum.
     assert program.kernels == 4
 
 
