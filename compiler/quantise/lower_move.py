@@ -1,20 +1,24 @@
 """What moves elements between quantised values, as integers: no bit of them changes, unless scales do."""
 
+import numpy as np
+
 from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ops.primitive.concat import Concat
 from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qgather import NOWHERE, QGather
+from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.error import require
 from tilewright.compiler.quantise.group import Group
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
-from tilewright.compiler.quantise.lower_pointwise import passed, rescaled
+from tilewright.compiler.quantise.lower_pointwise import passed, rescaled, rescaling
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognise_move import number
 from tilewright.compiler.quantise.recognition import sample_of
+from tilewright.numerics.table import ENTRIES, FIRST
 
 
 def lower_concat(
@@ -27,7 +31,8 @@ def lower_concat(
     scales = {of for _, of in parts}
     (common,) = scales if len(scales) == 1 else (parameters,)
     values = [
-        value if of == common else rescaled(b, value, of, common, equation.labels) for value, of in parts
+        value if of == common else _rescaled_by_table(b, value, of, common, equation.labels)
+        for value, of in parts
     ]
     joined = b.emit(QConcat(operator.axis), values, equation.labels)
     return _behind(b, joined, common, equation, group, parameters)
@@ -87,6 +92,15 @@ def lower_gather(
     assert places is not None, "recognised: indices are constants"
     value = b.emit(QGather(tuple(places.tolist())), (value,), equation.labels)
     return _behind(b, value, own, equation, group, parameters)
+
+
+def _rescaled_by_table(
+    b: IntegerBuilder, value: Value, before: QuantParams, after: QuantParams, labels: tuple[str, ...]
+) -> Value:
+    """An int8 value of another scale: as `rescaled`, by a table, which ends what makes it."""
+    all_values = np.arange(FIRST, FIRST + ENTRIES).astype(np.int8).reshape(1, 1, 1, -1)
+    (table,) = rescaling(all_values.shape[1:], before, after).run(all_values)
+    return b.emit(QLookup(), (value, b.constant(table.reshape(-1))), labels)
 
 
 def _maps(b: IntegerBuilder, value: Value) -> tuple[Value, QuantParams]:

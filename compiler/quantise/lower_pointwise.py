@@ -163,8 +163,14 @@ def rescaled(
     limits: tuple[int, int] = (-128, 127),
 ) -> Value:
     """An int8 value with other parameters."""
-    operator = _average(POINT, False, sample_of(value), before, parameters, limits)
-    return b.emit(operator, (value,), labels)
+    return b.emit(rescaling(sample_of(value), before, parameters, limits), (value,), labels)
+
+
+def rescaling(
+    sample: Sample, before: QuantParams, parameters: QuantParams, limits: tuple[int, int] = (-128, 127)
+) -> QAveragePool2d:
+    """What gives an int8 value of that shape other parameters: an average of one."""
+    return _average(POINT, False, sample, before, parameters, limits)
 
 
 def _linear(b: IntegerBuilder, value: Value) -> Equation | None:

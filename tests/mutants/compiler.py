@@ -12,7 +12,45 @@ _PRIMITIVES = suite("compiler/schedule/test_primitives.py")
 
 _POINTWISE = suite("compiler/quantise/test_pointwise.py")
 
+_MOVE = suite("compiler/quantise/test_move.py")
+_SEQUENCE = suite("compiler/quantise/test_sequence.py")
+
 _NETWORKS = (
+    Mutant(
+        name="quantise-what-is-joined-in-scales-of-its-own",
+        file="compiler/quantise/insertion.py",
+        old="                    heads[head(value)] = head(equation.result)\n",
+        new="                    heads[head(value)] = head(value)\n",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-border-of-integer-zero",
+        file="compiler/quantise/lower_move.py",
+        old="fill = parameters.quantised(float(constant))",
+        new="fill = 0",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-border-on-the-other-side",
+        file="compiler/quantise/recognise_linear.py",
+        old="(*low[2:], *high[2:]), strict=True)",
+        new="(*high[2:], *low[2:]), strict=True)",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-shuffle-backwards",
+        file="compiler/quantise/recognise_shape.py",
+        old="reshape(groups, each).T.reshape(-1)",
+        new="reshape(each, groups).T.reshape(-1)",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-sequence-padded-above",
+        file="compiler/quantise/recognise_shape.py",
+        old="return 0, before, 0, behind",
+        new="return 0, behind, 0, before",
+        check=_SEQUENCE,
+    ),
     Mutant(
         name="quantise-table-of-another-root",
         file="compiler/quantise/pointwise.py",

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from tests.onnx_network import TINY, OnnxNetwork, check_close, check_devices, integers, load, meaning
 
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.network.split import placed_network
+from tilewright.compiler.network.target import ACCELERATOR, HOST
+from tilewright.compiler.pipeline import compile_model
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.targets.accel.layer_schedule import legal_network
+from tilewright.runtime.model_runner import ModelRunner
+from tilewright.runtime.rtl_device import RtlDevice
+from tilewright.runtime.rtl_toolchain import find_toolchain
+from tilewright.runtime.sim_device import SimDevice
 
 SHAPE = (1, 8, 6, 5)
 X = {"x": np.random.default_rng(3).normal(0.3, 1, (5, *SHAPE[1:])).astype(np.float32)}
@@ -107,6 +115,19 @@ def test_what_is_moved_is_close_and_alike(case):
     check_close(network.model(NETWORKS[case](network)), X, steps=6)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(find_toolchain() is None, reason="needs Verilator and a C++ compiler")
+@pytest.mark.parametrize("case", ["grown", "a unit of a ShuffleNet", "order that is pooled", "columns"])
+def test_what_is_moved_takes_the_same_cycles_on_the_gates(case):
+    network = OnnxNetwork({"x": SHAPE}, opset=20)
+    model = compile_model(integers(network.model(NETWORKS[case](network)), X), TINY)
+    one = {"x": X["x"][:1]}
+    simulated, gates = (ModelRunner(model, device(TINY)).run(one) for device in (SimDevice, RtlDevice))
+    assert simulated.cycles == gates.cycles
+    for name, value in simulated.outputs.items():
+        np.testing.assert_array_equal(gates.outputs[name], value)
+
+
 def operators(case):
     """How many layers of each kind the machine runs."""
     network = OnnxNetwork({"x": SHAPE}, opset=20)
@@ -159,6 +180,20 @@ def test_scales_of_the_model_are_kept(result):
     for name, value in found.items():
         # A step of the coarsest scale, rounded to one of the result's.
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=0.05 + result[0])
+
+
+def test_what_the_host_reads_of_a_quantised_network_is_cut_behind_its_dequantisation():
+    network = OnnxNetwork({"x": SHAPE}, opset=20)
+    given = np.float32(0.05), np.array(3, np.int8)
+
+    def passed(x):
+        return network.add("DequantizeLinear", network.add("QuantizeLinear", x, *given), *given)
+
+    x = passed(branches(network, 4, 6, x=passed("x")))
+    model = network.model(network.add("Softmax", x, axis=1))
+    first, last = placed_network(load(model)).named.function.equations
+    assert (first.operator.target, last.operator.target) == (ACCELERATOR, HOST)
+    assert [value.type.dtype for value in first.results] == [DType.FLOAT32]
 
 
 @pytest.mark.parametrize(

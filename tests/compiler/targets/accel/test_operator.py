@@ -1,9 +1,12 @@
 """The loops of each operator, in the layouts of the machine, compute what the operator means."""
 
 from dataclasses import replace
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
@@ -249,6 +252,30 @@ def test_groups_are_parts_where_that_saves_more_than_it_costs():
     # Zeros between two groups cost the array less than a part of its own costs.
     assert runs(apart, products=20, loads=10) == [(0, 2)]
     assert runs(together, products=1000, loads=100) == [(0, 2)]
+
+
+def _cost(parts, ranges, products, loads):
+    """Of parting blocks so, as `runs` counts."""
+    total = 0
+    for first, last in parts:
+        low = min(low for low, _ in ranges[first:last])
+        high = max(high for _, high in ranges[first:last])
+        total += (high - low) * max((last - first) * products, loads) + 400
+    return total
+
+
+@given(st.data())
+def test_groups_are_parted_in_the_cheapest_way(data):
+    count = data.draw(st.integers(1, 6))
+    lows = data.draw(st.lists(st.integers(0, 9), min_size=count, max_size=count))
+    ranges = [(low, low + data.draw(st.integers(1, 9))) for low in lows]
+    products, loads = data.draw(st.integers(1, 400)), data.draw(st.integers(1, 400))
+    found = runs(ranges, products, loads)
+    assert [place for part in found for place in range(*part)] == list(range(count))
+    cuts = [[0, *cut, count] for size in range(count) for cut in combinations(range(1, count), size)]
+    ways = [list(pairwise(cut)) for cut in cuts]
+    least = min(_cost(way, ranges, products, loads) for way in ways)
+    assert _cost(found, ranges, products, loads) == least
 
 
 @FORMS
