@@ -19,6 +19,7 @@ from tilewright.compiler.ops.nn.pool import MaxPool
 from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.calibration import Range
@@ -130,7 +131,10 @@ def _add(work: _Insertion, equation: Equation) -> None:
         if value != fused and not _can_stay_open(work, value, equation):
             work.close(value)
     work.states[result] = _state(work, equation, fused)
-    if isinstance(operator, Clip | Reshape | Broadcast | MaxPool) and activations[0] in work.parameters:
+    if (
+        isinstance(operator, Clip | Reshape | Broadcast | Transpose | MaxPool)
+        and activations[0] in work.parameters
+    ):
         parameters, seen = work.parameters[activations[0]], work.ranges[result]
         # A clamp whose bounds lie beyond all data makes values that the scale before it has no integers for.
         if parameters.hold(seen.low, seen.high):
@@ -159,7 +163,7 @@ def _state(work: _Insertion, equation: Equation, fused: Value | None) -> _State:
             return _State.POOLABLE
         case Clip() if before is not _State.CLOSED:
             return before
-        case Reshape() | Broadcast():
+        case Reshape() | Broadcast() | Transpose():
             return _State.CLOSED
     return _State.OPEN
 

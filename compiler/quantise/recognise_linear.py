@@ -16,6 +16,9 @@ from tilewright.compiler.quantise.constant import QuantisedConstant
 from tilewright.compiler.quantise.error import require
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
 
+_POINT = Convolution((1, 1), (0, 0, 0, 0), (1, 1), 1)
+"""A product with the same matrix for each pixel."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -65,16 +68,26 @@ def _dense(r: Recognition, equation: Equation) -> Value:
     operator = equation.operator
     assert isinstance(operator, Dot)
     x, w = equation.operands
-    moving = r.activation(x)
-    require(moving.type.rank == 2, f"its input must have 2 axes, batch and features, not {moving.type}")
-    require(w.type.rank == 2, f"its weights must have 2 axes, not {w.type}")
-    is_plain = operator.contract_a == (1,) and not operator.batch_a
-    require(is_plain, "its sums must be over features, not over the batch")
+    last = x.type.rank - 1
+    require(last > 0 and w.type.rank == 2, f"its weights must be a matrix, not {w.type} for {x.type}")
+    is_plain = operator.contract_a == (last,) and not operator.batch_a
+    require(is_plain, "its sums must be over the last axis, the features")
     weight = _constant(r, w)
     if operator.contract_b == (0,):
         weight = weight.transposed() if isinstance(weight, QuantisedConstant) else weight.T
-    outputs = w.type.numbers[1 - operator.contract_b[0]]
-    return Linear(Dense(), moving, equation.labels, weight, np.zeros(outputs, np.float32)).emit(r)
+    bias = np.zeros(w.type.numbers[1 - operator.contract_b[0]], np.float32)
+    if last == 1:
+        return Linear(Dense(), r.activation(x), equation.labels, weight, bias).emit(r)
+    moving = r.feature_map(x, (last,))
+    layer = Linear(_POINT, moving, equation.labels, _kernels(weight), bias).emit(r)
+    return r.unarranged(layer, equation.result, (last,))
+
+
+def _kernels(weight: Array | QuantisedConstant) -> Array | QuantisedConstant:
+    """A matrix (O, I) as the weights (O, I, 1, 1) of a convolution of single pixels."""
+    if isinstance(weight, QuantisedConstant):
+        return QuantisedConstant(weight.value[..., None, None], weight.scale, weight.axis)
+    return weight[..., None, None]
 
 
 @rule(Dense)
@@ -106,18 +119,21 @@ def affine(
         x: of the source.
         scale, shift: (C,), a number each channel.
     """
-    moving = r.activation(x)
+    axes = r.channels_of(x)
+    moving = r.inner(x, axes)
     scale = _finite(scale)
     before = r.linears.get(moving)
     if before is not None and r.is_read_once(x):
-        return _joined(before, scale, shift).emit(r)
+        return r.outer(_joined(before, scale, shift).emit(r), equation, axes)
+    is_free = axes is not None and r.is_given(moving)
+    require(not is_free, "factors and offsets of features must follow a product with weights")
     offset = shift.real() if isinstance(shift, QuantisedConstant) else _finite(shift)
     sample, channels = sample_of(moving), len(scale)
     is_map = moving.type.rank == 4
     given = moving if is_map else r.reshape(moving, (channels, 1, int(np.prod(sample[1:]))))
     operator = Convolution((1, 1), (0, 0, 0, 0), (1, 1), channels)
     result = Linear(operator, given, equation.labels, scale.reshape(-1, 1, 1, 1), offset).emit(r)
-    return result if is_map else r.reshape(result, sample)
+    return r.outer(result if is_map else r.reshape(result, sample), equation, axes)
 
 
 def _joined(before: Linear, scale: Array, shift: Array | QuantisedConstant) -> Linear:

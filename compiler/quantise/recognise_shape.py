@@ -15,6 +15,7 @@ from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
+from tilewright.compiler.quantise.arrangement import Arrangement
 from tilewright.compiler.quantise.constant import parameters_of
 from tilewright.compiler.quantise.error import GroupError, require
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule
@@ -89,7 +90,19 @@ def _reshape(r: Recognition, equation: Equation) -> Value | None:
         return None
     stays = shape[:1] == (1,) == x.type.shape[:1]
     require(stays, f"the batch must stay the first axis, from {x.type} to {list(shape)}")
-    return r.reshape(r.activation(x), shape[1:])
+    moving = r.view(x)
+    found = r.arrangements.get(moving) or Arrangement.of(x, (1,), moving)
+    text = f"its channels and its pixels must stay apart, but {x.type}, {found}, becomes {list(shape)}"
+    if len(shape) == 2 or r.is_given(moving):
+        # A dense layer reads whole feature maps.
+        require(found.is_in_order, text)
+        return r.reshape(moving, shape[1:])
+    reshaped = found.reshaped(shape)
+    if found.is_natural and (reshaped is None or reshaped.is_natural):
+        return r.reshape(moving, shape[1:])
+    require(reshaped is not None, text)
+    assert reshaped is not None
+    return r.rearranged(reshaped)
 
 
 @rule(Transpose)
@@ -97,10 +110,16 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
     operator, (x,) = equation.operator, equation.operands
     assert isinstance(operator, Transpose)
     order, shape = operator.permutation, x.type.numbers
+    require(order[:1] == (0,), f"the batch must stay the first axis, not become {order} of {x.type}")
+    moving = r.view(x)
     moved = [axis for axis in order if shape[axis] > 1]
-    stays = order[:1] == (0,) and moved == sorted(moved)
-    require(stays, f"axes must keep their order, but for those of size 1, not become {order} of {x.type}")
-    return r.reshape(r.activation(x), tuple(shape[axis] for axis in order[1:]))
+    found = r.arrangements.get(moving)
+    if found is None and moved == sorted(moved) and r.is_given(moving):
+        return r.reshape(moving, tuple(shape[axis] for axis in order[1:]))
+    require(not r.is_input(moving), f"the host must hand over {x.type} in the order {order}")
+    if found is None and r.is_given(moving):
+        return r.emit(operator, moving)
+    return r.rearranged((found or Arrangement.of(x, (1,), moving)).transposed(order))
 
 
 @rule(Broadcast, Assume)
@@ -132,18 +151,18 @@ def _is_factor(r: Recognition, value: Value) -> bool:
 @rule(QuantiseAffine)
 def _quantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit(Quantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.each(Quantise(*_parameters(r, scale, zero)), equation, x)
 
 
 @rule(DequantiseAffine)
 def _dequantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit(Dequantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.each(Dequantise(*_parameters(r, scale, zero)), equation, x)
 
 
 @rule(Quantise, Dequantise)
 def _given(r: Recognition, equation: Equation) -> Value:
-    return r.emit(equation.operator, r.activation(equation.operands[0]))
+    return r.each(equation.operator, equation, equation.operands[0])
 
 
 def _parameters(r: Recognition, scale: Value, zero: Value) -> tuple[float, int]:

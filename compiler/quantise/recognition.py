@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -12,17 +13,44 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import Shape
+from tilewright.compiler.ops.nn.activation import Gelu, HardSwish, Swish
+from tilewright.compiler.ops.nn.clip import Clip
+from tilewright.compiler.ops.nn.pointwise import Pointwise
+from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.primitive.cast import Cast
+from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.quantise.arrangement import Arrangement, arranged_from, arranged_to
 from tilewright.compiler.quantise.constant import Constants
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.pointwise import Pointwise
+from tilewright.compiler.quantise.pointwise import Pointwise as PointwiseValues
 
 if TYPE_CHECKING:
     from tilewright.compiler.quantise.recognise_linear import Linear
 
 Sample = tuple[int, ...]
 """Sizes behind the batch."""
+Channels = tuple[int, ...] | None
+"""Axes of a value that are the channels of the feature maps that it is a view of; None if it is no view."""
+ELEMENTWISE = (
+    Map,
+    Cast,
+    Clip,
+    Gelu,
+    Swish,
+    HardSwish,
+    Pointwise,
+    QuantiseAffine,
+    DequantiseAffine,
+    Quantise,
+    Dequantise,
+)
+"""Operators on single elements."""
 
 
 @dataclass
@@ -40,6 +68,8 @@ class Recognition:
             what, and of how many pixels.
         linears: layers with weights, by their results in `b`.
         repeated: values that have one element for each channel over and over: of which value in `b`.
+        arrangements: values in `b` that are views of feature maps in another order of axes.
+        given_as: how values that the host gives are read, where that is not in their own order.
     """
 
     source: Function
@@ -51,18 +81,35 @@ class Recognition:
     sums: dict[Value, tuple[Value, int]] = field(default_factory=dict)
     linears: dict[Value, "Linear"] = field(default_factory=dict)
     repeated: dict[Value, Value] = field(default_factory=dict)
-    pointwise: Pointwise = field(init=False)
+    arrangements: dict[Value, Arrangement] = field(default_factory=dict)
+    given_as: dict[Value, Arrangement] = field(default_factory=dict)
+    pointwise: PointwiseValues = field(init=False)
     """Functions of single elements in `source`."""
 
     def __post_init__(self) -> None:
-        self.pointwise = Pointwise(self.source, self.constants)
+        self.pointwise = PointwiseValues(self.source, self.constants)
 
     def activation(self, value: Value) -> Value:
-        """What stands for a value that depends on the input.
+        """What stands for a value that depends on the input, in the order of its axes.
 
         Raises:
-            GroupError: if it is a constant, or a sum that only a division makes a mean.
+            GroupError: if it is a constant, a sum that only a division makes a mean, or lies in memory in
+                another order.
             KeyError: if it was refused.
+        """
+        found = self.view(value)
+        arrangement = self.arrangements.get(found)
+        text = (
+            f"{value.type} must lie in memory in the order of its axes, channels first, not as {arrangement}"
+        )
+        require(arrangement is None or arrangement.is_natural, text)
+        return found
+
+    def view(self, value: Value) -> Value:
+        """What stands for a value that depends on the input, however its elements lie in memory.
+
+        Raises:
+            GroupError, KeyError: as `activation` does, but for the order.
         """
         require(value not in self.constants, f"{value} must be computed from the input, not be a constant")
         require(value not in self.sums, "a sum over a feature map must be divided by its number of pixels")
@@ -95,6 +142,106 @@ class Recognition:
             x = before.operands[0]
         shape: Shape = (self.batch, *sample)
         return x if x.type.shape == shape else self.emit(Reshape(shape), x)
+
+    # --- values whose last axes are channels ---
+
+    def feature_map(self, value: Value, channels: tuple[int, ...]) -> Value:
+        """The feature maps (batch, channels, pixels, 1) that a value is a view of.
+
+        Args:
+            value: of the source.
+            channels: its axes that are channels, outermost first; the others, in their order, are pixels.
+
+        Raises:
+            GroupError: if it lies in memory in another order.
+        """
+        x = self.view(value)
+        wanted = Arrangement.of(x, channels)
+        found = self.arrangements.get(x)
+        if found is None and self.is_given(x):
+            return self._given(x, wanted)
+        if found is None:
+            found = Arrangement.of(x, (1,))
+        text = f"{value.type} must lie in memory as {wanted}, and lies there as {found}"
+        require(found.has_same_order(wanted), text)
+        return self._as_rows(x if found.feature_map is None else found.feature_map)
+
+    def unarranged(self, feature_map: Value, like: Value, channels: tuple[int, ...]) -> Value:
+        """The view of feature maps that stands for a value of the source; the inverse of `feature_map`."""
+        return self.rearranged(Arrangement.of(like, channels, feature_map))
+
+    def rearranged(self, arrangement: Arrangement) -> Value:
+        """The view of feature maps that an arrangement describes."""
+        assert arrangement.feature_map is not None, "there is something to view"
+        shape: Shape = (self.batch, *arrangement.sizes[1:])
+        result = arranged_from(self.emit, arrangement.feature_map, arrangement, shape)
+        self.arrangements[result] = arrangement
+        return result
+
+    def each(self, operator: Operator, equation: Equation, *operands: Value) -> Value:
+        """An operator on single elements, where those of its operands lie.
+
+        Args:
+            operator: it.
+            equation: of the source.
+            operands: of the source, of the shape of its result.
+        """
+        found = next((each for each in map(self.channels_of, operands) if each is not None), None)
+        inner = [self.inner(value, found) for value in operands]
+        return self.outer(self.emit(operator, *inner), equation, found)
+
+    def channels_of(self, value: Value) -> Channels:
+        """The axes of a value that are channels, if it is, or shall be, a view of feature maps."""
+        x = self.view(value)
+        found = self.arrangements.get(x) or self.given_as.get(x)
+        if found is not None:
+            return found.channels
+        return (value.type.rank - 1,) if value in self._rows and self.is_given(x) else None
+
+    def inner(self, value: Value, channels: Channels) -> Value:
+        """What operators on single elements read of a value: the feature maps, if it is a view of such."""
+        return self.activation(value) if channels is None else self.feature_map(value, channels)
+
+    def outer(self, result: Value, equation: Equation, channels: Channels) -> Value:
+        """The result of an equation of which the feature maps are there; the inverse of `inner`."""
+        return result if channels is None else self.unarranged(result, equation.result, channels)
+
+    @cached_property
+    def _rows(self) -> frozenset[Value]:
+        """Values whose last axis a product of matrices sums, perhaps behind operators on elements."""
+        found: set[Value] = set()
+        for equation in reversed(self.source.equations):
+            operator, first = equation.operator, equation.operands[:1]
+            if isinstance(operator, Dot) and operator.contract_a == (first[0].type.rank - 1,):
+                found.update(value for value in first if value.type.rank > 2)
+            elif equation.results[0] in found and isinstance(operator, ELEMENTWISE):
+                found.update(
+                    value for value in equation.operands if value.type.shape == equation.result.type.shape
+                )
+        return frozenset(found)
+
+    def is_input(self, x: Value) -> bool:
+        """Whether a value is a parameter, or a view of one, that nothing has quantised yet."""
+        while (equation := self.equations.get(x)) is not None and isinstance(
+            equation.operator, Reshape | Transpose
+        ):
+            x = equation.operands[0]
+        return x not in self.equations
+
+    def is_given(self, x: Value) -> bool:
+        """Whether the host makes a value, in any order that its reader wants."""
+        views = (Reshape, Transpose, Quantise, Dequantise)
+        while (equation := self.equations.get(x)) is not None and isinstance(equation.operator, views):
+            x = equation.operands[0]
+        return x not in self.equations
+
+    def _given(self, x: Value, wanted: Arrangement) -> Value:
+        self.given_as.setdefault(x, wanted)
+        return arranged_to(self.emit, x, wanted)
+
+    def _as_rows(self, x: Value) -> Value:
+        channels, *pixels = sample_of(x)
+        return self.reshape(x, (channels, int(np.prod(pixels)), 1))
 
     def weights(self, array: Array) -> Value:
         """A constant of finite floats.

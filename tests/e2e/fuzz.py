@@ -13,6 +13,7 @@ import numpy as np
 from tests.compiler.random_network import random_input
 from tests.onnx_network import load
 from tests.random_onnx import random_model
+from tests.random_tokens import random_token_model
 
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
@@ -29,6 +30,8 @@ from tilewright.runtime.model_runner import ModelRunner
 from tilewright.runtime.sim_device import SimDevice
 
 SAMPLES = 2
+TOKENS = 0.25
+"""Of the networks, those over tokens."""
 NAMED = ("tiny", "reference", "reference-wide", "ecp5-85f")
 
 
@@ -53,7 +56,7 @@ class Tally:
 
 def integer_network(rng: np.random.Generator) -> tuple[NamedFunction, dict[str, np.ndarray]] | None:
     """A random network of integers and inputs for it; None if the drawn one cannot be quantised."""
-    named = load(random_model(rng))
+    named = load((random_token_model if rng.random() < TOKENS else random_model)(rng))
     calibration = random_input(rng, named, 4)
     try:
         return quantise(named, calibration), random_input(rng, named, SAMPLES)

@@ -319,8 +319,8 @@ _TASKS = (
     Mutant(
         name="tensor-of-a-later-reader",
         file=f"{_ACCEL}/compile.py",
-        old="for place, unit in enumerate(network.layers) for value in unit.equation.operands}",
-        new="for place, unit in reversed([*enumerate(network.layers)]) for value in unit.equation.operands}",
+        old="for value, place in readers}",
+        new="for value, place in reversed(readers)}",
         check=_COMPILE,
     ),
     Mutant(

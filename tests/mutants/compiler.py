@@ -12,7 +12,37 @@ _PRIMITIVES = suite("compiler/schedule/test_primitives.py")
 
 _POINTWISE = suite("compiler/quantise/test_pointwise.py")
 
+_TOKENS = suite("compiler/quantise/test_tokens.py")
+
 _NETWORKS = (
+    Mutant(
+        name="tokens-pixels-before-channels",
+        file="compiler/quantise/arrangement.py",
+        old="return (0, *self.channels, *self.pixels)",
+        new="return (0, *self.pixels, *self.channels)",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="tokens-any-order-is-the-same",
+        file="compiler/quantise/arrangement.py",
+        old="return self._moving == other._moving and self.count == other.count",
+        new="return self.count == other.count",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="tokens-inputs-are-not-put-in-order",
+        file="compiler/quantise/integer.py",
+        old="value = self._viewed(integer.value, integer.views) if integer.is_moved else integer.value",
+        new="value = integer.value",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="tokens-outputs-are-not-put-back",
+        file="compiler/targets/accel/network.py",
+        old="order = inverse(operator.permutation) if",
+        new="order = operator.permutation if",
+        check=_TOKENS,
+    ),
     Mutant(
         name="quantise-table-of-another-root",
         file="compiler/quantise/pointwise.py",

@@ -210,7 +210,10 @@ class _Layers:
         self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
         contents: dict[str, Value | NDArray[Any]] = {
-            **{name: unit.equation.operands[place] for name, place in lowered.tensors.items()},
+            **{
+                name: self._network.stored(unit.equation.operands[place])
+                for name, place in lowered.tensors.items()
+            },
             **lowered.constants,
         }
         return _Part(unit.name, template, _bound(template.parameters, contents, unit.equation.result))
@@ -330,7 +333,10 @@ def _bytes(value: Value, config: Config) -> int:
 
 def _lifetimes(network: Network, placed: Any, config: Config) -> list[Lifetime]:
     """Of values between layers: from the layer that makes one to the last that reads it."""
-    last = {value: place for place, unit in enumerate(network.layers) for value in unit.equation.operands}
+    readers = [
+        (value, place) for place, unit in enumerate(network.layers) for value in unit.equation.operands
+    ]
+    last = {network.stored(value): place for value, place in readers}
     results = [unit.equation.result for unit in network.layers]
     return [
         Lifetime(value.name, _bytes(value, config), place, last.get(value, place))
@@ -365,6 +371,7 @@ def _binding(port: Port, plan: _Plan) -> Binding:
         offset=offset,
         scale=port.scale,
         zero_point=port.zero_point,
+        views=port.views,
     )
 
 

@@ -1,6 +1,6 @@
 """A function of integers as the machine sees it: what the host hands over, layers, and what it takes back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
@@ -14,13 +14,18 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose, inverse
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.operator import QuantisedOperator
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.operator.lower import OPERATORS, lower
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.isa.config import Config
+from tilewright.isa.model import View
 from tilewright.numerics.error import TilewrightError
+
+_VIEWS = (Reshape, Transpose)
+"""What the host does where it hands over a value or takes it back."""
 
 
 class NetworkError(TilewrightError):
@@ -36,6 +41,7 @@ class Port:
         shape: that the user sees, without the batch axis.
         value: int8 [1, channels, height, width].
         scale, zero_point: of its elements; 1 and 0 where the user has int8 as well.
+        views: what the host does to the order of its elements, from the user's to the value's.
     """
 
     name: str
@@ -43,6 +49,7 @@ class Port:
     value: Value
     scale: float = 1.0
     zero_point: int = 0
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,20 @@ class Network:
         function: all of it, for one sample.
         inputs, outputs: what passes between host and machine.
         layers: in order.
+        views: values with the pixels of others in other rows: they lie in the same place.
     """
 
     function: Function
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     layers: tuple[Unit, ...]
+    views: Mapping[Value, Value]
+
+    def stored(self, value: Value) -> Value:
+        """The value that has the memory of one."""
+        while value in self.views:
+            value = self.views[value]
+        return value
 
     def constants_of(self, unit: Unit) -> list[NDArray[Any] | None]:
         """The operands of a layer that are constants; None for the others."""
@@ -108,13 +123,22 @@ def network_of(named: NamedFunction) -> Network:
     inputs, seen = _inputs(named)
     outputs = tuple(map(_Outputs(function, seen).port, named.outputs, function.results))
     layers = tuple(each for each in function.equations if isinstance(each.operator, OPERATORS))
-    seen |= {each.result for each in layers}
+    views = {each.result: each.operands[0] for each in function.equations if _is_view(each)}
+    seen |= {*(each.result for each in layers), *views}
     others = [each for each in function.equations if not isinstance(each.operator, Constant)]
     rejected = [each for each in others if seen.isdisjoint(each.results)]
     if rejected:
         listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
         raise NetworkError(f"the accelerator must be able to run every operator, and cannot run {listed}")
-    return Network(function, inputs, outputs, _units(layers))
+    return Network(function, inputs, outputs, _units(layers), views)
+
+
+def _is_view(equation: Equation) -> bool:
+    """Whether feature maps get other rows, with all their pixels in order."""
+    if not isinstance(equation.operator, Reshape):
+        return False
+    before, after = equation.operands[0].type, equation.result.type
+    return after.dtype is DType.INT8 and picture(before)[0] == picture(after)[0]
 
 
 def refusal(equation: Equation, config: Config) -> str | None:
@@ -170,9 +194,9 @@ def _inputs(named: NamedFunction) -> tuple[tuple[Port, ...], set[Value]]:
             continue
         for equation, passed in _quantised(function, value):
             assert isinstance(equation.operator, Quantise), "found by its class"
-            seen |= {*passed, equation.result}
+            seen |= {*(each.result for each in passed), equation.result}
             scale, zero_point = float(equation.operator.scale), int(equation.operator.zero_point)
-            ports.append(Port(name, shape, equation.result, scale, zero_point))
+            ports.append(Port(name, shape, equation.result, scale, zero_point, _views(passed)))
     names = [port.name for port in ports]
     bad = [name for name in named.inputs if names.count(name) != 1]
     if bad:
@@ -180,16 +204,36 @@ def _inputs(named: NamedFunction) -> tuple[tuple[Port, ...], set[Value]]:
     return tuple(ports), seen
 
 
-def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Value]]]:
+def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Equation]]]:
     """The quantisations that a value reaches through views, each with the views before it."""
-    found: list[tuple[Equation, list[Value]]] = []
+    found: list[tuple[Equation, list[Equation]]] = []
     for equation in function.consumers.get(value, ()):
         if isinstance(equation.operator, Quantise):
             found.append((equation, []))
-        elif isinstance(equation.operator, Reshape):
+        elif isinstance(equation.operator, _VIEWS):
             behind = _quantised(function, equation.result)
-            found += [(last, [equation.result, *passed]) for last, passed in behind]
+            found += [(last, [equation, *passed]) for last, passed in behind]
     return found
+
+
+def _views(passed: Sequence[Equation]) -> tuple[View, ...]:
+    """What views of the host do, first to last; none where the order of all elements stays."""
+    found = []
+    for equation in passed:
+        before, operator = equation.operands[0].type.numbers, equation.operator
+        order = operator.permutation if isinstance(operator, Transpose) else tuple(range(len(before)))
+        found.append(View(before, before, order))
+    return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
+
+
+def _views_back(passed: Sequence[Equation]) -> tuple[View, ...]:
+    """The inverse of what views of the host do, last to first, from the result to the value."""
+    found = []
+    for equation in passed:
+        after, operator = equation.result.type.numbers, equation.operator
+        order = inverse(operator.permutation) if isinstance(operator, Transpose) else tuple(range(len(after)))
+        found.append(View(after, after, order))
+    return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
 
 
 @dataclass(frozen=True)
@@ -206,20 +250,22 @@ class _Outputs:
 
     def port(self, name: str, result: Value) -> Port:
         """A result before its dequantisation; one of int8 is handed back as it is."""
-        value, dequantise = result, None
+        value, dequantise, passed = result, None, list[Equation]()
         while (equation := self.function.producers.get(value)) is not None:
             if isinstance(equation.operator, Dequantise) and dequantise is None:
                 dequantise = equation.operator
-            elif not isinstance(equation.operator, Reshape):
+            elif isinstance(equation.operator, _VIEWS):
+                passed.append(equation)
+            else:
                 break
             self.seen.add(value)
             value = equation.operands[0]
-        shape = result.type.numbers[1:]
+        shape, views = result.type.numbers[1:], _views_back(passed)
         if result.type.dtype is DType.INT8:
-            return Port(name, shape, value)
+            return Port(name, shape, value, views=views)
         if dequantise is None:
             raise NetworkError(f"output {name!r} must be the dequantised result of an integer operator")
-        return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point))
+        return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point), views)
 
 
 def picture(tensor: TensorType) -> tuple[int, int, int]:
