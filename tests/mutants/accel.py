@@ -317,6 +317,27 @@ _TASKS = (
         check=_PROGRAM,
     ),
     Mutant(
+        name="patches-of-columns-before-rows",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="found[:, :, y, x, down, right] = weight[:, :, row, column]",
+        new="found[:, :, x % height.patch, y % width.patch, down, right] = weight[:, :, row, column]",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
+    ),
+    Mutant(
+        name="patches-begin-one-later",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="return -self.pads[0] // self.patch",
+        new="return -(self.pads[0] // self.patch)",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
+    ),
+    Mutant(
+        name="patches-of-what-another-reads",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="if len(function.consumers.get(value, ())) != 1 or value in function.results:",
+        new="if value in function.results:",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
+    ),
+    Mutant(
         name="tensor-of-a-later-reader",
         file=f"{_ACCEL}/compile.py",
         old="for value, place in readers}",

@@ -17,16 +17,18 @@ from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import POINT
+from tilewright.compiler.targets.accel.space_to_depth import space_to_depth
 from tilewright.isa.config import Config
 from tilewright.numerics.table import ENTRIES
 
 
 def legalise(function: Function, config: Config) -> Function:
-    """The same function without poolings that cannot follow their convolution on the chip.
+    """The same function in units of the machine.
 
-    A maximum pooling behind a convolution is a loop of the instruction that requantises; where its windows
-    are padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone,
-    so that both are equal. A table that alone reads a convolution becomes the end of it.
+    What the host hands over to a convolution with strides may be patches (`space_to_depth`). A maximum
+    pooling behind a convolution is a loop of the instruction that requantises; where its windows are
+    padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone, so
+    that both are equal. A table that alone reads a convolution becomes the end of it.
     """
     b = Builder(function.name)
     parameters = [b.parameter(value.name, value.type) for value in function.parameters]
@@ -52,12 +54,23 @@ def _legal(
             operands = b.apply(QMaxPool2d(POINT), *operands)
     elif isinstance(operator, QLookup) and (found := _convolved(b, function, equation, config, operands)):
         return found
-    elif isinstance(operator, QConv2d) and operator.pool is not None and _must_part(operator, config):
-        with b.label(*equation.labels):
-            operands = b.apply(replace(operator, pool=None), *operands)
-        with b.label(*(f"{label}:pool" for label in equation.labels)):
-            return b.apply(QMaxPool2d(operator.pool), *operands)
+    elif isinstance(operator, QConv2d):
+        return _convolution(b, function, equation, config, operands)
     return emit(b, equation, operator, operands)
+
+
+def _convolution(
+    b: Builder, function: Function, equation: Equation, config: Config, operands: tuple[Value, ...]
+) -> Sequence[Value]:
+    """A convolution, and the pooling that cannot follow it on the chip."""
+    operator, operands = space_to_depth(b, function, equation, operands, config)
+    if operator.pool is None or not _must_part(operator, config):
+        with b.label(*equation.labels):
+            return b.apply(operator, *operands)
+    with b.label(*equation.labels):
+        operands = b.apply(replace(operator, pool=None), *operands)
+    with b.label(*(f"{label}:pool" for label in equation.labels)):
+        return b.apply(QMaxPool2d(operator.pool), *operands)
 
 
 def _convolved(

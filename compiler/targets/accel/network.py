@@ -13,6 +13,7 @@ from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose, inverse
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
@@ -210,7 +211,7 @@ def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Eq
     for equation in function.consumers.get(value, ()):
         if isinstance(equation.operator, Quantise):
             found.append((equation, []))
-        elif isinstance(equation.operator, _VIEWS):
+        elif isinstance(equation.operator, (*_VIEWS, Pad)):
             behind = _quantised(function, equation.result)
             found += [(last, [equation, *passed]) for last, passed in behind]
     return found
@@ -222,7 +223,8 @@ def _views(passed: Sequence[Equation]) -> tuple[View, ...]:
     for equation in passed:
         before, operator = equation.operands[0].type.numbers, equation.operator
         order = operator.permutation if isinstance(operator, Transpose) else tuple(range(len(before)))
-        found.append(View(before, before, order))
+        padded = equation.result.type.numbers if isinstance(operator, Pad) else before
+        found.append(View(before, padded, order))
     return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
 
 
