@@ -8,6 +8,8 @@ from tests.onnx_network import OnnxNetwork
 MOST_FEATURES = 37
 MOST_TOKENS = 9
 HEADS = (1, 2, 3)
+LANES = 4
+"""Of the smallest machine."""
 
 
 @dataclass
@@ -87,6 +89,48 @@ class Drawer:
             self.reshape((tokens, features))
             self.linear()
 
+    def attention(self):
+        """Products of activations: queries with keys, limited, then with values; heads together again.
+
+        Between both, the machine needs tokens in whole blocks; else one of the products has an input.
+        """
+        start, (tokens, _) = self.last, self.sizes
+        heads, size = self.draw(1, 3), self.draw(1, 9)
+        queries, keys, values = (
+            self.head(start, heads, size, order) for order in ((1, 0, 2), (1, 2, 0), (1, 0, 2))
+        )
+        self.last, self.sizes = queries, (heads, tokens, size)
+        is_given = tokens % LANES > 0 and self.draw(0, 1)
+        if is_given:
+            self.network.inputs["p"] = (1, heads, tokens, tokens)
+            self.last = "p"
+        else:
+            self.emit("MatMul", (heads, tokens, tokens), keys)
+            self.emit("Mul", self.sizes, size**-0.5 / tokens)
+            if self.draw(0, 1):
+                self.emit("Relu", self.sizes)
+        if tokens % LANES and not is_given:
+            return
+        self.emit("MatMul", (heads, tokens, size), values)
+        if self.draw(0, 2):
+            self.transpose((1, 0, 2))
+            self.reshape((tokens, heads * size))
+            self.linear()
+
+    def head(self, x, heads, size, order):
+        """What a product with weights makes of x, heads in front."""
+        self.last, self.sizes = x, self.earlier_sizes(x)
+        tokens, features = self.sizes
+        self.product(heads * size, 1.2 / np.sqrt(features))
+        self.emit("Add", self.sizes, self.rng.normal(0, 0.3, heads * size))
+        self.reshape((tokens, heads, size))
+        self.transpose(order)
+        return self.last
+
+    def earlier_sizes(self, x):
+        """Of a value."""
+        return next(sizes for sizes, names in self.earlier.items() if x in names)
+
     def reshape(self, sizes):
         self.emit("Reshape", sizes, np.array([0, *sizes]))
 
@@ -118,8 +162,8 @@ def random_token_model(rng):
     middle = drawer.last
     for _ in range(drawer.draw(0, 4)):
         KINDS[drawer.draw(0, len(KINDS) - 1)](drawer)
-    if len(drawer.sizes) == 2 and drawer.draw(0, 1):
-        drawer.heads()
+    if len(drawer.sizes) == 2:
+        (Drawer.heads, Drawer.attention, Drawer.linear)[drawer.draw(0, 2)](drawer)
     outputs = {middle: None} if rng.random() < 0.1 else {}
     return drawer.network.model(*(outputs | {drawer.last: None}))
 

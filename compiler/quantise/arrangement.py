@@ -15,134 +15,191 @@ from tilewright.compiler.ops.primitive.transpose import Transpose, inverse
 
 Emit = Callable[..., Value]
 """Adds an equation of an operator and its operands."""
+Sizes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Arrangement:
     """How a value lies as feature maps of (batch, channels, pixels, 1).
 
+    The axes of a value are made of *parts*, so that one of them may be channels and pixels at a time:
+    features that are heads × size, of which heads are pixels. Parts have two elements at least.
+
     Members:
-        channels, pixels: axes of the value, outermost first; the first axis is the batch.
-        sizes: of all axes.
+        shape: of the value, the batch as 1.
+        parts: sizes that make its axes behind the batch, in the order of rows.
+        channels, pixels: numbers of the parts, outermost first.
         feature_map: what it is a view of, once there is such.
     """
 
-    channels: tuple[int, ...]
-    pixels: tuple[int, ...]
-    sizes: tuple[int, ...]
+    shape: Sizes
+    parts: Sizes
+    channels: Sizes
+    pixels: Sizes
     feature_map: Value | None = None
 
     @staticmethod
-    def of(value: Value, channels: tuple[int, ...], feature_map: Value | None = None) -> "Arrangement":
+    def of(value: Value, channels: Sizes, feature_map: Value | None = None) -> "Arrangement":
         """That of a value some of whose axes are channels, while the others keep their order."""
-        rank = value.type.rank
-        pixels = tuple(axis for axis in range(1, rank) if axis not in channels)
-        sizes = tuple(size if isinstance(size, int) else 1 for size in value.type.shape)
-        return Arrangement(channels, pixels, sizes, feature_map)
+        shape = tuple(size if isinstance(size, int) else 1 for size in value.type.shape)
+        axes = [axis for axis, size in enumerate(shape) if axis > 0 and size > 1]
+        own = tuple(axes.index(axis) for axis in channels if axis in axes)
+        pixels = tuple(number for number in range(len(axes)) if number not in own)
+        return Arrangement(shape, tuple(shape[axis] for axis in axes), own, pixels, feature_map)
 
     def __str__(self) -> str:
         channels, pixels = (
-            "×".join(str(self.sizes[axis]) for axis in axes) or "1" for axes in (self.channels, self.pixels)
+            "×".join(str(self.parts[part]) for part in parts) or "1" for parts in (self.channels, self.pixels)
         )
         return f"{channels} channels of {pixels} pixels"
 
-    def transposed(self, permutation: tuple[int, ...]) -> "Arrangement":
-        """That of the value with its axes in another order."""
-        place = inverse(permutation)
-        channels, pixels = (tuple(place[axis] for axis in axes) for axes in (self.channels, self.pixels))
-        sizes = tuple(self.sizes[axis] for axis in permutation)
-        return Arrangement(channels, pixels, sizes, self.feature_map)
-
-    def reshaped(self, sizes: tuple[int, ...]) -> "Arrangement | None":
-        """That of the value with other sizes; None if channels and pixels would share an axis."""
-        runs = _runs(self.sizes, sizes)
-        found = [
-            self._reshaped(axes, [old for old, _ in runs], [new for _, new in runs]) for axes in self._roles
-        ]
-        if any(each is None for each in found):
-            return None
-        channels, pixels = (tuple(each) for each in found if each is not None)
-        alone = tuple(axis for axis in range(1, len(sizes)) if axis not in (*channels, *pixels))
-        return Arrangement(channels, (*alone, *pixels), sizes, self.feature_map)
-
     @property
-    def _roles(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return self.channels, self.pixels
-
-    def _reshaped(
-        self, axes: tuple[int, ...], before: list[tuple[int, ...]], after: list[tuple[int, ...]]
-    ) -> list[int] | None:
-        """The axes that stand for some of one role; runs of axes must be of one role, and side by side."""
-        moving, found = [axis for axis in axes if self.sizes[axis] > 1], list[int]()
-        while moving:
-            number = next(place for place, run in enumerate(before) if moving[0] in run)
-            run = list(before[number])
-            if moving[: len(run)] != run:
-                return None
-            moving = moving[len(run) :]
-            found += after[number]
-        return found
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """All axes as they lie: batch, channels, pixels."""
-        return (0, *self.channels, *self.pixels)
+    def order(self) -> Sizes:
+        """All parts as they lie: channels, pixels."""
+        return (*self.channels, *self.pixels)
 
     @property
     def count(self) -> int:
         """Of channels."""
-        return prod(self.sizes[axis] for axis in self.channels)
+        return prod(self.parts[part] for part in self.channels)
 
     @property
     def is_natural(self) -> bool:
         """Whether the second axis are the channels, and all others follow."""
-        return self.is_in_order and (len(self.sizes) < 2 or self.count == self.sizes[1])
+        return self.is_in_order and (len(self.shape) < 2 or self.count == self.shape[1])
 
     @property
     def is_in_order(self) -> bool:
         """Whether the elements lie in the order of rows."""
-        return self._moving == sorted(self._moving)
-
-    @property
-    def _moving(self) -> list[int]:
-        """Axes as they lie, without those of one index: where these are does not matter."""
-        return [axis for axis in self.order if self.sizes[axis] > 1]
+        return self.order == tuple(range(len(self.parts)))
 
     def has_same_order(self, other: "Arrangement") -> bool:
-        """Whether the elements of both lie alike."""
-        return self._moving == other._moving and self.count == other.count
+        """Whether the elements of both, of one value, lie alike."""
+        found = self.alike(other)
+        return found is not None and (found[0].channels, found[0].pixels) == (
+            found[1].channels,
+            found[1].pixels,
+        )
+
+    def alike(self, other: "Arrangement") -> "tuple[Arrangement, Arrangement] | None":
+        """Both, of one value, in the same parts; None if there are no such."""
+        own = self.refined(other) or self
+        finer = other.refined(own)
+        return None if finer is None else (own, finer)
+
+    def is_transposition_of(self, before: "Arrangement") -> bool:
+        """Whether channels become pixels, and pixels channels."""
+        return self.channels == before.pixels and self.pixels == before.channels
+
+    def is_reached_by_heads(self, before: "Arrangement") -> bool:
+        """Whether the first of the channels become rows, or the first rows become channels again."""
+        one, two = (each.channels + each.pixels for each in (before, self))
+        if one == two:
+            return True
+        spread, joined = before, self
+        if len(spread.channels) < len(joined.channels):
+            spread, joined = joined, spread
+        count = len(spread.channels) - len(joined.channels)
+        return (
+            count > 0
+            and joined.channels == spread.channels[count:]
+            and joined.pixels == spread.channels[:count] + spread.pixels
+        )
+
+    def transposed(self, permutation: Sizes) -> "Arrangement":
+        """That of the value with its axes in another order."""
+        order = [part for axis in permutation for part in self._of_axes[axis]]
+        place = inverse(order)
+        channels, pixels = (tuple(place[part] for part in parts) for parts in (self.channels, self.pixels))
+        shape, parts = (self.shape[axis] for axis in permutation), (self.parts[part] for part in order)
+        return Arrangement(tuple(shape), tuple(parts), channels, pixels, self.feature_map)
+
+    def reshaped(self, shape: Sizes) -> "Arrangement | None":
+        """That of the value with other sizes; None if its parts cannot make them."""
+        new = tuple(size for size in shape[1:] if size > 1)
+        found = self._split(new)
+        if found is None:
+            return None
+        parts, channels, pixels = found
+        return Arrangement(shape, parts, channels, pixels, self.feature_map)
+
+    def refined(self, other: "Arrangement") -> "Arrangement | None":
+        """The same in the parts of another one of the same value; None if these are no parts of its own."""
+        found = self._split(other.parts)
+        if found is None or found[0] != other.parts:
+            return None
+        return Arrangement(self.shape, *found, self.feature_map)
+
+    @property
+    def _of_axes(self) -> list[Sizes]:
+        """The parts of each axis."""
+        found, part = [], 0
+        for axis, size in enumerate(self.shape):
+            first, rest = part, size if axis else 1
+            while rest > 1:
+                rest //= self.parts[part]
+                part += 1
+            found.append(tuple(range(first, part)))
+        return found
+
+    def _split(self, sizes: Sizes) -> tuple[Sizes, Sizes, Sizes] | None:
+        """Parts that make these sizes: they, and which are channels and pixels."""
+        parts: list[int] = []
+        of_old: list[Sizes] = []
+        for old, new in _runs(self.parts, sizes):
+            if len(old) > 1 < len(new):
+                return None
+            first = len(parts)
+            parts += [self.parts[part] for part in old] if len(old) > 1 else [sizes[axis] for axis in new]
+            numbers = tuple(range(first, len(parts)))
+            of_old += [(number,) for number in numbers] if len(old) > 1 else [numbers]
+        channels, pixels = (
+            tuple(number for part in role for number in of_old[part]) for role in (self.channels, self.pixels)
+        )
+        return tuple(parts), channels, pixels
 
 
-def _runs(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Axes of both shapes in runs of as many elements, as short as possible; without axes of one index."""
-    old, new = ([(axis, size) for axis, size in enumerate(sizes) if size > 1] for sizes in (before, after))
+def _runs(before: Sizes, after: Sizes) -> list[tuple[Sizes, Sizes]]:
+    """Places of both in runs of as many elements, as short as possible; all sizes are above 1."""
+    old, new = list(enumerate(before)), list(enumerate(after))
     found = []
     while old and new:
         left, right = [old.pop(0)], [new.pop(0)]
         while (difference := prod(size for _, size in left) - prod(size for _, size in right)) != 0:
             (right if difference > 0 else left).append((new if difference > 0 else old).pop(0))
-        found.append((tuple(axis for axis, _ in left), tuple(axis for axis, _ in right)))
+        found.append((tuple(place for place, _ in left), tuple(place for place, _ in right)))
     return found
 
 
 def arranged_to(emit: Emit, value: Value, arrangement: Arrangement) -> Value:
     """The feature maps (batch, channels, pixels, 1) of a value."""
-    pixels = prod(arrangement.sizes[axis] for axis in arrangement.pixels)
-    return _reshaped(
-        emit,
-        _transposed(emit, value, arrangement.order),
-        (value.type.shape[0], arrangement.count, pixels, 1),
-    )
+    batch, pixels = value.type.shape[0], prod(arrangement.parts[part] for part in arrangement.pixels)
+    split = _reshaped(emit, value, (batch, *arrangement.parts))
+    ordered = _transposed(emit, split, arrangement.order)
+    return _reshaped(emit, ordered, (batch, arrangement.count, pixels, 1))
 
 
-def arranged_from(emit: Emit, feature_map: Value, arrangement: Arrangement, shape: Shape) -> Value:
-    """The value of that shape; the inverse of `arranged_to`."""
-    split = _reshaped(emit, feature_map, tuple(shape[axis] for axis in arrangement.order))
-    return _transposed(emit, split, inverse(arrangement.order))
+def arranged_from(emit: Emit, feature_map: Value, arrangement: Arrangement) -> Value:
+    """The value; the inverse of `arranged_to`."""
+    batch: Shape = feature_map.type.shape[:1]
+    split = _reshaped(emit, feature_map, (*batch, *(arrangement.parts[part] for part in arrangement.order)))
+    ordered = _transposed(emit, split, inverse(arrangement.order))
+    return _reshaped(emit, ordered, (*batch, *arrangement.shape[1:]))
 
 
-def _transposed(emit: Emit, value: Value, order: tuple[int, ...]) -> Value:
-    return value if order == tuple(range(len(order))) else emit(Transpose(order), value)
+def rearranged_map(emit: Emit, feature_map: Value, before: Arrangement, after: Arrangement) -> Value:
+    """The feature maps (batch, channels, pixels, 1) of a value in another arrangement of the same parts."""
+    batch: Shape = feature_map.type.shape[:1]
+    split = _reshaped(emit, feature_map, (*batch, *(before.parts[part] for part in before.order)))
+    ordered = _transposed(emit, split, tuple(before.order.index(part) for part in after.order))
+    pixels = prod(after.parts[part] for part in after.pixels)
+    return _reshaped(emit, ordered, (*batch, after.count, pixels, 1))
+
+
+def _transposed(emit: Emit, value: Value, order: Sizes) -> Value:
+    """With the axes behind the batch in that order."""
+    permutation = (0, *(part + 1 for part in order))
+    return value if permutation == tuple(range(len(permutation))) else emit(Transpose(permutation), value)
 
 
 def _reshaped(emit: Emit, value: Value, shape: Shape) -> Value:

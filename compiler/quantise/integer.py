@@ -93,8 +93,13 @@ class IntegerBuilder:
         integer = self.integers[equation.operands[0]]
         return replace(integer, parameters=parameters, views=tuple(reversed(views)))
 
-    def feature_map(self, integer: QuantisedValue, sample: Sample) -> Value:
+    def feature_map(self, integer: QuantisedValue, sample: Sample, moves: bool = False) -> Value:
         """The int8 value under that shape.
+
+        Args:
+            integer: it.
+            sample: the shape that is wanted.
+            moves: whether its elements may be put in another order on the chip.
 
         Raises:
             GroupError: if it has another one.
@@ -103,6 +108,8 @@ class IntegerBuilder:
             value = self._viewed(integer.value, integer.views) if integer.is_moved else integer.value
             return self._quantised_input(value, integer.given, sample)
         is_same = integer.sample[:1] == sample[:1] and math.prod(integer.sample) == math.prod(sample)
+        if moves and (integer.is_moved or not is_same):
+            return self._viewed(integer.value, integer.views)
         require(
             is_same and not integer.is_moved,
             f"feature maps {list(integer.sample)} must not be reshaped to {list(sample)}",

@@ -82,7 +82,8 @@ def lower_linear(
     _check_sums(kernels, factor, bias)
     operator = _operator(equation, group, x.parameters, parameters, residual is not None)
     own = [b.constant(each) for each in (kernels, bias.astype(np.int32), scale)]
-    result = b.emit(operator, (b.feature_map(x, sample), *own, *further), equation.labels)
+    given = b.feature_map(x, sample, moves=True)
+    result = b.emit(operator, (given, *own, *further), equation.labels)
     return QuantisedValue(result, sample_of(result), parameters)
 
 

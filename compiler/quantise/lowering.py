@@ -14,6 +14,7 @@ from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
+from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.error import GroupError, QuantiseError
@@ -25,6 +26,7 @@ from tilewright.compiler.quantise.lower_pointwise import (
     lower_lookup,
     lower_map,
     lower_passed,
+    lower_product,
 )
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognition import describe
@@ -37,6 +39,7 @@ _LOWER: dict[type[Operator], Lower] = {
     Map: lower_map,
     AveragePool: lower_average,
     Pointwise: lower_lookup,
+    GroupedProduct: lower_product,
 }
 
 

@@ -10,10 +10,12 @@ from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.norm import BatchNorm
+from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.quantise.constant import QuantisedConstant
 from tilewright.compiler.quantise.error import require
+from tilewright.compiler.quantise.recognise_product import product
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
 
 _POINT = Convolution((1, 1), (0, 0, 0, 0), (1, 1), 1)
@@ -68,6 +70,8 @@ def _dense(r: Recognition, equation: Equation) -> Value:
     operator = equation.operator
     assert isinstance(operator, Dot)
     x, w = equation.operands
+    if r.is_moving(x) and r.is_moving(w):
+        return product(r, equation)
     last = x.type.rank - 1
     require(last > 0 and w.type.rank == 2, f"its weights must be a matrix, not {w.type} for {x.type}")
     is_plain = operator.contract_a == (last,) and not operator.batch_a
@@ -78,7 +82,7 @@ def _dense(r: Recognition, equation: Equation) -> Value:
     bias = np.zeros(w.type.numbers[1 - operator.contract_b[0]], np.float32)
     if last == 1:
         return Linear(Dense(), r.activation(x), equation.labels, weight, bias).emit(r)
-    moving = r.feature_map(x, (last,))
+    moving = r.feature_map(x, (last,), moves=True)
     layer = Linear(_POINT, moving, equation.labels, _kernels(weight), bias).emit(r)
     return r.unarranged(layer, equation.result, (last,))
 
@@ -119,21 +123,36 @@ def affine(
         x: of the source.
         scale, shift: (C,), a number each channel.
     """
-    axes = r.channels_of(x)
-    moving = r.inner(x, axes)
+    order = r.order_of(x)
+    moving = r.inner(x, order)
     scale = _finite(scale)
+    made = None if order is None or order.feature_map is None else r.equations.get(order.feature_map)
+    is_product = made is not None and isinstance(made.operator, GroupedProduct)
+    if is_product and r.is_read_once(x) and (scale == scale[0]).all() and not _real(shift).any():
+        assert made is not None
+        return r.outer(_scaled_product(r, made, float(scale[0])), order)
     before = r.linears.get(moving)
     if before is not None and r.is_read_once(x):
-        return r.outer(_joined(before, scale, shift).emit(r), equation, axes)
-    is_free = axes is not None and r.is_given(moving)
+        return r.outer(_joined(before, scale, shift).emit(r), order)
+    is_free = order is not None and r.is_given(moving)
     require(not is_free, "factors and offsets of features must follow a product with weights")
-    offset = shift.real() if isinstance(shift, QuantisedConstant) else _finite(shift)
+    offset = _finite(_real(shift))
     sample, channels = sample_of(moving), len(scale)
     is_map = moving.type.rank == 4
     given = moving if is_map else r.reshape(moving, (channels, 1, int(np.prod(sample[1:]))))
     operator = Convolution((1, 1), (0, 0, 0, 0), (1, 1), channels)
     result = Linear(operator, given, equation.labels, scale.reshape(-1, 1, 1, 1), offset).emit(r)
-    return r.outer(result if is_map else r.reshape(result, sample), equation, axes)
+    return r.outer(result if is_map else r.reshape(result, sample), order)
+
+
+def _real(constant: Array | QuantisedConstant) -> Array:
+    return constant.real() if isinstance(constant, QuantisedConstant) else constant
+
+
+def _scaled_product(r: Recognition, made: Equation, scale: float) -> Value:
+    """A product of two activations whose factor is another one."""
+    assert isinstance(made.operator, GroupedProduct)
+    return r.emit(GroupedProduct(made.operator.factor * scale), *made.operands)
 
 
 def _joined(before: Linear, scale: Array, shift: Array | QuantisedConstant) -> Linear:

@@ -20,12 +20,12 @@ from tilewright.compiler.quantise.recognition import Recognition, rule
 def pointwise(r: Recognition, equation: Equation) -> Value:
     """A function of single elements that a table does."""
     root = r.pointwise.roots[equation.result]
-    return r.each(Pointwise(r.pointwise.body(equation.result, r.b)), equation, root)
+    return r.each(Pointwise(r.pointwise.body(equation.result, r.b)), root)
 
 
 @rule(Pointwise)
 def _given_pointwise(r: Recognition, equation: Equation) -> Value:
-    return r.each(equation.operator, equation, equation.operands[0])
+    return r.each(equation.operator, equation.operands[0])
 
 
 @rule(Map)
@@ -40,7 +40,11 @@ def _map(r: Recognition, equation: Equation) -> Value:
 def _add(r: Recognition, equation: Equation) -> Value:
     one, other = equation.operands
     if r.is_moving(one) and r.is_moving(other):
-        return r.each(Map("add"), equation, one, other)
+        repeated = any(map(r.is_repeated, equation.operands))
+        require(
+            not repeated, "a value that is repeated, such as a mask, must be added on the host, in floats"
+        )
+        return r.each(Map("add"), one, other)
     x, constant = (one, other) if r.is_moving(one) else (other, one)
     shift = r.constants.shift(constant)
     channels = _channels(r, constant, x)
@@ -62,16 +66,16 @@ def _sub(r: Recognition, equation: Equation) -> Value:
 def _mul(r: Recognition, equation: Equation) -> Value:
     one, other = equation.operands
     if r.is_moving(one) and r.is_moving(other):
-        return _product(r, equation, *((other, one) if one in r.repeated else (one, other)))
+        return _product(r, *((other, one) if one in r.repeated else (one, other)))
     x, factor = (one, other) if r.is_moving(one) else (other, one)
     constant = _channels(r, factor, x)
     return affine(r, equation, x, constant, np.zeros_like(constant))
 
 
-def _product(r: Recognition, equation: Equation, x: Value, factor: Value) -> Value:
+def _product(r: Recognition, x: Value, factor: Value) -> Value:
     """Of two activations; the second may be one pixel, for all of the first."""
     if factor not in r.repeated:
-        return r.each(Map("mul"), equation, x, factor)
+        return r.each(Map("mul"), x, factor)
     moving = r.activation(x)
     repeated = r.emit(Broadcast(moving.type.shape, (0, 1, 2, 3)), r.repeated[factor])
     return r.emit(Map("mul"), moving, repeated)
@@ -117,20 +121,20 @@ def _bounded(r: Recognition, equation: Equation) -> tuple[Value, float]:
 
 def _clip(r: Recognition, equation: Equation, x: Value, clip: Clip) -> Value:
     """Limits; both of one node of the model are one operator."""
-    channels = r.channels_of(x)
-    moving = r.inner(x, channels)
+    order = r.order_of(x)
+    moving = r.inner(x, order)
     before = r.equations.get(moving)
     if before is not None and isinstance(before.operator, Clip) and r.is_read_once(x):
         same = r.source.producers[x].labels == equation.labels
         low, high = max(before.operator.low, clip.low), min(before.operator.high, clip.high)
         if same and low <= high:
-            return r.outer(r.emit(Clip(low, high), before.operands[0]), equation, channels)
-    return r.outer(r.emit(clip, moving), equation, channels)
+            return r.outer(r.emit(Clip(low, high), before.operands[0]), order)
+    return r.outer(r.emit(clip, moving), order)
 
 
 @rule(Clip)
 def _given_clip(r: Recognition, equation: Equation) -> Value:
-    return r.each(equation.operator, equation, equation.operands[0])
+    return r.each(equation.operator, equation.operands[0])
 
 
 _FUNCTIONS: dict[str, Callable[[Recognition, Equation], Value]] = {
@@ -148,8 +152,8 @@ def _channels(r: Recognition, constant: Value, x: Value) -> Array:
     array = r.constants.array(constant)
     message = f"its constant must be one number, or one for each channel of {x.type}, not of {constant.type}"
     require(x.type.rank > 1 and array.shape == x.type.numbers, message)
-    order = Arrangement.of(x, r.channels_of(x) or (1,))
-    columns = array.transpose(order.order).reshape(order.count, -1)
+    order = r.order_of(x) or Arrangement.of(x, (1,))
+    columns = array.reshape(order.parts).transpose(order.order).reshape(order.count, -1)
     require(bool((columns == columns[:, :1]).all()), message)
     first: Array = columns[:, 0].astype(np.float64)
     return first

@@ -151,18 +151,19 @@ def _is_factor(r: Recognition, value: Value) -> bool:
 @rule(QuantiseAffine)
 def _quantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.each(Quantise(*_parameters(r, scale, zero)), equation, x)
+    return r.passed(Quantise(*_parameters(r, scale, zero)), x)
 
 
 @rule(DequantiseAffine)
 def _dequantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.each(Dequantise(*_parameters(r, scale, zero)), equation, x)
+    return r.passed(Dequantise(*_parameters(r, scale, zero)), x)
 
 
 @rule(Quantise, Dequantise)
 def _given(r: Recognition, equation: Equation) -> Value:
-    return r.each(equation.operator, equation, equation.operands[0])
+    assert isinstance(equation.operator, Quantise | Dequantise)
+    return r.passed(equation.operator, equation.operands[0])
 
 
 def _parameters(r: Recognition, scale: Value, zero: Value) -> tuple[float, int]:

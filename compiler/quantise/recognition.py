@@ -1,7 +1,7 @@
 """A function of floats while it becomes one of the few operators that quantisation knows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,9 +15,12 @@ from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import Shape
 from tilewright.compiler.ops.nn.activation import Gelu, HardSwish, Swish
 from tilewright.compiler.ops.nn.clip import Clip
+from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.pointwise import Pointwise
+from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
 from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.cast import Cast
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.map import Map
@@ -25,7 +28,7 @@ from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
-from tilewright.compiler.quantise.arrangement import Arrangement, arranged_from, arranged_to
+from tilewright.compiler.quantise.arrangement import Arrangement, arranged_from, arranged_to, rearranged_map
 from tilewright.compiler.quantise.constant import Constants
 from tilewright.compiler.quantise.error import require
 from tilewright.compiler.quantise.pointwise import Pointwise as PointwiseValues
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
 
 Sample = tuple[int, ...]
 """Sizes behind the batch."""
-Channels = tuple[int, ...] | None
-"""Axes of a value that are the channels of the feature maps that it is a view of; None if it is no view."""
 ELEMENTWISE = (
     Map,
     Cast,
@@ -51,6 +52,9 @@ ELEMENTWISE = (
     Dequantise,
 )
 """Operators on single elements."""
+
+_BETWEEN = (Reshape, Quantise, Dequantise)
+"""What may lie between a layer and a view that moves its heads."""
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Recognition:
         repeated: values that have one element for each channel over and over: of which value in `b`.
         arrangements: values in `b` that are views of feature maps in another order of axes.
         given_as: how values that the host gives are read, where that is not in their own order.
+        transposes: whether the machine can transpose what a product of two activations reads.
     """
 
     source: Function
@@ -83,6 +88,7 @@ class Recognition:
     repeated: dict[Value, Value] = field(default_factory=dict)
     arrangements: dict[Value, Arrangement] = field(default_factory=dict)
     given_as: dict[Value, Arrangement] = field(default_factory=dict)
+    transposes: bool = True
     pointwise: PointwiseValues = field(init=False)
     """Functions of single elements in `source`."""
 
@@ -145,26 +151,50 @@ class Recognition:
 
     # --- values whose last axes are channels ---
 
-    def feature_map(self, value: Value, channels: tuple[int, ...]) -> Value:
+    def feature_map(
+        self, value: Value, channels: tuple[int, ...], moves: bool = False, transposes: bool = False
+    ) -> Value:
         """The feature maps (batch, channels, pixels, 1) that a value is a view of.
 
         Args:
             value: of the source.
             channels: its axes that are channels, outermost first; the others, in their order, are pixels.
+            moves: whether a product with weights may write heads as rows, or read them so.
+            transposes: whether pixels may become channels, and channels pixels, of such a product.
 
         Raises:
             GroupError: if it lies in memory in another order.
         """
+        return self._ordered(value, Arrangement.of(self.view(value), channels), moves, transposes)
+
+    def _ordered(
+        self, value: Value, wanted: Arrangement, moves: bool = False, transposes: bool = False
+    ) -> Value:
         x = self.view(value)
-        wanted = Arrangement.of(x, channels)
         found = self.arrangements.get(x)
         if found is None and self.is_given(x):
             return self._given(x, wanted)
         if found is None:
             found = Arrangement.of(x, (1,))
         text = f"{value.type} must lie in memory as {wanted}, and lies there as {found}"
+        base = x if found.feature_map is None else found.feature_map
+        both = found.alike(wanted) if moves else None
+        if both is not None and not found.has_same_order(wanted):
+            is_transposed = transposes and both[1].is_transposition_of(both[0]) and self.transposes
+            require((both[1].is_reached_by_heads(both[0]) or is_transposed) and self._may_move(base), text)
+            return rearranged_map(self.emit, base, *both)
         require(found.has_same_order(wanted), text)
-        return self._as_rows(x if found.feature_map is None else found.feature_map)
+        return self._as_rows(base)
+
+    def _may_move(self, x: Value) -> bool:
+        """Whether what makes feature maps can write them in another order, or who reads them can take it."""
+        while (equation := self.equations.get(x)) is not None and isinstance(equation.operator, _BETWEEN):
+            x = equation.operands[0]
+        if equation is None or not isinstance(equation.operator, Convolution):
+            return equation is not None and isinstance(equation.operator, GroupedProduct)
+        operator, kernel = equation.operator, equation.operands[1].type.shape[2:]
+        windows = kernel, operator.strides, operator.pads, operator.groups
+        return windows == ((1, 1), (1, 1), (0, 0, 0, 0), 1)
 
     def unarranged(self, feature_map: Value, like: Value, channels: tuple[int, ...]) -> Value:
         """The view of feature maps that stands for a value of the source; the inverse of `feature_map`."""
@@ -173,38 +203,43 @@ class Recognition:
     def rearranged(self, arrangement: Arrangement) -> Value:
         """The view of feature maps that an arrangement describes."""
         assert arrangement.feature_map is not None, "there is something to view"
-        shape: Shape = (self.batch, *arrangement.sizes[1:])
-        result = arranged_from(self.emit, arrangement.feature_map, arrangement, shape)
+        result = arranged_from(self.emit, arrangement.feature_map, arrangement)
         self.arrangements[result] = arrangement
         return result
 
-    def each(self, operator: Operator, equation: Equation, *operands: Value) -> Value:
+    def each(self, operator: Operator, *operands: Value) -> Value:
         """An operator on single elements, where those of its operands lie.
 
         Args:
             operator: it.
-            equation: of the source.
             operands: of the source, of the shape of its result.
         """
-        found = next((each for each in map(self.channels_of, operands) if each is not None), None)
+        found = next((each for each in map(self.order_of, operands) if each is not None), None)
         inner = [self.inner(value, found) for value in operands]
-        return self.outer(self.emit(operator, *inner), equation, found)
+        return self.outer(self.emit(operator, *inner), found)
 
-    def channels_of(self, value: Value) -> Channels:
-        """The axes of a value that are channels, if it is, or shall be, a view of feature maps."""
+    def passed(self, operator: Quantise | Dequantise, value: Value) -> Value:
+        """A conversion of a value; where the host does it, of what it has, in the order of that."""
+        x = self.view(value)
+        is_host = x not in self.arrangements and self.is_given(x)
+        return self.emit(operator, x) if is_host else self.each(operator, value)
+
+    def order_of(self, value: Value) -> Arrangement | None:
+        """How a value lies, if it is, or shall be, a view of feature maps."""
         x = self.view(value)
         found = self.arrangements.get(x) or self.given_as.get(x)
         if found is not None:
-            return found.channels
-        return (value.type.rank - 1,) if value in self._rows and self.is_given(x) else None
+            return found
+        is_row = value in self._rows and self.is_given(x)
+        return Arrangement.of(x, (value.type.rank - 1,)) if is_row else None
 
-    def inner(self, value: Value, channels: Channels) -> Value:
+    def inner(self, value: Value, order: Arrangement | None) -> Value:
         """What operators on single elements read of a value: the feature maps, if it is a view of such."""
-        return self.activation(value) if channels is None else self.feature_map(value, channels)
+        return self.activation(value) if order is None else self._ordered(value, order)
 
-    def outer(self, result: Value, equation: Equation, channels: Channels) -> Value:
+    def outer(self, result: Value, order: Arrangement | None) -> Value:
         """The result of an equation of which the feature maps are there; the inverse of `inner`."""
-        return result if channels is None else self.unarranged(result, equation.result, channels)
+        return result if order is None else self.rearranged(replace(order, feature_map=result))
 
     @cached_property
     def _rows(self) -> frozenset[Value]:
@@ -251,6 +286,12 @@ class Recognition:
         """
         require(bool(np.isfinite(array).all()), "weights must be finite, but hold NaN or infinity")
         return self.b.constant(Literal(np.ascontiguousarray(array.astype(np.float32))))
+
+    def is_repeated(self, value: Value) -> bool:
+        """Whether a value of the source is a smaller one over and over."""
+        made = self.source.producers.get(value)
+        is_broadcast = made is not None and isinstance(made.operator, Broadcast)
+        return is_broadcast and made is not None and made.operands[0].type.shape != value.type.shape
 
     def is_read_once(self, value: Value) -> bool:
         """Whether one equation reads a value of the source, and it is no result."""

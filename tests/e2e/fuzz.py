@@ -20,6 +20,7 @@ from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.pipeline import compile_model, quantise
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.targets.accel.place import PlaceError
+from tilewright.compiler.targets.accel.product import ProductError
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import PRESETS, Config
@@ -118,7 +119,7 @@ def fuzz(seed: int, networks: int, config: Config | None = None, report_every: i
             check_host(*drawn)
             check_network(*drawn, machine)
             tally.equal += 1
-        except (TilingError, PlaceError) as error:
+        except (TilingError, PlaceError, ProductError) as error:
             tally.refuse(type(error).__name__)
         except (DifferenceError, TilewrightError) as error:
             raise DifferenceError(f"seed {seed}, network {number}: {error}") from error

@@ -14,9 +14,11 @@ from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
 from tilewright.compiler.ops.quantised.qlookup import QLookup
+from tilewright.compiler.ops.quantised.qmatmul import QMatmul
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import POINT
+from tilewright.compiler.targets.accel.product import joined_input, legal_product
 from tilewright.compiler.targets.accel.space_to_depth import space_to_depth
 from tilewright.isa.config import Config
 from tilewright.numerics.table import ENTRIES
@@ -54,6 +56,8 @@ def _legal(
             operands = b.apply(QMaxPool2d(POINT), *operands)
     elif isinstance(operator, QLookup) and (found := _convolved(b, function, equation, config, operands)):
         return found
+    elif isinstance(operator, QMatmul):
+        return (legal_product(b, equation, operands, config),)
     elif isinstance(operator, QConv2d):
         return _convolution(b, function, equation, config, operands)
     return emit(b, equation, operator, operands)
@@ -63,14 +67,19 @@ def _convolution(
     b: Builder, function: Function, equation: Equation, config: Config, operands: tuple[Value, ...]
 ) -> Sequence[Value]:
     """A convolution, and the pooling that cannot follow it on the chip."""
-    operator, operands = space_to_depth(b, function, equation, operands, config)
-    if operator.pool is None or not _must_part(operator, config):
-        with b.label(*equation.labels):
-            return b.apply(operator, *operands)
+    operator = equation.operator
+    assert isinstance(operator, QConv2d), "asked of convolutions"
+    pool = operator.pool if operator.pool is not None and _must_part(operator, config) else None
+    if pool is not None:
+        operator = replace(operator, pool=None)
+    operator, operands = space_to_depth(b, function, equation.operands[0], operator, operands, config)
+    operator, operands = joined_input(b, operator, operands, config)
     with b.label(*equation.labels):
-        operands = b.apply(replace(operator, pool=None), *operands)
+        results = b.apply(operator, *operands)
+    if pool is None:
+        return results
     with b.label(*(f"{label}:pool" for label in equation.labels)):
-        return b.apply(QMaxPool2d(operator.pool), *operands)
+        return b.apply(QMaxPool2d(pool), *results)
 
 
 def _convolved(

@@ -17,6 +17,7 @@ from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose, inverse
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.heads import JoinHeads, SplitHeads, StackBlocks
 from tilewright.compiler.ops.quantised.operator import QuantisedOperator
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.operator.lower import OPERATORS, lower
@@ -135,7 +136,9 @@ def network_of(named: NamedFunction) -> Network:
 
 
 def _is_view(equation: Equation) -> bool:
-    """Whether feature maps get other rows, with all their pixels in order."""
+    """Whether feature maps get other rows, with all their pixels in order, or heads become rows."""
+    if isinstance(equation.operator, (SplitHeads, JoinHeads, StackBlocks)):
+        return True
     if not isinstance(equation.operator, Reshape):
         return False
     before, after = equation.operands[0].type, equation.result.type

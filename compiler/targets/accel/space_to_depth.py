@@ -14,7 +14,8 @@ import numpy as np
 
 from tilewright.compiler.ir.array import Array, Literal
 from tilewright.compiler.ir.build import Builder
-from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.function import Function, Value
+from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose
@@ -76,22 +77,26 @@ class Axis:
 
 
 def space_to_depth(
-    b: Builder, function: Function, equation: Equation, operands: tuple[Value, ...], config: Config
+    b: Builder,
+    function: Function,
+    read: Value,
+    operator: QConv2d,
+    operands: tuple[Value, ...],
+    config: Config,
 ) -> tuple[QConv2d, tuple[Value, ...]]:
     """The operator and the operands of a convolution, over patches if that takes fewer products of the array.
 
     Args:
         b: where its operands are.
-        function: that it is an equation of.
-        equation: the convolution.
+        function: that it is of.
+        read: what it reads there.
+        operator: the convolution.
         operands: of it, in `b`.
         config: the machine.
     """
-    operator = equation.operator
-    assert isinstance(operator, QConv2d)
     given, weight = b.producer(operands[0]), b.literal(operands[1])
     is_given = given is not None and isinstance(given.operator, Quantise)
-    if not is_given or operator.groups > 1 or not _is_read_once(function, equation.operands[0]):
+    if not is_given or operator.groups > 1 or not _is_read_once(function, read):
         return operator, operands
     assert given is not None
     assert weight is not None, "verified: weights are constants"
@@ -100,7 +105,8 @@ def space_to_depth(
         return operator, operands
     patches = b.emit(given.operator, _patches(b, given.operands[0], axes))
     kernels = b.constant(Literal(np.ascontiguousarray(_kernels(weight.array, axes))))
-    return _over(operator, axes, prod(weight.array.shape[1:])), (patches, kernels, *operands[2:])
+    asked = operator.macs(*(alone(value.type) for value in operands))
+    return _over(operator, axes, asked), (patches, kernels, *operands[2:])
 
 
 def _is_read_once(function: Function, value: Value) -> bool:
@@ -164,7 +170,12 @@ def _kernels(weight: Array, axes: Sequence[Axis]) -> Array:
     return found.reshape(outputs, channels * prod(pixels), height.kernel, width.kernel)
 
 
-def _over(operator: QConv2d, axes: Sequence[Axis], products: int) -> QConv2d:
+def alone(tensor: TensorType) -> TensorType:
+    """The type for one sample, if it has a batch of any size."""
+    return tensor if tensor.is_known else tensor.with_shape((1, *tensor.shape[1:]))
+
+
+def _over(operator: QConv2d, axes: Sequence[Axis], asked_macs: int) -> QConv2d:
     height, width = axes
     return replace(
         operator,
@@ -174,5 +185,5 @@ def _over(operator: QConv2d, axes: Sequence[Axis], products: int) -> QConv2d:
             1 if height.patch > 1 else height.dilation,
             1 if width.patch > 1 else width.dilation,
         ),
-        products=products,
+        asked_macs=asked_macs,
     )

@@ -11,12 +11,14 @@ from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
 from tilewright.compiler.ops.quantised.qlookup import QLookup
+from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulTransposed
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.qadd import lower_qadd
 from tilewright.compiler.targets.accel.operator.qconv2d import lower_qconv2d
 from tilewright.compiler.targets.accel.operator.qlookup import lower_qlookup
+from tilewright.compiler.targets.accel.operator.qmatmul import lower_qmatmul
 from tilewright.compiler.targets.accel.operator.qmul import lower_qmul
 from tilewright.compiler.targets.accel.operator.qpool2d import lower_qaverage_pool2d, lower_qmax_pool2d
 from tilewright.isa.config import Config
@@ -29,6 +31,8 @@ _LOWERINGS: dict[type[Operator], Callable[..., list[Lowered]]] = {
     QAdd: lower_qadd,
     QLookup: lower_qlookup,
     QMul: lower_qmul,
+    QMatmul: lower_qmatmul,
+    QMatmulTransposed: lower_qmatmul,
 }
 
 OPERATORS = tuple(_LOWERINGS)
