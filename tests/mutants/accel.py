@@ -23,15 +23,15 @@ _VIEWS = (
     Mutant(
         name="view-of-the-first-block",
         file=f"{_ACCEL}/view.py",
-        old="value: View(equation.result, start // config.cols)",
-        new="value: View(equation.result, 0)",
+        old="value: MemoryView(equation.result, start // config.cols)",
+        new="value: MemoryView(equation.result, 0)",
         check=_MOVE,
     ),
     Mutant(
         name="view-of-a-view-from-its-start",
         file=f"{_ACCEL}/compile.py",
-        old="contents, block = view.whole, block + view.block",
-        new="contents, block = view.whole, view.block",
+        old="inside += view.block * _block_bytes(contents, self._config)",
+        new="inside = view.block * _block_bytes(contents, self._config)",
         check=_MOVE,
     ),
     Mutant(
@@ -369,6 +369,27 @@ _TASKS = (
         old="self.first <= other.last and",
         new="self.first < other.last and",
         check=_PROGRAM,
+    ),
+    Mutant(
+        name="patches-of-columns-before-rows",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="found[:, :, y, x, down, right] = weight[:, :, row, column]",
+        new="found[:, :, x % height.patch, y % width.patch, down, right] = weight[:, :, row, column]",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
+    ),
+    Mutant(
+        name="patches-begin-one-later",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="return -self.pads[0] // self.patch",
+        new="return -(self.pads[0] // self.patch)",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
+    ),
+    Mutant(
+        name="patches-of-what-another-reads",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="if len(function.consumers.get(value, ())) != 1 or value in function.results:",
+        new="if value in function.results:",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
     ),
     Mutant(
         name="tensor-of-a-later-reader",

@@ -333,10 +333,12 @@ class _Plan:
     def address(self, contents: Value | NDArray[Any], block: int = 0) -> tuple[int, int]:
         """Region and offset of a value, from a block on, or of a constant that is added."""
         if isinstance(contents, Value):
+            inside = block * _block_bytes(contents, self._config)
             while (view := self._views.get(contents)) is not None:
-                contents, block = view.whole, block + view.block
+                contents = view.whole
+                inside += view.block * _block_bytes(contents, self._config)
             region, offset = self._values[contents]
-            return region, offset + block * _block_bytes(contents, self._config)
+            return region, offset + inside
         data = np.ascontiguousarray(contents).tobytes()
         offset = self._reserve(CONSTANTS, len(data))
         self._constants.append(data.ljust(self._used[CONSTANTS] - offset, b"\0"))
@@ -401,6 +403,7 @@ def _binding(port: Port, plan: _Plan) -> Binding:
         offset=offset,
         scale=port.scale,
         zero_point=port.zero_point,
+        views=port.views,
     )
 
 
