@@ -373,8 +373,8 @@ _TASKS = (
     Mutant(
         name="tensor-of-a-later-reader",
         file=f"{_ACCEL}/compile.py",
-        old="for place, unit in enumerate(network.layers) for value in unit.equation.operands}",
-        new="for place, unit in reversed([*enumerate(network.layers)]) for value in unit.equation.operands}",
+        old="spans[whole] = spans.get(whole, (place, place))[0], place",
+        new="spans.setdefault(whole, (place, place))",
         check=_COMPILE,
     ),
     Mutant(
