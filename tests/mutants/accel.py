@@ -56,6 +56,13 @@ _VIEWS = (
         check=_MOVE,
     ),
     Mutant(
+        name="gather-of-a-gather-in-the-other-order",
+        file=f"{_ACCEL}/legalise.py",
+        old="channels = (*before.operator.channels, NOWHERE)\n",
+        new="channels = (*sorted(before.operator.channels), NOWHERE)\n",
+        check=_MOVE,
+    ),
+    Mutant(
         name="groups-that-end-too-early",
         file=f"{_ACCEL}/operator/qconv2d.py",
         old="blocks((to + 1) * inputs // groups, config)",
