@@ -69,14 +69,23 @@ class Dependence:
         Between targets values are floats: one of bytes counts as the floats that it stands for, so that no
         quantisation is parted from its inverse to save some.
         """
-        readers: dict[object, set[int]] = {}
+        return sum(
+            size * len({sides[reader] for reader in readers} - {sides[number]})
+            for number, size, readers in self._read_values
+        )
+
+    @cached_property
+    def _read_values(self) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
+        """Of each value that others read: the step that makes it, its bytes, and the steps that read it."""
+        readers: dict[Value, list[int]] = {}
         for number in self.steps:
             for value in self.function.equations[number].operands:
-                readers.setdefault(value, set()).add(sides[number])
-        return sum(
-            _bytes(value.type) * len(readers.get(value, set()) - {sides[number]})
+                readers.setdefault(value, []).append(number)
+        return tuple(
+            (number, _bytes(value.type), tuple(readers[value]))
             for number in self.steps
             for value in self.function.equations[number].results
+            if value in readers
         )
 
 

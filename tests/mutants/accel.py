@@ -56,6 +56,13 @@ _VIEWS = (
         check=_MOVE,
     ),
     Mutant(
+        name="gather-of-a-gather-in-the-other-order",
+        file=f"{_ACCEL}/legalise.py",
+        old="channels = (*before.operator.channels, NOWHERE)\n",
+        new="channels = (*sorted(before.operator.channels), NOWHERE)\n",
+        check=_MOVE,
+    ),
+    Mutant(
         name="groups-that-end-too-early",
         file=f"{_ACCEL}/operator/qconv2d.py",
         old="blocks((to + 1) * inputs // groups, config)",
@@ -395,7 +402,7 @@ _TASKS = (
         name="tensor-of-a-later-reader",
         file=f"{_ACCEL}/compile.py",
         old="spans[whole] = spans.get(whole, (place, place))[0], place",
-        new="spans[whole] = spans.get(whole, (place, place))",
+        new="spans.setdefault(whole, (place, place))",
         check=_COMPILE,
     ),
     Mutant(

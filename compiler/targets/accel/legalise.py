@@ -65,6 +65,8 @@ def _legal(
             operands = b.apply(QMaxPool2d(POINT), *operands)
     elif isinstance(operator, QLookup) and (found := _convolved(b, function, equation, config, operands)):
         return found
+    elif isinstance(operator, QGather):
+        operator, operands = _composed(b, function, equation, operator, operands)
     elif isinstance(operator, QConcat) and operator.axis == 1:
         return _concatenated(b, equation, operator, operands, config)
     elif isinstance(operator, QMatmul):
@@ -127,6 +129,23 @@ def _concatenated(
     ]
     with b.label(*equation.labels):
         return b.apply(QGather(tuple(places)), *b.apply(filled, *operands))
+
+
+def _composed(
+    b: Builder, function: Function, equation: Equation, operator: QGather, operands: tuple[Value, ...]
+) -> tuple[QGather, tuple[Value, ...]]:
+    """One change of the channels' order for two, if nothing else reads what is between."""
+    read, before = equation.operands[0], b.producer(operands[0])
+    readers = function.consumers[read]
+    alone = read not in function.results and all(isinstance(each.operator, QGather) for each in readers)
+    if before is None or not isinstance(before.operator, QGather) or not alone:
+        return operator, operands
+    fills = {each.fill for each in (operator, before.operator) if NOWHERE in each.channels}
+    if len(fills) > 1:
+        return operator, operands
+    channels = (*before.operator.channels, NOWHERE)
+    composed = tuple(channels[place] for place in operator.channels)
+    return QGather(composed, max(fills, default=0)), before.operands
 
 
 def _ungathered(

@@ -63,6 +63,17 @@ def unit(network):
     return convolved(network, convolved(network, few, 6, 6, group=6), 6, 4, 1, group=2)
 
 
+def second_unit(network):
+    """Of a ShuffleNet v2: half of the channels is passed on."""
+    x = convolved(network, "x", 8, 12)
+    for _ in range(2):
+        one, other = (sliced(network, x, 1, start, start + 6) for start in (0, 6))
+        other = network.add("Relu", convolved(network, other, 6, 6, 1))
+        other = convolved(network, convolved(network, other, 6, 6, group=6), 6, 6, 1)
+        x = shuffled(network, joined(network, one, network.add("Relu", other)), 2, 6)
+    return convolved(network, x, 12, 4)
+
+
 def both_kinds(network):
     """What is joined twice can be a part of one result alone."""
     one, other = convolved(network, "x", 8, 8), convolved(network, "x", 8, 4, 1)
@@ -106,6 +117,10 @@ NETWORKS = {
     "groups": lambda n: n.add("Relu", convolved(n, convolved(n, "x", 8, 9), 9, 15, group=3)),
     "multiplied channels": lambda n: convolved(n, "x", 8, 24, group=8),
     "a unit of a ShuffleNet": unit,
+    "units of a ShuffleNet v2": second_unit,
+    "border of an order": lambda n: n.add(
+        "Pad", shuffled(n, convolved(n, "x", 8, 6), 2, 3), np.array([0, 1, 0, 0, 0, 2, 0, 0])
+    ),
 }  # fmt: skip
 
 
@@ -148,6 +163,10 @@ def operators(case):
         ("order", {"qconv2d": 2}),
         ("border before a convolution", {"qconv2d": 1}),
         ("what is joined twice", {"qconv2d": 2, "qmax_pool2d": 3}),
+        # Copied: the first half, which lies in the input of the other one, too; put in order: its successor,
+        # and what is joined last. The other halves are taken by weights.
+        ("units of a ShuffleNet v2", {"qconv2d": 8, "qgather": 2, "qmax_pool2d": 1}),
+        ("border of an order", {"qconv2d": 1, "qgather": 1}),
         ("a part as result", {"qconv2d": 1, "qmax_pool2d": 1}),
     ],
 )
