@@ -13,6 +13,7 @@ _TOKENS = suite(f"{_ACCEL}/test_token.py")
 _BUILD = suite(f"{_ACCEL}/test_build.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
+_MATMUL = suite("compiler/quantise/test_matmul.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
 _EVENT_MODEL = suite(f"{_ACCEL}/test_event_model.py")
 _SCHEDULE_TEXT = suite(f"{_ACCEL}/test_layer_schedule.py")
@@ -376,6 +377,34 @@ _TASKS = (
         old="self.first <= other.last and",
         new="self.first < other.last and",
         check=_PROGRAM,
+    ),
+    Mutant(
+        name="matmul-lanes-of-heads-interleaved",
+        file=f"{_ACCEL}/product.py",
+        old="return padded.reshape(-1, config.cols, heads).transpose(0, 2, 1).reshape(-1)",
+        new="return padded.reshape(-1)",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-garbage-in-lanes",
+        file=f"{_ACCEL}/product.py",
+        old="is_padded = columns == inputs or _is_of_host(b, w) or _has_zero_lanes(b, x)",
+        new="is_padded = True",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-rows-of-w-not-padded",
+        file=f"{_ACCEL}/product.py",
+        old="columns = -(-inputs // config.cols) * config.cols",
+        new="columns = inputs",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-one-group-for-all",
+        file=f"{_ACCEL}/operator/qmatmul.py",
+        old="lambda o, g, i, s, r, c: w[o, g, i, s, r, c]",
+        new="lambda o, g, i, s, r, c: w[o, 0, i, s, r, c]",
+        check=_MATMUL,
     ),
     Mutant(
         name="patches-of-columns-before-rows",
