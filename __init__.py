@@ -14,19 +14,35 @@ if TYPE_CHECKING:
     from tilewright.api.compile import compile
     from tilewright.api.explanation import Explanation
     from tilewright.api.file import load
+    from tilewright.api.loaded import LoadedPackage
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
     from tilewright.isa.config import Config
+    from tilewright.numerics.error import TilewrightError
+    from tilewright.runtime.device import Environment
 
 _PLACES = {
     "compile": "tilewright.api.compile",
     "load": "tilewright.api.file",
     "Explanation": "tilewright.api.explanation",
+    "LoadedPackage": "tilewright.api.loaded",
     "Package": "tilewright.api.package",
     "RunResult": "tilewright.api.result",
     "Config": "tilewright.isa.config",
+    "Environment": "tilewright.runtime.device",
+    "TilewrightError": "tilewright.numerics.error",
 }
-__all__ = ["Config", "Explanation", "Package", "RunResult", "compile", "load"]
+__all__ = [
+    "Config",
+    "Environment",
+    "Explanation",
+    "LoadedPackage",
+    "Package",
+    "RunResult",
+    "TilewrightError",
+    "compile",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tilewright.api.error import PackageError
 from tilewright.api.explanation import Explanation
-from tilewright.api.package import Package, PackageError
+from tilewright.api.package import Package
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names
@@ -19,7 +20,7 @@ from tilewright.compiler.ir.size import Size, SizeName
 from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.network.batch import mixing
-from tilewright.compiler.network.split import Observe, Progress, SplitNetwork, placed_network, split_network
+from tilewright.compiler.network.split import Observe, SplitNetwork, placed_network, split_network
 from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
@@ -27,7 +28,9 @@ from tilewright.compiler.pipeline import HOST_PASSES, PASSES
 from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
+from tilewright.numerics.progress import Progress, unheard
 
+_SHOWN_LABELS = 4
 Source = str | os.PathLike[str] | bytes | Any
 """A path, the bytes of a file, or an onnx.ModelProto."""
 
@@ -40,7 +43,7 @@ def compile(
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
     """A network, split between the accelerator and the CPU, compiled for both.
@@ -53,7 +56,7 @@ def compile(
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
-        progress: is told what is being done.
+        progress: is told what is being done, and how much of it is; see `numerics.progress`.
         observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
             layer's name), one of `pipeline.STAGES`, and the text.
 
@@ -81,7 +84,7 @@ def compile_named(
     calibration: Mapping[str, ArrayLike] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
     """As `compile`, of a network that was read."""
@@ -145,26 +148,31 @@ def sized(named: NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:
 def why_not_by_sample(named: NamedFunction) -> str:
     """Why the samples of a batch cannot be run one by one; "" if they can."""
     names = _batch_names(named)
+    if not named.inputs:
+        return "it takes no inputs"
     # Of a symbolic batch, `mixing` says whether outputs have it in front; of a batch of 1 they need not.
     odd = [f"{name} ({each})" for name, each in named.input_types.items() if not _has_batch(each, names)]
     if odd:
-        return f"inputs must have a batch in front, symbolic or 1, and have none: {', '.join(odd)}"
+        return (
+            "inputs must have a batch in front, symbolic or 1: export the model so, or leave its size open, "
+            f"not {', '.join(odd)}"
+        )
     unknown = unknown_sizes(named)
     if unknown:
-        return (
-            f"sizes must be numbers but for the batch, and {', '.join(unknown)} are not: "
-            f"give sizes ({size_options(unknown)})"
-        )
-    found = [label for name in names for label in mixing(named.function, name)]
-    return (
-        f"the batch must stay in front, its samples apart, and do not in {', '.join(found)}" if found else ""
-    )
+        return f"all sizes but the batch must be numbers: give sizes ({size_options(unknown)})"
+    found = list(dict.fromkeys(label for name in names for label in mixing(named.function, name)))
+    return f"samples must stay apart, in the first axis, and do not in {_listed(found)}" if found else ""
 
 
 def unknown_sizes(named: NamedFunction) -> tuple[str, ...]:
     """Names of sizes of inputs that are neither numbers nor a batch."""
     names = _batch_names(named)
     return tuple(name for name in named.function.size_names if name not in names)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = len(labels) - _SHOWN_LABELS
+    return ", ".join(labels[:_SHOWN_LABELS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _batch_names(named: NamedFunction) -> list[str]:

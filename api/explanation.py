@@ -14,7 +14,7 @@ class Placement:
         operator: what it became.
         target: who runs it.
         kernel: the number of the step that it is part of.
-        macs: multiply-accumulates of a sample.
+        macs: multiply-accumulates of a sample; None where they depend on sizes that are not known.
         reason: why it does not run on the accelerator; "" if it does.
     """
 
@@ -22,7 +22,7 @@ class Placement:
     operator: str
     target: str
     kernel: int
-    macs: int
+    macs: int | None
     reason: str
 
 
@@ -41,9 +41,9 @@ class Explanation:
     kernels: int
 
     def share(self, target: str) -> float:
-        """Of the multiply-accumulates of a sample, those on a target; 0 if there are none."""
-        total = sum(each.macs for each in self.placements)
-        own = sum(each.macs for each in self.placements if each.target == target)
+        """Of the multiply-accumulates of a sample that are known, those on a target; 0 if there are none."""
+        total = sum(each.macs or 0 for each in self.placements)
+        own = sum(each.macs or 0 for each in self.placements if each.target == target)
         return own / total if total else 0.0
 
     def to_json(self) -> Mapping[str, Any]:
@@ -57,7 +57,8 @@ class Explanation:
         rows, before = list[tuple[str, ...]](), ""
         for each in self.placements:
             reason = "as above" if each.reason and each.reason == before else each.reason
-            rows.append((str(each.kernel), each.target, each.label, each.operator, f"{each.macs:,}", reason))
+            macs = "?" if each.macs is None else f"{each.macs:,}"
+            rows.append((str(each.kernel), each.target, each.label, each.operator, macs, reason))
             before = each.reason
         header = ("step", "target", "label", "operator", "macs", "why not on the accelerator")
         widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]

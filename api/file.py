@@ -19,24 +19,25 @@ from tilewright.compiler.ops.registry import operators
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.targets.cpu.cache import ObjectStore, StoredCode
 from tilewright.isa.container import ExecutableError, pack, read_file, unpack, well_formed
-from tilewright.isa.executable import Executable, check_isa, config_of
+from tilewright.isa.executable import PACKAGE, Executable, check_isa, config_of
 from tilewright.isa.instruction import ISA_VERSION
 from tilewright.isa.model import Model
 from tilewright.isa.output_file import write_files
+from tilewright.numerics.progress import Progress, unheard
 
 PACKAGE_FORMAT = 1
 _MODULE, _TENSORS, _PROGRAM, _HOST = "module", "tensors", "program.", "host"
 
 
-def to_bytes(package: Package) -> bytes:
+def to_bytes(package: Package, progress: Progress = unheard) -> bytes:
     """The contents of a package's file; equal packages have equal bytes.
 
     What the host can run of it without the sizes of arrays is compiled first, so that it is in the file.
     """
-    package.prepare()
+    package.prepare(progress=progress)
     function, codes = package.named.function, sorted(package.store.codes.items())
     header = {
-        "package": PACKAGE_FORMAT,
+        PACKAGE: PACKAGE_FORMAT,
         "isa_version": ISA_VERSION,
         "config": asdict(package.config),
         "config_digest": package.config.digest().hex(),
@@ -84,7 +85,7 @@ def is_package(data: bytes) -> bool:
     Raises:
         ExecutableError: if they are of neither.
     """
-    return "package" in unpack(data)[0]
+    return PACKAGE in unpack(data)[0]
 
 
 def from_bytes(data: bytes) -> Package:
@@ -95,9 +96,9 @@ def from_bytes(data: bytes) -> Package:
     """
     header, sections = unpack(data)
     with well_formed():
-        if "package" not in header:
+        if PACKAGE not in header:
             raise ExecutableError("is a program, not a package: run it with its memory, or compile a network")
-        if header["package"] != PACKAGE_FORMAT:
+        if header[PACKAGE] != PACKAGE_FORMAT:
             raise ExecutableError(
                 f"has package format {header['package']}, not {PACKAGE_FORMAT}: compile it anew"
             )
@@ -106,10 +107,11 @@ def from_bytes(data: bytes) -> Package:
         module = parse_module(sections[_MODULE].decode(), operators(), load_tensors(sections[_TENSORS]))
         verify(module)
         (function,) = module
-        named = NamedFunction(function, tuple(header["inputs"]), tuple(header["outputs"]))
-        models = [Model.from_executable(_program(sections, n)) for n in range(len(header["programs"]))]
-        parts = _parts(function, dict(zip(header["programs"], models, strict=True)))
-        refusals = tuple(Refusal(**each) for each in header["refusals"])
+        named = NamedFunction(function, _texts(header["inputs"]), _texts(header["outputs"]))
+        programs = _texts(header["programs"])
+        models = [Model.from_executable(_program(sections, n)) for n in range(len(programs))]
+        parts = _parts(function, dict(zip(programs, models, strict=True)))
+        refusals = tuple(_refusal(each) for each in header["refusals"])
         return Package(named, config, parts, refusals, _store(header["host"], sections[_HOST]))
 
 
@@ -125,6 +127,17 @@ def package_of_model(model: Model) -> Package:
     whole = Function(function.name, function.parameters, (kernel,), function.results)
     part = Part(one, one, model)
     return Package(one.with_function(whole), model.config, {kernel.results[0]: part})
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise ExecutableError(f"has {values!r} where its header must have a list of texts")
+    return tuple(values)
+
+
+def _refusal(members: Mapping[str, Any]) -> Refusal:
+    _texts(list(members.values()))
+    return Refusal(**members)
 
 
 def _store(index: Sequence[Mapping[str, Any]], data: bytes) -> ObjectStore:

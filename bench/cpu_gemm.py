@@ -28,10 +28,10 @@ from turns import Call, median_seconds
 from tilewright.cli.table import format_table
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.layout import aligned, aligned_empty
-from tilewright.compiler.targets.cpu.operator.matmul import Product, column_panels, matmul
-from tilewright.compiler.targets.cpu.operator.tiling import product_lanes
+from tilewright.compiler.targets.cpu.operator.matmul import MatmulSizes, column_panels, matmul
+from tilewright.compiler.targets.cpu.operator.register_tile import product_lanes
 
 Array = NDArray[Any]
 FLOAT, INT8 = TYPES = ("float32", "int8")
@@ -50,8 +50,8 @@ def operands(size: int, dtype: str) -> tuple[Array, Array]:
 
 def ours(a: Array, b: Array, threads: int) -> tuple[Call, Array, float]:
     """A call, where its result will be, and seconds to compile."""
-    is_float, features = a.dtype == np.float32, Features.of(Machine.host())
-    sizes = Product(rows=len(a), depth=len(b), columns=b.shape[1], is_float=is_float)
+    is_float, features = a.dtype == np.float32, Features.of(HostMachine.host())
+    sizes = MatmulSizes(rows=len(a), depth=len(b), columns=b.shape[1], is_float=is_float)
     begun = time.perf_counter()
     kernel = compile_function(matmul("product", sizes, features), contract=True, parallel=threads > 1)
     took = time.perf_counter() - begun

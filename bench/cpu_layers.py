@@ -29,15 +29,15 @@ from turns import Call, median_seconds
 
 from tilewright.cli.table import format_table
 from tilewright.compiler.ops.primitive.conv import Conv
-from tilewright.compiler.ops.quantised.convolution import Geometry
+from tilewright.compiler.ops.quantised.convolution import ConvolutionGeometry
 from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.targets.cpu.machine import Machine
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution
+from tilewright.compiler.targets.cpu.machine import HostMachine
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layer import float_layer, integer_layer
 from tilewright.compiler.targets.cpu.operator.layout import aligned, aligned_empty, starts, weight_panels
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
+from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
 
 Array = NDArray[Any]
@@ -63,7 +63,7 @@ SCALE = 1e-3
 class Case:
     """A layer with its data: x [height, width, channels], weight [outputs, channels, kernel, kernel]."""
 
-    sizes: Convolution
+    sizes: ConvolutionSizes
     x: Array
     weight: Array
     bias: Array
@@ -73,7 +73,7 @@ class Case:
         """The layer with random numbers."""
         size, channels, outputs, kernel, stride = LAYERS[name]
         half, rng = kernel // 2, np.random.default_rng(1)
-        sizes = Convolution(
+        sizes = ConvolutionSizes(
             height=size,
             width=size,
             channels=channels,
@@ -108,14 +108,14 @@ class Case:
             (total,) = Conv(sizes.strides, sizes.pads, sizes.dilations).run(x, self.weight)
             result = total + bias
         else:
-            total = Geometry(sizes.strides, sizes.pads, sizes.dilations, 1).run(x, self.weight, 0)
+            total = ConvolutionGeometry(sizes.strides, sizes.pads, sizes.dilations, 1).run(x, self.weight, 0)
             result = finish(total, bias, self.scales[:, None, None], 0, -128, 127)
         return result[0].transpose(1, 2, 0)
 
 
 def ours(case: Case, threads: int) -> tuple[Call, Array, float]:
     """A call, where its answer will be, and seconds to compile."""
-    sizes, features = case.sizes, Features.of(Machine.host())
+    sizes, features = case.sizes, Features.of(HostMachine.host())
     begun = time.perf_counter()
     function = (float_layer if sizes.is_float else integer_layer)("layer", sizes, features)
     kernel = compile_function(function, contract=True, parallel=threads > 1)

@@ -1,12 +1,13 @@
 """Whole networks as packages: what runs where, how many cycles, and how near the floats are.
 
-    python bench/packages.py [--config reference] [--only NAMES] [--rtl NAMES] [--models FOLDER]
+    python bench/packages.py [--config reference] [--only NAMES] [--rtl NAMES] [--models FOLDER] [--markdown]
 
 Each network is compiled in floats for the CPU and compared with ONNX Runtime, then in integers for both
 targets, calibrated on random inputs; the simulator and the CPU must give the same bytes. `share` is that of
 the multiply-accumulates on the accelerator, `dB` the distance of integers to floats. Networks named with
 `--rtl` run one sample in the gates, too: bytes and cycles must be equal. `--models` adds the networks of a
-folder beside the project: LeNet, EfficientNet-Lite0, a direction classifier.
+folder beside the project: LeNet, EfficientNet-Lite0, a direction classifier. `--markdown` prints the lines of
+the README's table instead.
 """
 
 import argparse
@@ -39,6 +40,7 @@ HEADER = (
     *("network", "float error", "cpu ms", "share", "programs", "cycles"),
     *("compile s", "sim s", "dB", "sim = cpu", "rtl"),
 )
+README_COLUMNS = ("network", "share", "programs", "cycles", "rtl")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def measure(network: Network, config: str, in_gates: bool) -> list[str]:
     line += [
         f"{explained.share('accelerator'):.1%}",
         f"{explained.programs}",
-        f"{simulated.cycles or 0:,}",
+        f"{simulated.cycles:,}" if simulated.cycles else "",
         f"{compiled:.1f}",
         f"{simulated.seconds:.2f}",
         f"{noise:.1f}",
@@ -159,6 +161,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--rtl", default="")
     parser.add_argument("--models", type=Path)
+    parser.add_argument("--markdown", action="store_true")
     args = parser.parse_args()
     only, gates = ({name for name in text.split(",") if name} for text in (args.only, args.rtl))
     rows = []
@@ -167,7 +170,16 @@ def main() -> None:
             continue
         rows.append([name, *measure(make(), args.config, name in gates)])
         print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+    if args.markdown:
+        print("\n".join(map(_markdown, rows)))
+        return
     print(format_table(HEADER, rows))
+
+
+def _markdown(row: list[str]) -> str:
+    """A line of the README's table."""
+    cells = dict(zip(HEADER, row, strict=True))
+    return f"| {' | '.join(cells[name] for name in README_COLUMNS)} |".replace("  ", " ")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from resnet_layers import LAYERS, network
 from single_layer import add_options, machine_of, measure, without_hiding
 
 from tilewright.cli.table import format_table
-from tilewright.compiler.schedule import Primitive, Split, Versions, VirtualThread
+from tilewright.compiler.schedule import BufferDepth, Primitive, Split, VirtualThread
 from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
     Schedules,
@@ -49,19 +49,19 @@ def _half_tile(primitive: Primitive) -> Primitive:
     return primitive
 
 
-def _two_versions(primitive: Primitive) -> Primitive:
-    shared = isinstance(primitive, Versions) and primitive.buffer in ("input", "weights")
-    return replace(primitive, count=2) if isinstance(primitive, Versions) and shared else primitive
+def _depth_of_two(primitive: Primitive) -> Primitive:
+    shared = isinstance(primitive, BufferDepth) and primitive.buffer in ("input", "weights")
+    return replace(primitive, depth=2) if isinstance(primitive, BufferDepth) and shared else primitive
 
 
 VARIANTS: Mapping[str, Callable[[Schedules], Schedules]] = {
     "default": lambda schedules: schedules,
     "no turns": _every(_without_threads),
-    "two buffers": _every(_two_versions),
+    "two buffers": _every(_depth_of_two),
     "half tiles": _every(_half_tile),
     "one by one": without_hiding,
 }
-"""Ways to change a schedule: blocks one after the other; inputs and weights kept in two versions only; tiles
+"""Ways to change a schedule: blocks one after the other; inputs and weights double-buffered only; tiles
 of half the height and width; one version of everything."""
 
 

@@ -27,7 +27,7 @@ from tilewright.compiler.pipeline import compile_model, load_onnx, quantise
 from tilewright.isa.config import Config
 from tilewright.isa.model import CONSTANTS, INPUTS, Model
 from tilewright.isa.state import Dram
-from tilewright.runtime.device import DEFAULT_HOST
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT
 from tilewright.runtime.loader import load
 from tilewright.sim.machine import Simulator
 from tilewright.sim.result import RunResult
@@ -72,7 +72,7 @@ def measure(model: Model, simulator: Simulator, repeat: int) -> Speed:
     image = load(
         model.executable, given | ({CONSTANTS: model.constants} if model.constants else {}), model.config
     )
-    memory = DEFAULT_HOST.memory(len(image.dram))
+    memory = DEFAULT_ENVIRONMENT.memory(len(image.dram))
 
     def timed() -> RunResult:
         result = simulator.time(

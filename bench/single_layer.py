@@ -18,12 +18,12 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
-from tilewright.compiler.schedule import Versions, VirtualThread
+from tilewright.compiler.schedule import BufferDepth, VirtualThread
 from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, ConfigError, load_config
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
-from tilewright.runtime.device import DeviceResult, Host
+from tilewright.runtime.device import DeviceResult, Environment
 from tilewright.runtime.model_runner import ModelRunner
 
 ZERO_POINT = -7
@@ -120,7 +120,7 @@ def without_hiding(schedules: Schedules) -> Schedules:
     """The same schedules with one version of each buffer, and blocks one after the other."""
     return {
         part: tuple(
-            replace(primitive, count=1) if isinstance(primitive, Versions) else primitive
+            replace(primitive, depth=1) if isinstance(primitive, BufferDepth) else primitive
             for primitive in schedule
             if not isinstance(primitive, VirtualThread)
         )
@@ -131,7 +131,7 @@ def without_hiding(schedules: Schedules) -> Schedules:
 def measure(
     named: NamedFunction,
     config: Config,
-    host: Host,
+    environment: Environment,
     devices: list[str],
     schedules: Schedules | None = None,
 ) -> Measured:
@@ -143,7 +143,7 @@ def measure(
     shapes, _ = named.sample_shapes
     given = {name: rng.normal(0, 3, (1, *shape)).astype(np.float32) for name, shape in shapes.items()}
     expected = named.run(given)["y"]
-    outcomes = [ModelRunner(model, make_device(device, config), host).run(given) for device in devices]
+    outcomes = [ModelRunner(model, make_device(device, config), environment).run(given) for device in devices]
     right = all(np.array_equal(outcome.outputs["y"], expected) for outcome in outcomes)
     results = [outcome.first for outcome in outcomes]
     agreed = len({result.cycles for result in results}) == 1
@@ -167,9 +167,9 @@ def add_options(parser: argparse.ArgumentParser, layers: Iterable[str]) -> None:
     parser.add_argument("--rtl", action="store_true", help="the gates, too")
 
 
-def machine_of(options: argparse.Namespace) -> tuple[Config, Host, list[str]]:
+def machine_of(options: argparse.Namespace) -> tuple[Config, Environment, list[str]]:
     """The configuration, the memory outside and the devices that options ask for."""
     config = options.config
     if options.bus_bytes is not None:
         config = replace(config, bus_bytes=options.bus_bytes)
-    return config, Host(latency=options.latency), ["sim", *(["rtl"] if options.rtl else [])]
+    return config, Environment(latency=options.latency), ["sim", *(["rtl"] if options.rtl else [])]

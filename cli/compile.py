@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from tilewright.cli.dump import PASSES
 from tilewright.cli.machine import config_name
 from tilewright.cli.option import add_machine_options, add_model_options, model_inputs, refuse_options
 from tilewright.cli.summary import format_value
@@ -18,7 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the command and its options."""
     parser = subparsers.add_parser(
         "compile",
-        help="a network as a package",
+        help="compile a network into a package",
         description="Compile a network (ONNX) and save it as a package; with --input it is run as well.",
     )
     parser.add_argument("file", metavar="MODEL", help="an ONNX file")
@@ -30,7 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="PASS",
         action="append",
         default=[],
-        help="write what a pass of the compiler makes as text; all: of every pass",
+        help=f"write what a pass makes as text: {', '.join(PASSES)}, or all; may be given several times",
     )
     parser.add_argument("--dump-folder", metavar="DIR", help="where --dump writes (default: FILE.dump)")
     add_machine_options(parser)
@@ -42,23 +43,29 @@ def run(args: argparse.Namespace) -> int:
     """Compile the network, write the file, and say what it holds or what it took."""
     from tilewright.api.file import to_bytes
     from tilewright.cli.dump import Dump
-    from tilewright.cli.network import compile_network, open_network, read_schedules, used_schedules
+    from tilewright.cli.network import (
+        compile_network,
+        open_network,
+        read_schedules,
+        sized_network,
+        used_schedules,
+    )
     from tilewright.cli.output import new_folders, write_files
     from tilewright.cli.run_model import finish_run, read_given, run_package
     from tilewright.isa.error import TilewrightError
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
 
     _refuse(args)
     dump = Dump(args.dump) if args.dump else None
-    host = Host(latency=args.latency, progress=cycle_progress())
+    environment = Environment(latency=args.latency, progress=cycle_progress())
     network = open_network(args)
     if network.package is not None:
         raise TilewrightError(f"{args.file}: must be an ONNX file, not a compiled model")
     schedules = {} if args.schedule is None else read_schedules(args.schedule)
     given = read_given(args, network)
+    network = sized_network(network, args, {args.input: given.samples, args.calibrate: given.calibration})
     package = compile_network(network, args, given.calibration, given.samples, schedules, dump)
-    say("compiling for the CPU")
-    files = {args.model_file: to_bytes(package)}
+    files = {args.model_file: to_bytes(package, say)}
     say("")
     if args.schedules is not None:
         files[args.schedules] = used_schedules(package, schedules).encode()
@@ -69,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             write_files(files)
             _print_summary(args, package)
         else:
-            result = run_package(args, package, given.samples, host, check=False)
+            result = run_package(args, package, given.samples, environment, check=False)
             finish_run(args, package, given, result, files)
     return 0
 

@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from tilewright.cli.machine import DEFAULT_CONFIG
 from tilewright.cli.option import add_network_options
 from tilewright.cli.terminal import note, say
 
@@ -20,14 +21,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the command and its options."""
     parser = subparsers.add_parser(
         "explain",
-        help="what of a network runs where, and why",
+        help="say what of a network runs where, and why",
         description="Say of each node of a network who runs it, and why not the accelerator.",
     )
     parser.add_argument("file", metavar="MODEL", help="an ONNX file, or a package")
     parser.add_argument(
-        "--config", metavar="NAME|FILE", help="a preset or a TOML file, where the file does not say it"
+        "--config",
+        metavar="NAME|FILE",
+        help=f"a preset or a TOML file, where the file does not say it (default: {DEFAULT_CONFIG})",
     )
-    add_network_options(parser)
+    add_network_options(
+        parser,
+        "an .npz file with typical inputs: compiles the network, and says exactly what fits the machine",
+    )
     parser.add_argument("--json", action="store_true", help="print one object: every node with its place")
     return parser
 
@@ -41,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**explanation.to_json(), "shares": shares, "compiled": not is_judged}, indent=2))
         return 0
     print(explanation)
+    if not explanation.programs:
+        print("\nall of it on the CPU, nothing on the accelerator")
+        return 0
     share = f"{explanation.share('accelerator'):.1%} of the multiply-accumulates of a sample"
     print(f"\n{share} on the accelerator, {explanation.programs} of {explanation.kernels} steps")
     if is_judged:
@@ -51,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _explained(args: argparse.Namespace) -> "tuple[Explanation, bool]":
     """The explanation, and whether nothing was compiled for it."""
     from tilewright.api.compile import compile_named, explain_named
-    from tilewright.cli.network import open_network
+    from tilewright.cli.network import open_network, sized_network
     from tilewright.cli.option import refuse_options
     from tilewright.compiler.quantise.quantise import has_scales
     from tilewright.isa.error import TilewrightError
@@ -62,6 +71,7 @@ def _explained(args: argparse.Namespace) -> "tuple[Explanation, bool]":
         refuse_options(args, ("calibrate",), "it is compiled already")
         return network.package.explain(), False
     calibration = None if args.calibrate is None else network.inputs.read(args.calibrate)
+    network = sized_network(network, args, {args.calibrate: calibration})
     try:
         if calibration is None and not has_scales(network.source.function):
             return explain_named(network.source, network.config), True

@@ -44,9 +44,10 @@ def kind_of(path: str) -> Kind:
 
 def _is_package(path: str) -> bool:
     from tilewright.isa.container import ExecutableError, read_file, unpack
+    from tilewright.isa.executable import PACKAGE
 
     try:
-        return "package" in unpack(read_file(path))[0]
+        return PACKAGE in unpack(read_file(path))[0]
     except ExecutableError as error:
         raise ExecutableError(f"{path}: {error}") from None
 

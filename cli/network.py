@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tilewright.cli.inputs import Ports, inputs_of
 from tilewright.cli.kind import Kind, kind_of
 from tilewright.cli.machine import DEFAULT_CONFIG
-from tilewright.cli.option import refuse_options
+from tilewright.cli.option import refuse_options, sizes_of
 from tilewright.cli.program import choose_config
 from tilewright.cli.terminal import note, say
 
@@ -74,9 +74,36 @@ def open_network(args: argparse.Namespace) -> OpenedNetwork:
     machine = choose_config(path, None, args.config, DEFAULT_CONFIG)
     from tilewright.api.compile import why_not_by_sample
 
-    named = _read_onnx(path, dict(args.size))
+    named = _read_onnx(path, sizes_of(args))
     by_sample = not args.float and not why_not_by_sample(named)
     return OpenedNetwork(path=path, config=machine, source=named, inputs=inputs_of(named, by_sample))
+
+
+def sized_network(
+    network: OpenedNetwork, args: argparse.Namespace, data: Mapping[str, "Samples | None"]
+) -> OpenedNetwork:
+    """The network with numbers for sizes that nobody named, as the data have them; a note says so.
+
+    Args:
+        network: read; one that is compiled, or runs in floats, keeps its sizes.
+        args: with `float`.
+        data: by the file's name; the first that is there is taken.
+
+    Raises:
+        TilewrightError: if inputs do not agree on a size.
+    """
+    from tilewright.api.compile import sized, unknown_sizes, why_not_by_sample
+
+    path, samples = next(((path, each) for path, each in data.items() if each is not None), ("", None))
+    if samples is None:
+        return network
+    sizes = _sizes_in(network.source, path, samples)
+    found = {name: sizes[name] for name in unknown_sizes(network.source) if name in sizes}
+    if not found or network.package is not None or args.float:
+        return network
+    note(f"sizes are those of {path}: {' '.join(f'{name}={number}' for name, number in found.items())}")
+    named = sized(network.source, found)
+    return replace(network, source=named, inputs=inputs_of(named, not why_not_by_sample(named)))
 
 
 def compile_network(
@@ -208,15 +235,15 @@ def _calibration(
     unknown = unknown_sizes(network.source)
     if unknown:
         raise TilewrightError(
-            f"{network.path}: sizes must be numbers but for the batch, and {', '.join(unknown)} are not: "
-            f"give {size_options(unknown)}, or --float for the CPU in floats"
+            f"{network.path}: all sizes but the batch must be numbers: give {size_options(unknown)}, data of "
+            "such sizes, or --float for the CPU in floats"
         )
     if calibration is not None or has_scales(network.source.function) or why_not_by_sample(network.source):
         return calibration
     if inputs is None:
         raise TilewrightError(
             f"{network.path}: a network of floats must be calibrated: give typical inputs with "
-            "--calibrate FILE, or --float for the CPU in floats"
+            "--calibrate FILE or --input FILE, or --float for the CPU in floats"
         )
     first = {name: values[:FIRST_INPUTS] for name, values in inputs.items()}
     count = len(next(iter(first.values())))
@@ -226,7 +253,32 @@ def _calibration(
 
 
 def _note_host(path: str, package: "Package") -> None:
-    """Say that the accelerator has nothing to do, and why, where that is one reason."""
-    reasons = {each.reason for each in package.refusals}
-    why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+    """Say that the accelerator has nothing to do, and why not what has the most products."""
+    macs = {each.label: each.macs or 0 for each in package.explain().placements}
+    most = max(package.refusals, key=lambda each: macs.get(each.label, 0), default=None)
+    one = len({each.reason for each in package.refusals}) == 1
+    why = "" if most is None else f": {most.reason}" if one else f": {most.label}: {most.reason}"
     note(f"nothing of it runs on the accelerator{why} (tilewright explain {path} says more)")
+
+
+def _sizes_in(named: "NamedFunction", path: str, samples: "Samples") -> dict[str, int]:
+    """The numbers that arrays have for sizes by name.
+
+    Raises:
+        TilewrightError: naming the inputs that do not agree.
+    """
+    from tilewright.compiler.ir.size import Size
+    from tilewright.isa.error import TilewrightError
+
+    found: dict[str, tuple[int, str]] = {}
+    for input_name, tensor in named.input_types.items():
+        for size, number in zip(tensor.shape, samples[input_name].shape, strict=True):
+            if not isinstance(size, Size) or size.name is None:
+                continue
+            known, other = found.setdefault(size.name, (number, input_name))
+            if known != number:
+                raise TilewrightError(
+                    f"{path}: size {size.name!r} must be one number, not {known} in input {other!r} and "
+                    f"{number} in {input_name!r}"
+                )
+    return {name: number for name, (number, _) in found.items()}

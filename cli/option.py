@@ -7,6 +7,7 @@ from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVIC
 
 MODEL_OPTIONS = ("input", "labels", "calibrate", "output", "report", "float", "size")
 PROGRAM_OPTIONS = ("memory", "dump")
+_CALIBRATE = "data for quantisation, in the forms of --input"
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -56,12 +57,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--report", metavar="FILE.html", help="write a page with the cycles of every layer")
 
 
-def add_network_options(group: argparse._ActionsContainer) -> None:
+def add_network_options(
+    group: argparse._ActionsContainer, calibrate_help: str = _CALIBRATE + " (default: the first inputs)"
+) -> None:
     """How an ONNX file is read and quantised."""
     group.add_argument(
         "--calibrate",
         metavar="FILE",
-        help="data for quantisation, in the forms of --input (default: the first inputs)",
+        help=calibrate_help,
     )
     group.add_argument(
         "--size",
@@ -69,7 +72,10 @@ def add_network_options(group: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         type=_named_size,
-        help="a number for a symbolic size of the network's inputs; for each of them but the batch",
+        help=(
+            "a number for a symbolic size of the network's inputs (default: as the data have it); the batch "
+            "may stay open"
+        ),
     )
 
 
@@ -110,6 +116,21 @@ def refuse_options(args: argparse.Namespace, names: Iterable[str], reason: str) 
     given = [f"--{name}" for name in names if getattr(args, name, None)]
     if given:
         raise TilewrightError(f"{args.file}: {' and '.join(given)} cannot be used: {reason}")
+
+
+def sizes_of(args: argparse.Namespace) -> dict[str, int]:
+    """The numbers of --size by name.
+
+    Raises:
+        TilewrightError: if one name has several.
+    """
+    from tilewright.isa.error import TilewrightError
+
+    found: dict[str, int] = {}
+    for name, number in args.size:
+        if found.setdefault(name, number) != number:
+            raise TilewrightError(f"--size {name}={number}: {name} is {found[name]} already: drop one")
+    return found
 
 
 def _region_file(text: str) -> tuple[int, str]:

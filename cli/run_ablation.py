@@ -17,7 +17,7 @@ from tilewright.cli.terminal import cycle_progress, say
 
 if TYPE_CHECKING:
     from tilewright.isa.executable import Executable
-    from tilewright.runtime.device import DeviceResult, Host
+    from tilewright.runtime.device import DeviceResult, Environment
 
 EACH = "each"
 NOTE = "Without a unit results mean nothing: none is compared or written."
@@ -38,7 +38,7 @@ Results = dict[str | None, list["DeviceResult"]]
 
 def run_ablation(args: argparse.Namespace) -> int:
     """Run it as it is and without each unit that is named, and print the cycles of all."""
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
 
     refuse_options(args, _RESULTS, "a run without a unit (--ablate) gives no results")
     refuse_timeline(args)
@@ -46,7 +46,7 @@ def run_ablation(args: argparse.Namespace) -> int:
         refuse_options(args, ("ablate",), "the CPU has no units, give --device sim or rtl")
     units = _units(args.ablate)
     subjects = (_program if kind_of(args.file) is Kind.PROGRAM else _model)(args)
-    results = _run(args.device, subjects, units, Host(latency=args.latency, progress=cycle_progress()))
+    results = _run(args.device, subjects, units, Environment(latency=args.latency, progress=cycle_progress()))
     cycles = {name: sum(each.cycles for each in found) for name, found in results.items()}
     if args.json:
         config = config_name(subjects[0].executable.config, args.config)
@@ -102,20 +102,22 @@ def _model(args: argparse.Namespace) -> list[_Subject]:
     return subjects
 
 
-def _run(device_name: str, subjects: list[_Subject], units: tuple[str, ...], host: "Host") -> Results:
+def _run(
+    device_name: str, subjects: list[_Subject], units: tuple[str, ...], environment: "Environment"
+) -> Results:
     from tilewright.isa.error import TilewrightError
     from tilewright.runtime.ablation import run_without
 
     device = make_device(device_name, subjects[0].executable.config)
     results: Results = {unit: [] for unit in (None, *units)}
     for subject in subjects:
-        full = device.run(subject.executable, subject.regions, host)
+        full = device.run(subject.executable, subject.regions, environment)
         if full.fault is not None:
             name, cycle = full.fault.cause.name, full.fault.cycle
             raise TilewrightError(f"it must run to its end, not to fault {name} in cycle {cycle}")
         results[None].append(full)
         for unit in units:
-            results[unit].append(run_without(unit, device, subject.executable, subject.regions, host))
+            results[unit].append(run_without(unit, device, subject.executable, subject.regions, environment))
     say("")
     return results
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.cli.answer import format_answer
 from tilewright.cli.data import npz_bytes, read_labels
 from tilewright.cli.machine import CPU, config_name, make_device
-from tilewright.cli.network import OpenedNetwork, compile_network, open_network
+from tilewright.cli.network import OpenedNetwork, compile_network, open_network, sized_network
 from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, marks_of, refuse_timeline
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
     from tilewright.runtime.model_input import Samples
     from tilewright.runtime.trace import ProgramRun
 
 _ON_MACHINES = ("trace", "timeline")
 """Options of what has cycles."""
+_CYCLES = ": no data changes the cycles"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Given:
 
 def run_model(args: argparse.Namespace) -> int:
     """Run a network, write what was asked for, and print the answer and what it took."""
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
 
     refuse_options(args, PROGRAM_OPTIONS, "it is a model: give --input FILE")
     if args.input is None:
@@ -58,12 +59,15 @@ def run_model(args: argparse.Namespace) -> int:
     outputs = (args.output, args.report, args.trace)
     require_apart(outputs, model_inputs(args))
     require_no_weights(args.file, outputs)
-    host = Host(latency=args.latency, progress=cycle_progress())
+    environment = Environment(latency=args.latency, progress=cycle_progress())
     network = open_network(args)
     given = read_given(args, network)
+    network = sized_network(network, args, {args.input: given.samples, args.calibrate: given.calibration})
+    samples = _zeros(network) if given.samples is None else given.samples
     package = compile_network(network, args, given.calibration, given.samples)
-    samples = given.samples or _zeros(network)
-    result = run_package(args, package, samples, host, check=network.package is not None)
+    if given.samples is None:
+        note(f"without --input FILE one sample of zeros is run{_CYCLES if package.parts else ''}")
+    result = run_package(args, package, samples, environment, check=network.package is not None)
     finish_run(args, package, given, result, {})
     return 0
 
@@ -100,7 +104,12 @@ def read_given(args: argparse.Namespace, network: OpenedNetwork) -> Given:
 
 
 def run_package(
-    args: argparse.Namespace, package: "Package", samples: "Samples", host: "Host", *, check: bool
+    args: argparse.Namespace,
+    package: "Package",
+    samples: "Samples",
+    environment: "Environment",
+    *,
+    check: bool,
 ) -> "RunResult":
     """Run samples on the device that the user names, or on the CPU where it has nothing to do.
 
@@ -108,14 +117,14 @@ def run_package(
         args: with `device`.
         package: to run.
         samples: its inputs.
-        host: the memory outside of the machine.
+        environment: the memory outside of the machine.
         check: the programs, before they run; those that were just compiled are known to be sound.
     """
     if not package.parts:
         refuse_options(args, _ON_MACHINES, "nothing of it runs on the accelerator, and the CPU has no cycles")
     is_on_cpu = args.device == CPU or not package.parts
     device = CPU if is_on_cpu else make_device(args.device, package.config)
-    result = package.run(samples, device=device, surroundings=host, check=check, progress=say)
+    result = package.run(samples, device=device, environment=environment, check=check, progress=say)
     say("")
     return result
 
@@ -190,15 +199,20 @@ def describe(package: "Package", result: "RunResult") -> dict[str, Any]:
 
 
 def _zeros(network: OpenedNetwork) -> "Samples":
-    """One sample, to see what it takes."""
+    """One sample, to see what it takes.
+
+    Raises:
+        TilewrightError: if a size is not known.
+    """
+    from tilewright.api.compile import unknown_sizes
+    from tilewright.compiler.ir.named import size_options
     from tilewright.isa.error import TilewrightError
 
     zeros = network.inputs.zeros()
     if zeros is None:
-        raise TilewrightError(
-            f"{network.path}: sizes must be known: give --input FILE, or --size NAME=NUMBER"
-        )
-    note("without --input FILE one sample of zeros is run: no data changes the cycles")
+        unknown = unknown_sizes(network.source) or network.source.function.size_names
+        sizes = "" if network.package is not None else f", or {size_options(unknown)}"
+        raise TilewrightError(f"{network.path}: sizes must be known: give --input FILE{sizes}")
     return zeros
 
 

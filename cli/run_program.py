@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 def run_program(args: argparse.Namespace) -> int:
     """Check the program, run it, write what was asked for, and print what it took."""
-    from tilewright.runtime.device import Host
+    from tilewright.runtime.device import Environment
 
     dump = _by_base(args.dump, "--dump")
     memory = _by_base(args.memory, "--memory")
     require_apart((*dump.values(), args.trace), (args.file, args.config, *memory.values()))
     program, contents = read_with_memory(args, dump)
-    host = Host(latency=args.latency, progress=cycle_progress())
+    environment = Environment(latency=args.latency, progress=cycle_progress())
     device = make_device(args.device, program.executable.config)
-    result = device.run(program.executable, contents, host, check=False)
+    result = device.run(program.executable, contents, environment, check=False)
     say("")
     _require_success(program, result)
     drawing = draw_timeline(args, [(program.executable, result)])

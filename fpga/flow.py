@@ -54,7 +54,7 @@ class FlowError(TilewrightError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class RouteTarget:
     """What is routed to: the size of the ECP5 as the router names it, package, speed grade, clock in MHz.
 
     A wire that misses the clock is routed again and again: one out of reach lets the router come to no end.
@@ -110,7 +110,7 @@ def synthesise(unit: wiring.Component, folder: Path) -> Netlist:
     return netlist
 
 
-def route(folder: Path, target: Target, *, seed: int) -> dict[str, object]:
+def route(folder: Path, target: RouteTarget, *, seed: int) -> dict[str, object]:
     """Place and route the netlist in `folder`; the router's report. Missed timing is no error.
 
     Raises:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from amaranth.lib import wiring
 
 from tilewright.fpga.datapath import Datapath
-from tilewright.fpga.flow import SPEED_GRADES, Target, route, synthesise
+from tilewright.fpga.flow import SPEED_GRADES, RouteTarget, route, synthesise
 from tilewright.fpga.report import parse_report
 from tilewright.hw.fetch import Fetch
 from tilewright.hw.load import LoadEngine
@@ -39,7 +39,7 @@ PARTS: Mapping[str, Callable[[Config], wiring.Component]] = MappingProxyType(
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    default = Target()
+    default = RouteTarget()
     result = argparse.ArgumentParser(prog="python -m tilewright.fpga.route", description=__doc__)
     result.add_argument("--config", default="ecp5-85f", metavar="NAME|FILE", help="preset or TOML file")
     result.add_argument("--part", choices=PARTS, default="datapath", help="what is routed")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.synthesis_only:
         text = "\n".join(f"{name:<16} {count:7}" for name, count in sorted(counts.items()))
     else:
-        target = Target(package=args.package, speed_grade=args.speed_grade, clock_mhz=args.clock)
+        target = RouteTarget(package=args.package, speed_grade=args.speed_grade, clock_mhz=args.clock)
         report = parse_report(route(folder, target, seed=args.seed))
         text = report.table()
         result |= {"seed": args.seed, "speed_grade": args.speed_grade} | report.to_json()

@@ -19,6 +19,8 @@ from tilewright.isa.region import Region, require_distinct
 
 CODE = "code"
 """Name of the section that holds the program."""
+PACKAGE = "package"
+"""Key of the header of a file that holds several programs; its value is the format of these."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ def _to_bytes(executable: Executable) -> bytes:
 def _from_bytes(data: bytes) -> Executable:
     header, sections = unpack(data)
     with well_formed():
+        if PACKAGE in header:
+            raise ExecutableError(
+                "is a package of programs, not one program: tilewright run and explain take it, and "
+                "tilewright compile --dump assembler writes the programs of a network"
+            )
         check_isa(header["isa_version"])
         config = config_of(header["config"], header["config_digest"])
         regions = tuple(Region(**region) for region in header["regions"])

@@ -14,7 +14,7 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Instruction, Nop
 from tilewright.isa.memory import Engine
-from tilewright.runtime.device import DEFAULT_HOST, Device, DeviceResult, Host
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, DeviceResult, Environment
 
 UNITS: Mapping[str, frozenset[Engine]] = MappingProxyType(
     {
@@ -56,13 +56,13 @@ def run_without(
     device: Device,
     executable: Executable,
     regions: Mapping[int, bytes],
-    host: Host = DEFAULT_HOST,
+    environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> DeviceResult:
     """Run a program without a unit, for its cycles: the bytes that it leaves mean nothing.
 
     Args:
         unit: one of `UNITS`.
-        device, executable, regions, host: as in `Device.run`; regions without bytes are all 0.
+        device, executable, regions, environment: as in `Device.run`; regions without bytes are all 0.
 
     Raises:
         TilewrightError: if the unit is unknown, or the program ends with a fault.
@@ -70,7 +70,7 @@ def run_without(
     """
     # What the program wrote before it read it is read only, now that nothing writes it.
     blank = {region.base: bytes(region.size_bytes) for region in executable.regions}
-    result = device.run(ablated_executable(executable, unit), {**blank, **regions}, host)
+    result = device.run(ablated_executable(executable, unit), {**blank, **regions}, environment)
     if result.fault is not None:
         name, cycle = result.fault.cause.name, result.fault.cycle
         raise TilewrightError(f"without {unit}, it must run to its end, not to fault {name} in cycle {cycle}")

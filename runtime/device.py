@@ -30,7 +30,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
+class Environment:
     """What a program meets outside of the machine.
 
     Members:
@@ -70,7 +70,7 @@ class Host:
         )
 
 
-DEFAULT_HOST = Host()
+DEFAULT_ENVIRONMENT = Environment()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class Device(Protocol):
         self,
         executable: Executable,
         regions: Mapping[int, bytes],
-        host: Host = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         *,
         check: bool = True,
     ) -> DeviceResult:
@@ -139,7 +139,7 @@ class Device(Protocol):
         Args:
             executable: made for this device's configuration.
             regions: initial bytes by base register; what a program only writes may be left out.
-            host: the memory outside, and the host's time-out.
+            environment: the memory outside, and the host's time-out.
             check: refuse what is undefined, racy or stuck (`isa.checker`), and what leaves its regions.
                 Without it such a program faults, or its result depends on time.
 
@@ -152,7 +152,7 @@ class Device(Protocol):
         self,
         executable: Executable,
         regions: Mapping[int, bytes],
-        host: Host = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         *,
         check: bool = True,
     ) -> Prepared:

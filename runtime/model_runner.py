@@ -11,7 +11,7 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.fault import FaultEngine
 from tilewright.isa.model import CONSTANTS, INPUTS, Model
 from tilewright.numerics.quantise import dequantise, quantise
-from tilewright.runtime.device import DEFAULT_HOST, Device, DeviceResult, Host
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, DeviceResult, Environment
 from tilewright.runtime.layout import from_memory, to_memory
 from tilewright.runtime.model_input import check_inputs
 from tilewright.runtime.profile import LayerProfile, profile_layers
@@ -54,7 +54,7 @@ class ModelRunner:
     Args:
         model: compiled for the device's configuration.
         device: runs its program.
-        host: the memory outside of the device.
+        environment: the memory outside of the device.
         check: refuse a program that is undefined, racy or stuck, or leaves its regions.
 
     Raises:
@@ -63,14 +63,19 @@ class ModelRunner:
     """
 
     def __init__(
-        self, model: Model, device: Device, host: Host = DEFAULT_HOST, *, check: bool = True
+        self,
+        model: Model,
+        device: Device,
+        environment: Environment = DEFAULT_ENVIRONMENT,
+        *,
+        check: bool = True,
     ) -> None:
         self.model = model
         sizes = {region.base: region.size_bytes for region in model.executable.regions}
         self._input_region = bytearray(sizes[INPUTS])
         given = {CONSTANTS: model.constants} if model.constants else {}
         given[INPUTS] = bytes(self._input_region)
-        self._program = device.prepare(model.executable, given, host, check=check)
+        self._program = device.prepare(model.executable, given, environment, check=check)
 
     def run(self, inputs: Mapping[str, ArrayLike], progress: SampleProgress | None = None) -> ModelResult:
         """Run samples one after another.

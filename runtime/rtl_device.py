@@ -9,7 +9,14 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import decode_table
 from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
-from tilewright.runtime.device import DEFAULT_HOST, NOT_YET, DeviceResult, Host, Prepared, engines_of
+from tilewright.runtime.device import (
+    DEFAULT_ENVIRONMENT,
+    NOT_YET,
+    DeviceResult,
+    Environment,
+    Prepared,
+    engines_of,
+)
 from tilewright.runtime.loader import Image, load, require_sound
 from tilewright.runtime.rtl_build import Optimise
 from tilewright.runtime.rtl_gates import Cycles, Gates
@@ -51,18 +58,18 @@ class RtlDevice:
         self,
         executable: Executable,
         regions: Mapping[int, bytes],
-        host: Host = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         *,
         check: bool = True,
     ) -> DeviceResult:
         """Run a program on the bytes behind its base registers; see `device.Device.run`."""
-        return self.prepare(executable, regions, host, check=check).run({})
+        return self.prepare(executable, regions, environment, check=check).run({})
 
     def prepare(
         self,
         executable: Executable,
         regions: Mapping[int, bytes],
-        host: Host = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         *,
         check: bool = True,
     ) -> Prepared:
@@ -70,18 +77,20 @@ class RtlDevice:
         image = load(executable, regions, self.config)
         if check:
             require_sound(executable, image)
-        return _RtlProgram(self._machine, executable, image, host)
+        return _RtlProgram(self._machine, executable, image, environment)
 
 
 class _RtlProgram:
     """A program that the gates run anew each time."""
 
-    def __init__(self, machine: RtlMachine, executable: Executable, image: Image, host: Host) -> None:
+    def __init__(
+        self, machine: RtlMachine, executable: Executable, image: Image, environment: Environment
+    ) -> None:
         self._machine = machine
         self._code = executable.code
         self._engines = engines_of(decode_table(executable.code))
         self._image = image
-        self._host = host
+        self._environment = environment
 
     def run(self, regions: Mapping[int, bytes]) -> DeviceResult:
         """Run it; see `device.Prepared.run`."""
@@ -91,11 +100,11 @@ class _RtlProgram:
             dram=self._image.dram,
             bases=self._image.bases,
             program_address=self._image.program_address,
-            latency=self._host.latency,
-            outstanding=self._host.outstanding,
-            silent_from=self._host.silent_from,
-            timeout=self._host.timeout,
-            progress=self._host.progress,
+            latency=self._environment.latency,
+            outstanding=self._environment.outstanding,
+            silent_from=self._environment.silent_from,
+            timeout=self._environment.timeout,
+            progress=self._environment.progress,
         )
         return DeviceResult(
             regions=self._image.regions(),

@@ -19,7 +19,7 @@ from tilewright.isa.register import (
     Register,
     Status,
 )
-from tilewright.runtime.device import COUNTERS, Host, Progress
+from tilewright.runtime.device import COUNTERS, Environment, Progress
 from tilewright.runtime.rtl_build import Optimise, build
 from tilewright.runtime.rtl_gates import Bytes, Gates, GatesError, Trace
 from tilewright.runtime.rtl_toolchain import require_toolchain
@@ -113,7 +113,9 @@ class RtlMachine:
             GatesError: if the program does not end within `max_cycles`, or the gates do not answer.
         """
         begun = time.perf_counter()
-        host = Host(latency=latency, outstanding=outstanding, silent_from=silent_from, timeout=timeout)
+        environment = Environment(
+            latency=latency, outstanding=outstanding, silent_from=silent_from, timeout=timeout
+        )
         _require_array(dram)
         if silent_from is not None and not timeout and max_cycles is None:
             raise TilewrightError(
@@ -127,7 +129,7 @@ class RtlMachine:
             **{f"base_{index}": base for index, base in enumerate(_base_registers(bases))},
         }
         _place(code, dram, program_address)
-        self._start(settings, dram, host.memory(len(dram)))
+        self._start(settings, dram, environment.memory(len(dram)))
         self._await_end(max_cycles, progress)
         return self._result(time.perf_counter() - begun)
 

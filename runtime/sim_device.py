@@ -11,7 +11,7 @@ from tilewright.isa.encoding import encode
 from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Finish
 from tilewright.isa.state import Dram
-from tilewright.runtime.device import DEFAULT_HOST, DeviceResult, Host, Prepared
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT, DeviceResult, Environment, Prepared
 from tilewright.runtime.loader import Image, load, require_sound
 from tilewright.sim.machine import Simulator
 from tilewright.sim.result import RunResult
@@ -40,18 +40,18 @@ class SimDevice:
         self,
         executable: Executable,
         regions: Mapping[int, bytes],
-        host: Host = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         *,
         check: bool = True,
     ) -> DeviceResult:
         """Run a program on the bytes behind its base registers; see `device.Device.run`."""
-        return self.prepare(executable, regions, host, check=check).run({})
+        return self.prepare(executable, regions, environment, check=check).run({})
 
     def prepare(
         self,
         executable: Executable,
         regions: Mapping[int, bytes],
-        host: Host = DEFAULT_HOST,
+        environment: Environment = DEFAULT_ENVIRONMENT,
         *,
         check: bool = True,
     ) -> Prepared:
@@ -59,23 +59,25 @@ class SimDevice:
         image = load(executable, regions, self.config)
         if check:
             require_sound(executable, image)
-        return _SimProgram(self._simulator, executable, image, host)
+        return _SimProgram(self._simulator, executable, image, environment)
 
     def _warm_up(self) -> None:
         """Have the simulator compiled, or read from its cache, before a run is timed."""
-        memory = DEFAULT_HOST.memory(INSTRUCTION_BYTES)
+        memory = DEFAULT_ENVIRONMENT.memory(INSTRUCTION_BYTES)
         self._simulator.run(encode(Finish()), dram=np.zeros(memory.size_bytes, np.uint8), memory=memory)
 
 
 class _SimProgram:
     """A program whose time is found in its first run: no data changes it."""
 
-    def __init__(self, simulator: Simulator, executable: Executable, image: Image, host: Host) -> None:
+    def __init__(
+        self, simulator: Simulator, executable: Executable, image: Image, environment: Environment
+    ) -> None:
         self._simulator = simulator
         self._code = executable.code
         self._image = image
         self._outside = Dram(image.dram, image.bases)
-        self._host = host
+        self._environment = environment
 
     def run(self, regions: Mapping[int, bytes]) -> DeviceResult:
         """Run it; see `device.Prepared.run`."""
@@ -101,9 +103,9 @@ class _SimProgram:
         return self._simulator.time(
             self._code,
             dram=self._image.dram,
-            memory=self._host.memory(len(self._image.dram)),
+            memory=self._environment.memory(len(self._image.dram)),
             bases=self._image.bases,
             program_address=self._image.program_address,
-            timeout=self._host.timeout,
+            timeout=self._environment.timeout,
             check=False,
         )

@@ -18,7 +18,7 @@ from tilewright.sim.counters import count_engines
 from tilewright.sim.data import apply_abandoned
 from tilewright.sim.executor import Executor, operations
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Environment
+from tilewright.sim.record import ProgramMemory
 from tilewright.sim.result import RunResult
 from tilewright.sim.timeline import HostSettings, run_timeline
 
@@ -104,7 +104,7 @@ class Simulator:
         table = decode_table(code)
         if check and len(table) and not host.mismatch:
             _require_sound(code, self.config)
-        timeline = run_timeline(self.config, table, Environment(memory, program_address, bases), host)
+        timeline = run_timeline(self.config, table, ProgramMemory(memory, program_address, bases), host)
         engines = count_engines(timeline)
         return RunResult(config=self.config, code=code, table=table, timeline=timeline, engines=engines)
 

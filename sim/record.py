@@ -189,7 +189,7 @@ class MachineRecord(NamedTuple):
     log: Records
 
 
-class Environment(NamedTuple):
+class ProgramMemory(NamedTuple):
     """What a program meets: the memory, its own first byte there, and the base registers."""
 
     memory: MemoryModel
@@ -198,7 +198,7 @@ class Environment(NamedTuple):
 
 
 def build(
-    config: Config, table: ProgramTable, causes: IntArray, around: Environment, *, log: int = 0
+    config: Config, table: ProgramTable, causes: IntArray, placed: ProgramMemory, *, log: int = 0
 ) -> MachineRecord:
     """A machine before cycle 0.
 
@@ -206,11 +206,11 @@ def build(
         config: its sizes.
         table: the program.
         causes: int64[n], with which each instruction faults when it is dispatched.
-        around: memory, addresses.
+        placed: memory, addresses.
         log: bursts to be logged.
     """
     return MachineRecord(
-        _state(config, len(table), around),
+        _state(config, len(table), placed),
         _instructions(config, table, causes),
         np.zeros(2, CURSOR),
         np.empty(log, BURST),
@@ -259,18 +259,18 @@ def _ports(masks: Masks) -> IntArray:
     return ports
 
 
-def _state(config: Config, instructions: int, around: Environment) -> Records:
+def _state(config: Config, instructions: int, placed: ProgramMemory) -> Records:
     state = np.zeros(1, STATE)
     for name in _SIZES.split():
         state[name] = getattr(config, name)
     state["vector_bytes"] = [config.vector_bytes(memory) for memory in Memory]
     state["depth"] = [config.depth(memory) for memory in Memory]
-    memory = around.memory
+    memory = placed.memory
     state["latency"], state["outstanding"] = memory.latency, memory.outstanding
     state["memory_bytes"] = memory.size_bytes
     state["silent_from"] = NEVER if memory.silent_from is None else memory.silent_from
-    state["program_address"] = signed(around.program_address)
-    state["bases"][0, : len(around.bases)] = [signed(base) for base in around.bases]
+    state["program_address"] = signed(placed.program_address)
+    state["bases"][0, : len(placed.bases)] = [signed(base) for base in placed.bases]
     state["instructions"] = instructions
     _settle(state)
     return state

@@ -15,7 +15,7 @@ from tilewright.isa.memory import Engine
 from tilewright.isa.timing import STORE_BEAT
 from tilewright.sim.bus import STORE_TRAFFIC
 from tilewright.sim.core import run_machine
-from tilewright.sim.record import NEVER, Environment, MachineRecord, build
+from tilewright.sim.record import NEVER, MachineRecord, ProgramMemory, build
 from tilewright.sim.timeout import first_timeout
 
 _CYCLES = ("dispatched", "tokens_ready", "engine_ready", "start", "finish")
@@ -61,7 +61,7 @@ class HostSettings(NamedTuple):
     mismatch: bool = False
 
 
-def run_timeline(config: Config, table: ProgramTable, around: Environment, host: HostSettings) -> Timeline:
+def run_timeline(config: Config, table: ProgramTable, placed: ProgramMemory, host: HostSettings) -> Timeline:
     """Run a program in time.
 
     Raises:
@@ -70,19 +70,19 @@ def run_timeline(config: Config, table: ProgramTable, around: Environment, host:
     if len(table) == 0 or host.mismatch:
         return _stillborn(table)
     causes = dispatch_faults(table, config)
-    m = build(config, table, causes, around)
+    m = build(config, table, causes, placed)
     run_machine(m)
     end = _end(m)
-    if host.timeout and not _answers_in_time(around, host.timeout):
+    if host.timeout and not _answers_in_time(placed, host.timeout):
         bursts = int(m.state["bursts"][0])
-        logged = build(config, table, causes, around, log=bursts)
+        logged = build(config, table, causes, placed, log=bursts)
         run_machine(logged)
         cycle = first_timeout(logged.log, host.timeout)
         if cycle < end.cycle:
-            return _timed_out(build(config, table, causes, around, log=bursts), cycle)
+            return _timed_out(build(config, table, causes, placed, log=bursts), cycle)
     if end.cycle >= NEVER:
         raise NeverEndsError(
-            f"timeout must be set where the memory falls silent (from cycle {around.memory.silent_from}): "
+            f"timeout must be set where the memory falls silent (from cycle {placed.memory.silent_from}): "
             "the program waits for it for ever"
         )
     return _timeline(m, end)
@@ -101,12 +101,12 @@ def _stillborn(table: ProgramTable) -> Timeline:
     return Timeline(2, fault, (0, 0, 0), never, never, never, never, never, never)
 
 
-def _answers_in_time(around: Environment, timeout: int) -> bool:
+def _answers_in_time(placed: ProgramMemory, timeout: int) -> bool:
     """Whether the pending bus is surely never silent for so long: the usual case, decided quickly.
 
     Between two handshakes lies at most the latency, or the way of a beat through the store engine.
     """
-    return around.memory.silent_from is None and timeout > 2 * (around.memory.latency + STORE_BEAT)
+    return placed.memory.silent_from is None and timeout > 2 * (placed.memory.latency + STORE_BEAT)
 
 
 def _timed_out(m: MachineRecord, cycle: int) -> Timeline:

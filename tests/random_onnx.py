@@ -75,9 +75,15 @@ class Drawer:
         attributes, behind = self.window(keeps, dilated=True)
         channels = self.shape[1]
         outputs = channels if keeps else self.draw(1, MOST_CHANNELS)
-        spread = 1.2 / np.sqrt(channels * np.prod(attributes["kernel_shape"]))
-        weight = self.normal(spread, outputs, channels, *attributes["kernel_shape"])
-        self.emit("Conv", (1, outputs, *behind), weight, self.normal(0.3, outputs), **attributes)
+        groups = 1
+        divisors = [each for each in range(2, channels) if channels % each == 0]
+        if divisors and self.draw(0, 1):
+            groups = divisors[self.draw(0, len(divisors) - 1)]
+            outputs = channels if keeps else groups * self.draw(1, max(2, MOST_CHANNELS // groups))
+        spread = 1.2 / np.sqrt(channels // groups * np.prod(attributes["kernel_shape"]))
+        weight = self.normal(spread, outputs, channels // groups, *attributes["kernel_shape"])
+        shape = (1, outputs, *behind)
+        self.emit("Conv", shape, weight, self.normal(0.3, outputs), group=groups, **attributes)
 
     def depthwise(self, keeps):
         attributes, behind = self.window(keeps, dilated=True)
@@ -120,6 +126,63 @@ class Drawer:
 
     def shift(self, keeps):
         self.emit("Add", self.shape, self.normal(0.3, 1, self.shape[1], 1, 1))
+
+    def moved(self, keeps):
+        """Elements in other places, or borders around them."""
+        (self.joined, self.part, self.shuffle)[self.draw(0, 2)](keeps)
+
+    def joined(self, keeps):
+        """With another value, along any axis; or parts of it, in another order."""
+        start, axis = self.last, self.draw(1, 3)
+        size = self.shape[axis]
+        if keeps or self.shape[axis] > MOST_PIXELS:
+            at = self.draw(0, size - 1)
+            ways = [
+                self._part(start, axis, *bounds) for bounds in ((at, size), (0, at)) if len(range(*bounds))
+            ]
+        else:
+            ways = [start, self._branch() if self.draw(0, 1) else start]
+        ways = [ways[place] for place in self.rng.permutation(len(ways))]
+        shape = list(self.shapes[start])
+        shape[axis] = sum(self.shapes[way][axis] for way in ways)
+        name = self.network.add("Concat", *ways, axis=axis)
+        self.shapes[name], self.before, self.last = tuple(shape), start, name
+
+    def _part(self, value, axis, start, stop, step=1):
+        bounds = (np.array([number]) for number in (start, stop, axis, step))
+        name, shape = self.network.add("Slice", value, *bounds), list(self.shapes[value])
+        shape[axis] = len(range(start, stop, step))
+        self.shapes[name] = tuple(shape)
+        return name
+
+    def part(self, keeps):
+        """A border and what is left without one; or a part, along any axis."""
+        axis = self.draw(1, 3)
+        size = self.shape[axis]
+        if keeps or self.draw(0, 1):
+            borders = np.zeros((2, 4), np.int64)
+            borders[:, axis] = self.draw(0, 2), self.draw(0, 2)
+            shape = list(self.shape)
+            shape[axis] += int(borders.sum())
+            value = (0.0, 0.0, 0.7, -2.0)[self.draw(0, 3)]
+            self.emit("Pad", tuple(shape), borders.reshape(-1), value)
+        if keeps:
+            first = self.draw(0, self.shape[axis] - size)
+            self.before, self.last = self.last, self._part(self.last, axis, first, first + size)
+        elif size > 1:
+            first = self.draw(0, size - 2)
+            bounds = first, self.draw(first + 1, size), self.draw(1, 2)
+            self.before, self.last = self.last, self._part(self.last, axis, *bounds)
+
+    def shuffle(self, keeps):
+        """Groups of channels in turns."""
+        channels = self.shape[1]
+        divisors = [each for each in range(1, channels + 1) if channels % each == 0]
+        groups = divisors[self.draw(0, len(divisors) - 1)]
+        shape, size = self.shape, self.shape[2:]
+        self.emit("Reshape", (1, groups, channels // groups, *size), np.array([0, groups, -1, *size]))
+        self.emit("Transpose", (1, channels // groups, groups, *size), perm=[0, 2, 1, 3, 4])
+        self.emit("Reshape", shape, np.array([0, channels, *size]))
 
     def nothing(self, keeps):
         self.emit("Identity", self.shape)
@@ -182,6 +245,7 @@ KINDS = {
         "clip",
         "factor",
         "shift",
+        "moved",
         "nothing",
         "residual",
         "block",

@@ -7,7 +7,7 @@ import numpy as np
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.task import Instance, Task
-from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.expr import Const
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Load, Matrix, SourceA, Store, Vector
@@ -17,7 +17,7 @@ from tilewright.numerics.requantise import requantise
 
 def chip_buffer(name, memory, versions=1):
     dtype = DType.INT8 if memory.element_bytes == 1 else DType.INT32
-    return Buffer(name, (Const(1),), dtype, Scope(memory.label), versions)
+    return Buffer(name, (Const(1),), dtype, MemoryScope(memory.label), versions)
 
 
 def global_buffer(name):
@@ -45,8 +45,8 @@ def random_tasks(r, layers):
         alive = {buffer: [] for buffer in buffers}
         for _ in range(40):
             buffer = r.choice(buffers)
-            if len(alive[buffer]) == buffer.versions:
-                used = alive[buffer].pop(r.randrange(buffer.versions))
+            if len(alive[buffer]) == buffer.depth:
+                used = alive[buffer].pop(r.randrange(buffer.depth))
                 tasks.append(Task(layer, Store(n_x=used.vectors, bytes=16), {"address": used}, outside))
             else:
                 number += 1

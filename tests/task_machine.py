@@ -10,7 +10,7 @@ from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.tir.interpret import run
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.compiler.tir.verify import verify
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Instruction
@@ -31,7 +31,7 @@ def machine(rows: int = 4, cols: int = 4, bus_bytes: int = 8) -> Config:
 class Runner:
     """Places instances as they are met, the buffers in banks by turns."""
 
-    def __init__(self, function: Function, inputs: Arrays, config: Config) -> None:
+    def __init__(self, function: PrimFunc, inputs: Arrays, config: Config) -> None:
         self._config = config
         self._outputs = function.parameters[len(function.parameters) - function.outputs :]
         self._offsets: dict[str, int] = {}
@@ -84,7 +84,7 @@ class Runner:
         return self._places[instance.number]
 
 
-def random_inputs(function: Function, seed: int = 0) -> dict[str, NDArray[np.generic]]:
+def random_inputs(function: PrimFunc, seed: int = 0) -> dict[str, NDArray[np.generic]]:
     """Values of every input: the whole range of int8; int32 such that nothing saturates all the time."""
     random = np.random.default_rng(seed)
     result = {}
@@ -95,7 +95,7 @@ def random_inputs(function: Function, seed: int = 0) -> dict[str, NDArray[np.gen
     return result
 
 
-def check(function: Function, config: Config, inputs: Arrays | None = None) -> list[Task]:
+def check(function: PrimFunc, config: Config, inputs: Arrays | None = None) -> list[Task]:
     """The tasks of a function, which make the machine compute, byte by byte, what the function means."""
     verify(function)
     values = random_inputs(function) if inputs is None else inputs

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from itertools import count
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.expr import (
     Binary,
     BinaryOp,
-    Call,
+    BufferLoad,
     Cast,
     Const,
+    ElementCall,
+    ElementFunction,
     Expr,
     ExprLike,
-    Function,
-    Load,
     Select,
     Var,
     as_expr,
@@ -25,15 +25,15 @@ from tilewright.compiler.tir.expr import (
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    BufferStore,
     For,
     Iter,
     IterKind,
     LoopKind,
     Seq,
     Stmt,
-    Store,
 )
-from tilewright.compiler.tir.stmt import Function as Program
+from tilewright.compiler.tir.stmt import PrimFunc as Program
 
 _fresh = count()
 
@@ -42,9 +42,11 @@ def fresh(name: str) -> str:
     return f"{name}_{next(_fresh)}"
 
 
-def buffer(name: str, shape: Sequence[ExprLike], scope: Scope = Scope.GLOBAL, versions: int = 1) -> Buffer:
+def buffer(
+    name: str, shape: Sequence[ExprLike], scope: MemoryScope = MemoryScope.GLOBAL, versions: int = 1
+) -> Buffer:
     """Of the type that the scope holds; a global one is int8."""
-    wide = scope in (Scope.ACCUMULATOR, Scope.PARAMETER, Scope.LANE)
+    wide = scope in (MemoryScope.ACCUMULATOR, MemoryScope.PARAMETER, MemoryScope.LANE)
     dtype = DType.INT32 if wide else DType.INT8
     return Buffer(name, tuple(as_expr(extent) for extent in shape), dtype, scope, versions)
 
@@ -54,8 +56,8 @@ def wide(name: str, shape: Sequence[ExprLike]) -> Buffer:
     return Buffer(name, tuple(as_expr(extent) for extent in shape), DType.INT32)
 
 
-def at(source: Buffer, *indices: ExprLike) -> Load:
-    return Load(source, tuple(as_expr(index) for index in indices))
+def at(source: Buffer, *indices: ExprLike) -> BufferLoad:
+    return BufferLoad(source, tuple(as_expr(index) for index in indices))
 
 
 def as_int32(value: Expr) -> Expr:
@@ -79,17 +81,17 @@ def nest(extents: Sequence[ExprLike], body: Callable[..., Stmt], kind: LoopKind 
     return stmt
 
 
-def assign(target: Load, value: Expr) -> Block:
-    return Block(fresh("block"), (), Store(target.buffer, target.indices, value))
+def assign(target: BufferLoad, value: Expr) -> Block:
+    return Block(fresh("block"), (), BufferStore(target.buffer, target.indices, value))
 
 
 def accumulate(
-    target: Load, item: Expr, reduced: Sequence[ExprLike], init: int = 0, op=BinaryOp.ADD
+    target: BufferLoad, item: Expr, reduced: Sequence[ExprLike], init: int = 0, op=BinaryOp.ADD
 ) -> Block:
     """target = op(target, item), from `init` on where all of `reduced` are 0."""
     iters = tuple(Iter(Var(fresh("r")), IterKind.REDUCE, as_expr(value)) for value in reduced)
-    start = Store(target.buffer, target.indices, Const(init, target.dtype))
-    body = Store(target.buffer, target.indices, Binary(op, target, item))
+    start = BufferStore(target.buffer, target.indices, Const(init, target.dtype))
+    body = BufferStore(target.buffer, target.indices, Binary(op, target, item))
     return Block(fresh("block"), iters, body, start)
 
 
@@ -102,7 +104,11 @@ def scaled(t: Expr, parameters: Buffer, first: Sequence[ExprLike], lane: Expr, z
     """int8 of t with bias, requantised, clamped; the parameters are at `first` and behind."""
     *outer, vector = [as_expr(index) for index in first]
     bias, scale = (at(parameters, *outer, vector + step, lane) for step in range(2))
-    y = Call(Function.REQUANTISE, (Call(Function.SATURATING_ADD, (t, bias), DType.INT32), scale), DType.INT32)
+    y = ElementCall(
+        ElementFunction.REQUANTISE,
+        (ElementCall(ElementFunction.SATURATING_ADD, (t, bias), DType.INT32), scale),
+        DType.INT32,
+    )
     low = Binary(BinaryOp.MAX, y + zero_point, int32(-100))
     return Cast(DType.INT8, Binary(BinaryOp.MIN, low, int32(101)))
 
@@ -176,12 +182,14 @@ class Conv:
         th = minimum(rows, y.shape[1] - yo * rows)
         tw = minimum(columns, y.shape[2] - xo * columns)
         names = {name: fresh(name) for name in ("sums", "input", "weights", "params", "result")}
-        sums = buffer(names["sums"], (th, tw, c), Scope.ACCUMULATOR, self.versions)
+        sums = buffer(names["sums"], (th, tw, c), MemoryScope.ACCUMULATOR, self.versions)
         halo = (1, self.reach(th, kh), self.reach(tw, kw), c)
-        xa = buffer(names["input"], halo, Scope.ACTIVATION, self.versions)
-        wa = buffer(names["weights"], (kh, kw, self.slices, self.rows, c), Scope.WEIGHT, 2 * self.versions)
-        pa = buffer(names["params"], (2, c), Scope.PARAMETER, self.versions)
-        oa = buffer(names["result"], (th, tw, c), Scope.ACTIVATION, self.versions)
+        xa = buffer(names["input"], halo, MemoryScope.ACTIVATION, self.versions)
+        wa = buffer(
+            names["weights"], (kh, kw, self.slices, self.rows, c), MemoryScope.WEIGHT, 2 * self.versions
+        )
+        pa = buffer(names["params"], (2, c), MemoryScope.PARAMETER, self.versions)
+        oa = buffer(names["result"], (th, tw, c), MemoryScope.ACTIVATION, self.versions)
         y0, x0 = yo * (rows * self.stride) - self.pad, xo * (columns * self.stride) - self.pad
 
         def inside(kb: Expr, iy: Expr, ix: Expr, lane: Expr) -> Expr:

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from examples import page
 
 from repository import ROOT
 from tilewright.compiler.schedule import apply
@@ -15,7 +16,7 @@ from tilewright.runtime.rtl_toolchain import find_toolchain
 
 FOLDER = ROOT / "examples" / "tutorial"
 UPDATE = (
-    "python examples/tutorial/page.py writes the page anew; read what changed, the text may no longer fit"
+    "python examples/page.py tutorial writes the page anew; read what changed, the text may no longer fit"
 )
 pytestmark = pytest.mark.slow
 
@@ -40,15 +41,13 @@ def steps(load, request):
 
 
 def test_the_page_is_what_the_code_prints(load):
-    page = load("page")
-    old = page.PAGE.read_text(encoding="utf-8")
-    new = page.rendered(old, remeasure=False)
+    old = page.page_of("tutorial").read_text(encoding="utf-8")
+    new = page.rendered("tutorial", old, remeasure=False)
     assert new.splitlines() == old.splitlines(), UPDATE
 
 
 def test_every_block_of_the_page_is_compared(load):
-    page = load("page")
-    text = page.PLACE.sub("", page.PAGE.read_text(encoding="utf-8"))
+    text = page.PLACE.sub("", page.page_of("tutorial").read_text(encoding="utf-8"))
     assert re.findall(r"^```(\w+)", text, re.MULTILINE) == []
 
 
@@ -61,21 +60,21 @@ def test_every_block_of_the_page_is_compared(load):
     ],
 )
 def test_another_text_is_found(load, wrong):
-    assert load("page").rendered(wrong, remeasure=False) != wrong
+    assert page.rendered("tutorial", wrong, remeasure=False) != wrong
 
 
 def test_a_measurement_may_have_other_numbers(load):
-    page = load("page")
-    measured = page.rendered("<!-- measured matmul: memories(TINY) -->\n```\n```\n", remeasure=True)
+    place = "<!-- measured matmul: memories(TINY) -->\n```\n```\n"
+    measured = page.rendered("tutorial", place, remeasure=True)
     other = measured.replace("256", "1,000")
     assert other != measured
-    assert page.rendered(other, remeasure=False) == other
-    assert page.rendered(other, remeasure=True) == measured
+    assert page.rendered("tutorial", other, remeasure=False) == other
+    assert page.rendered("tutorial", other, remeasure=True) == measured
 
 
 def test_a_definition_that_is_gone_is_an_error(load):
     with pytest.raises(KeyError, match="LARGEST"):
-        load("page").rendered("<!-- code matmul: LARGEST -->\n```\n```\n", remeasure=False)
+        page.rendered("tutorial", "<!-- code matmul: LARGEST -->\n```\n```\n", remeasure=False)
 
 
 # --- what the text says ------------------------------------------------------------------------------------
@@ -89,7 +88,7 @@ def test_every_step_is_faster_and_the_last_is_near_the_compilers(steps):
 
 
 def test_a_product_becomes_about_seventeen_times_faster(matmul):
-    assert matmul.step("smallest tiles").cycles // matmul.step("shorter chunks").cycles >= 16
+    assert matmul.step("smallest tiles").cycles // matmul.step("shorter reductions").cycles >= 16
     assert matmul.PROBLEM.macs // matmul.TINY.peak_macs == 8192
 
 
@@ -100,8 +99,8 @@ def without(step):
     return {unit: run.cycles / step.cycles for unit, run in runs.items()}
 
 
-def test_two_versions_wait_for_the_bus_and_threads_for_the_array(matmul):
-    two, threads = matmul.step("two versions"), matmul.step("virtual threads")
+def test_double_buffers_wait_for_the_bus_and_threads_for_the_array(matmul):
+    two, threads = matmul.step("double buffering"), matmul.step("virtual threads")
     assert two.result.counters["load_busy"] > 0.95 * two.cycles
     assert without(two)["dma"] < 0.8 < 0.95 < without(two)["matrix"]
     assert without(threads)["matrix"] < 0.75 < 0.9 < without(threads)["dma"]
@@ -114,7 +113,7 @@ def test_what_a_step_prints_it_runs(matmul):
     np.testing.assert_array_equal(result, matmul.PROBLEM.expected)
 
 
-@pytest.mark.parametrize("name", ["larger tiles", "shorter chunks"])
+@pytest.mark.parametrize("name", ["larger tiles", "shorter reductions"])
 def test_a_schedule_for_the_accelerator_runs_on_the_host_too(matmul, name):
     kernel = compile_function(apply(matmul.PRODUCT, matmul.STEPS[name]))
     found = kernel.run(matmul.PROBLEM.inputs)["result"]

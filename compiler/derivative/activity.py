@@ -47,7 +47,7 @@ def active(function: Function, wrt: Iterable[int]) -> set[Value]:
 
 
 def floats(values: Sequence[Value]) -> list[int]:
-    """Places of the floats."""
+    """Indices of the floats."""
     return [index for index, value in enumerate(values) if value.type.dtype.is_float]
 
 
@@ -56,8 +56,8 @@ def loop_wrt(body: Function, captured: int, carried: int, first: int, wrt: Itera
 
     Args:
         body: of a loop.
-        captured, carried: how many of its parameters are so.
-        first: place of the first carried value among its results.
+        captured, carried: the numbers of its captured and of its carried parameters.
+        first: index of the first carried value among its results.
         wrt: numbers of parameters that vary in the first round.
     """
     found = set(wrt)

@@ -15,7 +15,7 @@ from tilewright.compiler.ops.primitive.control import If, Scan, While
 Pullback = Callable[[Function, Sequence[int]], Function]
 Cotangents = Sequence[Value | None]
 BACK = ".back"
-"""What the pullback of a function is called behind the function's name."""
+"""The suffix of the name of a pullback, behind the function's name."""
 
 
 def save(b: Builder, operator: Operator, operands: Sequence[Value]) -> tuple[tuple[Value, ...], Kept]:
@@ -37,8 +37,8 @@ def vjp(
 
     Args:
         b: where equations go.
-        operator: what was done forward.
-        kept: what `save` kept.
+        operator: the forward operator.
+        kept: the values that `save` kept.
         cotangents: of its results; None where zero.
         wrt: numbers of the operands whose cotangents are wanted.
         back: makes the pullback of a function.
@@ -71,7 +71,7 @@ def _filled(b: Builder, values: Sequence[Value], cotangents: Cotangents) -> list
 def _choice(
     b: Builder, operator: If, kept: Kept, cotangents: Cotangents, wrt: Sequence[int], back: Pullback
 ) -> Cotangents:
-    """The backward chooses alike, and computes forward again inside of the branch."""
+    """The backward choice has the same condition, and computes forward again inside of the branch."""
     count = 1 + len(operator.then.parameters)
     total = count + len(operator.orelse.parameters)
     condition, operands, results = kept[0], kept[:total], kept[total:]
@@ -90,13 +90,13 @@ def _choice(
         return body
 
     found = e.if_(b, condition, branch(operator.then, 1, count), branch(operator.orelse, count, total))
-    by_place = dict(zip(wrt, found, strict=True))
-    return [by_place.get(index) for index in range(total)]
+    by_index = dict(zip(wrt, found, strict=True))
+    return [by_index.get(index) for index in range(total)]
 
 
 @dataclass(frozen=True)
 class _Loop:
-    """A scan or while; `first` is the place of the first carried value among the body's results."""
+    """A scan or while; `first` is the index of the first carried value among the body's results."""
 
     body: Function
     captured: int
@@ -135,11 +135,11 @@ def _loop(
         of_outputs = dict(zip(known, rest[len(stacks) + len(slices) :], strict=True))
         of_carried = dict(zip(carried, ended, strict=True))
         backs: list[Value] = []
-        for place in floats(loop.body.results):
-            index = place - loop.first
+        for position in floats(loop.body.results):
+            index = position - loop.first
             found = of_carried.get(loop.captured + index) if index < loop.carried else None
             found = of_outputs.get(index - loop.carried) if index >= loop.carried else found
-            backs.append(found or e.zeros_like(step, _like(step, loop.body, place, carried_in, loop)))
+            backs.append(found or e.zeros_like(step, _like(step, loop.body, position, carried_in, loop)))
         new = inline(step, pulled, [*given[: loop.captured], *carried_in, *elements, *backs])
         added = [e.add(step, x, y) for x, y in zip(summed, new[: len(captured)], strict=True)]
         split = len(captured) + len(carried)
@@ -147,16 +147,16 @@ def _loop(
 
     backward = [*stacks, *slices, *(outputs[index][1] for index in known)]
     found = e.scan(b, [*ends, *sums], [x for x in backward if x is not None], body, not loop.reverse)
-    by_place = dict(zip([*carried, *captured, *sliced], found, strict=True))
-    return [by_place.get(index) if index in wrt else None for index in range(before + len(slices))]
+    by_index = dict(zip([*carried, *captured, *sliced], found, strict=True))
+    return [by_index.get(index) if index in wrt else None for index in range(before + len(slices))]
 
 
-def _like(step: Builder, body: Function, place: int, carried_in: Sequence[Value], loop: _Loop) -> Value:
+def _like(step: Builder, body: Function, position: int, carried_in: Sequence[Value], loop: _Loop) -> Value:
     """A value of the type of the body's result."""
-    index = place - loop.first
+    index = position - loop.first
     if index < loop.carried:
         return carried_in[index]
-    tensor = body.results[place].type
+    tensor = body.results[position].type
     return e.full(step, 0, tensor.dtype, tensor.shape)
 
 
@@ -164,9 +164,9 @@ def _call(b: Builder, operator: Call, kept: Kept, cotangents: Cotangents) -> Cot
     """A call of the function's own pullback."""
     count = len(kept) - len(cotangents)
     operands, results = kept[:count], kept[count:]
-    places = floats(operands)
-    types = [operands[place].type for place in places]
+    indices = floats(operands)
+    types = [operands[index].type for index in indices]
     back = Call.of(operator.function + BACK, *types)
     found = b.apply(back, *operands, *_filled(b, results, cotangents))
-    by_place = dict(zip(places, found, strict=True))
-    return [by_place.get(index) for index in range(count)]
+    by_index = dict(zip(indices, found, strict=True))
+    return [by_index.get(index) for index in range(count)]

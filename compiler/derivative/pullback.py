@@ -23,7 +23,7 @@ def pullback(function: Function, wrt: Sequence[int] | None = None) -> Function:
     needs a pullback as well: `pullback_module` makes them all.
 
     Args:
-        function: what is differentiated.
+        function: the function to differentiate.
         wrt: numbers of parameters, which are floats; None for all that are.
 
     Raises:
@@ -34,7 +34,7 @@ def pullback(function: Function, wrt: Sequence[int] | None = None) -> Function:
     missing = sorted(set(missing_rules(flat, chosen)))
     if missing:
         raise IrError(f"{function.name!r} has no derivative: {', '.join(missing)} must have a rule for it")
-    return pruned(_Walk(flat, chosen).function())
+    return pruned(_Pullback(flat, chosen).function())
 
 
 def pullback_module(module: Module, wrt: Sequence[int] | None = None) -> Module:
@@ -50,11 +50,13 @@ def pullback_module(module: Module, wrt: Sequence[int] | None = None) -> Module:
 
 
 def _chosen(function: Function, wrt: Sequence[int] | None) -> list[int]:
-    places = floats(function.parameters)
-    chosen = places if wrt is None else list(wrt)
+    indices = floats(function.parameters)
+    chosen = indices if wrt is None else list(wrt)
     for index in chosen:
-        if index not in places:
-            raise IrError(f"a parameter to differentiate by must be one of {places}, the floats, not {index}")
+        if index not in indices:
+            raise IrError(
+                f"a parameter to differentiate by must be one of {indices}, the floats, not {index}"
+            )
     return chosen
 
 
@@ -82,8 +84,8 @@ class _Record:
     labels: tuple[str, ...]
 
 
-class _Walk:
-    """The pullback of a flattened function while it is made: forward, then backward."""
+class _Pullback:
+    """Builds the pullback of a flattened function: the forward equations, then the backward ones."""
 
     def __init__(self, function: Function, wrt: Sequence[int]) -> None:
         self._flat, self._wrt = function, wrt
@@ -96,11 +98,11 @@ class _Walk:
         """The pullback."""
         b, flat = self._b, self._flat
         parameters = [b.parameter(value.name, value.type) for value in flat.parameters]
-        places = floats(flat.results)
-        given = [b.parameter(f"d_{flat.results[i].name}", flat.results[i].type) for i in places]
+        indices = floats(flat.results)
+        given = [b.parameter(f"d_{flat.results[i].name}", flat.results[i].type) for i in indices]
         results = inline(b, flat, parameters, self._forward)
-        for place, cotangent in zip(places, given, strict=True):
-            self._add(results[place], cotangent)
+        for index, cotangent in zip(indices, given, strict=True):
+            self._add(results[index], cotangent)
         for record in reversed(self._records):
             self._backward(record)
         return b.function(*(self._of(parameters[index]) for index in self._wrt))

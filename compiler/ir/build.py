@@ -17,8 +17,8 @@ from tilewright.compiler.ir.type import TensorType
 
 
 @dataclass(frozen=True)
-class Region:
-    """A region as it was traced.
+class TracedRegion:
+    """A traced region.
 
     Members:
         function: captured values are its first parameters, in the order of `captured`.
@@ -103,7 +103,7 @@ class Builder:
         """The results of an operator; those that are there already, if it was applied so before.
 
         Args:
-            operator: what is done.
+            operator: the operator to apply.
             operands: of this function, or of one around it.
             names: wished for the results.
 
@@ -133,7 +133,7 @@ class Builder:
 
     @contextmanager
     def label(self, *labels: str) -> Iterator[None]:
-        """Equations made in this context have these labels."""
+        """Give these labels to all equations made in this context."""
         before, self._labels = self._labels, labels
         try:
             yield
@@ -148,7 +148,7 @@ class Builder:
         types: Sequence[TensorType],
         body: Callable[..., Sequence[Value]],
         names: Sequence[str] = (),
-    ) -> Region:
+    ) -> TracedRegion:
         """Traces a function inside of this one.
 
         Args:
@@ -162,10 +162,10 @@ class Builder:
         own = [inner.parameter(each, tensor) for each, tensor in zip(wished, types, strict=True)]
         results = body(inner, *own)
         function = inner.function(*results)
-        return Region(function, tuple(inner._captured))
+        return TracedRegion(function, tuple(inner._captured))
 
     def function(self, *results: Value) -> Function:
-        """What was built so far, with these results."""
+        """The function built so far, with these results."""
         given = tuple(self._own(value) for value in results)
         parameters = (*self._captured.values(), *self._parameters)
         return Function(self.name, parameters, tuple(self._equations), given)

@@ -11,7 +11,7 @@ from tilewright.compiler.ir.type import Shape, TensorType
 
 @dataclass(frozen=True)
 class Call(Operator):
-    """The results of a function of the module, by name; recursion is allowed.
+    """Applies a function of the module, by name; recursion is allowed.
 
     The types of the results are attributes, since a recursive function is called before it is known; the
     verifier compares them with the function's own.

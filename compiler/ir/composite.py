@@ -1,4 +1,4 @@
-"""Operators by definition: what they mean follows from operators that are there already."""
+"""Operators defined in terms of other operators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tilewright.compiler.ir.type import TensorType
 
 @dataclass(frozen=True)
 class Composite(Operator):
-    """An operator whose type rule, meaning and derivative follow from `define`, unless overridden for speed.
+    """An operator whose type rule, results and derivative follow from `define`, unless overridden for speed.
 
     An override must agree with the definition; tests compare both.
     """

@@ -8,15 +8,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _SHALLOW = 40
-"""Levels that the usual stack holds."""
+"""Nested regions that the usual stack suffices for."""
 _FRAMES = 60
-"""Of Python, a level at most."""
+"""Python stack frames for each nested region, at most."""
 _STACK_BYTES = 1 << 29
-"""Of the thread for deep functions; only what is used is memory."""
+"""Stack size of the thread for deep functions; only the used part takes memory."""
 
 
 def deeply(depth: int, work: Callable[[], T]) -> T:
-    """The result of `work`, which recurses `depth` levels of regions deep: in a thread with room for it."""
+    """The result of `work`, which recurses into `depth` nested regions, run in a thread with stack enough."""
     if depth <= _SHALLOW:
         return work()
     results: list[T] = []

@@ -1,10 +1,10 @@
-"""What can be wrong with a function of the IR."""
+"""Errors of functions of the IR."""
 
 from tilewright.numerics.error import TilewrightError
 
 
 class IrError(TilewrightError):
-    """A function that has no meaning: which equation or value, and what must change."""
+    """A function that has no meaning: the equation or value, and the remedy."""
 
 
 class OperatorError(IrError):
@@ -12,4 +12,4 @@ class OperatorError(IrError):
 
 
 class EvaluationError(IrError):
-    """Arrays on which a function has no value: a size that differs, an index out of range."""
+    """Arrays on which a function has no result: a size that differs, an index out of range."""

@@ -1,4 +1,4 @@
-"""What functions compute, in numpy."""
+"""The interpreter of functions, in numpy."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,7 +15,7 @@ from tilewright.numerics.error import TilewrightError
 Bindings = dict[str, AnySize]
 """Numbers of sizes by name."""
 Observe = Callable[[Equation, Value, Array], None]
-"""Is told each result of an equation of the outermost function."""
+"""Is called with each result of an equation of the outermost function."""
 
 
 def run(program: Function | Module, *arrays: Array, observe: Observe | None = None) -> tuple[Array, ...]:
@@ -24,7 +24,7 @@ def run(program: Function | Module, *arrays: Array, observe: Observe | None = No
     Args:
         program: a function, or a module, whose main function is run.
         arrays: one for each parameter, of its element type and shape; equal sizes must be equal numbers.
-        observe: is told what is computed on the way.
+        observe: is called with each intermediate result.
 
     Raises:
         EvaluationError: if arrays and parameters do not fit, or an operator has no value: with its label.

@@ -12,11 +12,11 @@ from tilewright.compiler.ir.type import TensorType
 
 @dataclass(frozen=True)
 class Kernel(Operator):
-    """A function, to be run by a target as one step; it means what its body means.
+    """A function that a target runs as one step; its results are those of its body.
 
     Members:
-        target: the name of who runs it.
-        body: what is run; its parameters are the operands.
+        target: the name of the target that runs it.
+        body: the function; its parameters are the operands.
         sizes: names of sizes that equations of the body show first and results show outside, in their order.
     """
 

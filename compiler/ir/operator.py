@@ -1,4 +1,4 @@
-"""What every operator of the IR offers, whatever it does."""
+"""The interface of all operators of the IR."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Evaluate = Callable[["Function", Sequence[Array]], tuple[Array, ...]]
 """Computes a region on arrays."""
 Kept = tuple["Value", ...]
-"""What the derivative of an equation needs of its forward computation."""
+"""Values of the forward computation of an equation that its derivative needs."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Operator:
         raise NotImplementedError(self.name)
 
     def known_results(self, *types: TensorType) -> Sequence[int | Literal] | None:
-        """What the results are, where the types of the operands alone tell it.
+        """The results that follow from the types of the operands alone.
 
         Of each result the number of the operand that it equals, or a constant; None if it must be computed.
         """

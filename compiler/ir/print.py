@@ -13,7 +13,7 @@ from tilewright.compiler.ir.size import Size
 
 INDENT = "    "
 _MOST_INDENTS = 16
-"""Deeper regions are not indented further: their text would grow with the square of the depth."""
+"""The largest indentation: else the text of deep regions would grow with the square of their depth."""
 INLINE_ELEMENTS = 16
 """Literals of more elements are named by their digest; `tensors_of` has them."""
 

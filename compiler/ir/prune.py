@@ -1,4 +1,4 @@
-"""Functions without what nobody needs."""
+"""Dead code elimination: functions without equations that nobody needs."""
 
 from dataclasses import replace
 

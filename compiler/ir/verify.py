@@ -1,4 +1,4 @@
-"""Checks what builders, parsers and passes made."""
+"""Checks functions made by builders, parsers and passes."""
 
 from collections.abc import Iterable, Mapping
 

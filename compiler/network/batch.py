@@ -25,7 +25,7 @@ from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 
 Batched = list[bool]
 """Of each operand, whether its first axis is the batch."""
@@ -40,9 +40,13 @@ def mixing(function: Function, batch: str) -> tuple[str, ...]:
         function: any.
         batch: the name of the size.
     """
-    found = [each.label for each in function.equations if not _keeps_apart(each, batch)]
-    found += [str(value) for value in function.results if not _is_batched(value, batch)]
-    return tuple(dict.fromkeys(found))
+    found = [each for each in function.equations if not _keeps_apart(each, batch)]
+    odd = {value for value in function.results if not _is_batched(value, batch)}
+    found += [each for each in function.equations if odd.intersection(each.results)]
+    # One that has no node of the model is told by its value, where nothing else is.
+    labels = [label for each in found for label in each.labels] or [each.label for each in found]
+    labels += [str(value) for value in function.parameters if value in odd]
+    return tuple(dict.fromkeys(labels))
 
 
 def _keeps_apart(equation: Equation, batch: str) -> bool:
@@ -60,7 +64,7 @@ def _keeps_apart(equation: Equation, batch: str) -> bool:
     if isinstance(operator, Composite):
         body = operator.expanded(*(value.type for value in equation.operands))
         return all(_keeps_apart(each, batch) for each in body.equations)
-    if isinstance(operator, Window):
+    if isinstance(operator, ReduceWindow):
         return len(operator.kernel) < equation.operands[0].type.rank
     rule = _RULES.get(type(operator))
     return rule is not None and bool(rule(operator, operands))

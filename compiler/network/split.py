@@ -11,7 +11,7 @@ from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
-from tilewright.compiler.network.target import ACCELERATOR, Accelerator, Host
+from tilewright.compiler.network.target import ACCELERATOR, Accelerator, HostTarget
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
 from tilewright.compiler.quantise.judge import Verdicts, judge
@@ -22,9 +22,8 @@ from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Progress, Share, share_of, unheard
 
-Progress = Callable[[str], None]
-"""Is told what is being done."""
 Observe = Callable[[str, str, str], object]
 """Is told what a pass made: where ("" for the network, the kernel's name, or that / the layer's name), the
 name of the pass, text. Where parts are refused, "partition" is told anew, and all that follows it."""
@@ -65,7 +64,7 @@ def split_network(
     config: Config,
     calibration: Mapping[str, Array] | None = None,
     schedules: Schedules | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
@@ -87,12 +86,13 @@ def split_network(
     target = Accelerator(judge(one.function, transposes=config.cols <= MOST_TRANSPOSED_LANES))
     while True:
         progress("partitioning")
-        found = partition(one.function, (target, Host()))
+        found = partition(one.function, (target, HostTarget()))
         if observe is not None:
             observe("", "partition", print_function(found.function))
         split = one.with_function(found.function)
-        progress("measuring what the parts are given")
-        inputs = _inputs_of_parts(split, calibration)
+        inputs = _inputs_of_parts(
+            split, calibration, share_of(progress, "measuring what the parts are given")
+        )
         work = _Work(config, inputs, schedules or {}, progress, observe)
         parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
         if not refused:
@@ -111,7 +111,7 @@ def placed_network(named: NamedFunction) -> SplitNetwork:
     """
     one = named.one_sample()
     target = Accelerator(judge(one.function))
-    found = partition(one.function, (target, Host()))
+    found = partition(one.function, (target, HostTarget()))
     return SplitNetwork(one.with_function(found.function), {}, _reasons(found, target))
 
 
@@ -162,7 +162,7 @@ class _Work:
         if not has_scales(body):
             calibration = dict(zip(names, self.inputs[equation.results[0]], strict=True))
         self.progress(f"quantising {what}")
-        integers = quantise(source, calibration)
+        integers = quantise(source, calibration, share_of(self.progress, f"calibrating {what}"))
         if self.observe is not None:
             self.observe(body.name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")
@@ -173,6 +173,7 @@ class _Work:
             self.config,
             _within(body.name, self.observe),
             {part: each for part, each in self.schedules.items() if part.layer in own},
+            share_of(self.progress, f"compiling {what}"),
         )
         return Part(source, integers, model)
 
@@ -199,7 +200,7 @@ def _reasons(found: Partition, target: Accelerator) -> tuple[Refusal, ...]:
 
 
 def _inputs_of_parts(
-    split: NamedFunction, calibration: Mapping[str, Array] | None
+    split: NamedFunction, calibration: Mapping[str, Array] | None, share: Share
 ) -> dict[Value, tuple[Array, ...]]:
     """What the kernels on the accelerator read, for all samples of the calibration."""
     if calibration is None:
@@ -210,6 +211,7 @@ def _inputs_of_parts(
         arrays = [calibration[name][sample : sample + 1] for name in split.inputs]
         for first, operands in _operands(split.function, arrays).items():
             rows.setdefault(first, []).append(operands)
+        share(sample + 1, count)
     return {first: tuple(map(np.concatenate, zip(*each, strict=True))) for first, each in rows.items()}
 
 

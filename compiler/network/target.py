@@ -33,7 +33,7 @@ class Accelerator:
 
 
 @dataclass(frozen=True)
-class Host:
+class HostTarget:
     """Runs everything."""
 
     @property

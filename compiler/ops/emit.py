@@ -100,7 +100,7 @@ from tilewright.compiler.ops.primitive.gather import Gather, ScatterAdd
 from tilewright.compiler.ops.primitive.gather_elements import GatherElements, ScatterElements
 from tilewright.compiler.ops.primitive.nonzero import NonZero
 from tilewright.compiler.ops.primitive.reduce import Reduce
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 
 # --- by indices ----------------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ def window(
 ) -> Value:
     """Sum, max or min over windows along the trailing axes; pads are those before all axes, then behind."""
     ones, zeros = (1,) * len(kernel), (0,) * (2 * len(kernel))
-    operator = Window(
+    operator = ReduceWindow(
         function,
         tuple(kernel),
         tuple(strides) if strides is not None else ones,

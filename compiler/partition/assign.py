@@ -10,17 +10,17 @@ from tilewright.compiler.partition.level import best_levels, programs
 from tilewright.compiler.partition.target import Target
 
 _MOST_VISITS = 400_000
-"""Of equations, while other sides are tried: about a second."""
+"""The number of equations visited while other sides are tried: about a second."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """That a target cannot run an equation.
+    """The reason why a target cannot run an equation.
 
     Members:
         label: of the equation.
         operator: its name.
-        target: who refuses.
+        target: its name.
         reason: in the target's words.
     """
 
@@ -35,14 +35,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Offers:
-    """Of each equation the numbers of the targets that can run it, and why others cannot."""
+    """The numbers of the targets that can run each equation, and the reasons why others cannot."""
 
     sides: tuple[tuple[int, ...], ...]
     refusals: tuple[Refusal, ...]
 
 
 def offers(function: Function, targets: Sequence[Target], dependence: Dependence) -> Offers:
-    """What targets say of all equations.
+    """The targets of each equation, and the reasons of the others.
 
     Raises:
         IrError: with all equations that no target runs, and every reason.
@@ -53,7 +53,7 @@ def offers(function: Function, targets: Sequence[Target], dependence: Dependence
     for number in dependence.steps:
         equation = function.equations[number]
         reasons = [target.refusal(equation, function) for target in targets]
-        sides[number] = tuple(place for place, reason in enumerate(reasons) if reason is None)
+        sides[number] = tuple(index for index, reason in enumerate(reasons) if reason is None)
         found = [
             Refusal(equation.label, equation.operator.name, target.name, reason)
             for target, reason in zip(targets, reasons, strict=True)
@@ -69,8 +69,8 @@ def offers(function: Function, targets: Sequence[Target], dependence: Dependence
 def assigned(dependence: Dependence, offered: Offers) -> list[int]:
     """The side of each equation: most products on the first target, then fewest programs there, then bytes.
 
-    What multiplies matrices runs on the first target that can; the rest moves to where it saves a program, or
-    bytes between sides.
+    Equations that multiply matrices run on the first target that can; the rest moves to where it saves a
+    program, or bytes between sides.
     """
     sides = [each[0] if each else 0 for each in offered.sides]
     free = [

@@ -1,9 +1,10 @@
-"""Which equations of a function stand before which others."""
+"""The dependences between the equations of a function."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.prune import sizes_of
 from tilewright.compiler.ir.size import evaluate, product
@@ -12,7 +13,7 @@ from tilewright.compiler.ir.type import TensorType
 
 @dataclass(frozen=True)
 class Dependence:
-    """Equations by number; what follows from constants alone is no step: whoever reads it has a copy.
+    """Equations by number. Equations of constants alone are *sources*, not steps: each reader has a copy.
 
     Members:
         function: whose equations they are.
@@ -43,7 +44,7 @@ class Dependence:
 
     @cached_property
     def before(self) -> tuple[tuple[int, ...], ...]:
-        """Of each equation the steps whose results, or whose sizes, it needs."""
+        """The steps whose results, or whose sizes, each equation needs."""
         made: dict[object, int] = {}
         for number in self.steps:
             equation = self.function.equations[number]
@@ -63,7 +64,11 @@ class Dependence:
         )
 
     def crossing_bytes(self, sides: Sequence[int]) -> int:
-        """Bytes of values that are read on another side than they are made; symbolic sizes count as 1."""
+        """Bytes of values that are read on another side than they are made; symbolic sizes count as 1.
+
+        Between targets values are floats: one of bytes counts as the floats that it stands for, so that no
+        quantisation is parted from its inverse to save some.
+        """
         readers: dict[object, set[int]] = {}
         for number in self.steps:
             for value in self.function.equations[number].operands:
@@ -77,4 +82,4 @@ class Dependence:
 
 def _bytes(tensor: TensorType) -> int:
     size = evaluate(product(tensor.shape), dict.fromkeys(tensor.names, 1))
-    return tensor.dtype.size_bytes * (size if isinstance(size, int) else 1)
+    return max(tensor.dtype.size_bytes, DType.FLOAT32.size_bytes) * (size if isinstance(size, int) else 1)

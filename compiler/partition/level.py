@@ -11,9 +11,9 @@ from itertools import permutations
 from tilewright.compiler.partition.dependence import Dependence
 
 Levels = dict[int, int]
-"""Of each step its level."""
+"""The level of each step."""
 _MOST_SIDES = 3
-"""With more, orders of sides are not tried."""
+"""The largest number of sides whose orders are tried."""
 
 
 def levels(dependence: Dependence, sides: Sequence[int], order: Sequence[int] = ()) -> Levels:
@@ -22,8 +22,8 @@ def levels(dependence: Dependence, sides: Sequence[int], order: Sequence[int] = 
     Args:
         dependence: of the function.
         sides: of each equation.
-        order: of the sides, if each is to have every so many levels: what could be earlier is then together
-            with more. Without one, a level begins at each change.
+        order: of the sides, if they take the levels in turn: an equation that could be earlier then joins a
+            larger group. Without an order, a level begins at each change of side.
     """
     found: Levels = {}
     for number in dependence.steps:
@@ -45,6 +45,6 @@ def best_levels(dependence: Dependence, sides: Sequence[int]) -> Levels:
 
 
 def programs(found: Levels, sides: Sequence[int]) -> tuple[int, int]:
-    """How many groups there are on the first side, and on all."""
+    """The number of groups on the first side, and on all."""
     groups = {(sides[number], level) for number, level in found.items()}
     return sum(side == 0 for side, _ in groups), len(groups)

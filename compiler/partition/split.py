@@ -57,7 +57,7 @@ def partition(function: Function, targets: Sequence[Target]) -> Partition:
 
 
 def _kernel(dependence: Dependence, group: list[Equation], target: str, index: int) -> Equation:
-    """An equation that does what a group does."""
+    """The equation that applies a group as a kernel."""
     body = _body(dependence, group, f"{target}_{index}")
     sizes = tuple(SizeName(name) for name in shown_names(body))
     labels = tuple(dict.fromkeys(label for each in group for label in each.labels))
@@ -85,7 +85,7 @@ def _sources(dependence: Dependence, values: Iterable[Value]) -> list[Equation]:
 
 
 def _results(function: Function, group: list[Equation]) -> list[Value]:
-    """What others read of a group, and what shows them a size."""
+    """The values of a group that others read, and those that show them a size."""
     inside = set(group)
     others = [each for each in function.equations if each not in inside]
     wanted = {*function.results, *(value for each in others for value in each.operands)}

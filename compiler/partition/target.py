@@ -1,4 +1,4 @@
-"""What a target declares of itself."""
+"""The interface of targets."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from tilewright.compiler.ir.function import Equation, Function
 
 
 class Target(Protocol):
-    """Who can run a part of a function."""
+    """A target, which can run a part of a function."""
 
     @property
     def name(self) -> str:
@@ -14,7 +14,7 @@ class Target(Protocol):
         ...
 
     def refusal(self, equation: Equation, function: Function) -> str | None:
-        """Why it cannot run an equation of a function, in words for users; None if it can.
+        """The reason why it cannot run an equation of a function, in words for users; None if it can.
 
         Constants are not asked for: each kernel has its own copy of those that it reads.
         """

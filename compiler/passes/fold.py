@@ -23,17 +23,17 @@ from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.passes.run import each_function
 
 SMALL_ELEMENTS = 1024
-"""A constant may grow to so many elements."""
+"""The largest number of elements that a constant may grow to."""
 _SAME_EVERYWHERE = frozenset(["exp", "log", "tanh", "erf"])
 """Functions whose float32 results have the same bits on every machine (`numerics.elementary`)."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Computes what depends on constants and sizes alone, and chooses between branches that are known.
+    """Constant folding: computes equations of constants and sizes alone, and takes branches that are known.
 
-    What differs between machines in its last bits is not computed. A result is a constant if it is small, or
-    not larger than the constants it comes from: a broadcast constant stays one.
+    Operators whose last bits differ between machines are not computed. A result is a constant if it is
+    small, or not larger than the constants it comes from: a broadcast constant stays one.
 
     Members:
         most_elements: of a result.
@@ -102,7 +102,7 @@ class _Folding:
         try:
             return [b.constant(Literal(each)) for each in operator.run(*arrays)]
         except EvaluationError:
-            # It has no value: that is told when it is run, if it is.
+            # It has no value: that is reported when it is run.
             return None
 
 

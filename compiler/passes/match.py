@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tilewright.compiler.passes.term import Term, Terms, rounded
 
 SENTINEL = 0.0123456789
-"""Stands in a pattern for a number that is to be found, as a summand."""
+"""A summand that stands in a pattern for a number to be found."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Hole:
 
 
 Found = Mapping[Hole | None, Term | float]
-"""What stands in each hole; under None the number."""
+"""The term in each hole; under None the number."""
 Parts = tuple[tuple[Term, float], ...]
 """Of a sum or a product: terms with factors or powers."""
 
@@ -68,8 +68,8 @@ class Matcher:
 class _Bag:
     """Matches the parts of products, or of sums, in any order.
 
-    What says most is matched first, and an open hole takes what is left. Beside the parts goes the number
-    that the pattern has not told: it must be that of the terms in the holes.
+    The most specific parts are matched first, and an open hole takes the rest. The number that the parts of
+    the pattern leave must be that of the terms in the holes.
     """
 
     matcher: Matcher
@@ -81,8 +81,8 @@ class _Bag:
             if not subject and rounded(number) == (0.0 if self.is_sum else 1.0):
                 yield found
             return
-        place = min(range(len(pattern)), key=lambda place: _vagueness(pattern[place][0], found))
-        (term, times), rest = pattern[place], (*pattern[:place], *pattern[place + 1 :])
+        position = min(range(len(pattern)), key=lambda position: _vagueness(pattern[position][0], found))
+        (term, times), rest = pattern[position], (*pattern[:position], *pattern[position + 1 :])
         hole = _hole(term)
         if hole is None:
             for index, (other, factor) in enumerate(subject):
@@ -131,7 +131,7 @@ def _hole(term: Term) -> Hole | None:
 
 
 def _vagueness(term: Term, found: Found) -> int:
-    """What is matched first: nodes, then holes that are filled, then open ones."""
+    """The order of matching: nodes, then holes that are filled, then open holes."""
     hole = _hole(term)
     return 0 if hole is None else 1 if hole in found else 2
 
@@ -142,8 +142,8 @@ def _without(parts: Parts, taken: Parts) -> Parts | None:
     for term, times in taken:
         index = next(
             (
-                place
-                for place, (each, own) in enumerate(left)
+                position
+                for position, (each, own) in enumerate(left)
                 if each is term and rounded(own) == rounded(times)
             ),
             None,

@@ -33,12 +33,12 @@ Operands = Callable[[TensorType, int], Sequence[TensorType] | None]
 
 @dataclass(frozen=True)
 class Listing:
-    """A composite that is looked for; its first result is x-shaped.
+    """A composite to look for; its first result has the shape of x.
 
     Members:
         make: the operator, for an axis and a number.
         operands: types of its operands, for that of the result and an axis; None if it has none there.
-        has_axis: whether each axis is tried.
+        has_axis: whether it has an axis, of which each is tried.
         form: another definition that means the same; None for the composite's own.
     """
 
@@ -90,7 +90,7 @@ class Recompose:
     """Puts composites in place of the equations that define them, up to the order of float arithmetic.
 
     Members:
-        listings: what is looked for.
+        listings: the composites to look for.
     """
 
     name: ClassVar[str] = "recompose"
@@ -122,7 +122,7 @@ class _Search:
         for value, term in self._of.items():
             self._values.setdefault(term, value)
         order = [value for each in function.equations for value in each.results]
-        self._position = {value: place for place, value in enumerate((*function.parameters, *order))}
+        self._position = {value: position for position, value in enumerate((*function.parameters, *order))}
         self._patterns = lru_cache(maxsize=None)(self._pattern)
 
     def result(self) -> Function:
@@ -159,9 +159,9 @@ class _Search:
         if not isinstance(equation.operator, Map) or not equation.result.type.dtype.is_float:
             return None
         root = self._of[equation.result]
-        for place, listing in enumerate(self._listings):
+        for position, listing in enumerate(self._listings):
             for axis in range(equation.result.type.rank if listing.has_axis else 1):
-                pattern = self._patterns(place, equation.result.type, axis)
+                pattern = self._patterns(position, equation.result.type, axis)
                 if pattern is None or pattern.kind != root.kind:
                     continue
                 for found in Matcher(self._terms).match(pattern, root, {}):
@@ -170,9 +170,9 @@ class _Search:
                         return made
         return None
 
-    def _pattern(self, place: int, result: TensorType, axis: int) -> Term | None:
+    def _pattern(self, position: int, result: TensorType, axis: int) -> Term | None:
         """The term of a listed composite with holes for its operands."""
-        listing = self._listings[place]
+        listing = self._listings[position]
         types = listing.operands(result, axis)
         try:
             if types is None or not types[-1].rank >= 0:

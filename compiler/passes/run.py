@@ -9,11 +9,11 @@ from tilewright.compiler.ir.print import print_module
 from tilewright.compiler.ir.verify import verify
 
 Observer = Callable[[str, str], object]
-"""Is given the name of a pass and the text of the module behind it."""
+"""Is called with the name of a pass and the text of the module behind it."""
 
 
 class Pass(Protocol):
-    """What turns a module into another one of the same meaning."""
+    """A pass: turns a module into another one of the same meaning."""
 
     @property
     def name(self) -> str:
@@ -29,7 +29,7 @@ def run_passes(module: Module, passes: Sequence[Pass], observe: Observer | None 
     """The module behind all passes; it is verified before the first one and behind each.
 
     Args:
-        module: what is changed.
+        module: the module before the passes.
         passes: in their order.
         observe: is given the name and the text of each pass.
 

@@ -1,4 +1,4 @@
-"""Equations that change nothing, or are there twice."""
+"""Removal of equations that change nothing, or are there twice."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _ROUNDS = 8
 
 @dataclass(frozen=True)
 class Simplify:
-    """Removes what nobody needs, what is there twice and what changes no bit.
+    """Removes equations that nobody needs, that are there twice, or that change no bit.
 
     Moves (cast, reshape, transpose, broadcast) of moves become one; x + 0, x · 1 and the like become x where
     that holds for every x, NaN and −0 included.
@@ -120,11 +120,11 @@ class _Simplification:
         neutral = _neutral(operator.function, operands[0].type.dtype)
         if neutral is None or len(operands) != 2:
             return None
-        for place in (1, 0) if operator.function in _SYMMETRIC else (1,):
-            number = self._uniform(b, operands[place])
+        for position in (1, 0) if operator.function in _SYMMETRIC else (1,):
+            number = self._uniform(b, operands[position])
             # −0 is equal to 0, and adding it to −0 is not.
             if number is not None and number == neutral and not np.signbit(number):
-                return operands[1 - place]
+                return operands[1 - position]
         return None
 
     def _uniform(self, b: Builder, value: Value) -> float | None:

@@ -1,4 +1,4 @@
-"""Values as terms in a normal form: what is the same number by another arrangement is the same term.
+"""Values as terms in a normal form: equal numbers by other arrangements of arithmetic are the same term.
 
 Products of floats are flattened into factors and a number, sums into terms with numbers before them; a
 division is a factor below the line, a power of a small whole number repeats its base, and broadcasts (and
@@ -34,7 +34,7 @@ class Term:
     Members:
         index: in the order of making.
         kind: leaf, number, product, sum or operator.
-        head: what a leaf stands for, the operator, or None.
+        head: the value of a leaf, the operator, or None.
         number: of a product the factor, of a sum the summand, of a number itself.
         parts: operands; of a product with powers, of a sum with factors.
     """
@@ -85,8 +85,8 @@ class Terms:
         if isinstance(operator, Constant):
             self._of[equation.result] = self._constant(operator.value)
         elif len(equation.results) != 1:
-            for place, value in enumerate(equation.results):
-                self._of[value] = self._make("operator", (operator, place), 0.0, _once(operands))
+            for position, value in enumerate(equation.results):
+                self._of[value] = self._make("operator", (operator, position), 0.0, _once(operands))
         else:
             self._of[equation.result] = self._one(equation, operator, operands)
 
@@ -127,7 +127,7 @@ class Terms:
         return self._make("operator", function, 0.0, _once(operands))
 
     def product(self, *factors: Factor) -> Term:
-        """Of powers of terms."""
+        """The product of powers of terms."""
         number, found = 1.0, dict[tuple[Term, bool], int]()
         for term, power in factors:
             inner: list[tuple[Term, float]] = [(term, 1)]
@@ -148,7 +148,7 @@ class Terms:
         return self._make("product", None, number, _ordered(parts))
 
     def sum(self, *terms: tuple[Term, float]) -> Term:
-        """Of terms with factors."""
+        """The sum of terms with factors."""
         number, found = 0.0, dict[Term, float]()
         for term, factor in terms:
             if term.kind == "number":
@@ -206,23 +206,23 @@ class _Spread:
 
 
 def _new_axes(equation: Equation) -> tuple[int, ...] | None:
-    """Of each axis of the operand that of the result, if elements are only repeated; else None."""
+    """The axis of the result for each axis of the operand, if elements are only repeated; else None."""
     operator = equation.operator
     if isinstance(operator, Broadcast):
         return operator.axes
     if not isinstance(operator, Reshape):
         return None
-    found, place = [], 0
+    found, position = [], 0
     for size in equation.operands[0].type.shape:
-        while place < len(operator.shape) and operator.shape[place] != size:
-            if operator.shape[place] != 1:
+        while position < len(operator.shape) and operator.shape[position] != size:
+            if operator.shape[position] != 1:
                 return None
-            place += 1
-        if place == len(operator.shape):
+            position += 1
+        if position == len(operator.shape):
             return None
-        found.append(place)
-        place += 1
-    return tuple(found) if all(size == 1 for size in operator.shape[place:]) else None
+        found.append(position)
+        position += 1
+    return tuple(found) if all(size == 1 for size in operator.shape[position:]) else None
 
 
 def _once(terms: Iterable[Term]) -> list[tuple[Term, float]]:

@@ -11,6 +11,7 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.quantise.error import QuantiseError
+from tilewright.numerics.progress import Share
 
 _CHUNK_BYTES = 1 << 28
 """Of all values of a function, for the samples that are computed at once."""
@@ -28,12 +29,15 @@ class Range:
         return Range(min(self.low, other.low), max(self.high, other.high))
 
 
-def measure_ranges(named: NamedFunction, calibration: Mapping[str, Array]) -> dict[Value, Range]:
+def measure_ranges(
+    named: NamedFunction, calibration: Mapping[str, Array], share: Share | None = None
+) -> dict[Value, Range]:
     """The range of each parameter, and of each value of an equation that is no constant.
 
     Args:
         named: of floats, as recognised.
         calibration: by name, samples along the first axis.
+        share: is told how many samples have been measured.
 
     Raises:
         EvaluationError: if the data are not inputs of this function.
@@ -59,6 +63,8 @@ def measure_ranges(named: NamedFunction, calibration: Mapping[str, Array]) -> di
         for name, value, array in zip(named.inputs, function.parameters, arrays, strict=True):
             widen(name, value, array)
         run(function, *arrays, observe=observe)
+        if share is not None:
+            share(min(start + step, samples), samples)
     return ranges
 
 

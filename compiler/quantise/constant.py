@@ -7,7 +7,7 @@ import numpy as np
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Function, Value
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.quantise.error import GroupError, require

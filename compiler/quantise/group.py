@@ -13,7 +13,7 @@ from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.quantise.error import require
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognise_shape import window_of
-from tilewright.compiler.quantise.recognition import describe
+from tilewright.compiler.quantise.recognition import describe, sample_of
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,19 @@ def trace(function: Function, value: Value) -> Group:
             )
             pool = window_of(operator)
         elif isinstance(operator, Reshape):
-            require(pool is None, f"{describe(equation)} must not reshape what is pooled")
+            is_same = pool is None or _is_image(equation)
+            require(is_same, f"{describe(equation)} must not reshape what is pooled")
         else:
             break
         value = equation.operands[0]
     is_operator = equation is not None and not isinstance(equation.operator, Dequantise)
     return Group(value, equation if is_operator else None, tuple(reversed(clamps)), pool)
+
+
+def _is_image(reshape: Equation) -> bool:
+    """Whether it makes feature maps of height 1 of sequences."""
+    sample, result = sample_of(reshape.operands[0]), sample_of(reshape.result)
+    return len(sample) == 2 and result == (sample[0], 1, sample[1])
 
 
 def trace_view(function: Function, value: Value) -> Value:

@@ -18,8 +18,9 @@ from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pool import MaxPool
 from tilewright.compiler.ops.nn.product import GroupedProduct
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
+from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
@@ -33,6 +34,7 @@ from tilewright.compiler.quantise.parameter import (
     residual_is_fine,
     symmetric_parameters,
 )
+from tilewright.compiler.quantise.recognise_move import MOVES
 
 _VIEWS = (Reshape, Broadcast, Transpose)
 
@@ -62,6 +64,8 @@ class _Insertion:
     inputs: dict[Value, Value] = field(default_factory=dict)
     """Of the function: what is read in their place."""
     names: set[str] = field(default_factory=set)
+    shared: Mapping[Value, QuantParams] = field(default_factory=dict)
+    """Of values whose elements are moved together."""
 
     def close(self, value: Value) -> None:
         """Makes int8 of an open value."""
@@ -97,6 +101,8 @@ class _Insertion:
         """Those a value has, or will have."""
         if value in self.parameters:
             return self.parameters[value]
+        if value in self.shared:
+            return self.shared[value]
         seen = self.ranges[value]
         choose = symmetric_parameters if value in self.symmetric else choose_parameters
         return choose(seen.low, seen.high)
@@ -125,7 +131,7 @@ def insert_quantisation(function: Function, ranges: Mapping[Value, Range]) -> Fu
         function: of floats, as recognised.
         ranges: of all its activations.
     """
-    work = _Insertion(function, ranges)
+    work = _Insertion(function, ranges, shared=_shared(function, ranges))
     values = (value for equation in function.equations for value in equation.results)
     work.names.update(value.name for value in (*function.parameters, *values))
     for value in function.parameters:
@@ -151,7 +157,12 @@ def _add(work: _Insertion, equation: Equation) -> None:
         if value != fused and not _can_stay_open(work, value, equation):
             work.close(value)
     work.states[result] = _state(work, equation, fused)
-    if isinstance(operator, (Clip, MaxPool, *_VIEWS)) and activations[0] in work.parameters:
+    if isinstance(operator, MOVES):
+        # What reads it clamps, or gives it the scale that its operands have already.
+        work.parameters[result] = work.parameters_of(result)
+    elif result in work.shared:
+        pass
+    elif isinstance(operator, (Clip, MaxPool, *_VIEWS)) and activations[0] in work.parameters:
         parameters, seen = work.parameters[activations[0]], work.ranges[result]
         own = result not in work.symmetric or parameters.zero_point == 0
         # A clamp whose bounds lie beyond all data makes values that the scale before it has no integers for.
@@ -159,6 +170,42 @@ def _add(work: _Insertion, equation: Equation) -> None:
             work.parameters[result] = parameters
     operands = tuple(work.inputs.get(value, value) for value in equation.operands)
     work.equations.append(replace(equation, operands=operands))
+
+
+def _shared(function: Function, ranges: Mapping[Value, Range]) -> dict[Value, QuantParams]:
+    """One scale for all values of which elements come together, so that moving them changes no bits."""
+    heads: dict[Value, Value] = {}
+
+    def head(value: Value) -> Value:
+        while heads.setdefault(value, value) != value:
+            value = heads[value]
+        return value
+
+    for equation in function.equations:
+        if isinstance(equation.operator, MOVES):
+            for value in equation.operands:
+                if value in ranges:
+                    heads[head(value)] = head(equation.result)
+    for equation in reversed(function.equations):
+        # What was int8 before keeps its scale: so it gets that of what is made of it.
+        if equation.result in heads and _keeps_scale(function, equation):
+            heads[head(equation.operands[0])] = head(equation.result)
+    joined: dict[Value, Range] = {}
+    for value in heads:
+        first = head(value)
+        joined[first] = ranges[value].joined(joined[first]) if first in joined else ranges[value]
+    found = {first: choose_parameters(seen.low, seen.high) for first, seen in joined.items()}
+    return {value: found[head(value)] for value in heads}
+
+
+def _keeps_scale(function: Function, equation: Equation) -> bool:
+    """Whether an operator hands on elements of an operand that is int8 before."""
+    if not isinstance(equation.operator, MaxPool):
+        return isinstance(equation.operator, Reshape)
+    (x,) = equation.operands
+    producer = function.producers.get(x)
+    is_open = producer is not None and isinstance(producer.operator, Convolution | Clip | Map)
+    return not is_open or len(function.consumers[x]) > 1 or x in function.results
 
 
 def _can_stay_open(work: _Insertion, value: Value, reader: Equation) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.nn.convolution import Convolution
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.error import require

@@ -139,18 +139,60 @@ def lower_passed(
     producer = b.source.producers.get(end.operands[0])
     labels = (producer.labels if producer else ()) or end.labels or (end.operands[0].name,)
     sample = feature_map_of(x, sample_of(group.core))
-    limits = group.limits(parameters)
-    rescaled = x.parameters != parameters
-    if group.pool is None and limits == (-128, 127) and not rescaled:
+    if group.pool is None and group.limits(parameters) == (-128, 127) and x.parameters == parameters:
         return x
-    value = b.feature_map(x, sample)
-    if group.pool is not None or not rescaled:
-        lo, hi = (-128, 127) if rescaled else limits
-        value = b.emit(QMaxPool2d(group.pool or POINT, lo, hi), (value,), labels)
-    if rescaled:
-        operator = _average(POINT, False, sample_of(value), x.parameters, parameters, limits)
-        value = b.emit(operator, (value,), end.labels or (end.result.name,))
+    value = passed(b, b.feature_map(x, sample), x.parameters, group, parameters, labels, end)
     return QuantisedValue(value, sample_of(value), parameters)
+
+
+def passed(
+    b: IntegerBuilder,
+    value: Value,
+    before: QuantParams,
+    group: Group,
+    parameters: QuantParams,
+    labels: tuple[str, ...],
+    end: Equation | None = None,
+) -> Value:
+    """An int8 value, clamped and pooled as the group says, and with these parameters; as it is, if it can be.
+
+    Args:
+        b: where it goes.
+        value: of the function of integers.
+        before: its parameters.
+        group: what is behind it.
+        parameters: of the result.
+        labels: of what is added.
+        end: the quantise equation behind, which names what gives it another scale.
+    """
+    limits = group.limits(parameters)
+    is_rescaled = before != parameters
+    if group.pool is not None or (not is_rescaled and limits != (-128, 127)):
+        lo, hi = (-128, 127) if is_rescaled else limits
+        value = b.emit(QMaxPool2d(group.pool or POINT, lo, hi), (value,), labels)
+    if is_rescaled:
+        own = labels if end is None else end.labels or (end.result.name,)
+        value = rescaled(b, value, before, parameters, own, limits)
+    return value
+
+
+def rescaled(
+    b: IntegerBuilder,
+    value: Value,
+    before: QuantParams,
+    parameters: QuantParams,
+    labels: tuple[str, ...],
+    limits: tuple[int, int] = (-128, 127),
+) -> Value:
+    """An int8 value with other parameters."""
+    return b.emit(rescaling(sample_of(value), before, parameters, limits), (value,), labels)
+
+
+def rescaling(
+    sample: Sample, before: QuantParams, parameters: QuantParams, limits: tuple[int, int] = (-128, 127)
+) -> QAveragePool2d:
+    """What gives an int8 value of that shape other parameters: an average of one."""
+    return _average(POINT, False, sample, before, parameters, limits)
 
 
 def _linear(b: IntegerBuilder, value: Value) -> Equation | None:

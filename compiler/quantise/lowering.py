@@ -15,12 +15,17 @@ from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
 from tilewright.compiler.ops.nn.product import GroupedProduct
+from tilewright.compiler.ops.primitive.concat import Concat
+from tilewright.compiler.ops.primitive.gather import Gather
 from tilewright.compiler.ops.primitive.map import Map
+from tilewright.compiler.ops.primitive.pad import Pad
+from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.error import GroupError, QuantiseError
 from tilewright.compiler.quantise.group import Group, trace
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue
 from tilewright.compiler.quantise.lower_linear import lower_linear
+from tilewright.compiler.quantise.lower_move import lower_concat, lower_gather, lower_pad, lower_slice
 from tilewright.compiler.quantise.lower_pointwise import (
     lower_average,
     lower_lookup,
@@ -40,6 +45,10 @@ _LOWER: dict[type[Operator], Lower] = {
     AveragePool: lower_average,
     Pointwise: lower_lookup,
     GroupedProduct: lower_product,
+    Concat: lower_concat,
+    Slice: lower_slice,
+    Pad: lower_pad,
+    Gather: lower_gather,
 }
 
 

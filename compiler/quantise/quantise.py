@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Function
 from tilewright.compiler.ir.named import NamedFunction
-from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.nn.quantise import QuantiseAffine
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.calibration import measure_ranges
 from tilewright.compiler.quantise.error import QuantiseError
@@ -13,14 +13,18 @@ from tilewright.compiler.quantise.fusion import fuse_pools, fuse_tables
 from tilewright.compiler.quantise.insertion import insert_quantisation
 from tilewright.compiler.quantise.lowering import lower
 from tilewright.compiler.quantise.recognise import recognise
+from tilewright.numerics.progress import Share
 
 
-def quantise(named: NamedFunction, calibration: Mapping[str, Array] | None = None) -> NamedFunction:
+def quantise(
+    named: NamedFunction, calibration: Mapping[str, Array] | None = None, share: Share | None = None
+) -> NamedFunction:
     """The function of integers that the accelerator runs: quantise, integer operators, dequantise.
 
     Args:
         named: of floats; or with quantise and dequantise equations, whose scales are then kept.
         calibration: inputs that are like those to come; only a function without scales needs them.
+        share: is told how many samples have been measured.
 
     Raises:
         QuantiseError: naming all that cannot be quantised.
@@ -33,7 +37,7 @@ def quantise(named: NamedFunction, calibration: Mapping[str, Array] | None = Non
             raise QuantiseError(
                 f"{function.name!r} has no scales: give calibration data, some hundred typical inputs"
             )
-        function = insert_quantisation(function, measure_ranges(recognised, calibration))
+        function = insert_quantisation(function, measure_ranges(recognised, calibration, share))
     return recognised.with_function(fuse_tables(fuse_pools(lower(function))))
 
 

@@ -1,9 +1,9 @@
 """From what an importer makes to the few float operators that quantisation knows.
 
 They are: convolution and dense, with constant weights and a bias; sums of two activations; limits; poolings;
-views; any function of single elements; and what quantises and dequantises activations by one scale. Batch
-norms, factors and offsets of channels become part of a convolution or dense layer, or are a depthwise
-convolution themselves.
+views; concatenations, parts, borders and channels in another order; any function of single elements; and
+what quantises and dequantises activations by one scale. Batch norms, factors and offsets of channels become
+part of a convolution or dense layer, or are a depthwise convolution themselves.
 """
 
 import tilewright.compiler.quantise.recognise_shape  # noqa: F401  # registers its rules

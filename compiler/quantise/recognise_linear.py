@@ -1,6 +1,6 @@
 """Recognises convolutions, dense layers, and factors and offsets of channels, which become part of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,11 +11,14 @@ from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.norm import BatchNorm
 from tilewright.compiler.ops.nn.product import GroupedProduct
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.primitive.dot import Dot
+from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.quantise.constant import QuantisedConstant
 from tilewright.compiler.quantise.error import require
+from tilewright.compiler.quantise.recognise_move import number
 from tilewright.compiler.quantise.recognise_product import product
+from tilewright.compiler.quantise.recognise_shape import image_pads
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
 
 _POINT = Convolution((1, 1), (0, 0, 0, 0), (1, 1), 1)
@@ -51,18 +54,41 @@ def _convolution(r: Recognition, equation: Equation) -> Value:
     operator = equation.operator
     assert isinstance(operator, Convolution)
     x, w, *bias = equation.operands
-    moving = r.activation(x)
-    channels, _, _ = feature_map(moving)
-    weight = _constant(r, w)
-    outputs = w.type.numbers[0]
-    fits = operator.groups == 1 or operator.groups == channels == outputs
-    require(
-        fits,
-        f"groups must be 1, or as many as channels of x and of the result ({channels}, {outputs}),"
-        f" not {operator.groups}",
-    )
+    read = r.activation(x)
+    weight, outputs = _constant(r, w), w.type.numbers[0]
+    moving = r.image(read)
+    feature_map(moving)
+    if read.type.rank == 3:
+        weight, operator = _of_images(weight, operator)
+    moving, operator = _padded(r, moving, operator)
     given = _constant(r, bias[0]) if bias else np.zeros(outputs, np.float32)
-    return Linear(operator, moving, equation.labels, weight, given).emit(r)
+    return r.of_image(Linear(operator, moving, equation.labels, weight, given).emit(r), read)
+
+
+def _of_images(
+    weight: Array | QuantisedConstant, operator: Convolution
+) -> tuple[Array | QuantisedConstant, Convolution]:
+    """A convolution of sequences as one of feature maps of height 1."""
+    array = weight.value if isinstance(weight, QuantisedConstant) else weight
+    high: Array = array[:, :, None]
+    strides, dilations = (1, *operator.strides), (1, *operator.dilations)
+    found = replace(operator, strides=strides, dilations=dilations, pads=image_pads(operator.pads))
+    return (replace(weight, value=high) if isinstance(weight, QuantisedConstant) else high), found
+
+
+def _padded(r: Recognition, x: Value, operator: Convolution) -> tuple[Value, Convolution]:
+    """A border of zeros before a convolution is a part of its own."""
+    before = r.equations.get(x)
+    if before is None or not isinstance(before.operator, Pad):
+        return x, operator
+    inner, value = before.operands
+    literal = r.b.literal(value)
+    assert literal is not None, "recognised: borders are constants"
+    low, high = (tuple(map(number, each)) for each in (before.operator.low, before.operator.high))
+    if literal.array.any() or low[1] or high[1]:
+        return x, operator
+    pads = tuple(pad + border for pad, border in zip(operator.pads, (*low[2:], *high[2:]), strict=True))
+    return inner, replace(operator, pads=pads)
 
 
 @rule(Dot)
@@ -131,9 +157,10 @@ def affine(
     if is_product and r.is_read_once(x) and (scale == scale[0]).all() and not _real(shift).any():
         assert made is not None
         return r.outer(_scaled_product(r, made, float(scale[0])), order)
-    before = r.linears.get(moving)
+    before = r.linears.get(r.image(moving) if order is None else moving)
     if before is not None and r.is_read_once(x):
-        return r.outer(_joined(before, scale, shift).emit(r), order)
+        joined = _joined(before, scale, shift).emit(r)
+        return r.of_image(joined, moving) if order is None else r.outer(joined, order)
     is_free = order is not None and r.is_given(moving)
     require(not is_free, "factors and offsets of features must follow a product with weights")
     offset = _finite(_real(shift))

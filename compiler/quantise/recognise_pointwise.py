@@ -122,14 +122,17 @@ def _bounded(r: Recognition, equation: Equation) -> tuple[Value, float]:
 def _clip(r: Recognition, equation: Equation, x: Value, clip: Clip) -> Value:
     """Limits; both of one node of the model are one operator."""
     order = r.order_of(x)
-    moving = r.inner(x, order)
+    given = r.inner(x, order)
+    moving = r.image(given) if order is None else given
     before = r.equations.get(moving)
     if before is not None and isinstance(before.operator, Clip) and r.is_read_once(x):
         same = r.source.producers[x].labels == equation.labels
         low, high = max(before.operator.low, clip.low), min(before.operator.high, clip.high)
         if same and low <= high:
-            return r.outer(r.emit(Clip(low, high), before.operands[0]), order)
-    return r.outer(r.emit(clip, moving), order)
+            joined = r.emit(Clip(low, high), before.operands[0])
+            return r.of_image(joined, given) if order is None else r.outer(joined, order)
+    result = r.emit(clip, moving)
+    return r.of_image(result, given) if order is None else r.outer(result, order)
 
 
 @rule(Clip)

@@ -1,11 +1,12 @@
 """Recognises poolings, views, and what converts between floats and integers."""
 
+import math
+
 import numpy as np
 
 from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ops.nn.pool import AveragePool, MaxPool
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
-from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine, QuantiseAffine
 from tilewright.compiler.ops.primitive.assume import Assume
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.map import Map
@@ -15,9 +16,9 @@ from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
-from tilewright.compiler.quantise.arrangement import Arrangement
 from tilewright.compiler.quantise.constant import parameters_of
 from tilewright.compiler.quantise.error import GroupError, require
+from tilewright.compiler.quantise.recognise_move import gather_channels
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule
 
 
@@ -42,8 +43,11 @@ def window_of(operator: MaxPool | AveragePool) -> Window:
 def _pool(r: Recognition, equation: Equation) -> Value:
     operator = equation.operator
     assert isinstance(operator, MaxPool | AveragePool)
-    x = r.activation(equation.operands[0])
+    given = r.activation(equation.operands[0])
+    x = r.image(given)
     feature_map(x)
+    if given.type.rank == 3:
+        operator = _of_images(operator)
     window_of(operator)
     if isinstance(operator, AveragePool) and operator.counted is not None:
         counts = any(operator.counted)
@@ -53,7 +57,25 @@ def _pool(r: Recognition, equation: Equation) -> Value:
         )
         if not counts:
             operator = AveragePool(operator.kernel, operator.strides, operator.pads, operator.dilations)
-    return r.emit(operator, x)
+    return r.of_image(r.emit(operator, x), given)
+
+
+def _of_images(operator: MaxPool | AveragePool) -> MaxPool | AveragePool:
+    """A pooling over sequences as one over feature maps of height 1."""
+    kernel, strides, dilations = (
+        (1, *each) for each in (operator.kernel, operator.strides, operator.dilations)
+    )
+    pads = image_pads(operator.pads)
+    if isinstance(operator, MaxPool):
+        return MaxPool(kernel, strides, pads, dilations)
+    counted = None if operator.counted is None else image_pads(operator.counted)
+    return AveragePool(kernel, strides, pads, dilations, counted)
+
+
+def image_pads(pads: tuple[int, ...]) -> Pads:
+    """Padding of a sequence, before and behind, as that of its image."""
+    before, behind = pads
+    return 0, before, 0, behind
 
 
 def whole_mean(r: Recognition, x: Value) -> Value:
@@ -66,10 +88,12 @@ def whole_mean(r: Recognition, x: Value) -> Value:
 def _reduce(r: Recognition, equation: Equation) -> Value | None:
     operator, (x,) = equation.operator, equation.operands
     assert isinstance(operator, Reduce)
-    moving = r.activation(x)
-    is_map = x.type.rank == 4 and operator.axes == (2, 3)
+    moving = r.image(r.activation(x))
+    is_map = operator.axes == {4: (2, 3), 3: (2,)}.get(x.type.rank)
     require(
-        is_map, f"axes must be height and width, 2 and 3, of feature maps, not {operator.axes} of {x.type}"
+        is_map,
+        "axes must be height and width, 2 and 3, of feature maps, or the length of sequences,"
+        f" not {operator.axes} of {x.type}",
     )
     channels, height, width = feature_map(moving)
     if operator.function == "sum" and height * width == 1:
@@ -91,7 +115,7 @@ def _reshape(r: Recognition, equation: Equation) -> Value | None:
     stays = shape[:1] == (1,) == x.type.shape[:1]
     require(stays, f"the batch must stay the first axis, from {x.type} to {list(shape)}")
     moving = r.view(x)
-    found = r.arrangements.get(moving) or Arrangement.of(x, (1,), moving)
+    found = r.arrangement(x)
     text = f"its channels and its pixels must stay apart, but {x.type}, {found}, becomes {list(shape)}"
     if len(shape) == 2 or r.is_given(moving):
         # A dense layer reads whole feature maps.
@@ -112,6 +136,8 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
     order, shape = operator.permutation, x.type.numbers
     require(order[:1] == (0,), f"the batch must stay the first axis, not become {order} of {x.type}")
     moving = r.view(x)
+    if _is_shuffle(r, x, order):
+        return _shuffle(r, x)
     moved = [axis for axis in order if shape[axis] > 1]
     found = r.arrangements.get(moving)
     if found is None and moved == sorted(moved) and r.is_given(moving):
@@ -119,7 +145,26 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
     require(not r.is_input(moving), f"the host must hand over {x.type} in the order {order}")
     if found is None and r.is_given(moving):
         return r.emit(operator, moving)
-    return r.rearranged((found or Arrangement.of(x, (1,), moving)).transposed(order))
+    return r.rearranged(r.arrangement(x).transposed(order))
+
+
+def _is_shuffle(r: Recognition, x: Value, order: tuple[int, ...]) -> bool:
+    """Whether groups of channels, and the channels in each, change places."""
+    rank, shape = x.type.rank, x.type.numbers
+    is_exchange = rank in (4, 5) and order[:3] == (0, 2, 1) and order[3:] == tuple(range(3, rank))
+    if not is_exchange or min(shape[1:3]) < 2 or r.is_given(r.view(x)):
+        return False
+    found = r.arrangement(x)
+    return found.is_in_order and found.count == shape[1] * shape[2]
+
+
+def _shuffle(r: Recognition, x: Value) -> Value:
+    """Groups of channels, whose first ones come first, then their second ones: (batch, groups, each, …)."""
+    groups, each, *size = x.type.numbers[1:]
+    sample = (groups * each, size[0], math.prod(size[1:]))
+    places = np.arange(groups * each).reshape(groups, each).T.reshape(-1)
+    maps = r.reshape(r.view(x), sample)
+    return r.reshape(gather_channels(r, maps, places), (each, groups, *size))
 
 
 @rule(Broadcast, Assume)

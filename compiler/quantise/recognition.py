@@ -18,8 +18,7 @@ from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.product import GroupedProduct
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
-from tilewright.compiler.ops.nn.quantise import Quantise as QuantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine, QuantiseAffine
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.cast import Cast
 from tilewright.compiler.ops.primitive.dot import Dot
@@ -144,8 +143,7 @@ class Recognition:
 
     def reshape(self, x: Value, sample: Sample) -> Value:
         """x with other sizes behind the batch; a view of a view is one, or none."""
-        while (before := self.equations.get(x)) is not None and isinstance(before.operator, Reshape):
-            x = before.operands[0]
+        x = self.under(x)
         shape: Shape = (self.batch, *sample)
         return x if x.type.shape == shape else self.emit(Reshape(shape), x)
 
@@ -175,7 +173,7 @@ class Recognition:
         if found is None and self.is_given(x):
             return self._given(x, wanted)
         if found is None:
-            found = Arrangement.of(x, (1,))
+            found = self.arrangement(value)
         text = f"{value.type} must lie in memory as {wanted}, and lies there as {found}"
         base = x if found.feature_map is None else found.feature_map
         both = found.alike(wanted) if moves else None
@@ -185,6 +183,17 @@ class Recognition:
             return rearranged_map(self.emit, base, *both)
         require(found.has_same_order(wanted), text)
         return self._as_rows(base)
+
+    def arrangement(self, value: Value) -> Arrangement:
+        """How a value lies: as feature maps in the order of its axes, unless it is a view of others."""
+        x = self.view(value)
+        if x in self.arrangements:
+            return self.arrangements[x]
+        base = self.under(x)
+        own = Arrangement.of(x, (1,), x)
+        if self.is_given(x):
+            return own
+        return Arrangement.of(base, (1,), base).reshaped(own.shape) or own
 
     def _may_move(self, x: Value) -> bool:
         """Whether what makes feature maps can write them in another order, or who reads them can take it."""
@@ -203,8 +212,12 @@ class Recognition:
     def rearranged(self, arrangement: Arrangement) -> Value:
         """The view of feature maps that an arrangement describes."""
         assert arrangement.feature_map is not None, "there is something to view"
-        result = arranged_from(self.emit, arrangement.feature_map, arrangement)
-        self.arrangements[result] = arrangement
+        if arrangement.is_in_order:
+            result = self.reshape(arrangement.feature_map, arrangement.shape[1:])
+        else:
+            result = arranged_from(self.emit, arrangement.feature_map, arrangement)
+        if not arrangement.is_natural:
+            self.arrangements[result] = arrangement
         return result
 
     def each(self, operator: Operator, *operands: Value) -> Value:
@@ -216,6 +229,8 @@ class Recognition:
         """
         found = next((each for each in map(self.order_of, operands) if each is not None), None)
         inner = [self.inner(value, found) for value in operands]
+        if found is None:
+            return self.emit_elements(operator, *inner)
         return self.outer(self.emit(operator, *inner), found)
 
     def passed(self, operator: Quantise | Dequantise, value: Value) -> Value:
@@ -277,6 +292,28 @@ class Recognition:
     def _as_rows(self, x: Value) -> Value:
         channels, *pixels = sample_of(x)
         return self.reshape(x, (channels, int(np.prod(pixels)), 1))
+
+    def under(self, x: Value) -> Value:
+        """What x is a view of."""
+        while (before := self.equations.get(x)) is not None and isinstance(before.operator, Reshape):
+            x = before.operands[0]
+        return x
+
+    def image(self, x: Value) -> Value:
+        """A sequence (batch, channels, length) as feature maps of height 1; feature maps as they are."""
+        sample = sample_of(x)
+        return x if len(sample) != 2 else self.reshape(x, (sample[0], 1, sample[1]))
+
+    def of_image(self, y: Value, x: Value) -> Value:
+        """What was made of the image of x, as a sequence if x is one."""
+        if len(sample_of(x)) != 2:
+            return y
+        channels, _, length = sample_of(y)
+        return self.reshape(y, (channels, length))
+
+    def emit_elements(self, operator: Operator, *operands: Value) -> Value:
+        """Adds an equation on single elements: of sequences, one on their images, which others may join."""
+        return self.of_image(self.emit(operator, *map(self.image, operands)), operands[0])
 
     def weights(self, array: Array) -> Value:
         """A constant of finite floats.

@@ -1,7 +1,8 @@
-"""Schedules: how a loop program runs, apart from what it computes."""
+"""Schedules: the order and memory of a loop program, apart from its results."""
 
 from collections.abc import Sequence
 
+from tilewright.compiler.schedule.buffer_depth import BufferDepth, double_buffer
 from tilewright.compiler.schedule.cache_read import CacheRead
 from tilewright.compiler.schedule.cache_write import CacheWrite
 from tilewright.compiler.schedule.compute_at import ComputeAt
@@ -23,12 +24,12 @@ from tilewright.compiler.schedule.storage_align import StorageAlign
 from tilewright.compiler.schedule.text import parse_schedule, print_schedule
 from tilewright.compiler.schedule.tile import Tile
 from tilewright.compiler.schedule.unit_loop import UnitLoop
-from tilewright.compiler.schedule.versions import Versions, double_buffer
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.compiler.tir.verify import verify
 
 __all__ = [
+    "BufferDepth",
     "CacheRead",
     "CacheWrite",
     "ComputeAt",
@@ -52,7 +53,6 @@ __all__ = [
     "UnitLoop",
     "Unroll",
     "Vectorise",
-    "Versions",
     "VirtualThread",
     "apply",
     "double_buffer",
@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 
-def apply(function: Function, primitives: Sequence[Primitive]) -> Function:
+def apply(function: PrimFunc, primitives: Sequence[Primitive]) -> PrimFunc:
     """The function after each primitive in turn, verified.
 
     Raises:
@@ -79,7 +79,7 @@ def apply(function: Function, primitives: Sequence[Primitive]) -> Function:
     return result
 
 
-def _verify_each(function: Function, primitives: Sequence[Primitive]) -> None:
+def _verify_each(function: PrimFunc, primitives: Sequence[Primitive]) -> None:
     """Find the step that breaks a rule: only then is it worth the time to look after each."""
     for primitive in primitives:
         function = primitive.apply(function)

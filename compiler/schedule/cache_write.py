@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import (
-    Level,
+from tilewright.compiler.schedule.loop_nest import (
+    BodyScope,
     allocation_of,
     change_accesses,
     check_fresh,
@@ -12,28 +12,28 @@ from tilewright.compiler.schedule.nest import (
     edit,
     edit_stmt,
     find_alike,
-    level_body,
     readers,
+    scope_body,
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.expr import Expr, Var
-from tilewright.compiler.tir.stmt import Block, Function, Stmt
+from tilewright.compiler.tir.stmt import Block, PrimFunc, Stmt
 
 
 @dataclass(frozen=True)
 class CacheWrite(Primitive):
-    """The block writes a buffer `name` in a scope; a copy block `name`, behind its nest, copies it all.
+    """The block writes a buffer `name` in a scope; a copy block `name`, behind its loop nest, copies it all.
 
     Of a block with several outputs there is a buffer {name}_0, {name}_1, … for each; one block copies them.
     """
 
     block: str
-    scope: Scope
+    scope: MemoryScope
     name: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the copy; `reverse_compute_at` then moves it and shrinks both.
 
         Raises:
@@ -45,23 +45,23 @@ class CacheWrite(Primitive):
         names = [f"{self.name}_{number}" if block.more else self.name for number in range(len(targets))]
         check_fresh(self, function, *dict.fromkeys((self.name, *names)))
         body = self._body(function, targets)
-        level = Level.of(body)
-        position = level.position(block)
+        body_scope = BodyScope.of(body)
+        position = body_scope.position(block)
         for target in targets:
-            self._check_alone(function, block, target.name, level)
+            self._check_alone(function, block, target.name, body_scope)
         own = [
-            replace(target, name=name, scope=self.scope, versions=1, align=())
+            replace(target, name=name, scope=self.scope, depth=1, align=())
             for target, name in zip(targets, names, strict=True)
         ]
-        nest = edit_stmt(level.nests[position], {id(block): _writing(block, targets, own)})
+        nest = edit_stmt(body_scope.nests[position], {id(block): _writing(block, targets, own)})
         assert nest is not None
         copy = copy_nest(self.name, _axes(block), *zip(own, targets, strict=True))
-        return edit(function, {id(body): level.with_nests(position, nest, copy, buffers=own).stmt})
+        return edit(function, {id(body): body_scope.with_nests(position, nest, copy, buffers=own).stmt})
 
-    def _body(self, function: Function, targets: Sequence[Buffer]) -> Stmt:
-        """Where the targets live, all of them."""
-        bodies = [level_body(allocation_of(function, target.name), function) for target in targets]
-        if len({id(Level.of(body).nests[0]) for body in bodies}) > 1:
+    def _body(self, function: PrimFunc, targets: Sequence[Buffer]) -> Stmt:
+        """The one body in which all targets are live."""
+        bodies = [scope_body(allocation_of(function, target.name), function) for target in targets]
+        if len({id(BodyScope.of(body).nests[0]) for body in bodies}) > 1:
             names = " and ".join(target.name for target in targets)
             raise self.refusal(
                 function,
@@ -70,9 +70,9 @@ class CacheWrite(Primitive):
             )
         return bodies[0]
 
-    def _check_alone(self, function: Function, block: Block, name: str, level: Level) -> None:
+    def _check_alone(self, function: PrimFunc, block: Block, name: str, body_scope: BodyScope) -> None:
         others = [other for other in writers(function.body, name) if other is not block]
-        inside = readers(level.nests[level.position(block)], name)
+        inside = readers(body_scope.nests[body_scope.position(block)], name)
         for other in (*others, *inside):
             raise self.refusal(
                 function,

@@ -3,9 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.fit import Place, clipped, fitted, places, rebased, whole_where_fixed
-from tilewright.compiler.schedule.nest import (
-    Level,
+from tilewright.compiler.schedule.fit import (
+    LoopIndex,
+    clipped,
+    fitted,
+    loop_indices,
+    rebased,
+    whole_where_fixed,
+)
+from tilewright.compiler.schedule.loop_nest import (
+    BodyScope,
     contains,
     domain_of,
     edit,
@@ -19,17 +26,17 @@ from tilewright.compiler.schedule.nest import (
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.schedule.region import Span, span, touched
+from tilewright.compiler.schedule.region import Span, index_bounds, span
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr, Load
+from tilewright.compiler.tir.expr import BufferLoad, Expr
 from tilewright.compiler.tir.simplify import is_zero
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Opaque, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, Opaque, PrimFunc, Stmt
 from tilewright.compiler.tir.walk import block_indices, blocks, loads, nodes, statements, substitute
 
 
 @dataclass(frozen=True)
 class ComputeAt(Primitive):
-    """The nest of a block moves to the start of a loop's body, and its buffers are allocated there.
+    """The loop nest of a block moves to the start of a loop's body, and its buffers are allocated there.
 
     Loops and buffers shrink to the box of what the consumers inside read in one iteration, clipped to the
     buffer: low ends and extents may depend on the loops outside. Computing an element twice is allowed.
@@ -38,7 +45,7 @@ class ComputeAt(Primitive):
     block: str
     loop: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the block in the loop, before what reads it.
 
         Raises:
@@ -49,15 +56,15 @@ class ComputeAt(Primitive):
         paths = find_allocations(self, function, block)
         allocation = paths[-1][-1]
         assert isinstance(allocation, Allocate)
-        level = Level.of(allocation.body)
-        nest = level.nests[level.position(block)]
+        body_scope = BodyScope.of(allocation.body)
+        nest = body_scope.nests[body_scope.position(block)]
         loop = self._loop(function, allocation, nest)
         buffers = [store.buffer for store in block.stores]
         consumers = self._consumers(function, allocation, buffers, loop)
         self._check_alone(function, nest, block)
         outer = domain_of((*paths[-1], *path_to(allocation.body, loop)))
         spans = _read_spans(function, loop, consumers, buffers, outer)
-        found = self._places(function, nest, block, domain_of(paths[-1]))
+        found = self._loop_indices(function, nest, block, domain_of(paths[-1]))
         spans = whole_where_fixed(spans, found, allocation.buffer, outer)
         body = _with_first(loop.body, _fit(nest, block, found, spans, outer))
         for buffer in reversed(buffers):
@@ -66,7 +73,7 @@ class ComputeAt(Primitive):
         changes: dict[int, Stmt | None] = {id(nest): None, id(loop): replace(loop, body=body)}
         return simplified(edit(function, changes, unwrap={id(path[-1]) for path in paths}))
 
-    def _loop(self, function: Function, allocation: Allocate, nest: Stmt) -> For:
+    def _loop(self, function: PrimFunc, allocation: Allocate, nest: Stmt) -> For:
         loop = find_loop(self, function, self.loop)[-1]
         assert isinstance(loop, For)
         if contains(nest, loop):
@@ -82,9 +89,9 @@ class ComputeAt(Primitive):
         return loop
 
     def _consumers(
-        self, function: Function, allocation: Allocate, buffers: Sequence[Buffer], loop: For
+        self, function: PrimFunc, allocation: Allocate, buffers: Sequence[Buffer], loop: For
     ) -> list[Block]:
-        """What reads the buffers, all of it in the loop."""
+        """The blocks that read the buffers, all of them in the loop."""
         found = {id(each): each for buffer in buffers for each in readers(allocation.body, buffer.name)}
         names = " and ".join(buffer.name for buffer in buffers)
         if not found:
@@ -105,8 +112,8 @@ class ComputeAt(Primitive):
                 )
         return [reader for reader in found.values() if isinstance(reader, Block)]
 
-    def _check_alone(self, function: Function, nest: Stmt, block: Block) -> None:
-        """Refuse what would move along although it is needed elsewhere."""
+    def _check_alone(self, function: PrimFunc, nest: Stmt, block: Block) -> None:
+        """Refuse blocks that would move along although they are needed elsewhere."""
         inside = {stmt.buffer.name for stmt in statements(nest) if isinstance(stmt, Allocate)}
         others = [other for buffer in stored_buffers(block) for other in writers(function.body, buffer.name)]
         others += [
@@ -120,29 +127,29 @@ class ComputeAt(Primitive):
                     function, f"block {other.name} shares its loops or buffer: attach {self.block} before it"
                 )
 
-    def _places(
-        self, function: Function, nest: Stmt, block: Block, around: dict[str, Expr]
-    ) -> tuple[Place, ...]:
+    def _loop_indices(
+        self, function: PrimFunc, nest: Stmt, block: Block, around: dict[str, Expr]
+    ) -> tuple[LoopIndex, ...]:
         result = []
-        for dimension, place in enumerate(places(nest, block, block.body.indices, around)):
-            if isinstance(place, str):
+        for dimension, loop_index in enumerate(loop_indices(nest, block, block.body.indices, around)):
+            if isinstance(loop_index, str):
                 raise self.refusal(
                     function,
-                    f"dimension {dimension} of {block.body.buffer.name} is stored at {place}, by several "
-                    f"loops: attach {self.block} before its loops are split or fused",
+                    f"dimension {dimension} of {block.body.buffer.name} is stored at {loop_index}, by "
+                    f"several loops: attach {self.block} before its loops are split or fused",
                 )
-            result.append(place)
+            result.append(loop_index)
         return tuple(result)
 
 
 def _read_spans(
-    function: Function,
+    function: PrimFunc,
     loop: For,
     consumers: Sequence[Block],
     buffers: Sequence[Buffer],
     outer: dict[str, Expr],
 ) -> tuple[Span, ...]:
-    """What the consumers read of buffers of one shape in one iteration of the loop, in each dimension."""
+    """The spans of the buffers that the consumers read in one iteration of the loop, by dimension."""
     shape, names = buffers[0].shape, {buffer.name for buffer in buffers}
     given = {buffer.name for buffer in function.parameters[: -function.outputs]}
     reads: list[list[tuple[Expr, Expr] | None]] = [[] for _ in shape]
@@ -154,7 +161,7 @@ def _read_spans(
                 continue
             for dimension, index in enumerate(load.indices):
                 at = substitute(index, values)
-                ends = touched(at, list(inside), {**outer, **inside})
+                ends = index_bounds(at, list(inside), {**outer, **inside})
                 known = ends is not None and all(_depends_on(end) <= given for end in ends)
                 reads[dimension].append(ends if known else None)
     return tuple(span(ends, size, outer) for ends, size in zip(reads, shape, strict=True))
@@ -162,26 +169,26 @@ def _read_spans(
 
 def _depends_on(index: Expr) -> set[str]:
     """The buffers whose elements an index is made of: other than inputs they may not be filled yet."""
-    return {node.buffer.name for node in nodes(index) if isinstance(node, Load)}
+    return {node.buffer.name for node in nodes(index) if isinstance(node, BufferLoad)}
 
 
 def _fit(
-    nest: Stmt, block: Block, found: Sequence[Place], spans: Sequence[Span], outer: dict[str, Expr]
+    nest: Stmt, block: Block, found: Sequence[LoopIndex], spans: Sequence[Span], outer: dict[str, Expr]
 ) -> Stmt:
-    """The nest, which runs over what is needed of what it stores."""
+    """The loop nest, which runs over what is needed of what it stores."""
     loops = domain_of(path_to(nest, block))
     changed: dict[str, Span] = {}
     bases: dict[str, Expr] = {}
-    for place, item, size in zip(found, spans, block.body.buffer.shape, strict=True):
-        if place.loop is None:
+    for loop_index, item, size in zip(found, spans, block.body.buffer.shape, strict=True):
+        if loop_index.loop is None:
             continue
-        own = Span(place.base, loops[place.loop])
+        own = Span(loop_index.base, loops[loop_index.loop])
         whole = is_zero(own.low, outer) and is_zero(own.extent - size, outer)
-        changed[place.loop] = item if whole else clipped(item, own, {**outer, **loops})
-        bases[place.loop] = place.base
+        changed[loop_index.loop] = item if whole else clipped(item, own, {**outer, **loops})
+        bases[loop_index.loop] = loop_index.base
     return fitted(nest, changed, bases)
 
 
 def _with_first(body: Stmt, nest: Stmt) -> Stmt:
-    level = Level.of(body)
-    return Level(level.buffers, (nest, *level.nests)).stmt
+    body_scope = BodyScope.of(body)
+    return BodyScope(body_scope.buffers, (nest, *body_scope.nests)).stmt

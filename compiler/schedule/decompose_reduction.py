@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import (
+from tilewright.compiler.schedule.loop_nest import (
     allocation_of,
     check_fresh,
     contains,
@@ -16,14 +16,14 @@ from tilewright.compiler.schedule.nest import (
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.expr import Const, Expr, Load, Var
-from tilewright.compiler.tir.stmt import Block, For, Function, Iter, IterKind, Seq, Stmt
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr, Var
+from tilewright.compiler.tir.stmt import Block, For, Iter, IterKind, PrimFunc, Seq, Stmt
 from tilewright.compiler.tir.walk import map_store, nodes, substitute, variables
 
 
 @dataclass(frozen=True)
 class DecomposeReduction(Primitive):
-    """A block `name`, in a nest right before a loop around the block, stores the init.
+    """A block `name`, in a loop nest right before a loop around the block, stores the init.
 
     The block only updates then. The loop and those inside of it that the block does not reduce over are
     repeated around the init, as {name}_{axis}.
@@ -33,7 +33,7 @@ class DecomposeReduction(Primitive):
     loop: str
     name: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with a block of its own for the init.
 
         Raises:
@@ -63,7 +63,7 @@ class DecomposeReduction(Primitive):
         loop = find_loop(self, result, self.loop)[-1]
         return simplified(edit(result, {id(loop): Seq((init, loop))}))
 
-    def _check_outside(self, function: Function, block: Block, loop: For, outside: Sequence[Stmt]) -> None:
+    def _check_outside(self, function: PrimFunc, block: Block, loop: For, outside: Sequence[Stmt]) -> None:
         for stmt in outside:
             if isinstance(stmt, For) and reduces_over(block, stmt.var.name):
                 raise self.refusal(
@@ -78,10 +78,10 @@ class DecomposeReduction(Primitive):
                     function, f"{buffer.name} must be allocated around {self.loop}: name a loop inside"
                 )
 
-    def _check_reads(self, function: Function, block: Block, loop: For) -> None:
+    def _check_reads(self, function: PrimFunc, block: Block, loop: For) -> None:
         """Refuse an init of what is there inside of the loop only."""
         for init in block.inits:
-            for load in (node for node in nodes(init.value) if isinstance(node, Load)):
+            for load in (node for node in nodes(init.value) if isinstance(node, BufferLoad)):
                 if writers(loop, load.buffer.name):
                     raise self.refusal(
                         function,
@@ -90,7 +90,7 @@ class DecomposeReduction(Primitive):
                     )
 
     def _check_loops(
-        self, function: Function, block: Block, kept: Sequence[For], around: Sequence[For]
+        self, function: PrimFunc, block: Block, kept: Sequence[For], around: Sequence[For]
     ) -> None:
         gone = {each.var.name for each in around} - {each.var.name for each in kept}
         used = {name for it in block.iters if it.kind is not IterKind.REDUCE for name in variables(it.value)}
@@ -101,8 +101,8 @@ class DecomposeReduction(Primitive):
                 f"{sorted(used & gone)[0]} must be reduced over alone: apply this before it is fused",
             )
 
-    def _init(self, function: Function, block: Block, kept: Sequence[For]) -> Stmt:
-        """The nest of the init, under names of its own."""
+    def _init(self, function: PrimFunc, block: Block, kept: Sequence[For]) -> Stmt:
+        """The loop nest of the init, under names of its own."""
         loops: dict[str, Expr] = {
             each.var.name: Var(f"{self.name}_{each.var.name.removeprefix(f'{block.name}_')}") for each in kept
         }

@@ -1,9 +1,9 @@
-"""A nest made to run for a part of the elements only, and a buffer made to hold no more than that part."""
+"""Loop nests that run for a part of the elements only, and buffers that hold no more than that part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import (
+from tilewright.compiler.schedule.loop_nest import (
     change_accesses,
     domain_of,
     path_to,
@@ -21,11 +21,11 @@ from tilewright.compiler.tir.walk import block_indices, rewrite_stmt, substitute
 
 
 @dataclass(frozen=True)
-class Place:
-    """One dimension of an access: the index is the variable of a loop of its own, plus what is added outside.
+class LoopIndex:
+    """The index of one dimension of an access: the variable of a loop of its own, plus a base.
 
     Members:
-        loop: the loop's name; None where no loop of the nest is in the index.
+        loop: the loop's name; None where no loop of the loop nest is in the index.
         base: the rest of the index.
     """
 
@@ -33,34 +33,34 @@ class Place:
     base: Expr
 
 
-def places(
+def loop_indices(
     nest: Stmt, block: Block, indices: Sequence[Expr], outer: dict[str, Expr]
-) -> tuple[Place | str, ...]:
-    """How the dimensions of an access follow the loops of its nest; a text where one does not.
+) -> tuple[LoopIndex | str, ...]:
+    """The index of each dimension of an access by its loop; the printed index where no single loop gives it.
 
     Args:
         nest: the loops that may be changed, around the block.
         block: the one of the access.
         indices: of the access, in terms of the block's own.
-        outer: the loops around the nest.
+        outer: the loops around the loop nest.
     """
     loops = domain_of(path_to(nest, block))
     domain = {**outer, **loops}
     values = block_indices(block)
     sums = [Affine.of(simplify(substitute(index, values), domain)) for index in indices]
-    return tuple(_place(sum_, loops, [other for other in sums if other is not sum_]) for sum_ in sums)
+    return tuple(_loop_index(sum_, loops, [other for other in sums if other is not sum_]) for sum_ in sums)
 
 
-def _place(sum_: Affine, loops: dict[str, Expr], others: Sequence[Affine]) -> Place | str:
+def _loop_index(sum_: Affine, loops: dict[str, Expr], others: Sequence[Affine]) -> LoopIndex | str:
     used = variables(sum_.expr()) & set(loops)
     if not used:
-        return Place(None, sum_.expr())
+        return LoopIndex(None, sum_.expr())
     name = next(iter(used))
     base = sum_.without(Var(name))
     alone = len(used) == 1 and sum_.coefficient(name) == 1 and name not in variables(base.expr())
     if not alone or any(name in variables(other.expr()) for other in others):
         return print_expr(sum_.expr())
-    return Place(name, base.expr())
+    return LoopIndex(name, base.expr())
 
 
 def bases(block: Block, indices: Sequence[Expr]) -> list[tuple[str | None, Expr]] | str:
@@ -88,7 +88,7 @@ def bases(block: Block, indices: Sequence[Expr]) -> list[tuple[str | None, Expr]
 
 
 def fitted(nest: Stmt, spans: dict[str, Span], bases: dict[str, Expr]) -> Stmt:
-    """The nest with loops that run over spans.
+    """The loop nest with loops that run over spans.
 
     Args:
         nest: the loops and blocks.
@@ -106,12 +106,12 @@ def fitted(nest: Stmt, spans: dict[str, Span], bases: dict[str, Expr]) -> Stmt:
 
 
 def whole_where_fixed(
-    spans: Sequence[Span], found: Sequence[Place], buffer: Buffer, outer: dict[str, Expr]
+    spans: Sequence[Span], found: Sequence[LoopIndex], buffer: Buffer, outer: dict[str, Expr]
 ) -> tuple[Span, ...]:
-    """The spans, but the whole dimension where the writer has no loop to shrink and writes elsewhere."""
+    """The spans, but the whole dimension where the writer has no loop to shrink and stores elsewhere."""
     result = []
-    for item, place, size in zip(spans, found, buffer.shape, strict=True):
-        fixed = place.loop is None and not is_zero(item.low - place.base, outer)
+    for item, loop_index, size in zip(spans, found, buffer.shape, strict=True):
+        fixed = loop_index.loop is None and not is_zero(item.low - loop_index.base, outer)
         result.append(Span(Const(0), size) if fixed else item)
     return tuple(result)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import (
+from tilewright.compiler.schedule.loop_nest import (
     check_fresh,
     check_whole,
     edit,
@@ -12,7 +12,7 @@ from tilewright.compiler.schedule.nest import (
 )
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.expr import Var
-from tilewright.compiler.tir.stmt import For, Function, LoopKind, PrefetchHint
+from tilewright.compiler.tir.stmt import For, LoopKind, PrefetchHint, PrimFunc
 from tilewright.compiler.tir.walk import constant
 
 
@@ -24,7 +24,7 @@ class Fuse(Primitive):
     inner: str
     name: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with one loop for the two; the body runs in the same order.
 
         Raises:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.schedule.fit import bases
-from tilewright.compiler.schedule.nest import (
-    Level,
+from tilewright.compiler.schedule.loop_nest import (
+    BodyScope,
     domain_of,
     edit,
     edit_stmt,
@@ -17,8 +17,8 @@ from tilewright.compiler.schedule.nest import (
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.expr import Expr, Load
-from tilewright.compiler.tir.stmt import Allocate, Block, Function, Opaque, Stmt
+from tilewright.compiler.tir.expr import BufferLoad, Expr
+from tilewright.compiler.tir.stmt import Allocate, Block, Opaque, PrimFunc, Stmt
 from tilewright.compiler.tir.walk import blocks, map_exprs, rewrite, substitute, variables
 
 
@@ -28,7 +28,7 @@ class Inline(Primitive):
 
     block: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function in which each reader computes the block's element itself.
 
         Raises:
@@ -41,8 +41,8 @@ class Inline(Primitive):
         for store in block.stores:
             self._check(function, store.buffer.name, block)
         found = self._bases(function, block)
-        level = Level.of(outer.body)
-        nest = level.nests[level.position(block)]
+        body_scope = BodyScope.of(outer.body)
+        nest = body_scope.nests[body_scope.position(block)]
         fixed = self._fixed(function, block, nest, {name for name, _ in found})
         rest = edit_stmt(outer.body, {id(nest): None}, {id(each) for each in others})
         if rest is None or len(list(blocks(nest))) > 1:
@@ -52,7 +52,7 @@ class Inline(Primitive):
         values = {store.buffer.name: store.value for store in block.stores}
 
         def read(expr: Expr) -> Expr:
-            if not isinstance(expr, Load) or expr.buffer.name not in values:
+            if not isinstance(expr, BufferLoad) or expr.buffer.name not in values:
                 return expr
             at = {
                 name: expr.indices[position] - base
@@ -64,7 +64,7 @@ class Inline(Primitive):
         inlined = map_exprs(rest, lambda expr: rewrite(expr, read))
         return simplified(edit(function, {id(outer): inlined}))
 
-    def _check(self, function: Function, name: str, block: Block) -> None:
+    def _check(self, function: PrimFunc, name: str, block: Block) -> None:
         if not is_plain(block):
             raise self.refusal(function, f"{self.block} must not reduce: use compute_at")
         for writer in writers(function.body, name):
@@ -80,7 +80,7 @@ class Inline(Primitive):
                     f"{reader.name} reads all of {name}: it must stay a buffer, so leave {self.block}",
                 )
 
-    def _bases(self, function: Function, block: Block) -> list[tuple[str | None, Expr]]:
+    def _bases(self, function: PrimFunc, block: Block) -> list[tuple[str | None, Expr]]:
         """For each dimension the index of the block that it is, and what is added to that."""
         result = bases(block, block.body.indices)
         if isinstance(result, str):
@@ -91,7 +91,7 @@ class Inline(Primitive):
         return result
 
     def _fixed(
-        self, function: Function, block: Block, nest: Stmt, stored: set[str | None]
+        self, function: PrimFunc, block: Block, nest: Stmt, stored: set[str | None]
     ) -> dict[str, Expr]:
         """The values of the indices that are not in the stored element: none may run in the block's loops."""
         loops = set(domain_of(path_to(nest, block)))

@@ -3,9 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from tilewright.compiler.schedule.nest import edit, find_free_loop, find_loop, in_order_over, reduces_over
+from tilewright.compiler.schedule.loop_nest import (
+    edit,
+    find_free_loop,
+    find_loop,
+    in_order_over,
+    reduces_over,
+)
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.stmt import For, Function, LoopKind
+from tilewright.compiler.tir.stmt import For, LoopKind, PrimFunc
 from tilewright.compiler.tir.walk import blocks
 
 
@@ -16,8 +22,8 @@ class _Kind(Primitive):
     in_order: ClassVar[bool] = False
     """Whether the iterations still run one after the other, so that a reduction may be among them."""
 
-    def apply(self, function: Function) -> Function:
-        """As the class says; refused for a loop that a block reduces over, unless the order stays."""
+    def apply(self, function: PrimFunc) -> PrimFunc:
+        """The function whose loop is of this kind; a loop that a block reduces over must stay in order."""
         loop = self._loop(function)
         for block in blocks(loop):
             if not self.in_order and in_order_over(block, self.loop):
@@ -33,7 +39,7 @@ class _Kind(Primitive):
                 )
         return edit(function, {id(loop): replace(loop, kind=self.kind)})
 
-    def _loop(self, function: Function) -> For:
+    def _loop(self, function: PrimFunc) -> For:
         if not self.in_order:
             return find_free_loop(self, function, self.loop)
         loop = find_loop(self, function, self.loop)[-1]
@@ -65,6 +71,6 @@ class Parallel(_Kind):
 
 @dataclass(frozen=True)
 class VirtualThread(_Kind):
-    """Iterations in turns: each has buffers of its own, so one computes while another loads."""
+    """Iterations interleaved: each has buffers of its own, so that one computes while another loads."""
 
     kind = LoopKind.VIRTUAL_THREAD

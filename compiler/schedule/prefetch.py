@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import edit, find_loop, readers
+from tilewright.compiler.schedule.loop_nest import edit, find_loop, readers
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.stmt import Allocate, For, Function, PrefetchHint
+from tilewright.compiler.tir.stmt import Allocate, For, PrefetchHint, PrimFunc
 from tilewright.compiler.tir.walk import statements
 
 
@@ -16,7 +16,7 @@ class Prefetch(Primitive):
     loop: str
     distance: int
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function whose loop carries the hint.
 
         Raises:

@@ -1,11 +1,11 @@
-"""What every schedule primitive is: a value with a pure `apply`, that prints as one line."""
+"""The base of schedule primitives: a value with a pure `apply`, printed as one line."""
 
 import re
 from dataclasses import dataclass, fields
 
 from tilewright.compiler.schedule.error import ScheduleError
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Primitive:
         """The name in texts: `compute_at` of ComputeAt."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with this step done, of the same meaning.
 
         Raises:
@@ -25,7 +25,7 @@ class Primitive:
         """
         raise NotImplementedError
 
-    def refusal(self, function: Function, reason: str) -> ScheduleError:
+    def refusal(self, function: PrimFunc, reason: str) -> ScheduleError:
         """The error to raise: this step, why it cannot be done and the remedy, the function below."""
         return ScheduleError(f"{self}: {reason}\n{print_function(function)}")
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import (
-    Level,
+from tilewright.compiler.schedule.loop_nest import (
+    BodyScope,
     Path,
     check_fresh,
     domain_of,
@@ -14,20 +14,20 @@ from tilewright.compiler.schedule.nest import (
 )
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.bound import UNBOUNDED, upper
-from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Const, Expr, Load, Var
-from tilewright.compiler.tir.reducer import combined, folded
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr, Var
+from tilewright.compiler.tir.reducer import combined, reduction_of
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import (
     Block,
+    BufferStore,
     For,
-    Function,
-    Intrinsic,
+    IntrinsicStmt,
     Iter,
     IterKind,
+    PrimFunc,
     Reducer,
     Stmt,
-    Store,
 )
 from tilewright.compiler.tir.walk import substitute, variables
 
@@ -47,7 +47,7 @@ class RFactor(Primitive):
     loop: str
     name: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the block of partial results, and the block that reduces them.
 
         Raises:
@@ -58,44 +58,44 @@ class RFactor(Primitive):
         block = path[-1]
         assert isinstance(block, Block)
         chain = _chain(path)
-        fold = folded(block)
-        if fold is None or any(it.kind is IterKind.ORDERED for it in block.iters):
+        reduction = reduction_of(block)
+        if reduction is None or any(it.kind is IterKind.ORDERED for it in block.iters):
             raise self.refusal(
                 function, f"{self.block} must reduce by an operator or its reducer: name a block that does"
             )
         kept = self._kept(function, path, chain)
         partial = self._partial(function, path, kept)
         names = self._names(function, block, chain)
-        first = self._first(block, chain, names, partial, fold)
-        last = self._last(block, kept, partial, fold[0])
-        return simplified(_placed(function, path, chain, (first, last), partial))
+        first = self._first(block, chain, names, partial, reduction)
+        last = self._last(block, kept, partial, reduction[0])
+        return simplified(_replaced(function, path, chain, (first, last), partial))
 
-    def _kept(self, function: Function, path: Path, chain: Sequence[For]) -> list[For]:
+    def _kept(self, function: PrimFunc, path: Path, chain: Sequence[For]) -> list[For]:
         """The loops that the block keeps: all that it does not reduce over, and the named one."""
         block = path[-1]
         assert isinstance(block, Block)
-        folded_over = _used(block, IterKind.REDUCE)
+        reduced_loops = _used(block, IterKind.REDUCE)
         names = {loop.var.name for loop in chain}
-        if self.loop not in folded_over or not folded_over & set(domain_of(path)) <= names:
-            choice = ", ".join(sorted(folded_over & names)) or "none here"
+        if self.loop not in reduced_loops or not reduced_loops & set(domain_of(path)) <= names:
+            choice = ", ".join(sorted(reduced_loops & names)) or "none here"
             raise self.refusal(
                 function,
                 f"{self.loop} must be a loop directly around {self.block}, which reduces over it, as all its "
                 f"loops ({choice}): apply this before other stages are attached",
             )
-        fused = folded_over & _used(block, IterKind.SPATIAL)
+        fused = reduced_loops & _used(block, IterKind.SPATIAL)
         if fused:
             raise self.refusal(
                 function,
                 f"{min(fused)} must be reduced over alone: apply this before it is fused with others",
             )
-        others: dict[str, Expr] = {name: Const(0) for name in folded_over - {self.loop}}
+        others: dict[str, Expr] = {name: Const(0) for name in reduced_loops - {self.loop}}
         domain = domain_of(path)
         kept = [loop for loop in chain if loop.var.name not in others]
         return [self._with_first_extent(function, loop, others, domain) for loop in kept]
 
     def _with_first_extent(
-        self, function: Function, loop: For, others: dict[str, Expr], domain: dict[str, Expr]
+        self, function: PrimFunc, loop: For, others: dict[str, Expr], domain: dict[str, Expr]
     ) -> For:
         """The loop with its extent where the other reduced loops begin, which must be the largest."""
         if not variables(loop.extent) & {*others, self.loop}:
@@ -109,7 +109,7 @@ class RFactor(Primitive):
             )
         return replace(loop, extent=first)
 
-    def _partial(self, function: Function, path: Path, kept: Sequence[For]) -> tuple[Buffer, ...]:
+    def _partial(self, function: PrimFunc, path: Path, kept: Sequence[For]) -> tuple[Buffer, ...]:
         """The buffers of the partial results."""
         block = path[-1]
         assert isinstance(block, Block)
@@ -122,12 +122,12 @@ class RFactor(Primitive):
                 f"{self.name}_{number}" if block.more else self.name,
                 (Const(size), *store.buffer.shape),
                 store.buffer.dtype,
-                store.buffer.scope if store.buffer.scope is not Scope.LANE else Scope.GLOBAL,
+                store.buffer.scope if store.buffer.scope is not MemoryScope.LANE else MemoryScope.GLOBAL,
             )
             for number, store in enumerate(block.stores)
         )
 
-    def _names(self, function: Function, block: Block, chain: Sequence[For]) -> tuple[Names, Names]:
+    def _names(self, function: PrimFunc, block: Block, chain: Sequence[For]) -> tuple[Names, Names]:
         """New names of loops, and of the block's indices that are not reduced."""
         loops = {
             loop.var.name: Var(f"{self.name}_{loop.var.name.removeprefix(f'{block.name}_')}")
@@ -138,9 +138,13 @@ class RFactor(Primitive):
             for it in block.iters
             if it.kind is not IterKind.REDUCE
         }
-        folds = {f"v_{loops[name].name}" for name in _used(block, IterKind.REDUCE) & set(loops)}
+        reduced = {f"v_{loops[name].name}" for name in _used(block, IterKind.REDUCE) & set(loops)}
         check_fresh(
-            self, function, self.name, *(v.name for v in (*loops.values(), *inside.values())), *sorted(folds)
+            self,
+            function,
+            self.name,
+            *(v.name for v in (*loops.values(), *inside.values())),
+            *sorted(reduced),
         )
         return loops, inside
 
@@ -150,9 +154,9 @@ class RFactor(Primitive):
         chain: Sequence[For],
         names: tuple[Names, Names],
         partial: Sequence[Buffer],
-        fold: tuple[Reducer, tuple[Expr, ...]],
+        reduction: tuple[Reducer, tuple[Expr, ...]],
     ) -> Stmt:
-        """The nest of the partial results."""
+        """The loop nest of the partial results."""
         loops, inside = names
         reduced = _used(block, IterKind.REDUCE)
         own = {
@@ -174,20 +178,21 @@ class RFactor(Primitive):
             (buffer, (own[self.loop], *(substitute(index, at) for index in store.indices)))
             for buffer, store in zip(partial, block.stores, strict=True)
         ]
-        values = tuple(substitute(value, at) for value in fold[1])
-        stmt: Stmt = _fold_block(block, self.name, iters, targets, values, fold[0])
+        values = tuple(substitute(value, at) for value in reduction[1])
+        stmt: Stmt = _reduction_block(block, self.name, iters, targets, values, reduction[0])
         for each in reversed(chain):
             stmt = replace(each, var=loops[each.var.name], extent=substitute(each.extent, loops), body=stmt)
         return stmt
 
     def _last(self, block: Block, kept: Sequence[For], partial: Sequence[Buffer], reducer: Reducer) -> Stmt:
-        """The nest that reduces the partial results."""
+        """The loop nest that reduces the partial results."""
         var = Var(f"v_{block.name}_{self.loop.removeprefix(f'{block.name}_')}")
         spatial = [it for it in block.iters if it.kind is not IterKind.REDUCE]
         zero: dict[str, Expr] = {it.var.name: Const(0) for it in block.iters if it.kind is IterKind.REDUCE}
-        own = tuple(Load(store.buffer, store.indices) for store in block.stores)
+        own = tuple(BufferLoad(store.buffer, store.indices) for store in block.stores)
         right = tuple(
-            Load(buffer, (var, *store.indices)) for buffer, store in zip(partial, block.stores, strict=True)
+            BufferLoad(buffer, (var, *store.indices))
+            for buffer, store in zip(partial, block.stores, strict=True)
         )
         results = combined(reducer, own, right)
         stores = [replace(store, value=v) for store, v in zip(block.stores, results, strict=True)]
@@ -205,7 +210,7 @@ class RFactor(Primitive):
         return stmt
 
 
-def _fold_block(
+def _reduction_block(
     block: Block,
     name: str,
     iters: Sequence[Iter],
@@ -215,11 +220,11 @@ def _fold_block(
 ) -> Block:
     """The reduction of the values from the identity on; a plain block if nothing is left to reduce."""
     if all(it.kind is not IterKind.REDUCE for it in iters):
-        first, *more = (Store(*target, value) for target, value in zip(targets, values, strict=True))
+        first, *more = (BufferStore(*target, value) for target, value in zip(targets, values, strict=True))
         return Block(name, tuple(iters), first, more=tuple(more))
-    old = tuple(Load(*target) for target in targets)
-    first, *more = (Store(*t, v) for t, v in zip(targets, combined(reducer, old, values), strict=True))
-    init, *more_init = (Store(*t, v) for t, v in zip(targets, reducer.identity, strict=True))
+    old = tuple(BufferLoad(*target) for target in targets)
+    first, *more = (BufferStore(*t, v) for t, v in zip(targets, combined(reducer, old, values), strict=True))
+    init, *more_init = (BufferStore(*t, v) for t, v in zip(targets, reducer.identity, strict=True))
     return Block(name, tuple(iters), first, init, tuple(more), tuple(more_init), block.reducer)
 
 
@@ -237,13 +242,13 @@ def _chain(path: Path) -> list[For]:
     return chain
 
 
-def _placed(
-    function: Function, path: Path, chain: Sequence[For], nests: tuple[Stmt, Stmt], buffers: Sequence[Buffer]
-) -> Function:
-    """The function with two nests instead of the one of the chain, and buffers at their level."""
+def _replaced(
+    function: PrimFunc, path: Path, chain: Sequence[For], nests: tuple[Stmt, Stmt], buffers: Sequence[Buffer]
+) -> PrimFunc:
+    """The function with two loop nests in place of the chain's, and buffers in the body around them."""
     top = path.index(chain[0])
-    around = [at for at in range(top) if isinstance(path[at], For | Intrinsic)]
+    around = [at for at in range(top) if isinstance(path[at], For | IntrinsicStmt)]
     body = path[around[-1] + 1] if around else function.body
-    level = Level.of(body)
-    new = level.with_nests(level.position(chain[0]), *nests, buffers=buffers)
+    body_scope = BodyScope.of(body)
+    new = body_scope.with_nests(body_scope.position(chain[0]), *nests, buffers=buffers)
     return edit(function, {id(body): new.stmt})

@@ -1,4 +1,4 @@
-"""The boxes of elements that accesses touch while inner loops run, in terms of the loops outside."""
+"""The boxes of elements that accesses cover while inner loops run, in terms of the loops outside."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Span:
     extent: Expr
 
 
-def touched(index: Expr, inner: Sequence[str], domain: Domain) -> tuple[Expr, Expr] | None:
+def index_bounds(index: Expr, inner: Sequence[str], domain: Domain) -> tuple[Expr, Expr] | None:
     """The least and the greatest value of an index; None if they cannot be told.
 
     Args:
@@ -60,11 +60,11 @@ def span(indices: Iterable[tuple[Expr, Expr] | None], size: Expr, outer: Domain)
 
 
 def stored_span(index: Expr, inner: Sequence[str], domain: Domain) -> Span | None:
-    """The indices that a store writes while inner loops run; None unless it writes each of them for sure."""
+    """The indices that a store writes while inner loops run; None unless it writes each of them."""
     sum_ = Affine.of(simplify(index, domain))
     if not _is_dense(sum_, inner, domain):
         return None
-    ends = touched(index, inner, domain)
+    ends = index_bounds(index, inner, domain)
     return None if ends is None else Span(ends[0], simplify(ends[1] - ends[0] + 1, domain))
 
 
@@ -83,7 +83,7 @@ def _is_dense(sum_: Affine, inner: Sequence[str], domain: Domain) -> bool:
 
 
 def _reach(below: Expr, name: str, coefficient: int, domain: Domain) -> Expr | None:
-    """How many indices from the first on are covered when a digit is put before those that cover `below`."""
+    """The number of indices covered from the first on, with a digit put before those that cover `below`."""
     extent = domain[name]
     if constant(below) == coefficient:
         return simplify(coefficient * extent, domain)

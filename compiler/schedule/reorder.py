@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import Path, edit, find_free_loop, find_loop, in_order_over
+from tilewright.compiler.schedule.loop_nest import Path, edit, find_free_loop, find_loop, in_order_over
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.stmt import For, Function, Stmt
+from tilewright.compiler.tir.stmt import For, PrimFunc, Stmt
 from tilewright.compiler.tir.walk import blocks, variables
 
 
 @dataclass(frozen=True)
 class Reorder(Primitive):
-    """The named loops, outer first, in the places that they have among themselves; others stay.
+    """The named loops, outer first, take the positions that they have among themselves; others stay.
 
     They and those between must be directly inside one another. Sums of floats may round otherwise.
     """
 
     loops: tuple[str, ...]
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the loops in this order.
 
         Raises:
@@ -35,7 +35,7 @@ class Reorder(Primitive):
             stmt = replace(loop, body=stmt)
         return edit(function, {id(chain[0]): stmt})
 
-    def _chain(self, function: Function) -> list[For]:
+    def _chain(self, function: PrimFunc) -> list[For]:
         """The loops from the outermost to the innermost named one."""
         if len(set(self.loops)) != len(self.loops) or not self.loops:
             raise self.refusal(
@@ -61,7 +61,7 @@ class Reorder(Primitive):
                 )
         return [stmt for stmt in between if isinstance(stmt, For)]
 
-    def _check_extents(self, function: Function, loops: list[For]) -> None:
+    def _check_extents(self, function: PrimFunc, loops: list[For]) -> None:
         for position, loop in enumerate(loops):
             for inner in loops[position:]:
                 if inner.var.name in variables(loop.extent):
@@ -71,7 +71,7 @@ class Reorder(Primitive):
                         f"keep {inner.var.name} outside of it, or split by a factor that divides",
                     )
 
-    def _check_order(self, function: Function, old: list[For], new: list[For]) -> None:
+    def _check_order(self, function: PrimFunc, old: list[For], new: list[For]) -> None:
         """Refuse to change what runs around a loop in whose order a block must run."""
         for loop in old:
             ordered = [block.name for block in blocks(old[-1]) if in_order_over(block, loop.var.name)]

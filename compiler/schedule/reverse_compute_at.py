@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.fit import Place, clipped, fitted, places, rebased
-from tilewright.compiler.schedule.nest import (
-    Level,
+from tilewright.compiler.schedule.fit import LoopIndex, clipped, fitted, loop_indices, rebased
+from tilewright.compiler.schedule.loop_nest import (
+    BodyScope,
     Path,
     allocation_of,
     contains,
@@ -22,19 +22,19 @@ from tilewright.compiler.schedule.nest import (
     writers,
 )
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.schedule.region import Span, stored_span, touched
+from tilewright.compiler.schedule.region import Span, index_bounds, stored_span
 from tilewright.compiler.tir.bound import Domain, lower, upper
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.printer import print_expr
 from tilewright.compiler.tir.simplify import is_zero
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, IterKind, Seq, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, IterKind, PrimFunc, Seq, Stmt
 from tilewright.compiler.tir.walk import block_indices, blocks, loads, substitute, variables
 
 
 @dataclass(frozen=True)
 class ReverseComputeAt(Primitive):
-    """The nest of a block moves to the end of the body of a loop of what it reads.
+    """The loop nest of a block moves to the end of the body of a loop of what it reads.
 
     Its loops shrink to the box of what one iteration produces; a buffer between them that nothing else needs
     is then allocated there, of that box.
@@ -43,7 +43,7 @@ class ReverseComputeAt(Primitive):
     block: str
     loop: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the block in the loop, behind what it reads.
 
         Raises:
@@ -69,8 +69,8 @@ class ReverseComputeAt(Primitive):
         for source in sources:
             self._check_covered(function, nest, block, produced, source, around)
         fit = self._fit(function, nest, block, spans, around, outer)
-        level = Level.of(loop.body)
-        body = Level(level.buffers, (*level.nests, fit)).stmt
+        body_scope = BodyScope.of(loop.body)
+        body = BodyScope(body_scope.buffers, (*body_scope.nests, fit)).stmt
         unwrap = set()
         for source in sources:
             allocation = self._local_allocation(function, source, block, loop, spans[source.name], outer)
@@ -80,8 +80,8 @@ class ReverseComputeAt(Primitive):
                 body = Allocate(small, body)
         return simplified(edit(function, {id(nest): None, id(loop): replace(loop, body=body)}, unwrap))
 
-    def _meeting(self, function: Function, block_path: Path, loop_path: Path) -> tuple[Seq, Stmt, Stmt]:
-        """The level where both are, the nest of the block there and that of the loop."""
+    def _meeting(self, function: PrimFunc, block_path: Path, loop_path: Path) -> tuple[Seq, Stmt, Stmt]:
+        """The body that contains both, the loop nest of the block in it, and the loop nest of the loop."""
         common = [a for a, b in zip(block_path, loop_path, strict=False) if a is b]
         seq = common[-1] if common else None
         if not isinstance(seq, Seq) or len(common) == len(loop_path):
@@ -89,7 +89,7 @@ class ReverseComputeAt(Primitive):
                 function, f"{self.block} must lie behind {self.loop}, not in it: name another loop"
             )
         nest, produced = block_path[len(common)], loop_path[len(common)]
-        if Level((), seq.body).position(nest) < Level((), seq.body).position(produced):
+        if BodyScope((), seq.body).position(nest) < BodyScope((), seq.body).position(produced):
             raise self.refusal(
                 function, f"{self.block} must come behind {self.loop}: use compute_at for a producer"
             )
@@ -100,12 +100,12 @@ class ReverseComputeAt(Primitive):
             )
         return seq, nest, produced
 
-    def _sources(self, function: Function, seq: Seq, produced: Stmt, block: Block, loop: For) -> list[Buffer]:
+    def _sources(self, function: PrimFunc, seq: Seq, produced: Stmt, block: Block, loop: For) -> list[Buffer]:
         """The buffers that the block reads and the loop writes; all others must be there before the loop."""
         own = {buffer.name for buffer in stored_buffers(block)}
         read = {load.buffer.name: load.buffer for load in loads(block) if load.buffer.name not in own}
         found = []
-        position = Level((), seq.body).position(produced)
+        position = BodyScope((), seq.body).position(produced)
         for name, buffer in read.items():
             late = [writer for nest in seq.body[position:] for writer in writers(nest, name)]
             inside = [writer for writer in late if contains(loop, writer)]
@@ -125,7 +125,7 @@ class ReverseComputeAt(Primitive):
         return found
 
     def _produced_spans(
-        self, function: Function, produced: Stmt, loop: For, source: Buffer, outer: Domain
+        self, function: PrimFunc, produced: Stmt, loop: For, source: Buffer, outer: Domain
     ) -> tuple[Span, ...]:
         (writer,) = writers(loop, source.name)
         assert isinstance(writer, Block)
@@ -154,7 +154,7 @@ class ReverseComputeAt(Primitive):
 
     def _fit(
         self,
-        function: Function,
+        function: PrimFunc,
         nest: Stmt,
         block: Block,
         spans: dict[str, tuple[Span, ...]],
@@ -166,20 +166,20 @@ class ReverseComputeAt(Primitive):
         for load in loads(block):
             if load.buffer.name not in spans:
                 continue
-            found = places(nest, block, load.indices, around)
-            for place, item in zip(found, spans[load.buffer.name], strict=True):
-                self._check_place(function, block, place, item, outer)
-                assert isinstance(place, Place)
-                if place.loop is None:
+            found = loop_indices(nest, block, load.indices, around)
+            for loop_index, item in zip(found, spans[load.buffer.name], strict=True):
+                self._check_loop_index(function, block, loop_index, item, outer)
+                assert isinstance(loop_index, LoopIndex)
+                if loop_index.loop is None:
                     continue
                 if (
-                    chosen.setdefault(place.loop, item) != item
-                    or bases.setdefault(place.loop, place.base) != place.base
+                    chosen.setdefault(loop_index.loop, item) != item
+                    or bases.setdefault(loop_index.loop, loop_index.base) != loop_index.base
                 ):
                     raise self.refusal(
                         function,
                         f"{self.block} must read all its sources at the same elements: "
-                        f"loop {place.loop} runs over different ones",
+                        f"loop {loop_index.loop} runs over different ones",
                     )
         own = domain_of(path_to(nest, block))
         inside = {name: clipped(item, Span(bases[name], own[name]), outer) for name, item in chosen.items()}
@@ -187,7 +187,7 @@ class ReverseComputeAt(Primitive):
 
     def _check_covered(
         self,
-        function: Function,
+        function: PrimFunc,
         nest: Stmt,
         block: Block,
         produced: Stmt,
@@ -206,30 +206,35 @@ class ReverseComputeAt(Primitive):
         for load in loads(block):
             if load.buffer.name != source.name:
                 continue
-            for place, whole in zip(places(nest, block, load.indices, around), wholes, strict=True):
-                if isinstance(place, str) or place.loop is None:
+            for loop_index, whole in zip(
+                loop_indices(nest, block, load.indices, around), wholes, strict=True
+            ):
+                if isinstance(loop_index, str) or loop_index.loop is None:
                     continue
-                before = place.base - whole.low
-                behind = before + own[place.loop] - whole.extent
+                before = loop_index.base - whole.low
+                behind = before + own[loop_index.loop] - whole.extent
                 if lower(before, around) < 0 or upper(behind, {**around, **own}) > 0:
                     raise self.refusal(
                         function,
-                        f"{place.loop} must run over elements of {source.name} that {writer.name} stores, "
-                        "and no others: leave it behind its producer, or use compute_at for the producer",
+                        f"{loop_index.loop} must run over elements of {source.name} that {writer.name} "
+                        "stores, and no others: leave it behind its producer, or use compute_at "
+                        "for the producer",
                     )
 
-    def _check_place(
-        self, function: Function, block: Block, place: Place | str, item: Span, outer: Domain
+    def _check_loop_index(
+        self, function: PrimFunc, block: Block, loop_index: LoopIndex | str, item: Span, outer: Domain
     ) -> None:
-        if isinstance(place, str):
-            text = place
-        elif place.loop is None:
-            text = "" if is_zero(place.base - item.low, outer) else print_expr(place.base)
+        if isinstance(loop_index, str):
+            text = loop_index
+        elif loop_index.loop is None:
+            text = "" if is_zero(loop_index.base - item.low, outer) else print_expr(loop_index.base)
         else:
-            folds = [
-                it for it in block.iters if it.kind is IterKind.REDUCE and place.loop in variables(it.value)
+            reduced = [
+                it
+                for it in block.iters
+                if it.kind is IterKind.REDUCE and loop_index.loop in variables(it.value)
             ]
-            text = f"{place.loop}, which it reduces over," if folds else ""
+            text = f"{loop_index.loop}, which it reduces over," if reduced else ""
         if text:
             raise self.refusal(
                 function,
@@ -239,7 +244,7 @@ class ReverseComputeAt(Primitive):
 
     def _local_allocation(
         self,
-        function: Function,
+        function: PrimFunc,
         source: Buffer,
         block: Block,
         loop: For,
@@ -272,7 +277,7 @@ def _reads_inside(reader: Block, loop: For, source: Buffer, spans: Sequence[Span
         if load.buffer.name != source.name:
             continue
         for index, item in zip(load.indices, spans, strict=True):
-            ends = touched(substitute(index, values), list(inside), domain)
+            ends = index_bounds(substitute(index, values), list(inside), domain)
             if ends is None or lower(ends[0] - item.low, outer) < 0:
                 return False
             if upper(ends[1] - item.low - item.extent, outer) >= 0:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tilewright.compiler.schedule.fit import bases
-from tilewright.compiler.schedule.nest import (
-    Level,
+from tilewright.compiler.schedule.loop_nest import (
+    BodyScope,
     allocation_of,
     contains,
     domain_of,
@@ -14,9 +14,9 @@ from tilewright.compiler.schedule.nest import (
     find_block,
     find_single,
     is_plain,
-    level_body,
     path_to,
     readers,
+    scope_body,
     simplified,
     stored_buffers,
     writers,
@@ -25,9 +25,9 @@ from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.region import stored_span
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr, Load
+from tilewright.compiler.tir.expr import BufferLoad, Expr
 from tilewright.compiler.tir.simplify import is_zero
-from tilewright.compiler.tir.stmt import Allocate, Block, Function, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, PrimFunc, Stmt
 from tilewright.compiler.tir.walk import (
     block_indices,
     blocks,
@@ -49,7 +49,7 @@ class ReverseInline(Primitive):
     block: str
     producer: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function whose producer stores the block's results; the buffer between is gone.
 
         Raises:
@@ -65,15 +65,15 @@ class ReverseInline(Primitive):
         allocation = path[-1]
         assert isinstance(allocation, Allocate)
         self._check_alone(function, block, producer, between)
-        level = Level.of(allocation.body)
-        nest = level.nests[level.position(block)]
+        body_scope = BodyScope.of(allocation.body)
+        nest = body_scope.nests[body_scope.position(block)]
         found = self._elements(function, block, nest, between, domain_of(path))
-        self._check_order(function, block, producer, level)
+        self._check_order(function, block, producer, body_scope)
         merged = _merged(block, producer, found, between)
         changes: dict[int, Stmt | None] = {id(nest): None, id(producer): merged}
         return simplified(edit(function, changes, unwrap={id(allocation)}))
 
-    def _check_alone(self, function: Function, block: Block, producer: Block, between: Buffer) -> None:
+    def _check_alone(self, function: PrimFunc, block: Block, producer: Block, between: Buffer) -> None:
         for each in (block, producer):
             if not is_plain(each):
                 raise self.refusal(function, f"{each.name} must not reduce: use reverse_compute_at")
@@ -83,14 +83,14 @@ class ReverseInline(Primitive):
                 function, f"{between.name} must be read by {self.block} alone: use reverse_compute_at"
             )
         for target in stored_buffers(block):
-            if not contains(level_body(allocation_of(function, target.name), function), producer):
+            if not contains(scope_body(allocation_of(function, target.name), function), producer):
                 raise self.refusal(
                     function,
                     f"{target.name} must be allocated around {self.producer} too: use reverse_compute_at",
                 )
 
     def _elements(
-        self, function: Function, block: Block, nest: Stmt, between: Buffer, outer: Domain
+        self, function: PrimFunc, block: Block, nest: Stmt, between: Buffer, outer: Domain
     ) -> list[tuple[str | None, Expr]]:
         """For each dimension the index of the block that it is, and what is added to that."""
         read = [load.indices for load in loads(block) if load.buffer.name == between.name]
@@ -115,9 +115,9 @@ class ReverseInline(Primitive):
             )
         return found
 
-    def _check_order(self, function: Function, block: Block, producer: Block, level: Level) -> None:
+    def _check_order(self, function: PrimFunc, block: Block, producer: Block, body_scope: BodyScope) -> None:
         """Refuse to read or write earlier what is only there, or still used, later."""
-        passed = level.nests[level.position(producer) : level.position(block) + 1]
+        passed = body_scope.nests[body_scope.position(producer) : body_scope.position(block) + 1]
         others = {load.buffer.name for load in loads(block)} - {producer.body.buffer.name}
         targets = [buffer.name for buffer in stored_buffers(block)]
         users = [writer for nest in passed for name in others for writer in writers(nest, name)]
@@ -170,7 +170,9 @@ def _merged(
         return substitute(
             rewrite(
                 expr,
-                lambda e: producer.body.value if isinstance(e, Load) and e.buffer.name == between.name else e,
+                lambda e: (
+                    producer.body.value if isinstance(e, BufferLoad) and e.buffer.name == between.name else e
+                ),
             ),
             at,
         )

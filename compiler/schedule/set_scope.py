@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import edit, find_allocation, replace_buffer
+from tilewright.compiler.schedule.loop_nest import edit, find_allocation, replace_buffer
 from tilewright.compiler.schedule.primitive import Primitive
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.stmt import Allocate, Function
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.stmt import Allocate, PrimFunc
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class SetScope(Primitive):
     """The buffer of a stage in a memory of the target; parameters stay where the caller has them."""
 
     buffer: str
-    scope: Scope
+    scope: MemoryScope
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function whose buffer lies in the scope.
 
         Raises:

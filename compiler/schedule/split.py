@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import (
+from tilewright.compiler.schedule.loop_nest import (
     check_fresh,
     check_whole,
     domain_of,
@@ -15,7 +15,7 @@ from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.bound import upper
 from tilewright.compiler.tir.expr import Const, Expr, Var, minimum
 from tilewright.compiler.tir.simplify import is_zero, simplify
-from tilewright.compiler.tir.stmt import For, Function
+from tilewright.compiler.tir.stmt import For, PrimFunc
 from tilewright.compiler.tir.walk import constant
 
 
@@ -31,7 +31,7 @@ class Split(Primitive):
     outer: str
     inner: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the two loops; the body runs in the same order.
 
         Raises:
@@ -71,7 +71,7 @@ class SplitParts(Primitive):
     outer: str
     inner: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the two loops; the body runs in the same order.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import (
+from tilewright.compiler.schedule.loop_nest import (
     check_fresh,
     check_whole,
     domain_of,
@@ -15,7 +15,7 @@ from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.bound import UNBOUNDED, Domain, upper
 from tilewright.compiler.tir.expr import Expr, Var, maximum, minimum
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import For, Function
+from tilewright.compiler.tir.stmt import For, PrimFunc
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SplitFirst(Primitive):
     outer: str
     inner: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the two loops; the body runs in the same order.
 
         Raises:
@@ -63,7 +63,7 @@ class SplitFirst(Primitive):
         nest = For(Var(self.outer), simplify(trips, domain), inside, loop.kind)
         return simplified(edit(function, {id(loop): nest}))
 
-    def _check_at(self, function: Function, domain: Domain) -> None:
+    def _check_at(self, function: PrimFunc, domain: Domain) -> None:
         if self.at not in (self.outer, *domain):
             known = ", ".join((self.outer, *domain))
             raise self.refusal(
@@ -71,7 +71,7 @@ class SplitFirst(Primitive):
                 f"at must be the new outer loop or one around {self.loop}, not {self.at}: name {known}",
             )
 
-    def _most(self, function: Function, extent: Expr, domain: Domain) -> int:
+    def _most(self, function: PrimFunc, extent: Expr, domain: Domain) -> int:
         most = upper(extent, domain)
         if most >= UNBOUNDED // 2:
             raise self.refusal(

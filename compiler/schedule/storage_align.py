@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.schedule.nest import edit, find_allocation, replace_buffer
+from tilewright.compiler.schedule.loop_nest import edit, find_allocation, replace_buffer
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.buffer import Align
-from tilewright.compiler.tir.stmt import Allocate, Function
+from tilewright.compiler.tir.stmt import Allocate, PrimFunc
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class StorageAlign(Primitive):
     factor: int
     offset: int
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function whose buffer has this stride, instead of an earlier one of that axis.
 
         Raises:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import get_type_hints
 
+from tilewright.compiler.schedule.buffer_depth import BufferDepth
 from tilewright.compiler.schedule.cache_read import CacheRead
 from tilewright.compiler.schedule.cache_write import CacheWrite
 from tilewright.compiler.schedule.compute_at import ComputeAt
@@ -26,8 +27,7 @@ from tilewright.compiler.schedule.split_first import SplitFirst
 from tilewright.compiler.schedule.storage_align import StorageAlign
 from tilewright.compiler.schedule.tile import Tile
 from tilewright.compiler.schedule.unit_loop import UnitLoop
-from tilewright.compiler.schedule.versions import Versions
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 
 PRIMITIVES: tuple[type[Primitive], ...] = (
     CacheRead,
@@ -51,7 +51,7 @@ PRIMITIVES: tuple[type[Primitive], ...] = (
     UnitLoop,
     Unroll,
     Vectorise,
-    Versions,
+    BufferDepth,
     VirtualThread,
 )
 
@@ -114,7 +114,7 @@ class _Word:
 
 
 class _Mistake(Exception):
-    """What is wrong with a line, and in which column."""
+    """A mistake in a line, and its column."""
 
     def __init__(self, column: int, reason: str) -> None:
         super().__init__(reason)
@@ -153,10 +153,10 @@ def _value(name: str, word: _Word, kind: object) -> object:
             reason = f"{name} must be an integer of at most {_LONGEST_INTEGER} digits, not {word.shown}"
             raise _Mistake(word.column, reason)
         return int(word.text)
-    if kind is Scope:
-        if word.text not in list(Scope):
-            raise _Mistake(word.column, f"{name} must be {_choice(word.text, Scope)}, not {word.shown}")
-        return Scope(word.text)
+    if kind is MemoryScope:
+        if word.text not in list(MemoryScope):
+            raise _Mistake(word.column, f"{name} must be {_choice(word.text, MemoryScope)}, not {word.shown}")
+        return MemoryScope(word.text)
     if kind is str:
         if not word.text.isidentifier():
             raise _Mistake(word.column, f"{name} must be a name, not {word.shown}")
@@ -168,6 +168,6 @@ def _value(name: str, word: _Word, kind: object) -> object:
 
 
 def _choice(text: str, known: Iterable[str]) -> str:
-    """What would be right: the name that looks like it, or any of them."""
+    """The remedy: the most similar name, or all names."""
     near = get_close_matches(text[:_SHOWN], list(known), n=1)
     return near[0] if near else f"one of {', '.join(known)}"

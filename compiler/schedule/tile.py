@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.reorder import Reorder
 from tilewright.compiler.schedule.split import Split
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Tile(Primitive):
             Reorder((yo, xo, yi, xi)),
         )
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function after the two splits and the reorder.
 
         Raises:

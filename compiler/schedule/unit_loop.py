@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.nest import check_fresh, edit, find_block
+from tilewright.compiler.schedule.loop_nest import check_fresh, edit, find_block
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.expr import Const, Var
-from tilewright.compiler.tir.stmt import For, Function
+from tilewright.compiler.tir.stmt import For, PrimFunc
 
 
 @dataclass(frozen=True)
 class UnitLoop(Primitive):
-    """A loop of a single trip directly around a block: a place to attach to for one of rank 0."""
+    """A loop of a single trip directly around a block: other blocks can be attached to it."""
 
     block: str
     name: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The function with the loop around the block.
 
         Raises:

@@ -2,19 +2,19 @@
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.te.stage import ElementType, element_type
+from tilewright.compiler.tir.element_function import result_type
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import (
-    Call,
     Cast,
+    ElementCall,
+    ElementFunction,
     Expr,
     ExprLike,
-    Function,
     Select,
     as_expr,
     maximum,
     minimum,
 )
-from tilewright.compiler.tir.function import result_type
 
 
 def constant(value: int | float, dtype: ElementType) -> Expr:
@@ -53,12 +53,12 @@ def clamp(value: Expr, lo: ExprLike, hi: ExprLike) -> Expr:
 
 def requantise(value: Expr, scale: Expr) -> Expr:
     """An int32 sum by an int32 packed scale (`numerics/`), int32."""
-    return call(Function.REQUANTISE, value, scale)
+    return call(ElementFunction.REQUANTISE, value, scale)
 
 
 def saturating_add(a: Expr, b: Expr) -> Expr:
     """The int32 nearest to the sum of two."""
-    return call(Function.SATURATING_ADD, a, b)
+    return call(ElementFunction.SATURATING_ADD, a, b)
 
 
 def saturate(value: Expr, dtype: ElementType) -> Expr:
@@ -67,14 +67,14 @@ def saturate(value: Expr, dtype: ElementType) -> Expr:
     Raises:
         TirError: for another type.
     """
-    functions = {DType.INT8: Function.SATURATE_INT8, DType.INT16: Function.SATURATE_INT16}
+    functions = {DType.INT8: ElementFunction.SATURATE_INT8, DType.INT16: ElementFunction.SATURATE_INT16}
     narrow = element_type(dtype)
     if narrow not in functions:
         raise TirError(f"the type to saturate to must be int8 or int16, not {narrow}: use clamp() and cast()")
     return call(functions[narrow], value)
 
 
-def call(function: Function, *arguments: Expr) -> Expr:
+def call(function: ElementFunction, *arguments: Expr) -> Expr:
     """A function of elements.
 
     Raises:
@@ -84,4 +84,4 @@ def call(function: Function, *arguments: Expr) -> Expr:
     dtype = result_type(function, types)
     if dtype is None:
         raise TirError(f"{function} must not be applied to ({', '.join(types)}): cast the arguments")
-    return Call(function, arguments, dtype)
+    return ElementCall(function, arguments, dtype)

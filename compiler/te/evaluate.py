@@ -5,13 +5,13 @@ from itertools import product
 
 import numpy as np
 
-from tilewright.compiler.te.extern import Extern
+from tilewright.compiler.te.extern import ExternOp
 from tilewright.compiler.te.graph import stages
-from tilewright.compiler.te.irregular.hybrid import Irregular
-from tilewright.compiler.te.reduction import Axis, Fold
-from tilewright.compiler.te.scan import Scan
+from tilewright.compiler.te.irregular.hybrid import HybridOp
+from tilewright.compiler.te.reduction import ReduceAxis, Reduction
+from tilewright.compiler.te.scan import ScanOp
 from tilewright.compiler.te.stage import Stage, Tensor
-from tilewright.compiler.te.tensor import Compute
+from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.evaluate import Array
 from tilewright.compiler.tir.evaluate import evaluate as evaluate_expr
@@ -35,7 +35,7 @@ def evaluate(outputs: Sequence[Tensor], inputs: Mapping[Tensor, Array]) -> tuple
     """The values of tensors.
 
     Args:
-        outputs: what to compute.
+        outputs: the tensors to compute.
         inputs: an array for each placeholder behind the outputs, of its shape and dtype.
 
     Raises:
@@ -50,13 +50,13 @@ def evaluate(outputs: Sequence[Tensor], inputs: Mapping[Tensor, Array]) -> tuple
 
 def _results(stage: Stage, inputs: Mapping[Tensor, Array], arrays: Arrays) -> Arrays:
     match stage:
-        case Compute():
+        case ComputeOp():
             found = _computed(stage, _named_axes(stage), arrays)
-        case Scan():
+        case ScanOp():
             found = _scanned(stage, arrays)
-        case Extern():
+        case ExternOp():
             found = _filled(stage, arrays)
-        case Irregular():
+        case HybridOp():
             found = _called(stage, arrays)
         case _:
             found = tuple(_given(tensor, inputs) for tensor in stage.tensors)
@@ -73,20 +73,20 @@ def _given(tensor: Tensor, inputs: Mapping[Tensor, Array]) -> Array:
     return array
 
 
-def _filled(stage: Extern, arrays: Arrays) -> tuple[Array, ...]:
+def _filled(stage: ExternOp, arrays: Arrays) -> tuple[Array, ...]:
     result = tuple(np.zeros(tensor.shape, tensor.dtype.numpy) for tensor in stage.tensors)
     stage.function(*(arrays[tensor.name].copy() for tensor in stage.sources), *result)
     return result
 
 
-def _called(stage: Irregular, arrays: Arrays) -> tuple[Array, ...]:
+def _called(stage: HybridOp, arrays: Arrays) -> tuple[Array, ...]:
     """The Python function on arrays."""
     given = (arrays[a.name].copy() if isinstance(a, Tensor) else a for a in stage.arguments)
     result = stage.function(*given)
     return result if isinstance(result, tuple) else (np.asarray(result),)
 
 
-def _scanned(stage: Scan, arrays: Arrays) -> tuple[Array, ...]:
+def _scanned(stage: ScanOp, arrays: Arrays) -> tuple[Array, ...]:
     """Step after step: what runs at each t is computed at that t alone."""
     inside = dict(arrays)
     tensors = (*(tensor for inner in stage.inner for tensor in inner.tensors), *stage.states)
@@ -107,23 +107,23 @@ def _scanned(stage: Scan, arrays: Arrays) -> tuple[Array, ...]:
 _Axes = list[tuple[str, int]]
 
 
-def _named_axes(stage: Compute) -> _Axes:
+def _named_axes(stage: ComputeOp) -> _Axes:
     return [(axis.name, extent) for axis, extent in zip(stage.axes, stage.shape, strict=True)]
 
 
 def _computed(
-    stage: Compute, axes: _Axes, arrays: Arrays, fixed: Mapping[str, Array] | None = None
+    stage: ComputeOp, axes: _Axes, arrays: Arrays, fixed: Mapping[str, Array] | None = None
 ) -> tuple[Array, ...]:
     """The elements at all points of the axes, where others are fixed."""
     shape = tuple(extent for _, extent in axes)
     points = {**_grid(axes), **(fixed or {})}
-    if stage.fold is None:
+    if stage.reduction is None:
         return tuple(_whole(evaluate_expr(value, points, arrays), shape) for value in stage.values)
-    result = tuple(_whole(evaluate_expr(init, points, arrays), shape) for init in stage.fold.init)
-    if stage.fold.op is None:
-        return _folded(stage.fold, result, points, arrays)
-    for part in _parts(stage.fold, axes, arrays, fixed or {}):
-        result = (np.asarray(_COMBINE[stage.fold.op](result[0], part)),)
+    result = tuple(_whole(evaluate_expr(init, points, arrays), shape) for init in stage.reduction.init)
+    if stage.reduction.op is None:
+        return _reduced(stage.reduction, result, points, arrays)
+    for part in _parts(stage.reduction, axes, arrays, fixed or {}):
+        result = (np.asarray(_COMBINE[stage.reduction.op](result[0], part)),)
     return result
 
 
@@ -131,32 +131,38 @@ def _whole(values: Array, shape: tuple[int, ...]) -> Array:
     return np.array(np.broadcast_to(values, shape))
 
 
-def _folded(fold: Fold, result: tuple[Array, ...], points: Points, arrays: Arrays) -> tuple[Array, ...]:
+def _reduced(
+    reduction: Reduction, result: tuple[Array, ...], points: Points, arrays: Arrays
+) -> tuple[Array, ...]:
     """The reduction of a reducer, one point of its axes after the other."""
     shape = result[0].shape
-    for values in product(*(range(axis.extent) for axis in fold.axes)):
-        at = {axis.name: np.asarray(value) for axis, value in zip(fold.axes, values, strict=True)}
-        right = [evaluate_expr(value, {**points, **at}, arrays) for value in fold.values]
-        names = [parameter.name for parameter in (*fold.reducer.left, *fold.reducer.right)]
+    for values in product(*(range(axis.extent) for axis in reduction.axes)):
+        at = {axis.name: np.asarray(value) for axis, value in zip(reduction.axes, values, strict=True)}
+        right = [evaluate_expr(value, {**points, **at}, arrays) for value in reduction.values]
+        names = [parameter.name for parameter in (*reduction.reducer.left, *reduction.reducer.right)]
         sides = dict(zip(names, (*result, *right), strict=True))
-        result = tuple(_whole(evaluate_expr(expr, sides, arrays), shape) for expr in fold.reducer.combined)
+        result = tuple(
+            _whole(evaluate_expr(expr, sides, arrays), shape) for expr in reduction.reducer.combined
+        )
     return result
 
 
-def _parts(fold: Fold, named: _Axes, arrays: Arrays, fixed: Mapping[str, Array]) -> Iterator[Array]:
+def _parts(reduction: Reduction, named: _Axes, arrays: Arrays, fixed: Mapping[str, Array]) -> Iterator[Array]:
     """Reduces over parts of the points, in order."""
-    assert fold.op is not None
-    whole, outer = _split(int(np.prod([n for _, n in named], dtype=np.int64)), fold.axes)
+    assert reduction.op is not None
+    whole, outer = _split(int(np.prod([n for _, n in named], dtype=np.int64)), reduction.axes)
     grid = named + [(axis.name, axis.extent) for axis in whole]
     shape = [n for _, n in grid]
     axes = tuple(range(len(named), len(shape)))
     for values in product(*(range(axis.extent) for axis in outer)):
         at = {axis.name: np.asarray(value) for axis, value in zip(outer, values, strict=True)}
-        part = evaluate_expr(fold.values[0], {**_grid(grid), **fixed, **at}, arrays)
-        yield _COMBINE[fold.op].reduce(np.broadcast_to(part, shape), axis=axes, dtype=part.dtype)
+        part = evaluate_expr(reduction.values[0], {**_grid(grid), **fixed, **at}, arrays)
+        yield _COMBINE[reduction.op].reduce(np.broadcast_to(part, shape), axis=axes, dtype=part.dtype)
 
 
-def _split(points: int, axes: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+def _split(
+    points: int, axes: tuple[ReduceAxis, ...]
+) -> tuple[tuple[ReduceAxis, ...], tuple[ReduceAxis, ...]]:
     """The inner axes that fit into one grid, and those before them."""
     inner = len(axes)
     while inner and points * axes[inner - 1].extent <= GRID_LIMIT:

@@ -9,8 +9,8 @@ from tilewright.compiler.tir.error import TirError
 
 
 @dataclass(frozen=True, eq=False)
-class Extern(Stage):
-    """Code that is known by what it reads and fills only."""
+class ExternOp(Stage):
+    """Tensors that opaque code computes: only the tensors that it reads and fills are known."""
 
     sources: tuple[Tensor, ...]
     function: Callable[..., None]
@@ -31,7 +31,7 @@ def extern(
 
     Args:
         outputs: shape and type of each tensor; they are named {name}_0, …, or `name` if there is one.
-        inputs: what the function reads.
+        inputs: the tensors that the function reads.
         function: takes the arrays of the inputs, which it must not write, then those of the outputs, which it
             must fill; gives nothing.
         name: of the stage.
@@ -43,4 +43,4 @@ def extern(
         raise TirError(f"{name}: outputs must hold a shape and a type at least")
     types = [(checked_shape(shape, name), dtype) for shape, dtype in outputs]
     buffers = buffers_of(checked_name(name), types, several=len(types) > 1)
-    return Extern(name, buffers, tuple(inputs), function).tensors
+    return ExternOp(name, buffers, tuple(inputs), function).tensors

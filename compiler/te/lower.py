@@ -1,39 +1,39 @@
-"""From tensor expressions to loops: one nest a stage, in the order of the axes."""
+"""From tensor expressions to loops: a loop nest for each stage, in the order of the axes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tilewright.compiler.te.extern import Extern
+from tilewright.compiler.te.extern import ExternOp
 from tilewright.compiler.te.graph import stages
-from tilewright.compiler.te.irregular.hybrid import Irregular
-from tilewright.compiler.te.scan import Scan
-from tilewright.compiler.te.stage import Placeholder, Read, Stage, Tensor
-from tilewright.compiler.te.tensor import Compute
+from tilewright.compiler.te.irregular.hybrid import HybridOp
+from tilewright.compiler.te.scan import ScanOp
+from tilewright.compiler.te.stage import PlaceholderOp, Read, Stage, Tensor
+from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Const, Expr, Load, Var
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr, Var
 from tilewright.compiler.tir.reducer import combined
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    BufferStore,
     For,
-    Function,
     Iter,
     IterKind,
+    PrimFunc,
     Procedure,
     Seq,
     Stmt,
-    Store,
 )
 from tilewright.compiler.tir.stmt import Extern as ExternCall
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import rewrite, substitute
 
-Place = Callable[[tuple[Expr, ...]], tuple[Buffer, tuple[Expr, ...]]]
-"""Where an element of a tensor lies."""
+Location = Callable[[tuple[Expr, ...]], tuple[Buffer, tuple[Expr, ...]]]
+"""The buffer and the indices of an element of a tensor, given its indices in the tensor."""
 
 
-def lower(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Function:
+def lower(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> PrimFunc:
     """The loop program that computes the outputs.
 
     Loops are named {stage}_{axis}, blocks as their stages, buffers as their tensors, indices of blocks
@@ -50,42 +50,42 @@ def lower(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Fun
     """
     order = stages((*inputs, *outputs))
     _check(name, order, inputs, outputs)
-    computed = [stage for stage in order if not isinstance(stage, Placeholder)]
-    nests = tuple(nest for stage in computed for nest in _nests(stage))
+    computed = [stage for stage in order if not isinstance(stage, PlaceholderOp)]
+    nests = tuple(nest for stage in computed for nest in _loop_nests(stage))
     body: Stmt = nests[0] if len(nests) == 1 else Seq(nests)
     for stage in reversed(computed):
         for tensor in reversed(stage.tensors):
             if tensor not in outputs:
                 body = Allocate(tensor.buffer, body)
     parameters = tuple(tensor.buffer for tensor in (*inputs, *outputs))
-    function = Function(name, parameters, len(outputs), body)
+    function = PrimFunc(name, parameters, len(outputs), body)
     verify(function)
     return function
 
 
 def _check(name: str, order: Sequence[Stage], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
     given = {tensor.stage for tensor in inputs}
-    missing = [stage.name for stage in order if isinstance(stage, Placeholder) and stage not in given]
+    missing = [stage.name for stage in order if isinstance(stage, PlaceholderOp) and stage not in given]
     if missing:
         raise TirError(f"{name}: inputs must hold every placeholder: add {', '.join(missing)}")
     for tensor in inputs:
-        if not isinstance(tensor.stage, Placeholder):
+        if not isinstance(tensor.stage, PlaceholderOp):
             raise TirError(f"{name}: input {tensor.name} must be a placeholder: it is computed")
     for tensor in outputs:
-        if isinstance(tensor.stage, Placeholder):
+        if isinstance(tensor.stage, PlaceholderOp):
             raise TirError(f"{name}: output {tensor.name} must be computed: it is a placeholder")
 
 
-def _nests(stage: Stage) -> tuple[Stmt, ...]:
+def _loop_nests(stage: Stage) -> tuple[Stmt, ...]:
     match stage:
-        case Compute():
-            return (_Nest(stage).stmt(),)
-        case Scan():
+        case ComputeOp():
+            return (_LoopNest(stage).stmt(),)
+        case ScanOp():
             return _scan(stage)
-        case Irregular(body=body):
+        case HybridOp(body=body):
             read = tuple(tensor.buffer for tensor in stage.inputs)
             return (Procedure(stage.name, read, stage.buffers, body),)
-        case Extern(sources=sources, function=function):
+        case ExternOp(sources=sources, function=function):
             read = tuple(tensor.buffer for tensor in sources)
             return (ExternCall(stage.name, read, stage.buffers, function),)
         case _:
@@ -93,18 +93,18 @@ def _nests(stage: Stage) -> tuple[Stmt, ...]:
 
 
 @dataclass(frozen=True)
-class _Nest:
+class _LoopNest:
     """The loops of a compute.
 
     Members:
         stage: the compute.
-        places: of tensors that do not lie in buffers of their own.
+        locations: of the elements of tensors that have no buffer of their own.
         fixed: values of axes that have no loop.
-        order: what such axes are.
+        order: the kind of these axes.
     """
 
-    stage: Compute
-    places: Mapping[Tensor, Place] = field(default_factory=dict)
+    stage: ComputeOp
+    locations: Mapping[Tensor, Location] = field(default_factory=dict)
     fixed: Mapping[str, Expr] = field(default_factory=dict)
     order: IterKind = IterKind.SPATIAL
 
@@ -123,15 +123,15 @@ class _Nest:
         iters = [self._iter(axis, IterKind.SPATIAL) for axis in stage.axes]
         iters += [self._iter(axis, IterKind.REDUCE) for axis in stage.reduce_axes]
         at: tuple[Expr, ...] = tuple(_index(stage, axis) for axis in stage.axes)
-        targets = [self._place(tensor, at) for tensor in stage.tensors]
+        targets = [self._location(tensor, at) for tensor in stage.tensors]
         values = tuple(self._expr(value) for value in stage.values)
-        if stage.fold is None:
+        if stage.reduction is None:
             first, *more = _stores(targets, values)
             return Block(stage.name, tuple(iters), first, more=tuple(more))
-        old = tuple(Load(buffer, indices) for buffer, indices in targets)
-        first, *more = _stores(targets, combined(stage.fold.reducer, old, values))
-        init, *more_init = _stores(targets, [self._expr(init) for init in stage.fold.init])
-        reducer = None if stage.fold.op is not None else stage.fold.reducer
+        old = tuple(BufferLoad(buffer, indices) for buffer, indices in targets)
+        first, *more = _stores(targets, combined(stage.reduction.reducer, old, values))
+        init, *more_init = _stores(targets, [self._expr(init) for init in stage.reduction.init])
+        reducer = None if stage.reduction.op is not None else stage.reduction.reducer
         return Block(stage.name, tuple(iters), first, init, tuple(more), tuple(more_init), reducer)
 
     def _iter(self, axis: Var, kind: IterKind) -> Iter:
@@ -139,37 +139,39 @@ class _Nest:
             return Iter(_index(self.stage, axis), self.order, self.fixed[axis.name])
         return Iter(_index(self.stage, axis), kind, _loop(self.stage, axis))
 
-    def _place(self, tensor: Tensor, indices: tuple[Expr, ...]) -> tuple[Buffer, tuple[Expr, ...]]:
-        return self.places[tensor](indices) if tensor in self.places else (tensor.buffer, indices)
+    def _location(self, tensor: Tensor, indices: tuple[Expr, ...]) -> tuple[Buffer, tuple[Expr, ...]]:
+        return self.locations[tensor](indices) if tensor in self.locations else (tensor.buffer, indices)
 
     def _expr(self, expr: Expr) -> Expr:
         stage = self.stage
         names: dict[str, Expr] = {a.name: _index(stage, a) for a in (*stage.axes, *stage.reduce_axes)}
 
         def plain(node: Expr) -> Expr:
-            return Load(*self._place(node.tensor, node.indices)) if isinstance(node, Read) else node
+            return BufferLoad(*self._location(node.tensor, node.indices)) if isinstance(node, Read) else node
 
         return substitute(rewrite(expr, plain), names)
 
 
-def _stores(targets: Sequence[tuple[Buffer, tuple[Expr, ...]]], values: Sequence[Expr]) -> tuple[Store, ...]:
-    return tuple(Store(*target, value) for target, value in zip(targets, values, strict=True))
+def _stores(
+    targets: Sequence[tuple[Buffer, tuple[Expr, ...]]], values: Sequence[Expr]
+) -> tuple[BufferStore, ...]:
+    return tuple(BufferStore(*target, value) for target, value in zip(targets, values, strict=True))
 
 
-def _scan(scan: Scan) -> tuple[Stmt, ...]:
+def _scan(scan: ScanOp) -> tuple[Stmt, ...]:
     time = Var(f"{scan.name}_{scan.inner[-1].axes[0].name}")
     updates = {update.stage for update in scan.updates}
-    places: dict[Tensor, Place] = {}
+    locations: dict[Tensor, Location] = {}
     between = []
     for stage in scan.inner:
         for tensor in stage.tensors:
             if stage not in updates:
                 small = Buffer(tensor.name, (Const(1), *tensor.buffer.shape[1:]), tensor.dtype)
-                places[tensor] = _at_this_step(small)
+                locations[tensor] = _at_this_step(small)
                 between.append(small)
     for tensor, update, state in zip(scan.tensors, scan.updates, scan.states, strict=True):
-        places[update] = places[state] = _within(tensor.buffer)
-    nests = [_step(scan, stage, places, time, stage in updates) for stage in scan.inner]
+        locations[update] = locations[state] = _within(tensor.buffer)
+    nests = [_step(scan, stage, locations, time, stage in updates) for stage in scan.inner]
     body: Stmt = nests[0] if len(nests) == 1 else Seq(tuple(nests))
     for buffer in reversed(between):
         body = Allocate(buffer, body)
@@ -177,16 +179,18 @@ def _scan(scan: Scan) -> tuple[Stmt, ...]:
     return (*copies, For(time, Const(scan.steps), body))
 
 
-def _step(scan: Scan, stage: Compute, places: Mapping[Tensor, Place], time: Var, is_update: bool) -> Stmt:
+def _step(
+    scan: ScanOp, stage: ComputeOp, locations: Mapping[Tensor, Location], time: Var, is_update: bool
+) -> Stmt:
     kind = IterKind.ORDERED if is_update else IterKind.SPATIAL
-    return _Nest(stage, places, {stage.axes[0].name: time + scan.first}, kind).stmt()
+    return _LoopNest(stage, locations, {stage.axes[0].name: time + scan.first}, kind).stmt()
 
 
-def _at_this_step(buffer: Buffer) -> Place:
+def _at_this_step(buffer: Buffer) -> Location:
     return lambda indices: (buffer, (Const(0), *indices[1:]))
 
 
-def _within(buffer: Buffer) -> Place:
+def _within(buffer: Buffer) -> Location:
     return lambda indices: (buffer, indices)
 
 
@@ -194,13 +198,13 @@ def _init(init: Tensor, result: Tensor) -> Stmt:
     """A copy of the first elements."""
     axes = tuple(Var(f"{position}") for position in range(len(init.shape)))
     buffer = Buffer(f"{result.name}_init", init.buffer.shape, init.dtype)
-    copy = Compute(buffer.name, (buffer,), axes, (init[axes],), None)
-    return _Nest(copy, {copy.tensors[0]: _within(result.buffer)}).stmt()
+    copy = ComputeOp(buffer.name, (buffer,), axes, (init[axes],), None)
+    return _LoopNest(copy, {copy.tensors[0]: _within(result.buffer)}).stmt()
 
 
-def _loop(stage: Compute, axis: Var) -> Var:
+def _loop(stage: ComputeOp, axis: Var) -> Var:
     return Var(f"{stage.name}_{axis.name}")
 
 
-def _index(stage: Compute, axis: Var) -> Var:
+def _index(stage: ComputeOp, axis: Var) -> Var:
     return Var(f"v_{stage.name}_{axis.name}")

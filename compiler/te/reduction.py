@@ -11,54 +11,54 @@ from tilewright.compiler.tir.reducer import operation
 from tilewright.compiler.tir.stmt import Reducer
 
 Elements = Expr | tuple[Expr, ...]
-"""An element, or those of several tensors at one place."""
+"""An element, or the elements of several tensors at one index."""
 Combine = Callable[..., Elements]
 """Two elements as one: takes them, or two tuples of them."""
 
 
 @dataclass(frozen=True)
-class Axis(Var):
+class ReduceAxis(Var):
     """A variable that a reduction runs from 0 to extent − 1."""
 
     extent: int
 
 
-Axes = Axis | Sequence[Axis]
+Axes = ReduceAxis | Sequence[ReduceAxis]
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Values at all points of axes as one.
+class Reduction:
+    """The values at all points of some axes, combined into one element.
 
     Members:
-        reducer: what combines.
-        op: the operator that the reducer is; None if it is none.
-        values: what is reduced; the identity where a predicate does not hold.
-        axes: where.
-        init: what it starts from, in terms of the axes of the element.
+        reducer: combines two results.
+        op: the operator of the reducer; None for a reducer of the user.
+        values: the reduced values; the identity where a predicate does not hold.
+        axes: the reduced axes.
+        init: the initial value, in terms of the axes of the element.
     """
 
     reducer: Reducer
     op: BinaryOp | None
     values: tuple[Expr, ...]
-    axes: tuple[Axis, ...]
+    axes: tuple[ReduceAxis, ...]
     init: tuple[Expr, ...]
 
 
 @dataclass(frozen=True)
-class Reduction(Expr):
+class ReductionResult(Expr):
     """One of the results of a reduction, in the type of its value."""
 
-    fold: Fold
+    reduction: Reduction
     output: int = 0
 
     @property
     def dtype(self) -> DType:
-        """That of the value."""
-        return self.fold.values[self.output].dtype
+        """The element type of the value."""
+        return self.reduction.values[self.output].dtype
 
 
-def reduce_axis(extent: int, name: str) -> Axis:
+def reduce_axis(extent: int, name: str) -> ReduceAxis:
     """An axis to reduce.
 
     Raises:
@@ -66,17 +66,17 @@ def reduce_axis(extent: int, name: str) -> Axis:
     """
     if extent < 1:
         raise TirError(f"the extent of axis {name} must be positive, not {extent}")
-    return Axis(name, extent)
+    return ReduceAxis(name, extent)
 
 
 def sum_of(value: Expr, axes: Axes, where: Expr | None = None, init: Expr | float | None = None) -> Expr:
     """The sum; integers wrap in their type.
 
     Args:
-        value: what is added.
-        axes: over which.
+        value: the summand.
+        axes: the reduced axes.
         where: only points at which this holds count; elsewhere the value is not evaluated.
-        init: what it starts from, an element of the type of the value; 0 if it is not given.
+        init: the initial value, an element of the type of the value; 0 by default.
     """
     return _by_operator(BinaryOp.ADD, value, axes, where, init)
 
@@ -138,8 +138,8 @@ class CustomReducer:
         values = value if isinstance(value, tuple) else (value,)
         reducer = self._reducer(tuple(v.dtype for v in values), several)
         starts = None if init is None else init if isinstance(init, tuple) else (init,)
-        fold = _fold(reducer, None, values, axes, where, starts)
-        results = tuple(Reduction(fold, output) for output in range(len(values)))
+        reduction = _reduction(reducer, None, values, axes, where, starts)
+        results = tuple(ReductionResult(reduction, output) for output in range(len(values)))
         return results if several else results[0]
 
     def _reducer(self, types: tuple[DType, ...], several: bool) -> Reducer:
@@ -174,19 +174,19 @@ def _by_operator(
     op: BinaryOp, value: Expr, axes: Axes, where: Expr | None, init: Expr | float | None
 ) -> Expr:
     starts = None if init is None else (init,)
-    return Reduction(_fold(operation(op, value.dtype), op, (value,), axes, where, starts))
+    return ReductionResult(_reduction(operation(op, value.dtype), op, (value,), axes, where, starts))
 
 
-def _fold(
+def _reduction(
     reducer: Reducer,
     op: BinaryOp | None,
     values: tuple[Expr, ...],
     axes: Axes,
     where: Expr | None,
     init: Sequence[Expr | float] | None,
-) -> Fold:
-    folded = (axes,) if isinstance(axes, Axis) else tuple(axes)
-    if not folded:
+) -> Reduction:
+    over = (axes,) if isinstance(axes, ReduceAxis) else tuple(axes)
+    if not over:
         raise TirError("a reduction must have an axis: use the value itself")
     if where is not None and where.dtype is not DType.BOOL:
         raise TirError(f"the predicate of a reduction must be bool, not {where.dtype}: compare")
@@ -197,4 +197,4 @@ def _fold(
     made = tuple(as_expr(start, dtype) for start, dtype in zip(starts, types, strict=False))
     if len(starts) != len(types) or [start.dtype for start in made] != types:
         raise TirError(f"the init of a reduction of ({', '.join(types)}) must be of these types: cast it")
-    return Fold(reducer, op, values, folded, made)
+    return Reduction(reducer, op, values, over, made)

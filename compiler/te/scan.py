@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tilewright.compiler.te.graph import stages
-from tilewright.compiler.te.stage import Placeholder, Read, Stage, Tensor, buffers_of, checked_name
-from tilewright.compiler.te.tensor import Compute
+from tilewright.compiler.te.stage import PlaceholderOp, Read, Stage, Tensor, buffers_of, checked_name
+from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Expr, Var
@@ -14,13 +14,13 @@ from tilewright.compiler.tir.walk import nodes
 
 
 @dataclass(frozen=True, eq=False)
-class Scan(Stage):
+class ScanOp(Stage):
     """Results along an ordered axis, the first of each.
 
     Members:
         inits: the first elements of each result.
         updates: an element in terms of those before.
-        states: what stands for the results in the updates.
+        states: the placeholders of the results in the updates.
     """
 
     inits: tuple[Tensor, ...]
@@ -34,11 +34,11 @@ class Scan(Stage):
 
     @property
     def steps(self) -> int:
-        """How many are computed."""
+        """The number of steps that are computed."""
         return self.updates[0].shape[0] - self.first
 
     @cached_property
-    def inner(self) -> tuple[Compute, ...]:
+    def inner(self) -> tuple[ComputeOp, ...]:
         """The stages that run at each t, in order: the updates and what they read that depends on states."""
         states = {state.stage for state in self.states}
         dependent: set[Stage] = set(states)
@@ -49,7 +49,7 @@ class Scan(Stage):
                 stage in updates or any(source.stage in dependent for source in stage.inputs)
             ):
                 dependent.add(stage)
-                if not isinstance(stage, Compute):
+                if not isinstance(stage, ComputeOp):
                     raise TirError(f"{self.name}: {stage.name} must be a compute to run at each step")
                 found.append(stage)
         return tuple(found)
@@ -89,7 +89,7 @@ def scan(
         raise TirError(f"{name}: there must be as many inits as updates and states, not {counts}")
     types = [(tensor.shape, tensor.dtype) for tensor in updates]
     buffers = buffers_of(checked_name(name), types, several=len(types) > 1)
-    stage = Scan(name, buffers, inits, updates, states)
+    stage = ScanOp(name, buffers, inits, updates, states)
     for each in zip(inits, updates, states, strict=True):
         _check_types(stage, *each)
     for inside in stage.inner:
@@ -99,10 +99,10 @@ def scan(
     return stage.tensors
 
 
-def _check_types(stage: Scan, init: Tensor, update: Tensor, state: Tensor) -> None:
-    if not isinstance(state.stage, Placeholder):
+def _check_types(stage: ScanOp, init: Tensor, update: Tensor, state: Tensor) -> None:
+    if not isinstance(state.stage, PlaceholderOp):
         raise TirError(f"{stage.name}: state {state.name} must be a placeholder: it is computed")
-    if not isinstance(update.stage, Compute) or len(update.stage.buffers) > 1:
+    if not isinstance(update.stage, ComputeOp) or len(update.stage.buffers) > 1:
         raise TirError(f"{stage.name}: update {update.name} must be a compute of one tensor")
     for tensor in (init, update, state):
         wanted = update if tensor is not init else init
@@ -120,7 +120,7 @@ def _check_types(stage: Scan, init: Tensor, update: Tensor, state: Tensor) -> No
         )
 
 
-def _check_axis(stage: Scan, inside: Compute) -> None:
+def _check_axis(stage: ScanOp, inside: ComputeOp) -> None:
     length = stage.first + stage.steps
     if not inside.shape or inside.shape[0] != length:
         raise TirError(
@@ -129,11 +129,11 @@ def _check_axis(stage: Scan, inside: Compute) -> None:
         )
 
 
-def _reads(inside: Compute) -> Iterator[Read]:
+def _reads(inside: ComputeOp) -> Iterator[Read]:
     return (node for expr in inside.exprs for node in nodes(expr) if isinstance(node, Read))
 
 
-def _check_read(stage: Scan, inside: Compute, read: Read) -> None:
+def _check_read(stage: ScanOp, inside: ComputeOp, read: Read) -> None:
     """Refuse a state that is not there yet, and a stage of the same step at another one."""
     time = inside.axes[0]
     if read.tensor in stage.states:
@@ -151,6 +151,6 @@ def _check_read(stage: Scan, inside: Compute, read: Read) -> None:
 
 
 def distance(index: Expr, time: Var) -> int:
-    """How far an index is behind the ordered axis; far away if it is not fixed."""
+    """The constant difference of an index and the ordered axis; 2⁶² if it is not constant."""
     gap = Affine.of(index - time)
     return gap.constant if gap.is_constant else 1 << 62

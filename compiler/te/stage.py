@@ -1,4 +1,4 @@
-"""Stages: what gives tensors their elements."""
+"""Stages: the operations that compute tensors."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Const, Expr, ExprLike, Load, as_expr
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr, ExprLike, as_expr
 
 ElementType = DType | DTypeLike
 """An element type as users may name it."""
@@ -17,7 +17,7 @@ ElementType = DType | DTypeLike
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What computes one tensor or several; two are equal only if they are one.
+    """An operation that computes one tensor or several; two are equal only if they are the same object.
 
     Members:
         name: unique among the stages of a program.
@@ -34,12 +34,12 @@ class Stage:
 
     @property
     def tensors(self) -> tuple["Tensor", ...]:
-        """What it computes."""
+        """The tensors that it computes."""
         return tuple(Tensor(self, output) for output in range(len(self.buffers)))
 
 
 @dataclass(frozen=True, eq=False)
-class Placeholder(Stage):
+class PlaceholderOp(Stage):
     """A tensor that is given."""
 
     @property
@@ -57,12 +57,12 @@ class Tensor:
 
     @property
     def buffer(self) -> Buffer:
-        """Where it lies in a loop program."""
+        """Its buffer in a loop program."""
         return self.stage.buffers[self.output]
 
     @property
     def name(self) -> str:
-        """Of the buffer."""
+        """The name of its buffer."""
         return self.buffer.name
 
     @property
@@ -72,7 +72,7 @@ class Tensor:
 
     @property
     def dtype(self) -> DType:
-        """Of its elements."""
+        """The type of its elements."""
         return self.buffer.dtype
 
     def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:
@@ -94,7 +94,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Read(Load):
+class Read(BufferLoad):
     """An element of a tensor."""
 
     tensor: Tensor

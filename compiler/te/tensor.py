@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from tilewright.compiler.te.reduction import Axis, Elements, Fold, Reduction
+from tilewright.compiler.te.reduction import Elements, ReduceAxis, Reduction, ReductionResult
 from tilewright.compiler.te.stage import (
     ElementType,
-    Placeholder,
+    PlaceholderOp,
     Read,
     Stage,
     Tensor,
@@ -23,33 +23,33 @@ from tilewright.compiler.tir.walk import nodes
 
 
 @dataclass(frozen=True, eq=False)
-class Compute(Stage):
+class ComputeOp(Stage):
     """Elements in terms of their indices.
 
     Members:
         axes: the variables of an element.
-        values: an element of each tensor, or what is reduced to it.
-        fold: how; None where the values are the elements.
+        values: an element of each tensor, or the value that is reduced to it.
+        reduction: how the values are reduced; None where they are the elements.
     """
 
     axes: tuple[Var, ...]
     values: tuple[Expr, ...]
-    fold: Fold | None
+    reduction: Reduction | None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of each of the tensors."""
+        """The shape of each of the tensors."""
         return self.tensors[0].shape
 
     @property
-    def reduce_axes(self) -> tuple[Axis, ...]:
+    def reduce_axes(self) -> tuple[ReduceAxis, ...]:
         """The axes that are reduced."""
-        return () if self.fold is None else self.fold.axes
+        return () if self.reduction is None else self.reduction.axes
 
     @property
     def exprs(self) -> tuple[Expr, ...]:
         """All expressions in it: the values and what a reduction starts from."""
-        return self.values if self.fold is None else (*self.values, *self.fold.init)
+        return self.values if self.reduction is None else (*self.values, *self.reduction.init)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -65,7 +65,7 @@ def placeholder(shape: Sequence[int], dtype: ElementType, name: str) -> Tensor:
         TirError: if an extent is not positive, tensors have no such type, or the name is no identifier.
     """
     types = [(checked_shape(shape, name), element_type(dtype))]
-    return Placeholder(checked_name(name), buffers_of(name, types, several=False)).tensors[0]
+    return PlaceholderOp(checked_name(name), buffers_of(name, types, several=False)).tensors[0]
 
 
 @overload
@@ -106,9 +106,9 @@ def compute(
             raise TypeError(
                 f"{name}: the function must give an expression, not {element!r}: use cast() or constant()"
             )
-    fold = _fold_of(bodies, name)
+    reduction = _reduction_of(bodies, name)
     buffers = buffers_of(name, [(extents, element.dtype) for element in bodies], several)
-    stage = Compute(name, buffers, axes, bodies if fold is None else fold.values, fold)
+    stage = ComputeOp(name, buffers, axes, bodies if reduction is None else reduction.values, reduction)
     _check_body(stage)
     return stage.tensors if several else stage.tensors[0]
 
@@ -123,29 +123,31 @@ def _axes(extents: tuple[int, ...], function: Callable[..., Elements], name: str
     return tuple(Var(parameter) for parameter in parameters)
 
 
-def _fold_of(bodies: tuple[Expr, ...], name: str) -> Fold | None:
+def _reduction_of(bodies: tuple[Expr, ...], name: str) -> Reduction | None:
     """The one reduction that the bodies are the results of; None if none of them is one."""
-    folds = [body.fold for body in bodies if isinstance(body, Reduction)]
-    if not folds:
+    reductions = [body.reduction for body in bodies if isinstance(body, ReductionResult)]
+    if not reductions:
         return None
-    outputs = [body.output for body in bodies if isinstance(body, Reduction)]
-    whole = all(fold is folds[0] for fold in folds) and len(folds[0].values) == len(bodies)
+    outputs = [body.output for body in bodies if isinstance(body, ReductionResult)]
+    whole = all(reduction is reductions[0] for reduction in reductions) and len(reductions[0].values) == len(
+        bodies
+    )
     if not whole or outputs != list(range(len(bodies))):
         raise TirError(
             f"{name}: a tuple must be all results of one reduction in order, or none: "
             "give each reduction a stage"
         )
-    return folds[0]
+    return reductions[0]
 
 
-def _check_body(stage: Compute) -> None:
-    if any(isinstance(node, Reduction) for expr in stage.exprs for node in nodes(expr)):
+def _check_body(stage: ComputeOp) -> None:
+    if any(isinstance(node, ReductionResult) for expr in stage.exprs for node in nodes(expr)):
         raise TirError(
             f"{stage.name}: a reduction must be the whole of a compute: give it a stage of its own "
             "and read that"
         )
     known = {axis.name for axis in stage.axes}
-    _check_variables(stage.name, () if stage.fold is None else stage.fold.init, known)
+    _check_variables(stage.name, () if stage.reduction is None else stage.reduction.init, known)
     for axis in stage.reduce_axes:
         if axis.name in known:
             raise TirError(

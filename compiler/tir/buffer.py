@@ -7,8 +7,8 @@ from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.value import value
 
 
-class Scope(StrEnum):
-    """Where a buffer lies. What a target can hold there is the target's to say."""
+class MemoryScope(StrEnum):
+    """The memory that a buffer lies in. Each target says what its memories can hold."""
 
     GLOBAL = "global"
     """The memory outside, or the host's."""
@@ -17,7 +17,7 @@ class Scope(StrEnum):
     ACCUMULATOR = "accumulator"
     PARAMETER = "parameter"
     TABLE = "table"
-    """What each lane looks int8 values up in: one of them is there at a time."""
+    """The look-up table of int8 values, the same for each lane: the memory holds one at a time."""
     LANE = "lane"
     """A register of each lane: exists from item to item of one instruction."""
 
@@ -40,18 +40,18 @@ class Buffer:
         shape: extents; expressions in the variables of the loops around its `Allocate`, constants elsewhere.
             The array is dense in the extents that it has there: at an edge it is smaller, not padded.
         dtype: of its elements.
-        scope: where it lies.
-        versions: how many instances exist at a time: the instances that successive iterations allocate take
-            turns, so that one is filled while another is used. An instance still there with the contents that
-            a fill would give it again need not be filled again.
+        scope: the memory that it lies in.
+        depth: buffering depth: the number of instances that exist at a time. Successive iterations take them
+            in turn, so that one is filled while another is used. An instance that still holds what a fill
+            would give it need not be filled again.
         align: strides that are larger than dense ones; holes between elements hold nothing.
     """
 
     name: str
     shape: tuple[Expr, ...]
     dtype: DType
-    scope: Scope = Scope.GLOBAL
-    versions: int = 1
+    scope: MemoryScope = MemoryScope.GLOBAL
+    depth: int = 1
     align: tuple[Align, ...] = ()
 
     def strides(self, extents: tuple[int, ...]) -> tuple[int, ...]:

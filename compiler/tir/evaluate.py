@@ -8,9 +8,19 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.element_function import call
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Select, Var
-from tilewright.compiler.tir.function import call
+from tilewright.compiler.tir.expr import (
+    Binary,
+    BinaryOp,
+    BufferLoad,
+    Cast,
+    Const,
+    ElementCall,
+    Expr,
+    Select,
+    Var,
+)
 from tilewright.compiler.tir.printer import print_expr
 from tilewright.numerics.saturate import to_integer
 
@@ -40,7 +50,7 @@ def evaluate(expr: Expr, points: Points, arrays: Mapping[str, Array], mask: Arra
 
     Args:
         expr: the expression.
-        points: what its variables are.
+        points: the values of its variables.
         arrays: the contents of its buffers, by name.
         mask: where the value is used; elsewhere an index may leave its buffer.
 
@@ -60,9 +70,9 @@ def evaluate(expr: Expr, points: Points, arrays: Mapping[str, Array], mask: Arra
             return _select(expr, points, arrays, mask)
         case Cast(type=dtype, value=value):
             return _cast(evaluate(value, points, arrays, mask), dtype)
-        case Load():
+        case BufferLoad():
             return _load(expr, points, arrays, mask)
-        case Call(function=function, arguments=arguments):
+        case ElementCall(function=function, arguments=arguments):
             return call(function, [evaluate(argument, points, arrays, mask) for argument in arguments])
         case _:
             raise TypeError(f"expr must be an expression of loop programs, not {expr!r}")
@@ -90,7 +100,7 @@ def check_inside(
     """Refuse indices beyond a buffer, which numpy would take from its other end.
 
     Args:
-        buffer: what is accessed.
+        buffer: the accessed buffer.
         indices: at which expressions, for the error.
         index: their values.
         shape: the extents of the array.
@@ -103,8 +113,8 @@ def check_inside(
         if outside.any():
             value = values.flat[int(outside.argmax())]
             raise TirError(
-                f"index {dimension} of {print_expr(Load(buffer, indices))} must be from 0 to {extent - 1}, "
-                f"not {value}: its shape is {list(shape)}"
+                f"index {dimension} of {print_expr(BufferLoad(buffer, indices))} must be from 0 to "
+                f"{extent - 1}, not {value}: its shape is {list(shape)}"
             )
 
 
@@ -120,7 +130,7 @@ def _select(expr: Select, points: Points, arrays: Mapping[str, Array], mask: Arr
     return np.asarray(np.where(condition, then, evaluate(expr.otherwise, points, arrays, no)))
 
 
-def _load(expr: Load, points: Points, arrays: Mapping[str, Array], mask: Array | None) -> Array:
+def _load(expr: BufferLoad, points: Points, arrays: Mapping[str, Array], mask: Array | None) -> Array:
     array = arrays[expr.buffer.name]
     index = element_index(expr.indices, points, arrays, mask)
     if mask is not None and not mask.any():

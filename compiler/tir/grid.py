@@ -1,4 +1,4 @@
-"""Nests of loops around one block, run as one numpy evaluation over the grid of their variables."""
+"""Loop nests around one block, run as one numpy evaluation over the grid of their variables."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +7,7 @@ import numpy as np
 
 from tilewright.compiler.tir.evaluate import Array, check_inside, element_index, evaluate
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Expr
-from tilewright.compiler.tir.stmt import Block, For, Intrinsic, IterKind, Stmt
+from tilewright.compiler.tir.stmt import Block, For, IntrinsicStmt, IterKind, Stmt
 from tilewright.compiler.tir.walk import block_indices, loads, substitute, variables
 
 Arrays = dict[str, Array]
@@ -22,14 +22,14 @@ _COMBINE: dict[BinaryOp, np.ufunc] = {
 
 @dataclass(frozen=True)
 class Update:
-    """What an instance stores: its value, combined with what is there unless `op` is None."""
+    """The store of an instance: `value`, combined by `op` with the stored element unless `op` is None."""
 
     op: BinaryOp | None
     value: Expr
 
 
 @dataclass(frozen=True)
-class Nest:
+class RectangularNest:
     """Loops, outer first, directly around one block, none of whose extents depends on another of them."""
 
     loops: tuple[For, ...]
@@ -37,11 +37,11 @@ class Nest:
     update: Update
 
     @staticmethod
-    def of(outer: For) -> "Nest | None":
-        """The nest from this loop inwards, if it is one whose instances may run at once."""
+    def of(outer: For) -> "RectangularNest | None":
+        """The loop nest from this loop inwards, if all its instances may run as one evaluation."""
         chain: list[For] = []
         stmt: Stmt = outer
-        while isinstance(stmt, (For, Intrinsic)):
+        while isinstance(stmt, (For, IntrinsicStmt)):
             if isinstance(stmt, For):
                 chain.append(stmt)
             stmt = stmt.body
@@ -50,7 +50,7 @@ class Nest:
         if update is None or any(variables(loop.extent) & own for loop in chain):
             return None
         assert isinstance(stmt, Block)
-        return Nest(tuple(chain), stmt, update)
+        return RectangularNest(tuple(chain), stmt, update)
 
     @cached_property
     def reduced(self) -> tuple[int, ...]:
@@ -62,8 +62,8 @@ class Nest:
         return tuple(axis for axis, loop in enumerate(self.loops) if loop.var.name not in used)
 
 
-def run_nest(nest: Nest, extents: list[int], outer: Arrays, arrays: Arrays) -> bool:
-    """Run all instances at once; False, with nothing done, where that would not mean the same.
+def run_loop_nest(nest: RectangularNest, extents: list[int], outer: Arrays, arrays: Arrays) -> bool:
+    """Run all instances as one evaluation; False, with nothing done, where the result would differ.
 
     Args:
         nest: the loops and the block.
@@ -87,7 +87,7 @@ def run_nest(nest: Nest, extents: list[int], outer: Arrays, arrays: Arrays) -> b
     return True
 
 
-def _combined(nest: Nest, before: Array, value: Array) -> Array:
+def _combined(nest: RectangularNest, before: Array, value: Array) -> Array:
     if nest.update.op is None:
         return value
     combine = _COMBINE[nest.update.op]
@@ -96,7 +96,7 @@ def _combined(nest: Nest, before: Array, value: Array) -> Array:
     return np.asarray(combine(before, value))
 
 
-def _points(nest: Nest, extents: list[int], outer: Arrays, arrays: Arrays) -> Arrays:
+def _points(nest: RectangularNest, extents: list[int], outer: Arrays, arrays: Arrays) -> Arrays:
     points = dict(outer)
     for axis, (loop, extent) in enumerate(zip(nest.loops, extents, strict=True)):
         shape = [extent if other == axis else 1 for other in range(len(extents))]
@@ -105,8 +105,13 @@ def _points(nest: Nest, extents: list[int], outer: Arrays, arrays: Arrays) -> Ar
     return {**points, **inside}
 
 
-def _before(nest: Nest, extents: list[int], points: Arrays, current: Array, arrays: Arrays) -> Array | None:
-    """What the instances combine with: the init where one of them runs it; None if not the first one does."""
+def _before(
+    nest: RectangularNest, extents: list[int], points: Arrays, current: Array, arrays: Arrays
+) -> Array | None:
+    """The elements that the instances combine with: the init where an instance runs it, else the stored ones.
+
+    None if an instance other than the first runs the init.
+    """
     if nest.update.op is None:
         return current if all(extents[axis] == 1 for axis in nest.reduced) else None
     if nest.block.init is None:

@@ -1,6 +1,6 @@
 """The meaning of loop programs: runs them on numpy arrays.
 
-A nest of loops around one block runs as one numpy evaluation where its instances do not depend on each other,
+A loop nest around one block runs as one numpy evaluation where its instances do not depend on each other,
 or only as the sum, product, minimum or maximum of a reduction; all else runs an instance at a time, in the
 order that is written. Integers are exact either way. A sum or product of floats that runs as one evaluation
 is numpy's: of pairs of parts (sums), then added to what the element held before; its last bits may differ
@@ -17,33 +17,33 @@ from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.evaluate import Array, check_inside, element_index, evaluate
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.grid import Nest, run_nest
+from tilewright.compiler.tir.grid import RectangularNest, run_loop_nest
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
     Break,
+    BufferStore,
     Continue,
     Extern,
     For,
-    Function,
-    If,
-    Intrinsic,
+    IfThenElse,
+    IntrinsicStmt,
     IterKind,
+    PrimFunc,
     Procedure,
     Seq,
     Stmt,
-    Store,
     While,
 )
 
 POISON_BYTE = 0xA5
-"""What a new buffer holds: nothing that a program computes by chance: what is never written shows."""
+"""Each byte of a new buffer: a value that no program computes by chance, so that unwritten elements show."""
 GRID_LIMIT = 1 << 21
 """Points that one numpy evaluation takes: some tens of megabytes."""
 
 
-def run(function: Function, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def run(function: PrimFunc, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs of a function, by name.
 
     Args:
@@ -78,7 +78,7 @@ class _Run:
 
     arrays: dict[str, Array]
     points: dict[str, Array]
-    nests: dict[int, Nest | None]
+    nests: dict[int, RectangularNest | None]
     """By identity of the outer loop; None where the loop must run in Python."""
 
     def statement(self, stmt: Stmt) -> None:
@@ -93,13 +93,13 @@ class _Run:
                 self.arrays[buffer.name] = poisoned(buffer.dtype, shape)
                 self.statement(body)
                 del self.arrays[buffer.name]
-            case Intrinsic(body=body) | Procedure(body=body):
+            case IntrinsicStmt(body=body) | Procedure(body=body):
                 self.statement(body)
-            case If() | While() | Break() | Continue():
+            case IfThenElse() | While() | Break() | Continue():
                 self._flow(stmt)
             case Block():
                 self._block(stmt)
-            case Store():
+            case BufferStore():
                 self._assign((stmt,))
             case Extern():
                 self._extern(stmt)
@@ -108,7 +108,7 @@ class _Run:
 
     def _loop(self, loop: For) -> None:
         if id(loop) not in self.nests:
-            self.nests[id(loop)] = Nest.of(loop)
+            self.nests[id(loop)] = RectangularNest.of(loop)
         nest = self.nests[id(loop)]
         if nest is not None and self._whole(nest):
             return
@@ -130,7 +130,7 @@ class _Run:
 
     def _flow(self, stmt: Stmt) -> None:
         match stmt:
-            case If(condition=condition, then=then, otherwise=otherwise):
+            case IfThenElse(condition=condition, then=then, otherwise=otherwise):
                 chosen = then if self._holds(condition) else otherwise
                 if chosen is not None:
                     self.statement(chosen)
@@ -145,12 +145,12 @@ class _Run:
     def _holds(self, condition: Expr) -> bool:
         return bool(evaluate(condition, self.points, self.arrays))
 
-    def _whole(self, nest: Nest) -> bool:
-        """Whether the nest could be run in one evaluation, and was."""
+    def _whole(self, nest: RectangularNest) -> bool:
+        """Whether the loop nest could be run in one evaluation, and was."""
         extents = [max(0, self._number(loop.extent)) for loop in nest.loops]
         if int(np.prod(extents, dtype=np.int64)) > GRID_LIMIT:
             return False
-        return 0 in extents or run_nest(nest, extents, self.points, self.arrays)
+        return 0 in extents or run_loop_nest(nest, extents, self.points, self.arrays)
 
     def _number(self, expr: Expr) -> int:
         return int(evaluate(expr, self.points, self.arrays))
@@ -165,7 +165,7 @@ class _Run:
         self._assign(block.stores)
         self.points = outer
 
-    def _assign(self, stores: tuple[Store, ...]) -> None:
+    def _assign(self, stores: tuple[BufferStore, ...]) -> None:
         """All values first: none of the stores is seen by another."""
         values = [evaluate(store.value, self.points, self.arrays) for store in stores]
         for store, value in zip(stores, values, strict=True):

@@ -3,26 +3,36 @@
 from collections.abc import Iterator
 
 from tilewright.compiler.dtype import INDEX
-from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import (
+    Binary,
+    BinaryOp,
+    BufferLoad,
+    Cast,
+    Const,
+    ElementCall,
+    Expr,
+    Select,
+    Var,
+)
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
     Break,
+    BufferStore,
     Continue,
     Extern,
     For,
-    Function,
-    If,
-    Intrinsic,
+    IfThenElse,
+    IntrinsicStmt,
     Iter,
     IterKind,
     LoopKind,
     Opaque,
+    PrimFunc,
     Procedure,
     Seq,
     Stmt,
-    Store,
     While,
 )
 
@@ -43,7 +53,7 @@ _PRECEDENCE = {
 """How tightly operators bind; minimum and maximum are printed as calls."""
 
 
-def print_function(function: Function) -> str:
+def print_function(function: PrimFunc) -> str:
     """The function as text, without a newline at its end."""
     inputs = len(function.parameters) - function.outputs
     taken = ", ".join(print_buffer(buffer) for buffer in function.parameters[:inputs])
@@ -58,12 +68,12 @@ def print_stmt(stmt: Stmt) -> str:
 
 
 def print_buffer(buffer: Buffer) -> str:
-    """name: type[shape], with its scope and versions where they are not the usual ones."""
+    """name: type[shape], with its scope and depth where they are not the defaults."""
     text = f"{buffer.name}: {buffer.dtype}[{_list(buffer.shape)}]"
-    if buffer.scope is not Scope.GLOBAL:
+    if buffer.scope is not MemoryScope.GLOBAL:
         text += f" {buffer.scope}"
-    if buffer.versions != 1:
-        text += f" x{buffer.versions}"
+    if buffer.depth != 1:
+        text += f" x{buffer.depth}"
     return text + "".join(f" align({a.axis}, {a.factor}, {a.offset})" for a in buffer.align)
 
 
@@ -80,9 +90,9 @@ def print_expr(expr: Expr) -> str:
             return f"select({_list((condition, then, otherwise))})"
         case Cast(type=dtype, value=value):
             return f"{dtype}({print_expr(value)})"
-        case Load(buffer=buffer, indices=indices):
+        case BufferLoad(buffer=buffer, indices=indices):
             return f"{buffer.name}[{_list(indices)}]"
-        case Call(function=function, arguments=arguments):
+        case ElementCall(function=function, arguments=arguments):
             return f"{function}({_list(arguments)})"
         case _:
             return repr(expr)
@@ -122,7 +132,7 @@ def _lines(stmt: Stmt) -> Iterator[str]:
         case Allocate(buffer=buffer, body=body):
             yield f"allocate {print_buffer(buffer)}"
             yield from _lines(body)
-        case Intrinsic(name=name, body=body):
+        case IntrinsicStmt(name=name, body=body):
             yield f"intrinsic {name}:"
             yield from _inner(body)
         case Extern():
@@ -130,13 +140,13 @@ def _lines(stmt: Stmt) -> Iterator[str]:
         case Procedure(body=body):
             yield f"procedure {_signature(stmt)}:"
             yield from _inner(body)
-        case If() | While():
+        case IfThenElse() | While():
             yield from _flow(stmt)
         case Break() | Continue():
             yield type(stmt).__name__.lower()
         case Block():
             yield from _block(stmt)
-        case Store():
+        case BufferStore():
             yield _store(stmt)
         case _:
             yield repr(stmt)
@@ -147,7 +157,7 @@ def _signature(stmt: Opaque) -> str:
     return f"{stmt.name}({taken}) -> ({filled})"
 
 
-def _flow(stmt: If | While) -> Iterator[str]:
+def _flow(stmt: IfThenElse | While) -> Iterator[str]:
     condition = print_expr(stmt.condition)
     if isinstance(stmt, While):
         yield f"while {condition}:"
@@ -176,11 +186,11 @@ def _iter(it: Iter) -> str:
     return f"{prefix}{it.var.name} = {print_expr(it.value)}"
 
 
-def _store(store: Store) -> str:
+def _store(store: BufferStore) -> str:
     return _stores((store,))
 
 
-def _stores(stores: tuple[Store, ...]) -> str:
+def _stores(stores: tuple[BufferStore, ...]) -> str:
     """All at the same time, as Python assigns tuples."""
     targets = ", ".join(f"{store.buffer.name}[{_list(store.indices)}]" for store in stores)
     return f"{targets} = {', '.join(_value(store.value) for store in stores)}"

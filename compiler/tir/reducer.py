@@ -1,9 +1,19 @@
-"""Reductions: what combines two results, what changes nothing, and what a block reduces."""
+"""Reductions: how two results combine, the identity, and the reduction of a block."""
 
 import numpy as np
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Load, Parameter, Select
+from tilewright.compiler.tir.expr import (
+    Binary,
+    BinaryOp,
+    BufferLoad,
+    Cast,
+    Const,
+    ElementCall,
+    Expr,
+    Parameter,
+    Select,
+)
 from tilewright.compiler.tir.stmt import Block, IterKind, Reducer
 from tilewright.compiler.tir.walk import operands, substitute
 
@@ -12,7 +22,7 @@ OPERATIONS = (BinaryOp.ADD, BinaryOp.MUL, BinaryOp.MIN, BinaryOp.MAX)
 
 
 def identity(op: BinaryOp, dtype: DType) -> Const:
-    """What a reduction of nothing is.
+    """The identity of an operator: the result of an empty reduction.
 
     Raises:
         ValueError: for an operator that does not reduce.
@@ -31,26 +41,26 @@ def identity(op: BinaryOp, dtype: DType) -> Const:
 
 
 def operation(op: BinaryOp, dtype: DType) -> Reducer:
-    """The reduction by an operator."""
+    """The reducer of an operator."""
     left, right = Parameter("a", dtype), Parameter("b", dtype)
     return Reducer((left,), (right,), (Binary(op, left, right),), (identity(op, dtype),))
 
 
 def combined(reducer: Reducer, left: tuple[Expr, ...], right: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """Two results together."""
+    """Two results combined into one."""
     names = [parameter.name for parameter in (*reducer.left, *reducer.right)]
     values = dict(zip(names, (*left, *right), strict=True))
     return tuple(substitute(expr, values) for expr in reducer.combined)
 
 
-def folded(block: Block) -> tuple[Reducer, tuple[Expr, ...]] | None:
-    """How a block reduces, and which values; None if it does not, or not by what its reducer says."""
+def reduction_of(block: Block) -> tuple[Reducer, tuple[Expr, ...]] | None:
+    """The reducer of a block and the values that it reduces; None if the block is no such reduction."""
     if not any(it.kind is IterKind.REDUCE for it in block.iters):
         return None
     reducer = block.reducer or _shown(block)
     if reducer is None or len(reducer.left) != len(block.stores):
         return None
-    own = [Load(store.buffer, store.indices) for store in block.stores]
+    own = [BufferLoad(store.buffer, store.indices) for store in block.stores]
     values: dict[str, Expr] = dict(zip((p.name for p in reducer.left), own, strict=True))
     for pattern, store in zip(reducer.combined, block.stores, strict=True):
         if not _matches(pattern, store.value, values):
@@ -83,7 +93,7 @@ def _same_node(pattern: Expr, expr: Expr) -> bool:
     match pattern, expr:
         case Binary(op=a), Binary(op=b):
             return a is b
-        case Call(function=f), Call(function=g):
+        case ElementCall(function=f), ElementCall(function=g):
             return f is g
         case _:
             return isinstance(pattern, Select | Cast) and pattern.dtype is expr.dtype

@@ -13,7 +13,7 @@ from operator import is_
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import UNBOUNDED, Domain, is_bounded, lower, upper
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Const, Expr, Select, Var
 from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, IterKind, Stmt
 from tilewright.compiler.tir.walk import (
     children,
@@ -89,7 +89,7 @@ def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
 
 
 def is_zero(expr: Expr, domain: Domain = _EMPTY) -> bool:
-    """Whether it is 0 for sure."""
+    """Whether the expression is known to be 0."""
     return constant(simplify(expr, domain)) == 0
 
 
@@ -104,18 +104,18 @@ def _simplify_extent(extent: Expr, domain: Domain) -> Expr:
 def _simplify_block(block: Block, domain: Domain) -> Block:
     iters = tuple([Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters])
     # Indices of blocks have no loop of their own: their values are bounded where they are substituted.
-    own = _folded_to(block, domain)
+    own = _reduced_to(block, domain)
     return map_stores(
         replace(block, iters=iters),
         lambda store: map_store(store, lambda e: _simplify_around(e, own, domain)),
     )
 
 
-def _folded_to(block: Block, domain: Domain) -> frozenset[Expr]:
+def _reduced_to(block: Block, domain: Domain) -> frozenset[Expr]:
     """The elements that a block reduces to."""
     if not any(it.kind is IterKind.REDUCE for it in block.iters):
         return frozenset()
-    own = (Load(store.buffer, store.indices) for store in block.stores)
+    own = (BufferLoad(store.buffer, store.indices) for store in block.stores)
     return frozenset(simplify(load, domain) for load in own)
 
 

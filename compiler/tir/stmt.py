@@ -21,11 +21,11 @@ class LoopKind(StrEnum):
     VECTORISE = "vectorise"
     PARALLEL = "parallel"
     VIRTUAL_THREAD = "virtual_thread"
-    """In turns: the instruction streams of the iterations are interleaved; they share nothing on the chip."""
+    """The instruction streams of the iterations are interleaved; the iterations share nothing on the chip."""
 
 
 class IterKind(StrEnum):
-    """What an index of a block means."""
+    """The kind of an index of a block."""
 
     SPATIAL = "spatial"
     REDUCE = "reduce"
@@ -39,7 +39,7 @@ class Stmt:
 
 @dataclass(frozen=True)
 class PrefetchHint:
-    """What iteration i + distance reads of a buffer is asked for in iteration i; changes no value."""
+    """Iteration i prefetches the elements of a buffer that iteration i + distance reads; changes no value."""
 
     buffer: str
     distance: int
@@ -64,7 +64,7 @@ class Seq(Stmt):
 
 
 @dataclass(frozen=True)
-class Store(Stmt):
+class BufferStore(Stmt):
     """One element is assigned."""
 
     buffer: Buffer
@@ -88,7 +88,7 @@ class Reducer:
     Members:
         left, right: parameters for the elements of either result.
         combined: the elements of both together, in terms of these.
-        identity: what changes nothing when it is combined.
+        identity: the elements that change nothing when combined.
     """
 
     left: tuple[Parameter, ...]
@@ -104,8 +104,8 @@ class Block(Stmt):
     Members:
         name: unique in a function.
         iters: its indices.
-        body: what is assigned.
-        init: what stands there before the first reduced instance.
+        body: the assignment.
+        init: the assignment before the first reduced instance.
         more: further elements that are assigned at the same time: all values are evaluated before a store.
         more_init: the inits of these.
         reducer: of a reduction that is no operator; None where `body` shows it, or there is none.
@@ -113,26 +113,26 @@ class Block(Stmt):
 
     name: str
     iters: tuple[Iter, ...]
-    body: Store
-    init: Store | None = None
-    more: tuple[Store, ...] = ()
-    more_init: tuple[Store, ...] = ()
+    body: BufferStore
+    init: BufferStore | None = None
+    more: tuple[BufferStore, ...] = ()
+    more_init: tuple[BufferStore, ...] = ()
     reducer: Reducer | None = None
 
     @property
-    def stores(self) -> tuple[Store, ...]:
+    def stores(self) -> tuple[BufferStore, ...]:
         """All that is assigned."""
         return (self.body, *self.more)
 
     @property
-    def inits(self) -> tuple[Store, ...]:
+    def inits(self) -> tuple[BufferStore, ...]:
         """All that is assigned first; empty if nothing is."""
         return () if self.init is None else (self.init, *self.more_init)
 
 
 @dataclass(frozen=True)
 class Opaque(Stmt):
-    """What schedules know by its buffers only: it may read all of some, and write all of others.
+    """A statement known to schedules by its buffers only: it may read all of some, and write all of others.
 
     Members:
         name: unique among blocks.
@@ -150,7 +150,7 @@ class Extern(Opaque):
     """Code outside of the program.
 
     Members:
-        function: its meaning: takes numpy arrays; those that it reads are read-only.
+        function: takes the numpy arrays of the buffers; those that it reads are read-only.
     """
 
     function: Callable[..., None]
@@ -160,8 +160,8 @@ class Extern(Opaque):
 class Procedure(Opaque):
     """Statements without blocks, in the order that they are written: irregular work.
 
-    Only here the flow may depend on elements: `If`, `While`, `Break`, `Continue`. A scalar variable is a
-    buffer of rank 0.
+    Only here the flow may depend on elements: `IfThenElse`, `While`, `Break`, `Continue`. A scalar variable
+    is a buffer of rank 0.
 
     Members:
         body: the statements.
@@ -171,7 +171,7 @@ class Procedure(Opaque):
 
 
 @dataclass(frozen=True)
-class If(Stmt):
+class IfThenElse(Stmt):
     """`then` where the condition holds, else `otherwise`, if there is one."""
 
     condition: Expr
@@ -189,12 +189,12 @@ class While(Stmt):
 
 @dataclass(frozen=True)
 class Break(Stmt):
-    """Leaves the innermost loop around, a `For` or a `While`."""
+    """Leaves the innermost enclosing loop, a `For` or a `While`."""
 
 
 @dataclass(frozen=True)
 class Continue(Stmt):
-    """Goes on with the next iteration of the innermost loop around."""
+    """Goes on with the next iteration of the innermost enclosing loop."""
 
 
 @dataclass(frozen=True)
@@ -206,21 +206,21 @@ class Allocate(Stmt):
 
 
 @dataclass(frozen=True)
-class Intrinsic(Stmt):
-    """A nest that one instruction of the target does; `body` stays its meaning."""
+class IntrinsicStmt(Stmt):
+    """A loop nest that one instruction of the target computes; its meaning is that of `body`."""
 
     name: str
     body: Stmt
 
 
 @dataclass(frozen=True)
-class Function:
+class PrimFunc:
     """A loop program over buffers of the caller.
 
     Members:
         name: of the function.
         parameters: global buffers, inputs first, then outputs.
-        outputs: how many of the parameters, at the end, are outputs.
+        outputs: the number of outputs, which are the last parameters.
         body: the loops.
     """
 

@@ -1,36 +1,36 @@
-"""What every loop program must be: names unique and bound, types agreeing, as many indices as dimensions."""
+"""The rules of loop programs: names are unique and bound, types agree, each dimension has one index."""
 
 from dataclasses import dataclass, field
 
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.bound import lower, upper
-from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.element_function import result_type
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Expr, Load, Select, Var
-from tilewright.compiler.tir.function import result_type
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, ElementCall, Expr, Select, Var
 from tilewright.compiler.tir.printer import print_buffer, print_expr, print_function
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
     Break,
+    BufferStore,
     Continue,
     Extern,
     For,
-    Function,
-    If,
-    Intrinsic,
+    IfThenElse,
+    IntrinsicStmt,
     IterKind,
     Opaque,
+    PrimFunc,
     Procedure,
     Seq,
     Stmt,
-    Store,
     While,
 )
 from tilewright.compiler.tir.walk import constant, operands, variables
 
 
-def verify(function: Function) -> None:
+def verify(function: PrimFunc) -> None:
     """Refuse a function that breaks a rule.
 
     Raises:
@@ -44,7 +44,7 @@ def verify(function: Function) -> None:
 
 @dataclass
 class _Verifier:
-    """What is declared around the statement that is looked at."""
+    """The declarations around the current statement."""
 
     buffers: dict[str, Buffer] = field(default_factory=dict)
     domain: dict[str, Expr] = field(default_factory=dict)
@@ -54,10 +54,10 @@ class _Verifier:
     procedure: str | None = None
     """The one around, if there is one."""
     loops: int = 0
-    """How many are around in this procedure."""
+    """The number of enclosing loops of the procedure."""
 
     @staticmethod
-    def of(function: Function) -> "_Verifier":
+    def of(function: PrimFunc) -> "_Verifier":
         _require(0 <= function.outputs <= len(function.parameters), "outputs must be the last parameters")
         count = len(function.parameters) - function.outputs
         verifier = _Verifier(inputs={buffer.name for buffer in function.parameters[:count]})
@@ -66,7 +66,7 @@ class _Verifier:
             verifier.buffers[buffer.name] = buffer
             constant_shape = all(constant(extent) is not None for extent in buffer.shape)
             _require(constant_shape, "parameter {} must have a constant shape", buffer.name)
-            _require(buffer.scope is Scope.GLOBAL, "parameter {} must be global", buffer.name)
+            _require(buffer.scope is MemoryScope.GLOBAL, "parameter {} must be global", buffer.name)
         return verifier
 
     def declare(self, kind: str, name: str) -> None:
@@ -75,7 +75,7 @@ class _Verifier:
         names.add(name)
 
     def statement(self, stmt: Stmt) -> None:
-        if isinstance(stmt, If | While | Break | Continue):
+        if isinstance(stmt, IfThenElse | While | Break | Continue):
             self._flow(stmt)
             return
         if isinstance(stmt, Block | Opaque):
@@ -89,11 +89,11 @@ class _Verifier:
                     self.statement(child)
             case Allocate():
                 self._allocate(stmt)
-            case Intrinsic(body=body):
+            case IntrinsicStmt(body=body):
                 self.statement(body)
             case Block():
                 self._block(stmt)
-            case Store():
+            case BufferStore():
                 self._store(stmt)
             case Extern():
                 self._opaque(stmt)
@@ -121,15 +121,15 @@ class _Verifier:
         self.statement(body)
         self.loops -= 1
 
-    def _flow(self, stmt: If | While | Break | Continue) -> None:
-        """What depends on elements, or leaves a loop."""
+    def _flow(self, stmt: IfThenElse | While | Break | Continue) -> None:
+        """Check statements whose flow depends on elements, and those that leave a loop."""
         word = type(stmt).__name__.lower()
         _require(self.procedure is not None, "{} must be in a procedure: schedules do not see it", word)
-        if isinstance(stmt, If | While):
+        if isinstance(stmt, IfThenElse | While):
             self._expr(stmt.condition, guarded=False)
             _require_type(DType.BOOL, stmt.condition.dtype, "the condition {}", stmt.condition)
         match stmt:
-            case If(then=then, otherwise=otherwise):
+            case IfThenElse(then=then, otherwise=otherwise):
                 self.statement(then)
                 if otherwise is not None:
                     self.statement(otherwise)
@@ -143,7 +143,7 @@ class _Verifier:
         self.declare("buffer", name)
         for extent in stmt.buffer.shape:
             self._index(extent, "the shape of", name)
-        _require(stmt.buffer.versions >= 1, "versions of {} must be at least 1", name)
+        _require(stmt.buffer.depth >= 1, "the depth of {} must be at least 1", name)
         for align in stmt.buffer.align:
             inside = 0 <= align.axis < len(stmt.buffer.shape) and align.factor >= 1
             _require(inside, "{} must align axes that it has, to factors of at least 1", stmt.buffer)
@@ -172,7 +172,7 @@ class _Verifier:
         _require(same, "the init of block {} must store to the element of its body", block.name)
 
     def _procedure(self, stmt: Procedure) -> None:
-        """Its own buffers and those that it names, of which it writes no more than it says."""
+        """Check a procedure: of the buffers around it uses the named ones only, and writes `writes` only."""
         self._opaque(stmt)
         outside, self.buffers = self.buffers, {b.name: b for b in (*stmt.reads, *stmt.writes)}
         inputs, written = self.inputs, {buffer.name for buffer in stmt.writes}
@@ -196,7 +196,7 @@ class _Verifier:
                 text = "reduced index {} of block {} must not be in the stored element"
                 _require(it.var.name not in stored, text, it.var.name, block.name)
 
-    def _store(self, store: Store) -> None:
+    def _store(self, store: BufferStore) -> None:
         self._access(store.buffer, store.indices, guarded=False)
         _require(store.buffer.name not in self.inputs, "input {} must not be written", store.buffer.name)
         self._expr(store.value, guarded=False)
@@ -221,7 +221,7 @@ class _Verifier:
                 self._check_inside(buffer, index, extent)
 
     def _check_inside(self, buffer: Buffer, index: Expr, extent: Expr) -> None:
-        """Refuse a constant that is outside for sure; what depends on loops is left to the run."""
+        """Refuse a constant outside of the extent; an index that depends on loops is checked when it runs."""
         if constant(index) is None:
             return
         beyond = lower(index - extent, self.domain) >= 0 or upper(index, self.domain) < 0
@@ -231,7 +231,7 @@ class _Verifier:
         match expr:
             case Var(name=name):
                 _require(name in self.bound, "variable {} must be bound by a loop or a block around it", name)
-            case Load(buffer=buffer, indices=indices):
+            case BufferLoad(buffer=buffer, indices=indices):
                 self._access(buffer, indices, guarded)
                 return
             case Select(condition=condition, then=then, otherwise=otherwise):
@@ -252,7 +252,7 @@ def _check_types(expr: Expr) -> None:
         case Select(condition=condition, then=then, otherwise=otherwise):
             _require_type(DType.BOOL, condition.dtype, "the condition {}", condition)
             _require_type(then.dtype, otherwise.dtype, "the second side of {}", expr)
-        case Call():
+        case ElementCall():
             types = tuple(argument.dtype for argument in expr.arguments)
             accepted = result_type(expr.function, types) is expr.type
             text = "{} must not be {} of ({}): cast its arguments"

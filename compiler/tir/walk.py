@@ -1,4 +1,4 @@
-"""Ways through loop programs: what a node consists of, and the same node of other parts."""
+"""Traversal of loop programs: the parts of a node, and the same node with other parts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -6,19 +6,19 @@ from functools import lru_cache
 from operator import is_
 
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Binary, Call, Cast, Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.expr import Binary, BufferLoad, Cast, Const, ElementCall, Expr, Select, Var
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
     Break,
+    BufferStore,
     For,
-    If,
-    Intrinsic,
+    IfThenElse,
+    IntrinsicStmt,
     Iter,
     Procedure,
     Seq,
     Stmt,
-    Store,
     While,
 )
 
@@ -37,9 +37,9 @@ def operands(expr: Expr) -> tuple[Expr, ...]:
             return (condition, then, otherwise)
         case Cast(value=value):
             return (value,)
-        case Load(indices=indices):
+        case BufferLoad(indices=indices):
             return indices
-        case Call(arguments=arguments):
+        case ElementCall(arguments=arguments):
             return arguments
         case _:
             return ()
@@ -54,10 +54,10 @@ def with_operands(expr: Expr, new: tuple[Expr, ...]) -> Expr:
             return Select(*new)
         case Cast(type=dtype):
             return Cast(dtype, *new)
-        case Load():
+        case BufferLoad():
             return replace(expr, indices=new)
-        case Call(function=function, type=dtype):
-            return Call(function, new, dtype)
+        case ElementCall(function=function, type=dtype):
+            return ElementCall(function, new, dtype)
         case _:
             return expr
 
@@ -108,11 +108,11 @@ def children(stmt: Stmt) -> tuple[Stmt, ...]:
     match stmt:
         case Seq(body=body):
             return body
-        case For(body=inner) | Allocate(body=inner) | Intrinsic(body=inner):
+        case For(body=inner) | Allocate(body=inner) | IntrinsicStmt(body=inner):
             return (inner,)
         case While(body=inner) | Procedure(body=inner):
             return (inner,)
-        case If(then=then, otherwise=otherwise):
+        case IfThenElse(then=then, otherwise=otherwise):
             return (then,) if otherwise is None else (then, otherwise)
         case _:
             return ()
@@ -127,12 +127,12 @@ def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
             return For(var, extent, new[0], kind, prefetch)
         case Allocate(buffer=buffer):
             return Allocate(buffer, new[0])
-        case Intrinsic(name=name):
-            return Intrinsic(name, new[0])
+        case IntrinsicStmt(name=name):
+            return IntrinsicStmt(name, new[0])
         case While() | Procedure():
             return replace(stmt, body=new[0])
-        case If(condition=condition):
-            return If(condition, *new)
+        case IfThenElse(condition=condition):
+            return IfThenElse(condition, *new)
         case _:
             return stmt
 
@@ -168,15 +168,15 @@ def rewrite_stmt(stmt: Stmt, change: Callable[[Stmt], Stmt]) -> Stmt:
     return change(stmt if same else with_children(stmt, new))
 
 
-def map_store(store: Store, change: Rewrite) -> Store:
+def map_store(store: BufferStore, change: Rewrite) -> BufferStore:
     """A store with `change` of each index and of the value."""
     indices, value = tuple([change(index) for index in store.indices]), change(store.value)
     if value is store.value and all(map(is_, indices, store.indices)):
         return store
-    return Store(store.buffer, indices, value)
+    return BufferStore(store.buffer, indices, value)
 
 
-def map_stores(block: Block, change: Callable[[Store], Store]) -> Block:
+def map_stores(block: Block, change: Callable[[BufferStore], BufferStore]) -> Block:
     """A block with `change` of each of its stores and inits."""
     return _map_stores(block, block.iters, change)
 
@@ -187,7 +187,7 @@ def map_block(block: Block, change: Rewrite) -> Block:
     return _map_stores(block, iters, lambda store: map_store(store, change))
 
 
-def _map_stores(block: Block, iters: tuple[Iter, ...], change: Callable[[Store], Store]) -> Block:
+def _map_stores(block: Block, iters: tuple[Iter, ...], change: Callable[[BufferStore], BufferStore]) -> Block:
     return Block(
         name=block.name,
         iters=iters,
@@ -210,9 +210,9 @@ def _map_own(stmt: Stmt, change: Rewrite) -> Stmt:
             return For(var, change(extent), body, kind, prefetch)
         case Allocate(buffer=buffer, body=body):
             return Allocate(_map_shape(buffer, change), body)
-        case If(condition=condition) | While(condition=condition):
+        case IfThenElse(condition=condition) | While(condition=condition):
             return replace(stmt, condition=change(condition))
-        case Store():
+        case BufferStore():
             return map_store(stmt, change)
         case Block():
             return map_block(stmt, change)
@@ -225,8 +225,8 @@ def _map_shape(buffer: Buffer, change: Rewrite) -> Buffer:
     return buffer if all(map(is_, shape, buffer.shape)) else replace(buffer, shape=shape)
 
 
-def loads(block: Block) -> tuple[Load, ...]:
-    """What the values, the inits and the indices of a block read, its own buffer in a reduction included."""
+def loads(block: Block) -> tuple[BufferLoad, ...]:
+    """The loads in values, inits and indices of a block, those of its own buffer in a reduction included."""
     stores = (*block.stores, *block.inits) if block.more else block.stores
     exprs = [expr for store in stores for expr in (store.value, *store.indices)]
     if block.init is not None:
@@ -235,9 +235,9 @@ def loads(block: Block) -> tuple[Load, ...]:
 
 
 @lru_cache(maxsize=1 << 16)
-def loads_of(expr: Expr) -> tuple[Load, ...]:
+def loads_of(expr: Expr) -> tuple[BufferLoad, ...]:
     """The elements that an expression reads."""
-    return tuple([node for node in nodes(expr) if isinstance(node, Load)])
+    return tuple([node for node in nodes(expr) if isinstance(node, BufferLoad)])
 
 
 def block_indices(block: Block) -> dict[str, Expr]:

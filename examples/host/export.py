@@ -15,14 +15,14 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import CacheRead, ComputeAt, Parallel, Reorder, Split, Vectorise
 from tilewright.compiler.targets.cpu.export import write_header, write_library, write_object
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.stmt import PrimFunc
 
 ROWS, DEPTH, COLUMNS = 30, 50, 70
 TILE_ROWS, TILE_COLUMNS = 6, 32
 
 
-def product() -> Function:
+def product() -> PrimFunc:
     """c [30, 70] = a [30, 50] · b [50, 70], float32."""
     a = te.placeholder((ROWS, DEPTH), DType.FLOAT32, "a")
     b = te.placeholder((DEPTH, COLUMNS), DType.FLOAT32, "b")
@@ -32,7 +32,7 @@ def product() -> Function:
         Split("c_i", TILE_ROWS, "tile", "i"),
         Split("c_j", TILE_COLUMNS, "panel", "j"),
         Reorder(("panel", "tile", "i", "c_k", "j")),
-        CacheRead("c", "b", Scope.GLOBAL, "near"),
+        CacheRead("c", "b", MemoryScope.GLOBAL, "near"),
         ComputeAt("near", "panel"),
         Vectorise("near_1"),
         Tensorise("i", "fma"),

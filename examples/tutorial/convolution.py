@@ -15,6 +15,7 @@ from measure import Measured, Problem, measure, table
 from tilewright.compiler import te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -22,15 +23,14 @@ from tilewright.compiler.schedule import (
     Reorder,
     SetScope,
     Split,
-    Versions,
     apply,
 )
 from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale, requantise
 
@@ -41,9 +41,9 @@ BLOCKS_IN, BLOCKS_OUT, HEIGHT, WIDTH, TAPS = 2, 4, 12, 12, 3
 """8 channels to 16, of 12 x 12 pixels, by 3 x 3 taps."""
 
 
-def convolution() -> Function:
-    """result = requantise(picture * w), with a border of zeros."""
-    picture = te.placeholder((BLOCKS_IN, HEIGHT, WIDTH, LANES), INT8, "picture")
+def convolution() -> PrimFunc:
+    """result = requantise(feature_map * w), with a border of zeros."""
+    feature_map = te.placeholder((BLOCKS_IN, HEIGHT, WIDTH, LANES), INT8, "feature_map")
     w = te.placeholder((BLOCKS_OUT, TAPS, TAPS, BLOCKS_IN, LANES, LANES), INT8, "w")
     scale = te.placeholder((BLOCKS_OUT, 1, LANES), INT32, "scale")
     ky, kx = te.reduce_axis(TAPS, "ky"), te.reduce_axis(TAPS, "kx")
@@ -51,7 +51,7 @@ def convolution() -> Function:
 
     def pixel(b, y, x, c):
         inside = te.both([y >= 1, y < HEIGHT + 1, x >= 1, x < WIDTH + 1])
-        return te.select(inside, picture[b, y - 1, x - 1, c], 0)
+        return te.select(inside, feature_map[b, y - 1, x - 1, c], 0)
 
     def total(o, y, x, c):
         product = te.cast(padded[i, y + ky, x + kx, r], INT32) * te.cast(w[o, ky, kx, i, r, c], INT32)
@@ -63,7 +63,7 @@ def convolution() -> Function:
     padded = te.compute((BLOCKS_IN, HEIGHT + 2, WIDTH + 2, LANES), pixel, "padded")
     sums = te.compute((BLOCKS_OUT, HEIGHT, WIDTH, LANES), total, "sums")
     result = te.compute(sums.shape, value, "result")
-    return te.lower("convolution", [picture, w, scale], [result])
+    return te.lower("convolution", [feature_map, w, scale], [result])
 
 
 CONVOLUTION = convolution()
@@ -72,15 +72,17 @@ CONVOLUTION = convolution()
 def problem() -> Problem:
     """Random operands in the layouts of `convolution`, and numpy's result."""
     rng = np.random.default_rng(0)
-    picture = rng.integers(-128, 128, (BLOCKS_IN, HEIGHT, WIDTH, LANES), np.int8)
+    feature_map = rng.integers(-128, 128, (BLOCKS_IN, HEIGHT, WIDTH, LANES), np.int8)
     w = rng.integers(-128, 128, (BLOCKS_OUT, TAPS, TAPS, BLOCKS_IN, LANES, LANES), np.int8)
     scale = np.full((BLOCKS_OUT, 1, LANES), pack_scale(23000, 12), np.int32)
-    padded = np.pad(picture, ((0, 0), (1, 1), (1, 1), (0, 0))).astype(np.int32)
+    padded = np.pad(feature_map, ((0, 0), (1, 1), (1, 1), (0, 0))).astype(np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (TAPS, TAPS), (1, 2))
     sums = np.einsum("iyxrkl,oklirc->oyxc", windows, w.astype(np.int32), optimize=True)
     scaled = requantise(sums, scale[:, :, None, :])
     result = np.clip(scaled, -128, 127).astype(np.int8)
-    return Problem(TINY, sums.size * w[0, ..., 0].size, {"picture": picture, "w": w, "scale": scale}, result)
+    return Problem(
+        TINY, sums.size * w[0, ..., 0].size, {"feature_map": feature_map, "w": w, "scale": scale}, result
+    )
 
 
 PROBLEM = problem()
@@ -89,35 +91,35 @@ PROBLEM = problem()
 def tiles(height: int, taps: int) -> tuple[Primitive, ...]:
     """Tiles of `height` rows of results in one block of lanes; `taps` x `taps` of the kernel at a time."""
     return (
-        CacheWrite("result", Scope.ACTIVATION, "tile"),
+        CacheWrite("result", MemoryScope.ACTIVATION, "tile"),
         Split("tile_y", height, "yo", "yi"),
         Reorder(("yo", "tile_o", "yi", "tile_x", "tile_c")),
         ComputeAt("result", "tile_o"),
         ComputeAt("sums", "tile_o"),
-        SetScope("sums", Scope.ACCUMULATOR),
+        SetScope("sums", MemoryScope.ACCUMULATOR),
         Split("sums_ky", taps, "kyo", "kyi"),
         Split("sums_kx", taps, "kxo", "kxi"),
         Reorder(("kyo", "kxo", "sums_o", "sums_y", "sums_x", "kyi", "kxi", "sums_i", "sums_r", "sums_c")),
-        # The padded picture is never stored: the part that the taps need is loaded, border and all.
+        # The padded feature map is never stored: the part that the taps need is loaded, border and all.
         ComputeAt("padded", "kxo"),
-        SetScope("padded", Scope.ACTIVATION),
-        CacheRead("sums", "w", Scope.WEIGHT, "weights"),
+        SetScope("padded", MemoryScope.ACTIVATION),
+        CacheRead("sums", "w", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "kxo"),
-        CacheRead("result", "scale", Scope.PARAMETER, "scales"),
+        CacheRead("result", "scale", MemoryScope.PARAMETER, "scales"),
         ComputeAt("scales", "tile_o"),
     )
 
 
-def versions(count: int) -> tuple[Primitive, ...]:
-    """So many instances of each buffer at a time."""
-    return tuple(Versions(buffer, count) for buffer in ("padded", "weights", "scales", "sums", "tile"))
+def buffer_depths(count: int) -> tuple[Primitive, ...]:
+    """The number of instances of each buffer that exist at a time."""
+    return tuple(BufferDepth(buffer, count) for buffer in ("padded", "weights", "scales", "sums", "tile"))
 
 
 STEPS = {
     "tap by tap": tiles(height=4, taps=1),
     "whole kernel": tiles(height=4, taps=3),
-    "two versions": (*tiles(height=4, taps=3), *versions(2)),
-    "smaller tiles": (*tiles(height=2, taps=3), *versions(3)),
+    "double buffering": (*tiles(height=4, taps=3), *buffer_depths(2)),
+    "smaller tiles": (*tiles(height=2, taps=3), *buffer_depths(3)),
 }
 
 
@@ -142,7 +144,7 @@ def default(device: str = "sim") -> Measured:
     )
     bias = np.zeros((BLOCKS_OUT, 1, LANES), np.int32)
     inputs = {
-        "x": PROBLEM.inputs["picture"],
+        "x": PROBLEM.inputs["feature_map"],
         "weight": PROBLEM.inputs["w"][:, None],
         "parameters": np.concatenate([bias, PROBLEM.inputs["scale"]], axis=1),
     }

@@ -19,6 +19,7 @@ from tilewright.cli.table import format_table
 from tilewright.compiler import te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -28,7 +29,6 @@ from tilewright.compiler.schedule import (
     Split,
     Unroll,
     Vectorise,
-    Versions,
     VirtualThread,
     apply,
 )
@@ -38,8 +38,8 @@ from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNe
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale, requantise
 from tilewright.runtime.sim_device import SimDevice
@@ -52,7 +52,7 @@ M, N, K, LANES = 64, 16, 128, TINY.cols
 # --- what is computed --------------------------------------------------------------------------------------
 
 
-def product(m: int, n: int, k: int, lanes: int) -> Function:
+def product(m: int, n: int, k: int, lanes: int) -> PrimFunc:
     """result = requantise(a · b): int8 times int8, summed up in int32, scaled back to int8."""
     a = te.placeholder((k // lanes, m, lanes), INT8, "a")
     b = te.placeholder((n // lanes, k // lanes, lanes, lanes), INT8, "b")
@@ -118,25 +118,25 @@ def on_the_host(schedule: Sequence[Primitive], size: int = 256, lanes: int = 16)
 
 
 def tiles(rows: int, blocks: int) -> tuple[Primitive, ...]:
-    """Tiles of `rows` results in one block of lanes; the sum in chunks of `blocks` blocks."""
+    """Tiles of `rows` results in one block of lanes; the sum in reduction tiles of `blocks` blocks."""
     return (
         # Results leave through a tile on the chip.
-        CacheWrite("result", Scope.ACTIVATION, "tile"),
+        CacheWrite("result", MemoryScope.ACTIVATION, "tile"),
         Split("tile_y", rows, "yo", "yi"),
         Reorder(("yo", "tile_o", "yi", "tile_c")),
         # Both stages are computed where a tile needs them, the sums in the accumulators.
         ComputeAt("result", "tile_o"),
         ComputeAt("sums", "tile_o"),
-        SetScope("sums", Scope.ACCUMULATOR),
-        # The sum goes chunk by chunk: the outer loop `io` stays a loop, the rest becomes one instruction.
+        SetScope("sums", MemoryScope.ACCUMULATOR),
+        # The outer loop `io` over the reduction tiles stays a loop, the rest becomes one instruction.
         Split("sums_i", blocks, "io", "ii"),
         Reorder(("io", "sums_o", "sums_y", "ii", "sums_r", "sums_c")),
-        # What a chunk reads is brought on the chip for it, scales for a tile.
-        CacheRead("sums", "a", Scope.ACTIVATION, "rows"),
+        # The operands of a reduction tile are loaded for it, the scales for a tile.
+        CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
         ComputeAt("rows", "io"),
-        CacheRead("sums", "b", Scope.WEIGHT, "weights"),
+        CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "io"),
-        CacheRead("result", "scale", Scope.PARAMETER, "scales"),
+        CacheRead("result", "scale", MemoryScope.PARAMETER, "scales"),
         ComputeAt("scales", "tile_o"),
     )
 
@@ -152,27 +152,27 @@ def run(schedule: Sequence[Primitive]) -> tuple[np.ndarray, int]:
     return ran.outputs["result"], ran.result.cycles
 
 
-def versions(rows: int, others: int) -> tuple[Primitive, ...]:
-    """So many instances of each buffer at a time."""
+def buffer_depths(rows: int, others: int) -> tuple[Primitive, ...]:
+    """The number of instances of each buffer that exist at a time."""
     return (
-        Versions("rows", rows),
-        *(Versions(buffer, others) for buffer in ("weights", "scales", "sums", "tile")),
+        BufferDepth("rows", rows),
+        *(BufferDepth(buffer, others) for buffer in ("weights", "scales", "sums", "tile")),
     )
 
 
-TWO_VERSIONS = (*LARGER, *versions(2, 2))
+DOUBLE_BUFFERED = (*LARGER, *buffer_depths(2, 2))
 
 THREADS = (Split("tile_o", 2, "og", "oi"), VirtualThread("oi"))
-WITH_THREADS = (*LARGER, *versions(2, 4), *THREADS)
+WITH_THREADS = (*LARGER, *buffer_depths(2, 4), *THREADS)
 
-SHORTER_CHUNKS = (*tiles(rows=32, blocks=4), *versions(4, 4), *THREADS)
+SHORTER_REDUCTIONS = (*tiles(rows=32, blocks=4), *buffer_depths(4, 4), *THREADS)
 
 STEPS = {
     "smallest tiles": SMALLEST,
     "larger tiles": LARGER,
-    "two versions": TWO_VERSIONS,
+    "double buffering": DOUBLE_BUFFERED,
     "virtual threads": WITH_THREADS,
-    "shorter chunks": SHORTER_CHUNKS,
+    "shorter reductions": SHORTER_REDUCTIONS,
 }
 
 

@@ -10,7 +10,8 @@ from tilewright.cli.machine import make_device
 from tilewright.cli.table import format_table
 from tilewright.compiler.targets.accel.build import Kernel, build
 from tilewright.compiler.tir.printer import print_buffer, print_expr
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Intrinsic, LoopKind, Seq, Stmt
+from tilewright.compiler.tir.printer import print_function as print_function
+from tilewright.compiler.tir.stmt import Allocate, Block, For, IntrinsicStmt, LoopKind, PrimFunc, Seq, Stmt
 from tilewright.compiler.tir.walk import blocks, loads
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
@@ -61,7 +62,7 @@ class Measured:
         return self.problem.macs / (self.cycles * self.problem.config.peak_macs)
 
 
-def measure(function: Function, problem: Problem, inputs: Arrays | None = None, on: str = "sim") -> Measured:
+def measure(function: PrimFunc, problem: Problem, inputs: Arrays | None = None, on: str = "sim") -> Measured:
     """Run a scheduled function with one output on the machine.
 
     Args:
@@ -140,7 +141,7 @@ def instructions(step: Measured, count: int) -> str:
     return "\n".join([*shown, f"… {len(step.kernel.instructions) - count:,} more"])
 
 
-def refusal(function: Function, problem: Problem) -> str:
+def refusal(function: PrimFunc, problem: Problem) -> str:
     """What the compiler says of a function that is no program."""
     try:
         build(function, problem.config)
@@ -152,7 +153,7 @@ def refusal(function: Function, problem: Problem) -> str:
 # --- loops -------------------------------------------------------------------------------------------------
 
 
-def outline(function: Function) -> str:
+def outline(function: PrimFunc) -> str:
     """The loops with what each block makes of what; an intrinsic (one instruction) takes one line."""
     return "\n".join(_lines(function.body))
 
@@ -165,7 +166,7 @@ def _lines(stmt: Stmt) -> Iterator[str]:
         case Allocate(buffer=buffer, body=body):
             yield f"allocate {print_buffer(buffer)}"
             yield from _lines(body)
-        case Intrinsic(name=name, body=body):
+        case IntrinsicStmt(name=name, body=body):
             (block,) = blocks(body)
             loops = [loop for loop in _nest(body)[0] if not loop.endswith(" < 1")]
             yield f"{name:6} {_effect(block)}, over {', '.join(loops)}"

@@ -5,10 +5,11 @@ from onnx import TensorProto, helper
 
 import tilewright
 from onnx_runtime import peer_outputs
+from tilewright.api.error import PackageError
 from tilewright.api.file import from_bytes, to_bytes
-from tilewright.api.package import PackageError
-from tilewright.isa.container import ExecutableError
+from tilewright.isa.container import ExecutableError, pack, unpack
 from tilewright.numerics.error import TilewrightError
+from tilewright.runtime.sim_device import SimDevice
 
 RNG = np.random.default_rng(5)
 
@@ -67,12 +68,43 @@ def test_all_devices_give_the_same_bytes_near_the_model():
     assert compiled.cycles is None
 
 
+def test_programs_are_loaded_once_and_run_many_times(monkeypatch):
+    loads = []
+    prepare = SimDevice.prepare
+    monkeypatch.setattr(SimDevice, "prepare", lambda *a, **k: loads.append(a) or prepare(*a, **k))
+    loaded = SEVERAL.on("sim")
+    assert len(loads) == len(SEVERAL.parts) == 2
+    one, other = (loaded.run({"x": values}) for values in (X["x"][:3], X["x"][3:]))
+    assert len(loads) == 2
+    assert one.cycles == other.cycles
+    whole = SEVERAL.run(X).outputs["y"]
+    np.testing.assert_array_equal(np.concatenate([one.outputs["y"], other.outputs["y"]]), whole)
+
+
 @pytest.mark.slow
 def test_the_gates_give_the_same_bytes_in_as_many_cycles():
     one = {"x": X["x"][:1]}
     simulated, gates = SEVERAL.run(one), SEVERAL.run(one, device="rtl")
     np.testing.assert_array_equal(simulated.outputs["y"], gates.outputs["y"])
     assert simulated.cycles == gates.cycles
+
+
+def test_progress_tells_steps_and_shares_that_rise_to_the_end():
+    seen = []
+    package = tilewright.compile(
+        MODEL, config="tiny", calibration=X, progress=lambda text, share=None: seen.append((text, share))
+    )
+    package.run(X, progress=lambda text, share=None: seen.append((text, share)))
+    steps = {}
+    for text, share in seen:
+        steps.setdefault(text if "samples" not in text else "samples", []).append(share)
+    wanted = {"measuring what the parts are given", "calibrating part 2 of 2", "compiling part 1 of 2"}
+    assert wanted | {"samples", "compiling for the CPU"} <= {text.rpartition(": ")[2] for text in steps}
+    for text in wanted:
+        shares = [share for share in steps[text] if share is not None]
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
+    assert steps["samples"].count(1) == len(package.kernels)
 
 
 def test_a_package_reads_back_and_runs_alike(tmp_path):
@@ -102,8 +134,39 @@ def test_samples_that_meet_stay_on_the_host():
     x = {"x": RNG.normal(0, 1, (3, 3, 2, 2)).astype(np.float32)}
     package = tilewright.compile(net, config="tiny", calibration=x)
     assert package.explain().programs == 0
-    assert "samples apart" in package.explain().placements[0].reason
+    assert (
+        package.explain().placements[0].reason
+        == "samples must stay apart, in the first axis, and do not in mean"
+    )
     np.testing.assert_allclose(package.run(x).outputs["y"], peer_outputs(net, x)["y"], rtol=1e-4, atol=1e-6)
+
+
+def test_nodes_in_which_samples_meet_are_named_once_and_by_their_names():
+    # A reversed sequence with time in front is several equations of one node, some of them shared.
+    rng = np.random.default_rng(5)
+    weights = {"w": (2, 8, 3), "r": (2, 8, 2)}
+    arrays = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in weights.items()}
+    nodes = [
+        helper.make_node("LSTM", ["x", "w", "r"], ["h"], "first", hidden_size=2, direction="bidirectional"),
+        helper.make_node("Reshape", ["h", "shape"], ["flat"], "between"),
+        helper.make_node(
+            "LSTM", ["flat", "w4", "r"], ["y"], "second", hidden_size=2, direction="bidirectional"
+        ),
+    ]
+    arrays |= {"w4": rng.normal(0, 0.3, (2, 8, 4)).astype(np.float32), "shape": np.array([0, -1, 4])}
+    net = model(nodes, {"x": ("time", "batch", 3)}, {"y": ("time", 2, "batch", 2)}, **arrays)
+    package = tilewright.compile(net, accelerator=True, sizes={"batch": 2})
+    (reason,) = {each.reason for each in package.explain().placements}
+    assert reason == "samples must stay apart, in the first axis, and do not in first, second"
+
+
+def test_sizes_that_do_not_agree_are_told_in_the_words_of_the_user():
+    nodes = [helper.make_node("Add", ["a", "b"], ["y"], "sum")]
+    net = model(nodes, {"a": ("n", 3), "b": ("n", 3)}, {"y": ("n", 3)})
+    package = tilewright.compile(net)
+    given = {"a": np.ones((2, 3), np.float32), "b": np.ones((4, 3), np.float32)}
+    with pytest.raises(TilewrightError, match=r"^input 'b' must have shape \(2, 3\), not \(4, 3\)$"):
+        package.run(given)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +194,13 @@ def test_a_file_that_was_altered_is_refused(place):
     data[place] ^= 1
     with pytest.raises(ExecutableError):
         from_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("names", [[3], "x", [None], {"x": 1}])
+def test_names_that_are_no_texts_are_refused(names):
+    header, sections = unpack(to_bytes(tilewright.compile(MODEL, accelerator=False)))
+    with pytest.raises(ExecutableError, match="must have a list of texts"):
+        from_bytes(pack({**header, "outputs": names}, sections))
 
 
 def test_the_module_says_what_it_has():

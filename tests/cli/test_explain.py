@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from onnx import helper
 
-from split_network import X, save_split, save_tokens
+from split_network import X, save_nodes, save_split, save_tokens
 from tilewright.cli.main import COMMANDS, main
 
 
@@ -64,6 +65,44 @@ def test_what_stays_on_the_cpu_as_a_whole_says_so_once(capsys):
     out = capsys.readouterr().out
     assert out.count("give sizes (--size length=NUMBER)") == 1
     assert "as above" in out
+
+
+def test_products_of_unknown_sizes_are_not_counted_as_none(capsys):
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], "product")]
+    ports = {"x": ("f", ("batch", "length", 4))}, {"y": ("f", ("batch", "length", 3))}
+    save_nodes("open.onnx", nodes, *ports, {"w": np.ones((4, 3), np.float32)})
+    (unknown,) = explained(capsys, "open.onnx")["placements"]
+    assert unknown["macs"] is None
+    assert main(["explain", "open.onnx"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[:5] == ["0", "cpu", "product", "dot", "?"]
+    (known,) = explained(capsys, "open.onnx", "--size", "length=5")["placements"]
+    assert known["macs"] == 60
+
+
+def test_every_node_on_the_cpu_has_a_reason(capsys):
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["s"], "first", axis=1),
+        helper.make_node("Relu", ["s"], ["r"], "between"),
+        helper.make_node("Softmax", ["r"], ["y"], "last", axis=1),
+    ]
+    save_nodes("cpu.onnx", nodes, {"x": ("f", ("N", 8))}, {"y": ("f", ("N", 8))})
+    reasons = {each["label"]: each["reason"] for each in explained(capsys, "cpu.onnx")["placements"]}
+    assert reasons["between"] == "it could, but not without more programs, or more bytes between"
+    assert reasons["first"] == reasons["last"] != reasons["between"]
+    assert main(["explain", "cpu.onnx"]) == 0
+    assert "all of it on the CPU, nothing on the accelerator" in capsys.readouterr().out
+    assert main(["compile", "cpu.onnx", "-o", "cpu.twx", "--float"]) == 0
+    capsys.readouterr()
+    found = explained(capsys, "cpu.twx")["placements"]
+    assert {each["reason"] for each in found} == {"compiled for the CPU alone"}
+
+
+@pytest.mark.parametrize("command", ["disasm", "check"])
+def test_a_package_is_no_program_and_says_who_takes_it(capsys, command):
+    assert main(["compile", "net.onnx", "-o", "net.twx", "--float"]) == 0
+    capsys.readouterr()
+    assert main([command, "net.twx"]) == 1
+    assert "net.twx: is a package of programs, not one program: tilewright run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

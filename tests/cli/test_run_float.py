@@ -88,9 +88,67 @@ def test_tokens_run_beside_the_accelerator_once_sizes_are_known(capsys):
 
 
 def test_sizes_are_asked_for_by_name(capsys):
-    assert main(["run", "tokens.onnx", "--input", "tokens.npz"]) == 1
+    assert main(["run", "tokens.onnx"]) == 1
+    assert refusal(capsys) == "tokens.onnx: sizes must be known: give --input FILE, or --size length=NUMBER"
+    assert main(["compile", "tokens.onnx", "-o", "t.twx"]) == 1
     message = refusal(capsys)
-    assert "length are not: give --size length=NUMBER, or --float for the CPU in floats" in message
+    assert "give --size length=NUMBER, data of such sizes, or --float for the CPU in floats" in message
+
+
+def test_sizes_that_nobody_names_are_those_of_the_data(capsys):
+    assert run("tokens.onnx", "--input", "tokens.npz", "--json") == 0
+    out, err = capsys.readouterr()
+    assert "tilewright: sizes are those of tokens.npz: length=3\n" in err
+    assert np.array_equal(written()["twice"], IDS * 2)
+    assert json.loads(out)["samples"] == 2
+
+
+def test_a_name_must_have_one_number(capsys):
+    for options in (["--size", "length=3", "--size", "length=4"], ["--input", "odd.npz"]):
+        np.savez("odd.npz", ids=IDS, mask=MASK[:, :2])
+        assert main(["run", "tokens.onnx", *options]) == 1
+        message = refusal(capsys)
+        assert "length" in message
+        assert ("length is 3 already" in message) or ("not 3 in input 'ids' and 2 in 'mask'" in message)
+
+
+def test_samples_are_the_batch_of_the_outputs_wherever_inputs_have_it(capsys):
+    nodes = [helper.make_node("ReduceSum", ["x", "first"], ["y"], keepdims=0)]
+    ports = {"x": ("f", ("time", "batch", 3))}, {"y": ("f", ("batch", 3))}
+    save_nodes("sums.onnx", nodes, *ports, {"first": np.array([0])})
+    np.save("sums.npy", np.ones((7, 2, 3), np.float32))
+    assert run("sums.onnx", "--float", "--input", "sums.npy", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_half_precision_and_an_open_batch_run_on_accelerator_and_cpu(dtype, capsys):
+    w = np.random.default_rng(4).normal(0, 0.3, (6, 3, 3, 3)).astype(np.float16)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], "conv", pads=[1, 1, 1, 1])]
+    save_nodes("half.onnx", nodes, {"x": ("h", ("n", 3, 5, 5))}, {"y": ("h", ("n", 6, 5, 5))}, {"w": w})
+    x = np.random.default_rng(5).normal(0, 1, (4, 3, 5, 5)).astype(dtype)
+    np.save("half.npy", x)
+    (expected,) = peer_outputs("half.onnx", {"x": x.astype(np.float16)}).values()
+    for options, programs, most in ((["--config", "tiny"], 1, 0.1), (["--float"], 0, 0.01)):
+        assert run("half.onnx", "--input", "half.npy", "--json", *options) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["samples"], found["programs"]) == (4, programs)
+        assert written()["y"].dtype == np.float16
+        assert np.abs(written()["y"].astype(np.float32) - expected).max() < most
+
+
+def test_zeros_on_the_cpu_are_said_to_be_zeros_and_no_more(capsys):
+    assert main(["run", "net.onnx", "--float"]) == 0
+    assert capsys.readouterr().err == "tilewright: without --input FILE one sample of zeros is run\n"
+
+
+def test_a_network_without_inputs_runs_on_the_cpu(capsys):
+    nodes = [helper.make_node("Add", ["c", "c"], ["y"])]
+    save_nodes("none.onnx", nodes, {}, {"y": ("f", (2,))}, {"c": np.float32([1, 2])})
+    assert main(["run", "none.onnx", "--output", "y.npz", "--input", "x.npz"]) == 1
+    assert "'x' must be an input of the model" in refusal(capsys)
+    assert main(["run", "none.onnx"]) == 0
+    assert "nothing of it runs on the accelerator" in capsys.readouterr().err
 
 
 def test_networks_without_a_batch_run_on_whole_arrays(capsys):
@@ -132,7 +190,7 @@ def test_a_package_of_floats_runs_on_any_number_of_samples(capsys):
         (["net.onnx", "--trace", "t.json"], "--trace cannot be used: the CPU, where --float runs"),
         (["net.onnx", "--ablate", "each"], "--ablate cannot be used: the CPU has no units"),
         (["net.onnx", "--size", "M=3"], "net.onnx: a size of 'net' must be one of N, not 'M'"),
-        (["tokens.onnx"], "tokens.onnx: sizes must be known: give --input FILE, or --size NAME=NUMBER"),
+        (["tokens.onnx"], "tokens.onnx: sizes must be known: give --input FILE, or --size length=NUMBER"),
         (
             ["tokens.onnx", "--input", "x.npz"],
             "'x' must be an input of the model: ids (?), mask (?); input 'ids'",

@@ -13,7 +13,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
-from tilewright.runtime.device import Host
+from tilewright.runtime.device import Environment
 from tilewright.runtime.model_runner import ModelRunner
 from tilewright.runtime.rtl_device import RtlDevice
 from tilewright.runtime.rtl_toolchain import find_toolchain
@@ -46,9 +46,11 @@ def test_simulator_and_gates_agree_on_random_networks(latency: int) -> None:
             continue
         graph, inputs = drawn
         model = check_network(graph, inputs, TINY)
-        host = Host(latency=latency)
+        environment = Environment(latency=latency)
         one = {name: array[:1] for name, array in inputs.items()}
-        on_sim, on_gates = (ModelRunner(model, device, host).run(one) for device in (SimDevice(TINY), gates))
+        on_sim, on_gates = (
+            ModelRunner(model, device, environment).run(one) for device in (SimDevice(TINY), gates)
+        )
         assert on_sim.cycles == on_gates.cycles
         for name, answer in on_sim.outputs.items():
             np.testing.assert_array_equal(answer, on_gates.outputs[name])

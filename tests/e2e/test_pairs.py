@@ -1,6 +1,7 @@
 """Every operator behind every other one: devices answer alike, and close to the floats."""
 
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,11 +25,13 @@ OPERATORS = {
     "Mul",
     "Relu",
 }
+MOVES = {"Concat", "Pad", "Slice", "Reshape"}
+"""Stand together with each other: beside most operators, not all."""
 
 
 def network(number):
     """The model of a pair, and inputs."""
-    rng = np.random.default_rng((1, number))
+    rng = np.random.default_rng((4, number))
     model = random_model(rng, PAIRS[number])
     shapes, _ = load(model).sample_shapes
     samples = {name: rng.normal(0.3, 1, (6, *shape)).astype(np.float32) for name, shape in shapes.items()}
@@ -46,18 +49,25 @@ def test_every_pair_of_operators_is_drawn():
     for first in sorted(OPERATORS):
         print(first.ljust(20), *(f"{second} {drawn[first, second]}" for second in sorted(OPERATORS)))
     assert [(a, b) for a in OPERATORS for b in OPERATORS if not drawn[a, b]] == []
+    for move in sorted(MOVES):
+        beside = sum(bool(drawn[move, each]) + bool(drawn[each, move]) for each in OPERATORS | MOVES)
+        print(move, beside)
+        assert beside >= 5, move
 
 
 def test_every_form_of_a_convolution_is_drawn():
-    """What a convolution may take of what stands behind it, whole and depthwise."""
+    """What a convolution may take of what stands behind it, whole, in groups and depthwise."""
     drawn = Counter()
     for number in range(len(PAIRS)):
         for equation in integers(*network(number)).function.equations:
             if equation.operator.name == "qconv2d":
                 operator = equation.operator
-                drawn[operator.groups > 1, operator.residual, operator.pool is not None] += 1
+                shape = equation.operands[1].type.numbers
+                kind = (operator.groups > 1) + operator.geometry().is_depthwise(shape)
+                drawn[kind, operator.residual, operator.pool is not None] += 1
     print(drawn)
-    assert len(drawn) == 8
+    assert {(kind, *others) for kind in (0, 2) for others in product((False, True), repeat=2)} <= drawn.keys()
+    assert {(1, False, False), (1, True, False)} <= drawn.keys()
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ COUNTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", COUNTS)
 def test_damaged_files_are_answered_or_refused_in_one_line(kind):
     # A process of its own: children are forked from it, which threads of other tests must not see.

@@ -18,6 +18,60 @@ _COMPILE = suite(f"{_ACCEL}/test_compile.py")
 _EVENT_MODEL = suite(f"{_ACCEL}/test_event_model.py")
 _SCHEDULE_TEXT = suite(f"{_ACCEL}/test_layer_schedule.py")
 
+_MOVE = suite("compiler/quantise/test_move.py")
+
+_VIEWS = (
+    Mutant(
+        name="view-of-the-first-block",
+        file=f"{_ACCEL}/view.py",
+        old="value: View(equation.result, start // config.cols)",
+        new="value: View(equation.result, 0)",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="view-of-a-view-from-its-start",
+        file=f"{_ACCEL}/compile.py",
+        old="contents, block = view.whole, block + view.block",
+        new="contents, block = view.whole, view.block",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="view-in-two-places",
+        file=f"{_ACCEL}/view.py",
+        old="if value in self._parts or self._is_handed_back(value)",
+        new="if self._is_handed_back(value)",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="view-that-lives-from-its-last-part",
+        file=f"{_ACCEL}/compile.py",
+        old="spans.get(whole, (place, place))[0], place",
+        new="place, place",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="gather-by-weights-in-order",
+        file=f"{_ACCEL}/legalise.py",
+        old="wide[:, list(channels)] = weight.array",
+        new="wide[:, sorted(channels)] = weight.array",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="groups-that-end-too-early",
+        file=f"{_ACCEL}/operator/qconv2d.py",
+        old="blocks((to + 1) * inputs // groups, config)",
+        new="blocks(max(1, to * inputs // groups), config)",
+        check=_OPERATOR,
+    ),
+    Mutant(
+        name="groups-of-the-first-residual",
+        file=f"{_ACCEL}/operator/qconv2d.py",
+        old='{"residual": first}',
+        new='{"residual": 0}',
+        check=_OPERATOR,
+    ),
+)
+
 _INSTRUCTIONS = (
     Mutant(
         name="layout-slices",
@@ -369,8 +423,8 @@ _TASKS = (
     Mutant(
         name="tensor-of-a-later-reader",
         file=f"{_ACCEL}/compile.py",
-        old="for value, place in readers}",
-        new="for value, place in reversed(readers)}",
+        old="spans[whole] = spans.get(whole, (place, place))[0], place",
+        new="spans[whole] = spans.get(whole, (place, place))",
         check=_COMPILE,
     ),
     Mutant(
@@ -507,5 +561,5 @@ _TEMPLATES = (
     ),
 )
 
-MUTANTS = (*_INSTRUCTIONS, *_TASKS, *_SCHEDULES, *_TEMPLATES)
+MUTANTS = (*_VIEWS, *_INSTRUCTIONS, *_TASKS, *_SCHEDULES, *_TEMPLATES)
 """From loops to programs."""

@@ -12,10 +12,47 @@ _PRIMITIVES = suite("compiler/schedule/test_primitives.py")
 
 _POINTWISE = suite("compiler/quantise/test_pointwise.py")
 
+_MOVE = suite("compiler/quantise/test_move.py")
+_SEQUENCE = suite("compiler/quantise/test_sequence.py")
 _MATMUL = suite("compiler/quantise/test_matmul.py")
 _TOKENS = suite("compiler/quantise/test_tokens.py")
 
 _NETWORKS = (
+    Mutant(
+        name="quantise-what-is-joined-in-scales-of-its-own",
+        file="compiler/quantise/insertion.py",
+        old="                    heads[head(value)] = head(equation.result)\n",
+        new="                    heads[head(value)] = head(value)\n",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-border-of-integer-zero",
+        file="compiler/quantise/lower_move.py",
+        old="fill = parameters.quantised(float(constant))",
+        new="fill = 0",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-border-on-the-other-side",
+        file="compiler/quantise/recognise_linear.py",
+        old="(*low[2:], *high[2:]), strict=True)",
+        new="(*high[2:], *low[2:]), strict=True)",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-shuffle-backwards",
+        file="compiler/quantise/recognise_shape.py",
+        old="reshape(groups, each).T.reshape(-1)",
+        new="reshape(each, groups).T.reshape(-1)",
+        check=_MOVE,
+    ),
+    Mutant(
+        name="quantise-sequence-padded-above",
+        file="compiler/quantise/recognise_shape.py",
+        old="return 0, before, 0, behind",
+        new="return 0, behind, 0, before",
+        check=_SEQUENCE,
+    ),
     Mutant(
         name="matmul-symmetry-of-one-operand",
         file="compiler/quantise/lower_pointwise.py",
@@ -367,9 +404,9 @@ _LOOPS = (
     ),
     Mutant(
         name="versions-lost",
-        file="compiler/schedule/versions.py",
-        old="versions=self.count)",
-        new="versions=1)",
+        file="compiler/schedule/buffer_depth.py",
+        old="depth=self.depth)",
+        new="depth=1)",
         check=_PRIMITIVES,
     ),
     Mutant(

@@ -18,7 +18,7 @@ MUTANTS = (
         check=_CONVOLUTION,
     ),
     Mutant(
-        name="host-fold-starts-again",
+        name="host-reduction-starts-again",
         file=f"{_CPU}/micro_kernel.py",
         old='first = builder.and_(first, builder.icmp_signed("==", value, ir.Constant(INDEX_TYPE, 0)))',
         new="_ = value",
@@ -34,13 +34,13 @@ MUTANTS = (
     Mutant(
         name="host-tile-rest",
         file=f"{_CPU}/tile_kernel.py",
-        old="Part(full * SIDE, 1, rest, 5, 6)",
-        new="Part(full * SIDE - 1, 1, rest, 5, 6)",
+        old="ReductionPart(full * SIDE, 1, rest, 5, 6)",
+        new="ReductionPart(full * SIDE - 1, 1, rest, 5, 6)",
         check=_KERNEL,
     ),
     Mutant(
         name="host-row-moves-b",
-        file=f"{_CPU}/product.py",
+        file=f"{_CPU}/contraction.py",
         old="_require(axis.b == 0,",
         new="_require(True,",
         check=_KERNEL,
@@ -88,9 +88,9 @@ MUTANTS = (
         check=_ELEMENT,
     ),
     Mutant(
-        name="host-bands-of-rows",
+        name="host-slices-of-rows",
         file=f"{_CPU}/operator/convolution.py",
-        old="step=tiling.rows * stride,",
+        old="step=tile.rows * stride,",
         new="step=stride,",
         check=_CONVOLUTION,
     ),

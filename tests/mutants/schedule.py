@@ -22,8 +22,8 @@ _PYTHON = (
     Mutant(
         name="hybrid-condition-of-statements",
         file="compiler/te/irregular/statement.py",
-        old="leave = If(Select(condition, _NO, _YES), Break())",
-        new="leave = If(condition, Break())",
+        old="leave = IfThenElse(Select(condition, _NO, _YES), Break())",
+        new="leave = IfThenElse(condition, Break())",
         check=_HYBRID,
     ),
     Mutant(
@@ -108,7 +108,7 @@ _STEPS = (
     ),
     Mutant(
         name="outputs-at-different-elements",
-        file="compiler/schedule/nest.py",
+        file="compiler/schedule/loop_nest.py",
         old="if store.indices != block.body.indices or",
         new="if",
         check=_TUPLE,

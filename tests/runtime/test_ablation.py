@@ -14,7 +14,7 @@ from tilewright.isa.instruction import Finish, Nop
 from tilewright.isa.memory import Engine
 from tilewright.isa.model import CONSTANTS, INPUTS
 from tilewright.runtime.ablation import EACH, UNITS, ablated, ablated_executable, run_without
-from tilewright.runtime.device import DEFAULT_HOST
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT
 from tilewright.runtime.rtl_device import RtlDevice
 from tilewright.runtime.rtl_toolchain import find_toolchain
 from tilewright.runtime.sim_device import SimDevice
@@ -150,5 +150,5 @@ class Unchecked(SimDevice):
     def __init__(self):
         super().__init__(TINY)
 
-    def run(self, executable, regions, host=DEFAULT_HOST, *, check=True):
-        return super().run(executable, regions, host, check=False)
+    def run(self, executable, regions, environment=DEFAULT_ENVIRONMENT, *, check=True):
+        return super().run(executable, regions, environment, check=False)

@@ -12,7 +12,7 @@ from tilewright.isa.encoding import decode_table
 from tilewright.isa.executable import Executable
 from tilewright.isa.fault import Cause
 from tilewright.isa.memory import Engine
-from tilewright.runtime.device import COUNTERS, NO_ENGINE, NOT_YET, Host, engines_of, macs_of
+from tilewright.runtime.device import COUNTERS, NO_ENGINE, NOT_YET, Environment, engines_of, macs_of
 from tilewright.runtime.loader import LoadError
 from tilewright.runtime.rtl_build import Optimise
 from tilewright.runtime.rtl_device import RtlDevice, of_engines
@@ -96,12 +96,12 @@ def test_every_instruction_has_its_cycles(device):
 
 
 def test_latency_is_the_hosts(device):
-    fast, slow = (device.run(executable(COPY), {0: IN}, Host(latency=n)).cycles for n in (1, 100))
+    fast, slow = (device.run(executable(COPY), {0: IN}, Environment(latency=n)).cycles for n in (1, 100))
     assert slow > fast + 2 * 99
 
 
 def test_a_silent_memory_is_a_fault_after_the_hosts_timeout(device):
-    result = device.run(executable(COPY), {0: IN}, Host(silent_from=0, timeout=40))
+    result = device.run(executable(COPY), {0: IN}, Environment(silent_from=0, timeout=40))
     assert result.fault.cause is Cause.TIMEOUT
     assert np.all(result.dispatch == NOT_YET)
     assert device.run(executable(COPY), {0: IN}).fault is None
@@ -160,4 +160,4 @@ def test_events_of_engines_go_to_their_instructions():
 )
 def test_a_host_that_does_not_fit_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Host(**options)
+        Environment(**options)

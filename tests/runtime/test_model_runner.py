@@ -11,7 +11,7 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Finish, Matrix, Nop
 from tilewright.isa.model import Layer
-from tilewright.runtime.device import Host
+from tilewright.runtime.device import Environment
 from tilewright.runtime.loader import LoadError
 from tilewright.runtime.model_input import InputError
 from tilewright.runtime.model_runner import ModelRunner
@@ -107,7 +107,7 @@ def test_a_layer_without_instructions_that_ran_is_left_out(device):
 
 def test_latency_costs_cycles(device):
     x = {"x": samples(1)}
-    fast, slow = (ModelRunner(network.make_model(), device, Host(latency=n)).run(x) for n in (1, 100))
+    fast, slow = (ModelRunner(network.make_model(), device, Environment(latency=n)).run(x) for n in (1, 100))
     assert slow.cycles > fast.cycles + 4 * 99
     assert np.array_equal(fast.outputs["y"], slow.outputs["y"])
 

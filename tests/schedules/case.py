@@ -15,10 +15,10 @@ from tilewright.compiler.schedule import Primitive, ScheduleError
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 Arrays = dict[str, NDArray[Any]]
-Runner = Callable[[Function, Mapping[str, NDArray[Any]]], Arrays]
+Runner = Callable[[PrimFunc, Mapping[str, NDArray[Any]]], Arrays]
 
 STEPS = 9
 """Drawn for a case; those that are refused leave the program as it is."""
@@ -39,7 +39,7 @@ class Case:
 
     name: str
     program: Program
-    function: Function
+    function: PrimFunc
     expected: Arrays
     steps: tuple[Primitive, ...]
     drawn: frozenset[type[Primitive]]
@@ -48,7 +48,7 @@ class Case:
         """The case to read: the schedule, then the program."""
         return f"{schedule.print_schedule(self.steps)}\n\n{print_function(self.function)}"
 
-    def scheduled(self) -> Function:
+    def scheduled(self) -> PrimFunc:
         """The loops after the schedule."""
         return schedule.apply(self.function, self.steps)
 
@@ -97,7 +97,7 @@ def draw_case(seed: int, name: str | None = None) -> Case:
 
 
 def _draw_schedule(
-    random: Random, function: Function
+    random: Random, function: PrimFunc
 ) -> tuple[tuple[Primitive, ...], frozenset[type[Primitive]]]:
     done: list[Primitive] = []
     drawn: set[type[Primitive]] = set()

@@ -19,12 +19,12 @@ from tests.schedules.program import PROGRAMS
 
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.tir import interpret
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 _PROGRESS_CASES = 500
 
 
-def _host(function: Function, arrays: Mapping[str, object]) -> Arrays:
+def _host(function: PrimFunc, arrays: Mapping[str, object]) -> Arrays:
     return compile_function(function).run(dict(arrays))
 
 

@@ -1,4 +1,4 @@
-"""Random tensor programs: small, of 32-bit integers (which fold in any order) and 8-bit ones."""
+"""Random tensor programs: small, of 32-bit integers (reduced in any order) and 8-bit ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tests import te_fold
+from tests import te_reduction
 from tests.te_convolution import Convolution, random_inputs, tensors
 
 from tilewright.compiler import te
@@ -98,7 +98,9 @@ def product(random: Random) -> Program:
 
 def scan(random: Random) -> Program:
     """Rows made of those before, by a stage between and one that sums a row."""
-    inputs, outputs = te_fold.scan_tensors(random.randint(1, 3), random.randint(1, 3), random.randint(1, 2))
+    inputs, outputs = te_reduction.scan_tensors(
+        random.randint(1, 3), random.randint(1, 3), random.randint(1, 2)
+    )
     arrays = {tensor.name: _numbers(random, tensor.shape, INT32, -5, 5) for tensor in inputs}
     return Program(inputs, outputs, arrays)
 
@@ -191,9 +193,9 @@ def _pair(random: Random, t: Tensor, there: list[Tensor], name: str) -> _Made:
     return _result(made, t)
 
 
-def _folded(random: Random, t: Tensor, there: list[Tensor], name: str) -> _Made:
+def _reduced(random: Random, t: Tensor, there: list[Tensor], name: str) -> _Made:
     """Over the last axis or over all, by an operator or a reducer of tuples, where odd, from a start."""
-    kind = random.choice([*te_fold.OPERATORS, "place", "place"])
+    kind = random.choice([*te_reduction.OPERATORS, "place", "place"])
     kept = () if random.random() < 0.2 else t.shape[:-1]
     axes = [te.reduce_axis(extent, f"k{n}") for n, extent in enumerate(t.shape[len(kept) :])]
     guarded, start = random.random() < 0.5, there[-1]
@@ -204,10 +206,10 @@ def _folded(random: Random, t: Tensor, there: list[Tensor], name: str) -> _Made:
         where = (value % 2).equal(1) if guarded else None
         init = start[here[0] if here else te.constant(0, DType.INT64)] if started else None
         if kind != "place":
-            return te_fold.OPERATORS[kind](value, axes, where=where, init=init)
+            return te_reduction.OPERATORS[kind](value, axes, where=where, init=init)
         place = te.cast(sum((a * 7**n for n, a in enumerate(axes[1:], 1)), axes[0] * 1), INT32)
         first = None if init is None else (init * 0 + 40, init)
-        return te_fold.FIRST_MAXIMUM((place, value), axes, where=where, init=first)
+        return te_reduction.FIRST_MAXIMUM((place, value), axes, where=where, init=first)
 
     return _result(_computed(kept, at, name), t, *([start] if started else []))
 
@@ -220,8 +222,8 @@ _STAGES: dict[str, _Stage] = {
     "stretched": _stretched,
     "spread": _spread,
     "pair": _pair,
-    "folded": _folded,
-    "folded again": _folded,
+    "reduced": _reduced,
+    "reduced again": _reduced,
 }
 _RANKS = {
     "pointwise": (0, 1, 2),
@@ -231,8 +233,8 @@ _RANKS = {
     "stretched": (1, 2),
     "spread": (0, 1),
     "pair": (1, 2),
-    "folded": (1, 2),
-    "folded again": (1, 2),
+    "reduced": (1, 2),
+    "reduced again": (1, 2),
 }
 """Of what ranks the source may be."""
 
@@ -329,7 +331,7 @@ def _overflown(random: Random, a: Tensor, b: Tensor, name: str) -> Tensor:
 
 
 def wide(random: Random) -> Program:
-    """int64 data at the ends of their range, through stages that overflow, folded at last."""
+    """int64 data at the ends of their range, through stages that overflow, reduced at last."""
     shape = (random.randint(1, 5), random.randint(1, 5))
     # The simplifier orders terms by name, and results are named r….
     x, y = (te.placeholder(shape, INT64, name) for name in random.choice([("a", "z"), ("y", "b")]))

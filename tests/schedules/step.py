@@ -7,6 +7,7 @@ from itertools import pairwise
 from random import Random
 
 from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -29,12 +30,11 @@ from tilewright.compiler.schedule import (
     UnitLoop,
     Unroll,
     Vectorise,
-    Versions,
     VirtualThread,
 )
-from tilewright.compiler.schedule.nest import path_to
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, IterKind
+from tilewright.compiler.schedule.loop_nest import path_to
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.stmt import Allocate, Block, For, IterKind, PrimFunc
 from tilewright.compiler.tir.walk import blocks, loads, statements, variables
 
 _NOTHING = "nothing"
@@ -45,7 +45,7 @@ _NOTHING = "nothing"
 class Facts:
     """What a program has to name."""
 
-    function: Function
+    function: PrimFunc
 
     @cached_property
     def loops(self) -> list[str]:
@@ -78,8 +78,8 @@ class Facts:
         return list(found) or [(_NOTHING, _NOTHING)]
 
     @cached_property
-    def folds(self) -> list[tuple[str, str]]:
-        """Each block with a loop that it folds over."""
+    def reductions(self) -> list[tuple[str, str]]:
+        """Each block with a loop that it reduces over."""
         found = [
             (block.name, loop)
             for block in self.blocks
@@ -113,7 +113,7 @@ class Facts:
 
 
 _Draw = Callable[[Random, Facts, str], Primitive]
-_SCOPES = (Scope.ACTIVATION, Scope.LANE)
+_SCOPES = (MemoryScope.ACTIVATION, MemoryScope.LANE)
 
 
 def _of_loop(kind: type[Parallel | Unroll | Vectorise | VirtualThread]) -> _Draw:
@@ -161,12 +161,12 @@ DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
     CacheRead: (lambda r, f, new: CacheRead(*r.choice(f.reads), r.choice(_SCOPES), new), 3),
     CacheWrite: (lambda r, f, new: CacheWrite(r.choice(f.blocks).name, r.choice(_SCOPES), new), 3),
     ComputeAt: (_compute_at, 8),
-    DecomposeReduction: (lambda r, f, new: DecomposeReduction(*r.choice(f.folds), new), 2),
+    DecomposeReduction: (lambda r, f, new: DecomposeReduction(*r.choice(f.reductions), new), 2),
     Fuse: (lambda r, f, new: Fuse(*r.choice(f.neighbours), new), 3),
     Inline: (lambda r, f, new: Inline(r.choice(f.blocks).name), 2),
     Parallel: (_of_loop(Parallel), 1),
     Prefetch: (_prefetch, 1),
-    RFactor: (lambda r, f, new: RFactor(*r.choice(f.folds), new), 3),
+    RFactor: (lambda r, f, new: RFactor(*r.choice(f.reductions), new), 3),
     Reorder: (_reorder, 4),
     ReverseComputeAt: (_reverse_compute_at, 5),
     ReverseInline: (_reverse_inline, 2),
@@ -182,13 +182,13 @@ DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
     UnitLoop: (lambda r, f, new: UnitLoop(r.choice(f.blocks).name, new), 1),
     Unroll: (_of_loop(Unroll), 1),
     Vectorise: (_of_loop(Vectorise), 2),
-    Versions: (lambda r, f, new: Versions(r.choice(f.buffers), r.randint(1, 3)), 1),
+    BufferDepth: (lambda r, f, new: BufferDepth(r.choice(f.buffers), r.randint(1, 3)), 1),
     VirtualThread: (_of_loop(VirtualThread), 1),
 }
 """How each primitive is drawn, and how often beside the others."""
 
 
-def draw_step(random: Random, function: Function, number: int) -> Primitive:
+def draw_step(random: Random, function: PrimFunc, number: int) -> Primitive:
     """A step that names what the program has; it may be refused.
 
     Args:

@@ -12,7 +12,7 @@ from tilewright.isa.instruction import Finish, Load, Matrix, Nop, Store
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.timing import ADDRESS_FAULT, DMA_SETUP, STORE_BEATS
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Environment
+from tilewright.sim.record import ProgramMemory
 from tilewright.sim.timeline import HostSettings, NeverEndsError, run_timeline
 
 TINY = PRESETS["tiny"]
@@ -20,8 +20,8 @@ FIXED_TRIALS = 180
 
 
 def run(program, *, timeout=0, mismatch=False, **memory):
-    around = Environment(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
-    return run_timeline(TINY, decode_table(encode_program(program)), around, HostSettings(timeout, mismatch))
+    placed = ProgramMemory(MemoryModel(size_bytes=1 << 16, **memory), 0, [1 << 12])
+    return run_timeline(TINY, decode_table(encode_program(program)), placed, HostSettings(timeout, mismatch))
 
 
 @pytest.mark.slow

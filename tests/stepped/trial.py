@@ -17,7 +17,7 @@ from tilewright.isa.random_program import random_config, random_program
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.sim.counters import count_engines
 from tilewright.sim.memory import MemoryModel
-from tilewright.sim.record import Environment
+from tilewright.sim.record import ProgramMemory
 from tilewright.sim.timeline import HostSettings, NeverEndsError, run_timeline
 
 CYCLES_LIMIT = 60_000
@@ -128,9 +128,9 @@ def stepped(trial: Trial) -> Outcome | None:
 def simulated(trial: Trial) -> Outcome | None:
     """What the event core says, in the same form; None if it does not end, or too late for the other."""
     table = decode_table(encode_program(trial.program))
-    around = Environment(trial.memory, trial.program_address, trial.bases)
+    placed = ProgramMemory(trial.memory, trial.program_address, trial.bases)
     try:
-        timeline = run_timeline(trial.config, table, around, HostSettings(trial.timeout, trial.mismatch))
+        timeline = run_timeline(trial.config, table, placed, HostSettings(trial.timeout, trial.mismatch))
     except NeverEndsError:
         return None
     if timeline.cycles > CYCLES_LIMIT:

@@ -79,10 +79,12 @@ def convert(graph: Any, scope: Scope, b: Builder, opsets: dict[str, int], proble
         except (UnsupportedError, IrError) as error:
             items = []
             problems.add(node.operator, node.name, error)
-        except MALFORMED:
-            # Converters check what is plausible; what is left is a node that its operator does not define.
+        except MALFORMED as error:
+            # Converters check what is plausible; the rest is a node that its operator does not define. What
+            # was raised is told, so that a mistake of a converter's own does not pass for one of the model.
             items = []
-            reason = "must have operands, attributes and sizes as the operator defines them"
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = f"must have operands, attributes and sizes as the operator defines them ({told})"
             problems.add(node.operator, node.name, UnsupportedError(reason))
         define(node, items)
 

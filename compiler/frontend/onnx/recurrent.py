@@ -68,7 +68,7 @@ def _one(
     w, recurrence = part(1), part(2)
     assert w is not None
     assert recurrence is not None
-    settings = r.Settings(
+    settings = r.RecurrentSettings(
         hidden=node.integer("hidden_size"),
         activations=tuple(_activations(node, place)),
         clip=node.number("clip", 0.0),

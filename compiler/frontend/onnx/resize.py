@@ -13,7 +13,7 @@ from tilewright.compiler.ops.nn import resize as rs
 def _upsample(node: Node) -> Result:
     x = node.x(0)
     scales = [float(each) for each in (node.array(1) if node.has(1) else np.array(node.floats("scales")))]
-    settings = rs.Settings(node.choice("mode", "nearest", ["nearest", "linear"]), "asymmetric", "floor")
+    settings = rs.ResizeSettings(node.choice("mode", "nearest", ["nearest", "linear"]), "asymmetric", "floor")
     return _resized(node, x, {axis: (scale, None) for axis, scale in enumerate(scales)}, settings, {})
 
 
@@ -26,7 +26,7 @@ def _resize(node: Node) -> Result:
         raise UnsupportedError(
             f"coordinate_transformation_mode must be one of {', '.join(rs.COORDINATES)}, not {where!r}"
         )
-    settings = rs.Settings(
+    settings = rs.ResizeSettings(
         mode,
         where,
         node.string("nearest_mode", "round_prefer_floor"),
@@ -81,7 +81,7 @@ def _resized(
     node: Node,
     x: Value,
     targets: dict[int, tuple[float, int | None]],
-    settings: rs.Settings,
+    settings: rs.ResizeSettings,
     regions: dict[int, tuple[float, float]],
 ) -> Value:
     b, kind = node.b, x.type.dtype
@@ -90,5 +90,5 @@ def _resized(
         if scale == 1.0 and size in (None, x.type.shape[axis]) and region == (0.0, 1.0):
             continue
         require(scale > 0, f"scales must be positive, not {scale}")
-        x = rs.resize_axis(b, x, axis, rs.Axis(_number(x, axis), scale, size, region), settings)
+        x = rs.resize_axis(b, x, axis, rs.ResizeAxis(_number(x, axis), scale, size, region), settings)
     return e.cast(b, x, kind)

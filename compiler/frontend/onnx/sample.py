@@ -2,7 +2,7 @@
 
 from tilewright.compiler.frontend.error import require
 from tilewright.compiler.frontend.onnx.node import Node, Result, converter
-from tilewright.compiler.ops.nn.sample import Pooling, Settings, grid_sample, roi_align
+from tilewright.compiler.ops.nn.sample import Pooling, SampleSettings, grid_sample, roi_align
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 """Names of before opset 20."""
@@ -21,7 +21,7 @@ def _grid_sample(node: Node) -> Result:
     require(grid.rank == node.rank(0) and grid.shape[-1] == len(sizes), f"grid must be of {len(sizes)} axes")
     mode = node.choice("mode", "linear", ["linear", "nearest", "cubic", *_MODES])
     padding = node.choice("padding_mode", "zeros", ["zeros", "border", "reflection"])
-    settings = Settings(_MODES.get(mode, mode), padding, bool(node.integer("align_corners", 0)))
+    settings = SampleSettings(_MODES.get(mode, mode), padding, bool(node.integer("align_corners", 0)))
     return grid_sample(node.b, node.x(0), node.x(1), sizes, settings)
 
 

@@ -20,7 +20,7 @@ _MOST = 1 << 20
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowAttributes:
     """What windows do along the spatial axes.
 
     Members:
@@ -42,7 +42,7 @@ class Window:
         return (*self.low, *(high + extra for high, extra in zip(self.high, self.extra, strict=True)))
 
 
-def window_of(node: Node, spatial: Sequence[AnySize], kernel: Sequence[int]) -> Window:
+def window_of(node: Node, spatial: Sequence[AnySize], kernel: Sequence[int]) -> WindowAttributes:
     """The windows that the attributes of a node describe."""
     rank = len(spatial)
     require(len(kernel) == rank, f"kernel_shape must have {rank} numbers, not {len(kernel)}")
@@ -57,7 +57,7 @@ def window_of(node: Node, spatial: Sequence[AnySize], kernel: Sequence[int]) -> 
             extra[axis] = _rounded_up(
                 _known(size, "ceil_mode"), spans[axis], strides[axis], low[axis], high[axis]
             )
-    return Window(tuple(kernel), strides, dilations, low, high, tuple(extra))
+    return WindowAttributes(tuple(kernel), strides, dilations, low, high, tuple(extra))
 
 
 def _numbers(node: Node, name: str, rank: int) -> tuple[int, ...]:
@@ -162,7 +162,7 @@ def _max_pool(node: Node) -> Result:
     return _max_pool_with_indices(node, x, window)
 
 
-def _patches(sizes: Sequence[int], window: Window) -> tuple[Array, tuple[int, ...]]:
+def _patches(sizes: Sequence[int], window: WindowAttributes) -> tuple[Array, tuple[int, ...]]:
     """The flat place that each tap of a window reads ([windows, taps]; −1: padding), and windows an axis."""
     counts, places = [], []
     pads = window.pads
@@ -182,7 +182,7 @@ def _patches(sizes: Sequence[int], window: Window) -> tuple[Array, tuple[int, ..
     return flat, tuple(counts)
 
 
-def _max_pool_with_indices(node: Node, x: Value, window: Window) -> tuple[Value, Value]:
+def _max_pool_with_indices(node: Node, x: Value, window: WindowAttributes) -> tuple[Value, Value]:
     b = node.b
     sizes = [_known(size, "indices of MaxPool") for size in x.type.shape[2:]]
     batch, channels = (_known(size, "indices of MaxPool") for size in x.type.shape[:2])
@@ -266,7 +266,7 @@ def _col2im(node: Node) -> Result:
     sizes, kernel = node.numbers(1), node.numbers(2)
     rank = len(sizes)
     pads = node.integers("pads", (0,) * (2 * rank))
-    window = Window(
+    window = WindowAttributes(
         tuple(kernel), _numbers(node, "strides", rank), _numbers(node, "dilations", rank),
         tuple(pads[:rank]), tuple(pads[rank:]), (0,) * rank,
     )  # fmt: skip

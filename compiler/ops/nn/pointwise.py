@@ -25,7 +25,8 @@ class Pointwise(Operator):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         expect_operands(types, "x")
         own = [value.type for value in (*self.body.parameters, *self.body.results)]
-        expect(len(own) == 2 and own[0] == own[1], f"body must keep the type of its parameter, not {own}")
+        listed = " to ".join(map(str, own))
+        expect(len(own) == 2 and own[0] == own[1], f"body must keep the type of its parameter, not {listed}")
         expect(types[0].dtype is own[0].dtype is DType.FLOAT32, f"x must be float32, not {types[0]}")
         return types
 

@@ -14,7 +14,7 @@ from tilewright.compiler.ops import emit as e
 
 
 @dataclass(frozen=True)
-class Quantise(Composite):
+class QuantiseAffine(Composite):
     """x / scale, rounded half to even, plus the zero point, saturated to its element type.
 
     x and scale are float32; scale and zero point broadcast over x.
@@ -36,7 +36,7 @@ class Quantise(Composite):
 
 
 @dataclass(frozen=True)
-class Dequantise(Composite):
+class DequantiseAffine(Composite):
     """(x − zero point) · scale in float32; scale and zero point broadcast over x."""
 
     name: ClassVar[str] = "dequantise_affine"
@@ -50,9 +50,9 @@ class Dequantise(Composite):
 
 def quantise(b: Builder, x: Value, scale: Value, zero: Value) -> Value:
     """Floats as integers of the zero point's element type."""
-    return b.emit(Quantise(), x, scale, zero)
+    return b.emit(QuantiseAffine(), x, scale, zero)
 
 
 def dequantise(b: Builder, x: Value, scale: Value, zero: Value) -> Value:
     """Integers as floats."""
-    return b.emit(Dequantise(), x, scale, zero)
+    return b.emit(DequantiseAffine(), x, scale, zero)

@@ -43,7 +43,7 @@ def with_numbers(function: Callable[..., Value], alpha: float | None, beta: floa
 
 
 @dataclass(frozen=True)
-class Settings:
+class RecurrentSettings:
     """What a recurrent layer does besides its weights.
 
     Members:
@@ -70,7 +70,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Weights:
+class RecurrentWeights:
     """Of one direction, gates stacked: recurrence (gates·H, H), biases (gates·H), peepholes (3·H)."""
 
     recurrence: Value
@@ -81,7 +81,7 @@ class Weights:
 def layer(
     b: Builder,
     kind: str,
-    settings: Settings,
+    settings: RecurrentSettings,
     x: Value,
     w: Value,
     recurrence: Value,
@@ -113,7 +113,7 @@ def layer(
     if bias is not None:
         given = e.add(b, given, e.slice_axis(b, bias, 0, 0, gates))
         recurrence_bias = e.slice_axis(b, bias, 0, gates, gates * 2)
-    weights = Weights(recurrence, recurrence_bias, peepholes)
+    weights = RecurrentWeights(recurrence, recurrence_bias, peepholes)
     step = _STEPS[kind]
     times = e.iota(b, DType.INT64, x.type.shape[:1], 0)
 
@@ -132,20 +132,24 @@ def layer(
     return tuple(results[:-1]), results[-1]
 
 
-def _part(b: Builder, x: Value, settings: Settings, index: int) -> Value:
+def _part(b: Builder, x: Value, settings: RecurrentSettings, index: int) -> Value:
     return e.slice_axis(b, x, x.type.rank - 1, index * settings.hidden, (index + 1) * settings.hidden)
 
 
-def _recurrent(b: Builder, weights: Weights, h: Value) -> Value:
+def _recurrent(b: Builder, weights: RecurrentWeights, h: Value) -> Value:
     product = e.dot(b, h, weights.recurrence, (1,), (1,))
     return product if weights.recurrence_bias is None else e.add(b, product, weights.recurrence_bias)
 
 
-def _rnn(b: Builder, settings: Settings, weights: Weights, x: Value, state: Sequence[Value]) -> list[Value]:
+def _rnn(
+    b: Builder, settings: RecurrentSettings, weights: RecurrentWeights, x: Value, state: Sequence[Value]
+) -> list[Value]:
     return [settings.apply(b, 0, e.add(b, x, _recurrent(b, weights, state[0])))]
 
 
-def _gru(b: Builder, settings: Settings, weights: Weights, x: Value, state: Sequence[Value]) -> list[Value]:
+def _gru(
+    b: Builder, settings: RecurrentSettings, weights: RecurrentWeights, x: Value, state: Sequence[Value]
+) -> list[Value]:
     (h,) = state
     again = _recurrent(b, weights, h)
     update = settings.apply(b, 0, e.add(b, _part(b, x, settings, 0), _part(b, again, settings, 0)))
@@ -163,7 +167,9 @@ def _gru(b: Builder, settings: Settings, weights: Weights, x: Value, state: Sequ
     return [e.add(b, candidate, e.mul(b, update, e.sub(b, h, candidate)))]
 
 
-def _lstm(b: Builder, settings: Settings, weights: Weights, x: Value, state: Sequence[Value]) -> list[Value]:
+def _lstm(
+    b: Builder, settings: RecurrentSettings, weights: RecurrentWeights, x: Value, state: Sequence[Value]
+) -> list[Value]:
     h, c = state
     total = e.add(b, x, _recurrent(b, weights, h))
     i, o, f, g = (_part(b, total, settings, index) for index in range(4))

@@ -19,7 +19,7 @@ COORDINATES = (
 
 
 @dataclass(frozen=True)
-class Settings:
+class ResizeSettings:
     """How elements between others are made: ONNX' attributes of Resize."""
 
     mode: str
@@ -32,7 +32,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Axis:
+class ResizeAxis:
     """What happens along an axis: its size, the scale, the wanted size if given, the region of a crop."""
 
     size: int
@@ -46,7 +46,7 @@ class Axis:
         return math.floor(self.size * self.scale) if self.wanted is None else self.wanted
 
 
-def resize_axis(b: Builder, x: Value, axis: int, what: Axis, settings: Settings) -> Value:
+def resize_axis(b: Builder, x: Value, axis: int, what: ResizeAxis, settings: ResizeSettings) -> Value:
     """x resized along one axis; floats of its type, other elements in float32."""
     places = coordinates(what, settings.coordinates)
     outside = (places < 0) | (places > what.size - 1)
@@ -67,7 +67,7 @@ def resize_axis(b: Builder, x: Value, axis: int, what: Axis, settings: Settings)
     return e.select(b, b.constant(outside.reshape(shape)), fill, y)
 
 
-def coordinates(what: Axis, mode: str) -> Array:
+def coordinates(what: ResizeAxis, mode: str) -> Array:
     """The place in the operand of each place of the result (float64)."""
     places = np.arange(what.length, dtype=np.float64)
     length, size, scale = what.length, what.size, what.scale
@@ -98,7 +98,7 @@ def _nearest(places: Array, mode: str) -> Array:
     return np.floor(places + 0.5) if mode == "round_prefer_ceil" else np.ceil(places - 0.5)
 
 
-def weights_of(places: Array, what: Axis, settings: Settings) -> Array:
+def weights_of(places: Array, what: ResizeAxis, settings: ResizeSettings) -> Array:
     """The matrix [result, operand] of linear or cubic interpolation."""
     wide = min(1.0, what.scale) if settings.antialias else 1.0
     reach = (1 if settings.mode == "linear" else 2) / wide
@@ -115,7 +115,7 @@ def weights_of(places: Array, what: Axis, settings: Settings) -> Array:
     return matrix
 
 
-def _kernel(distance: Array, settings: Settings) -> Array:
+def _kernel(distance: Array, settings: ResizeSettings) -> Array:
     far = np.abs(distance)
     if settings.mode == "linear":
         return np.asarray(np.maximum(0, 1 - far))

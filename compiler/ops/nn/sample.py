@@ -20,7 +20,7 @@ _CUBIC = -0.75
 
 
 @dataclass(frozen=True)
-class Settings:
+class SampleSettings:
     """How places between elements are read: ONNX' attributes of GridSample."""
 
     mode: str
@@ -28,7 +28,7 @@ class Settings:
     align_corners: bool
 
 
-def grid_sample(b: Builder, x: Value, grid: Value, sizes: Sequence[int], settings: Settings) -> Value:
+def grid_sample(b: Builder, x: Value, grid: Value, sizes: Sequence[int], settings: SampleSettings) -> Value:
     """x (N, C, sizes…) at places (N, result…, axes), from −1 to 1, the last axis first."""
     batch, *result, rank = grid.type.shape
     flat = e.reshape(b, grid, (batch, product(result), rank))
@@ -59,7 +59,7 @@ def weighted(b: Builder, x: Value, taps: Sequence[Sequence[Tap]], sizes: Sequenc
     return found
 
 
-def _place(b: Builder, unit: Value, size: int, settings: Settings) -> Value:
+def _place(b: Builder, unit: Value, size: int, settings: SampleSettings) -> Value:
     """Places along an axis in elements; those outside moved as the padding says."""
     moved = e.add(b, unit, 1.0)
     if settings.align_corners:
@@ -73,11 +73,11 @@ def _place(b: Builder, unit: Value, size: int, settings: Settings) -> Value:
     return e.select(b, is_outside, _padded(b, place, size, settings), place)
 
 
-def _border(size: int, settings: Settings) -> tuple[float, float]:
+def _border(size: int, settings: SampleSettings) -> tuple[float, float]:
     return (0.0, size - 1.0) if settings.align_corners else (-0.5, size - 0.5)
 
 
-def _padded(b: Builder, place: Value, size: int, settings: Settings) -> Value:
+def _padded(b: Builder, place: Value, size: int, settings: SampleSettings) -> Value:
     """Places outside brought to the border or reflected at it; zeros leave them."""
     if settings.padding == "border":
         return e.minimum(b, e.maximum(b, place, 0.0), size - 1.0)
@@ -92,7 +92,7 @@ def _padded(b: Builder, place: Value, size: int, settings: Settings) -> Value:
     return e.add(b, e.minimum(b, around, back), low)
 
 
-def _taps(b: Builder, place: Value, size: int, settings: Settings) -> list[Tap]:
+def _taps(b: Builder, place: Value, size: int, settings: SampleSettings) -> list[Tap]:
     """Indices and weights around each place."""
     if settings.mode == "nearest":
         return [_tap(b, place, e.full(b, 1.0, place.type.dtype, place.type.shape), size, settings)]
@@ -109,7 +109,7 @@ def _taps(b: Builder, place: Value, size: int, settings: Settings) -> list[Tap]:
     return [_tap(b, e.add(b, first, step), weight, size, settings) for step, weight in weights]
 
 
-def _tap(b: Builder, place: Value, weight: Value, size: int, settings: Settings) -> Tap:
+def _tap(b: Builder, place: Value, weight: Value, size: int, settings: SampleSettings) -> Tap:
     inside = e.minimum(b, e.maximum(b, _padded(b, place, size, settings), 0.0), size - 1.0)
     if settings.padding == "zeros":
         weight = e.select(b, e.equal(b, inside, place), weight, 0.0)

@@ -21,7 +21,7 @@ FUNCTIONS = ("sum", "max", "min")
 
 
 @dataclass(frozen=True)
-class Window(Operator):
+class ReduceWindow(Operator):
     """Sum, maximum or minimum over windows along the trailing axes; padding changes no result.
 
     Members:

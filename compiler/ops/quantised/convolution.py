@@ -18,14 +18,14 @@ _COLUMN_ELEMENTS = 1 << 23
 
 
 @dataclass(frozen=True)
-class Geometry:
+class ConvolutionGeometry:
     """The windows of a convolution.
 
     Members:
         strides: down, right.
         pads: rows above, columns left, rows below, columns right.
         dilations: distance of the taps, down, right.
-        groups: 1, or as many as channels (depthwise).
+        groups: into which the channels of x and of the result are divided; as many as channels: depthwise.
     """
 
     strides: Pair
@@ -51,9 +51,8 @@ class Geometry:
             f"weight must have {channels}/{self.groups} input channels for {x}, not {inputs}",
         )
         expect(
-            self.groups == 1 or self.groups == channels == outputs,
-            f"groups must be 1, or as many as channels of x and of the result ({channels}, {outputs}),"
-            f" not {self.groups}",
+            outputs % self.groups == 0,
+            f"the {outputs} channels of the result must be a multiple of the {self.groups} groups",
         )
         size = swept(height, width, (kernel[0], kernel[1]), self.strides, self.pads, self.dilations)
         return outputs, *size
@@ -63,12 +62,34 @@ class Geometry:
         x, weight = x.astype(np.float32), weight.astype(np.float32)
         kernel = (weight.shape[2], weight.shape[3])
         windows = patches(pad(x, self.pads, float(zero_point)), kernel, self.strides, self.dilations)
-        if self.groups > 1:
+        if self.is_depthwise(weight.shape):
             return _depthwise(windows, weight)
-        terms = weight[0].size
-        samples = max(1, _COLUMN_ELEMENTS // (terms * windows.shape[2] * windows.shape[3]))
-        parts = [_dense(windows[start : start + samples], weight) for start in range(0, len(x), samples)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.groups > 1:
+            groups = zip(np.split(windows, self.groups, 1), np.split(weight, self.groups), strict=True)
+            return np.concatenate([_in_parts(*each) for each in groups], 1)
+        return _in_parts(windows, weight)
+
+    def is_depthwise(self, weight: tuple[int, ...]) -> bool:
+        """Whether each channel of the result is made of one of its own; for the shape of the weights."""
+        return self.groups > 1 and weight[:2] == (self.groups, 1)
+
+
+def dense_weights(weight: Array, groups: int) -> Array:
+    """The weights (O, I, KH, KW) of all channels, 0 where a result's group has no channel."""
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    dense = np.zeros((weight.shape[0], inputs * groups, *weight.shape[2:]), weight.dtype)
+    for group in range(groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        dense[rows, group * inputs : (group + 1) * inputs] = weight[rows]
+    return dense
+
+
+def _in_parts(windows: Array, weight: Array) -> Array:
+    """A dense product of some samples at a time."""
+    terms = weight[0].size
+    samples = max(1, _COLUMN_ELEMENTS // (terms * windows.shape[2] * windows.shape[3]))
+    parts = [_dense(windows[start : start + samples], weight) for start in range(0, len(windows), samples)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _depthwise(windows: Array, weight: Array) -> Array:

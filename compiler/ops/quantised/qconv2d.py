@@ -10,7 +10,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.operator import expect_operands
 from tilewright.compiler.ir.type import Shape, TensorType
-from tilewright.compiler.ops.quantised.convolution import Geometry
+from tilewright.compiler.ops.quantised.convolution import ConvolutionGeometry
 from tilewright.compiler.ops.quantised.operator import (
     QuantisedOperator,
     expect_dtype,
@@ -35,7 +35,7 @@ class QConv2d(QuantisedOperator):
     `numerics.requantise`; with a residual: residual int8 (batch, O, OH, OW) and factor int16 (O,).
 
     Members:
-        strides, pads, dilations, groups: as in `Geometry`; x is padded with `input_zero_point`.
+        strides, pads, dilations, groups: as in `ConvolutionGeometry`; x is padded with `input_zero_point`.
         input_zero_point: of x.
         zero_point, lo, hi: of the result.
         residual: whether another activation is added.
@@ -66,9 +66,9 @@ class QConv2d(QuantisedOperator):
         expect_range("asked_macs", self.asked_macs or 0, 0, 2**62)
         expect_clamp(self.lo, self.hi)
 
-    def geometry(self) -> Geometry:
+    def geometry(self) -> ConvolutionGeometry:
         """The convolution alone."""
-        return Geometry(self.strides, self.pads, self.dilations, self.groups)
+        return ConvolutionGeometry(self.strides, self.pads, self.dilations, self.groups)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         named = _RESIDUAL_OPERANDS if self.residual else _OPERANDS

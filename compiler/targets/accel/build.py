@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.program import Program, assemble
 from tilewright.compiler.targets.accel.tensorise import limits_of, require_expressions, tensorise
-from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 from tilewright.compiler.tir.printer import print_buffer
-from tilewright.compiler.tir.stmt import Allocate, For, Function, Stmt
+from tilewright.compiler.tir.stmt import Allocate, For, Stmt
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import children, constant
 from tilewright.isa.config import Config

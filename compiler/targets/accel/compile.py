@@ -4,7 +4,6 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,20 +27,23 @@ from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
-from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
+from tilewright.compiler.targets.memory_plan import plan_memory
 from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.expr import Const
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
 from tilewright.isa.model import BETWEEN, CONSTANTS, INPUTS, OUTPUTS, REGION_NAMES, Binding, Layer, Model
 from tilewright.isa.region import Region
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Share
 
 MOST_INSTRUCTIONS = 1 << 19
 """Of a program, but finish: 32 MiB."""
-FREE_INSTRUCTIONS = 1 << 15
+FREE_INSTRUCTIONS = 1 << 16
 """So many a program may have whatever it does."""
 WORTH_CYCLES = 16
 """More than these must stand for so many cycles of the array each, on average: else the memories on the chip
@@ -70,6 +72,7 @@ def compile_function(
     config: Config,
     observe: Observe | None = None,
     schedules: Schedules | None = None,
+    share: Share | None = None,
 ) -> Model:
     """The model that runs a function of integers on a machine.
 
@@ -79,6 +82,7 @@ def compile_function(
         config: the machine.
         observe: is told what each pass makes of each layer.
         schedules: of layers that shall not have their default schedule; the results are the same.
+        share: is told how many parts of layers have been scheduled.
 
     Raises:
         LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
@@ -89,7 +93,7 @@ def compile_function(
     """
     network = legal_network(named, config)
     with _without_search_for_cycles():
-        parts = _Layers(network, config, observe, schedules or {}).parts()
+        parts = _Layers(network, config, observe, schedules or {}).parts(share)
         plan = _Plan(network, config)
         works = [part.work(plan) for part in parts]
         program = assemble_works(works, config, plan.sizes())
@@ -142,15 +146,20 @@ class _Part:
         layer: its name.
         template: how it runs.
         contents: of each parameter, a value of the function or a constant.
+        first_blocks: of parameters that begin behind the first block of their value.
     """
 
     layer: str
     template: _Template
     contents: Mapping[Buffer, Value | NDArray[Any]]
+    first_blocks: Mapping[Buffer, int]
 
     def work(self, plan: "_Plan") -> Work:
         """Its tasks, with the addresses of what they load and store."""
-        addresses = {buffer: plan.address(contents) for buffer, contents in self.contents.items()}
+        addresses = {
+            buffer: plan.address(contents, self.first_blocks.get(buffer, 0))
+            for buffer, contents in self.contents.items()
+        }
         return Work(self.template.table, self.template.allocation, addresses, self.layer)
 
 
@@ -167,7 +176,7 @@ class _Layers:
         self._most = most_instructions(network, config)
         self._count = 0
 
-    def parts(self) -> list[_Part]:
+    def parts(self, share: Share | None = None) -> list[_Part]:
         """All parts, or every reason why some do not fit."""
         lowered = self._lowered()
         strange = ", ".join(str(part) for part in self._schedules if part not in lowered)
@@ -176,7 +185,12 @@ class _Layers:
             raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
         defaults = [each for part, (_, each) in lowered.items() if part not in self._schedules]
         self._check_count(sum(each.least_instructions for each in defaults))
-        return [self._part(unit, part, each) for part, (unit, each) in lowered.items()]
+        made: list[_Part] = []
+        for part, (unit, each) in lowered.items():
+            made.append(self._part(unit, part, each))
+            if share is not None:
+                share(len(made), len(lowered))
+        return made
 
     def _lowered(self) -> dict[Part, tuple[Unit, Lowered]]:
         found: dict[Part, tuple[Unit, Lowered]] = {}
@@ -210,20 +224,25 @@ class _Layers:
         self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
         contents: dict[str, Value | NDArray[Any]] = {
-            **{
-                name: self._network.stored(unit.equation.operands[place])
-                for name, place in lowered.tensors.items()
-            },
+            **{name: unit.equation.operands[place] for name, place in lowered.tensors.items()},
             **lowered.constants,
         }
-        return _Part(unit.name, template, _bound(template.parameters, contents, unit.equation.result))
+        bound = _bound(template.parameters, contents, unit.equation.result)
+        first = {
+            buffer: lowered.first_blocks.get(buffer.name.rpartition(".")[2], 0)
+            for buffer in template.parameters[:-1]
+        }
+        return _Part(unit.name, template, bound, {**first, template.parameters[-1]: lowered.first_block})
 
     def _template(
         self, unit: Unit, part: Part, lowered: Lowered, schedule: tuple[Primitive, ...]
     ) -> _Template:
         """That of an earlier part of the same structure, where there is one."""
-        channels, height, width = picture(unit.equation.result.type)
-        result = (blocks(channels, self._config), height, width, self._config.cols)
+        _, height, width = picture(unit.equation.result.type)
+        # A part of the blocks is a result of its own, at another address.
+        count, *_ = lowered.function.parameters[-1].shape
+        assert isinstance(count, Const), "lowered: sizes are numbers"
+        result = (int(count.value), height, width, self._config.cols)
         origin = (0, *lowered.origin, 0)
         key = (lowered.function, schedule, result, origin)
         if key not in self._templates or self._observe is not None:
@@ -286,13 +305,16 @@ class _Plan:
         self._constants: list[bytes] = []
         self._place(network, INPUTS, network.inputs)
         self._place(network, OUTPUTS, network.outputs)
+        self._views = network.views
+        self._check_ports(network)
         lifetimes = _lifetimes(network, self._values.keys(), config)
-        offsets, self._used[BETWEEN] = plan_memory(lifetimes, config.burst_bytes)
-        self._values |= {
-            unit.equation.result: (BETWEEN, offsets[unit.equation.result.name])
-            for unit in network.layers
-            if unit.equation.result.name in offsets
-        }
+        offsets, self._used[BETWEEN] = plan_memory(list(lifetimes.values()), config.burst_bytes)
+        self._values |= {value: (BETWEEN, offsets[value.name]) for value in lifetimes}
+
+    def _check_ports(self, network: Network) -> None:
+        """Legalised: what is handed back is no part of anything else."""
+        parts = [port.name for port in network.outputs if port.value in self._views]
+        assert not parts, f"outputs {parts} must have memory of their own"
 
     def _place(self, network: Network, region: int, ports: tuple[Port, ...]) -> None:
         for port in ports:
@@ -308,10 +330,13 @@ class _Plan:
         self._used[region] = offset + size + -size % self._config.burst_bytes
         return offset
 
-    def address(self, contents: Value | NDArray[Any]) -> tuple[int, int]:
-        """Region and offset of a value, or of a constant that is added."""
+    def address(self, contents: Value | NDArray[Any], block: int = 0) -> tuple[int, int]:
+        """Region and offset of a value, from a block on, or of a constant that is added."""
         if isinstance(contents, Value):
-            return self._values[contents]
+            while (view := self._views.get(contents)) is not None:
+                contents, block = view.whole, block + view.block
+            region, offset = self._values[contents]
+            return region, offset + block * _block_bytes(contents, self._config)
         data = np.ascontiguousarray(contents).tobytes()
         offset = self._reserve(CONSTANTS, len(data))
         self._constants.append(data.ljust(self._used[CONSTANTS] - offset, b"\0"))
@@ -327,22 +352,27 @@ class _Plan:
 
 
 def _bytes(value: Value, config: Config) -> int:
-    channels, height, width = picture(value.type)
-    return prod((blocks(channels, config), height, width, config.cols))
+    return blocks(picture(value.type)[0], config) * _block_bytes(value, config)
 
 
-def _lifetimes(network: Network, placed: Any, config: Config) -> list[Lifetime]:
-    """Of values between layers: from the layer that makes one to the last that reads it."""
-    readers = [
-        (value, place) for place, unit in enumerate(network.layers) for value in unit.equation.operands
-    ]
-    last = {network.stored(value): place for value, place in readers}
-    results = [unit.equation.result for unit in network.layers]
-    return [
-        Lifetime(value.name, _bytes(value, config), place, last.get(value, place))
-        for place, value in enumerate(results)
-        if value not in placed
-    ]
+def _block_bytes(value: Value, config: Config) -> int:
+    _, height, width = picture(value.type)
+    return height * width * config.cols
+
+
+def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, Lifetime]:
+    """Of what lies between layers: from the first layer that makes a part of it to the last reader."""
+    spans: dict[Value, tuple[int, int]] = {}
+    for place, unit in enumerate(network.layers):
+        for value in (*unit.equation.operands, unit.equation.result):
+            whole = network.whole(value)
+            spans[whole] = spans.get(whole, (place, place))[0], place
+    made = {network.whole(unit.equation.result) for unit in network.layers}
+    return {
+        value: Lifetime(value.name, _bytes(value, config), *span)
+        for value, span in spans.items()
+        if value in made and value not in placed
+    }
 
 
 # --- the model ---------------------------------------------------------------------------------------------

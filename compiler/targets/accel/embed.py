@@ -1,11 +1,14 @@
-"""Loop programs fitted into their surroundings: results as a part of something larger, names of their own."""
+"""Loop programs fitted into larger ones: results as a slice, names of their own."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const, Expr, Load
-from tilewright.compiler.tir.stmt import Allocate, Block, Function, Stmt, Store
+from tilewright.compiler.tir.expr import BufferLoad as Load
+from tilewright.compiler.tir.expr import Const, Expr
+from tilewright.compiler.tir.stmt import Allocate, Block, Stmt
+from tilewright.compiler.tir.stmt import BufferStore as Store
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.compiler.tir.walk import map_exprs, rewrite, rewrite_stmt
 
 

@@ -23,10 +23,15 @@ from tilewright.compiler.targets.accel.intrinsic.nest import parse
 from tilewright.compiler.targets.accel.intrinsic.table import INTRINSICS
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Expr, Load
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.expr import BufferLoad as Load
+from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.printer import print_stmt
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Intrinsic, LoopKind, Seq, Stmt, Store
+from tilewright.compiler.tir.stmt import Allocate, Block, For, LoopKind, Seq, Stmt
+from tilewright.compiler.tir.stmt import BufferStore as Store
+from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.compiler.tir.walk import children, map_exprs, nodes, statements, variables
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Instruction
@@ -84,7 +89,7 @@ class _Versions:
     def __init__(self, buffer: Buffer) -> None:
         self._buffer = buffer
         # Those that nobody uses, by identity: the one whose last use ended longest ago first.
-        self._free = OrderedDict((id(each), each) for each in (_Version() for _ in range(buffer.versions)))
+        self._free = OrderedDict((id(each), each) for each in (_Version() for _ in range(buffer.depth)))
         self._by_contents: dict[object, _Version] = {}
 
     def use(self, contents: object) -> tuple[_Version, bool]:
@@ -107,9 +112,7 @@ class _Versions:
     def _replaced(self, contents: object) -> _Version:
         """The oldest version, for other contents."""
         if not self._free:
-            text = (
-                f"buffer {self._buffer.name!r} needs more than {self._buffer.versions} versions: so many are"
-            )
+            text = f"buffer {self._buffer.name!r} needs more than {self._buffer.depth} versions: so many are"
             raise EnumerateError(f"{text} in use at a time; give it one for each virtual thread")
         version = next(iter(self._free.values()))
         if version.contents is not None:

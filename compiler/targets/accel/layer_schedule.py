@@ -70,7 +70,7 @@ def legal_network(named: NamedFunction, config: Config) -> Network:
     """
     verify(named.function)
     alone = named.one_sample()
-    return network_of(alone.with_function(legalise(alone.function, config)))
+    return network_of(alone.with_function(legalise(alone.function, config)), config)
 
 
 def lowered_parts(network: Network, unit: Unit, config: Config) -> Iterator[tuple[Part, Lowered]]:

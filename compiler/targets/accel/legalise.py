@@ -5,21 +5,28 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 
+import numpy as np
+
 from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.inline import emit, inline
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qgather import NOWHERE, QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import POINT
+from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.product import joined_input, legal_product
 from tilewright.compiler.targets.accel.space_to_depth import space_to_depth
+from tilewright.compiler.targets.accel.view import is_view, is_whole, with_copies
 from tilewright.isa.config import Config
 from tilewright.numerics.table import ENTRIES
 
@@ -30,7 +37,9 @@ def legalise(function: Function, config: Config) -> Function:
     What the host hands over to a convolution with strides may be patches (`space_to_depth`). A maximum
     pooling behind a convolution is a loop of the instruction that requantises; where its windows are
     padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone, so
-    that both are equal. A table that alone reads a convolution becomes the end of it.
+    that both are equal. A table that alone reads a convolution becomes the end of it. Channels are
+    concatenated in whole blocks, and put in order behind that: by the weights of the convolution that reads
+    them, if it can be.
     """
     b = Builder(function.name)
     parameters = [b.parameter(value.name, value.type) for value in function.parameters]
@@ -40,7 +49,7 @@ def legalise(function: Function, config: Config) -> Function:
         b.emit(QMaxPool2d(POINT), value) if value in parameters and _is_map(value) else value
         for value in results
     ]
-    return pruned(b.function(*copied))
+    return with_copies(pruned(b.function(*copied)), config)
 
 
 def _legal(
@@ -58,6 +67,8 @@ def _legal(
         return found
     elif isinstance(operator, QMatmul):
         return (legal_product(b, equation, operands, config),)
+    elif isinstance(operator, QConcat) and operator.axis == 1:
+        return _concatenated(b, equation, operator, operands, config)
     elif isinstance(operator, QConv2d):
         return _convolution(b, function, equation, config, operands)
     return emit(b, equation, operator, operands)
@@ -72,6 +83,7 @@ def _convolution(
     pool = operator.pool if operator.pool is not None and _must_part(operator, config) else None
     if pool is not None:
         operator = replace(operator, pool=None)
+    operands = _ungathered(b, operator, operands, config)
     operator, operands = space_to_depth(b, function, equation.operands[0], operator, operands, config)
     operator, operands = joined_input(b, operator, operands, config)
     with b.label(*equation.labels):
@@ -97,6 +109,51 @@ def _convolved(
         return ()
     with b.label(*before.labels, *equation.labels):
         return b.apply(QConv2dTable.of(before.operator), *before.operands, table)
+
+
+def _concatenated(
+    b: Builder, equation: Equation, operator: QConcat, operands: tuple[Value, ...], config: Config
+) -> Sequence[Value]:
+    """Whole blocks, one behind the other, and what takes the channels out of them."""
+    types = [value.type for value in operands]
+    if is_whole(operator, types, config):
+        return emit(b, equation, operator, operands)
+    filled = QConcat(operator.axis, config.cols)
+    starts = filled.starts(*types)
+    places = [
+        start + place
+        for start, each in zip(starts, types, strict=False)
+        for place in range(each.numbers[operator.axis])
+    ]
+    with b.label(*equation.labels):
+        return b.apply(QGather(tuple(places)), *b.apply(filled, *operands))
+
+
+def _ungathered(
+    b: Builder, operator: QConv2d, operands: tuple[Value, ...], config: Config
+) -> tuple[Value, ...]:
+    """A convolution's operands without a change of the channels' order before it, if its weights can do that.
+
+    Weights of 0 for what was not taken cost the array some cycles: more than the change saves is too much.
+    """
+    before, weight = b.producer(operands[0]), b.literal(operands[1])
+    if before is None or weight is None or not isinstance(before.operator, QGather) or operator.groups > 1:
+        return operands
+    channels, (x,) = before.operator.channels, before.operands
+    if NOWHERE in channels or len(set(channels)) < len(channels) or is_view(before.operator, config):
+        return operands
+    outputs, _, *kernel = weight.array.shape
+    _, inputs, height, width = x.type.numbers
+    further = blocks(inputs, config) - blocks(len(channels), config)
+    _, *size = operator.geometry().infer(operands[0].type, operands[1].type)
+    own = blocks(outputs, config) * prod(kernel) * prod(size)
+    # Each vector is loaded and stored, and passes the array.
+    change = blocks(len(channels), config) * height * width * (1 + 2 * config.cols // config.bus_bytes)
+    if further * own * config.slices > change:
+        return operands
+    wide = np.zeros((outputs, inputs, *kernel), np.int8)
+    wide[:, list(channels)] = weight.array
+    return (x, b.constant(Literal(wide)), *operands[2:])
 
 
 def _is_given(function: Function, value: Value) -> bool:

@@ -73,7 +73,7 @@ class Use:
             name=self.buffer.name,
             memory=self.memory,
             vectors=max(1, *(life.instance.vectors for life in self.lives.values())),
-            slots=min(self.buffer.versions, len(self.lives)),
+            slots=min(self.buffer.depth, len(self.lives)),
             writers=frozenset(self.writers),
             readers=frozenset(self.readers),
         )

@@ -1,7 +1,7 @@
 """A function of integers as the machine sees it: what the host hands over, layers, and what it takes back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
 
@@ -22,8 +22,9 @@ from tilewright.compiler.ops.quantised.operator import QuantisedOperator
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.operator.lower import OPERATORS, lower
 from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.targets.accel.view import View, is_view, views
 from tilewright.isa.config import Config
-from tilewright.isa.model import View
+from tilewright.isa.model import HostView
 from tilewright.numerics.error import TilewrightError
 
 _VIEWS = (Reshape, Transpose)
@@ -51,7 +52,7 @@ class Port:
     value: Value
     scale: float = 1.0
     zero_point: int = 0
-    views: tuple[View, ...] = ()
+    views: tuple[HostView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,19 +88,19 @@ class Network:
         function: all of it, for one sample.
         inputs, outputs: what passes between host and machine.
         layers: in order.
-        views: values with the pixels of others in other rows: they lie in the same place.
+        views: values that lie in the memory of others.
     """
 
     function: Function
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     layers: tuple[Unit, ...]
-    views: Mapping[Value, Value]
+    views: Mapping[Value, View] = field(default_factory=dict)
 
-    def stored(self, value: Value) -> Value:
-        """The value that has the memory of one."""
-        while value in self.views:
-            value = self.views[value]
+    def whole(self, value: Value) -> Value:
+        """What has memory of its own, of which a value is a part; or the value."""
+        while (view := self.views.get(value)) is not None:
+            value = view.whole
         return value
 
     def constants_of(self, unit: Unit) -> list[NDArray[Any] | None]:
@@ -112,11 +113,12 @@ class Network:
         return producer.operator.value.array if is_constant else None  # type: ignore[union-attr]
 
 
-def network_of(named: NamedFunction) -> Network:
+def network_of(named: NamedFunction, config: Config) -> Network:
     """The network of a function of integers.
 
     Args:
         named: for one sample, legalised.
+        config: the machine.
 
     Raises:
         NetworkError: listing every equation that neither host nor machine can do where it stands.
@@ -125,17 +127,21 @@ def network_of(named: NamedFunction) -> Network:
     inputs, seen = _inputs(named)
     outputs = tuple(map(_Outputs(function, seen).port, named.outputs, function.results))
     layers = tuple(each for each in function.equations if isinstance(each.operator, OPERATORS))
-    views = {each.result: each.operands[0] for each in function.equations if _is_view(each)}
-    seen |= {*(each.result for each in layers), *views}
+    seen |= {each.result for each in layers}
+    parts = [each for each in layers if is_view(each.operator, config)]
+    found = {value: view for each in parts for value, view in views(each, config).items()}
+    aliases = {each.result: View(each.operands[0], 0) for each in function.equations if _is_alias(each)}
+    seen |= aliases.keys()
     others = [each for each in function.equations if not isinstance(each.operator, Constant)]
     rejected = [each for each in others if seen.isdisjoint(each.results)]
     if rejected:
         listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
         raise NetworkError(f"the accelerator must be able to run every operator, and cannot run {listed}")
-    return Network(function, inputs, outputs, _units(layers), views)
+    units = _units([each for each in layers if each not in parts])
+    return Network(function, inputs, outputs, units, {**found, **aliases})
 
 
-def _is_view(equation: Equation) -> bool:
+def _is_alias(equation: Equation) -> bool:
     """Whether feature maps get other rows, with all their pixels in order, or heads become rows."""
     if isinstance(equation.operator, (SplitHeads, JoinHeads, StackBlocks)):
         return True
@@ -155,6 +161,8 @@ def refusal(equation: Equation, config: Config) -> str | None:
     operator = equation.operator
     if not isinstance(operator, OPERATORS):
         return f"the accelerator has no {operator.name}"
+    if is_view(operator, config):
+        return None
     types = [_alone(value.type) for value in equation.operands]
     unknown = next((tensor for tensor in types if not tensor.is_known), None)
     if unknown is not None:
@@ -220,24 +228,24 @@ def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Eq
     return found
 
 
-def _views(passed: Sequence[Equation]) -> tuple[View, ...]:
+def _views(passed: Sequence[Equation]) -> tuple[HostView, ...]:
     """What views of the host do, first to last; none where the order of all elements stays."""
     found = []
     for equation in passed:
         before, operator = equation.operands[0].type.numbers, equation.operator
         order = operator.permutation if isinstance(operator, Transpose) else tuple(range(len(before)))
         padded = equation.result.type.numbers if isinstance(operator, Pad) else before
-        found.append(View(before, padded, order))
+        found.append(HostView(before, padded, order))
     return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
 
 
-def _views_back(passed: Sequence[Equation]) -> tuple[View, ...]:
+def _views_back(passed: Sequence[Equation]) -> tuple[HostView, ...]:
     """The inverse of what views of the host do, last to first, from the result to the value."""
     found = []
     for equation in passed:
         after, operator = equation.result.type.numbers, equation.operator
         order = inverse(operator.permutation) if isinstance(operator, Transpose) else tuple(range(len(after)))
-        found.append(View(after, after, order))
+        found.append(HostView(after, after, order))
     return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
 
 

@@ -16,20 +16,27 @@ from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest, parse
 from tilewright.compiler.targets.accel.intrinsic.table import intrinsic_of
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer, Scope
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.printer import print_stmt
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
     For,
-    Function,
-    Intrinsic,
     LoopKind,
     Opaque,
     Seq,
     Stmt,
-    Store,
+)
+from tilewright.compiler.tir.stmt import (
+    BufferStore as Store,
+)
+from tilewright.compiler.tir.stmt import (
+    IntrinsicStmt as Intrinsic,
+)
+from tilewright.compiler.tir.stmt import (
+    PrimFunc as Function,
 )
 from tilewright.compiler.tir.walk import statements
 from tilewright.isa.config import Config

@@ -16,7 +16,7 @@ def cache_folder() -> Path:
 
 
 def cached(produce: Callable[[], bytes], *depends_on: str) -> bytes:
-    """What `produce` gives, from the cache if it gave it once for the same texts."""
+    """The result of `produce`, taken from the cache if it was stored for the same texts before."""
     data = stored(*depends_on)
     if data is None:
         data = produce()
@@ -27,7 +27,7 @@ def cached(produce: Callable[[], bytes], *depends_on: str) -> bytes:
 
 
 def stored(*depends_on: str) -> bytes | None:
-    """What was made for these texts; None if nothing was."""
+    """The code stored for these texts; None if there is none."""
     try:
         return _path(depends_on).read_bytes()
     except OSError:
@@ -59,12 +59,12 @@ class ObjectStore:
         self.codes = dict(codes or {})
 
     def cached(self, produce: Callable[[], bytes], *depends_on: str) -> bytes:
-        """What `produce` gives, from here or from the disk if it gave it once for the same texts."""
+        """The result of `produce`, from here or from the disk if it was stored for the same texts before."""
         data = self.stored(*depends_on)
         return self._keep(cached(produce, *depends_on), depends_on) if data is None else data
 
     def stored(self, *depends_on: str) -> bytes | None:
-        """What was made for these texts; None if nothing was."""
+        """The code stored for these texts; None if there is none."""
         own = self.codes.get(_digest(depends_on))
         if own is not None:
             return own.data

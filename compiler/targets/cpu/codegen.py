@@ -13,13 +13,13 @@ from llvmlite import ir
 
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.frame import Frame
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.function_context import FunctionContext
+from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
-from tilewright.compiler.targets.cpu.procedure import Flow
+from tilewright.compiler.targets.cpu.procedure import ProcedureEmitter
 from tilewright.compiler.targets.cpu.type import POINTER
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import constant
 
@@ -30,11 +30,11 @@ RESERVED = frozenset(
 
 
 def emit_module(
-    functions: Sequence[Function],
+    functions: Sequence[PrimFunc],
     *,
     contract: bool = False,
     parallel: bool = True,
-    machine: Machine | None = None,
+    machine: HostMachine | None = None,
 ) -> ir.Module:
     """The LLVM module of some functions.
 
@@ -56,17 +56,17 @@ def emit_module(
     return module
 
 
-def _emit(module: ir.Module, function: Function, contract: bool, parallel: bool, features: Features) -> None:
+def _emit(module: ir.Module, function: PrimFunc, contract: bool, parallel: bool, features: Features) -> None:
     of = ir.FunctionType(ir.VoidType(), [POINTER] * len(function.parameters))
     written = ir.Function(module, of, function.name)
-    frame = Frame.of(written)
+    context = FunctionContext.of(written)
     for buffer, argument in zip(function.parameters, written.args, strict=True):
         argument.name = buffer.name
         argument.add_attribute("noalias")
-        frame.pointers[buffer.name] = argument
-        frame.strides[buffer.name] = dense_strides(shape_of(buffer))
-    Flow(frame, contract, parallel, features).write(function.body)
-    frame.close()
+        context.pointers[buffer.name] = argument
+        context.strides[buffer.name] = dense_strides(shape_of(buffer))
+    ProcedureEmitter(context, contract, parallel, features).write(function.body)
+    context.close()
 
 
 def shape_of(buffer: Buffer) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Functions of elements as LLVM values: what `numerics/` says, in integers of up to 64 bits."""
+"""Functions of elements as LLVM values, as defined in `numerics/`, in integers of up to 64 bits."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from tilewright.compiler.targets.cpu.arithmetic import larger, smaller
 from tilewright.compiler.targets.cpu.elementary import emit_elementary
 from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic, external
 from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, with_lanes
-from tilewright.compiler.tir.expr import Function
+from tilewright.compiler.tir.expr import ElementFunction
 from tilewright.numerics.elementary import erf_of, exp_of, log_of, tanh_of
 from tilewright.numerics.requantise import (
     MULTIPLIER_MAXIMUM,
@@ -20,26 +20,28 @@ from tilewright.numerics.requantise import (
 
 _INT32_BITS = 32
 _LLVM_NAMES = {
-    Function.EXP: "exp",
-    Function.LOG: "log",
-    Function.TANH: "tanh",
-    Function.SQRT: "sqrt",
-    Function.ROUND: "roundeven",
-    Function.ABSOLUTE: "fabs",
-    Function.FLOOR: "floor",
-    Function.CEIL: "ceil",
-    Function.SIN: "sin",
-    Function.COS: "cos",
-    Function.TAN: "tan",
-    Function.ASIN: "asin",
-    Function.ACOS: "acos",
-    Function.ATAN: "atan",
-    Function.SINH: "sinh",
-    Function.COSH: "cosh",
+    ElementFunction.EXP: "exp",
+    ElementFunction.LOG: "log",
+    ElementFunction.TANH: "tanh",
+    ElementFunction.SQRT: "sqrt",
+    ElementFunction.ROUND: "roundeven",
+    ElementFunction.ABSOLUTE: "fabs",
+    ElementFunction.FLOOR: "floor",
+    ElementFunction.CEIL: "ceil",
+    ElementFunction.SIN: "sin",
+    ElementFunction.COS: "cos",
+    ElementFunction.TAN: "tan",
+    ElementFunction.ASIN: "asin",
+    ElementFunction.ACOS: "acos",
+    ElementFunction.ATAN: "atan",
+    ElementFunction.SINH: "sinh",
+    ElementFunction.COSH: "cosh",
 }
 
 
-def call_function(builder: ir.IRBuilder, function: Function, arguments: Sequence[ir.Value]) -> ir.Value:
+def call_function(
+    builder: ir.IRBuilder, function: ElementFunction, arguments: Sequence[ir.Value]
+) -> ir.Value:
     """The result on operands of as many lanes of one type.
 
     exp, log, tanh and erf of float64, powers of floats and functions of angles are those of the C library.
@@ -104,7 +106,7 @@ def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Valu
 
 
 def _power(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """Of integers by squares: a step for each bit of the exponent."""
+    """A power of integers by squaring: one step for each bit of the exponent."""
     if not isinstance(element_of(x), ir.IntType):
         return call_intrinsic(builder, "pow", [x, y])
     result, zero = like(x, 1), like(x, 0)
@@ -136,7 +138,7 @@ def shift_right(builder: ir.IRBuilder, is_signed: bool, x: ir.Value, y: ir.Value
 
 
 def _erf(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """Of float64, by the C library, lane by lane."""
+    """erf of float64, by the C library, lane by lane."""
     double = ir.DoubleType()
     function = external(builder.module, "erf", double, [double])
     if lanes_of(x) == 1:
@@ -148,23 +150,23 @@ def _erf(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     return result
 
 
-_OF_FLOAT32: dict[Function, Callable[..., ir.Value]] = {
-    Function.EXP: emit_elementary(exp_of),
-    Function.LOG: emit_elementary(log_of),
-    Function.TANH: emit_elementary(tanh_of),
-    Function.ERF: emit_elementary(erf_of),
+_OF_FLOAT32: dict[ElementFunction, Callable[..., ir.Value]] = {
+    ElementFunction.EXP: emit_elementary(exp_of),
+    ElementFunction.LOG: emit_elementary(log_of),
+    ElementFunction.TANH: emit_elementary(tanh_of),
+    ElementFunction.ERF: emit_elementary(erf_of),
 }
-_WRITTEN_OUT: dict[Function, Callable[..., ir.Value]] = {
-    Function.SATURATE_INT8: _saturate(8),
-    Function.SATURATE_INT16: _saturate(16),
-    Function.SATURATING_ADD: _saturating_add,
-    Function.REQUANTISE: _requantise,
-    Function.DIVIDE: ir.IRBuilder.fdiv,
-    Function.ERF: _erf,
-    Function.FMOD: ir.IRBuilder.frem,
-    Function.POWER: _power,
-    Function.BIT_AND: ir.IRBuilder.and_,
-    Function.BIT_OR: ir.IRBuilder.or_,
-    Function.BIT_XOR: ir.IRBuilder.xor,
-    Function.SHIFT_LEFT: _shift_left,
+_WRITTEN_OUT: dict[ElementFunction, Callable[..., ir.Value]] = {
+    ElementFunction.SATURATE_INT8: _saturate(8),
+    ElementFunction.SATURATE_INT16: _saturate(16),
+    ElementFunction.SATURATING_ADD: _saturating_add,
+    ElementFunction.REQUANTISE: _requantise,
+    ElementFunction.DIVIDE: ir.IRBuilder.fdiv,
+    ElementFunction.ERF: _erf,
+    ElementFunction.FMOD: ir.IRBuilder.frem,
+    ElementFunction.POWER: _power,
+    ElementFunction.BIT_AND: ir.IRBuilder.and_,
+    ElementFunction.BIT_OR: ir.IRBuilder.or_,
+    ElementFunction.BIT_XOR: ir.IRBuilder.xor,
+    ElementFunction.SHIFT_LEFT: _shift_left,
 }

@@ -1,4 +1,4 @@
-"""What is wrong with a program for the host, or with a call of one."""
+"""Errors of programs for the host, and of their calls."""
 
 from tilewright.numerics.error import TilewrightError
 

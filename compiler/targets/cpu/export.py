@@ -11,17 +11,17 @@ from llvmlite import binding as llvm
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.header import header_text
-from tilewright.compiler.targets.cpu.machine import Machine, object_code
+from tilewright.compiler.targets.cpu.machine import HostMachine, object_code
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.targets.cpu.pool import pool_text
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 COMPILERS = ("cc", "gcc", "clang")
 LIBRARIES = ("-lm", "-lpthread")
-"""What a program that has the object file in it is linked with."""
+"""Libraries that a program with the object file is linked with."""
 
 
-def write_header(path: Path, functions: Sequence[Function]) -> None:
+def write_header(path: Path, functions: Sequence[PrimFunc]) -> None:
     """The declarations of the functions, for C and C++.
 
     Raises:
@@ -31,27 +31,27 @@ def write_header(path: Path, functions: Sequence[Function]) -> None:
 
 
 def write_object(
-    path: Path, functions: Sequence[Function], machine: Machine | None = None, *, contract: bool = False
+    path: Path, functions: Sequence[PrimFunc], machine: HostMachine | None = None, *, contract: bool = False
 ) -> None:
     """A relocatable object file with the functions; programs that contain it link with -lm -lpthread.
 
     Args:
         path: of the file.
         functions: scheduled in any way.
-        machine: what it runs on; None for this machine. `Machine.baseline()` runs elsewhere too.
+        machine: the machine that it runs on; None for this one. `HostMachine.baseline()` runs elsewhere too.
         contract: whether a product and a sum of floats may be rounded once.
 
     Raises:
         CpuError: if a function cannot run on a host, or LLVM does not know the machine.
     """
     # A program must ask its system before it uses tile registers, and callers of a library do not.
-    machine = Machine.host().without("amx") if machine is None else machine
+    machine = HostMachine.host().without("amx") if machine is None else machine
     text = with_pool(str(emit_module(functions, contract=contract, machine=machine)))
     path.write_bytes(object_code(text, machine))
 
 
 def write_library(
-    path: Path, functions: Sequence[Function], machine: Machine | None = None, *, contract: bool = False
+    path: Path, functions: Sequence[PrimFunc], machine: HostMachine | None = None, *, contract: bool = False
 ) -> None:
     """A shared library with the functions, linked by the C compiler of this machine.
 

@@ -1,13 +1,13 @@
-"""What of a machine decides how its micro-kernels are written."""
+"""The features of a machine that micro-kernels are written for."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import HostMachine
 
 
-class Dot(StrEnum):
-    """How four products of uint8 and int8 are added in a lane of int32; all are exact."""
+class DotInstruction(StrEnum):
+    """Instructions that add four products of uint8 and int8 in a lane of int32; all are exact."""
 
     AMX = "amx"
     """tdpbusd, on tiles of 16 x 16 sums."""
@@ -27,26 +27,26 @@ class Features:
 
     Members:
         vector_bytes: of a register.
-        registers: how many there are.
+        registers: their number.
         dot: the instruction for products of int8.
     """
 
     vector_bytes: int = 16
     registers: int = 16
-    dot: Dot = Dot.PLAIN
+    dot: DotInstruction = DotInstruction.PLAIN
 
     @staticmethod
-    def of(machine: Machine | None) -> "Features":
-        """Those of a machine; the least there is where none is named."""
+    def of(machine: HostMachine | None) -> "Features":
+        """The features of a machine; the fewest if none is named."""
         has = set() if machine is None else set(machine.features.split(","))
         wide = {"+avx512f", "+avx512bw", "+avx512vl"} <= has
         dots = {
-            Dot.AMX: wide and {"+amx-tile", "+amx-int8"} <= has,
-            Dot.AVX512_VNNI: wide and "+avx512vnni" in has,
-            Dot.AVX_VNNI: "+avxvnni" in has,
-            Dot.AVX2: "+avx2" in has,
+            DotInstruction.AMX: wide and {"+amx-tile", "+amx-int8"} <= has,
+            DotInstruction.AVX512_VNNI: wide and "+avx512vnni" in has,
+            DotInstruction.AVX_VNNI: "+avxvnni" in has,
+            DotInstruction.AVX2: "+avx2" in has,
         }
-        dot = next((dot for dot, there in dots.items() if there), Dot.PLAIN)
+        dot = next((dot for dot, there in dots.items() if there), DotInstruction.PLAIN)
         if wide:
             return Features(64, 32, dot)
         return Features(32 if "+avx2" in has else 16, 16, dot)

@@ -7,7 +7,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_buffer
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 _C_TYPES = {
     DType.BOOL: "uint8_t",
@@ -47,7 +47,7 @@ _TAIL = """
 """
 
 
-def header_text(name: str, functions: Sequence[Function]) -> str:
+def header_text(name: str, functions: Sequence[PrimFunc]) -> str:
     """A header, for C99 and C++.
 
     Args:
@@ -65,7 +65,7 @@ def header_text(name: str, functions: Sequence[Function]) -> str:
     return "\n".join([_HEAD.format(guard=guard), *declarations]) + _TAIL.format(guard=guard)
 
 
-def _declaration(function: Function) -> Iterator[str]:
+def _declaration(function: PrimFunc) -> Iterator[str]:
     inputs = len(function.parameters) - function.outputs
     taken = [print_buffer(buffer) for buffer in function.parameters[:inputs]]
     given = [print_buffer(buffer) for buffer in function.parameters[inputs:]]

@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module, shape_of
 from tilewright.compiler.targets.cpu.error import CpuError
-from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
+from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_buffer
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 Array = NDArray[Any]
 
 
-class Kernel:
+class CompiledFunction:
     """A function as machine code of this process.
 
     Members:
         function: the loop program.
     """
 
-    def __init__(self, function: Function, engine: llvm.ExecutionEngine) -> None:
+    def __init__(self, function: PrimFunc, engine: llvm.ExecutionEngine) -> None:
         self.function = function
         self._engine = engine
         count = len(function.parameters)
@@ -104,13 +104,13 @@ class Kernel:
 
 
 def compile_function(
-    function: Function,
+    function: PrimFunc,
     *,
     contract: bool = False,
     parallel: bool = True,
-    machine: Machine | None = None,
+    machine: HostMachine | None = None,
     store: ObjectStore | None = None,
-) -> Kernel:
+) -> CompiledFunction:
     """A function as machine code for this machine; from the cache if it was compiled before.
 
     Args:
@@ -124,13 +124,13 @@ def compile_function(
         CpuError: if the host cannot run it.
         TirError: if it breaks a rule of loop programs.
     """
-    machine = Machine.host() if machine is None else machine
+    machine = HostMachine.host() if machine is None else machine
     text = str(emit_module([function], contract=contract, parallel=parallel, machine=machine))
     store = ObjectStore() if store is None else store
     code = store.cached(lambda: object_code(text, machine), text, machine.key)
     if parallel:
         install_pool(store)
-    return Kernel(function, load_code(code, machine))
+    return CompiledFunction(function, load_code(code, machine))
 
 
 def _check(buffer: Buffer, array: Array, is_output: bool) -> None:

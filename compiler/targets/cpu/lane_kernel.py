@@ -1,4 +1,4 @@
-"""One step of a micro-kernel in LLVM: what a word of `a` and a vector of `b` add to the sums of a row.
+"""One step of a micro-kernel in LLVM: a word of `a` times a vector of `b`, added to a row's accumulators.
 
 Sums lie in vectors of `lanes` lanes while a kernel runs, in a type of the kernel's own.
 """
@@ -9,9 +9,9 @@ from typing import ClassVar
 from llvmlite import ir
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.cpu.feature import Dot, Features
+from tilewright.compiler.targets.cpu.contraction import GROUP
+from tilewright.compiler.targets.cpu.feature import DotInstruction, Features
 from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic, external
-from tilewright.compiler.targets.cpu.product import GROUP
 from tilewright.compiler.targets.cpu.type import register_type
 from tilewright.compiler.targets.cpu.value import broadcast
 
@@ -19,35 +19,35 @@ _BYTE, _SHORT, _WORD = (ir.IntType(bits) for bits in (8, 16, 32))
 
 
 class LaneKernel(ABC):
-    """How a vector of sums grows.
+    """One step of the accumulation in a vector of accumulators.
 
     Members:
         lanes: sums in a vector.
         b_elements: elements of b that a step reads for a lane.
         element: the type of elements of a and b.
-        sum_type, open_type: what a vector of sums is in memory, and while the kernel runs.
+        accumulator_type, open_type: types of a vector of accumulators in memory, and while the kernel runs.
     """
 
     lanes: int
     b_elements: int
     element: ir.Type
-    sum_type: ir.VectorType
+    accumulator_type: ir.VectorType
 
     @property
     def open_type(self) -> ir.VectorType:
         """As in memory, unless a kernel says otherwise."""
-        return self.sum_type
+        return self.accumulator_type
 
     @abstractmethod
     def spread(self, builder: ir.IRBuilder, pointer: ir.Value) -> ir.Value:
-        """What `a` holds at a pointer, in all lanes."""
+        """The element or word of `a` at a pointer, in all lanes."""
 
     @abstractmethod
     def step(self, builder: ir.IRBuilder, total: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
         """The sums with the products of a and b."""
 
     def opened(self, builder: ir.IRBuilder, total: ir.Value) -> ir.Value:
-        """Sums of memory as they are while the kernel runs."""
+        """Load accumulators from memory as they are while the kernel runs."""
         return total
 
     def closed(self, builder: ir.IRBuilder, total: ir.Value) -> ir.Value:
@@ -61,7 +61,7 @@ class FmaKernel(LaneKernel):
     def __init__(self, dtype: DType, features: Features, contract: bool) -> None:
         self.element = register_type(dtype)
         self.lanes, self.b_elements = features.vector_bytes // dtype.size_bytes, 1
-        self.sum_type = ir.VectorType(self.element, self.lanes)
+        self.accumulator_type = ir.VectorType(self.element, self.lanes)
         self._contract = contract
 
     def spread(self, builder: ir.IRBuilder, pointer: ir.Value) -> ir.Value:
@@ -81,7 +81,7 @@ class VnniKernel(LaneKernel):
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
-        self.sum_type = ir.VectorType(_WORD, lanes)
+        self.accumulator_type = ir.VectorType(_WORD, lanes)
 
     def spread(self, builder: ir.IRBuilder, pointer: ir.Value) -> ir.Value:
         word = builder.load(pointer, typ=_WORD, align=1)
@@ -100,7 +100,7 @@ class PairKernel(LaneKernel):
     lanes = 4
     b_elements = GROUP
     element = _BYTE
-    sum_type = ir.VectorType(_WORD, lanes)
+    accumulator_type = ir.VectorType(_WORD, lanes)
     _shorts: ClassVar[ir.VectorType] = ir.VectorType(_SHORT, GROUP * lanes)
     _pairs: ClassVar[ir.VectorType] = ir.VectorType(_WORD, 2 * lanes)
 
@@ -137,12 +137,12 @@ def lane_kernel(dtype: DType, features: Features, contract: bool) -> LaneKernel:
     if dtype.is_float:
         return FmaKernel(dtype, features, contract)
     match features.dot:
-        case Dot.AMX | Dot.AVX512_VNNI:
+        case DotInstruction.AMX | DotInstruction.AVX512_VNNI:
             return VnniKernel(16)
-        case Dot.AVX_VNNI:
+        case DotInstruction.AVX_VNNI:
             return VnniKernel(8)
         case dot:
-            return PairKernel(dot is Dot.AVX2)
+            return PairKernel(dot is DotInstruction.AVX2)
 
 
 def _neighbours_added(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:

@@ -18,13 +18,13 @@ _REQUEST_PERMISSION, _TILE_DATA = 0x1023, 18
 
 
 @dataclass(frozen=True)
-class Machine:
+class HostMachine:
     """A processor.
 
     Members:
         triple: architecture, vendor, system.
         cpu: model, as LLVM names it.
-        features: what it has beyond the model or lacks, `+avx512f,-avx`; may be empty.
+        features: features beyond the model's, and those it lacks: `+avx512f,-avx`; may be empty.
     """
 
     triple: str
@@ -32,24 +32,24 @@ class Machine:
     features: str = ""
 
     @staticmethod
-    def host() -> "Machine":
+    def host() -> "HostMachine":
         """This machine, with all it has."""
         _initialise()
         features: str = llvm.get_host_cpu_features().flatten()
-        machine = Machine(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
+        machine = HostMachine(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
         return machine if may_use_tiles() else machine.without("amx")
 
-    def without(self, *prefixes: str) -> "Machine":
+    def without(self, *prefixes: str) -> "HostMachine":
         """The machine as if it had no feature whose name starts so: `amx`, `avx512`."""
         parts = self.features.split(",")
         kept = [f"-{part[1:]}" if part[1:].startswith(prefixes) else part for part in parts]
         return replace(self, features=",".join(kept))
 
     @staticmethod
-    def baseline() -> "Machine":
+    def baseline() -> "HostMachine":
         """The oldest processor of this machine's architecture: for code that runs elsewhere."""
         _initialise()
-        return Machine(
+        return HostMachine(
             llvm.get_default_triple(), "x86-64" if "x86_64" in llvm.get_default_triple() else "generic"
         )
 
@@ -59,7 +59,7 @@ class Machine:
         return "|".join([self.triple, self.cpu, self.features, llvmlite.__version__, str(OPTIMISATION_LEVEL)])
 
 
-def optimised(text: str, machine: Machine) -> str:
+def optimised(text: str, machine: HostMachine) -> str:
     """LLVM text after the passes of level 3.
 
     Raises:
@@ -68,7 +68,7 @@ def optimised(text: str, machine: Machine) -> str:
     return str(_optimise(text, target_machine(machine)))
 
 
-def object_code(text: str, machine: Machine) -> bytes:
+def object_code(text: str, machine: HostMachine) -> bytes:
     """A relocatable object file of LLVM text.
 
     Raises:
@@ -79,14 +79,14 @@ def object_code(text: str, machine: Machine) -> bytes:
     return code
 
 
-def assembly_text(text: str, machine: Machine) -> str:
+def assembly_text(text: str, machine: HostMachine) -> str:
     """The machine code of LLVM text, as assembler text."""
     target = target_machine(machine)
     code: str = target.emit_assembly(_optimise(text, target))
     return code
 
 
-def load_code(code: bytes, machine: Machine) -> llvm.ExecutionEngine:
+def load_code(code: bytes, machine: HostMachine) -> llvm.ExecutionEngine:
     """An engine with the functions of an object file, whose references this process resolves."""
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(machine))
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -94,7 +94,7 @@ def load_code(code: bytes, machine: Machine) -> llvm.ExecutionEngine:
     return engine
 
 
-def target_machine(machine: Machine) -> llvm.TargetMachine:
+def target_machine(machine: HostMachine) -> llvm.TargetMachine:
     """LLVM's code generator for a machine; its code may lie anywhere.
 
     Raises:

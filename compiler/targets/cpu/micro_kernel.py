@@ -1,6 +1,6 @@
-"""Micro-kernels in LLVM: the sums of a tile in registers while all folds of the nest run.
+"""Micro-kernels in LLVM: the accumulators of a tile stay in registers while all reduction loops run.
 
-A nest larger than the registers hold is cut into tiles that they hold; where its extents depend on loops
+A loop nest larger than the registers hold is cut into tiles that they hold; where its extents depend on loops
 around, each size that occurs is written for itself.
 """
 
@@ -14,78 +14,84 @@ from typing import TYPE_CHECKING
 from llvmlite import ir
 
 from tilewright.compiler.dtype import INDEX
+from tilewright.compiler.targets.cpu.contraction import (
+    DOT,
+    Contraction,
+    ContractionLoop,
+    ContractionOperand,
+    contraction_of,
+)
 from tilewright.compiler.targets.cpu.error import CpuError
-from tilewright.compiler.targets.cpu.feature import Dot
+from tilewright.compiler.targets.cpu.feature import DotInstruction
 from tilewright.compiler.targets.cpu.lane_kernel import lane_kernel
-from tilewright.compiler.targets.cpu.lane_tile import LaneTile, Place, widened
+from tilewright.compiler.targets.cpu.lane_tile import LaneTile, RowOffsets, widened
 from tilewright.compiler.targets.cpu.outline import outline
-from tilewright.compiler.targets.cpu.product import DOT, Axis, Operand, Product, product_of
 from tilewright.compiler.targets.cpu.tile_kernel import SIDE, Blocking, TileKernel, fits, runs
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE
-from tilewright.compiler.targets.cpu.value import Value, index
+from tilewright.compiler.targets.cpu.value import LaneValue, index
 from tilewright.compiler.tir.bound import upper
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import Intrinsic, IterKind
+from tilewright.compiler.tir.stmt import IntrinsicStmt, IterKind
 from tilewright.compiler.tir.walk import constant, substitute, variables
 
 if TYPE_CHECKING:
-    from tilewright.compiler.targets.cpu.statement import Statements
+    from tilewright.compiler.targets.cpu.statement import StatementEmitter
 
 Step = Callable[[ir.Value, ir.Value], None]
-"""Writes a step of a fold, given pointers to what it reads of a and b."""
+"""Writes a step of a reduction, given pointers to what it reads of a and b."""
 SIZES_MAXIMUM = 4
-"""Different extents of a nest that are written out."""
-PLACES_MAXIMUM = 1 << 12
-"""Of the loops around that are looked at for the extents that occur."""
+"""Different extents of a loop nest that are written out."""
+POINTS_MAXIMUM = 1 << 12
+"""Iterations of the enclosing loops that are enumerated to find the extents that occur."""
 SPARE_REGISTERS = 2
 """For what a step reads of `a`, and for a temporary."""
 
 
-def write_micro_kernel(statements: "Statements", intrinsic: Intrinsic) -> None:
-    """The nest of a `dot` or `fma`.
+def write_micro_kernel(statements: "StatementEmitter", intrinsic: IntrinsicStmt) -> None:
+    """The loop nest of a `dot` or `fma`.
 
     Raises:
         CpuError: if its extents are not known, or too many.
     """
-    strides = statements.frame.strides
-    product = product_of(
+    strides = statements.context.strides
+    contraction = contraction_of(
         intrinsic.name, intrinsic.body, statements.domain, lambda buffer: strides[buffer.name]
     )
-    axes = [*product.rows, product.lanes]
-    if statements.features.dot is Dot.AMX:
-        axes += product.folds
+    axes = [*contraction.rows, contraction.lanes]
+    if statements.features.dot is DotInstruction.AMX:
+        axes += contraction.reductions
     extents = [axis.extent for axis in axes]
-    _for_each_size(statements, extents, (), lambda sizes: _write(statements, _sized(product, sizes)))
+    _for_each_size(statements, extents, (), lambda sizes: _write(statements, _sized(contraction, sizes)))
 
 
-def _write(statements: "Statements", product: Product) -> None:
-    """A nest of known size: on tile registers in place, which keep their shapes, else as a function.
+def _write(statements: "StatementEmitter", contraction: Contraction) -> None:
+    """A loop nest of known size: on tile registers in place, which keep their shapes, else as a function.
 
-    There LLVM keeps nothing of what is around the nest in the registers that its sums fill.
+    There LLVM keeps nothing of what is around the loop nest in the registers that its accumulators fill.
     """
-    if (tiles := _Tiles(statements, product)).are_registers:
+    if (tiles := _Tiles(statements, contraction)).are_registers:
         tiles.write_registers()
         return
-    name = f"{statements.frame.function.name}.{product.kind}"
-    inner, captured = outline(statements.frame, name, ())
+    name = f"{statements.context.function.name}.{contraction.kind}"
+    inner, captured = outline(statements.context, name, ())
     inner.function.attributes.add("noinline")
-    _Tiles(replace(statements, frame=inner), product).write()
+    _Tiles(replace(statements, context=inner), contraction).write()
     inner.close()
-    statements.frame.builder.call(inner.function, captured)
+    statements.context.builder.call(inner.function, captured)
 
 
-def _sized(product: Product, sizes: Sequence[int]) -> Product:
-    """The nest with numbers for extents: of the rows, the lanes, and the folds as far as they are given."""
+def _sized(contraction: Contraction, sizes: Sequence[int]) -> Contraction:
+    """The loop nest with numbers for extents: of rows, lanes, and reduction loops as given."""
     numbers = iter(map(Const, sizes))
-    rows = tuple(replace(axis, extent=next(numbers)) for axis in product.rows)
-    lanes = replace(product.lanes, extent=next(numbers))
-    folds = tuple(replace(axis, extent=next(numbers, axis.extent)) for axis in product.folds)
-    return replace(product, rows=rows, lanes=lanes, folds=folds)
+    rows = tuple(replace(axis, extent=next(numbers)) for axis in contraction.rows)
+    lanes = replace(contraction.lanes, extent=next(numbers))
+    reductions = tuple(replace(axis, extent=next(numbers, axis.extent)) for axis in contraction.reductions)
+    return replace(contraction, rows=rows, lanes=lanes, reductions=reductions)
 
 
 def _for_each_size(
-    statements: "Statements",
+    statements: "StatementEmitter",
     extents: Sequence[Expr],
     known: tuple[int, ...],
     write: Callable[[tuple[int, ...]], None],
@@ -95,7 +101,7 @@ def _for_each_size(
         write(known)
         return
     *others, last = _values(extents[0], statements.domain)
-    builder = statements.frame.builder
+    builder = statements.context.builder
     with ExitStack() as branches:
         for value in others:
             extent = statements.scalar(extents[0])
@@ -114,11 +120,11 @@ def _values(extent: Expr, domain: Mapping[str, Expr]) -> list[int]:
         return [number]
     names = [name for name in domain if name in variables(extent)]
     most = [upper(domain[name], domain) for name in names]
-    places = 1
+    point_count = 1
     for trips in most:
-        places *= trips
+        point_count *= trips
     found: set[int | None] = set()
-    if places <= PLACES_MAXIMUM:
+    if point_count <= POINTS_MAXIMUM:
         points = combinations(*map(range, most))
         found = {
             constant(simplify(substitute(extent, dict(zip(names, map(Const, point), strict=True)))))
@@ -127,29 +133,34 @@ def _values(extent: Expr, domain: Mapping[str, Expr]) -> list[int]:
     sizes = sorted((size for size in found if size is not None and size > 0), reverse=True)
     if None in found or not 0 < len(sizes) <= SIZES_MAXIMUM:
         raise CpuError(
-            f"a micro-kernel must have few sizes, not {len(sizes) or places}: split by a factor that divides"
+            f"a micro-kernel must have few sizes, not {len(sizes) or point_count}: "
+            "split by a factor that divides"
         )
     return sizes
 
 
 class _Tiles:
-    """A nest of known size, tile after tile."""
+    """A loop nest of known size, tile after tile."""
 
-    def __init__(self, statements: "Statements", product: Product) -> None:
+    def __init__(self, statements: "StatementEmitter", contraction: Contraction) -> None:
         self._statements = statements
-        self._frame = statements.frame
-        self._product = product
-        self._kernel = lane_kernel(product.c.buffer.dtype, statements.features, statements.contract)
-        self._lanes = _number(product.lanes)
-        self._rows = list(_rows(product.rows))
-        self._folds = list(_merged(product.folds))
+        self._context = statements.context
+        self._contraction = contraction
+        self._kernel = lane_kernel(contraction.c.buffer.dtype, statements.features, statements.contract)
+        self._lanes = _number(contraction.lanes)
+        self._rows = list(_rows(contraction.rows))
+        self._reductions = list(_merged(contraction.reductions))
 
     @property
     def are_registers(self) -> bool:
-        """Whether the nest is done on the tile registers of AMX."""
-        if self._statements.features.dot is not Dot.AMX or self._product.kind != DOT or not self._folds:
+        """Whether the loop nest is done on the tile registers of AMX."""
+        if (
+            self._statements.features.dot is not DotInstruction.AMX
+            or self._contraction.kind != DOT
+            or not self._reductions
+        ):
             return False
-        return fits(self._product, self._lanes, constant(self._folds[-1].extent))
+        return fits(self._contraction, self._lanes, constant(self._reductions[-1].extent))
 
     def write(self) -> None:
         """All tiles, in registers of vectors."""
@@ -161,7 +172,7 @@ class _Tiles:
 
     def write_registers(self) -> None:
         """All tiles, on tile registers."""
-        steps = constant(self._folds[-1].extent)
+        steps = constant(self._reductions[-1].extent)
         assert steps is not None
         blocking, blocks = Blocking.of(steps), runs(self._rows)
         for column in range(0, self._lanes // SIDE, 2):
@@ -169,42 +180,48 @@ class _Tiles:
             for row in range(0, len(blocks), blocking.rows):
                 self._tile_registers(blocking, blocks[row : row + blocking.rows], columns)
 
-    def _tile_registers(self, blocking: Blocking, rows: list[list[Place]], columns: range) -> None:
-        with self._frame.bound({name: index(0) for name in self._product.names}):
-            a, b, c = (self._pointer(o) for o in (self._product.a, self._product.b, self._product.c))
-            tile = TileKernel(self._frame.builder, blocking, rows, columns, c, self._frame.tile_shapes())
+    def _tile_registers(self, blocking: Blocking, rows: list[list[RowOffsets]], columns: range) -> None:
+        with self._context.bound({name: index(0) for name in self._contraction.names}):
+            a, b, c = (
+                self._pointer(o) for o in (self._contraction.a, self._contraction.b, self._contraction.c)
+            )
+            tile = TileKernel(self._context.builder, blocking, rows, columns, c, self._context.tile_shapes())
             tile.configure()
             self._start(tile)
-            self._fold(self._folds[:-1], a, b, lambda a, b: self._chunks(tile, a, b))
+            self._reduction_loops(self._reductions[:-1], a, b, lambda a, b: self._reduction_tiles(tile, a, b))
             tile.store()
 
-    def _chunks(self, tile: TileKernel, a: ir.Value, b: ir.Value) -> None:
-        """The innermost fold, a chunk at a time."""
-        axis = self._folds[-1]
+    def _reduction_tiles(self, tile: TileKernel, a: ir.Value, b: ir.Value) -> None:
+        """The innermost reduction loop, a reduction tile at a time."""
+        axis = self._reductions[-1]
         for part in tile.blocking.parts:
-            chunk = Axis(axis.name, Const(part.chunks), part.steps * axis.a, part.steps * axis.b, 0)
+            reduction_tile = ContractionLoop(
+                axis.name, Const(part.tiles), part.steps * axis.a, part.steps * axis.b, 0
+            )
             pointers = self._moved(a, b, axis, index(part.first).ir)
-            self._fold([chunk], *pointers, partial(tile.step, part, axis))
+            self._reduction_loops([reduction_tile], *pointers, partial(tile.step, part, axis))
 
-    def _tile(self, rows: list[Place], columns: range) -> None:
-        with self._frame.bound({name: index(0) for name in self._product.names}):
-            a, b, c = (self._pointer(o) for o in (self._product.a, self._product.b, self._product.c))
-            tile = LaneTile(self._frame.builder, self._kernel, self._lanes, rows, columns, a, b, c)
-            tile.sums = [self._frame.on_stack(tile.sum_type) for _ in rows for _ in columns]
+    def _tile(self, rows: list[RowOffsets], columns: range) -> None:
+        with self._context.bound({name: index(0) for name in self._contraction.names}):
+            a, b, c = (
+                self._pointer(o) for o in (self._contraction.a, self._contraction.b, self._contraction.c)
+            )
+            tile = LaneTile(self._context.builder, self._kernel, self._lanes, rows, columns, a, b, c)
+            tile.accumulators = [self._context.on_stack(tile.accumulator_type) for _ in rows for _ in columns]
             self._start(tile)
-            self._fold(self._folds, a, b, tile.step)
+            self._reduction_loops(self._reductions, a, b, tile.step)
             tile.store()
 
-    def _pointer(self, operand: Operand) -> ir.Value:
+    def _pointer(self, operand: ContractionOperand) -> ir.Value:
         return self._statements.pointer(operand.buffer, operand.base)
 
     def _start(self, tile: LaneTile | TileKernel) -> None:
-        """Sums of memory, or the inits at the first step of the fold."""
-        block = self._product.block
+        """Load accumulators from memory, or the inits at the first step of the reduction."""
+        block = self._contraction.block
         if not block.inits or block.name in self._statements.begun:
             tile.load()
             return
-        builder = self._frame.builder
+        builder = self._context.builder
         with builder.if_else(self._is_first()) as (then, otherwise):
             with then:
                 self._fill(tile)
@@ -213,7 +230,7 @@ class _Tiles:
 
     def _fill(self, tile: LaneTile | TileKernel) -> None:
         """The inits."""
-        init = self._product.block.init
+        init = self._contraction.block.init
         assert init is not None
         if isinstance(tile, TileKernel) and isinstance(init.value, Const) and not init.value.value:
             tile.clear()
@@ -222,68 +239,72 @@ class _Tiles:
             count = min(self._kernel.lanes, self._lanes - column * self._kernel.lanes)
             start = self._init(column, count)
             if isinstance(tile, TileKernel):
-                memory = self._frame.on_stack(start.type)
-                self._frame.builder.store(start, memory)
+                memory = self._context.on_stack(start.type)
+                self._context.builder.store(start, memory)
                 tile.fill(column, memory)
             else:
                 tile.fill(column, start)
 
     def _is_first(self) -> ir.Value:
-        builder, first = self._frame.builder, ir.Constant(ir.IntType(1), 1)
-        for it in self._product.block.iters:
+        builder, first = self._context.builder, ir.Constant(ir.IntType(1), 1)
+        for it in self._contraction.block.iters:
             if it.kind is IterKind.REDUCE:
                 value = self._statements.scalar(it.value)
                 first = builder.and_(first, builder.icmp_signed("==", value, ir.Constant(INDEX_TYPE, 0)))
         return first
 
     def _init(self, column: int, count: int) -> ir.Value:
-        """What the sums of a vector start from; an init is the same in all rows or depends on them not."""
-        block, lane = self._product.block, self._product.lanes.name
+        """The initial values of a vector of accumulators, the same in all rows."""
+        block, lane = self._contraction.block, self._contraction.lanes.name
         assert block.init is not None
-        value, rows = block.init.value, {axis.name for axis in self._product.rows}
+        value, rows = block.init.value, {axis.name for axis in self._contraction.rows}
         inside = {it.var.name: it.value for it in block.iters}
-        placed = substitute(value, inside)
-        if variables(placed) & rows:
+        start_value = substitute(value, inside)
+        if variables(start_value) & rows:
             raise CpuError(f"the init of {block.name} must be the same in all rows of a micro-kernel")
-        base = Value(ir.Constant(INDEX_TYPE, column * self._kernel.lanes), INDEX, 1)
-        with self._frame.bound({lane: base}, count):
-            start = self._statements.lanes_of(placed)
-        return widened(self._frame.builder, start, count, self._kernel.lanes)
+        base = LaneValue(ir.Constant(INDEX_TYPE, column * self._kernel.lanes), INDEX, 1)
+        with self._context.bound({lane: base}, count):
+            start = self._statements.lanes_of(start_value)
+        return widened(self._context.builder, start, count, self._kernel.lanes)
 
-    def _fold(self, folds: Sequence[Axis], a: ir.Value, b: ir.Value, step: Step) -> None:
-        """The loops of the fold around a step, the pointers moved by them."""
-        if not folds:
+    def _reduction_loops(
+        self, reductions: Sequence[ContractionLoop], a: ir.Value, b: ir.Value, step: Step
+    ) -> None:
+        """The loops of the reduction around a step, the pointers moved by them."""
+        if not reductions:
             step(a, b)
             return
-        axis = folds[0]
+        axis = reductions[0]
         zero, extent = ir.Constant(INDEX_TYPE, 0), self._statements.scalar(axis.extent)
         with self._statements.counted(zero, extent, axis.name) as at:
-            self._fold(folds[1:], *self._moved(a, b, axis, at), step)
+            self._reduction_loops(reductions[1:], *self._moved(a, b, axis, at), step)
 
-    def _moved(self, a: ir.Value, b: ir.Value, axis: Axis, steps: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """Both pointers after so many steps of a loop."""
-        builder, product = self._frame.builder, self._product
+    def _moved(
+        self, a: ir.Value, b: ir.Value, axis: ContractionLoop, steps: ir.Value
+    ) -> tuple[ir.Value, ir.Value]:
+        """Both pointers after a number of steps of a loop."""
+        builder, contraction = self._context.builder, self._contraction
         return (
-            self._statements.moved(product.a.buffer, a, builder.mul(steps, index(axis.a).ir)),
-            self._statements.moved(product.b.buffer, b, builder.mul(steps, index(axis.b).ir)),
+            self._statements.moved(contraction.a.buffer, a, builder.mul(steps, index(axis.a).ir)),
+            self._statements.moved(contraction.b.buffer, b, builder.mul(steps, index(axis.b).ir)),
         )
 
 
-def _rows(axes: Sequence[Axis]) -> Iterator[Place]:
+def _rows(axes: Sequence[ContractionLoop]) -> Iterator[RowOffsets]:
     for point in combinations(*(range(_number(axis)) for axis in axes)):
         steps = list(zip(point, axes, strict=True))
-        yield Place(sum(at * axis.a for at, axis in steps), sum(at * axis.c for at, axis in steps))
+        yield RowOffsets(sum(at * axis.a for at, axis in steps), sum(at * axis.c for at, axis in steps))
 
 
-def _number(axis: Axis) -> int:
+def _number(axis: ContractionLoop) -> int:
     extent = constant(axis.extent)
     assert extent is not None, "sized before"
     return extent
 
 
-def _merged(folds: Sequence[Axis]) -> Iterator[Axis]:
+def _merged(reductions: Sequence[ContractionLoop]) -> Iterator[ContractionLoop]:
     """The loops with one for each two neighbours that are one."""
-    left = list(folds)
+    left = list(reductions)
     while left:
         axis = left.pop(0)
         if left and (one := _composed(axis, left[0])) is not None:
@@ -292,18 +313,18 @@ def _merged(folds: Sequence[Axis]) -> Iterator[Axis]:
             yield axis
 
 
-def _composed(outer: Axis, inner: Axis) -> Axis | None:
+def _composed(outer: ContractionLoop, inner: ContractionLoop) -> ContractionLoop | None:
     """Both loops as one, if each step of the outer one is all steps of the inner one."""
     counts = constant(outer.extent), constant(inner.extent)
     if counts[0] is None or counts[1] is None:
         return None
     if (outer.a, outer.b) != (inner.a * counts[1], inner.b * counts[1]):
         return None
-    return Axis(inner.name, Const(counts[0] * counts[1]), inner.a, inner.b, 0)
+    return ContractionLoop(inner.name, Const(counts[0] * counts[1]), inner.a, inner.b, 0)
 
 
 def _tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:
-    """Rows and vectors of a tile: what reads least for each product, and cuts evenly."""
+    """Rows and vectors of a tile: those with the fewest reads for each product that split evenly."""
     choices = []
     for columns in range(1, vectors + 1):
         most = (registers - columns - SPARE_REGISTERS) // columns

@@ -22,9 +22,9 @@ from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
-from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, Lowered
+from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, LoweredOperator
 
 Array = NDArray[Any]
 Step = Callable[[Sequence[Array]], Array]
@@ -41,11 +41,11 @@ class HostNetwork:
     """A function as machine code of this process: weights packed, kernels compiled or taken from the cache.
 
     Members:
-        named: what it computes.
+        named: the function that it computes.
     """
 
     def __init__(
-        self, named: NamedFunction, machine: Machine | None = None, store: ObjectStore | None = None
+        self, named: NamedFunction, machine: HostMachine | None = None, store: ObjectStore | None = None
     ) -> None:
         """Compile a function.
 
@@ -59,7 +59,7 @@ class HostNetwork:
         """
         self.named = named
         self._function = named.one_sample().function
-        self._machine = Machine.host() if machine is None else machine
+        self._machine = HostMachine.host() if machine is None else machine
         self._store = store
         self._fixed: dict[Value, Array] = {}
         moving = [each for each in self._function.equations if not self._fold(each)]
@@ -134,7 +134,9 @@ def _port(
     return step
 
 
-def _layer(lowered: Lowered, result: TensorType, machine: Machine, store: ObjectStore | None) -> Step:
+def _layer(
+    lowered: LoweredOperator, result: TensorType, machine: HostMachine, store: ObjectStore | None
+) -> Step:
     """The compiled kernel, called for each sample."""
     parallel = lowered.work >= PARALLEL_WORK
     kernel = compile_function(lowered.function, parallel=parallel, machine=machine, store=store)

@@ -5,47 +5,51 @@ from collections.abc import Sequence
 from llvmlite import ir
 
 from tilewright.compiler.dtype import INDEX
-from tilewright.compiler.targets.cpu.frame import Frame
+from tilewright.compiler.targets.cpu.function_context import FunctionContext
 from tilewright.compiler.targets.cpu.intrinsic import external
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
-from tilewright.compiler.targets.cpu.value import Value
+from tilewright.compiler.targets.cpu.value import LaneValue
 
 POOL_FUNCTION = "tilewright_parallel"
 """void (body, environment, extent): calls body(environment, begin, end) for ranges that cover the extent."""
 
 
-def outline(frame: Frame, name: str, own: Sequence[ir.Type]) -> tuple[Frame, list[ir.Value]]:
-    """A frame of a function of its own that sees what is bound in this one.
+def outline(
+    context: FunctionContext, name: str, own: Sequence[ir.Type]
+) -> tuple[FunctionContext, list[ir.Value]]:
+    """The context of a new function that sees the variables and buffers of this one.
 
     Args:
-        frame: the function around.
+        context: the function around.
         name: of the new one, which no other module sees.
         own: types of the arguments in front of what it captures.
 
     Returns:
-        the frame, and the captured values.
+        the function context, and the captured values.
     """
-    module = frame.function.module
-    captured = [*frame.pointers.values(), *(value.ir for value in frame.variables.values())]
+    module = context.function.module
+    captured = [*context.pointers.values(), *(value.ir for value in context.variables.values())]
     types = [*own, *(value.type for value in captured)]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), types), module.get_unique_name(name))
     function.linkage = "internal"
-    inner = Frame.of(function)
+    inner = FunctionContext.of(function)
     taken = iter(function.args[len(own) :])
-    for buffer in frame.pointers:
+    for buffer in context.pointers:
         inner.pointers[buffer] = next(taken)
         # As in the function around: no two buffers overlap.
         inner.pointers[buffer].add_attribute("noalias")
-    inner.strides = dict(frame.strides)
-    inner.variables = {variable: Value(next(taken), INDEX) for variable in frame.variables}
+    inner.strides = dict(context.strides)
+    inner.variables = {variable: LaneValue(next(taken), INDEX) for variable in context.variables}
     return inner, captured
 
 
-def call_parallel(frame: Frame, function: ir.Function, captured: list[ir.Value], extent: ir.Value) -> None:
+def call_parallel(
+    context: FunctionContext, function: ir.Function, captured: list[ir.Value], extent: ir.Value
+) -> None:
     """Hand an outlined function to the pool, and wait until all iterations are done."""
-    builder = frame.builder
+    builder = context.builder
     record = ir.LiteralStructType([value.type for value in captured])
-    environment = frame.on_stack(record)
+    environment = context.on_stack(record)
     for position, value in enumerate(captured):
         builder.store(value, _field(builder, environment, record, position))
     entered = _trampoline(function, record)

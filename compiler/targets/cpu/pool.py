@@ -12,14 +12,14 @@ from functools import cache
 from llvmlite import binding as llvm
 
 from tilewright.compiler.targets.cpu.cache import ObjectStore
-from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
+from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 
 THREADS_MAXIMUM = 64
 SPINS = 1 << 18
-"""How often a worker looks before it sleeps: to wake it takes as long as a small layer."""
+"""The number of polls before a worker sleeps: waking it takes as long as a small layer."""
 JOIN_SPINS = 1 << 14
-"""How often the caller looks before it lets others run where it does, a worker perhaps."""
+"""The number of polls before the caller yields its processor, to a worker perhaps."""
 SHARES_PER_THREAD = 2
 """A range is what is left over threads times this: few ranges, small ones at the end, when others wait."""
 
@@ -35,12 +35,12 @@ def install_pool(store: ObjectStore) -> None:
     Args:
         store: has its code, or gets it.
     """
-    machine = Machine.host()
+    machine = HostMachine.host()
     _install(store.cached(lambda: object_code(pool_text(), machine), pool_text(), machine.key), machine)
 
 
 @cache
-def _install(code: bytes, machine: Machine) -> None:
+def _install(code: bytes, machine: HostMachine) -> None:
     engine = load_code(code, machine)
     llvm.add_symbol(POOL_FUNCTION, engine.get_function_address(POOL_FUNCTION))
     # Workers run in this code until the process is gone, and must not see it unmapped.

@@ -5,23 +5,23 @@ from dataclasses import dataclass, field
 from llvmlite import ir
 
 from tilewright.compiler.dtype import INDEX
-from tilewright.compiler.targets.cpu.statement import Statements
+from tilewright.compiler.targets.cpu.statement import StatementEmitter
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE
-from tilewright.compiler.targets.cpu.value import Value
+from tilewright.compiler.targets.cpu.value import LaneValue
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Break, Continue, For, If, Procedure, Stmt, While
+from tilewright.compiler.tir.stmt import Break, Continue, For, IfThenElse, Procedure, Stmt, While
 
 
 @dataclass(frozen=True)
 class _Loop:
-    """Where `continue` and `break` go."""
+    """The targets of `continue` and `break`."""
 
     following: ir.Block
     end: ir.Block
 
 
 @dataclass
-class Flow(Statements):
+class ProcedureEmitter(StatementEmitter):
     """Writes statements, and procedures among them; loops of procedures run in order, whatever their kind.
 
     Members:
@@ -34,7 +34,7 @@ class Flow(Statements):
 
     def write(self, stmt: Stmt) -> None:
         """The statement and all inside of it; nothing behind a break or a continue."""
-        if self.frame.builder.block.is_terminated:
+        if self.context.builder.block.is_terminated:
             return
         match stmt:
             case Procedure(body=body):
@@ -43,18 +43,18 @@ class Flow(Statements):
                 self.inside = False
             case For() if self.inside:
                 self._counted(stmt)
-            case If():
+            case IfThenElse():
                 self._if(stmt)
             case While():
                 self._while(stmt)
             case Break() | Continue():
                 loop = self.loops[-1]
-                self.frame.builder.branch(loop.end if isinstance(stmt, Break) else loop.following)
+                self.context.builder.branch(loop.end if isinstance(stmt, Break) else loop.following)
             case _:
                 super().write(stmt)
 
     def _blocks(self, *names: str) -> list[ir.Block]:
-        return [self.frame.builder.append_basic_block(name) for name in names]
+        return [self.context.builder.append_basic_block(name) for name in names]
 
     def _holds(self, condition: Expr) -> ir.Value:
         return self._expressions.value(condition).ir
@@ -62,11 +62,11 @@ class Flow(Statements):
     def _body(self, stmt: Stmt, following: ir.Block) -> None:
         """A statement in the block where the builder is; then on to another one."""
         self.write(stmt)
-        if not self.frame.builder.block.is_terminated:
-            self.frame.builder.branch(following)
+        if not self.context.builder.block.is_terminated:
+            self.context.builder.branch(following)
 
-    def _if(self, stmt: If) -> None:
-        builder = self.frame.builder
+    def _if(self, stmt: IfThenElse) -> None:
+        builder = self.context.builder
         then, otherwise, end = self._blocks("if.then", "if.else", "if.end")
         builder.cbranch(self._holds(stmt.condition), then, otherwise)
         builder.position_at_end(then)
@@ -79,7 +79,7 @@ class Flow(Statements):
         builder.position_at_end(end)
 
     def _while(self, stmt: While) -> None:
-        builder = self.frame.builder
+        builder = self.context.builder
         head, body, end = self._blocks("while.head", "while.body", "while.end")
         builder.branch(head)
         builder.position_at_end(head)
@@ -92,7 +92,7 @@ class Flow(Statements):
 
     def _counted(self, loop: For) -> None:
         """For var = 0 … extent − 1, where the extent is read once."""
-        builder, name = self.frame.builder, loop.var.name
+        builder, name = self.context.builder, loop.var.name
         head, body, following, end = self._blocks(
             *(f"{name}.{part}" for part in ("head", "body", "next", "end"))
         )
@@ -105,7 +105,7 @@ class Flow(Statements):
         builder.position_at_end(body)
         self.loops.append(_Loop(following, end))
         self.domain[name] = loop.extent
-        with self.frame.bound({name: Value(counter, INDEX)}):
+        with self.context.bound({name: LaneValue(counter, INDEX)}):
             self._body(loop.body, following)
         del self.domain[name]
         self.loops.pop()

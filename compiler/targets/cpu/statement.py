@@ -7,33 +7,33 @@ from dataclasses import dataclass, field, replace
 from llvmlite import ir
 
 from tilewright.compiler.dtype import INDEX
+from tilewright.compiler.targets.cpu.contraction import MEANINGS
 from tilewright.compiler.targets.cpu.error import CpuError
-from tilewright.compiler.targets.cpu.expression import Expressions
+from tilewright.compiler.targets.cpu.expression import ExpressionEmitter
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.frame import Frame
+from tilewright.compiler.targets.cpu.function_context import FunctionContext
 from tilewright.compiler.targets.cpu.micro_kernel import write_micro_kernel
 from tilewright.compiler.targets.cpu.outline import call_parallel, outline
-from tilewright.compiler.targets.cpu.product import MEANINGS
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, memory_type
-from tilewright.compiler.targets.cpu.value import Value, index, vector
+from tilewright.compiler.targets.cpu.value import LaneValue, index, vector
 from tilewright.compiler.targets.cpu.vectorise import is_parallelisable, is_vectorisable
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import UNBOUNDED, upper
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Expr, Load, Var
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Expr, Var
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    BufferStore,
     Extern,
     For,
-    Intrinsic,
+    IntrinsicStmt,
     IterKind,
     LoopKind,
     Seq,
     Stmt,
-    Store,
 )
 from tilewright.compiler.tir.walk import (
     block_indices,
@@ -48,28 +48,28 @@ from tilewright.compiler.tir.walk import (
 
 _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.MOD)
 LANES_MAXIMUM = 64
-"""Of one vector; longer loops take several. LLVM cuts a vector into what registers hold."""
+"""Lanes of one vector; longer loops take several. LLVM splits a vector into registers."""
 COPIES_MAXIMUM = 256
-"""Of a statement in loops written out; beyond, LLVM decides."""
+"""Copies of a statement in unrolled loops; beyond, LLVM decides."""
 PEELED_BLOCKS = 2
 """A loop around more blocks is not written twice to take the inits out of it."""
 
 
 @dataclass
-class Statements:
-    """Writes statements into a frame.
+class StatementEmitter:
+    """Writes statements into a function context.
 
     Members:
-        frame: where to.
+        context: of the function that is written.
         contract: whether a product and a sum of floats may be rounded once.
         parallel: whether a parallel loop may be handed to other threads.
-        features: what micro-kernels are written for.
+        features: of the machine, for micro-kernels.
         domain: extents of the loops around, by variable.
         begun: blocks of which a first instance, which runs the init, is behind.
-        copies: how often the statement is written out, by the loops around.
+        copies: the number of copies of the statement that the enclosing unrolled loops make.
     """
 
-    frame: Frame
+    context: FunctionContext
     contract: bool
     parallel: bool
     features: Features
@@ -78,8 +78,8 @@ class Statements:
     copies: int = 1
 
     @property
-    def _expressions(self) -> Expressions:
-        return Expressions(self.frame, self.contract)
+    def _expressions(self) -> ExpressionEmitter:
+        return ExpressionEmitter(self.context, self.contract)
 
     def write(self, stmt: Stmt) -> None:
         """The statement and all inside of it."""
@@ -91,13 +91,13 @@ class Statements:
                     self.write(child)
             case Allocate():
                 self._allocate(stmt)
-            case Intrinsic() if stmt.name in MEANINGS and self.frame.lanes == 1:
+            case IntrinsicStmt() if stmt.name in MEANINGS and self.context.lanes == 1:
                 write_micro_kernel(self, stmt)
-            case Intrinsic(body=body):
+            case IntrinsicStmt(body=body):
                 self.write(body)
             case Block():
                 self._block(stmt)
-            case Store():
+            case BufferStore():
                 self._store((stmt,))
             case Extern(name=name):
                 raise CpuError(
@@ -112,18 +112,18 @@ class Statements:
 
     def lanes_of(self, expr: Expr) -> ir.Value:
         """The value of an expression, an element a lane."""
-        return vector(self.frame.builder, self._expressions.value(expr), self.frame.lanes)
+        return vector(self.context.builder, self._expressions.value(expr), self.context.lanes)
 
     def pointer(self, buffer: Buffer, element: Expr) -> ir.Value:
-        """Where an element lies, counted from the first one."""
-        return self.moved(buffer, self.frame.pointers[buffer.name], self.scalar(element))
+        """A pointer to an element, counted from the first one."""
+        return self.moved(buffer, self.context.pointers[buffer.name], self.scalar(element))
 
     def moved(self, buffer: Buffer, pointer: ir.Value, elements: ir.Value) -> ir.Value:
         """A pointer to another element of the buffer."""
         of = memory_type(buffer.dtype)
-        return self.frame.builder.gep(pointer, [elements], inbounds=True, source_etype=of)
+        return self.context.builder.gep(pointer, [elements], inbounds=True, source_etype=of)
 
-    def _store(self, stores: Sequence[Store]) -> None:
+    def _store(self, stores: Sequence[BufferStore]) -> None:
         """Elements assigned at the same time: all values come before any store."""
         expressions = self._expressions
         values = [expressions.value(store.value) for store in stores]
@@ -133,7 +133,7 @@ class Statements:
     def _block(self, block: Block) -> None:
         inside = {it.var.name: self._expressions.value(it.value) for it in block.iters}
         block = self._with_plain_indices(block)
-        with self.frame.bound(inside):
+        with self.context.bound(inside):
             if block.inits and block.name not in self.begun:
                 self._init(block)
             self._store(block.stores)
@@ -147,16 +147,20 @@ class Statements:
             return simplify(substitute(index, values), self.domain) if divides else index
 
         def load(node: Expr) -> Expr:
-            return replace(node, indices=tuple(map(plain, node.indices))) if isinstance(node, Load) else node
+            return (
+                replace(node, indices=tuple(map(plain, node.indices)))
+                if isinstance(node, BufferLoad)
+                else node
+            )
 
-        def store(one: Store) -> Store:
-            return Store(one.buffer, tuple(map(plain, one.indices)), rewrite(one.value, load))
+        def store(one: BufferStore) -> BufferStore:
+            return BufferStore(one.buffer, tuple(map(plain, one.indices)), rewrite(one.value, load))
 
         return map_stores(block, store)
 
     def _init(self, block: Block) -> None:
-        """The inits, where all folded indices are 0."""
-        builder = self.frame.builder
+        """The inits, where all reduced indices are 0."""
+        builder = self.context.builder
         first = ir.Constant(ir.IntType(1), 1)
         for it in block.iters:
             if it.kind is IterKind.REDUCE:
@@ -167,21 +171,21 @@ class Statements:
 
     def _allocate(self, stmt: Allocate) -> None:
         """One instance, as large as the largest, serves all executions: none expects what another left."""
-        buffer, frame = stmt.buffer, self.frame
+        buffer, context = stmt.buffer, self.context
         extents = tuple(max(upper(extent, self.domain), 0) for extent in buffer.shape)
         if any(extent >= UNBOUNDED // 2 for extent in extents):
             raise CpuError(f"the shape of {print_buffer(buffer)} must be bounded by loops around it")
         strides = buffer.strides(extents)
-        frame.strides[buffer.name] = strides
+        context.strides[buffer.name] = strides
         elements = strides[0] * extents[0] if extents else 1
         # LLVM 22 puts uses before values where it makes one vector of what tiles store to the stack.
         on_heap = any(buffer.name in _results(inner) for inner in statements(stmt.body))
-        frame.pointers[buffer.name] = frame.allocate(elements * buffer.dtype.size_bytes, on_heap)
+        context.pointers[buffer.name] = context.allocate(elements * buffer.dtype.size_bytes, on_heap)
         self.write(stmt.body)
-        del frame.pointers[buffer.name]
+        del context.pointers[buffer.name]
 
     def _for(self, loop: For) -> None:
-        alone = self.frame.lanes == 1
+        alone = self.context.lanes == 1
         if loop.kind is LoopKind.VECTORISE and alone:
             self._at_full_extent(loop, self._vector, lambda lanes: is_vectorisable(loop, lanes))
         elif loop.kind is LoopKind.UNROLL:
@@ -202,7 +206,7 @@ class Statements:
         elif number is not None:
             write(loop, number)
         else:
-            builder, extent = self.frame.builder, self._expressions.scalar(loop.extent)
+            builder, extent = self.context.builder, self._expressions.scalar(loop.extent)
             full = builder.icmp_signed("==", extent, ir.Constant(INDEX_TYPE, most))
             with builder.if_else(full) as (then, otherwise):
                 with then:
@@ -219,14 +223,14 @@ class Statements:
         elif full:
             ends = ir.Constant(INDEX_TYPE, 0), ir.Constant(INDEX_TYPE, full)
             with self.counted(*ends, loop.var.name) as at:
-                self._lanes(loop, Value(self.frame.builder.mul(at, width), INDEX), LANES_MAXIMUM)
+                self._lanes(loop, LaneValue(self.context.builder.mul(at, width), INDEX), LANES_MAXIMUM)
         while rest:
             lanes = 1 << (rest.bit_length() - 1)
             self._lanes(loop, index(extent - rest), lanes)
             rest -= lanes
 
-    def _lanes(self, loop: For, base: Value, lanes: int) -> None:
-        self._at(loop, Value(base.ir, INDEX, 0 if lanes == 1 else 1), lanes=lanes)
+    def _lanes(self, loop: For, base: LaneValue, lanes: int) -> None:
+        self._at(loop, LaneValue(base.ir, INDEX, 0 if lanes == 1 else 1), lanes=lanes)
 
     def _unrolled(self, loop: For, extent: int) -> None:
         self.copies *= extent
@@ -240,21 +244,21 @@ class Statements:
         if not self._peels(loop):
             self._iterate(loop, zero, extent)
             return
-        builder = self.frame.builder
+        builder = self.context.builder
         with builder.if_then(builder.icmp_signed(">", extent, zero)):
             self._at(loop, index(0))
         self._iterate(loop, one, extent, first=False)
 
     def _iterate(self, loop: For, begin: ir.Value, end: ir.Value, first: bool = True) -> None:
         with self.counted(begin, end, loop.var.name) as at:
-            self._at(loop, Value(at, INDEX), first)
+            self._at(loop, LaneValue(at, INDEX), first)
 
-    def _at(self, loop: For, value: Value, first: bool = True, lanes: int | None = None) -> None:
+    def _at(self, loop: For, value: LaneValue, first: bool = True, lanes: int | None = None) -> None:
         """The body for one value of the variable, or one a lane; `first` if it may be the first value."""
         begun, self.domain[loop.var.name] = self.begun, loop.extent
         if not first:
             self.begun = begun | self._settled(loop)
-        with self.frame.bound({loop.var.name: value}, lanes):
+        with self.context.bound({loop.var.name: value}, lanes):
             self.write(loop.body)
         self.begun = begun
         del self.domain[loop.var.name]
@@ -262,15 +266,15 @@ class Statements:
     def _parallel(self, loop: For) -> None:
         """The loop as a function of a range, which threads call."""
         extent = self._expressions.scalar(loop.extent)
-        name, ends = f"{self.frame.function.name}.{loop.var.name}", (INDEX_TYPE, INDEX_TYPE)
-        inner, captured = outline(self.frame, name, ends)
+        name, ends = f"{self.context.function.name}.{loop.var.name}", (INDEX_TYPE, INDEX_TYPE)
+        inner, captured = outline(self.context, name, ends)
         begin, end = inner.function.args[:2]
-        writer = Statements(
+        writer = StatementEmitter(
             inner, self.contract, False, self.features, dict(self.domain), self.begun, self.copies
         )
         writer._iterate(loop, begin, end)
         inner.close()
-        call_parallel(self.frame, inner.function, captured, extent)
+        call_parallel(self.context, inner.function, captured, extent)
 
     def _peels(self, loop: For) -> bool:
         """Whether the first iteration is written apart, so that no other one asks whether to run an init."""
@@ -285,7 +289,7 @@ class Statements:
     @contextmanager
     def counted(self, begin: ir.Value, end: ir.Value, name: str) -> Iterator[ir.Value]:
         """A loop over begin … end − 1; gives its counter."""
-        builder = self.frame.builder
+        builder = self.context.builder
         head, body, after = (builder.append_basic_block(f"{name}.{part}") for part in ("head", "body", "end"))
         before = builder.block
         builder.branch(head)
@@ -302,13 +306,13 @@ class Statements:
 
 def _results(stmt: Stmt) -> set[str]:
     """The buffers that a micro-kernel stores to."""
-    if not (isinstance(stmt, Intrinsic) and stmt.name in MEANINGS):
+    if not (isinstance(stmt, IntrinsicStmt) and stmt.name in MEANINGS):
         return set()
     return {store.buffer.name for block in blocks(stmt) for store in block.stores}
 
 
 def _begins(block: Block, variable: Var) -> bool:
-    """Whether a folded index is a sum of loop variables, none subtracted, with this one among them."""
+    """Whether a reduced index is a sum of loop variables, none subtracted, with this one among them."""
     for it in block.iters:
         position = Affine.of(it.value)
         rising = all(isinstance(atom, Var) and coefficient > 0 for atom, coefficient in position.terms)

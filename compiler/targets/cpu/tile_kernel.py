@@ -1,4 +1,4 @@
-"""`dot` on the tile registers of AMX: up to 16 rows and 16 lanes, 16 steps of the fold at a time.
+"""`dot` on the tile registers of AMX: up to 16 rows and 16 lanes, 16 steps of the reduction at a time.
 
 Two blocks of rows and two of lanes are computed together, so that each tile read serves twice. Where the
 steps are no multiple of 16, the rest has tiles of another shape, and there is one block of rows at a time.
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from tilewright.compiler.targets.cpu.contraction import GROUP, Contraction, ContractionLoop
 from tilewright.compiler.targets.cpu.intrinsic import external
-from tilewright.compiler.targets.cpu.lane_tile import Place
-from tilewright.compiler.targets.cpu.product import GROUP, Axis, Product
+from tilewright.compiler.targets.cpu.lane_tile import RowOffsets
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 
 SIDE = 16
@@ -23,18 +23,18 @@ _WORD_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Part:
-    """Steps of the fold that are done in equal chunks.
+class ReductionPart:
+    """Steps of the reduction that are done in equal reduction tiles.
 
     Members:
         first: step.
-        chunks: how many.
-        steps: in a chunk.
+        tiles: the number of reduction tiles.
+        steps: in a tile.
         a, b: the first tile register of either operand.
     """
 
     first: int
-    chunks: int
+    tiles: int
     steps: int
     a: int
     b: int
@@ -45,32 +45,34 @@ class Blocking:
     """Which tile registers hold what.
 
     Members:
-        parts: of the fold: the full chunks, and what is left.
+        parts: of the reduction: the full tiles, and the rest.
         rows: blocks of rows at a time; lanes are two blocks.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ReductionPart, ...]
     rows: int
 
     @staticmethod
     def of(steps: int) -> "Blocking":
-        """For a fold of that many steps of four bytes."""
+        """For a reduction of that many steps of four bytes."""
         full, rest = divmod(steps, SIDE)
         if full and rest:
-            return Blocking((Part(0, full, SIDE, 2, 3), Part(full * SIDE, 1, rest, 5, 6)), rows=1)
-        return Blocking((Part(0, max(full, 1), rest or SIDE, 4, 6),), rows=2)
+            return Blocking(
+                (ReductionPart(0, full, SIDE, 2, 3), ReductionPart(full * SIDE, 1, rest, 5, 6)), rows=1
+            )
+        return Blocking((ReductionPart(0, max(full, 1), rest or SIDE, 4, 6),), rows=2)
 
 
-def fits(product: Product, lanes: int, steps: int | None) -> bool:
-    """Whether tiles hold the nest: lanes in whole blocks, the steps of the fold known and neighbours."""
-    if steps is None or lanes % SIDE or not product.folds:
+def fits(contraction: Contraction, lanes: int, steps: int | None) -> bool:
+    """Whether tiles hold the loop nest: lanes in whole blocks, the reduction known and of neighbours."""
+    if steps is None or lanes % SIDE or not contraction.reductions:
         return False
-    return product.folds[-1].a == GROUP
+    return contraction.reductions[-1].a == GROUP
 
 
-def runs(rows: list[Place]) -> list[list[Place]]:
+def runs(rows: list[RowOffsets]) -> list[list[RowOffsets]]:
     """Rows in blocks of up to 16, evenly spaced in each."""
-    result: list[list[Place]] = []
+    result: list[list[RowOffsets]] = []
     for row in rows:
         block = result[-1] if result else []
         if not block or len(block) == SIDE or (len(block) > 1 and not _continues(block, row)):
@@ -80,26 +82,26 @@ def runs(rows: list[Place]) -> list[list[Place]]:
     return result
 
 
-def _continues(block: list[Place], row: Place) -> bool:
+def _continues(block: list[RowOffsets], row: RowOffsets) -> bool:
     return (row.a - block[-1].a, row.c - block[-1].c) == (block[1].a - block[0].a, block[1].c - block[0].c)
 
 
 @dataclass
 class TileKernel:
-    """Writes one tile of the nest: up to two blocks of rows, up to two of lanes.
+    """Writes one tile of the loop nest: up to two blocks of rows, up to two of lanes.
 
     Members:
-        builder: where to.
-        blocking: of the fold.
+        builder: writes the instructions.
+        blocking: of the reduction.
         rows: the blocks.
         columns: of the blocks of lanes.
-        c: pointer to the first result of the nest.
+        c: pointer to the first result of the loop nest.
         current: pointer to a pointer to the shapes that the tile registers have.
     """
 
     builder: ir.IRBuilder
     blocking: Blocking
-    rows: list[list[Place]]
+    rows: list[list[RowOffsets]]
     columns: range
     c: ir.Value
     current: ir.Value
@@ -123,7 +125,7 @@ class TileKernel:
         shapes = {}
         for row, block in enumerate(self.rows):
             for column in range(len(self.columns)):
-                shapes[self._sum(row, column)] = (len(block), ROW_BYTES)
+                shapes[self._accumulator(row, column)] = (len(block), ROW_BYTES)
             for part in self.blocking.parts:
                 shapes[part.a + row] = (len(block), part.steps * GROUP)
         for part in self.blocking.parts:
@@ -134,19 +136,19 @@ class TileKernel:
     def clear(self) -> None:
         """All sums are 0."""
         for tile in range(len(self.rows) * len(self.columns)):
-            self._call("tilezero", _tile(self._sum(*divmod(tile, len(self.columns)))))
+            self._call("tilezero", _tile(self._accumulator(*divmod(tile, len(self.columns)))))
 
     def fill(self, column: int, vector: ir.Value) -> None:
         """The sums of a block of lanes start from 16 numbers in memory, in all rows."""
         for row in range(len(self.rows)):
-            self._load(self._sum(row, column - self.columns.start), vector, 0)
+            self._load(self._accumulator(row, column - self.columns.start), vector, 0)
 
     def load(self) -> None:
-        """Sums of memory."""
+        """Load accumulators from memory."""
         self._move("tileloadd64")
 
     def store(self) -> None:
-        """Sums to memory."""
+        """Store accumulators to memory."""
         self._move("tilestored64")
 
     def _move(self, name: str) -> None:
@@ -155,20 +157,20 @@ class TileKernel:
             for column, at in enumerate(self.columns):
                 pointer = self._at(self.c, (block[0].c + at * SIDE) * _WORD_BYTES)
                 stride = ir.Constant(INDEX_TYPE, step * _WORD_BYTES)
-                self._call(name, _tile(self._sum(row, column)), pointer, stride)
+                self._call(name, _tile(self._accumulator(row, column)), pointer, stride)
 
-    def step(self, part: Part, axis: Axis, a: ir.Value, b: ir.Value) -> None:
-        """One chunk of the fold, with what is at these pointers."""
+    def step(self, part: ReductionPart, axis: ContractionLoop, a: ir.Value, b: ir.Value) -> None:
+        """One tile of the reduction, with what is at these pointers."""
         for column, at in enumerate(self.columns):
             self._load(part.b + column, self._at(b, at * ROW_BYTES), axis.b)
         for row, block in enumerate(self.rows):
             stride = block[1].a - block[0].a if len(block) > 1 else 0
             self._load(part.a + row, self._at(a, block[0].a), stride)
             for column in range(len(self.columns)):
-                tiles = (self._sum(row, column), part.a + row, part.b + column)
+                tiles = (self._accumulator(row, column), part.a + row, part.b + column)
                 self._call("tdpbusd", *map(_tile, tiles))
 
-    def _sum(self, row: int, column: int) -> int:
+    def _accumulator(self, row: int, column: int) -> int:
         return row * len(self.columns) + column
 
     def _load(self, tile: int, pointer: ir.Value, stride_bytes: int) -> None:

@@ -28,12 +28,12 @@ INDEX_TYPE = _ELEMENTS[INDEX]
 
 
 def register_type(dtype: DType, lanes: int = 1) -> ir.Type:
-    """What values are in; one lane is a scalar."""
+    """The LLVM type of values in registers; one lane is a scalar."""
     return with_lanes(_element(dtype), lanes)
 
 
 def memory_type(dtype: DType, lanes: int = 1) -> ir.Type:
-    """What buffers hold: as in registers, but a truth value takes a byte."""
+    """The LLVM type of elements in buffers: as in registers, but a truth value takes a byte."""
     return with_lanes(_element(DType.UINT8 if dtype is DType.BOOL else dtype), lanes)
 
 
@@ -47,7 +47,7 @@ def with_lanes(element: ir.Type, lanes: int) -> ir.Type:
 
 
 def lanes_of(value: ir.Value) -> int:
-    """How many elements a value has."""
+    """The number of elements of a value."""
     return value.type.count if isinstance(value.type, ir.VectorType) else 1
 
 

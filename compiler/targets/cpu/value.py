@@ -9,7 +9,7 @@ from tilewright.compiler.targets.cpu.type import INDEX_TYPE, with_lanes
 
 
 @dataclass(frozen=True)
-class Value:
+class LaneValue:
     """A value in each lane.
 
     Members:
@@ -28,12 +28,12 @@ class Value:
         return self.stride == 0
 
 
-def index(number: int) -> Value:
+def index(number: int) -> LaneValue:
     """A constant index."""
-    return Value(ir.Constant(INDEX_TYPE, number), INDEX)
+    return LaneValue(ir.Constant(INDEX_TYPE, number), INDEX)
 
 
-def vector(builder: ir.IRBuilder, value: Value, lanes: int) -> ir.Value:
+def vector(builder: ir.IRBuilder, value: LaneValue, lanes: int) -> ir.Value:
     """The lanes as an LLVM vector; as a scalar if there is one lane."""
     if value.stride is None or lanes == 1:
         return value.ir

@@ -3,8 +3,8 @@
 from math import gcd
 
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.expr import Expr, Load, Var
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, IterKind, Stmt, Store
+from tilewright.compiler.tir.expr import BufferLoad, Expr, Var
+from tilewright.compiler.tir.stmt import Allocate, Block, BufferStore, For, IntrinsicStmt, IterKind, Stmt
 from tilewright.compiler.tir.walk import (
     block_indices,
     blocks,
@@ -34,18 +34,18 @@ def is_vectorisable(loop: For, lanes: int) -> bool:
     return all(_is_apart(store, values, loop, inner, lanes) for store in stmt.stores)
 
 
-def _is_apart(store: Store, values: dict[str, Expr], loop: For, inner: list[For], lanes: int) -> bool:
+def _is_apart(store: BufferStore, values: dict[str, Expr], loop: For, inner: list[For], lanes: int) -> bool:
     positions = [Affine.of(substitute(position, values)) for position in store.indices]
     return any(_separates(position, loop, inner, lanes) for position in positions)
 
 
 def is_parallelisable(loop: For) -> bool:
-    """Whether no iteration seems to need another one's elements: what they share is theirs one by one.
+    """Whether no iteration needs another one's elements: in shared buffers each has elements of its own.
 
     That is so if what is stored to a buffer around the loop lies apart in all iterations, and is read in the
     loop only where it is stored.
     """
-    if any(isinstance(stmt, Store) for stmt in statements(loop)):
+    if any(isinstance(stmt, BufferStore) for stmt in statements(loop)):
         return False
     own = {stmt.buffer.name for stmt in statements(loop) if isinstance(stmt, Allocate)}
     stored: dict[str, set[Indices]] = {}
@@ -76,7 +76,7 @@ def _lie_apart(places: set[Indices], loop: For) -> bool:
 
 def _reads_stored(block: Block, stored: dict[str, set[Indices]]) -> bool:
     exprs = [expr for store in (*block.stores, *block.inits) for expr in (store.value, *store.indices)]
-    read = [node for expr in exprs for node in nodes(expr) if isinstance(node, Load)]
+    read = [node for expr in exprs for node in nodes(expr) if isinstance(node, BufferLoad)]
     shared = [load for load in read if load.buffer.name in stored]
     return all(_placed(load.indices, block) in stored[load.buffer.name] for load in shared)
 
@@ -90,7 +90,7 @@ def _placed(indices: Indices, block: Block) -> Indices:
 def _inner(loop: For) -> tuple[list[For], Stmt]:
     """The loops directly inside of each other, and what is inside of them."""
     found, stmt = [], loop.body
-    while isinstance(stmt, For | Intrinsic):
+    while isinstance(stmt, For | IntrinsicStmt):
         if isinstance(stmt, For):
             found.append(stmt)
         stmt = stmt.body
@@ -105,7 +105,7 @@ def _reads_own(block: Block) -> bool:
     exprs: list[Expr] = [
         expr for store in (*block.stores, *block.inits) for expr in (store.value, *store.indices)
     ]
-    read = [node for expr in exprs for node in nodes(expr) if isinstance(node, Load)]
+    read = [node for expr in exprs for node in nodes(expr) if isinstance(node, BufferLoad)]
     return all(own.get(load.buffer.name, load.indices) == load.indices for load in read)
 
 

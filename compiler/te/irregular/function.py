@@ -7,56 +7,69 @@ from collections.abc import Callable
 import numpy as np
 
 from tilewright.compiler.dtype import INDEX, DType
-from tilewright.compiler.te.irregular.refusal import Refusal
+from tilewright.compiler.te.irregular.unsupported import UnsupportedConstructError
 from tilewright.compiler.te.irregular.value import (
-    Array,
+    PythonValue,
+    RuntimeNumber,
     Static,
-    Term,
-    Value,
+    TensorValue,
     converted,
     joined,
-    term_of,
+    number_of,
     wide,
 )
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Function, Select
+from tilewright.compiler.tir.expr import (
+    Binary,
+    BinaryOp,
+    Cast,
+    Const,
+    ElementCall,
+    ElementFunction,
+    Expr,
+    Select,
+)
 
-_Called = Callable[..., Value]
+_Called = Callable[..., PythonValue]
 
 
-def truth(term: Term) -> Expr:
+def truth(number: RuntimeNumber) -> Expr:
     """A number as a condition.
 
     Raises:
-        Refusal: if it is no truth value.
+        UnsupportedConstructError: if it is no truth value.
     """
-    if term.dtype is not DType.BOOL:
-        raise Refusal(f"a condition must be a comparison, not {term.dtype}: write `… != 0`")
-    return term.expr
+    if number.dtype is not DType.BOOL:
+        raise UnsupportedConstructError(
+            f"a condition must be a comparison, not {number.dtype}: write `… != 0`"
+        )
+    return number.expr
 
 
-def quotient(left: Value, right: Value) -> Value:
+def quotient(left: PythonValue, right: PythonValue) -> PythonValue:
     """a / b of floats, or of Python's integers."""
     if isinstance(left, Static) and isinstance(right, Static):
         if isinstance(right.value, int | float) and isinstance(left.value, int | float) and right.value:
             return Static(left.value / right.value)
-        raise Refusal("this cannot be computed: divide numbers, not by 0")
-    a, b = joined(term_of(left), term_of(right))
+        raise UnsupportedConstructError("this cannot be computed: divide numbers, not by 0")
+    a, b = joined(number_of(left), number_of(right))
     if not a.dtype.is_float:
         if not a.weak:
-            raise Refusal(f"/ of {a.dtype} gives a fraction: use //, or convert with np.float32(…) before")
+            raise UnsupportedConstructError(
+                f"/ of {a.dtype} gives a fraction: use //, or convert with np.float32(…) before"
+            )
         a, b = wide(a), wide(b)
-    return Term(Call(Function.DIVIDE, (a.expr, b.expr), a.dtype), a.weak)
+    return RuntimeNumber(ElementCall(ElementFunction.DIVIDE, (a.expr, b.expr), a.dtype), a.weak)
 
 
 def _smallest(larger: bool) -> _Called:
     """min or max of Python: the first of equals."""
 
-    def choose(first: Value, *others: Value) -> Value:
-        result = term_of(first)
+    def choose(first: PythonValue, *others: PythonValue) -> PythonValue:
+        result = number_of(first)
         for other in others:
-            a, b = joined(result, term_of(other))
+            a, b = joined(result, number_of(other))
             condition = Binary(BinaryOp.LT, a.expr, b.expr) if larger else Binary(BinaryOp.LT, b.expr, a.expr)
-            result = Term(Select(condition, b.expr, a.expr), a.weak)
+            result = RuntimeNumber(Select(condition, b.expr, a.expr), a.weak)
         return result
 
     return _known_first(builtins.max if larger else builtins.min, choose)
@@ -65,7 +78,7 @@ def _smallest(larger: bool) -> _Called:
 def _known_first(function: Callable[..., object], otherwise: _Called) -> _Called:
     """The function itself where all arguments are known."""
 
-    def call(*arguments: Value) -> Value:
+    def call(*arguments: PythonValue) -> PythonValue:
         known = [argument.value for argument in arguments if isinstance(argument, Static)]
         return Static(function(*known)) if len(known) == len(arguments) else otherwise(*arguments)
 
@@ -73,84 +86,84 @@ def _known_first(function: Callable[..., object], otherwise: _Called) -> _Called
 
 
 def _numpy_pair(op: BinaryOp) -> _Called:
-    def call(left: Value, right: Value) -> Value:
-        a, b = joined(term_of(left), term_of(right))
-        return Term(Binary(op, a.expr, b.expr))
+    def call(left: PythonValue, right: PythonValue) -> PythonValue:
+        a, b = joined(number_of(left), number_of(right))
+        return RuntimeNumber(Binary(op, a.expr, b.expr))
 
     return call
 
 
-def _absolute(value: Value) -> Value:
-    term = term_of(value)
-    zero = Const(0.0 if term.dtype.is_float else 0, term.dtype)
-    return Term(Select(zero < term.expr, term.expr, zero - term.expr), term.weak)
+def _absolute(value: PythonValue) -> PythonValue:
+    number = number_of(value)
+    zero = Const(0.0 if number.dtype.is_float else 0, number.dtype)
+    return RuntimeNumber(Select(zero < number.expr, number.expr, zero - number.expr), number.weak)
 
 
-def _in_python(function: Function) -> _Called:
+def _in_python(function: ElementFunction) -> _Called:
     """Of `math`: in double precision, whatever the argument."""
 
-    def call(value: Value) -> Value:
-        return Term(Call(function, (wide(term_of(value)).expr,), DType.FLOAT64), weak=True)
+    def call(value: PythonValue) -> PythonValue:
+        return RuntimeNumber(ElementCall(function, (wide(number_of(value)).expr,), DType.FLOAT64), weak=True)
 
     return call
 
 
-def _in_numpy(function: Function) -> _Called:
+def _in_numpy(function: ElementFunction) -> _Called:
     """In the type of the argument."""
 
-    def call(value: Value) -> Value:
-        term = term_of(value)
-        if not term.dtype.is_float:
-            if not term.weak:
-                raise Refusal(
-                    f"{function} of {term.dtype} must be of a float: convert with np.float32(…) before"
+    def call(value: PythonValue) -> PythonValue:
+        number = number_of(value)
+        if not number.dtype.is_float:
+            if not number.weak:
+                raise UnsupportedConstructError(
+                    f"{function} of {number.dtype} must be of a float: convert with np.float32(…) before"
                 )
-            term = wide(term)
-        return Term(Call(function, (term.expr,), term.dtype))
+            number = wide(number)
+        return RuntimeNumber(ElementCall(function, (number.expr,), number.dtype))
 
     return call
 
 
-def _converted(kind: Value, value: Value) -> Value:
+def _converted(kind: PythonValue, value: PythonValue) -> PythonValue:
     """np.int32(…) and the like."""
     assert isinstance(kind, Static)
     try:
         dtype = DType.of(kind.value)  # type: ignore[arg-type]  # a class of numpy: what it names is checked
     except ValueError:
-        raise Refusal(f"the type must be one of {', '.join(DType)}") from None
-    return Term(_cast(term_of(value), dtype))
+        raise UnsupportedConstructError(f"the type must be one of {', '.join(DType)}") from None
+    return RuntimeNumber(_cast(number_of(value), dtype))
 
 
-def _cast(term: Term, dtype: DType) -> Expr:
-    if term.dtype is dtype:
-        return term.expr
-    if isinstance(term.expr, Const) and term.weak and DType.BOOL not in (dtype, term.dtype):
+def _cast(number: RuntimeNumber, dtype: DType) -> Expr:
+    if number.dtype is dtype:
+        return number.expr
+    if isinstance(number.expr, Const) and number.weak and DType.BOOL not in (dtype, number.dtype):
         return (
-            converted(term, dtype).expr
-            if dtype.is_float or not term.dtype.is_float
-            else Cast(dtype, term.expr)
+            converted(number, dtype).expr
+            if dtype.is_float or not number.dtype.is_float
+            else Cast(dtype, number.expr)
         )
-    return Cast(dtype, term.expr)
+    return Cast(dtype, number.expr)
 
 
-def _integer(value: Value) -> Value:
-    return Term(_cast(term_of(value), INDEX), weak=True)
+def _integer(value: PythonValue) -> PythonValue:
+    return RuntimeNumber(_cast(number_of(value), INDEX), weak=True)
 
 
-def _float(value: Value) -> Value:
-    return wide(term_of(value))
+def _float(value: PythonValue) -> PythonValue:
+    return wide(number_of(value))
 
 
-def _truth(value: Value) -> Value:
-    return Term(_cast(term_of(value), DType.BOOL), weak=True)
+def _truth(value: PythonValue) -> PythonValue:
+    return RuntimeNumber(_cast(number_of(value), DType.BOOL), weak=True)
 
 
-def _length(value: Value) -> Value:
-    if isinstance(value, Array) and value.shape:
+def _length(value: PythonValue) -> PythonValue:
+    if isinstance(value, TensorValue) and value.shape:
         return Static(value.shape[0])
     if isinstance(value, Static) and isinstance(value.value, tuple):
         return Static(len(value.value))
-    raise Refusal("len must be of a tensor with dimensions, or a tuple")
+    raise UnsupportedConstructError("len must be of a tensor with dimensions, or a tuple")
 
 
 FUNCTIONS: dict[object, _Called] = {
@@ -161,15 +174,15 @@ FUNCTIONS: dict[object, _Called] = {
     builtins.float: _known_first(float, _float),
     builtins.bool: _known_first(bool, _truth),
     builtins.len: _length,
-    math.exp: _known_first(math.exp, _in_python(Function.EXP)),
-    math.log: _known_first(math.log, _in_python(Function.LOG)),
-    math.sqrt: _known_first(math.sqrt, _in_python(Function.SQRT)),
-    math.tanh: _known_first(math.tanh, _in_python(Function.TANH)),
-    np.exp: _in_numpy(Function.EXP),
-    np.log: _in_numpy(Function.LOG),
-    np.sqrt: _in_numpy(Function.SQRT),
-    np.tanh: _in_numpy(Function.TANH),
-    np.rint: _in_numpy(Function.ROUND),
+    math.exp: _known_first(math.exp, _in_python(ElementFunction.EXP)),
+    math.log: _known_first(math.log, _in_python(ElementFunction.LOG)),
+    math.sqrt: _known_first(math.sqrt, _in_python(ElementFunction.SQRT)),
+    math.tanh: _known_first(math.tanh, _in_python(ElementFunction.TANH)),
+    np.exp: _in_numpy(ElementFunction.EXP),
+    np.log: _in_numpy(ElementFunction.LOG),
+    np.sqrt: _in_numpy(ElementFunction.SQRT),
+    np.tanh: _in_numpy(ElementFunction.TANH),
+    np.rint: _in_numpy(ElementFunction.ROUND),
     np.abs: _absolute,
     np.minimum: _numpy_pair(BinaryOp.MIN),
     np.maximum: _numpy_pair(BinaryOp.MAX),

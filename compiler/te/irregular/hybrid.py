@@ -6,10 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilewright.compiler.te.irregular.refusal import Refusal, Report
-from tilewright.compiler.te.irregular.scope import Definition, KnownError, Program, RetypeError, sequence
+from tilewright.compiler.te.irregular.scope import (
+    Definition,
+    KnownError,
+    ProgramBuilder,
+    RetypeError,
+    sequence,
+)
 from tilewright.compiler.te.irregular.statement import write
-from tilewright.compiler.te.irregular.value import Array, Static, Value
+from tilewright.compiler.te.irregular.unsupported import Report, UnsupportedConstructError
+from tilewright.compiler.te.irregular.value import PythonValue, Static, TensorValue
 from tilewright.compiler.te.stage import Stage, Tensor, checked_name
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.stmt import Allocate, Stmt
@@ -19,11 +25,11 @@ NAME = "name"
 
 
 @dataclass(frozen=True, eq=False)
-class Irregular(Stage):
+class HybridOp(Stage):
     """Tensors that statements fill.
 
     Members:
-        arguments: what the function was called with: tensors, and constants.
+        arguments: the arguments of the call: tensors and constants.
         function: its meaning on arrays.
         body: the same as statements, on the buffers of the tensors.
     """
@@ -80,37 +86,37 @@ def hybrid(function: Callable[..., object]) -> Hybrid:
     return Hybrid(function)
 
 
-def _stage(definition: Definition, arguments: Sequence[object], name: str) -> Irregular:
+def _stage(definition: Definition, arguments: Sequence[object], name: str) -> HybridOp:
     program = _written(definition, arguments, name)
     body = sequence(program.finished)
     for buffer in reversed(program.buffers):
         body = Allocate(buffer, body)
     outputs = tuple(program.outputs[returned] for returned in program.returned)
-    return Irregular(name, outputs, tuple(arguments), definition.function, body)
+    return HybridOp(name, outputs, tuple(arguments), definition.function, body)
 
 
-def _written(definition: Definition, arguments: Sequence[object], name: str) -> Program:
+def _written(definition: Definition, arguments: Sequence[object], name: str) -> ProgramBuilder:
     """The program, written until the types of all variables are wide enough."""
     values = [_value(argument) for argument in arguments]
-    inputs = frozenset(value.buffer.name for value in values if isinstance(value, Array))
+    inputs = frozenset(value.buffer.name for value in values if isinstance(value, TensorValue))
     types: dict[str, Any] = {}
     while True:
-        program = Program(name, types, inputs, _returned(definition))
+        program = ProgramBuilder(name, types, inputs, _returned(definition))
         try:
             write(definition, values, program)
         except RetypeError:
             continue
         except KnownError:
             pass
-        except Refusal as error:
+        except UnsupportedConstructError as error:
             raise TirError(f"{name}: {error}") from None
         _check_outputs(program, definition)
         program.report.check(name)
         return program
 
 
-def _value(argument: object) -> Value:
-    return Array(argument.buffer) if isinstance(argument, Tensor) else Static(argument)
+def _value(argument: object) -> PythonValue:
+    return TensorValue(argument.buffer) if isinstance(argument, Tensor) else Static(argument)
 
 
 def _returned(definition: Definition) -> tuple[str, ...]:
@@ -131,10 +137,10 @@ def _returned(definition: Definition) -> tuple[str, ...]:
     return names
 
 
-def _check_outputs(program: Program, definition: Definition) -> None:
+def _check_outputs(program: ProgramBuilder, definition: Definition) -> None:
     """Note what is returned and is no output."""
     missing = [name for name in program.returned if name not in program.outputs]
-    if missing and not program.report.places:
+    if missing and not program.report.locations:
         last = definition.source.body[-1]
         program.report.add(
             definition.source, last, f"{', '.join(missing)} must be made by te.output(…), outside of loops"

@@ -9,11 +9,19 @@ from functools import cached_property
 import numpy as np
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.te.irregular.refusal import Refusal, Report, Source
-from tilewright.compiler.te.irregular.value import Array, Local, Static, Term, Value, converted, term_of
+from tilewright.compiler.te.irregular.unsupported import Report, Source, UnsupportedConstructError
+from tilewright.compiler.te.irregular.value import (
+    Local,
+    PythonValue,
+    RuntimeNumber,
+    Static,
+    TensorValue,
+    converted,
+    number_of,
+)
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const, Expr, Load
-from tilewright.compiler.tir.stmt import Seq, Stmt, Store
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr
+from tilewright.compiler.tir.stmt import BufferStore, Seq, Stmt
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +32,7 @@ class Definition:
 
     @property
     def name(self) -> str:
-        """Of the function."""
+        """The name of the function."""
         return self.function.__name__
 
     @cached_property
@@ -38,15 +46,15 @@ class RetypeError(Exception):
 
 
 class Broken:
-    """What a name stands for whose assignment was refused: no second error is told of it."""
+    """The value of a name whose assignment was refused: reading it reports no second error."""
 
 
 class KnownError(Exception):
-    """What is refused follows from what was refused before."""
+    """An error that follows from a construct refused before; it is not reported again."""
 
 
 @dataclass
-class Program:
+class ProgramBuilder:
     """Statements under construction.
 
     Members:
@@ -54,7 +62,7 @@ class Program:
         types: of variables that are wider than their first value, by the buffer's name: type and weakness.
         inputs: names of the buffers that are given.
         returned: the names that the function returns, in order.
-        report: what was refused.
+        report: the unsupported constructs.
         outputs: the buffers of these, once they are made.
         buffers: those of variables and allocated tensors.
         inlining: the functions that are being written, outer first.
@@ -80,7 +88,7 @@ class Program:
 
     @property
     def length(self) -> int:
-        """How many statements the innermost body has so far."""
+        """The number of statements of the innermost body so far."""
         return len(self._bodies[-1])
 
     def fresh(self, name: str) -> str:
@@ -96,7 +104,7 @@ class Program:
     def store(self, buffer: Buffer, indices: tuple[Expr, ...], value: Expr) -> None:
         """An assignment."""
         self.written.add(buffer.name)
-        self.emit(Store(buffer, indices, value))
+        self.emit(BufferStore(buffer, indices, value))
 
     @contextmanager
     def body(self) -> Iterator[list[Stmt]]:
@@ -107,103 +115,109 @@ class Program:
         finally:
             self._bodies.pop()
 
-    def variable(self, name: str, term: Term) -> Local:
+    def variable(self, name: str, number: RuntimeNumber) -> Local:
         """A new variable for values like this one."""
         unique = self.fresh(name)
-        dtype, weak = self.types.get(unique, (term.dtype, term.weak))
+        dtype, weak = self.types.get(unique, (number.dtype, number.weak))
         local = Local(Buffer(unique, (), dtype), weak)
         self.buffers.append(local.buffer)
         return local
 
-    def assign(self, local: Local, term: Term) -> None:
+    def assign(self, local: Local, number: RuntimeNumber) -> None:
         """A variable gets a value, and a wider type if it must.
 
         Raises:
-            Refusal: if the types do not meet.
+            UnsupportedConstructError: if the types do not meet.
             RetypeError: if all is to be written anew.
         """
         name, dtype = local.buffer.name, local.buffer.dtype
-        if local.weak and not term.weak:
-            self._retype(name, term.dtype, weak=False)
-        if local.weak and term.dtype.is_float and not dtype.is_float and dtype is not DType.BOOL:
-            self._retype(name, term.dtype, weak=True)
-        self.store(local.buffer, (), converted(term, dtype).expr)
+        if local.weak and not number.weak:
+            self._retype(name, number.dtype, weak=False)
+        if local.weak and number.dtype.is_float and not dtype.is_float and dtype is not DType.BOOL:
+            self._retype(name, number.dtype, weak=True)
+        self.store(local.buffer, (), converted(number, dtype).expr)
 
     def _retype(self, name: str, dtype: DType, weak: bool) -> None:
         self.types[name] = dtype, weak
         raise RetypeError
 
-    def kept(self, term: Term, name: str) -> Term:
+    def kept(self, number: RuntimeNumber, name: str) -> RuntimeNumber:
         """A number as it is now, whatever is assigned later."""
-        if isinstance(term.expr, Const):
-            return term
-        local = self.variable(name, term)
-        self.assign(local, term)
-        return local.term
+        if isinstance(number.expr, Const):
+            return number
+        local = self.variable(name, number)
+        self.assign(local, number)
+        return local.number
 
-    def pinned(self, value: Value, name: str) -> Value:
+    def pinned(self, value: PythonValue, name: str) -> PythonValue:
         """Each number of a value as it is now."""
         if isinstance(value, tuple):
             return tuple(self.pinned(part, name) for part in value)
-        return self.kept(value, name) if isinstance(value, Term) else value
+        return self.kept(value, name) if isinstance(value, RuntimeNumber) else value
 
 
 @dataclass
-class Scope:
+class FunctionScope:
     """The names of one function.
 
     Members:
         definition: the function.
-        names: what they stand for so far.
-        counts: how often each is assigned in the function.
+        names: the values of the names so far.
+        counts: the number of assignments to each name in the function.
         loops: variables of the loops around.
     """
 
     definition: Definition
-    names: dict[str, Value | Local | Broken]
+    names: dict[str, PythonValue | Local | Broken]
     counts: Counter[str]
     captured: dict[str, object]
     loops: set[str] = field(default_factory=set)
 
-    def value(self, name: str) -> Value:
-        """What a name stands for.
+    def value(self, name: str) -> PythonValue:
+        """The value of a name.
 
         Raises:
-            Refusal: if it is not assigned before.
+            UnsupportedConstructError: if it is not assigned before.
             KnownError: if its assignment was refused.
         """
         found = self.names.get(name)
         if isinstance(found, Broken):
             raise KnownError
         if isinstance(found, Local):
-            return found.term
+            return found.number
         if found is not None:
             return found
         if self.counts[name] or name not in self.captured:
-            raise Refusal(f"{name} must be assigned before; the variable of a loop ends with it")
+            raise UnsupportedConstructError(
+                f"{name} must be assigned before; the variable of a loop ends with it"
+            )
         return Static(self.captured[name])
 
-    def bind(self, name: str, value: Value, program: Program) -> None:
+    def bind(self, name: str, value: PythonValue, program: ProgramBuilder) -> None:
         """An assignment to a name: numbers known now, and tensors, are only named if it is the only one.
 
         Raises:
-            Refusal: if the name is a loop's, or of several tensors.
+            UnsupportedConstructError: if the name is a loop's, or of several tensors.
         """
         if name in self.loops:
-            raise Refusal(f"{name} is the variable of a loop around: assign to another name")
-        if isinstance(value, Term) or (self.counts[name] > 1 and _is_number(value)):
+            raise UnsupportedConstructError(
+                f"{name} is the variable of a loop around: assign to another name"
+            )
+        if isinstance(value, RuntimeNumber) or (self.counts[name] > 1 and _is_number(value)):
             local = self.names.get(name)
-            term = term_of(value)
+            number = number_of(value)
             if not isinstance(local, Local):
-                self.names[name] = local = program.variable(name, term)
-            program.assign(local, term)
+                self.names[name] = local = program.variable(name, number)
+            program.assign(local, number)
         elif self.counts[name] > 1:
-            raise Refusal(f"{name} must be the name of one thing: what is no number is not assigned anew")
+            raise UnsupportedConstructError(
+                f"{name} must be the name of one thing: what is no number is not assigned anew"
+            )
         else:
             self.names[name] = value
 
 
-def _is_number(value: Value) -> bool:
+def _is_number(value: PythonValue) -> bool:
     return isinstance(value, Static) and isinstance(value.value, int | float | np.generic)
 
 
@@ -212,6 +226,6 @@ def sequence(body: Sequence[Stmt]) -> Stmt:
     return body[0] if len(body) == 1 else Seq(tuple(body))
 
 
-def element(array: Array, indices: tuple[Expr, ...]) -> Term:
-    """What a tensor holds."""
-    return Term(Load(array.buffer, indices))
+def element(array: TensorValue, indices: tuple[Expr, ...]) -> RuntimeNumber:
+    """An element of a tensor."""
+    return RuntimeNumber(BufferLoad(array.buffer, indices))

@@ -8,66 +8,85 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import INDEX, DType
-from tilewright.compiler.te.irregular.expression import Expressions
+from tilewright.compiler.te.irregular.expression import ExpressionParser
 from tilewright.compiler.te.irregular.python import LOOPS, allocate, output
-from tilewright.compiler.te.irregular.refusal import Refusal, assigned_names, is_refused, refuse_constructs
 from tilewright.compiler.te.irregular.scope import (
     Broken,
     Definition,
+    FunctionScope,
     KnownError,
-    Program,
-    Scope,
+    ProgramBuilder,
     element,
     sequence,
 )
-from tilewright.compiler.te.irregular.value import Array, Local, Static, Term, Value, converted, term_of
+from tilewright.compiler.te.irregular.unsupported import (
+    UnsupportedConstructError,
+    assigned_names,
+    is_refused,
+    refuse_constructs,
+)
+from tilewright.compiler.te.irregular.value import (
+    Local,
+    PythonValue,
+    RuntimeNumber,
+    Static,
+    TensorValue,
+    converted,
+    number_of,
+)
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const, Expr, Load, Select, Var
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr, Select, Var
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import Break, Continue, For, If, LoopKind, While
+from tilewright.compiler.tir.stmt import Break, Continue, For, IfThenElse, LoopKind, While
 from tilewright.compiler.tir.walk import constant, nodes
 
 _NOTHING = "the function gives nothing: return a value at its end, or call it in a statement of its own"
 _YES, _NO = Const(True, DType.BOOL), Const(False, DType.BOOL)
 
 
-def write(definition: Definition, arguments: Sequence[Value], program: Program) -> Value | None:
+def write(
+    definition: Definition, arguments: Sequence[PythonValue], program: ProgramBuilder
+) -> PythonValue | None:
     """The statements of a function, written into the program; what it returns, if it returns anything.
 
     Raises:
-        Refusal: if it cannot be called like that.
+        UnsupportedConstructError: if it cannot be called like that.
         KnownError: if something in it was refused; the report says what.
     """
     if definition in program.inlining:
-        raise Refusal(f"{definition.name} must not call itself: use a loop")
-    known = len(program.report.places)
+        raise UnsupportedConstructError(f"{definition.name} must not call itself: use a loop")
+    known = len(program.report.locations)
     program.inlining.append(definition)
     try:
         refuse_constructs(definition.source, program.report)
-        result = _Statements.of(definition, arguments, program).function()
+        result = _StatementParser.of(definition, arguments, program).function()
     finally:
         program.inlining.pop()
-    if len(program.report.places) > known:
+    if len(program.report.locations) > known:
         raise KnownError
     return result
 
 
 @dataclass
-class _Statements:
+class _StatementParser:
     """Writes statements of one function."""
 
-    program: Program
-    scope: Scope
+    program: ProgramBuilder
+    scope: FunctionScope
     depth: int = 0
     """Loops around."""
 
     @staticmethod
-    def of(definition: Definition, arguments: Sequence[Value], program: Program) -> "_Statements":
+    def of(
+        definition: Definition, arguments: Sequence[PythonValue], program: ProgramBuilder
+    ) -> "_StatementParser":
         function = definition.function
         try:
             bound = inspect.signature(function).bind(*arguments)
         except TypeError as error:
-            raise Refusal(f"{definition.name} must be given other arguments: {error}") from None
+            raise UnsupportedConstructError(
+                f"{definition.name} must be given other arguments: {error}"
+            ) from None
         for name, parameter in inspect.signature(function).parameters.items():
             if name not in bound.arguments:
                 bound.arguments[name] = Static(parameter.default)
@@ -76,15 +95,15 @@ class _Statements:
         counts = Counter(node.id for node in nodes if isinstance(node.ctx, ast.Store))
         captured = inspect.getclosurevars(function)
         known = {**captured.builtins, **captured.globals, **captured.nonlocals}
-        writer = _Statements(program, Scope(definition, {}, counts, known))
+        writer = _StatementParser(program, FunctionScope(definition, {}, counts, known))
         writer._bind_parameters(bound.arguments)
         return writer
 
-    def _bind_parameters(self, arguments: dict[str, Value]) -> None:
+    def _bind_parameters(self, arguments: dict[str, PythonValue]) -> None:
         inner = len(self.program.inlining) > 1
         only_returns = len(self.scope.definition.source.body) == 1
         for name, value in arguments.items():
-            if self.scope.counts[name] and not isinstance(value, Array | tuple):
+            if self.scope.counts[name] and not isinstance(value, TensorValue | tuple):
                 # It is assigned to, so it is a variable from the start.
                 self.scope.counts[name] += 1
                 self.scope.bind(name, value, self.program)
@@ -93,11 +112,11 @@ class _Statements:
                 self.scope.names[name] = self.program.pinned(value, name) if pin else value
 
     @property
-    def expressions(self) -> Expressions:
+    def expressions(self) -> ExpressionParser:
         """The writer of expressions in this function."""
-        return Expressions(self.program, self.scope, self._inlined)
+        return ExpressionParser(self.program, self.scope, self._inlined)
 
-    def function(self) -> Value | None:
+    def function(self) -> PythonValue | None:
         """All statements of the function; what it returns."""
         *body, last = self.scope.definition.source.body
         if not isinstance(last, ast.Return) or last.value is None:
@@ -110,10 +129,10 @@ class _Statements:
 
     @contextmanager
     def noting(self, node: ast.stmt) -> Iterator[None]:
-        """What is refused inside is noted for a statement, and its names stand for nothing any more."""
+        """Note constructs refused inside for a statement; the names that it assigns become `Broken`."""
         try:
             yield
-        except Refusal as error:
+        except UnsupportedConstructError as error:
             self.program.report.add(self.scope.definition.source, node, str(error))
             self._break(node)
         except KnownError:
@@ -151,13 +170,13 @@ class _Statements:
             case ast.Break() | ast.Continue():
                 self.program.emit(Break() if isinstance(node, ast.Break) else Continue())
             case ast.Return():
-                raise Refusal(
+                raise UnsupportedConstructError(
                     "return must be the last statement: assign the result, and leave loops with break"
                 )
             case ast.Assign():
-                raise Refusal("assign one target at a time")
+                raise UnsupportedConstructError("assign one target at a time")
             case _:
-                raise Refusal(
+                raise UnsupportedConstructError(
                     "this has no meaning in a loop program: use assignments, for, while, if and calls"
                 )
 
@@ -167,46 +186,50 @@ class _Statements:
         if isinstance(value, ast.Call):
             result = self._called(value)
             if result is None:
-                raise Refusal(_NOTHING)
+                raise UnsupportedConstructError(_NOTHING)
         else:
             result = self.expressions.value(value)
         self._give(target, result)
 
-    def _give(self, target: ast.expr, value: Value) -> None:
+    def _give(self, target: ast.expr, value: PythonValue) -> None:
         match target:
             case ast.Name(id=name):
                 self.scope.bind(name, value, self.program)
             case ast.Subscript():
-                self._store(target, term_of(value))
+                self._store(target, number_of(value))
             case ast.Tuple(elts=targets):
                 self._give_each(targets, value)
             case _:
-                raise Refusal("the target must be a variable, an element of a tensor, or several of these")
+                raise UnsupportedConstructError(
+                    "the target must be a variable, an element of a tensor, or several of these"
+                )
 
-    def _give_each(self, targets: Sequence[ast.expr], value: Value) -> None:
+    def _give_each(self, targets: Sequence[ast.expr], value: PythonValue) -> None:
         """All values as they are before the first assignment."""
-        parts: tuple[Value, ...] = ()
+        parts: tuple[PythonValue, ...] = ()
         if isinstance(value, tuple):
             parts = value
         elif isinstance(value, Static) and isinstance(value.value, tuple):
             parts = tuple(Static(part) for part in value.value)
         if len(parts) != len(targets):
-            raise Refusal(f"there must be {len(targets)} values for as many targets")
+            raise UnsupportedConstructError(f"there must be {len(targets)} values for as many targets")
         kept = [self.program.pinned(part, "kept") for part in parts]
         for target, part in zip(targets, kept, strict=True):
             self._give(target, part)
 
-    def _store(self, target: ast.Subscript, term: Term, indices: tuple[Expr, ...] | None = None) -> None:
+    def _store(
+        self, target: ast.Subscript, number: RuntimeNumber, indices: tuple[Expr, ...] | None = None
+    ) -> None:
         array = self._array(target)
         at = self.expressions.indices(array, target.slice) if indices is None else indices
-        self.program.store(array.buffer, at, converted(term, array.buffer.dtype).expr)
+        self.program.store(array.buffer, at, converted(number, array.buffer.dtype).expr)
 
-    def _array(self, target: ast.Subscript) -> Array:
+    def _array(self, target: ast.Subscript) -> TensorValue:
         array = self.expressions.value(target.value)
-        if not isinstance(array, Array):
-            raise Refusal("only elements of tensors are assigned to")
+        if not isinstance(array, TensorValue):
+            raise UnsupportedConstructError("only elements of tensors are assigned to")
         if array.buffer.name in self.program.inputs:
-            raise Refusal(
+            raise UnsupportedConstructError(
                 f"{array.buffer.name} is given and must not be changed: copy it into te.allocate(…)"
             )
         return array
@@ -217,7 +240,7 @@ class _Statements:
             array = self._array(node.target)
             indices = expressions.indices(array, node.target.slice)
             result = expressions.operation(node.op, element(array, indices), expressions.value(node.value))
-            self._store(node.target, term_of(result), indices)
+            self._store(node.target, number_of(result), indices)
             return
         assert isinstance(node.target, ast.Name)
         old = self.scope.value(node.target.id)
@@ -232,60 +255,62 @@ class _Statements:
         if function not in (allocate, output):
             return False
         if not isinstance(target, ast.Name) or self.scope.counts[target.id] != 1:
-            raise Refusal("a new tensor must be given to a name of its own, once")
+            raise UnsupportedConstructError("a new tensor must be given to a name of its own, once")
         shape, dtype = self._type(value)
         if function is allocate:
             buffer = Buffer(self.program.fresh(target.id), tuple(map(Const, shape)), dtype)
             self.program.buffers.append(buffer)
         else:
             buffer = self._output(target.id, shape, dtype)
-        self.scope.names[target.id] = Array(buffer)
+        self.scope.names[target.id] = TensorValue(buffer)
         return True
 
     def _type(self, call: ast.Call) -> tuple[tuple[int, ...], DType]:
         parts = [self.expressions.value(argument) for argument in call.args]
         known = [part.value for part in parts if isinstance(part, Static)]
         if call.keywords or len(known) != 2 or len(parts) != 2:
-            raise Refusal(
+            raise UnsupportedConstructError(
                 "a new tensor must have a shape and a type that are known now, as in te.output((4, 2), x)"
             )
         given = known[0] if isinstance(known[0], tuple) else (known[0],)
         if not all(isinstance(extent, int) and extent >= 1 for extent in given):
-            raise Refusal(f"extents must be positive integers, not {known[0]!r}")
+            raise UnsupportedConstructError(f"extents must be positive integers, not {known[0]!r}")
         try:
             dtype = DType.of(known[1])  # type: ignore[arg-type]  # what it names is checked
         except (TypeError, ValueError):
-            raise Refusal(f"the type must be one of {', '.join(DType)}, not {known[1]!r}") from None
+            raise UnsupportedConstructError(
+                f"the type must be one of {', '.join(DType)}, not {known[1]!r}"
+            ) from None
         return tuple(given), dtype
 
     def _output(self, name: str, shape: tuple[int, ...], dtype: DType) -> Buffer:
         program = self.program
         if len(program.inlining) > 1:
-            raise Refusal(
+            raise UnsupportedConstructError(
                 "outputs are made by the outer function: use te.allocate, or take it as an argument"
             )
         if name not in program.returned or self.depth:
-            raise Refusal(
+            raise UnsupportedConstructError(
                 f"{name} must be made outside of loops, and returned at the end: else use te.allocate"
             )
-        number = program.returned.index(name)
-        own = f"{program.name}_{number}" if len(program.returned) > 1 else program.name
+        position = program.returned.index(name)
+        own = f"{program.name}_{position}" if len(program.returned) > 1 else program.name
         buffer = Buffer(own, tuple(map(Const, shape)), dtype)
         program.outputs[name] = buffer
         return buffer
 
-    def _called(self, call: ast.Call) -> Value | None:
+    def _called(self, call: ast.Call) -> PythonValue | None:
         """A call that is a whole statement, or all that is assigned: it may write tensors."""
         expressions = self.expressions
         called = expressions.value(call.func)
         if isinstance(called, Static) and isinstance(called.value, Definition):
             if call.keywords:
-                raise Refusal("arguments must be given by position")
+                raise UnsupportedConstructError("arguments must be given by position")
             arguments = [expressions.value(argument) for argument in call.args]
             return write(called.value, arguments, self.program)
         return expressions.value(call)
 
-    def _inlined(self, definition: Definition, arguments: Sequence[Value]) -> Value:
+    def _inlined(self, definition: Definition, arguments: Sequence[PythonValue]) -> PythonValue:
         """A call inside of an expression: it must write no tensor that others see."""
         program = self.program
         own, written = len(program.buffers), set(program.written)
@@ -295,9 +320,11 @@ class _Statements:
         changed = program.written - made
         program.written |= written
         if changed:
-            raise Refusal(f"{definition.name} changes {min(changed)}: call it in a statement of its own")
+            raise UnsupportedConstructError(
+                f"{definition.name} changes {min(changed)}: call it in a statement of its own"
+            )
         if result is None:
-            raise Refusal(_NOTHING)
+            raise UnsupportedConstructError(_NOTHING)
         only_returns = len(definition.source.body) == 1
         return result if only_returns else program.pinned(result, definition.name)
 
@@ -311,11 +338,13 @@ class _Statements:
         with self.program.body() as otherwise:
             self.all(node.orelse)
         inner = sequence(otherwise) if otherwise else None
-        self.program.emit(If(condition, sequence(then), inner))
+        self.program.emit(IfThenElse(condition, sequence(then), inner))
 
     def _while(self, node: ast.While) -> None:
         if node.orelse:
-            raise Refusal("there is no else of a loop: keep in a variable whether it was left")
+            raise UnsupportedConstructError(
+                "there is no else of a loop: keep in a variable whether it was left"
+            )
         with self.program.body() as before:
             condition = self.expressions.condition(node.test)
         self.depth += 1
@@ -324,28 +353,30 @@ class _Statements:
         self.depth -= 1
         if before:
             # What the condition needs is computed anew in each iteration.
-            leave = If(Select(condition, _NO, _YES), Break())
+            leave = IfThenElse(Select(condition, _NO, _YES), Break())
             body, condition = [*before, leave, *body], _YES
         self.program.emit(While(condition, sequence(body)))
 
     def _for(self, node: ast.For) -> None:
         if node.orelse:
-            raise Refusal("there is no else of a loop: keep in a variable whether it was left")
+            raise UnsupportedConstructError(
+                "there is no else of a loop: keep in a variable whether it was left"
+            )
         if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call):
-            raise Refusal("a loop must be over range(…): index with its variable")
+            raise UnsupportedConstructError("a loop must be over range(…): index with its variable")
         name = node.target.id
         kind, (start, stop, step) = self._range(node.iter)
         self._check_loop_name(name)
         var = Var(self.program.fresh(name))
         trips = stop - start if step > 0 else start - stop
         extent = trips if abs(step) == 1 else (trips + (abs(step) - 1)) // abs(step)
-        value = Term(simplify(start + var * step), weak=True)
+        value = RuntimeNumber(simplify(start + var * step), weak=True)
         with self.program.body() as body, self._loop_variable(name, value):
             self.all(node.body)
         self.program.emit(For(var, _at_least_0(simplify(extent)), sequence(body), kind))
 
     @contextmanager
-    def _loop_variable(self, name: str, value: Term) -> Iterator[None]:
+    def _loop_variable(self, name: str, value: RuntimeNumber) -> Iterator[None]:
         """The name of a loop's variable inside of it; where it is a variable already, it gets each value."""
         self.depth += 1
         if isinstance(self.scope.names.get(name), Local):
@@ -360,38 +391,42 @@ class _Statements:
         self.depth -= 1
 
     def _check_loop_name(self, name: str) -> None:
-        if name in self.scope.loops or isinstance(self.scope.names.get(name), Array):
-            raise Refusal(f"{name} has a meaning already: give the loop's variable another name")
+        if name in self.scope.loops or isinstance(self.scope.names.get(name), TensorValue):
+            raise UnsupportedConstructError(
+                f"{name} has a meaning already: give the loop's variable another name"
+            )
 
     def _range(self, call: ast.Call) -> tuple[LoopKind, tuple[Expr, Expr, int]]:
         called = self.expressions.value(call.func)
         kind = LOOPS.get(called.value) if isinstance(called, Static) and callable(called.value) else None
         if kind is None:
-            raise Refusal("a loop must be over range(…), te.serial, te.unroll, te.parallel or te.vectorise")
-        parts = [self.expressions.term(argument) for argument in call.args]
+            raise UnsupportedConstructError(
+                "a loop must be over range(…), te.serial, te.unroll, te.parallel or te.vectorise"
+            )
+        parts = [self.expressions.number(argument) for argument in call.args]
         if not 1 <= len(parts) <= 3 or call.keywords:
-            raise Refusal("a range must have one to three bounds")
+            raise UnsupportedConstructError("a range must have one to three bounds")
         if any(part.dtype.is_float or part.dtype is DType.BOOL for part in parts):
-            raise Refusal("the bounds of a range must be integers: use int(…)")
+            raise UnsupportedConstructError("the bounds of a range must be integers: use int(…)")
         # A bound is read once: what the loop assigns does not change how often it runs.
         bounds = [self._bound(part) for part in parts]
         start, stop = (Const(0), bounds[0]) if len(bounds) == 1 else bounds[:2]
         step = bounds[2] if len(bounds) == 3 else Const(1)
         if not isinstance(step, Const) or not isinstance(step.value, int) or not step.value:
-            raise Refusal("the step of a range must be known, and not 0")
+            raise UnsupportedConstructError("the step of a range must be known, and not 0")
         return kind, (start, stop, step.value)
 
-    def _bound(self, term: Term) -> Expr:
-        wide = Term(converted(Term(term.expr, True), INDEX).expr, True)
+    def _bound(self, number: RuntimeNumber) -> Expr:
+        wide = RuntimeNumber(converted(RuntimeNumber(number.expr, True), INDEX).expr, True)
         return wide.expr if _is_fixed(wide.expr) else self.program.kept(wide, "bound").expr
 
 
 def _at_least_0(extent: Expr) -> Expr:
     """A known extent, of which a negative one runs as often as 0."""
-    number = constant(extent)
-    return extent if number is None else Const(max(number, 0))
+    known = constant(extent)
+    return extent if known is None else Const(max(known, 0))
 
 
 def _is_fixed(expr: Expr) -> bool:
     """Whether an expression is the same however elements change."""
-    return not any(isinstance(node, Load) for node in nodes(expr))
+    return not any(isinstance(node, BufferLoad) for node in nodes(expr))

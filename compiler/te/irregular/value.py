@@ -1,17 +1,17 @@
-"""What names and expressions of a parsed Python function stand for, and how types meet."""
+"""The values of names and expressions of a parsed Python function, and the promotion of their types."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from tilewright.compiler.dtype import INDEX, DType
-from tilewright.compiler.te.irregular.refusal import Refusal
+from tilewright.compiler.te.irregular.unsupported import UnsupportedConstructError
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Cast, Const, Expr, Load
+from tilewright.compiler.tir.expr import BufferLoad, Cast, Const, Expr
 
 
 @dataclass(frozen=True)
-class Term:
+class RuntimeNumber:
     """A number that is known when the program runs.
 
     Members:
@@ -31,13 +31,13 @@ class Term:
 
 @dataclass(frozen=True)
 class Static:
-    """What is known now: captured, or given as an argument that is no tensor."""
+    """A value known at compile time: captured, or an argument that is no tensor."""
 
     value: object
 
 
 @dataclass(frozen=True)
-class Array:
+class TensorValue:
     """A tensor: given, allocated or an output."""
 
     buffer: Buffer
@@ -56,53 +56,55 @@ class Local:
     weak: bool
 
     @property
-    def term(self) -> Term:
-        """What it holds."""
-        return Term(Load(self.buffer, ()), self.weak)
+    def number(self) -> RuntimeNumber:
+        """The number that it holds."""
+        return RuntimeNumber(BufferLoad(self.buffer, ()), self.weak)
 
 
-Value = Term | Static | Array | tuple["Value", ...]
+PythonValue = RuntimeNumber | Static | TensorValue | tuple["PythonValue", ...]
 
 
-def term_of(value: Value) -> Term:
+def number_of(value: PythonValue) -> RuntimeNumber:
     """A value as a number.
 
     Raises:
-        Refusal: if it is none.
+        UnsupportedConstructError: if it is none.
     """
     match value:
-        case Term():
+        case RuntimeNumber():
             return value
         case Static(value=bool() | np.bool_() as given):
-            return Term(Const(bool(given), DType.BOOL), isinstance(given, bool))
+            return RuntimeNumber(Const(bool(given), DType.BOOL), isinstance(given, bool))
         case Static(value=np.generic() as given):
-            return Term(Const(given.item(), DType.of(given.dtype)))
+            return RuntimeNumber(Const(given.item(), DType.of(given.dtype)))
         case Static(value=int() as given):
-            return Term(Const(given, INDEX), weak=True)
+            return RuntimeNumber(Const(given, INDEX), weak=True)
         case Static(value=float() as given):
-            return Term(Const(given, DType.FLOAT64), weak=True)
-        case Array(buffer=buffer):
-            raise Refusal(f"{buffer.name} must be indexed, an element at a time")
+            return RuntimeNumber(Const(given, DType.FLOAT64), weak=True)
+        case TensorValue(buffer=buffer):
+            raise UnsupportedConstructError(f"{buffer.name} must be indexed, an element at a time")
         case Static(value=np.ndarray()):
-            raise Refusal("a captured array must be an argument, to be given as a tensor")
+            raise UnsupportedConstructError("a captured array must be an argument, to be given as a tensor")
         case _:
-            raise Refusal(f"a number is needed here, not {value!r}")
+            raise UnsupportedConstructError(f"a number is needed here, not {value!r}")
 
 
-def converted(term: Term, dtype: DType) -> Term:
+def converted(number: RuntimeNumber, dtype: DType) -> RuntimeNumber:
     """The number in another type, where numpy takes it as that without being asked.
 
     Raises:
-        Refusal: if it does not: an element of another type, or a fraction for an integer.
+        UnsupportedConstructError: if it does not: an element of another type, or a fraction for an integer.
     """
-    if term.dtype is dtype:
-        return Term(term.expr)
-    numeric = DType.BOOL not in (term.dtype, dtype)
-    if not term.weak or not numeric or (term.dtype.is_float and not dtype.is_float):
-        raise Refusal(f"{term.dtype} must be {dtype} here: convert it, with np.{dtype}(…)")
-    if isinstance(term.expr, Const):
-        return Term(_constant(term.expr.value, dtype))
-    return Term(Cast(dtype, term.expr))
+    if number.dtype is dtype:
+        return RuntimeNumber(number.expr)
+    numeric = DType.BOOL not in (number.dtype, dtype)
+    if not number.weak or not numeric or (number.dtype.is_float and not dtype.is_float):
+        raise UnsupportedConstructError(
+            f"{number.dtype} must be {dtype} here: convert it, with np.{dtype}(…)"
+        )
+    if isinstance(number.expr, Const):
+        return RuntimeNumber(_constant(number.expr.value, dtype))
+    return RuntimeNumber(Cast(dtype, number.expr))
 
 
 def _constant(value: int | float, dtype: DType) -> Const:
@@ -110,33 +112,37 @@ def _constant(value: int | float, dtype: DType) -> Const:
         return Const(float(value), dtype)
     ends = np.iinfo(dtype.value)
     if not ends.min <= value <= ends.max:
-        raise Refusal(f"{value} must be from {ends.min} to {ends.max}, to be {dtype}")
+        raise UnsupportedConstructError(f"{value} must be from {ends.min} to {ends.max}, to be {dtype}")
     return Const(int(value), dtype)
 
 
-def joined(a: Term, b: Term) -> tuple[Term, Term]:
+def joined(a: RuntimeNumber, b: RuntimeNumber) -> tuple[RuntimeNumber, RuntimeNumber]:
     """Two operands in one type: that of the element among them, or the wider one of Python's.
 
     Raises:
-        Refusal: if both are elements, of different types.
+        UnsupportedConstructError: if both are elements, of different types.
     """
     if a.dtype is b.dtype:
         weak = a.weak and b.weak
-        return Term(a.expr, weak), Term(b.expr, weak)
+        return RuntimeNumber(a.expr, weak), RuntimeNumber(b.expr, weak)
     if a.weak and b.weak:
         dtype = DType.FLOAT64 if a.dtype.is_float or b.dtype.is_float else a.dtype
-        return Term(converted(a, dtype).expr, True), Term(converted(b, dtype).expr, True)
+        return RuntimeNumber(converted(a, dtype).expr, True), RuntimeNumber(converted(b, dtype).expr, True)
     return (converted(a, b.dtype), b) if a.weak else (a, converted(b, a.dtype))
 
 
-def wide(term: Term) -> Term:
+def wide(number: RuntimeNumber) -> RuntimeNumber:
     """The number as Python's float.
 
     Raises:
-        Refusal: if it is a truth value.
+        UnsupportedConstructError: if it is a truth value.
     """
-    if term.dtype is DType.BOOL:
-        raise Refusal("a number is needed here, not a truth value: choose between two with `a if … else b`")
-    if isinstance(term.expr, Const):
-        return Term(Const(float(term.expr.value), DType.FLOAT64), weak=True)
-    return Term(term.expr if term.dtype is DType.FLOAT64 else Cast(DType.FLOAT64, term.expr), weak=True)
+    if number.dtype is DType.BOOL:
+        raise UnsupportedConstructError(
+            "a number is needed here, not a truth value: choose between two with `a if … else b`"
+        )
+    if isinstance(number.expr, Const):
+        return RuntimeNumber(Const(float(number.expr.value), DType.FLOAT64), weak=True)
+    return RuntimeNumber(
+        number.expr if number.dtype is DType.FLOAT64 else Cast(DType.FLOAT64, number.expr), weak=True
+    )

@@ -23,7 +23,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.dense import Dense
-from tilewright.compiler.ops.nn.quantise import Dequantise as DequantiseAffine
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.quantised.dequantise import Dequantise

@@ -5,6 +5,7 @@ from te_convolution import Convolution, accumulated, padded, random_inputs, refe
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -12,9 +13,8 @@ from tilewright.compiler.schedule import (
     ReverseComputeAt,
     SetScope,
     Split,
-    Versions,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_buffer, print_function
 from tilewright.compiler.tir.stmt import Allocate
@@ -28,28 +28,28 @@ SIZES = [
 ]
 
 
-def steps(tile_y, tile_x, chunk):
-    """The schedule of the accelerator: output tiles, blocks of channels inside, chunks of input channels."""
+def steps(tile_y, tile_x, reduction_tile):
+    """A schedule for the accelerator: output tiles, blocks of channels, reduction tiles of input channels."""
     return (
         Split("out_y", tile_y, "yo", "yi"),
         Split("out_x", tile_x, "xo", "xi"),
         Reorder(("yo", "xo", "out_o", "yi", "xi", "out_c")),
-        CacheWrite("out", Scope.ACTIVATION, "result"),
+        CacheWrite("out", MemoryScope.ACTIVATION, "result"),
         ReverseComputeAt("result", "out_o"),
         ComputeAt("acc", "out_o"),
-        SetScope("acc", Scope.ACCUMULATOR),
-        Split("acc_ci", chunk, "co", "ci"),
+        SetScope("acc", MemoryScope.ACCUMULATOR),
+        Split("acc_ci", reduction_tile, "co", "ci"),
         Reorder(("co", "acc_o", "acc_y", "acc_x", "acc_c", "acc_ky", "acc_kx", "ci", "acc_r")),
-        CacheRead("acc", "w", Scope.WEIGHT, "weights"),
+        CacheRead("acc", "w", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "co"),
-        SetScope("xp", Scope.ACTIVATION),
+        SetScope("xp", MemoryScope.ACTIVATION),
         ComputeAt("xp", "co"),
-        CacheRead("out", "params", Scope.PARAMETER, "vectors"),
+        CacheRead("out", "params", MemoryScope.PARAMETER, "vectors"),
         ComputeAt("vectors", "out_o"),
-        Versions("weights", 2),
-        Versions("xp", 2),
-        Versions("acc", 2),
-        Versions("result", 2),
+        BufferDepth("weights", 2),
+        BufferDepth("xp", 2),
+        BufferDepth("acc", 2),
+        BufferDepth("result", 2),
     )
 
 
@@ -61,22 +61,26 @@ def check(function, conv, arrays):
 @pytest.mark.parametrize("conv", SIZES)
 def test_schedule_keeps_the_numbers(conv, tile):
     inputs, out = tensors(conv)
-    chunk = conv.lanes // conv.rows
-    check(schedule.apply(te.lower("conv", inputs, [out]), steps(*tile, chunk)), conv, random_inputs(conv))
+    reduction_tile = conv.lanes // conv.rows
+    check(
+        schedule.apply(te.lower("conv", inputs, [out]), steps(*tile, reduction_tile)),
+        conv,
+        random_inputs(conv),
+    )
 
 
 def test_every_step_keeps_the_numbers():
     conv = SIZES[2]
     inputs, out = tensors(conv)
     function = te.lower("conv", inputs, [out])
-    for step in steps(2, 4, chunk=2):
+    for step in steps(2, 4, reduction_tile=2):
         function = schedule.apply(function, [step])
         check(function, conv, random_inputs(conv))
 
 
 def test_buffers_hold_what_a_tile_needs_and_no_more():
     inputs, out = tensors(SIZES[2])
-    function = schedule.apply(te.lower("conv", inputs, [out]), steps(3, 4, chunk=2))
+    function = schedule.apply(te.lower("conv", inputs, [out]), steps(3, 4, reduction_tile=2))
     text = {print_buffer(stmt.buffer) for stmt in statements(function.body) if isinstance(stmt, Allocate)}
     tile_y, tile_x = "min(3, 4 - 3 * yo)", "min(4, 9 - 4 * xo)"
     assert text == {
@@ -112,12 +116,12 @@ def test_maximum_of_a_window_is_one_element_of_a_lane():
     plan = (
         Split("out_y", 2, "yo", "yi"),
         Reorder(("yo", "out_z", "yi", "out_x", "out_c")),
-        CacheWrite("out", Scope.ACTIVATION, "result"),
+        CacheWrite("out", MemoryScope.ACTIVATION, "result"),
         ReverseComputeAt("result", "out_z"),
         ComputeAt("pool", "out_c"),
-        SetScope("pool", Scope.LANE),
+        SetScope("pool", MemoryScope.LANE),
         ComputeAt("xp", "out_z"),
-        SetScope("xp", Scope.ACTIVATION),
+        SetScope("xp", MemoryScope.ACTIVATION),
     )
     scheduled = schedule.apply(function, plan)
     assert "allocate pool: int8[1, 1, 1, 1] lane" in print_function(scheduled)

@@ -14,7 +14,7 @@ from tilewright.compiler.schedule import (
     ScheduleError,
     Split,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 
 A = te.placeholder((7, 6), DType.INT32, "a")
@@ -36,10 +36,10 @@ def after(steps, *outputs):
 def test_consumer_of_a_part_does_not_run_over_all_that_is_produced(size, ahead):
     """It took the range of its producer, and stored behind the end of its own tensor, or before its begin."""
     part = te.compute((size,), lambda i: B[i + ahead] + 1, "part")
-    after([CacheRead("part", "b", Scope.LANE, "near"), ReverseComputeAt("part", "near_0")], part)
+    after([CacheRead("part", "b", MemoryScope.LANE, "near"), ReverseComputeAt("part", "near_0")], part)
     after(
         [
-            CacheRead("part", "b", Scope.LANE, "near"),
+            CacheRead("part", "b", MemoryScope.LANE, "near"),
             Split("near_0", 4, "o", "i"),
             ReverseComputeAt("part", "o"),
         ],
@@ -56,7 +56,7 @@ def test_consumer_that_pads_stays_behind_what_it_pads(before, behind):
 
     padded = te.compute((9 + before + behind,), bordered, "padded")
     function = te.lower("f", [A, B], [padded])
-    steps = [CacheRead("padded", "b", Scope.LANE, "near"), ReverseComputeAt("padded", "near_0")]
+    steps = [CacheRead("padded", "b", MemoryScope.LANE, "near"), ReverseComputeAt("padded", "near_0")]
     with pytest.raises(
         ScheduleError, match="padded_i must run over elements of near that near stores, and no"
     ):
@@ -66,7 +66,7 @@ def test_consumer_that_pads_stays_behind_what_it_pads(before, behind):
 def test_init_does_not_leave_the_loop_in_which_its_start_is():
     """The init stood before the loop in which the buffer that it reads is allocated and filled."""
     total = te.compute((7,), lambda i: te.sum_of(A[i, K], K, init=B[i]), "total")
-    near = [CacheRead("total", "b", Scope.LANE, "near"), ComputeAt("near", "total_i")]
+    near = [CacheRead("total", "b", MemoryScope.LANE, "near"), ComputeAt("near", "total_i")]
     after([*near, DecomposeReduction("total", "total_k", "zero")], total)
     function = te.lower("f", [A, B], [total])
     with pytest.raises(ScheduleError, match="near, which the init reads, must be there before total_i"):
@@ -75,7 +75,7 @@ def test_init_does_not_leave_the_loop_in_which_its_start_is():
 
 @pytest.mark.parametrize("factor", [4, 5])
 def test_partial_results_of_a_tail_are_attached_as_far_as_they_go(factor):
-    """The shorter last part of a split fold was run over at full length."""
+    """The shorter last part of a split reduction was run over at full length."""
     total = te.compute((7,), lambda i: te.sum_of(A[i, K], K), "total")
     steps = [
         Split("total_k", factor, "ko", "ki"),

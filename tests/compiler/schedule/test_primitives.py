@@ -6,6 +6,7 @@ import pytest
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -19,15 +20,14 @@ from tilewright.compiler.schedule import (
     Split,
     Unroll,
     Vectorise,
-    Versions,
     VirtualThread,
     double_buffer,
 )
-from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Const, Load, Var, maximum
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import BufferLoad, Const, Var, maximum
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Iter, IterKind, Seq, Store
+from tilewright.compiler.tir.stmt import Allocate, Block, BufferStore, For, Iter, IterKind, PrimFunc, Seq
 from tilewright.compiler.tir.walk import statements
 
 ARRAYS = {"a": np.arange(70, dtype=np.int32).reshape(10, 7), "w": np.array([3, 5], np.int32)}
@@ -128,7 +128,7 @@ def test_compute_at_takes_what_the_consumer_needs_there(program):
     ]
 
 
-def test_compute_at_inside_of_a_fold(program):
+def test_compute_at_inside_of_a_reduction(program):
     text = loops(after(program, ComputeAt("twice", "row_k")))
     assert "allocate twice: int32[1, 1]" in text
     assert "block twice(v_twice_i = row_i + row_k + twice_i, v_twice_j = row_j + twice_j):" in text
@@ -171,13 +171,13 @@ def test_halo_is_clipped_to_what_there_is():
 
 def test_cache_read_copies_in_front_of_the_nest(program):
     text = loops(
-        after(program, CacheRead("row", "w", Scope.WEIGHT, "weights"), ComputeAt("weights", "row_k"))
+        after(program, CacheRead("row", "w", MemoryScope.WEIGHT, "weights"), ComputeAt("weights", "row_k"))
     )
     assert "allocate weights: int32[1] weight" in text
 
 
 def test_cache_write_copies_behind_the_nest_and_moves_into_it(program):
-    steps = (Split("out_i", 4, "io", "ii"), CacheWrite("out", Scope.ACTIVATION, "tile"))
+    steps = (Split("out_i", 4, "io", "ii"), CacheWrite("out", MemoryScope.ACTIVATION, "tile"))
     assert "allocate tile: int32[9, 7] activation" in loops(after(program, *steps))
     assert loops(after(program, *steps, ReverseComputeAt("tile", "io")))[-7:] == [
         "allocate tile: int32[min(4, 9 - 4 * io), 7] activation",
@@ -196,13 +196,15 @@ def test_a_buffer_of_which_an_earlier_element_is_read_stays_whole():
 
     def block(name, loop, target, value):
         index = Var(f"v_{name}")
-        return Block(name, (Iter(index, IterKind.SPATIAL, loop),), Store(target, (index,), value(index)))
+        return Block(
+            name, (Iter(index, IterKind.SPATIAL, loop),), BufferStore(target, (index,), value(index))
+        )
 
-    first = block("first", i, t, lambda v: Load(a, (v,)))
-    before = block("before", i, b, lambda v: Load(t, (maximum(v - 1, 0),)))
-    twice = block("twice", j, c, lambda v: Load(t, (v,)) * 2)
+    first = block("first", i, t, lambda v: BufferLoad(a, (v,)))
+    before = block("before", i, b, lambda v: BufferLoad(t, (maximum(v - 1, 0),)))
+    twice = block("twice", j, c, lambda v: BufferLoad(t, (v,)) * 2)
     body = Seq((For(i, Const(6), Seq((first, before))), For(j, Const(6), twice)))
-    result = schedule.apply(Function("f", (a, b, c), 2, Allocate(t, body)), [ReverseComputeAt("twice", "i")])
+    result = schedule.apply(PrimFunc("f", (a, b, c), 2, Allocate(t, body)), [ReverseComputeAt("twice", "i")])
     found = run(result, {"a": np.arange(6, dtype=np.int32)})
     assert found["b"].tolist() == [0, 0, 1, 2, 3, 4]
     assert found["c"].tolist() == [0, 2, 4, 6, 8, 10]
@@ -214,9 +216,9 @@ def test_inline_leaves_no_stage(program):
     assert "a[v_row_i + v_row_k, v_row_j] * 2 * w[v_row_k]" in text
 
 
-def test_scope_versions_and_kinds_are_printed(program):
+def test_scope_depth_and_kinds_are_printed(program):
     steps = [
-        SetScope("row", Scope.ACCUMULATOR),
+        SetScope("row", MemoryScope.ACCUMULATOR),
         double_buffer("row"),
         Parallel("row_i"),
         Vectorise("row_j"),
@@ -232,7 +234,7 @@ def test_scope_versions_and_kinds_are_printed(program):
 
 
 SPLIT = Split("out_i", 4, "io", "ii")
-OWN = CacheWrite("out", Scope.ACTIVATION, "tile")
+OWN = CacheWrite("out", MemoryScope.ACTIVATION, "tile")
 
 
 REFUSED = [
@@ -250,18 +252,22 @@ REFUSED = [
     ),
     ([], Fuse("row_i", "row_k", "f"), "row_k must be directly inside of row_i: reorder first"),
     ([SPLIT], Fuse("io", "ii", "f"), "the extent of ii must be constant"),
-    ([], SetScope("a", Scope.WEIGHT), "buffer a is a parameter, in the caller's memory: use cache_read"),
-    ([], SetScope("b", Scope.WEIGHT), "there is no buffer b: name one of twice, row"),
-    ([], Versions("row", 0), "the count must be from 1 to 1024, not 0"),
+    (
+        [],
+        SetScope("a", MemoryScope.WEIGHT),
+        "buffer a is a parameter, in the caller's memory: use cache_read",
+    ),
+    ([], SetScope("b", MemoryScope.WEIGHT), "there is no buffer b: name one of twice, row"),
+    ([], BufferDepth("row", 0), "the depth must be from 1 to 1024, not 0"),
     ([], Vectorise("row_k"), r"row_k must not reduce \(row does, over it\)"),
     (
         [],
-        CacheRead("row", "a", Scope.WEIGHT, "n"),
+        CacheRead("row", "a", MemoryScope.WEIGHT, "n"),
         "block row must read buffer a and not write it: name one of twice, w",
     ),
     (
         [],
-        CacheRead("column", "a", Scope.WEIGHT, "n"),
+        CacheRead("column", "a", MemoryScope.WEIGHT, "n"),
         "there is no block column: name one of twice, row, out",
     ),
     ([], ComputeAt("out", "row_i"), "buffer out is a parameter"),

@@ -8,12 +8,12 @@ import pytest
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Primitive, ScheduleError, Split
-from tilewright.compiler.schedule.nest import edit, find_loop, simplified, substitute_stmt
+from tilewright.compiler.schedule.loop_nest import edit, find_loop, simplified, substitute_stmt
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.tir.expr import Var
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import For, Function
+from tilewright.compiler.tir.stmt import For, PrimFunc
 from tilewright.compiler.tir.verify import verify
 
 STEPS = "split loop=out_i factor=4 outer=io inner=ii\nreverse_loop loop=io\n"
@@ -26,7 +26,7 @@ class ReverseLoop(Primitive):
 
     loop: str
 
-    def apply(self, function: Function) -> Function:
+    def apply(self, function: PrimFunc) -> PrimFunc:
         """The iterations of `loop` in the opposite order."""
         loop = find_loop(self, function, self.loop)[-1]
         assert isinstance(loop, For)

@@ -1,9 +1,9 @@
-"""Folds scheduled: partial results, inits apart, consumers in loops of producers; what stays in order."""
+"""Scheduled reductions: partial results, separate inits, consumers in loops of producers, kept orders."""
 
 import numpy as np
 import pytest
 
-from te_fold import FIRST_MAXIMUM
+from te_reduction import FIRST_MAXIMUM
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
@@ -22,7 +22,7 @@ from tilewright.compiler.schedule import (
     Split,
     Vectorise,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_function
 
@@ -95,7 +95,7 @@ def test_r_factor_of_a_split_of_a_tail(loop):
     after(GUARDED, Split("t_k", 4, "ko", "ki"), Split("ki", 3, "kio", "kii"), RFactor("t", loop, "part"))
 
 
-def test_r_factor_of_the_only_folded_loop_leaves_plain_elements():
+def test_r_factor_of_the_only_reduced_loop_leaves_plain_elements():
     assert "part[v_part_k, v_part_i] = x[v_part_i, v_part_k]" in text(after(SUM, RFactor("t", "t_k", "part")))
 
 
@@ -104,7 +104,7 @@ def test_partial_results_are_computed_in_parallel():
     assert "for part_ko in parallel(4):" in text(after(SUM, *steps, Parallel("part_ko")))
 
 
-def test_attached_fold_is_factored_where_it_is():
+def test_attached_reduction_is_factored_where_it_is():
     k, half = te.reduce_axis(10, "h"), te.placeholder((6, 10), DType.INT32, "x")
     row = te.compute((6,), lambda i: te.sum_of(half[i, k], k), "row")
     out = te.compute((6,), lambda i: row[i] + 1, "out")
@@ -175,8 +175,8 @@ SCAN = running()
         (ComputeAt("moved", "next_i"),),
         (Inline("moved"),),
         (Inline("moved"), Fuse("s_t", "next_i", "f")),
-        (CacheRead("next", "x", Scope.ACTIVATION, "near"), ComputeAt("near", "s_t")),
-        (CacheRead("plus", "s", Scope.ACTIVATION, "near"), ComputeAt("near", "plus_i")),
+        (CacheRead("next", "x", MemoryScope.ACTIVATION, "near"), ComputeAt("near", "s_t")),
+        (CacheRead("plus", "s", MemoryScope.ACTIVATION, "near"), ComputeAt("near", "plus_i")),
         (Inline("first"),),
         (ReverseInline("s_init", "first"),),
     ],
@@ -245,10 +245,10 @@ REFUSED = [
     (
         SCAN,
         [],
-        CacheRead("next", "s", Scope.ACTIVATION, "n"),
+        CacheRead("next", "s", MemoryScope.ACTIVATION, "n"),
         "there|must read buffer s and not write it",
     ),
-    (SCAN, [], CacheWrite("next", Scope.ACTIVATION, "n"), "s must be used by next alone"),
+    (SCAN, [], CacheWrite("next", MemoryScope.ACTIVATION, "n"), "s must be used by next alone"),
     (SCAN, [], ComputeAt("next", "plus_t"), "plus_t must be around all that read s, moved too"),
     (SCAN, [], Inline("s_init"), "s must be written by s_init alone"),
     (OPAQUE, [], ComputeAt("twice", "out_i"), "rows reads all of twice, at no loop"),
@@ -268,4 +268,4 @@ def test_refusal_names_step_reason_and_loops(function, before, step, reason):
 
 
 def test_copies_beside_opaque_code_keep_the_numbers():
-    after(OPAQUE, CacheRead("out", "rows", Scope.ACTIVATION, "near"), ComputeAt("near", "out_i"))
+    after(OPAQUE, CacheRead("out", "rows", MemoryScope.ACTIVATION, "near"), ComputeAt("near", "out_i"))

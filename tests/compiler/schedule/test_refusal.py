@@ -31,10 +31,10 @@ from tilewright.compiler.schedule import (
     StorageAlign,
     UnitLoop,
 )
-from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Const, Load, Var
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import BufferLoad, Const, Var
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Function, Iter, IterKind, Seq, Store
+from tilewright.compiler.tir.stmt import Allocate, Block, BufferStore, For, Iter, IterKind, PrimFunc, Seq
 
 A = te.placeholder((6, 5), DType.INT32, "a")
 
@@ -96,7 +96,7 @@ LENGTH = Buffer("length", (), DType.INT64)
 
 def made(body, *outputs):
     """A program that no expressions give."""
-    return Function("f", (LENGTH, *outputs), len(outputs), body)
+    return PrimFunc("f", (LENGTH, *outputs), len(outputs), body)
 
 
 def spatial(name, store, loop=Y, extent=6):
@@ -104,17 +104,19 @@ def spatial(name, store, loop=Y, extent=6):
     return For(loop, Const(extent), Block(name, (Iter(var, IterKind.SPATIAL, loop),), store(var)))
 
 
-COPY = spatial("copy", lambda v: Store(U, (v,), Load(T, (v * 2,))), Var("n"))
-SPACED = made(Allocate(T, Seq((spatial("w", lambda v: Store(T, (v * 2,), Const(1, DType.INT32))), COPY))), U)
-ONCE = Block("w", (Iter(V, IterKind.SPATIAL, Y),), Store(T, (Const(0),), Const(1, DType.INT32)))
+COPY = spatial("copy", lambda v: BufferStore(U, (v,), BufferLoad(T, (v * 2,))), Var("n"))
+SPACED = made(
+    Allocate(T, Seq((spatial("w", lambda v: BufferStore(T, (v * 2,), Const(1, DType.INT32))), COPY))), U
+)
+ONCE = Block("w", (Iter(V, IterKind.SPATIAL, Y),), BufferStore(T, (Const(0),), Const(1, DType.INT32)))
 REPEATED = made(Allocate(T, Seq((For(Y, Const(6), ONCE), COPY))), U)
 UNREAD = made(
     Allocate(
         T,
         Seq(
             (
-                spatial("w", lambda v: Store(T, (v,), Const(1, DType.INT32))),
-                spatial("z", lambda v: Store(U, (v,), Const(1, DType.INT32)), J),
+                spatial("w", lambda v: BufferStore(T, (v,), Const(1, DType.INT32))),
+                spatial("z", lambda v: BufferStore(U, (v,), Const(1, DType.INT32)), J),
             )
         ),
     ),
@@ -122,29 +124,29 @@ UNREAD = made(
 )
 
 
-def fold(extent):
+def reduction(extent):
     """A sum over both loops."""
-    value = Load(U, (Const(0),)) + Const(1, DType.INT32)
+    value = BufferLoad(U, (Const(0),)) + Const(1, DType.INT32)
     iters = (Iter(V, IterKind.REDUCE, Y), Iter(W, IterKind.REDUCE, J))
-    init = Store(U, (Const(0),), Const(0, DType.INT32))
-    block = Block("w", iters, Store(U, (Const(0),), value), init)
+    init = BufferStore(U, (Const(0),), Const(0, DType.INT32))
+    block = Block("w", iters, BufferStore(U, (Const(0),), value), init)
     return made(For(Y, Const(4), For(J, extent, block)), U)
 
 
-RISING = fold(Y + 1)
-ENDLESS = fold(Load(LENGTH, ()))
+RISING = reduction(Y + 1)
+ENDLESS = reduction(BufferLoad(LENGTH, ()))
 
 REFUSED = [
     (
         test_reduction.SCAN,
         [],
-        CacheRead("moved", "s", Scope.LANE, "n"),
+        CacheRead("moved", "s", MemoryScope.LANE, "n"),
         "s is written in the loops of moved: use cache_write on its writer",
     ),
     (
         test_tuple.FIRST_ONLY,
         [UnitLoop("part", "u"), Reorder(("u", "part_j", "part_i")), ReverseComputeAt("twice", "u")],
-        CacheWrite("part", Scope.LANE, "n"),
+        CacheWrite("part", MemoryScope.LANE, "n"),
         "part_0 and part_1, which part stores to, must be allocated at one place",
     ),
     (
@@ -169,7 +171,7 @@ REFUSED = [
     ),
     (
         CHAIN,
-        [CacheRead("b", "a", Scope.LANE, "n"), ComputeAt("n", "b_i")],
+        [CacheRead("b", "a", MemoryScope.LANE, "n"), ComputeAt("n", "b_i")],
         Inline("b"),
         "b must have loops of its own: inline it before it is attached to",
     ),
@@ -218,7 +220,7 @@ REFUSED = [
     (BETWEEN, [], ReverseInline("c", "b"), "c must not run before e, which is behind b: use reverse_comp"),
     (
         STARTED,
-        [CacheRead("t", "a", Scope.LANE, "n"), ComputeAt("n", "t_i")],
+        [CacheRead("t", "a", MemoryScope.LANE, "n"), ComputeAt("n", "t_i")],
         DecomposeReduction("t", "t_i", "z"),
         "n, which the init reads, must be there before t_i: name a loop inside, or attach it after this",
     ),

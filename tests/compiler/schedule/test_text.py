@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tilewright.compiler import schedule
 from tilewright.compiler.schedule import Primitive, ScheduleError, Split
 from tilewright.compiler.schedule.text import PRIMITIVES
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,6}", fullmatch=True)
 FIELDS = {
     str: NAMES,
     int: st.integers(-(1 << 40), 1 << 40),
-    Scope: st.sampled_from(Scope),
+    MemoryScope: st.sampled_from(MemoryScope),
     tuple[str, ...]: st.lists(NAMES, max_size=4).map(tuple),
 }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from te_fold import FIRST_MAXIMUM
+from te_reduction import FIRST_MAXIMUM
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
@@ -25,7 +25,7 @@ from tilewright.compiler.schedule import (
     Vectorise,
     double_buffer,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_function
 
@@ -39,7 +39,7 @@ def lowered(*outputs):
 
 
 def argmax():
-    """Both results of a fold, read together, of neighbours, and alone."""
+    """Both results of a reduction, read together, of neighbours, and alone."""
     wide = te.compute((8, 5), lambda i, j: X[i, j] + 1, "wide")
     place, value = te.compute((8,), lambda i: FIRST_MAXIMUM((te.cast(K, DType.INT32), wide[i, K]), K), "best")
     return te.compute((7,), lambda i: place[i] * 100 + value[i + 1], "out"), place, value
@@ -74,7 +74,7 @@ def test_both_results_are_attached_with_the_box_of_either():
 
 
 def test_one_block_copies_both_results_out():
-    text = after(RESULTS, CacheWrite("best", Scope.ACCUMULATOR, "own"))
+    text = after(RESULTS, CacheWrite("best", MemoryScope.ACCUMULATOR, "own"))
     assert "allocate own_0: int32[8] accumulator" in text
     assert "best_0[v_own_i], best_1[v_own_i] = own_0[v_own_i], own_1[v_own_i]" in text
 
@@ -88,18 +88,22 @@ def test_one_block_copies_both_results_out():
         (BEST, (DecomposeReduction("best", "best_i", "zero"), Parallel("best_i"))),
         (
             BEST,
-            (CacheWrite("best", Scope.LANE, "own"), ComputeAt("own", "out_i"), ComputeAt("best", "own_i")),
+            (
+                CacheWrite("best", MemoryScope.LANE, "own"),
+                ComputeAt("own", "out_i"),
+                ComputeAt("best", "own_i"),
+            ),
         ),
-        (BEST, (CacheRead("out", "best_1", Scope.LANE, "near"), ComputeAt("near", "out_i"))),
-        (BEST, (SetScope("best_0", Scope.LANE), double_buffer("best_1"), ComputeAt("best", "out_i"))),
+        (BEST, (CacheRead("out", "best_1", MemoryScope.LANE, "near"), ComputeAt("near", "out_i"))),
+        (BEST, (SetScope("best_0", MemoryScope.LANE), double_buffer("best_1"), ComputeAt("best", "out_i"))),
         (BEST, (StorageAlign("best_0", 0, 4, 1), ComputeAt("best", "out_i"))),
-        (RESULTS, (CacheWrite("best", Scope.LANE, "own"), ReverseComputeAt("own", "best_i"))),
-        (RESULTS, (CacheWrite("best", Scope.LANE, "own"), RFactor("best", "best_k", "p"))),
+        (RESULTS, (CacheWrite("best", MemoryScope.LANE, "own"), ReverseComputeAt("own", "best_i"))),
+        (RESULTS, (CacheWrite("best", MemoryScope.LANE, "own"), RFactor("best", "best_k", "p"))),
         (PARTS, (ComputeAt("part", "both_j"),)),
         (PARTS, (Inline("part"),)),
         (PARTS, (ReverseComputeAt("both", "part_i"), Vectorise("both_j"))),
         (PARTS, (Fuse("part_i", "part_j", "f"), Split("f", 7, "a", "b"))),
-        (PARTS, (CacheWrite("part", Scope.LANE, "own"), ReverseComputeAt("own", "part_i"))),
+        (PARTS, (CacheWrite("part", MemoryScope.LANE, "own"), ReverseComputeAt("own", "part_i"))),
         (FIRST_ONLY, (ComputeAt("part", "twice_i"),)),
         (FIRST_ONLY, (Inline("part"),)),
     ],
@@ -122,7 +126,7 @@ REFUSED = [
     (
         FIRST_ONLY,
         [Split("part_i", 8, "o", "i"), ReverseComputeAt("twice", "o")],
-        CacheWrite("part", Scope.LANE, "own"),
+        CacheWrite("part", MemoryScope.LANE, "own"),
         "part must store to the same element of part_0 and part_1",
     ),
     (BEST, [], Inline("best"), "best must not reduce: use compute_at"),
@@ -138,7 +142,7 @@ REFUSED = [
     (
         FIRST_ONLY,
         [ReverseComputeAt("twice", "part_j"), Fuse("part_i", "part_j", "f")],
-        CacheWrite("part", Scope.LANE, "own"),
+        CacheWrite("part", MemoryScope.LANE, "own"),
         "must store to the same element of part_0 and part_1|must be allocated at one place",
     ),
 ]

@@ -1,7 +1,7 @@
 """Wrong code that other compilers shipped, a test each: what went wrong there.
 
-There are no thread bindings here: loops under virtual threads stand for them. That versions of a buffer
-survive becoming instructions is the accelerator's to test; here, that primitives keep them.
+There are no thread bindings here: loops under virtual threads stand for them. That the depth of a buffer
+survives in instructions is tested with the accelerator; here, that primitives keep it.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ from tilewright.compiler.schedule import (
     VirtualThread,
     double_buffer,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.stmt import Allocate
 from tilewright.compiler.tir.walk import statements
@@ -73,7 +73,11 @@ def test_copy_for_a_reader_at_a_border_has_no_negative_index(loop):
     out = te.compute((48, 9), at, "out")
     expected = after(out)[0]
     steps = [] if loop == "out_i" else [Split("out_i", 7, "io", "ii")]
-    steps += [CacheRead("out", "b", Scope.ACTIVATION, "near"), ComputeAt("near", loop), ComputeAt("b", loop)]
+    steps += [
+        CacheRead("out", "b", MemoryScope.ACTIVATION, "near"),
+        ComputeAt("near", loop),
+        ComputeAt("b", loop),
+    ]
     if loop in ("io", "out_i"):
         np.testing.assert_array_equal(after(out, *steps)[0], expected)
     np.testing.assert_array_equal(after(out, *steps[:-1])[0], expected)
@@ -94,14 +98,14 @@ def test_48_split_by_10_and_by_32(steps, attached):
 
 
 def test_double_buffer_is_kept_by_what_follows():
-    """A later step made a new buffer, of one version."""
+    """A later step made a new buffer, of depth one."""
     b = te.compute((48, 9), lambda i, j: A[i, j] * 3, "b")
     out = te.compute((48, 9), lambda i, j: b[i, j] + 1, "out")
-    steps = [double_buffer("b"), SetScope("b", Scope.ACTIVATION), Split("out_i", 7, "io", "ii")]
+    steps = [double_buffer("b"), SetScope("b", MemoryScope.ACTIVATION), Split("out_i", 7, "io", "ii")]
     steps += [ComputeAt("b", "io"), Split("b_i", 2, "x", "y"), VirtualThread("io")]
     found, function = after(out, *steps)
     (buffer,) = (stmt.buffer for stmt in statements(function.body) if isinstance(stmt, Allocate))
-    assert (buffer.versions, buffer.scope) == (2, Scope.ACTIVATION)
+    assert (buffer.depth, buffer.scope) == (2, MemoryScope.ACTIVATION)
     np.testing.assert_array_equal(found, VALUES * 3 + 1)
 
 
@@ -123,7 +127,7 @@ def test_stage_attached_under_threads_has_the_loops_of_one(kind):
     "steps",
     [
         (),
-        (CacheWrite("narrow", Scope.ACTIVATION, "tile"), ReverseComputeAt("tile", "narrow_i")),
+        (CacheWrite("narrow", MemoryScope.ACTIVATION, "tile"), ReverseComputeAt("tile", "narrow_i")),
         (ReverseInline("narrow", "wide"),),
         (Inline("wide"),),
     ],
@@ -143,7 +147,7 @@ def test_narrowing_store_saturates_where_it_is_said_to(steps):
         (Inline("padded"),),
         (ComputeAt("padded", "out_i"),),
         (Split("out_i", 7, "io", "ii"), ComputeAt("padded", "io"), Split("padded_i", 2, "x", "y")),
-        (CacheRead("out", "padded", Scope.ACTIVATION, "near"), ComputeAt("near", "out_i")),
+        (CacheRead("out", "padded", MemoryScope.ACTIVATION, "near"), ComputeAt("near", "out_i")),
     ],
     ids=schedule.print_schedule,
 )

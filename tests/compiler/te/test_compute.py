@@ -24,7 +24,7 @@ def test_axes_are_named_by_the_function():
     )
 
 
-def test_folds_of_int8_start_at_its_own_ends():
+def test_reductions_of_int8_start_at_its_own_ends():
     largest = te.compute((2,), lambda i: te.max_of(A[i, K], K), "largest")
     smallest = te.compute((2,), lambda i: te.min_of(A[i, K], K), "smallest")
     assert value(largest, smallest) == [[-90, 127], [-128, 5]]
@@ -40,7 +40,7 @@ def test_single_number_has_no_axes():
     assert value(total) == int(VALUES.sum(dtype=int))
 
 
-def test_fold_over_more_points_than_one_grid_is_exact():
+def test_reduction_over_more_points_than_one_grid_is_exact():
     n = GRID_LIMIT // 2 + 3
     x, k, j = te.placeholder((n,), DType.INT8, "x"), te.reduce_axis(n, "k"), te.reduce_axis(3, "j")
     total = te.compute(

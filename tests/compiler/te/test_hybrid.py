@@ -27,7 +27,7 @@ from tilewright.compiler.schedule import (
     Split,
     Unroll,
 )
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_function
@@ -430,7 +430,7 @@ def between():
         [Split("run_i", 3, "io", "ii"), Split("run_j", 2, "jo", "ji")],
         [Fuse("run_i", "run_j", "f"), Split("f", 5, "fo", "fi")],
         [Unroll("run_i2"), Unroll("run_j")],
-        [SetScope("twice", Scope.ACTIVATION), SetScope("run", Scope.LANE)],
+        [SetScope("twice", MemoryScope.ACTIVATION), SetScope("run", MemoryScope.LANE)],
     ],
     ids=schedule.print_schedule,
 )

@@ -1,4 +1,4 @@
-"""Folds with predicates, starts and reducers of the user: the same by expressions and by loops."""
+"""Reductions with predicates, starts and reducers of the user: the same by expressions and by loops."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def positive(i):
     return A[i, K] > 0
 
 
-def test_only_points_of_the_predicate_are_folded():
+def test_only_points_of_the_predicate_are_reduced():
     total = te.compute((3,), lambda i: te.sum_of(A[i, K], K, where=positive(i)), "total")
     product = te.compute((3,), lambda i: te.prod_of(A[i, K], K, where=positive(i)), "product")
     least = te.compute((3,), lambda i: te.min_of(A[i, K], K, where=positive(i)), "least")
@@ -50,7 +50,7 @@ def test_value_is_not_evaluated_where_the_predicate_does_not_hold():
     assert both_ways(shifted) == [[12, -11, 14]]
 
 
-def test_fold_starts_from_its_init():
+def test_reduction_starts_from_its_init():
     total = te.compute((3,), lambda i: te.sum_of(A[i, K], K, init=B[i] * 2), "total")
     largest = te.compute((3,), lambda i: te.max_of(A[i, K], K, init=4), "largest")
     assert both_ways(total, largest) == [[33, -53, 79], [8, 4, 5]]
@@ -107,7 +107,7 @@ def test_tuple_of_elements_is_a_stage_of_several_tensors():
         ),
     ],
 )
-def test_fold_that_means_nothing_is_refused(make, text):
+def test_reduction_that_means_nothing_is_refused(make, text):
     with pytest.raises(TirError, match=text):
         make()
 

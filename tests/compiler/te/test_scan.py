@@ -56,7 +56,7 @@ def test_update_reads_as_far_back_as_init_is_long():
 
 
 def test_states_depend_on_each_other_and_on_stages_between():
-    """Two states, and a fold over one of them that runs at each step."""
+    """Two states, and a reduction over one of them that runs at each step."""
     long = te.placeholder((6, 3), DType.INT32, "long")
     k = te.reduce_axis(3, "k")
     whole = te.compute((6,), lambda t: te.sum_of(STATE[t - 1, k], k), "whole")

@@ -8,19 +8,19 @@ import pytest
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.buffer import Align, Buffer
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Const, Load, Var
+from tilewright.compiler.tir.expr import BufferLoad, Const, Var
 from tilewright.compiler.tir.interpret import run
 from tilewright.compiler.tir.printer import print_buffer, print_function
 from tilewright.compiler.tir.stmt import (
     Block,
+    BufferStore,
     Extern,
     For,
-    Function,
     Iter,
     IterKind,
     PrefetchHint,
+    PrimFunc,
     Seq,
-    Store,
 )
 from tilewright.compiler.tir.verify import verify
 
@@ -32,13 +32,13 @@ ARRAY = np.array([5, 6, 7, 8], np.int32)
 EXCHANGE = Block(
     "x",
     (Iter(Var("v"), IterKind.SPATIAL, Y),),
-    Store(B, (Y,), Load(C, (Y,))),
-    more=(Store(C, (Y,), Load(B, (Y,))),),
+    BufferStore(B, (Y,), BufferLoad(C, (Y,))),
+    more=(BufferStore(C, (Y,), BufferLoad(B, (Y,))),),
 )
 
 
 def function(body, outputs=2):
-    return Function("f", (A, B, C), outputs, body)
+    return PrimFunc("f", (A, B, C), outputs, body)
 
 
 def fill(a, b, c):
@@ -83,8 +83,11 @@ def test_strides_grow_to_their_alignment():
     ("body", "text"),
     [
         (replace(EXCHANGE, more=(EXCHANGE.body,)), "block x must store to each buffer once"),
-        (replace(EXCHANGE, init=Store(B, (Y,), Const(0, DType.INT32))), "the init of block x must store"),
-        (replace(EXCHANGE, more=(Store(A, (Y,), Load(B, (Y,))),)), "input a must not be written"),
+        (
+            replace(EXCHANGE, init=BufferStore(B, (Y,), Const(0, DType.INT32))),
+            "the init of block x must store",
+        ),
+        (replace(EXCHANGE, more=(BufferStore(A, (Y,), BufferLoad(B, (Y,))),)), "input a must not be written"),
         (Extern("e", (), (A,), fill), "input a must not be written"),
         (Extern("e", (replace(A, name="t"),), (B,), fill), "buffer t: int32\\[4\\] must be allocated"),
     ],

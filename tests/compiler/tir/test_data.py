@@ -98,7 +98,7 @@ def test_a_float_becomes_the_nearest_integer(integer, real, lanes):
 
 
 @pytest.mark.parametrize("name", ["a", "z"])
-def test_an_int64_sum_folds_in_parts_whatever_its_input_is_called(name):
+def test_an_int64_sum_is_reduced_in_parts_whatever_its_input_is_called(name):
     x = te.placeholder((3, 12), DType.INT64, name)
     k = te.reduce_axis(12, "k")
     o = te.compute((3,), lambda i: te.sum_of(x[i, k] * 2 + 1, k), "o")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewright.compiler.schedule.region import span, stored_span, touched
+from tilewright.compiler.schedule.region import index_bounds, span, stored_span
 from tilewright.compiler.tir.bound import UNBOUNDED, lower, upper
 from tilewright.compiler.tir.evaluate import evaluate
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Select, Var, both, either, maximum, minimum
@@ -60,7 +60,7 @@ def test_bounds_hold(expr):
 
 @given(indices(), st.sampled_from([["k"], ["i", "k"], ["o", "i", "k"], ["i"]]))
 def test_touched_range_holds_what_inner_loops_reach(expr, inner):
-    ends = touched(expr, inner, DOMAIN)
+    ends = index_bounds(expr, inner, DOMAIN)
     if ends is not None:
         assert (values(ends[0]) <= values(expr)).all()
         assert (values(ends[1]) >= values(expr)).all()
@@ -159,7 +159,7 @@ def test_simple_form_reads_as(expr, text):
 
 def test_tail_of_a_split_stays_within_its_whole():
     assert upper(4 * OUT + Y, DOMAIN) == 9
-    ends = touched(2 * (4 * OUT + Y) + K, ["o", "i", "k"], DOMAIN)
+    ends = index_bounds(2 * (4 * OUT + Y) + K, ["o", "i", "k"], DOMAIN)
     assert [print_expr(end) for end in ends] == ["0", "22"]
 
 

@@ -23,10 +23,14 @@ from tilewright.compiler.targets.accel.intrinsic.affine import split
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest, Statement
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Const, Expr, Function, Load, Var
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Var
+from tilewright.compiler.tir.expr import BufferLoad as Load
+from tilewright.compiler.tir.expr import ElementCall as Call
+from tilewright.compiler.tir.expr import ElementFunction as Function
 from tilewright.compiler.tir.walk import substitute, variables
-from tilewright.isa.instruction import Reduce, VectorOp
+from tilewright.isa.instruction import ReduceMode as Reduce
+from tilewright.isa.instruction import VectorOp
 from tilewright.numerics.table import FIRST
 
 

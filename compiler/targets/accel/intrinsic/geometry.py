@@ -11,7 +11,8 @@ from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Pro
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, check_rectangular
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr, Load
+from tilewright.compiler.tir.expr import BufferLoad as Load
+from tilewright.compiler.tir.expr import Expr
 from tilewright.isa.instruction import Instruction, InstructionError
 
 Shapes = Mapping[str, tuple[int, ...]]

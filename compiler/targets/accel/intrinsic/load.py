@@ -13,7 +13,7 @@ from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest
 from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
-from tilewright.compiler.tir.expr import Load as Read
+from tilewright.compiler.tir.expr import BufferLoad as Read
 from tilewright.isa.instruction import Instruction, Load, specs
 
 _SPECS = specs(Load)

@@ -10,8 +10,9 @@ from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, 
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest, Statement
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Load
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr
+from tilewright.compiler.tir.expr import BufferLoad as Load
 from tilewright.isa.instruction import Instruction, Matrix, specs
 
 _SPECS = specs(Matrix)

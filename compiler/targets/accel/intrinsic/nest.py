@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Binary, Const, Expr, Load
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.expr import Binary, Const, Expr
+from tilewright.compiler.tir.expr import BufferLoad as Load
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, IterKind, Seq, Stmt, Store
+from tilewright.compiler.tir.stmt import Allocate, Block, For, IterKind, Seq, Stmt
+from tilewright.compiler.tir.stmt import BufferStore as Store
+from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
 from tilewright.compiler.tir.walk import block_indices, constant, map_store, nodes, substitute, variables
 
 

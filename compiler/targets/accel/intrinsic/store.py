@@ -10,7 +10,7 @@ from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
 from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
-from tilewright.compiler.tir.expr import Load as Read
+from tilewright.compiler.tir.expr import BufferLoad as Read
 from tilewright.isa.instruction import Instruction, Store, specs
 
 _SPECS = specs(Store)

@@ -11,7 +11,7 @@ from tilewright.compiler.targets.accel.intrinsic.matrix import MatrixIntrinsic
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
 from tilewright.compiler.targets.accel.intrinsic.store import StoreIntrinsic
 from tilewright.compiler.targets.accel.intrinsic.vector import VectorIntrinsic
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 
 INTRINSICS: Mapping[str, type[Intrinsic]] = MappingProxyType(
     {kind.name: kind for kind in (LoadIntrinsic, StoreIntrinsic, MatrixIntrinsic, VectorIntrinsic)}

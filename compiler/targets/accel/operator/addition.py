@@ -6,7 +6,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish, with_residual
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 
 
 @dataclass(frozen=True, kw_only=True)

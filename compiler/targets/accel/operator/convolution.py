@@ -18,7 +18,7 @@ from tilewright.compiler.te import (
     sum_of,
 )
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.isa.config import Config
 
 

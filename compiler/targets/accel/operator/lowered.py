@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tilewright.compiler.schedule import Primitive
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,8 @@ class Lowered:
         constants: the contents of the other parameters, in the layout of the machine.
         least_instructions: that the schedule makes, at least.
         origin: where in the result's picture (y, x) the output begins, if it is only a part of it.
+        first_block: of the result: with which the output begins; it may have fewer.
+        first_blocks: of the inputs that are tensors: which block their parameters begin with, if not 0.
     """
 
     function: Function
@@ -30,3 +32,5 @@ class Lowered:
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     least_instructions: int = 0
     origin: tuple[int, int] = (0, 0)
+    first_block: int = 0
+    first_blocks: Mapping[str, int] = field(default_factory=dict)

@@ -1,12 +1,18 @@
 """Convolutions of integers: all channels on the matrix engine, depthwise ones on the vector engine."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.convolution import dense_weights
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.window import swept
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
 from tilewright.compiler.targets.accel.cost.problem import Convolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
@@ -19,16 +25,116 @@ from tilewright.compiler.targets.accel.operator.window import WindowNest
 from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
 from tilewright.isa.config import Config
+from tilewright.numerics.table import ENTRIES
 
 _X, _WEIGHT, _BIAS, _SCALE, _RESIDUAL, _FACTOR = range(6)
+_PART_CYCLES = 400
+"""Of a part of a layer: until its first products, and behind its last; about."""
 
 
 def lower_qconv2d(
     operator: QConv2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
-    """The loops of a convolution; `pool` must have no padding (`legalise`)."""
-    depthwise = operator.groups > 1
-    return [(_depthwise if depthwise else _dense)(operator, types, constants, config)]
+    """The loops of a convolution; `pool` must have no padding (`legalise`).
+
+    Groups of channels are parts of the layer, or several at once, with weights of 0 between them, where that
+    takes less time: a part computes whole blocks, of neighbouring blocks of the input.
+    """
+    weight = constants[_WEIGHT]
+    assert weight is not None, "verified: weights are constants"
+    if operator.geometry().is_depthwise(weight.shape):
+        return [_depthwise(operator, types, constants, config)]
+    if operator.groups == 1:
+        return [_dense(operator, types, constants, config)]
+    dense = [constants[_X], dense_weights(weight, operator.groups), *constants[_BIAS:]]
+    ranges = _read_blocks(operator.groups, types[_X].numbers[1], len(weight), config)
+    return lower_in_ranges(replace(operator, groups=1), types[_X], dense, ranges, config)
+
+
+def _read_blocks(groups: int, inputs: int, outputs: int, config: Config) -> list[tuple[int, int]]:
+    """The blocks of the input that each block of a grouped convolution's result is made of."""
+    found = []
+    for first in range(0, outputs, config.cols):
+        last = min(first + config.cols, outputs) - 1
+        of, to = (channel * groups // outputs for channel in (first, last))
+        found.append((of * inputs // groups // config.cols, blocks((to + 1) * inputs // groups, config)))
+    return found
+
+
+def lower_in_ranges(
+    operator: QConv2d,
+    x: TensorType,
+    constants: list[NDArray[Any] | None],
+    ranges: Sequence[tuple[int, int]],
+    config: Config,
+) -> list[Lowered]:
+    """A convolution whose blocks of results need some blocks of the input only, in parts.
+
+    Args:
+        operator: without groups.
+        x: type of the input.
+        constants: weights of all channels, bias, scale and so on, in their places.
+        ranges: of each block of the result the blocks of the input with weights: first, and behind the last.
+        config: the machine.
+    """
+    weight = constants[_WEIGHT]
+    assert weight is not None, "verified: weights are constants"
+    batch, inputs, height, width = x.numbers
+    kernel = (weight.shape[2], weight.shape[3])
+    size = swept(height, width, kernel, operator.strides, operator.pads, operator.dilations)
+    products, pixels = prod(size) * prod(kernel) * config.slices, height * width
+    cols, found = config.cols, []
+    for first, last in runs(ranges, products, pixels * cols // config.bus_bytes):
+        rows = slice(first * cols, last * cols)
+        low, high = _union(ranges[first:last])
+        columns = slice(low * cols, min(high * cols, inputs))
+        own = [None if each is None else each[rows] for each in constants]
+        own[_WEIGHT] = kernels = np.ascontiguousarray(weight[rows, columns])
+        if operator.lookup:
+            own[-1] = constants[-1]
+        shapes = [x.with_shape((batch, kernels.shape[1], height, width))]
+        shapes += [TensorType(DType(each.dtype.name), each.shape) for each in own[1:4] if each is not None]
+        if operator.residual:
+            channels = len(kernels)
+            shapes += [x.with_shape((batch, channels, *size)), TensorType(DType.INT16, (channels,))]
+        if operator.lookup:
+            shapes.append(TensorType(DType.INT8, (ENTRIES,)))
+        part = _dense(operator, shapes, own, config)
+        starts = {"x": low, **({"residual": first} if operator.residual else {})}
+        found.append(replace(part, first_block=first, first_blocks=starts))
+    return found
+
+
+def runs(ranges: Sequence[tuple[int, int]], products: int, loads: int) -> list[tuple[int, int]]:
+    """Neighbouring blocks of a result that are computed together: those ways to part them that cost least.
+
+    A part takes the array's time for its blocks' products, or the bus's for its input, and some to begin.
+
+    Args:
+        ranges: of each block of the result the blocks of the input that it needs.
+        products: cycles of the array for a block of the input and one of the result.
+        loads: cycles of the bus for a block of the input.
+
+    Returns:
+        The first block of each part, and that behind its last one.
+    """
+    best = [(0, 0)]
+    for last in range(1, len(ranges) + 1):
+        costs = []
+        for first in range(last):
+            low, high = _union(ranges[first:last])
+            busy = max((high - low) * (last - first) * products, (high - low) * loads)
+            costs.append((best[first][0] + busy + _PART_CYCLES, first))
+        best.append(min(costs))
+    found, last = [], len(ranges)
+    while last:
+        found.append((best[last][1], last))
+        last = best[last][1]
+    return found[::-1]
+
+
+def _union(ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
 def _dense(

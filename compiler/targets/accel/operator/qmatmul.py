@@ -18,7 +18,7 @@ from tilewright.compiler.targets.accel.operator.schedule import convolution_sche
 from tilewright.compiler.targets.accel.tiling import TilingError, choose
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, sum_of
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.config import Config
 
 
@@ -58,7 +58,7 @@ def lower_qmatmul(
     ]
 
 
-def _function(operator: QMatmul, sizes: Convolution, groups: int, config: Config) -> Function:
+def _function(operator: QMatmul, sizes: Convolution, groups: int, config: Config) -> PrimFunc:
     """Stages input, weights, sums, result, with the loops of a convolution."""
     lanes, rows = config.cols, config.rows
     x = placeholder((sizes.in_blocks, groups, sizes.out_width, lanes), DType.INT8, "x")

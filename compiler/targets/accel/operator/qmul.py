@@ -15,7 +15,7 @@ from tilewright.compiler.targets.accel.operator.schedule import product_schedule
 from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, saturate
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.isa.config import Config
 
 

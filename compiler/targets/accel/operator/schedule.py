@@ -1,6 +1,9 @@
 """Default schedules: primitives that cut an operator's loops as its tiling says."""
 
 from tilewright.compiler.schedule import (
+    BufferDepth as Versions,
+)
+from tilewright.compiler.schedule import (
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -9,12 +12,11 @@ from tilewright.compiler.schedule import (
     SetScope,
     Split,
     SplitFirst,
-    Versions,
     VirtualThread,
 )
 from tilewright.compiler.targets.accel.cost.problem import Tiling
 from tilewright.compiler.targets.accel.window_tiling import WindowTiling
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 
 Schedule = tuple[Primitive, ...]
 

@@ -21,7 +21,7 @@ from tilewright.compiler.te import (
     sum_of,
 )
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc as Function
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Convolutions, products of matrices and poolings by micro-kernels, with what is computed of their results.
 
-A kernel takes one sample: a picture [height, width · channels], or a matrix as a picture of one row.
+A kernel takes one sample: a feature map [height, width · channels], or a matrix as a feature map of one row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,31 +14,31 @@ from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.conv import Conv
 from tilewright.compiler.ops.primitive.dot import Dot
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.compiler.targets.cpu.feature import Features
+from tilewright.compiler.targets.cpu.host.buffer_view import BufferView, Order, channels_last, plain
 from tilewright.compiler.targets.cpu.host.express import ZERO, Indices
-from tilewright.compiler.targets.cpu.host.kernel import Argument, Draft
+from tilewright.compiler.targets.cpu.host.kernel import Argument, KernelBuilder
 from tilewright.compiler.targets.cpu.host.narrow import zero_of
-from tilewright.compiler.targets.cpu.host.place import Order, Place, channels_last, plain
-from tilewright.compiler.targets.cpu.host.template import Drafted, Reader
-from tilewright.compiler.targets.cpu.machine import Machine
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution, convolution
+from tilewright.compiler.targets.cpu.host.template import KernelSpec, Reader
+from tilewright.compiler.targets.cpu.machine import HostMachine
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, convolution
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
-from tilewright.compiler.targets.cpu.operator.picture import SIGN
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
-from tilewright.compiler.targets.cpu.operator.window import Fold, Windows, depthwise
-from tilewright.compiler.te import Axis, cast, max_of, min_of, placeholder, select, sum_of
+from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN
+from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
+from tilewright.compiler.targets.cpu.operator.window import ReduceElements, WindowReduction, depthwise
+from tilewright.compiler.te import ReduceAxis, cast, max_of, min_of, placeholder, select, sum_of
 from tilewright.compiler.tir.expr import Expr, Parameter, Var
 from tilewright.compiler.tir.printer import print_expr
-from tilewright.compiler.tir.stmt import Function as Loops
+from tilewright.compiler.tir.stmt import PrimFunc as Loops
 from tilewright.compiler.tir.walk import variables
 
 SAMPLE = Var("sample")
 """The index of the sample that a kernel is called for."""
 LEAST_ROWS = 4
-"""Of a product, for which it is worth to pack weights in each run."""
+"""The number of rows of a product from which packing weights in each run pays."""
 LEAST_WORK = 1 << 12
-"""Products of numbers; fewer are done by a plain fold, which adds in float64."""
+"""Products of numbers; fewer are done by a plain reduction, which adds in float64."""
 PARALLEL_WORK = 1 << 19
 """Products of a sample from which threads are worth waking."""
 SAMPLES_MAXIMUM = 1 << 10
@@ -53,67 +53,67 @@ class NotSampledError(Exception):
 
 @dataclass(frozen=True)
 class Anchor:
-    """A fold that a micro-kernel or a vectorised window does.
+    """A reduction that a micro-kernel or a vectorised window does.
 
     Members:
-        fold: the equation.
+        reduction: the equation.
         function: it is of.
         features: of the machine.
-        sizes: of the picture and the windows.
-        samples: how often the kernel is called.
+        sizes: of the feature map and the windows.
+        samples: the number of calls of the kernel.
         order: of the axes of the result.
     """
 
-    fold: Equation
+    reduction: Equation
     function: Function
     features: Features
-    sizes: Convolution
+    sizes: ConvolutionSizes
     samples: int
     order: Order
 
     @property
     def lanes(self) -> int:
-        """Of a panel of weights."""
+        """The lanes of a panel of weights."""
         return panel_lanes(self.sizes.outputs, self.sizes.is_float, self.features)
 
     @property
     def is_channelwise(self) -> bool:
         """Whether each channel is by itself."""
-        operator = self.fold.operator
-        return isinstance(operator, Window) or (
-            isinstance(operator, Conv) and operator.groups > 1 and _is_deep(self.fold)
+        operator = self.reduction.operator
+        return isinstance(operator, ReduceWindow) or (
+            isinstance(operator, Conv) and operator.groups > 1 and _is_deep(self.reduction)
         )
 
     @property
     def source(self) -> tuple[Value, Order]:
-        """What lies as a picture, and in which order."""
-        x = self.fold.operands[0]
-        return x, plain(3) if isinstance(self.fold.operator, Dot) else channels_last(x.type.rank)
+        """The operand that lies as a feature map, and the order of its axes."""
+        x = self.reduction.operands[0]
+        return x, plain(3) if isinstance(self.reduction.operator, Dot) else channels_last(x.type.rank)
 
     def packed(self, weight: Array) -> Array:
         """Constant weights as the kernel reads them."""
-        operator = self.fold.operator
+        operator = self.reduction.operator
         if isinstance(operator, Dot):
             matrices = [each.T[:, :, None, None] for each in weight]
             return aligned(np.stack([weight_panels(each, self.sizes, self.lanes) for each in matrices]))
-        pictures = weight if weight.ndim == 4 else weight[:, :, None, :]
+        weights = weight if weight.ndim == 4 else weight[:, :, None, :]
         if self.is_channelwise:
-            return aligned(pictures[:, 0].transpose(1, 2, 0))
+            return aligned(weights[:, 0].transpose(1, 2, 0))
         assert isinstance(operator, Conv)
-        return weight_panels(_dense(pictures, operator.groups), self.sizes, self.lanes)
+        return weight_panels(_dense(weights, operator.groups), self.sizes, self.lanes)
 
     def starts(self, weight: Array) -> Array | None:
-        """What takes zero point and the 128 of micro-kernels out of sums of int8 again; None for floats."""
+        """Initial values of int8 accumulators, which offset zero point and the added 128; None for floats."""
         if self.sizes.is_float:
             return None
-        operator, zero = self.fold.operator, int(self.sizes.zero_point)
+        operator, zero = self.reduction.operator, int(self.sizes.zero_point)
         if isinstance(operator, Dot):
             return aligned(np.stack([self._starts(each.T[:, :, None, None], zero) for each in weight]))
-        pictures = weight if weight.ndim == 4 else weight[:, :, None, :]
+        weights = weight if weight.ndim == 4 else weight[:, :, None, :]
         if self.is_channelwise:
-            return aligned(-zero * pictures.sum(axis=(1, 2, 3), dtype=np.int32))
+            return aligned(-zero * weights.sum(axis=(1, 2, 3), dtype=np.int32))
         assert isinstance(operator, Conv)
-        return self._starts(_dense(pictures, operator.groups), zero)
+        return self._starts(_dense(weights, operator.groups), zero)
 
     def _starts(self, weight: Array, zero: int) -> Array:
         return aligned(starts(weight, self.lanes) // SIGN * np.int32(SIGN + zero))
@@ -121,7 +121,7 @@ class Anchor:
     @property
     def can_pack(self) -> bool:
         """Whether weights that are no constants may be packed by a kernel."""
-        operator = self.fold.operator
+        operator = self.reduction.operator
         if not self.sizes.is_float:
             return False
         if isinstance(operator, Dot):
@@ -130,12 +130,12 @@ class Anchor:
 
     def packing(self, reader: Reader) -> tuple[tuple[int, ...], Callable[..., Expr]]:
         """Shape and elements of weights as the kernel reads them."""
-        weight, sizes, lanes = self.fold.operands[1], self.sizes, self.lanes
+        weight, sizes, lanes = self.reduction.operands[1], self.sizes, self.lanes
         panels = -(-sizes.outputs // lanes)
 
         def element(n: Expr, p: Expr, ky: Expr, kx: Expr, k: Expr, lane: Expr) -> Expr:
             o = p * lanes + lane
-            if isinstance(self.fold.operator, Dot):
+            if isinstance(self.reduction.operator, Dot):
                 at: Indices = (n, k, o)
             else:
                 column, channel = (
@@ -144,27 +144,33 @@ class Anchor:
                 at = (o, channel, ky, column) if weight.type.rank == 4 else (o, channel, column)
             return select(o < sizes.outputs, reader.element(weight, at), 0.0)
 
-        count = self.samples if isinstance(self.fold.operator, Dot) else 1
+        count = self.samples if isinstance(self.reduction.operator, Dot) else 1
         return (count, panels, *sizes.taps, lanes), element
 
-    def kernel(self, places: Mapping[Value, Place], value: Value) -> Drafted | None:
-        """The kernel of a sample, up to a value that is computed of the fold; None if there is none.
+    def kernel(self, views: Mapping[Value, BufferView], value: Value) -> KernelSpec | None:
+        """The kernel of a sample, up to a value that is computed of the reduction; None if there is none.
 
         Its arguments are those between the weights and the result.
         """
-        reader = _SampleReader(self.function, dict(places), Draft(), {})
+        reader = _SampleReader(self.function, dict(views), KernelBuilder(), {})
         try:
             text = print_expr(
-                self._finish(reader, value)(Parameter("total", self.fold.result.type.dtype), *map(Var, "yxc"))
+                self._finish(reader, value)(
+                    Parameter("total", self.reduction.result.type.dtype), *map(Var, "yxc")
+                )
             )
         except NotSampledError:
             return None
-        operator = self.fold.operator
-        fold = f"{operator.function}" if isinstance(operator, Window) else ""
-        key = [*reader.draft.key, f"{self.sizes!r} {self.features!r} {self.is_channelwise} {fold}", text]
-        arguments, is_float = reader.draft.arguments, self.sizes.is_float
+        operator = self.reduction.operator
+        function = f"{operator.function}" if isinstance(operator, ReduceWindow) else ""
+        key = [
+            *reader.builder.key,
+            f"{self.sizes!r} {self.features!r} {self.is_channelwise} {function}",
+            text,
+        ]
+        arguments, is_float = reader.builder.arguments, self.sizes.is_float
         is_large = self._work >= PARALLEL_WORK
-        return Drafted("\n".join(key), arguments, lambda: self._loops(reader, value), is_float, is_large)
+        return KernelSpec("\n".join(key), arguments, lambda: self._loops(reader, value), is_float, is_large)
 
     @property
     def _work(self) -> int:
@@ -173,14 +179,14 @@ class Anchor:
         return prod(self.sizes.result) * prod(self.sizes.kernel) * self.sizes.outputs * channels
 
     def _finish(self, reader: Reader, value: Value) -> Callable[[Expr, Expr, Expr, Expr], Expr]:
-        shape, sample = self.fold.result.type.numbers, SAMPLE if self.samples > 1 else ZERO
+        shape, sample = self.reduction.result.type.numbers, SAMPLE if self.samples > 1 else ZERO
 
         def finish(total: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
-            if isinstance(self.fold.operator, Dot):
+            if isinstance(self.reduction.operator, Dot):
                 at: Indices = (sample, x, c)
             else:
                 at = (sample, c, y, x) if len(shape) == 4 else (sample, c, x)
-            reader.fixed[self.fold.result] = lambda _: cast(total, self.fold.result.type.dtype)
+            reader.fixed[self.reduction.result] = lambda _: cast(total, self.reduction.result.type.dtype)
             own = iter([index for index, size in zip(at, shape, strict=True) if size != 1])
             root = tuple(ZERO if size == 1 else next(own) for size in value.type.numbers)
             return reader.element(value, root)
@@ -188,12 +194,12 @@ class Anchor:
         return finish
 
     def _loops(self, reader: Reader, value: Value) -> Loops:
-        sizes, inputs, finish = self.sizes, reader.draft.inputs, self._finish(reader, value)
+        sizes, inputs, finish = self.sizes, reader.builder.inputs, self._finish(reader, value)
         if not self.is_channelwise:
             return convolution("kernel", sizes, inputs, finish, self.features)
-        operator = self.fold.operator
-        if isinstance(operator, Window):
-            return Windows(sizes, _POOLS[operator.function], tuple(inputs), finish).function("kernel")
+        operator = self.reduction.operator
+        if isinstance(operator, ReduceWindow):
+            return WindowReduction(sizes, _POOLS[operator.function], tuple(inputs), finish).function("kernel")
         weight = placeholder((*sizes.kernel, sizes.outputs), sizes.source.dtype, "weight")
         if not sizes.is_float:
             start = placeholder((sizes.outputs,), DType.INT32, "start")
@@ -201,34 +207,41 @@ class Anchor:
             def ended(total: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
                 return finish(total + start[c], y, x, c)
 
-            return Windows(sizes, depthwise(weight), (weight, start, *inputs), ended).function("kernel")
+            return WindowReduction(sizes, depthwise(weight), (weight, start, *inputs), ended).function(
+                "kernel"
+            )
 
-        def fold(element: Expr, taps: tuple[Axis, Axis], c: Expr) -> Expr:
+        def reduce(element: Expr, taps: tuple[ReduceAxis, ReduceAxis], c: Expr) -> Expr:
             return sum_of(element * weight[(*taps, c)], taps)
 
-        return Windows(sizes, fold, (weight, *inputs), finish).function("kernel")
+        return WindowReduction(sizes, reduce, (weight, *inputs), finish).function("kernel")
 
     def arguments(
-        self, drafted: Drafted, source: Place, weights: Sequence[Argument], result: Place, sample: int
+        self,
+        spec: KernelSpec,
+        source: BufferView,
+        weights: Sequence[Argument],
+        result: BufferView,
+        sample: int,
     ) -> list[Argument]:
-        """What the kernel is given for a sample."""
+        """The arguments of the kernel for a sample."""
         sizes = self.sizes
         rows, columns = sizes.result
         pixels = sizes.height * sizes.width * sizes.channels
         x = Argument(source.buffer, sample * pixels * source.dtype.size_bytes)
         weights = [replace(each, offset_bytes=sample * each.step_bytes, step_bytes=0) for each in weights]
         others = [
-            replace(each, offset_bytes=sample * each.step_bytes, step_bytes=0) for each in drafted.arguments
+            replace(each, offset_bytes=sample * each.step_bytes, step_bytes=0) for each in spec.arguments
         ]
         size_bytes = rows * columns * sizes.outputs * result.dtype.size_bytes
         return [x, *weights, *others, Argument(result.buffer, sample * size_bytes)]
 
 
-def _pool(function: Callable[..., Expr]) -> Fold:
+def _pool(function: Callable[..., Expr]) -> ReduceElements:
     return lambda element, taps, c: function(element, taps)
 
 
-_POOLS: dict[str, Fold] = {
+_POOLS: dict[str, ReduceElements] = {
     "max": _pool(max_of),
     "min": _pool(min_of),
     "sum": lambda element, taps, c: sum_of(cast(element, DType.FLOAT64), taps),
@@ -239,34 +252,34 @@ _FILLS = {"max": float("-inf"), "min": float("inf"), "sum": 0.0}
 class _SampleReader(Reader):
     """Reads values of one sample."""
 
-    def read(self, place: Place, indices: Indices) -> Expr:
-        at = [indices[axis] for axis in place.axes]
+    def read(self, view: BufferView, indices: Indices) -> Expr:
+        at = [indices[axis] for axis in view.axes]
         if any(SAMPLE.name in variables(index) for index in at[1:]):
             raise NotSampledError
         if not at or SAMPLE.name not in variables(at[0]):
-            return super().read(place, indices)
+            return super().read(view, indices)
         if at[0] != SAMPLE:
             raise NotSampledError
-        shape = place.shape[1:]
-        step_bytes = prod(shape) * place.dtype.size_bytes
-        return self.draft.source(Argument(place.buffer, 0, step_bytes), shape, place.dtype)[tuple(at[1:])]
+        shape = view.shape[1:]
+        step_bytes = prod(shape) * view.dtype.size_bytes
+        return self.builder.source(Argument(view.buffer, 0, step_bytes), shape, view.dtype)[tuple(at[1:])]
 
 
-def anchor_of(fold: Equation, machine: Machine, function: Function) -> Anchor | None:
-    """The anchor that does a fold; None if none does."""
-    operator, x = fold.operator, fold.operands[0]
+def anchor_of(reduction: Equation, machine: HostMachine, function: Function) -> Anchor | None:
+    """The anchor that does a reduction; None if none does."""
+    operator, x = reduction.operator, reduction.operands[0]
     zero = zero_of(operator)
-    if zero is None and any(value.type.dtype is not DType.FLOAT32 for value in fold.operands):
+    if zero is None and any(value.type.dtype is not DType.FLOAT32 for value in reduction.operands):
         return None
     if zero is not None and x.type.dtype is DType.UINT8:
         zero -= SIGN
     features = Features.of(machine)
     if isinstance(operator, Dot):
         samples, rows, depth = x.type.numbers
-        columns = fold.operands[1].type.numbers[2]
+        columns = reduction.operands[1].type.numbers[2]
         if rows * depth * columns < LEAST_WORK or samples > SAMPLES_MAXIMUM:
             return None
-        sizes = Convolution(
+        sizes = ConvolutionSizes(
             height=1,
             width=rows,
             channels=depth,
@@ -275,37 +288,40 @@ def anchor_of(fold: Equation, machine: Machine, function: Function) -> Anchor | 
             is_float=zero is None,
             zero_point=zero or 0,
         )
-        return Anchor(fold, function, features, sizes, samples, plain(3))
-    if isinstance(operator, Window | Conv):
-        picture = _picture(fold, zero)
+        return Anchor(reduction, function, features, sizes, samples, plain(3))
+    if isinstance(operator, ReduceWindow | Conv):
+        windows = _window_sizes(reduction, zero)
         return (
             None
-            if picture is None
-            else Anchor(fold, function, features, picture, x.type.numbers[0], channels_last(x.type.rank))
+            if windows is None
+            else Anchor(reduction, function, features, windows, x.type.numbers[0], channels_last(x.type.rank))
         )
     return None
 
 
-def _picture(fold: Equation, zero: int | None) -> Convolution | None:
+def _window_sizes(reduction: Equation, zero: int | None) -> ConvolutionSizes | None:
     """The sizes of a convolution or pooling over the one or two last axes of (batch, channels, ..)."""
-    operator, shape = fold.operator, fold.operands[0].type.numbers
-    assert isinstance(operator, Window | Conv)
-    kernel = operator.kernel if isinstance(operator, Window) else fold.operands[1].type.numbers[2:]
+    operator, shape = reduction.operator, reduction.operands[0].type.numbers
+    assert isinstance(operator, ReduceWindow | Conv)
+    kernel = operator.kernel if isinstance(operator, ReduceWindow) else reduction.operands[1].type.numbers[2:]
     rank = len(kernel)
-    outputs = fold.result.type.numbers[1]
+    outputs = reduction.result.type.numbers[1]
     if len(shape) != rank + 2 or rank not in (1, 2) or shape[0] > SAMPLES_MAXIMUM:
         return None
     if isinstance(operator, Conv):
-        if operator.groups > 1 and not _is_deep(fold) and operator.groups > GROUPED_MAXIMUM:
+        if operator.groups > 1 and not _is_deep(reduction) and operator.groups > GROUPED_MAXIMUM:
             return None
-        if prod(fold.result.type.numbers[1:]) * prod(fold.operands[1].type.numbers[1:]) < LEAST_WORK:
+        if (
+            prod(reduction.result.type.numbers[1:]) * prod(reduction.operands[1].type.numbers[1:])
+            < LEAST_WORK
+        ):
             return None
     missing = (1,) * (2 - rank)
     low, high = operator.pads[:rank], operator.pads[rank:]
     none = (0,) * (2 - rank)
     pads = (*none, *low, *none, *high)
     height, width = (*missing, *shape[2:])
-    return Convolution(
+    return ConvolutionSizes(
         height=height,
         width=width,
         channels=shape[1],
@@ -315,8 +331,8 @@ def _picture(fold: Equation, zero: int | None) -> Convolution | None:
         dilations=_pair((*missing, *operator.dilations)),
         pads=(pads[0], pads[1], pads[2], pads[3]),
         is_float=zero is None,
-        zero_point=_FILLS[operator.function] if isinstance(operator, Window) else zero or 0,
-        is_signed=isinstance(operator, Conv) and operator.groups > 1 and _is_deep(fold),
+        zero_point=_FILLS[operator.function] if isinstance(operator, ReduceWindow) else zero or 0,
+        is_signed=isinstance(operator, Conv) and operator.groups > 1 and _is_deep(reduction),
     )
 
 
@@ -324,10 +340,10 @@ def _pair(numbers: Sequence[int]) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _is_deep(fold: Equation) -> bool:
+def _is_deep(reduction: Equation) -> bool:
     """Whether each group is one channel with one output."""
-    outputs, channels = fold.operands[1].type.numbers[:2]
-    return channels == 1 and outputs == fold.operands[0].type.numbers[1]
+    outputs, channels = reduction.operands[1].type.numbers[:2]
+    return channels == 1 and outputs == reduction.operands[0].type.numbers[1]
 
 
 def _dense(weight: Array, groups: int) -> Array:

@@ -1,4 +1,4 @@
-"""What must hold of elements before an operator takes them: indices inside, exponents from 0."""
+"""Checks of elements before an operator reads them: indices in range, exponents from 0."""
 
 from collections.abc import Callable
 
@@ -10,17 +10,17 @@ from tilewright.compiler.ops.primitive.gather_elements import GatherElements, Sc
 from tilewright.compiler.ops.primitive.iota import Iota
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.nonzero import NonZero
-from tilewright.compiler.targets.cpu.host.template import Drafted, Reader, drafted
+from tilewright.compiler.targets.cpu.host.template import KernelSpec, Reader, kernel_spec
 from tilewright.compiler.te import cast, either, max_of, reduce_axis
 from tilewright.compiler.tir.expr import Expr
 
 _INDEXED = (Gather, GatherElements, ScatterAdd, ScatterElements)
 _SAFE = (ArgSort, Iota, NonZero)
-"""What gives indices that are inside of what they were made of."""
+"""Operators whose results are indices in range of their operand."""
 
 
 def demand_of(equation: Equation, function: Function) -> str:
-    """What elements of the second operand must be; "" if they are so for sure."""
+    """The condition on elements of the second operand; "" if it always holds."""
     if not _is_demanding(equation) or equation.operands[1].type.elements == 0:
         return ""
     producer = function.producers.get(equation.operands[1])
@@ -41,14 +41,14 @@ def _is_demanding(equation: Equation) -> bool:
 
 
 def is_broken(equation: Equation) -> Callable[[Expr], Expr]:
-    """Whether an element of the second operand is none that it must be."""
+    """Whether an element of the second operand breaks the condition."""
     if not isinstance(equation.operator, _INDEXED):
         return lambda exponent: exponent < 0
     size = equation.operands[0].type.numbers[equation.operator.axis]
     return lambda index: either([index < -size, index >= size])
 
 
-def check_kernel(reader: Reader, equation: Equation) -> Drafted:
+def check_kernel(reader: Reader, equation: Equation) -> KernelSpec:
     """An int32: 1 if an element of the second operand breaks the demand, else 0."""
     value, breaks = equation.operands[1], is_broken(equation)
     axes = tuple(reduce_axis(size, f"k{axis}") for axis, size in enumerate(value.type.numbers))
@@ -56,4 +56,4 @@ def check_kernel(reader: Reader, equation: Equation) -> Drafted:
     def flag() -> Expr:
         return max_of(cast(breaks(reader.element(value, axes)), DType.INT32), axes or reduce_axis(1, "k"))
 
-    return drafted(reader.draft, reader.draft.stage("out", (), flag), [])
+    return kernel_spec(reader.builder, reader.builder.stage("out", (), flag), [])

@@ -1,6 +1,6 @@
-"""Which values of a function lie in memory, and what is computed along with them: one kernel for each.
+"""Fusion: which values of a function are materialised in memory, one kernel for each.
 
-A kernel computes one value, its *root*. What only this value reads is part of its expression. A fold
+A kernel computes one value, its *root*. What only this value reads is part of its expression. A reduction
 (reduction, window, product, convolution) may be, too, if all between the two works element by element.
 """
 
@@ -25,24 +25,24 @@ from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.compiler.targets.cpu.host.express import is_expressible, is_plain_reshape
 
-FOLDS = (Reduce, Window, Dot, Conv)
+REDUCTIONS = (Reduce, ReduceWindow, Dot, Conv)
 """Operators that a kernel has one of at most."""
 UNIFORM_ELEMENTS = 1 << 14
-"""Constants of up to so many equal elements are one number in the code."""
+"""The largest number of elements of a constant of equal elements that becomes one number in the code."""
 COSTS_MAXIMUM = 40
-"""Of a kernel's expression: what is read twice is written out twice."""
+"""The largest cost of a kernel's expression, in which a value read twice is written out twice."""
 REPEATED_COST = 3
-"""What is repeated may cost, element by element, before it is computed once."""
+"""The largest cost, for an element, of a value that is computed repeatedly instead of materialised."""
 _VIEWS = (Transpose, Slice, Broadcast, Assume, Reshape)
 _HEAVY = frozenset(("exp", "log", "tanh", "erf", "pow", "sin", "cos", "tan", "sqrt", "div", "mod", "fmod"))
 
 
 @dataclass(frozen=True)
-class Home:
-    """Where an element is computed: in the kernel of a root, at the root's own place or at another one."""
+class ComputeSite:
+    """Where an element is computed: in the kernel of a root, at the root's own indices or at others."""
 
     root: Value
     is_aligned: bool
@@ -54,21 +54,21 @@ class Fusion:
 
     Members:
         function: of primitives, all sizes known.
-        placed: values that lie in memory.
-        aliases: placed values that are the memory of another one.
-        folds: of a root, the fold that its kernel has, where that is not the root itself.
+        materialised: values that lie in memory.
+        aliases: materialised values that are the memory of another one.
+        reductions: of a root, the reduction that its kernel has, where that is not the root itself.
     """
 
     function: Function
-    placed: set[Value] = field(default_factory=set)
+    materialised: set[Value] = field(default_factory=set)
     aliases: dict[Value, Value] = field(default_factory=dict)
-    folds: dict[Value, Value] = field(default_factory=dict)
+    reductions: dict[Value, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.placed |= {*self.function.parameters, *self.function.results}
+        self.materialised |= {*self.function.parameters, *self.function.results}
         for equation in self.function.equations:
             self._require(equation)
-        # What is repeated ends a kernel: folds before it may be part of that.
+        # What is repeated ends a kernel: reductions before it may be part of that.
         self._limit()
         self._alias()
         while self._settle():
@@ -76,74 +76,76 @@ class Fusion:
 
     def is_inline(self, value: Value) -> bool:
         """Whether the value is part of expressions."""
-        return value not in self.placed
+        return value not in self.materialised
 
     def _require(self, equation: Equation) -> None:
-        """What must lie in memory whatever else does."""
+        """Materialise the values that must lie in memory in any case."""
         operator = equation.operator
         if isinstance(operator, Reshape) and not _is_plain(equation):
-            self.placed.add(equation.result)
+            self.materialised.add(equation.result)
         elif isinstance(operator, Constant):
             if uniform(operator.value.array) is None:
-                self.placed.add(equation.result)
-        elif isinstance(operator, Conv | Dot | Window):
-            self.placed.update(equation.operands)
+                self.materialised.add(equation.result)
+        elif isinstance(operator, Conv | Dot | ReduceWindow):
+            self.materialised.update(equation.operands)
         elif not is_expressible(operator) and not isinstance(operator, Reduce):
-            self.placed |= {*equation.operands, *equation.results}
+            self.materialised |= {*equation.operands, *equation.results}
 
     def _settle(self) -> bool:
-        """One more choice; whether there was any to make."""
-        before = len(self.placed)
-        homes: dict[Value, Home | None] = {}
-        self.folds = {}
+        """One more round of choices; whether it materialised a value."""
+        before = len(self.materialised)
+        sites: dict[Value, ComputeSite | None] = {}
+        self.reductions = {}
         for equation in reversed(self.function.equations):
             for value in equation.results:
-                self._choose(equation, value, homes)
+                self._choose(equation, value, sites)
         self._limit()
         self._alias()
-        return len(self.placed) > before
+        return len(self.materialised) > before
 
-    def _choose(self, equation: Equation, value: Value, homes: dict[Value, Home | None]) -> None:
-        if value in self.placed:
-            homes[value] = None
+    def _choose(self, equation: Equation, value: Value, sites: dict[Value, ComputeSite | None]) -> None:
+        if value in self.materialised:
+            sites[value] = None
             return
-        found = list(self._homes(value, homes))
+        found = list(self._sites(value, sites))
         is_one = len(set(found)) == 1 and (len(found) == 1 or found[0].is_aligned)
-        if isinstance(equation.operator, FOLDS):
-            is_free = is_one and found[0].is_aligned and found[0].root not in self.folds
-            is_free = is_free and not isinstance(self.function.producers[found[0].root].operator, FOLDS)
+        if isinstance(equation.operator, REDUCTIONS):
+            is_free = is_one and found[0].is_aligned and found[0].root not in self.reductions
+            is_free = is_free and not isinstance(self.function.producers[found[0].root].operator, REDUCTIONS)
             if is_free:
-                self.folds[found[0].root] = value
-                homes[value] = found[0]
+                self.reductions[found[0].root] = value
+                sites[value] = found[0]
             else:
-                self._place(value, homes)
+                self._materialise(value, sites)
         elif not is_one and not self._is_view(equation):
-            self._place(value, homes)
+            self._materialise(value, sites)
         else:
-            homes[value] = found[0] if is_one else Home(value, is_aligned=False)
+            sites[value] = found[0] if is_one else ComputeSite(value, is_aligned=False)
 
-    def _place(self, value: Value, homes: dict[Value, Home | None]) -> None:
-        self.placed.add(value)
-        homes[value] = None
+    def _materialise(self, value: Value, sites: dict[Value, ComputeSite | None]) -> None:
+        self.materialised.add(value)
+        sites[value] = None
 
-    def _homes(self, value: Value, homes: dict[Value, Home | None]) -> Iterator[Home]:
-        """Of each reading of a value, where."""
+    def _sites(self, value: Value, sites: dict[Value, ComputeSite | None]) -> Iterator[ComputeSite]:
+        """The compute site of each read of a value."""
         for equation in self.function.consumers.get(value, ()):
             for operand in equation.operands:
                 if operand == value:
-                    yield self._home(equation, homes)
+                    yield self._site(equation, sites)
 
-    def _home(self, equation: Equation, homes: dict[Value, Home | None]) -> Home:
+    def _site(self, equation: Equation, sites: dict[Value, ComputeSite | None]) -> ComputeSite:
         result = equation.results[0]
-        outer = homes[result]
-        own = Home(result, is_aligned=True) if outer is None else outer
+        outer = sites[result]
+        own = ComputeSite(result, is_aligned=True) if outer is None else outer
         is_alike = isinstance(equation.operator, Reshape) and _is_plain(equation)
         if is_alike or isinstance(equation.operator, Map | Cast | Assume):
             return own
-        return Home(result if isinstance(equation.operator, FOLDS) else own.root, is_aligned=False)
+        return ComputeSite(
+            result if isinstance(equation.operator, REDUCTIONS) else own.root, is_aligned=False
+        )
 
     def _is_view(self, equation: Equation) -> bool:
-        """Whether an element is one of another value, or known by its place: to read it again is free."""
+        """Whether an element is one of another value, or follows from its indices: rereading it is free."""
         operator = equation.operator
         if isinstance(operator, Iota | Constant):
             return True
@@ -151,39 +153,39 @@ class Fusion:
             return False
         (x,) = equation.operands
         producer = self.function.producers.get(x)
-        return x in self.placed or (producer is not None and self._is_view(producer))
+        return x in self.materialised or (producer is not None and self._is_view(producer))
 
     def _alias(self) -> None:
         """A reshaped value that must lie in memory lies where the one before does."""
         for equation in self.function.equations:
-            if isinstance(equation.operator, Reshape) and equation.result in self.placed:
+            if isinstance(equation.operator, Reshape) and equation.result in self.materialised:
                 self.aliases[equation.result] = equation.operands[0]
-                self.placed.add(equation.operands[0])
+                self.materialised.add(equation.operands[0])
 
     def _limit(self) -> None:
-        """Place what makes expressions too large, or would be computed again and again."""
+        """Materialise values that make expressions too large, or would be computed repeatedly."""
         costs: dict[Value, int] = {}
         for equation in self.function.equations:
             operator = equation.operator
-            if isinstance(operator, FOLDS) or not is_expressible(operator):
+            if isinstance(operator, REDUCTIONS) or not is_expressible(operator):
                 costs.update(dict.fromkeys(equation.results, 1))
                 continue
             if _repeats(equation):
                 x = self._reshaped(equation.operands[0])
-                if x not in self.placed and costs[x] > REPEATED_COST:
-                    self.placed.add(x)
+                if x not in self.materialised and costs[x] > REPEATED_COST:
+                    self.materialised.add(x)
             own = _cost(equation)
             while own + self._sum(equation, costs) > COSTS_MAXIMUM:
-                open_values = [value for value in equation.operands if value not in self.placed]
+                open_values = [value for value in equation.operands if value not in self.materialised]
                 largest = max(open_values, key=lambda value: costs[value], default=None)
                 if largest is None or costs[largest] <= 1:
                     break
-                self.placed.add(largest)
+                self.materialised.add(largest)
             costs[equation.result] = own + self._sum(equation, costs)
 
     def _reshaped(self, value: Value) -> Value:
-        """What a value is another view of, where axes of one element alone come or go."""
-        while value not in self.placed and value in self.function.producers:
+        """The value that a value is a view of, where only axes of one element are added or removed."""
+        while value not in self.materialised and value in self.function.producers:
             equation = self.function.producers[value]
             if not (isinstance(equation.operator, Reshape) and _is_plain(equation)):
                 break
@@ -191,7 +193,7 @@ class Fusion:
         return value
 
     def _sum(self, equation: Equation, costs: dict[Value, int]) -> int:
-        return sum(0 if value in self.placed else costs.get(value, 0) for value in equation.operands)
+        return sum(0 if value in self.materialised else costs.get(value, 0) for value in equation.operands)
 
 
 def uniform(array: Array) -> int | float | None:
@@ -217,7 +219,7 @@ def _repeats(equation: Equation) -> bool:
 
 
 def _cost(equation: Equation) -> int:
-    """Operations of an element."""
+    """The number of operations for an element."""
     match equation.operator:
         case Map(function=function):
             return 4 if function in _HEAVY else 1

@@ -72,40 +72,40 @@ def running_sum(x, exclusive, reverse):  # type: ignore[no-untyped-def]
 
 
 @te.hybrid
-def scattered(x, places, updates, reduction):  # type: ignore[no-untyped-def]
-    """x with updates at places; `reduction` is none (0), add (1), mul (2), min (3) or max (4)."""
+def scattered(x, positions, updates, reduction):  # type: ignore[no-untyped-def]
+    """x with updates at positions; `reduction` is none (0), add (1), mul (2), min (3) or max (4)."""
     result = te.output(x.shape, x.dtype)
     for k in range(x.shape[0]):
         result[k] = x[k]
-    for k in range(places.shape[0]):
+    for k in range(positions.shape[0]):
         if reduction == 0:
-            result[places[k]] = updates[k]
+            result[positions[k]] = updates[k]
         elif reduction == 1:
-            result[places[k]] = result[places[k]] + updates[k]
+            result[positions[k]] = result[positions[k]] + updates[k]
         elif reduction == 2:
-            result[places[k]] = result[places[k]] * updates[k]
+            result[positions[k]] = result[positions[k]] * updates[k]
         elif reduction == 3:
-            result[places[k]] = np.minimum(result[places[k]], updates[k])
+            result[positions[k]] = np.minimum(result[positions[k]], updates[k])
         else:
-            result[places[k]] = np.maximum(result[places[k]], updates[k])
+            result[positions[k]] = np.maximum(result[positions[k]], updates[k])
     return result
 
 
 REDUCTIONS = {"none": 0, "add": 1, "mul": 2, "min": 3, "max": 4}
-"""How an update meets what is there, as `scattered` takes it."""
+"""The numbers of the reductions of `scattered`, by name."""
 
 
 @te.hybrid
 def found(x):  # type: ignore[no-untyped-def]
-    """Places of the elements that are not 0, in order, then anything; and how many there are."""
-    places = te.output(x.shape, np.int64)
+    """Positions of the elements that are not 0, in order, then anything; and how many there are."""
+    positions = te.output(x.shape, np.int64)
     count = te.output((), np.int64)
     total = 0
     for k in range(x.shape[0]):
         if x[k] != 0:
-            places[total] = k
+            positions[total] = k
             total += 1
     for k in range(total, x.shape[0]):
-        places[k] = 0
+        positions[k] = 0
     count[()] = total
-    return places, count
+    return positions, count

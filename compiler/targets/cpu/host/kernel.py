@@ -1,4 +1,4 @@
-"""A kernel while it is drafted: stages over canonical inputs, known by their text; and its machine code."""
+"""Kernels under construction: stages over canonical inputs, identified by their text; and machine code."""
 
 import ctypes
 import hashlib
@@ -16,17 +16,19 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Primitive
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module
-from tilewright.compiler.targets.cpu.machine import Machine, load_code, object_code
+from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.te import Tensor, lower, placeholder
-from tilewright.compiler.te.reduction import Reduction
+from tilewright.compiler.te.reduction import ReductionResult
 from tilewright.compiler.te.stage import buffers_of
-from tilewright.compiler.te.tensor import Compute
+from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.compiler.tir.expr import Expr, Var
 from tilewright.compiler.tir.printer import print_expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Progress, unheard
 
 ENTRY = "entry"
 _ROOM = Path(__file__).resolve().parents[3]
@@ -49,7 +51,7 @@ class Argument:
 
 
 @dataclass
-class Draft:
+class KernelBuilder:
     """A kernel while it is put together.
 
     Members:
@@ -61,7 +63,13 @@ class Draft:
     key: list[str] = field(default_factory=list)
 
     def source(self, argument: Argument, shape: Sequence[int], dtype: DType) -> Tensor:
-        """The placeholder of a buffer, or of a part of it."""
+        """The placeholder of a buffer, or of a part of it.
+
+        Raises:
+            CpuError: if it has no element to be read.
+        """
+        if 0 in shape:
+            raise CpuError(f"it must read from a value that has elements, not {dtype}{list(shape)}")
         at = argument, tuple(shape), dtype
         if at not in self.given:
             name = f"in{len(self.given)}"
@@ -71,7 +79,7 @@ class Draft:
 
     @property
     def arguments(self) -> list[Argument]:
-        """What it reads, in the order of its parameters."""
+        """The buffers that it reads, in the order of its parameters."""
         return [argument for argument, _ in self.given.values()]
 
     @property
@@ -80,17 +88,17 @@ class Draft:
         return [tensor for _, tensor in self.given.values()]
 
     def stage(self, name: str, shape: Sequence[int], element: Callable[..., Expr]) -> Tensor:
-        """A tensor whose element is a function of its indices; a fold may be the whole of it."""
+        """A tensor whose element is a function of its indices; a reduction may be the whole of it."""
         axes = tuple(Var(f"i{number}") for number in range(len(shape)))
         value = element(*axes)
-        fold = value.fold if isinstance(value, Reduction) else None
-        values = (value,) if fold is None else fold.values
+        reduction = value.reduction if isinstance(value, ReductionResult) else None
+        values = (value,) if reduction is None else reduction.values
         self.key.append(f"{name}{list(shape)} = {stage_text(values)}")
-        if fold is not None:
-            axes_text = ", ".join(f"{axis.name} < {axis.extent}" for axis in fold.axes)
-            self.key.append(f"{fold.op} over {axes_text} from {stage_text(fold.init)}")
+        if reduction is not None:
+            axes_text = ", ".join(f"{axis.name} < {axis.extent}" for axis in reduction.axes)
+            self.key.append(f"{reduction.op} over {axes_text} from {stage_text(reduction.init)}")
         buffers = buffers_of(name, [(tuple(shape), value.dtype)], several=False)
-        return Compute(name, buffers, axes, values, fold).tensors[0]
+        return ComputeOp(name, buffers, axes, values, reduction).tensors[0]
 
 
 def stage_text(values: Sequence[Expr]) -> str:
@@ -98,9 +106,9 @@ def stage_text(values: Sequence[Expr]) -> str:
     return "; ".join(f"{value.dtype} {print_expr(value)}" for value in values)
 
 
-def looped(draft: Draft, result: Tensor, steps: Sequence[Primitive]) -> Function:
-    """The scheduled loops of a draft."""
-    return schedule.apply(lower("kernel", draft.inputs, [result]), steps)
+def looped(builder: KernelBuilder, result: Tensor, steps: Sequence[Primitive]) -> PrimFunc:
+    """The scheduled loops of a kernel builder."""
+    return schedule.apply(lower("kernel", builder.inputs, [result]), steps)
 
 
 class Code:
@@ -111,7 +119,7 @@ class Code:
         machine: it is for.
     """
 
-    def __init__(self, make: Callable[[], bytes], machine: Machine) -> None:
+    def __init__(self, make: Callable[[], bytes], machine: HostMachine) -> None:
         self._make, self._machine = make, machine
 
     @cached_property
@@ -138,28 +146,30 @@ class Compiler:
         store: asked before the cache on disk, and given all code that is used; None: only the disk.
 
     Members:
-        kernels: how many different ones there are.
-        compiled: how many were neither in the store nor in the cache on disk.
+        kernels: the number of different kernels.
+        compiled: the number of kernels that were neither in the store nor in the cache on disk.
+        progress: is called with each step of the work.
     """
 
-    def __init__(self, machine: Machine, store: ObjectStore | None = None) -> None:
+    def __init__(self, machine: HostMachine, store: ObjectStore | None = None) -> None:
         self.machine = machine
         self.store = ObjectStore() if store is None else store
         self.compiled = 0
+        self.progress: Progress = unheard
         self._codes: dict[str, Code] = {}
 
     @property
     def kernels(self) -> int:
-        """How many different kernels there are."""
+        """The number of different kernels."""
         return len(self._codes)
 
     def code(
-        self, key: str, make: Callable[[], Function], *, contract: bool = False, parallel: bool = True
+        self, key: str, make: Callable[[], PrimFunc], *, contract: bool = False, parallel: bool = True
     ) -> Code:
         """The machine code of a kernel, whose loops are made only where they are needed.
 
         Args:
-            key: what the loops depend on.
+            key: text of all that the loops depend on.
             make: the loops.
             contract: whether a product and a sum of floats may be rounded once.
             parallel: whether parallel loops run on several threads.
@@ -170,7 +180,7 @@ class Compiler:
         return self._codes[key]
 
     def _object(
-        self, key: str, make: Callable[[], Function], contract: bool, parallel: bool
+        self, key: str, make: Callable[[], PrimFunc], contract: bool, parallel: bool
     ) -> Callable[[], bytes]:
         """The object file, which is there or is on its way."""
         machine, store, names = (
@@ -187,7 +197,7 @@ class Compiler:
         return future.result
 
 
-def _module(function: Function, contract: bool, parallel: bool, machine: Machine) -> ir.Module:
+def _module(function: PrimFunc, contract: bool, parallel: bool, machine: HostMachine) -> ir.Module:
     """The kernel, and an entry that takes an array of pointers."""
     module = emit_module([function], contract=contract, parallel=parallel, machine=machine)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), ENTRY)
@@ -204,7 +214,7 @@ def _module(function: Function, contract: bool, parallel: bool, machine: Machine
 
 @cache
 def _version() -> str:
-    """Of the compiler: code that another one made is not taken for this one's."""
+    """The version of the compiler: code of another version is not used."""
     digest = hashlib.sha256()
     for folder in _SOURCES:
         for path in sorted((_ROOM / folder).rglob("*.py")):
@@ -234,7 +244,7 @@ done:
 """
 
 
-class Executor:
+class StepRunner:
     """Runs steps one after the other: pairs of code and an array of pointers."""
 
     def __init__(self, compiler: Compiler) -> None:
@@ -246,4 +256,4 @@ class Executor:
 
 
 class HostError(TilewrightError):
-    """What the host cannot compile or run."""
+    """A function that the host cannot compile or run."""

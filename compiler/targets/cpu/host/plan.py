@@ -12,27 +12,29 @@ from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.reduce import Reduce, identity
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
+from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
+from tilewright.compiler.targets.cpu.host.buffer_view import BufferView, Order, carried, plain
 from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
 from tilewright.compiler.targets.cpu.host.express import is_expressible
-from tilewright.compiler.targets.cpu.host.fusion import FOLDS, Fusion
-from tilewright.compiler.targets.cpu.host.kernel import Argument, Code, Compiler, Draft
-from tilewright.compiler.targets.cpu.host.place import Order, Place, carried, plain
+from tilewright.compiler.targets.cpu.host.fusion import REDUCTIONS, Fusion
+from tilewright.compiler.targets.cpu.host.kernel import Argument, Code, Compiler, KernelBuilder
 from tilewright.compiler.targets.cpu.host.rows import RowFinder, rows_kernel
 from tilewright.compiler.targets.cpu.host.template import (
     IRREGULAR,
-    Drafted,
+    KernelSpec,
     Reader,
     element_kernel,
-    fold_kernel,
     irregular_kernel,
     map_kernel,
+    reduction_kernel,
 )
 from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
-from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.compiler.te import cast
 from tilewright.compiler.tir.expr import Const
+from tilewright.numerics.progress import share_of
 
 ARENA, FLAGS = "arena", "flags"
 """The buffer that others lie in, and that of what checks found: an int32 each."""
@@ -57,12 +59,12 @@ class RegionStep:
 
     Members:
         equation: the operator and its values.
-        operands, results: where these lie.
+        operands, results: the memory of each.
     """
 
     equation: Equation
-    operands: tuple[Place, ...]
-    results: tuple[Place, ...]
+    operands: tuple[BufferView, ...]
+    results: tuple[BufferView, ...]
 
 
 Step = KernelStep | RegionStep
@@ -74,11 +76,11 @@ class Plan:
 
     Members:
         function: of primitives, all sizes known.
-        steps: what is done.
+        steps: in their order.
         constants: arrays by buffer.
         offsets: of buffers in the arena, bytes.
         arena_bytes: of all of them.
-        demands: what was broken where an int32 of the buffer of flags is not 0.
+        demands: the condition of each int32 of the buffer of flags, which is not 0 where it was broken.
     """
 
     function: Function
@@ -98,39 +100,44 @@ def plan(function: Function, compiler: Compiler) -> Plan:
 class _Planner:
     function: Function
     compiler: Compiler
-    places: dict[Value, Place] = field(default_factory=dict)
+    views: dict[Value, BufferView] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-    copies: dict[tuple[Value, Order], Place] = field(default_factory=dict)
+    copies: dict[tuple[Value, Order], BufferView] = field(default_factory=dict)
     demands: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fusion = Fusion(self.function)
         self.strict = self._strict()
-        self.homes = self._result_buffers()
+        self.result_buffers = self._result_buffers()
         self.rows = RowFinder(self.fusion, self.strict).all()
         self.in_rows = {value for rows in self.rows.values() for value in rows.members}
 
     def plan(self) -> Plan:
         for position, value in enumerate(self.function.parameters):
-            self.places[value] = Place(f"parameter{position}", value.type, plain(value.type.rank))
-        for equation in self.function.equations:
-            self._equation(equation)
+            self.views[value] = BufferView(f"parameter{position}", value.type, plain(value.type.rank))
+        share = share_of(self.compiler.progress, "preparing code for the CPU")
+        for number, equation in enumerate(self.function.equations):
+            share(number, len(self.function.equations))
+            try:
+                self._equation(equation)
+            except CpuError as error:
+                raise CpuError(f"{equation.label} ({equation.operator.name}): {error}") from error
         for position, value in enumerate(self.function.results):
             self._result(f"result{position}", value)
         offsets, arena_bytes = self._memory()
-        touched = {name for step in self.steps for name in _touched(step)}
-        constants = {name: array for name, array in self.constants.items() if name in touched}
+        accessed = {name for step in self.steps for name in _accessed(step)}
+        constants = {name: array for name, array in self.constants.items() if name in accessed}
         return Plan(self.function, self.steps, constants, offsets, arena_bytes, self.demands)
 
     # --- where values lie -------------------------------------------------------------------------------
 
     def _strict(self) -> set[Value]:
-        """Values whose axes lie in their own order."""
+        """Values whose axes must lie in their own order."""
         found = {*self.function.results, *self.fusion.aliases, *self.fusion.aliases.values()}
         for equation in self.function.equations:
-            if not is_expressible(equation.operator) and not isinstance(equation.operator, FOLDS):
+            if not is_expressible(equation.operator) and not isinstance(equation.operator, REDUCTIONS):
                 found |= {*equation.operands, *equation.results}
         return found
 
@@ -150,9 +157,11 @@ class _Planner:
             value = self.fusion.aliases[value]
         return value
 
-    def _place(self, value: Value, order: Order) -> Place:
-        """A place for a value that is computed now."""
-        return Place(self.homes.get(value) or self._buffer(value.type.size_bytes), value.type, order)
+    def _allocate(self, value: Value, order: Order) -> BufferView:
+        """Allocate memory for a value that is computed now."""
+        return BufferView(
+            self.result_buffers.get(value) or self._buffer(value.type.size_bytes), value.type, order
+        )
 
     def _buffer(self, size_bytes: int) -> str:
         name = f"b{len(self.sizes)}"
@@ -172,105 +181,107 @@ class _Planner:
         value = equation.results[0] if equation.results else None
         if isinstance(operator, Constant):
             assert value is not None
-            if value in self.fusion.placed:
+            if value in self.fusion.materialised:
                 name = self._constant(np.ascontiguousarray(operator.value.array))
-                self.places[value] = Place(name, value.type, plain(value.type.rank))
+                self.views[value] = BufferView(name, value.type, plain(value.type.rank))
         elif value in self.fusion.aliases:
             assert value is not None
-            place = self.places[self.fusion.aliases[value]]
-            self.places[value] = Place(place.buffer, value.type, plain(value.type.rank))
-        elif not is_expressible(operator) and not isinstance(operator, FOLDS + IRREGULAR):
-            # It runs functions, or nobody has written code for it: numpy has.
+            view = self.views[self.fusion.aliases[value]]
+            self.views[value] = BufferView(view.buffer, value.type, plain(value.type.rank))
+        elif not is_expressible(operator) and not isinstance(operator, REDUCTIONS + IRREGULAR):
+            # It runs functions, or has no compiled form: numpy computes it.
             self._region(equation)
-        elif value is not None and value in self.fusion.placed:
+        elif value is not None and value in self.fusion.materialised:
             self._root(equation, value)
 
     def _check(self, equation: Equation) -> None:
-        """A flag for what must hold of elements: what breaks it does no harm before it is told."""
+        """A flag for the condition on elements: it is reported after the run, and does no harm before."""
         demand = demand_of(equation, self.function)
         if demand:
-            drafted = check_kernel(self._reader(), equation)
-            code = self._code(drafted)
-            place = Argument(FLAGS, 4 * len(self.demands))
-            self.steps.append(KernelStep(code, (*drafted.arguments, place)))
+            spec = check_kernel(self._reader(), equation)
+            code = self._code(spec)
+            flag = Argument(FLAGS, 4 * len(self.demands))
+            self.steps.append(KernelStep(code, (*spec.arguments, flag)))
             self.demands.append(demand)
 
     def _region(self, equation: Equation) -> None:
         for value in equation.results:
-            self.places[value] = self._place(value, plain(value.type.rank))
-        operands = tuple(self.places[value] for value in equation.operands)
-        results = tuple(self.places[value] for value in equation.results)
+            self.views[value] = self._allocate(value, plain(value.type.rank))
+        operands = tuple(self.views[value] for value in equation.operands)
+        results = tuple(self.views[value] for value in equation.results)
         self.steps.append(RegionStep(equation, operands, results))
 
     def _root(self, equation: Equation, value: Value) -> None:
         if 0 in value.type.numbers:
-            self.places[value] = self._place(value, plain(value.type.rank))
+            self.views[value] = self._allocate(value, plain(value.type.rank))
             return
         if value in self.in_rows:
             return
         if value in self.rows:
-            result = self._place(value, plain(value.type.rank))
+            result = self._allocate(value, plain(value.type.rank))
             self._kernel(rows_kernel(self._reader(), self.fusion, self.rows[value], result), result)
-            self.places[value] = result
+            self.views[value] = result
             return
-        folded = self.fusion.folds.get(value, value if isinstance(equation.operator, FOLDS) else None)
-        if folded is not None:
-            self._fold(self.function.producers[folded], value)
+        reduced = self.fusion.reductions.get(
+            value, value if isinstance(equation.operator, REDUCTIONS) else None
+        )
+        if reduced is not None:
+            self._reduction(self.function.producers[reduced], value)
         elif is_expressible(equation.operator):
-            result = self._place(value, self._order_of(value))
+            result = self._allocate(value, self._order_of(value))
             self._kernel(map_kernel(self._reader(), value, result), result)
-            self.places[value] = result
+            self.views[value] = result
         else:
-            result = self._place(value, plain(value.type.rank))
+            result = self._allocate(value, plain(value.type.rank))
             if any(0 in operand.type.numbers for operand in equation.operands):
                 # Nothing is scattered.
                 self._kernel(map_kernel(self._reader(), equation.operands[0], result), result)
             else:
                 self._kernel(irregular_kernel(self._reader(), equation), result)
-            self.places[value] = result
+            self.views[value] = result
 
-    def _fold(self, fold: Equation, value: Value) -> None:
-        if _is_empty(fold):
-            self._filled(fold, value)
+    def _reduction(self, reduction: Equation, value: Value) -> None:
+        if _is_empty(reduction):
+            self._filled(reduction, value)
             return
-        anchor = anchor_of(fold, self.compiler.machine, self.function)
+        anchor = anchor_of(reduction, self.compiler.machine, self.function)
         if anchor is not None and self._anchor(anchor, value):
             return
-        shape = fold.result.type.numbers
-        order = self._fold_order(fold)
+        shape = reduction.result.type.numbers
+        order = self._reduction_order(reduction)
         natural = carried(order, shape, value.type.numbers)
         axes = tuple(axis for axis in order if shape[axis] != 1)
         result = self._target(value, natural)
-        self._kernel(fold_kernel(self._reader(), fold, value, result, axes), result)
+        self._kernel(reduction_kernel(self._reader(), reduction, value, result, axes), result)
         self._settled(value, result)
 
-    def _fold_order(self, fold: Equation) -> Order:
-        x, rank = fold.operands[0], fold.result.type.rank
-        if isinstance(fold.operator, Window) and x in self.places:
-            return self.places[x].order
+    def _reduction_order(self, reduction: Equation) -> Order:
+        x, rank = reduction.operands[0], reduction.result.type.rank
+        if isinstance(reduction.operator, ReduceWindow) and x in self.views:
+            return self.views[x].order
         return plain(rank)
 
     def _anchor(self, anchor: Anchor, value: Value) -> bool:
-        """The fold by a micro-kernel; False if that cannot be."""
-        fold = anchor.fold
-        drafted = anchor.kernel(self.places, value)
-        weights = self._weights(anchor) if len(fold.operands) > 1 else []
-        if drafted is None or weights is None:
+        """The reduction by a micro-kernel; False if that cannot be."""
+        reduction = anchor.reduction
+        spec = anchor.kernel(self.views, value)
+        weights = self._weights(anchor) if len(reduction.operands) > 1 else []
+        if spec is None or weights is None:
             return False
         source = self._in_order(*anchor.source, signed=not anchor.sizes.is_float)
-        result = self._target(value, carried(anchor.order, fold.result.type.numbers, value.type.numbers))
-        code = self._code(drafted)
+        result = self._target(value, carried(anchor.order, reduction.result.type.numbers, value.type.numbers))
+        code = self._code(spec)
         for sample in range(anchor.samples):
-            arguments = anchor.arguments(drafted, source, weights, result, sample)
+            arguments = anchor.arguments(spec, source, weights, result, sample)
             self.steps.append(KernelStep(code, tuple(arguments)))
         self._settled(value, result)
         return True
 
     def _weights(self, anchor: Anchor) -> list[Argument] | None:
         """The weights as the kernel reads them: packed now, or in each run; None if that is not worth it."""
-        place = self.places[anchor.fold.operands[1]]
-        if place.buffer in self.constants:
-            array = self.constants[place.buffer].reshape(place.type.numbers)
+        view = self.views[anchor.reduction.operands[1]]
+        if view.buffer in self.constants:
+            array = self.constants[view.buffer].reshape(view.type.numbers)
             made = [anchor.packed(array), anchor.starts(array)]
             return [self._stepped(self._constant(each), each, anchor) for each in made if each is not None]
         if not anchor.can_pack:
@@ -278,55 +289,55 @@ class _Planner:
         reader = self._reader()
         shape, element = anchor.packing(reader)
         buffer = self._buffer(4 * prod(shape))
-        drafted = element_kernel(reader.draft, shape, element)
-        self._kernel(drafted, Place(buffer, place.type, place.order))
-        step_bytes = 4 * prod(shape[1:]) if isinstance(anchor.fold.operator, Dot) else 0
+        spec = element_kernel(reader.builder, shape, element)
+        self._kernel(spec, BufferView(buffer, view.type, view.order))
+        step_bytes = 4 * prod(shape[1:]) if isinstance(anchor.reduction.operator, Dot) else 0
         return [Argument(buffer, 0, step_bytes)]
 
     def _stepped(self, buffer: str, array: Array, anchor: Anchor) -> Argument:
         """Weights: those of products have a part for each sample."""
-        step_bytes = array[0].nbytes if isinstance(anchor.fold.operator, Dot) else 0
+        step_bytes = array[0].nbytes if isinstance(anchor.reduction.operator, Dot) else 0
         return Argument(buffer, 0, step_bytes)
 
-    def _filled(self, fold: Equation, value: Value) -> None:
-        """A fold of nothing: what is computed of what changes nothing."""
-        operator, dtype = fold.operator, fold.result.type.dtype
+    def _filled(self, reduction: Equation, value: Value) -> None:
+        """A reduction of no elements: the value is computed of the identity."""
+        operator, dtype = reduction.operator, reduction.result.type.dtype
         function = operator.function if isinstance(operator, Reduce) else "sum"
         reader = self._reader()
-        reader.fixed[fold.result] = lambda _: Const(identity(function, dtype).item(), dtype)
-        result = self._place(value, plain(value.type.rank))
+        reader.fixed[reduction.result] = lambda _: Const(identity(function, dtype).item(), dtype)
+        result = self._allocate(value, plain(value.type.rank))
         self._kernel(map_kernel(reader, value, result), result)
-        self.places[value] = result
+        self.views[value] = result
 
-    def _target(self, value: Value, natural: Order) -> Place:
-        """Where a kernel stores that has an order of its own."""
-        wanted = Place("", value.type, plain(value.type.rank))
+    def _target(self, value: Value, natural: Order) -> BufferView:
+        """The memory that a kernel with an order of its own stores to."""
+        wanted = BufferView("", value.type, plain(value.type.rank))
         if value in self.strict and not wanted.is_in(natural):
-            return Place(self._buffer(value.type.size_bytes), value.type, natural)
-        return self._place(value, plain(value.type.rank) if wanted.is_in(natural) else natural)
+            return BufferView(self._buffer(value.type.size_bytes), value.type, natural)
+        return self._allocate(value, plain(value.type.rank) if wanted.is_in(natural) else natural)
 
-    def _settled(self, value: Value, result: Place) -> None:
-        """The value lies there now; another kernel orders its axes where that is asked."""
-        self.places[value] = result
+    def _settled(self, value: Value, result: BufferView) -> None:
+        """Record where a value lies; a result of the function gets a further kernel that orders its axes."""
+        self.views[value] = result
         if value in self.strict and not result.is_in(plain(value.type.rank)):
-            final = self._place(value, plain(value.type.rank))
+            final = self._allocate(value, plain(value.type.rank))
             self._kernel(map_kernel(self._reader(), value, final), final)
-            self.places[value] = final
+            self.views[value] = final
 
-    def _in_order(self, value: Value, order: Order, signed: bool = False) -> Place:
+    def _in_order(self, value: Value, order: Order, signed: bool = False) -> BufferView:
         """The value with its axes in an order: a copy, unless it lies so; uint8 as int8, less by 128."""
-        place = self.places[value]
+        view = self.views[value]
         is_moved = signed and value.type.dtype is DType.UINT8
-        if place.is_in(order) and not is_moved:
-            return place
+        if view.is_in(order) and not is_moved:
+            return view
         at = value, order
         if at not in self.copies:
-            copy = Place(self._buffer(value.type.size_bytes), value.type, order)
+            copy = BufferView(self._buffer(value.type.size_bytes), value.type, order)
             reader = self._reader()
             if is_moved:
                 copy = replace(copy, type=value.type.with_dtype(DType.INT8))
                 reader.fixed[value] = lambda at: cast(
-                    cast(reader.read(place, at), DType.INT32) - 128, DType.INT8
+                    cast(reader.read(view, at), DType.INT32) - 128, DType.INT8
                 )
             self._kernel(map_kernel(reader, value, copy), copy)
             self.copies[at] = copy
@@ -343,32 +354,30 @@ class _Planner:
             if each in seen:
                 continue
             seen.add(each)
-            if each in self.places:
-                place = self.places[each]
-                if each.type.rank == rank and not place.is_in(plain(rank)):
-                    return place.order
+            if each in self.views:
+                view = self.views[each]
+                if each.type.rank == rank and not view.is_in(plain(rank)):
+                    return view.order
             elif each in self.function.producers:
                 pending += self.function.producers[each].operands
         return plain(rank)
 
     def _reader(self) -> Reader:
-        return Reader(self.function, self.places, Draft(), {})
+        return Reader(self.function, self.views, KernelBuilder(), {})
 
-    def _code(self, drafted: Drafted) -> Code:
-        return self.compiler.code(
-            drafted.key, drafted.make, contract=drafted.contract, parallel=drafted.parallel
-        )
+    def _code(self, spec: KernelSpec) -> Code:
+        return self.compiler.code(spec.key, spec.make, contract=spec.contract, parallel=spec.parallel)
 
-    def _kernel(self, drafted: Drafted, result: Place) -> None:
-        code = self._code(drafted)
-        self.steps.append(KernelStep(code, (*drafted.arguments, Argument(result.buffer))))
+    def _kernel(self, spec: KernelSpec, result: BufferView) -> None:
+        code = self._code(spec)
+        self.steps.append(KernelStep(code, (*spec.arguments, Argument(result.buffer))))
 
     def _result(self, name: str, value: Value) -> None:
         """A result that is a parameter, a constant, or one that was asked for before: copied."""
-        place = self.places[value]
-        if place.buffer == name or 0 in value.type.numbers:
+        view = self.views[value]
+        if view.buffer == name or 0 in value.type.numbers:
             return
-        target = Place(name, value.type, plain(value.type.rank))
+        target = BufferView(name, value.type, plain(value.type.rank))
         self._kernel(map_kernel(self._reader(), value, target), target)
 
     # --- memory -----------------------------------------------------------------------------------------
@@ -376,24 +385,26 @@ class _Planner:
     def _memory(self) -> tuple[dict[str, int], int]:
         spans: dict[str, tuple[int, int]] = {}
         for number, step in enumerate(self.steps):
-            for name in _touched(step):
+            for name in _accessed(step):
                 first, _ = spans.get(name, (number, number))
                 spans[name] = first, number
         if self.demands:
             self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
-        lives = [
-            Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
+        live_ranges = [
+            TensorLiveRange(name, max(size, 1), *spans[name])
+            for name, size in self.sizes.items()
+            if name in spans
         ]
-        # What no step touches has no elements.
-        offsets, total = plan_memory(lives, ALIGNMENT_BYTES)
+        # A buffer that no step accesses has no elements.
+        offsets, total = plan_memory(live_ranges, ALIGNMENT_BYTES)
         return {**dict.fromkeys(self.sizes, 0), **offsets}, total
 
 
-def _touched(step: Step) -> Sequence[str]:
+def _accessed(step: Step) -> Sequence[str]:
     if isinstance(step, KernelStep):
         return [argument.buffer for argument in step.arguments]
-    return [place.buffer for place in (*step.operands, *step.results)]
+    return [view.buffer for view in (*step.operands, *step.results)]
 
 
-def _is_empty(fold: Equation) -> bool:
-    return any(0 in value.type.numbers for value in fold.operands)
+def _is_empty(reduction: Equation) -> bool:
+    return any(0 in value.type.numbers for value in reduction.operands)

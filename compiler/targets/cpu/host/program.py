@@ -16,17 +16,21 @@ from tilewright.compiler.ir.interpret import Bindings, bind
 from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ops.primitive.control import Scan
 from tilewright.compiler.targets.cpu.cache import ObjectStore
-from tilewright.compiler.targets.cpu.host.kernel import Compiler, Executor
-from tilewright.compiler.targets.cpu.host.place import Place
+from tilewright.compiler.targets.cpu.host.buffer_view import BufferView
+from tilewright.compiler.targets.cpu.host.kernel import Compiler, StepRunner
 from tilewright.compiler.targets.cpu.host.plan import ARENA, FLAGS, KernelStep, Plan, RegionStep, plan
 from tilewright.compiler.targets.cpu.host.prepare import prepared
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
 from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Progress, share_of, unheard
 
 
 def compile_host(
-    function: Function | Module, machine: Machine | None = None, store: ObjectStore | None = None
+    function: Function | Module,
+    machine: HostMachine | None = None,
+    store: ObjectStore | None = None,
+    progress: Progress = unheard,
 ) -> "HostProgram":
     """A function as machine code of this machine; results equal those of `ir.interpret.run`.
 
@@ -38,10 +42,11 @@ def compile_host(
             compiled now; another one when it is first run with arrays of some sizes.
         machine: one whose code this machine runs; None for this one.
         store: machine code that is carried along, and gets all that is used; None: the disk alone.
+        progress: is told what is compiled.
     """
     module = function if isinstance(function, Module) else Module.of(function)
     main = function.main if isinstance(function, Module) else function
-    return HostProgram(module, main, machine, store)
+    return HostProgram(module, main, machine, store, progress)
 
 
 class HostProgram:
@@ -50,17 +55,27 @@ class HostProgram:
     Args:
         module: functions that can be called.
         main: the function.
-        machine, store: as in `compile_host`.
+        machine, store, progress: as in `compile_host`.
     """
 
     def __init__(
-        self, module: Module, main: Function, machine: Machine | None, store: ObjectStore | None = None
+        self,
+        module: Module,
+        main: Function,
+        machine: HostMachine | None,
+        store: ObjectStore | None = None,
+        progress: Progress = unheard,
     ) -> None:
-        self._context = _Context(module, Compiler(machine or Machine.host(), store))
+        self._context = _Context(module, Compiler(machine or HostMachine.host(), store))
+        self.tell(progress)
         self._depth = main.depth
         self._main = self._context.function(main)
         if all(value.type.is_known for value in main.parameters):
             deeply(self._depth, lambda: self._main.specialised({}))
+
+    def tell(self, progress: Progress) -> None:
+        """From now on, this is told of what is compiled."""
+        self._context.compiler.progress = progress
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         """The results.
@@ -87,21 +102,21 @@ class HostProgram:
 
     @property
     def kernels(self) -> int:
-        """How many different kernels were compiled so far."""
+        """The number of different kernels compiled so far."""
         return self._context.compiler.kernels
 
     @property
     def compiled(self) -> int:
-        """How many of them were not in the cache."""
+        """The number of those that were not in the cache."""
         return self._context.compiler.compiled
 
 
 class _Context:
-    """What the functions of a program share."""
+    """The state that the functions of a program share."""
 
     def __init__(self, module: Module, compiler: Compiler) -> None:
         self.module, self.compiler = module, compiler
-        self.executor = Executor(compiler)
+        self.runner = StepRunner(compiler)
         self._functions: dict[int, tuple[Function, HostFunction]] = {}
 
     def function(self, function: Function) -> "HostFunction":
@@ -151,7 +166,7 @@ def _form(context: _Context, function: Function) -> "StaticProgram | SplitProgra
 
 
 class SplitProgram:
-    """A function in which an equation shows a size first: what is before, it, and what is behind."""
+    """A function in which an equation shows a size first, as three: before, the equation, and behind."""
 
     def __init__(self, context: _Context, function: Function, position: int) -> None:
         self._context, self._equation = context, function.equations[position]
@@ -187,8 +202,8 @@ def applied(context: _Context, equation: Equation, arrays: Sequence[Array]) -> t
 
 
 @dataclass
-class _Frame:
-    """Memory of one execution: recursion has several at a time."""
+class _Execution:
+    """The memory of one execution; recursion has several at a time."""
 
     arena: Array
     bases: Array
@@ -213,13 +228,18 @@ class StaticProgram:
         self._constants = np.array([a.ctypes.data for a in made.constants.values()], np.int64)
         self._first = first
         kernels = [step for step in made.steps if isinstance(step, KernelStep)]
-        places = [self._at(a.buffer, a.offset_bytes) for step in kernels for a in step.arguments]
-        self._origins = np.array([slot for slot, _ in places], np.int64)
-        self._offsets = np.array([offset for _, offset in places], np.int64)
+        slots = [self._at(a.buffer, a.offset_bytes) for step in kernels for a in step.arguments]
+        self._origins = np.array([slot for slot, _ in slots], np.int64)
+        self._offsets = np.array([offset for _, offset in slots], np.int64)
         self._starts = np.cumsum([0, *(len(step.arguments) for step in kernels)])[:-1].astype(np.int64)
-        self._codes = np.array([step.code.address for step in kernels], np.int64)
+        self._codes = np.zeros(len(kernels), np.int64)
+        share = share_of(context.compiler.progress, "compiling for the CPU")
+        for number, step in enumerate(kernels):
+            share(number, len(kernels))
+            # Waits until it is compiled.
+            self._codes[number] = step.code.address
         self._segments = self._segmented()
-        self._frames: list[_Frame] = []
+        self._executions: list[_Execution] = []
 
     def _at(self, buffer: str, offset_bytes: int) -> tuple[int, int]:
         if buffer in self._slots:
@@ -253,102 +273,103 @@ class StaticProgram:
         Args:
             addresses: of parameters and results, each dense, none of the results overlapping another array.
         """
-        frame = self._frames.pop() if self._frames else self._frame()
-        frame.bases[1 : self._first] = addresses
-        np.take(frame.bases, self._origins, out=frame.pointers)
-        frame.pointers += self._offsets
-        table = frame.table.ctypes.data
+        execution = self._executions.pop() if self._executions else self._new_execution()
+        execution.bases[1 : self._first] = addresses
+        np.take(execution.bases, self._origins, out=execution.pointers)
+        execution.pointers += self._offsets
+        table = execution.table.ctypes.data
         for segment in self._segments:
             if isinstance(segment, RegionStep):
-                self._region(segment, frame)
+                self._region(segment, execution)
             else:
-                self._context.executor.execute(table, *segment)
-        self._frames.append(frame)
-        self._check(frame)
+                self._context.runner.execute(table, *segment)
+        self._executions.append(execution)
+        self._check(execution)
 
-    def _check(self, frame: _Frame) -> None:
+    def _check(self, execution: _Execution) -> None:
         demands = self._plan.demands
         if demands:
             start = self._plan.offsets[FLAGS]
-            flags = frame.arena[start : start + 4 * len(demands)].view(np.int32)
+            flags = execution.arena[start : start + 4 * len(demands)].view(np.int32)
             if flags.any():
                 raise EvaluationError(demands[int(flags.argmax())])
 
-    def _frame(self) -> _Frame:
+    def _new_execution(self) -> _Execution:
         arena = aligned_empty((max(self._plan.arena_bytes, 1),), np.uint8)
         bases = np.zeros(len(self._slots), np.int64)
         bases[0], bases[self._first :] = arena.ctypes.data, self._constants
         pointers = np.zeros(len(self._origins), np.int64)
         table = np.empty((len(self._codes), 2), np.int64)
         table[:, 0], table[:, 1] = self._codes, pointers.ctypes.data + 8 * self._starts
-        return _Frame(arena, bases, pointers, table)
+        return _Execution(arena, bases, pointers, table)
 
-    def _address(self, place: Place, frame: _Frame) -> int:
-        slot, offset = self._at(place.buffer, 0)
-        return int(frame.bases[slot]) + offset
+    def _address(self, view: BufferView, execution: _Execution) -> int:
+        slot, offset = self._at(view.buffer, 0)
+        return int(execution.bases[slot]) + offset
 
-    def _region(self, step: RegionStep, frame: _Frame) -> None:
+    def _region(self, step: RegionStep, execution: _Execution) -> None:
         operator = step.equation.operator
-        if isinstance(operator, Scan) and self._scan(step, operator, frame):
+        if isinstance(operator, Scan) and self._scan(step, operator, execution):
             return
-        arrays = [view(self._address(place, frame), place) for place in step.operands]
+        arrays = [array_at(self._address(view, execution), view) for view in step.operands]
         results = applied(self._context, step.equation, arrays)
-        for place, result in zip(step.results, results, strict=True):
-            view(self._address(place, frame), place)[...] = result
+        for view, result in zip(step.results, results, strict=True):
+            array_at(self._address(view, execution), view)[...] = result
 
-    def _scan(self, step: RegionStep, operator: Scan, frame: _Frame) -> bool:
-        """Steps on addresses: slices and outputs move, carried values change places. False if it cannot."""
+    def _scan(self, step: RegionStep, operator: Scan, execution: _Execution) -> bool:
+        """A scan on addresses: slices and outputs move, carried values swap buffers. False if it cannot."""
         body = self._context.function(operator.body).specialised({})
         if not isinstance(body, StaticProgram):
             return False
         first, carried = operator.captured, operator.captured + operator.carried
-        given = [self._address(place, frame) for place in step.operands]
-        wanted = [self._address(place, frame) for place in step.results]
+        given = [self._address(view, execution) for view in step.operands]
+        wanted = [self._address(view, execution) for view in step.results]
         length = step.operands[carried].type.numbers[0]
         states = [
-            _State(place, at) for place, at in zip(step.operands[first:carried], given[first:], strict=False)
+            _CarriedValue(view, at)
+            for view, at in zip(step.operands[first:carried], given[first:], strict=False)
         ]
         moving = [value.type.size_bytes for value in body.parameters[carried:]]
         stacked = [value.type.size_bytes for value in body.results[operator.carried :]]
         strides = np.array([*[0] * carried, *moving, *[0] * len(states), *stacked], np.int64)
-        turns = [
+        addresses = [
             np.array(
                 [
                     *given[:first],
-                    *(state.addresses[turn] for state in states),
+                    *(state.addresses[parity] for state in states),
                     *given[carried:],
-                    *(state.addresses[1 - turn] for state in states),
+                    *(state.addresses[1 - parity] for state in states),
                     *wanted[operator.carried :],
                 ],
                 np.int64,
             )
-            for turn in range(2)
+            for parity in range(2)
         ]
         for number, t in enumerate(range(length - 1, -1, -1) if operator.reverse else range(length)):
-            body.execute(turns[number % 2] + t * strides)
+            body.execute(addresses[number % 2] + t * strides)
         for state, at in zip(states, wanted, strict=False):
             ctypes.memmove(at, state.addresses[length % 2], state.size_bytes)
         return True
 
 
-class _State:
-    """A carried value, in two places: where it is read, and where the next one is written, in turns.
+class _CarriedValue:
+    """A carried value in two buffers, which swap after each step: one is read, the other is written.
 
     Args:
-        place: of the first one.
+        view: of the first one.
         address: of that.
     """
 
-    def __init__(self, place: Place, address: int) -> None:
-        self.size_bytes = place.type.size_bytes
+    def __init__(self, view: BufferView, address: int) -> None:
+        self.size_bytes = view.type.size_bytes
         self._memory = [aligned_empty((max(self.size_bytes, 1),), np.uint8) for _ in range(2)]
         self.addresses = [each.ctypes.data for each in self._memory]
         ctypes.memmove(self.addresses[0], address, self.size_bytes)
 
 
-def view(address: int, place: Place) -> Array:
+def array_at(address: int, view: BufferView) -> Array:
     """The array of a value in memory, without a copy."""
-    if place.type.size_bytes == 0:
-        return np.empty(place.type.numbers, place.dtype.numpy)
-    memory = (ctypes.c_uint8 * place.type.size_bytes).from_address(address)
-    return np.asarray(memory).view(place.dtype.numpy).reshape(place.type.numbers)
+    if view.type.size_bytes == 0:
+        return np.empty(view.type.numbers, view.dtype.numpy)
+    memory = (ctypes.c_uint8 * view.type.size_bytes).from_address(address)
+    return np.asarray(memory).view(view.dtype.numpy).reshape(view.type.numbers)

@@ -15,16 +15,16 @@ from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Vectorise
+from tilewright.compiler.targets.cpu.host.buffer_view import BufferView
 from tilewright.compiler.targets.cpu.host.express import is_expressible
-from tilewright.compiler.targets.cpu.host.fusion import FOLDS, Fusion
-from tilewright.compiler.targets.cpu.host.place import Place
+from tilewright.compiler.targets.cpu.host.fusion import REDUCTIONS, Fusion
 from tilewright.compiler.targets.cpu.host.template import (
     PARALLEL_ELEMENTS,
-    Drafted,
+    KernelSpec,
     Reader,
-    drafted,
-    folded,
+    kernel_spec,
     moved,
+    reduction_at,
 )
 from tilewright.compiler.te import Tensor, cast
 from tilewright.compiler.tir.expr import Expr
@@ -34,13 +34,13 @@ ROW_ELEMENTS = 1 << 14
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowGroup:
     """Values that one kernel computes.
 
     Members:
         root: the result.
-        members: what is computed before in each row, in order.
-        outer: how many axes the loop over rows has.
+        members: the values that are computed before it in each row, in order.
+        outer: the number of axes of the loop over rows.
     """
 
     root: Value
@@ -64,16 +64,16 @@ class RowFinder:
             for value in equation.results
         }
         self._reads = {
-            value: dict(self._leaves(value)) for value in self._positions if value in fusion.placed
+            value: dict(self._leaves(value)) for value in self._positions if value in fusion.materialised
         }
         self._readers: dict[Value, set[Value]] = {}
         for reader, leaves in self._reads.items():
             for leaf in leaves:
                 self._readers.setdefault(leaf, set()).add(reader)
 
-    def all(self) -> dict[Value, Rows]:
+    def all(self) -> dict[Value, RowGroup]:
         """Groups by their roots; no value is in two."""
-        found: dict[Value, Rows] = {}
+        found: dict[Value, RowGroup] = {}
         taken: set[Value] = set()
         for equation in reversed(self._function.equations):
             for root in equation.results:
@@ -83,8 +83,8 @@ class RowFinder:
                     taken.update(rows.members)
         return found
 
-    def _rows(self, root: Value) -> Rows | None:
-        if root not in self._fusion.placed or not self._is_map(root) or 0 in root.type.numbers:
+    def _rows(self, root: Value) -> RowGroup | None:
+        if root not in self._fusion.materialised or not self._is_map(root) or 0 in root.type.numbers:
             return None
         depths = [self._depth(leaf, root) for leaf in self._reads[root]]
         outer = next((depth for depth in depths if depth is not None), None)
@@ -99,7 +99,7 @@ class RowFinder:
                 break
             members |= new
         ordered = sorted(members, key=lambda value: self._positions[value])
-        return Rows(root, tuple(ordered), outer) if any(map(self._fold, members)) else None
+        return RowGroup(root, tuple(ordered), outer) if any(map(self._reduction, members)) else None
 
     def _fits(self, value: Value, root: Value, outer: int, around: set[Value]) -> bool:
         """Whether a value can be computed in a row: all that read it do so in the same row."""
@@ -113,19 +113,23 @@ class RowFinder:
 
     def _is_map(self, value: Value) -> bool:
         equation = self._function.producers.get(value)
-        return equation is not None and is_expressible(equation.operator) and value not in self._fusion.folds
+        return (
+            equation is not None
+            and is_expressible(equation.operator)
+            and value not in self._fusion.reductions
+        )
 
-    def _fold(self, value: Value) -> Equation | None:
+    def _reduction(self, value: Value) -> Equation | None:
         """The reduction of a kernel."""
-        equation = self._function.producers.get(self._fusion.folds.get(value, value))
+        equation = self._function.producers.get(self._fusion.reductions.get(value, value))
         return equation if equation is not None and isinstance(equation.operator, Reduce) else None
 
     def _depth(self, value: Value, root: Value) -> int | None:
         """The first axis that a kernel reduces, if it reduces all from there on of what is like the root."""
-        fold = self._fold(value)
-        if fold is None:
+        reduction = self._reduction(value)
+        if reduction is None:
             return None
-        axes, x = fold.operator.axes, fold.operands[0]  # type: ignore[attr-defined]
+        axes, x = reduction.operator.axes, reduction.operands[0]  # type: ignore[attr-defined]
         is_last = bool(axes) and axes == tuple(range(axes[0], x.type.rank))
         return axes[0] if is_last and x.type.numbers == root.type.numbers else None
 
@@ -135,7 +139,9 @@ class RowFinder:
         pending = [(value, True)]
         while pending:
             each, is_local = pending.pop()
-            if each is not value and (each in self._fusion.placed or each not in self._function.producers):
+            if each is not value and (
+                each in self._fusion.materialised or each not in self._function.producers
+            ):
                 found[each] = found.get(each, True) and is_local
                 continue
             equation = self._function.producers[each]
@@ -167,38 +173,38 @@ def _without_last(sizes: tuple[int, ...]) -> tuple[int, ...]:
     return sizes
 
 
-def rows_kernel(reader: Reader, fusion: Fusion, rows: Rows, result: Place) -> Drafted:
+def rows_kernel(reader: Reader, fusion: Fusion, rows: RowGroup, result: BufferView) -> KernelSpec:
     """All values of a group; only the root lies in memory when it is done."""
-    draft, stages = reader.draft, list[Tensor]()
+    builder, stages = reader.builder, list[Tensor]()
     for number, value in enumerate(rows.members):
-        fold = fusion.function.producers[fusion.folds.get(value, value)]
-        if isinstance(fold.operator, FOLDS):
-            stages.append(_folded(reader, fold, f"fold{number}"))
-        if value != fold.result or not isinstance(fold.operator, FOLDS):
+        reduction = fusion.function.producers[fusion.reductions.get(value, value)]
+        if isinstance(reduction.operator, REDUCTIONS):
+            stages.append(_reduction_stage(reader, reduction, f"reduced{number}"))
+        if value != reduction.result or not isinstance(reduction.operator, REDUCTIONS):
             stages.append(_staged(reader, value, f"row{number}"))
     rank = rows.root.type.rank
 
     def element(*indices: Expr) -> Expr:
         return reader.element(rows.root, moved(indices, result.axes, rank))
 
-    out = draft.stage("out", result.shape, element)
+    out = builder.stage("out", result.shape, element)
     outer = sum(axis < rows.outer for axis in result.axes)
-    return drafted(draft, out, _steps(stages, out, outer))
+    return kernel_spec(builder, out, _steps(stages, out, outer))
 
 
 def _axes(value: Value) -> tuple[int, ...]:
     return tuple(axis for axis, size in enumerate(value.type.numbers) if size != 1)
 
 
-def _folded(reader: Reader, fold: Equation, name: str) -> Tensor:
+def _reduction_stage(reader: Reader, reduction: Equation, name: str) -> Tensor:
     """The stage of a reduction."""
-    value, axes = fold.result, _axes(fold.result)
+    value, axes = reduction.result, _axes(reduction.result)
 
     def total(*indices: Expr) -> Expr:
-        return folded(fold, moved(indices, axes, value.type.rank), reader.element)
+        return reduction_at(reduction, moved(indices, axes, value.type.rank), reader.element)
 
     shape = tuple(value.type.numbers[axis] for axis in axes)
-    stage = reader.draft.stage(name, shape, total)
+    stage = reader.builder.stage(name, shape, total)
     reader.fixed[value] = lambda at: cast(stage[tuple(at[axis] for axis in axes)], value.type.dtype)
     return stage
 
@@ -210,7 +216,7 @@ def _staged(reader: Reader, value: Value, name: str) -> Tensor:
     def element(*indices: Expr) -> Expr:
         return reader.element(value, moved(indices, axes, value.type.rank))
 
-    stage = reader.draft.stage(name, tuple(value.type.numbers[axis] for axis in axes), element)
+    stage = reader.builder.stage(name, tuple(value.type.numbers[axis] for axis in axes), element)
     reader.fixed[value] = lambda at: stage[tuple(at[axis] for axis in axes)]
     return stage
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.te import call, cast, constant, select
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Expr, Function, both
+from tilewright.compiler.tir.expr import Binary, BinaryOp, ElementFunction, Expr, both
 
 Rule = Callable[..., Expr]
 
@@ -21,7 +21,7 @@ def scalar(function: str, *operands: Expr) -> Expr:
     return _RULES[function](*operands)
 
 
-def _called(function: Function) -> Rule:
+def _called(function: ElementFunction) -> Rule:
     return lambda *operands: call(function, *operands)
 
 
@@ -35,7 +35,7 @@ def _negative(x: Expr) -> Expr:
 
 def _absolute(x: Expr) -> Expr:
     if x.dtype.is_float:
-        return call(Function.ABSOLUTE, x)
+        return call(ElementFunction.ABSOLUTE, x)
     return Binary(BinaryOp.MAX, x, -x) if x.dtype.is_signed else x
 
 
@@ -49,7 +49,7 @@ def _sign(x: Expr) -> Expr:
 def _divide(a: Expr, b: Expr) -> Expr:
     """Of integers toward zero."""
     if a.dtype.is_float:
-        return call(Function.DIVIDE, a, b)
+        return call(ElementFunction.DIVIDE, a, b)
     quotient = a // b
     if not a.dtype.is_signed:
         return quotient
@@ -66,23 +66,23 @@ def _below(x: Expr) -> Expr:
 def _remainder(a: Expr, b: Expr) -> Expr:
     """With the sign of the first."""
     if a.dtype.is_float:
-        return call(Function.FMOD, a, b)
+        return call(ElementFunction.FMOD, a, b)
     is_zero = b.equal(0)
     return select(is_zero, constant(0, a.dtype), a - _divide(a, b) * b)
 
 
 def _is_infinite(x: Expr) -> Expr:
-    return call(Function.ABSOLUTE, x).equal(constant(float("inf"), x.dtype))
+    return call(ElementFunction.ABSOLUTE, x).equal(constant(float("inf"), x.dtype))
 
 
 def _not(x: Expr) -> Expr:
     if x.dtype is DType.BOOL:
         return x.equal(constant(False, DType.BOOL))
     ones = -1 if x.dtype.is_signed else (1 << 8 * x.dtype.size_bytes) - 1
-    return call(Function.BIT_XOR, x, constant(ones, x.dtype))
+    return call(ElementFunction.BIT_XOR, x, constant(ones, x.dtype))
 
 
-def _logical(logical: BinaryOp, bitwise: Function) -> Rule:
+def _logical(logical: BinaryOp, bitwise: ElementFunction) -> Rule:
     def rule(a: Expr, b: Expr) -> Expr:
         return Binary(logical, a, b) if a.dtype is DType.BOOL else call(bitwise, a, b)
 
@@ -103,7 +103,7 @@ _RULES: dict[str, Rule] = {
     "div": _divide,
     "mod": _binary(BinaryOp.MOD),
     "fmod": _remainder,
-    "pow": _called(Function.POWER),
+    "pow": _called(ElementFunction.POWER),
     "add": _binary(BinaryOp.ADD),
     "sub": _binary(BinaryOp.SUB),
     "mul": _binary(BinaryOp.MUL),
@@ -111,18 +111,32 @@ _RULES: dict[str, Rule] = {
     "min": _binary(BinaryOp.MIN),
     "equal": _binary(BinaryOp.EQ),
     "less": _binary(BinaryOp.LT),
-    "and": _logical(BinaryOp.AND, Function.BIT_AND),
-    "or": _logical(BinaryOp.OR, Function.BIT_OR),
-    "xor": _logical(BinaryOp.NE, Function.BIT_XOR),
-    "shift_left": _called(Function.SHIFT_LEFT),
-    "shift_right": _called(Function.SHIFT_RIGHT),
+    "and": _logical(BinaryOp.AND, ElementFunction.BIT_AND),
+    "or": _logical(BinaryOp.OR, ElementFunction.BIT_OR),
+    "xor": _logical(BinaryOp.NE, ElementFunction.BIT_XOR),
+    "shift_left": _called(ElementFunction.SHIFT_LEFT),
+    "shift_right": _called(ElementFunction.SHIFT_RIGHT),
     "select": _select,
     **{
         function.value: _called(function)
         for function in (
-            *(Function.EXP, Function.LOG, Function.TANH, Function.ERF, Function.SQRT, Function.ROUND),
-            *(Function.FLOOR, Function.CEIL, Function.SIN, Function.COS, Function.TAN, Function.ASIN),
-            *(Function.ACOS, Function.ATAN, Function.SINH, Function.COSH),
+            *(
+                ElementFunction.EXP,
+                ElementFunction.LOG,
+                ElementFunction.TANH,
+                ElementFunction.ERF,
+                ElementFunction.SQRT,
+                ElementFunction.ROUND,
+            ),
+            *(
+                ElementFunction.FLOOR,
+                ElementFunction.CEIL,
+                ElementFunction.SIN,
+                ElementFunction.COS,
+                ElementFunction.TAN,
+                ElementFunction.ASIN,
+            ),
+            *(ElementFunction.ACOS, ElementFunction.ATAN, ElementFunction.SINH, ElementFunction.COSH),
         )
     },
 }

@@ -1,4 +1,4 @@
-"""The templates of kernels: maps, folds with maps before and behind, and irregular procedures."""
+"""The templates of kernels: maps, reductions with maps before and behind, and irregular procedures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from tilewright.compiler.ops.primitive.gather import ScatterAdd
 from tilewright.compiler.ops.primitive.gather_elements import ScatterElements
 from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reduce import identity as neutral
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, ScheduleError, Vectorise
 from tilewright.compiler.targets.cpu.host import irregular
+from tilewright.compiler.targets.cpu.host.buffer_view import BufferView
 from tilewright.compiler.targets.cpu.host.express import ZERO, Element, Indices, express, inside
-from tilewright.compiler.targets.cpu.host.kernel import Argument, Draft
+from tilewright.compiler.targets.cpu.host.kernel import Argument, KernelBuilder
 from tilewright.compiler.targets.cpu.host.narrow import zero_of
-from tilewright.compiler.targets.cpu.host.place import Place
 from tilewright.compiler.te import (
     Tensor,
     both,
@@ -36,20 +36,20 @@ from tilewright.compiler.te import (
     sum_of,
 )
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function as Loops
+from tilewright.compiler.tir.stmt import PrimFunc as Loops
 
 PARALLEL_ELEMENTS = 1 << 15
-"""Results of a kernel for which waking threads is worth it."""
-FOLD = {"sum": sum_of, "prod": prod_of, "max": max_of, "min": min_of}
+"""The number of results of a kernel from which waking threads pays."""
+REDUCERS = {"sum": sum_of, "prod": prod_of, "max": max_of, "min": min_of}
 
 
 @dataclass(frozen=True)
-class Drafted:
-    """A kernel: what it reads, and how its loops are made if nobody did so before.
+class KernelSpec:
+    """A kernel: what it reads, and how its loops are made if its code is not in the cache.
 
     Members:
-        key: what the loops depend on.
-        arguments: what it reads; results come behind.
+        key: text of all that the loops depend on.
+        arguments: the buffers that it reads; results come behind.
         make: the loops.
         contract: whether sums of products may be rounded once.
         parallel: whether its parallel loops are worth waking threads.
@@ -64,36 +64,36 @@ class Drafted:
 
 @dataclass
 class Reader:
-    """Elements of values in expressions of a draft.
+    """Elements of values in expressions of a kernel builder.
 
     Members:
         function: of primitives.
-        places: of values in memory.
-        draft: the kernel.
-        fixed: elements that are known to the kernel: of its fold.
+        views: of values in memory.
+        builder: the kernel.
+        fixed: elements that are known to the kernel: of its reduction.
     """
 
     function: Function
-    places: dict[Value, Place]
-    draft: Draft
+    views: dict[Value, BufferView]
+    builder: KernelBuilder
     fixed: dict[Value, Callable[[Indices], Expr]]
 
     def element(self, value: Value, indices: Indices) -> Expr:
         """The element of a value at these indices."""
         if value in self.fixed:
             return self.fixed[value](indices)
-        if value in self.places:
-            return self.read(self.places[value], indices)
+        if value in self.views:
+            return self.read(self.views[value], indices)
         equation = self.function.producers[value]
         literals = equation.operator.literals
         if literals and not equation.operands:
             return Const(literals[0].array.flat[0].item(), literals[0].type.dtype)
         return express(equation, indices, self.element)
 
-    def read(self, place: Place, indices: Indices) -> Expr:
+    def read(self, view: BufferView, indices: Indices) -> Expr:
         """The element of a value in memory."""
-        tensor = self.draft.source(Argument(place.buffer), place.shape, place.dtype)
-        return tensor[tuple(indices[axis] for axis in place.axes)]
+        tensor = self.builder.source(Argument(view.buffer), view.shape, view.dtype)
+        return tensor[tuple(indices[axis] for axis in view.axes)]
 
 
 def moved(indices: Sequence[Expr], axes: Sequence[int], rank: int) -> Indices:
@@ -102,70 +102,72 @@ def moved(indices: Sequence[Expr], axes: Sequence[int], rank: int) -> Indices:
     return tuple(known.get(axis, ZERO) for axis in range(rank))
 
 
-def map_kernel(reader: Reader, value: Value, result: Place) -> Drafted:
+def map_kernel(reader: Reader, value: Value, result: BufferView) -> KernelSpec:
     """The value, element by element, in the order in which it lies."""
-    draft, rank = reader.draft, value.type.rank
+    builder, rank = reader.builder, value.type.rank
 
     def element(*indices: Expr) -> Expr:
         return reader.element(value, moved(indices, result.axes, rank))
 
-    out = draft.stage("out", result.shape, element)
-    return drafted(draft, out, _rows(out, "out"))
+    out = builder.stage("out", result.shape, element)
+    return kernel_spec(builder, out, _rows(out, "out"))
 
 
-def element_kernel(draft: Draft, shape: Sequence[int], element: Callable[..., Expr]) -> Drafted:
+def element_kernel(builder: KernelBuilder, shape: Sequence[int], element: Callable[..., Expr]) -> KernelSpec:
     """A tensor whose element is a function of its indices."""
-    out = draft.stage("out", shape, element)
-    return drafted(draft, out, _rows(out, "out"))
+    out = builder.stage("out", shape, element)
+    return kernel_spec(builder, out, _rows(out, "out"))
 
 
-def fold_kernel(reader: Reader, fold: Equation, value: Value, result: Place, order: Sequence[int]) -> Drafted:
-    """A fold, and what is computed of it element by element.
+def reduction_kernel(
+    reader: Reader, reduction: Equation, value: Value, result: BufferView, order: Sequence[int]
+) -> KernelSpec:
+    """A reduction, and what is computed of it element by element.
 
     Args:
         reader: reads operands.
-        fold: the equation.
+        reduction: the equation.
         value: the result.
-        result: where it lies, with axes of several elements in the order of the fold's.
-        order: of the fold's axes of several elements.
+        result: the memory of the value, with axes of several elements in the order of the reduction's.
+        order: of the reduction's axes of several elements.
     """
-    draft, shape = reader.draft, tuple(fold.result.type.numbers[axis] for axis in order)
-    is_row = _is_row(reader, fold, order)
+    builder, shape = reader.builder, tuple(reduction.result.type.numbers[axis] for axis in order)
+    is_row = _is_row(reader, reduction, order)
 
     def total(*indices: Expr) -> Expr:
-        return folded(fold, moved(indices, order, fold.result.type.rank), reader.element)
+        return reduction_at(reduction, moved(indices, order, reduction.result.type.rank), reader.element)
 
-    acc = draft.stage("acc", shape, total)
-    dtype = fold.result.type.dtype
-    reader.fixed[fold.result] = lambda indices: cast(acc[tuple(indices[axis] for axis in order)], dtype)
+    acc = builder.stage("acc", shape, total)
+    dtype = reduction.result.type.dtype
+    reader.fixed[reduction.result] = lambda indices: cast(acc[tuple(indices[axis] for axis in order)], dtype)
 
     def element(*indices: Expr) -> Expr:
         return reader.element(value, moved(indices, result.axes, value.type.rank))
 
-    out = draft.stage("out", result.shape, element)
+    out = builder.stage("out", result.shape, element)
     axes = [axis.name for axis in acc.stage.reduce_axes]  # type: ignore[attr-defined]
-    return drafted(draft, out, _fold_steps(shape, axes, is_row))
+    return kernel_spec(builder, out, _reduction_steps(shape, axes, is_row))
 
 
-def _is_row(reader: Reader, fold: Equation, order: Sequence[int]) -> bool:
+def _is_row(reader: Reader, reduction: Equation, order: Sequence[int]) -> bool:
     """Whether neighbours in memory are neighbours of the result, so that lanes are results."""
     if not order:
         return False
-    if isinstance(fold.operator, Reduce):
-        x = fold.operands[0]
-        last = reader.places[x].axes[-1:] if x in reader.places else (x.type.rank - 1,)
-        return not last or last[0] not in fold.operator.axes
+    if isinstance(reduction.operator, Reduce):
+        x = reduction.operands[0]
+        last = reader.views[x].axes[-1:] if x in reader.views else (x.type.rank - 1,)
+        return not last or last[0] not in reduction.operator.axes
     return True
 
 
-def _fold_steps(shape: tuple[int, ...], axes: list[str], is_row: bool) -> list[Primitive]:
+def _reduction_steps(shape: tuple[int, ...], axes: list[str], is_row: bool) -> list[Primitive]:
     rank, steps = len(shape), list[Primitive]()
-    folds = tuple(f"acc_{name}" for name in axes)
+    reductions = tuple(f"acc_{name}" for name in axes)
     if is_row:
         last = rank - 1
         if rank > 1:
             steps.append(ComputeAt("acc", f"out_i{last - 1}"))
-        steps.append(Reorder((*folds, f"acc_i{last}")))
+        steps.append(Reorder((*reductions, f"acc_i{last}")))
         if shape[last] > 1:
             steps += [Vectorise(f"acc_i{last}"), Vectorise(f"out_i{last}")]
     elif rank:
@@ -175,17 +177,17 @@ def _fold_steps(shape: tuple[int, ...], axes: list[str], is_row: bool) -> list[P
     return steps
 
 
-def folded(fold: Equation, indices: Indices, element: Element) -> Expr:
-    """The fold of an equation at an element of its result: float sums in float64."""
-    match fold.operator:
+def reduction_at(reduction: Equation, indices: Indices, element: Element) -> Expr:
+    """The reduction of an equation at an element of its result: float sums in float64."""
+    match reduction.operator:
         case Reduce():
-            return _reduced(fold, indices, element)
-        case Window():
-            return _window(fold, indices, element)
+            return _reduced(reduction, indices, element)
+        case ReduceWindow():
+            return _window(reduction, indices, element)
         case Dot():
-            return _dot(fold, indices, element)
+            return _dot(reduction, indices, element)
         case _:
-            return _conv(fold, indices, element)
+            return _conv(reduction, indices, element)
 
 
 def _wide(function: str, value: Expr) -> Expr:
@@ -199,8 +201,8 @@ def max_float(dtype: DType) -> DType:
     return DType.FLOAT32 if dtype is DType.FLOAT16 else dtype
 
 
-def _reduced(fold: Equation, indices: Indices, element: Element) -> Expr:
-    operator, (x,) = fold.operator, fold.operands
+def _reduced(reduction: Equation, indices: Indices, element: Element) -> Expr:
+    operator, (x,) = reduction.operator, reduction.operands
     assert isinstance(operator, Reduce)
     sizes = x.type.numbers
     axes = {axis: reduce_axis(sizes[axis], f"k{axis}") for axis in operator.axes}
@@ -216,12 +218,12 @@ def _identified(function: str, value: Expr, axes: list[object], where: Expr | No
     init = neutral(function, value.dtype).item()
     if where is not None:
         value = select(where, value, Const(init, value.dtype))
-    return FOLD[function](value, tuple(axes), init=Const(init, value.dtype))  # type: ignore[arg-type]
+    return REDUCERS[function](value, tuple(axes), init=Const(init, value.dtype))  # type: ignore[arg-type]
 
 
-def _window(fold: Equation, indices: Indices, element: Element) -> Expr:
-    operator, (x,) = fold.operator, fold.operands
-    assert isinstance(operator, Window)
+def _window(reduction: Equation, indices: Indices, element: Element) -> Expr:
+    operator, (x,) = reduction.operator, reduction.operands
+    assert isinstance(operator, ReduceWindow)
     rank, lead = len(operator.kernel), x.type.rank - len(operator.kernel)
     axes = [reduce_axis(size, f"k{axis}") for axis, size in enumerate(operator.kernel)]
     at, within = _slid(
@@ -238,48 +240,48 @@ def _window(fold: Equation, indices: Indices, element: Element) -> Expr:
 
 
 def _slid(
-    places: Sequence[Expr],
+    windows: Sequence[Expr],
     taps: Sequence[Expr],
     strides: Sequence[int],
     dilations: Sequence[int],
     low: Sequence[int],
     sizes: Sequence[int],
 ) -> tuple[list[Expr], list[Expr]]:
-    """Where taps of windows lie, and when that is inside."""
+    """The positions of the taps of windows, and the conditions for these to be in range."""
     at = [
-        place * stride + tap * dilation - before
-        for place, tap, stride, dilation, before in zip(places, taps, strides, dilations, low, strict=True)
+        window * stride + tap * dilation - before
+        for window, tap, stride, dilation, before in zip(windows, taps, strides, dilations, low, strict=True)
     ]
     limits = [limit for one, size in zip(at, sizes, strict=True) for limit in (one >= 0, one < size)]
     return at, limits
 
 
-def _factor(fold: Equation, value: Expr, zero: int | None = None) -> Expr:
+def _factor(reduction: Equation, value: Expr, zero: int | None = None) -> Expr:
     """An element as it is multiplied: floats in float64, integers in the type of the result."""
     if value.dtype.is_float:
         return _wide("sum", value)
-    value = cast(value, fold.result.type.dtype)
+    value = cast(value, reduction.result.type.dtype)
     return value - zero if zero else value
 
 
-def _dot(fold: Equation, indices: Indices, element: Element) -> Expr:
+def _dot(reduction: Equation, indices: Indices, element: Element) -> Expr:
     """Of matrices in batches."""
-    x, y = fold.operands
+    x, y = reduction.operands
     k = reduce_axis(x.type.numbers[2], "k")
     n, i, j = indices
-    a = _factor(fold, element(x, (n, i, k)), zero_of(fold.operator))
-    return sum_of(a * _factor(fold, element(y, (n, k, j))), k)
+    a = _factor(reduction, element(x, (n, i, k)), zero_of(reduction.operator))
+    return sum_of(a * _factor(reduction, element(y, (n, k, j))), k)
 
 
-def _conv(fold: Equation, indices: Indices, element: Element) -> Expr:
-    operator, (x, w) = fold.operator, fold.operands
+def _conv(reduction: Equation, indices: Indices, element: Element) -> Expr:
+    operator, (x, w) = reduction.operator, reduction.operands
     assert isinstance(operator, Conv)
     outputs, channels, *kernel = w.type.numbers
     axes = [reduce_axis(size, f"k{axis}") for axis, size in enumerate(kernel)]
     c = reduce_axis(channels, "c")
-    n, o, *places = indices
+    n, o, *windows = indices
     at, within = _slid(
-        places,
+        windows,
         list(axes),
         operator.strides,
         operator.dilations,
@@ -288,19 +290,19 @@ def _conv(fold: Equation, indices: Indices, element: Element) -> Expr:
     )
     group = o // (outputs // operator.groups) * channels if operator.groups > 1 else None
     channel = c if group is None else group + c
-    value = _factor(fold, element(x, (n, channel, *at)), zero_of(operator))
+    value = _factor(reduction, element(x, (n, channel, *at)), zero_of(operator))
     if any(operator.pads):
         value = select(both(within), value, Const(0, value.dtype))
-    return sum_of(value * _factor(fold, element(w, (o, c, *axes))), (c, *axes))
+    return sum_of(value * _factor(reduction, element(w, (o, c, *axes))), (c, *axes))
 
 
 IRREGULAR = (ArgSort, CumulativeSum, ScatterAdd, ScatterElements)
 """Operators that procedures compute; `irregular_kernel`."""
 
 
-def irregular_kernel(reader: Reader, equation: Equation) -> Drafted:
+def irregular_kernel(reader: Reader, equation: Equation) -> KernelSpec:
     """A procedure on operands that lie in the order of their axes."""
-    operator, draft = equation.operator, reader.draft
+    operator, builder = equation.operator, reader.builder
     lines = [_whole(reader, value) for value in equation.operands]
     match operator:
         case ArgSort():
@@ -315,33 +317,33 @@ def irregular_kernel(reader: Reader, equation: Equation) -> Drafted:
             out = _scattered(reader, equation, lines, irregular.REDUCTIONS[reduction])
         case _:
             raise TypeError(f"equation must be irregular, not {operator!r}")
-    draft.key.append(f"{operator!r} {equation.operands[0].type}")
-    return drafted(draft, out, [])
+    builder.key.append(f"{operator!r} {equation.operands[0].type}")
+    return kernel_spec(builder, out, [])
 
 
-def found_kernel(reader: Reader, equation: Equation) -> Drafted:
-    """Places of elements that are not 0, and their number."""
+def found_kernel(reader: Reader, equation: Equation) -> KernelSpec:
+    """Positions of elements that are not 0, and their number."""
     (x,) = equation.operands
     line = _whole(reader, x)
     size = line.shape[0]
     flags = compute((size,), lambda k: cast(cast(line[k], DType.BOOL), DType.UINT8), "flags")
-    places, count = irregular.found(flags, name="out")
-    draft = reader.draft
-    draft.key.append(f"nonzero {x.type}")
-    return Drafted(
-        "\n".join(draft.key), draft.arguments, lambda: lower("kernel", draft.inputs, [places, count])
+    positions, count = irregular.found(flags, name="out")
+    builder = reader.builder
+    builder.key.append(f"nonzero {x.type}")
+    return KernelSpec(
+        "\n".join(builder.key), builder.arguments, lambda: lower("kernel", builder.inputs, [positions, count])
     )
 
 
 def _whole(reader: Reader, value: Value) -> Tensor:
-    place = reader.places[value]
-    return reader.draft.source(Argument(place.buffer), (value.type.elements,), value.type.dtype)
+    view = reader.views[value]
+    return reader.builder.source(Argument(view.buffer), (value.type.elements,), value.type.dtype)
 
 
 def _around(reader: Reader, value: Value, axis: int, change: Callable[[Expr], Expr]) -> Tensor:
     sizes = value.type.numbers
     shape = (prod(sizes[:axis]), sizes[axis], prod(sizes[axis + 1 :]))
-    tensor = reader.draft.source(Argument(reader.places[value].buffer), shape, value.type.dtype)
+    tensor = reader.builder.source(Argument(reader.views[value].buffer), shape, value.type.dtype)
     one = change(tensor[0, 0, 0])
     if one.dtype is value.type.dtype:
         return tensor
@@ -368,7 +370,7 @@ def _scattered(reader: Reader, equation: Equation, lines: list[Tensor], reductio
     sizes, shape, axis = x.type.numbers, updates.type.numbers, equation.operator.axis  # type: ignore[attr-defined]
     rank = equation.operands[1].type.rank if isinstance(equation.operator, ScatterAdd) else 1
 
-    def place(k: Expr) -> Expr:
+    def position(k: Expr) -> Expr:
         at = _unravelled(k, shape)
         if isinstance(equation.operator, ScatterAdd):
             number = _ravelled(at[axis : axis + rank], equation.operands[1].type.numbers)
@@ -377,11 +379,11 @@ def _scattered(reader: Reader, equation: Equation, lines: list[Tensor], reductio
         row = inside(lines[1][number], sizes[axis])
         return _ravelled((*at[:axis], row, *at[axis + rank :]), sizes)
 
-    places = compute((updates.type.elements,), place, "places")
+    positions = compute((updates.type.elements,), position, "positions")
     dtype = x.type.dtype
     wide = max_float(dtype) if dtype.is_float else dtype
     own, new = (_widened(lines[number], wide, f"wide{number}") for number in (0, 2))
-    return _cast_back(irregular.scattered(own, places, new, reduction, name="result"), dtype)
+    return _cast_back(irregular.scattered(own, positions, new, reduction, name="result"), dtype)
 
 
 def _widened(line: Tensor, dtype: DType, name: str) -> Tensor:
@@ -411,15 +413,15 @@ def _rows(tensor: Tensor, name: str) -> list[Primitive]:
     return steps
 
 
-def drafted(draft: Draft, out: Tensor, steps: Sequence[Primitive]) -> Drafted:
-    """The kernel of a draft, with a schedule of what can be done of these steps."""
-    key = "\n".join([*draft.key, *map(str, steps)])
-    return Drafted(key, draft.arguments, lambda: _looped(draft, out, steps))
+def kernel_spec(builder: KernelBuilder, out: Tensor, steps: Sequence[Primitive]) -> KernelSpec:
+    """The kernel of a builder, scheduled by those of the steps that apply."""
+    key = "\n".join([*builder.key, *map(str, steps)])
+    return KernelSpec(key, builder.arguments, lambda: _looped(builder, out, steps))
 
 
-def _looped(draft: Draft, out: Tensor, steps: Sequence[Primitive]) -> Loops:
-    """The loops with what can be done of a schedule."""
-    function = lower("kernel", draft.inputs, [out])
+def _looped(builder: KernelBuilder, out: Tensor, steps: Sequence[Primitive]) -> Loops:
+    """The loops, scheduled by those of the steps that apply."""
+    function = lower("kernel", builder.inputs, [out])
     for step in steps:
         try:
             function = schedule.apply(function, [step])

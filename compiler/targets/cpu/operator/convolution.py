@@ -1,4 +1,4 @@
-"""Convolutions of pictures [height, width, channels]: floats, or int8 with exact sums in int32."""
+"""Convolutions of feature maps [height, width, channels]: floats, or int8 with exact sums in int32."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,15 @@ from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import ComputeAt, Fuse, Parallel, Primitive, Reorder, Split, Vectorise
+from tilewright.compiler.targets.cpu.contraction import DOT, FMA, GROUP
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.picture import SIGN, Band, Frame, framed
-from tilewright.compiler.targets.cpu.operator.tiling import Tiling, choose
-from tilewright.compiler.targets.cpu.product import DOT, FMA, GROUP
+from tilewright.compiler.targets.cpu.operator.padded_feature_map import (
+    SIGN,
+    PaddedFeatureMap,
+    RowSlice,
+    with_padded_copy,
+)
+from tilewright.compiler.targets.cpu.operator.register_tile import RegisterTile, choose
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
 from tilewright.compiler.te import (
     Tensor,
@@ -26,13 +31,13 @@ from tilewright.compiler.te import (
 )
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution:
+class ConvolutionSizes:
     """Sizes of a convolution over all channels.
 
     Members:
@@ -41,8 +46,8 @@ class Convolution:
         kernel, strides, dilations: down, right.
         pads: rows above, columns left, rows below, columns right.
         is_float: float32, or int8.
-        zero_point: what pads the input.
-        is_signed: whether int8 elements stay what they are in the framed picture; else they are uint8 there.
+        zero_point: the padding of the input.
+        is_signed: whether int8 elements stay int8 in the padded feature map; else they become uint8.
     """
 
     height: int
@@ -75,30 +80,30 @@ class Convolution:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether the framed picture has only the pixels that windows of one pixel read."""
+        """Whether the padded feature map has only the pixels that windows of one pixel read."""
         return self.kernel == (1, 1) and self.strides != (1, 1) and not any(self.pads)
 
     @property
     def window_strides(self) -> Pair:
-        """From window to window in the framed picture."""
+        """From window to window in the padded feature map."""
         return (1, 1) if self.is_sampled else self.strides
 
     @property
     def group(self) -> int:
-        """Elements of the input that a step of the fold reads together."""
+        """Elements of the input that a step of the reduction reads together."""
         return 1 if self.is_float else GROUP
 
     @property
     def taps(self) -> tuple[int, int, int]:
-        """The fold over a window: rows, columns, steps in a column; columns next to each other are one."""
+        """Extents of the reduction: rows, columns, steps in a column; adjacent columns count as one."""
         height, width = self.kernel
         if self.dilations[1] == 1:
             return height, 1, -(-width * self.channels // self.group)
         return height, width, -(-self.channels // self.group)
 
     @property
-    def frame(self) -> Frame:
-        """The framed picture: where groups reach beyond a row, it is longer."""
+    def padded_map(self) -> PaddedFeatureMap:
+        """The padded feature map: where groups reach beyond a row, it is longer."""
         (rows, columns), (down, right) = self.result, self.window_strides
         height = (rows - 1) * down + (self.kernel[0] - 1) * self.dilations[0] + 1
         width = (columns - 1) * right + (self.kernel[1] - 1) * self.dilations[1] + 1
@@ -106,7 +111,7 @@ class Convolution:
         taps = self.kernel[1] if self.dilations[1] == 1 else 1
         beyond = -taps * self.channels % self.group
         pixels = self.result if self.is_sampled else (self.height, self.width)
-        return Frame(
+        return PaddedFeatureMap(
             pixels=pixels,
             channels=self.channels,
             steps=self.strides if self.is_sampled else (1, 1),
@@ -126,7 +131,7 @@ Element = Callable[[Expr, Expr, Expr], Expr]
 
 @dataclass(frozen=True)
 class Tail:
-    """What comes between the sums and their end.
+    """The stages between the sums and `finish`.
 
     Members:
         add: a sum with what is added to it, an activation for instance.
@@ -137,7 +142,7 @@ class Tail:
     pool: Window | None = None
 
     def total(self, element: Element, shape: tuple[int, int, int]) -> tuple[Element, tuple[int, int, int]]:
-        """What `finish` takes, and its shape; with a pooling it is a stage `pooled`."""
+        """The total that `finish` takes, and its shape; with a pooling it is a stage `pooled`."""
 
         def added(y: Expr, x: Expr, c: Expr) -> Expr:
             value = element(y, x, c)
@@ -166,21 +171,21 @@ def _maximum(total: Element, shape: tuple[int, int, int], pool: Window) -> Tenso
 
 NO_TAIL = Tail()
 NEAR_BYTES = {True: 1 << 20, False: 1 << 15}
-"""Of weights that all stay near: floats in the second cache; int8, multiplied faster, in the first."""
+"""Size of weights that stay in a cache: floats in the second; int8, multiplied faster, in the first."""
 LEAST_PARTS = 4
 """Rows of tiles, for threads to share."""
 _INPUT = {True: DType.FLOAT32, False: DType.INT8}
-_PICTURE = {True: DType.FLOAT32, False: DType.UINT8}
+_PADDED = {True: DType.FLOAT32, False: DType.UINT8}
 
 
 def convolution(
     name: str,
-    sizes: Convolution,
+    sizes: ConvolutionSizes,
     inputs: Sequence[Tensor],
     finish: Finish,
     features: Features,
     tail: Tail = NO_TAIL,
-) -> Function:
+) -> PrimFunc:
     """The scheduled loops: x [height, width · channels], weight, (start,) and what `finish` reads -> result.
 
     The weight is that of `layout.weight_panels`; `start`, of int8 alone, is what the sums of each channel
@@ -190,36 +195,40 @@ def convolution(
         name: of the function.
         sizes: of the convolution.
         inputs: further parameters, which `finish` reads.
-        finish: what becomes of a sum, or of what the tail makes of sums.
+        finish: makes a result of a sum, or of the tail's total.
         features: of the machine.
-        tail: what comes between.
+        tail: the stages between sums and `finish`.
     """
-    tiling = choose(sizes.result, sizes.outputs, sizes.is_float, features)
-    frame, panels = sizes.frame, -(-sizes.outputs // tiling.lanes)
-    picture = placeholder((frame.rows, frame.columns), _PICTURE[sizes.is_float], "picture")
+    tile = choose(sizes.result, sizes.outputs, sizes.is_float, features)
+    padded_map, panels = sizes.padded_map, -(-sizes.outputs // tile.lanes)
+    padded = placeholder((padded_map.rows, padded_map.columns), _PADDED[sizes.is_float], "padded")
     group = () if sizes.is_float else (GROUP,)
-    weight = placeholder((panels, *sizes.taps, tiling.lanes, *group), _INPUT[sizes.is_float], "weight")
-    starts = [] if sizes.is_float else [placeholder((panels, tiling.lanes), DType.INT32, "start")]
-    sums = _sums(sizes, tiling, picture, weight, starts)
-    result = _result(sizes, tiling, sums, finish, tail)
-    function = lower(name, [picture, weight, *starts, *inputs], [result])
+    weight = placeholder((panels, *sizes.taps, tile.lanes, *group), _INPUT[sizes.is_float], "weight")
+    starts = [] if sizes.is_float else [placeholder((panels, tile.lanes), DType.INT32, "start")]
+    sums = _sums(sizes, tile, padded, weight, starts)
+    result = _result(sizes, tile, sums, finish, tail)
+    function = lower(name, [padded, weight, *starts, *inputs], [result])
     if tail.pool is not None:
-        return framed(schedule.apply(function, _pooled(sizes, tiling)), "picture", sizes.source, frame)
-    is_near = _is_near(sizes, tiling)
-    function = schedule.apply(function, _steps(sizes, tiling, is_near))
-    return framed(function, "picture", sizes.source, frame, _band(sizes, tiling) if is_near else None)
+        return with_padded_copy(
+            schedule.apply(function, _pooled(sizes, tile)), "padded", sizes.source, padded_map
+        )
+    is_near = _is_near(sizes, tile)
+    function = schedule.apply(function, _steps(sizes, tile, is_near))
+    return with_padded_copy(
+        function, "padded", sizes.source, padded_map, _row_slice(sizes, tile) if is_near else None
+    )
 
 
-def _result(sizes: Convolution, tiling: Tiling, sums: Tensor, finish: Finish, tail: Tail) -> Tensor:
+def _result(sizes: ConvolutionSizes, tile: RegisterTile, sums: Tensor, finish: Finish, tail: Tail) -> Tensor:
     def element(y: Expr, x: Expr, c: Expr) -> Expr:
-        return sums[c // tiling.lanes, y, x, c % tiling.lanes]
+        return sums[c // tile.lanes, y, x, c % tile.lanes]
 
     total, shape = tail.total(element, (*sizes.result, sizes.outputs))
     return compute(shape, lambda y, x, c: finish(total(y, x, c), y, x, c), "result")
 
 
 def _sums(
-    sizes: Convolution, tiling: Tiling, picture: Tensor, weight: Tensor, starts: list[Tensor]
+    sizes: ConvolutionSizes, tile: RegisterTile, padded: Tensor, weight: Tensor, starts: list[Tensor]
 ) -> Tensor:
     (down, right), (step_y, step_x) = sizes.window_strides, sizes.dilations
     names = zip(sizes.taps, ("ky", "kx", "k"), strict=True)
@@ -230,27 +239,27 @@ def _sums(
         row = y * down + ky * step_y
         column = (x * right + kx * step_x) * sizes.channels
         if sizes.is_float:
-            return sum_of(picture[row, column + k] * weight[o, ky, kx, k, n], (ky, kx, k))
-        a, b = picture[row, column + k * GROUP + q], weight[o, ky, kx, k, n, q]
+            return sum_of(padded[row, column + k] * weight[o, ky, kx, k, n], (ky, kx, k))
+        a, b = padded[row, column + k * GROUP + q], weight[o, ky, kx, k, n, q]
         product = cast(a, DType.INT32) * cast(b, DType.INT32)
         return sum_of(product, (ky, kx, k, q), init=starts[0][o, n])
 
-    return compute((weight.shape[0], *sizes.result, tiling.lanes), total, "sums")
+    return compute((weight.shape[0], *sizes.result, tile.lanes), total, "sums")
 
 
-def _is_near(sizes: Convolution, tiling: Tiling) -> bool:
-    """Whether rows of the picture pass all weights: these stay in a cache, and threads have enough rows."""
+def _is_near(sizes: ConvolutionSizes, tile: RegisterTile) -> bool:
+    """Whether each row of tiles passes all weights: these stay in a cache, and threads have enough rows."""
     weight_bytes = prod(sizes.kernel) * sizes.channels * sizes.outputs * _INPUT[sizes.is_float].size_bytes
-    return weight_bytes <= NEAR_BYTES[sizes.is_float] and -(-sizes.result[0] // tiling.rows) >= LEAST_PARTS
+    return weight_bytes <= NEAR_BYTES[sizes.is_float] and -(-sizes.result[0] // tile.rows) >= LEAST_PARTS
 
 
-def _band(sizes: Convolution, tiling: Tiling) -> Band:
-    """What a row of tiles reads of the framed picture."""
+def _row_slice(sizes: ConvolutionSizes, tile: RegisterTile) -> RowSlice:
+    """The rows of the padded feature map that a row of tiles reads."""
     stride, reach = sizes.window_strides[0], (sizes.kernel[0] - 1) * sizes.dilations[0] + 1
-    return Band(loop="down", step=tiling.rows * stride, rows=(tiling.rows - 1) * stride + reach)
+    return RowSlice(loop="down", step=tile.rows * stride, rows=(tile.rows - 1) * stride + reach)
 
 
-def _steps(sizes: Convolution, tiling: Tiling, is_near: bool) -> list[Primitive]:
+def _steps(sizes: ConvolutionSizes, tile: RegisterTile, is_near: bool) -> list[Primitive]:
     """Tiles of pixels pass panels of weights; their sums in registers, finished while near.
 
     Rows of tiles are outside where weights are near, so that each is read once and written by one thread.
@@ -259,9 +268,9 @@ def _steps(sizes: Convolution, tiling: Tiling, is_near: bool) -> list[Primitive]
     near: list[Primitive] = [Reorder(("down", "panel")), Parallel("down")]
     far: list[Primitive] = [Reorder(("panel", "down")), Fuse("panel", "down", "part"), Parallel("part")]
     return [
-        Split("result_c", tiling.lanes, "panel", "lane"),
-        Split("result_y", tiling.rows, "down", "y"),
-        Split("result_x", tiling.columns, "right", "x"),
+        Split("result_c", tile.lanes, "panel", "lane"),
+        Split("result_y", tile.rows, "down", "y"),
+        Split("result_x", tile.columns, "right", "x"),
         Reorder(("panel", "down", "right", "y", "x", "lane")),
         ComputeAt("sums", "right"),
         *_tile(sizes, "sums_y", ("sums_y", "sums_x")),
@@ -270,14 +279,14 @@ def _steps(sizes: Convolution, tiling: Tiling, is_near: bool) -> list[Primitive]
     ]
 
 
-def _pooled(sizes: Convolution, tiling: Tiling) -> list[Primitive]:
+def _pooled(sizes: ConvolutionSizes, tile: RegisterTile) -> list[Primitive]:
     """All sums, then the maxima of windows of them."""
     return [
-        Split("sums_y", tiling.rows, "down", "y"),
-        Split("sums_x", tiling.columns, "right", "x"),
+        Split("sums_y", tile.rows, "down", "y"),
+        Split("sums_x", tile.columns, "right", "x"),
         *_tile(sizes, "y", ("sums_o", "down", "right", "y", "x")),
         Parallel("sums_o"),
-        Split("result_c", tiling.lanes, "panel", "lane"),
+        Split("result_c", tile.lanes, "panel", "lane"),
         ComputeAt("pooled", "panel"),
         Reorder(("pooled_py", "pooled_px", "pooled_c")),
         Vectorise("pooled_c"),
@@ -286,8 +295,8 @@ def _pooled(sizes: Convolution, tiling: Tiling) -> list[Primitive]:
     ]
 
 
-def _tile(sizes: Convolution, loop: str, outer: tuple[str, ...]) -> list[Primitive]:
-    """The nest of a loop as a micro-kernel, its folds inside of these loops."""
+def _tile(sizes: ConvolutionSizes, loop: str, outer: tuple[str, ...]) -> list[Primitive]:
+    """The loop nest of a loop as a micro-kernel, its reductions inside of these loops."""
     last = ("sums_n",) if sizes.is_float else ("sums_n", "sums_q")
     order = (*outer, "sums_ky", "sums_kx", "sums_k", *last)
     return [Reorder(order), Tensorise(loop, FMA if sizes.is_float else DOT)]

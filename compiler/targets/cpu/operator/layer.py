@@ -2,21 +2,21 @@
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, convolution
 from tilewright.compiler.te import cast, clamp, placeholder, requantise, saturating_add
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 
-def float_layer(name: str, sizes: Convolution, features: Features) -> Function:
+def float_layer(name: str, sizes: ConvolutionSizes, features: Features) -> PrimFunc:
     """x, weight, bias [outputs] -> float32 [height, width, outputs]."""
     bias = placeholder((sizes.outputs,), DType.FLOAT32, "bias")
     return convolution(name, sizes, [bias], lambda total, y, x, c: total + bias[c], features)
 
 
 def integer_layer(
-    name: str, sizes: Convolution, features: Features, zero_point: int = 0, lo: int = -128, hi: int = 127
-) -> Function:
+    name: str, sizes: ConvolutionSizes, features: Features, zero_point: int = 0, lo: int = -128, hi: int = 127
+) -> PrimFunc:
     """x, weight, start, bias and scale [outputs] -> int8 [height, width, outputs].
 
     The result is clamp(requantise(saturating_add(total, bias), scale) + zero_point, lo, hi).

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution
-from tilewright.compiler.targets.cpu.operator.picture import SIGN
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes
+from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN
 
 ALIGNMENT_BYTES = 64
 """Vectors that lie across lines of the cache take twice as long to read."""
 
 
-def weight_panels(weight: NDArray[Any], sizes: Convolution, lanes: int) -> NDArray[Any]:
+def weight_panels(weight: NDArray[Any], sizes: ConvolutionSizes, lanes: int) -> NDArray[Any]:
     """Weights [outputs, channels, height, width] as [panels, rows, columns, steps, lanes(, 4)]."""
     rows, columns, steps = sizes.taps
     outputs = weight.shape[0]
@@ -25,7 +25,7 @@ def weight_panels(weight: NDArray[Any], sizes: Convolution, lanes: int) -> NDArr
 
 
 def starts(weight: NDArray[np.int8], lanes: int) -> NDArray[np.int32]:
-    """What sums start from, [panels, lanes]: the input is 128 too large where it is multiplied."""
+    """Initial values of the accumulators, [panels, lanes], which make up for the 128 added to the input."""
     sums = -SIGN * weight.sum(axis=(1, 2, 3), dtype=np.int32)
     return padded_lanes(sums, lanes).reshape(-1, lanes)
 

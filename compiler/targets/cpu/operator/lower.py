@@ -1,7 +1,7 @@
 """Integer operators as loop programs for the host, with the arrays that they read besides activations."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -12,22 +12,27 @@ from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.convolution import dense_weights
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qgather import QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
+from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Reorder, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution, Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, Finish, Tail, convolution
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
-from tilewright.compiler.targets.cpu.operator.window import Windows, depthwise, largest, total
+from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
+from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
 from tilewright.compiler.te import (
     Tensor,
+    both,
     cast,
     clamp,
     compute,
@@ -36,10 +41,11 @@ from tilewright.compiler.te import (
     reduce_axis,
     requantise,
     saturating_add,
+    select,
     sum_of,
 )
 from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
@@ -48,25 +54,29 @@ LOWEST = -128
 
 
 @dataclass(frozen=True)
-class Lowered:
+class LoweredOperator:
     """An operator as a loop program.
 
     Members:
-        function: what computes it, for one sample.
+        function: the loop program for one sample.
         arguments: for each parameter before the result: which input of the operator it is, or an array.
         work: operations, about.
     """
 
-    function: Function
+    function: PrimFunc
     arguments: tuple[int | Array, ...]
     work: int
 
 
 def lower_qconv2d(
     operator: QConv2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """A convolution over all channels, or one for each."""
     weight, bias, scale = (_constant(array) for array in arrays[1:4])
+    # Micro-kernels know no groups: products with zeros instead.
+    if operator.groups > 1 and not operator.geometry().is_depthwise(weight.shape):
+        weight, operator = dense_weights(weight, operator.groups), replace(operator, groups=1)
+        types = [types[0], TensorType(DType.INT8, weight.shape), *types[2:]]
     sizes, constants = _sizes(operator, types), {"bias": bias, "scale": scale}
     residual = []
     if operator.residual:
@@ -75,10 +85,12 @@ def lower_qconv2d(
     parameters = [placeholder((sizes.outputs,), DType.INT32, name) for name in constants]
     finish, inputs = _finish(operator, *parameters[:2]), [*residual, *parameters]
     tail = Tail(_add(residual[0], parameters[2]) if residual else None, operator.pool)
-    if operator.groups > 1:
+    if operator.geometry().is_depthwise(weight.shape):
         constants["weight"] = weight[:, 0].transpose(1, 2, 0)
         taps = placeholder(constants["weight"].shape, DType.INT8, "weight")
-        function = Windows(sizes, depthwise(taps), (taps, *inputs), finish, tail).function("depthwise")
+        function = WindowReduction(sizes, depthwise(taps), (taps, *inputs), finish, tail).function(
+            "depthwise"
+        )
     else:
         lanes = panel_lanes(sizes.outputs, False, features)
         constants |= {"weight": weight_panels(weight, sizes, lanes), "start": starts(weight, lanes)}
@@ -88,20 +100,20 @@ def lower_qconv2d(
 
 def lower_qmax_pool2d(
     operator: QMaxPool2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The maximum in windows."""
     sizes = _window_sizes(operator.window, types[0], LOWEST)
 
     def finish(value: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
         return clamp(value, operator.lo, operator.hi)
 
-    function = Windows(sizes, largest, (), finish).function("maximum")
+    function = WindowReduction(sizes, largest, (), finish).function("maximum")
     return _lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qaverage_pool2d(
     operator: QAveragePool2d, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """Sums in windows, each with the scale of its number of pixels."""
     sizes = _window_sizes(operator.window, types[0], operator.input_zero_point)
     words = dict(operator.scales)
@@ -113,13 +125,13 @@ def lower_qaverage_pool2d(
         biased = saturating_add(value, Const(operator.bias, DType.INT32))
         return _clamped(requantise(biased, scales[y, x]), operator)
 
-    function = Windows(sizes, total, (scales,), finish).function("average")
+    function = WindowReduction(sizes, total, (scales,), finish).function("average")
     return _lowered(function, {"x": 0}, {"scale": scale}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qadd(
     operator: QAdd, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The sum of two activations."""
     shape = (types[0].elements,)
     a, b = (placeholder(shape, DType.INT8, name) for name in "ab")
@@ -136,7 +148,7 @@ def lower_qadd(
 
 def lower_qmul(
     operator: QMul, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """The product of two activations; b may be one pixel for all of a."""
     _, channels, *size = types[0].numbers
     shape = (prod(size), channels)
@@ -156,7 +168,7 @@ def lower_qmul(
 
 def lower_qmatmul(
     operator: QMatmul, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """Products of matrices, group by group: groups are rows, and channels lie innermost."""
     inputs, groups, pixels = types[0].numbers[1:]
     outputs, _, columns = types[1].numbers[1:]
@@ -179,7 +191,7 @@ def lower_qmatmul(
 
 def lower_qlookup(
     operator: QLookup, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> Lowered:
+) -> LoweredOperator:
     """A function of single elements, by its table."""
     shape, entries = (types[0].elements,), _constant(arrays[1])
     x, table = placeholder(shape, DType.INT8, "x"), placeholder(entries.shape, DType.INT8, "table")
@@ -187,7 +199,73 @@ def lower_qlookup(
     return _lowered(lower("lookup", [x, table], [result]), {"x": 0}, {"table": entries}, types[0].elements)
 
 
-OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
+def lower_qconcat(
+    operator: QConcat, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> LoweredOperator:
+    """Operands one behind the other: each element is of that which its place is in."""
+    starts = operator.starts(*types)
+    inputs = [placeholder(_pixels(each), DType.INT8, f"x{place}") for place, each in enumerate(types)]
+    axis = (2, 0, 1)[operator.axis - 1]
+    shape = list(_pixels(types[0]))
+    shape[axis] = starts[-1]
+
+    def element(y: Expr, x_: Expr, c: Expr) -> Expr:
+        at, value = (y, x_, c), cast(Const(0, DType.INT32), DType.INT8)
+        for start, x, each in zip(starts, inputs, types, strict=False):
+            place = at[axis] - start
+            inside = both([place >= 0, place < each.numbers[operator.axis]])
+            own = (*at[:axis], place, *at[axis + 1 :])
+            value = select(inside, x[own], value)
+        return value
+
+    function = lower("concat", inputs, [compute(tuple(shape), element, "result")])
+    activations = {f"x{place}": place for place in range(len(types))}
+    return _lowered(function, activations, {}, prod(shape))
+
+
+def lower_qgather(
+    operator: QGather, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> LoweredOperator:
+    """Channels by their places."""
+    height, width, _ = _pixels(types[0])
+    places = np.array(operator.channels, np.int32)
+    x = placeholder(_pixels(types[0]), DType.INT8, "x")
+    channels = placeholder(places.shape, DType.INT32, "channels")
+
+    def element(y: Expr, x_: Expr, c: Expr) -> Expr:
+        place = cast(channels[c], DType.INT64)
+        return select(place >= 0, x[y, x_, place], Const(operator.fill, DType.INT8))
+
+    shape = (height, width, len(places))
+    function = lower("gather", [x, channels], [compute(shape, element, "result")])
+    return _lowered(function, {"x": 0}, {"channels": places}, prod(shape))
+
+
+def lower_qpad2d(
+    operator: QPad2d, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> LoweredOperator:
+    """A border, or a part."""
+    height, width, channels = _pixels(types[0])
+    x = placeholder((height, width, channels), DType.INT8, "x")
+    (top, left, *_), (down, across) = operator.pads, operator.strides
+
+    def element(y: Expr, x_: Expr, c: Expr) -> Expr:
+        at_y, at_x = y * down - top, x_ * across - left
+        inside = both([at_y >= 0, at_y < height, at_x >= 0, at_x < width])
+        return select(inside, x[at_y, at_x, c], Const(operator.fill, DType.INT8))
+
+    shape = (*operator.infer(*types)[0].numbers[2:], channels)
+    function = lower("pad", [x], [compute(shape, element, "result")])
+    return _lowered(function, {"x": 0}, {}, prod(shape))
+
+
+def _pixels(tensor: TensorType) -> tuple[int, int, int]:
+    """A picture as it lies: height, width, channels."""
+    _, channels, height, width = tensor.numbers
+    return height, width, channels
+
+
+OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QConv2d: lower_qconv2d,
     QMaxPool2d: lower_qmax_pool2d,
     QAveragePool2d: lower_qaverage_pool2d,
@@ -195,21 +273,24 @@ OPERATORS: dict[type[Operator], Callable[..., Lowered]] = {
     QLookup: lower_qlookup,
     QMul: lower_qmul,
     QMatmul: lower_qmatmul,
+    QConcat: lower_qconcat,
+    QGather: lower_qgather,
+    QPad2d: lower_qpad2d,
 }
-"""What has a compiled form."""
+"""The operators that have a compiled form."""
 
 
 def _lowered(
-    function: Function, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
-) -> Lowered:
-    """What each parameter is, by its name; constants in the type of the parameter."""
+    function: PrimFunc, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
+) -> LoweredOperator:
+    """The lowered operator, with an argument for each parameter; constants in the type of the parameter."""
     arguments: list[int | Array] = []
     for buffer in function.parameters[: -function.outputs]:
         if buffer.name in activations:
             arguments.append(activations[buffer.name])
         else:
             arguments.append(aligned(constants[buffer.name].astype(buffer.dtype.numpy)))
-    return Lowered(function, tuple(arguments), work)
+    return LoweredOperator(function, tuple(arguments), work)
 
 
 def _finish(operator: QConv2d, bias: Tensor, scale: Tensor) -> Finish:
@@ -230,10 +311,10 @@ def _constant(array: Array | None) -> Array:
     return array
 
 
-def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
+def _sizes(operator: QConv2d, types: list[TensorType]) -> ConvolutionSizes:
     _, channels, height, width = types[0].numbers
     outputs, _, *kernel = types[1].numbers
-    return Convolution(
+    return ConvolutionSizes(
         height=height,
         width=width,
         channels=channels,
@@ -243,13 +324,13 @@ def _sizes(operator: QConv2d, types: list[TensorType]) -> Convolution:
         dilations=operator.dilations,
         pads=operator.pads,
         zero_point=operator.input_zero_point,
-        is_signed=operator.groups > 1,
+        is_signed=operator.geometry().is_depthwise(types[1].numbers),
     )
 
 
-def _window_sizes(window: Window, x: TensorType, fill: int) -> Convolution:
+def _window_sizes(window: Window, x: TensorType, fill: int) -> ConvolutionSizes:
     _, channels, height, width = x.numbers
-    return Convolution(
+    return ConvolutionSizes(
         height=height,
         width=width,
         channels=channels,

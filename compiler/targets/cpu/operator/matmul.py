@@ -18,18 +18,18 @@ from tilewright.compiler.schedule import (
     StorageAlign,
     Vectorise,
 )
+from tilewright.compiler.targets.cpu.contraction import DOT, FMA, GROUP
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.layout import aligned
-from tilewright.compiler.targets.cpu.operator.tiling import product_lanes, rows_at_once
-from tilewright.compiler.targets.cpu.product import DOT, FMA, GROUP
+from tilewright.compiler.targets.cpu.operator.register_tile import product_lanes, rows_at_once
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, select, sum_of
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 DEPTH_BLOCK = 512
-"""Steps of a float fold between visits of the results: rows of both operands stay in the first cache."""
+"""Steps of a float reduction between visits of the results: rows of both operands stay in the first cache."""
 ROW_BLOCK = 16
 """Tiles of rows that pass one panel: what they read stays in the second cache."""
 LEAST_ROW_BLOCK, PARTS = 4, 16
@@ -39,7 +39,7 @@ PAGE_ROW, ODD_LINES = 32, 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Product:
+class MatmulSizes:
     """c [rows, columns] = a [rows, depth] · b [depth, columns].
 
     Members:
@@ -54,11 +54,11 @@ class Product:
 
     @property
     def steps(self) -> int:
-        """Of the fold: groups of four of integers."""
+        """Steps of the reduction: groups of four for integers."""
         return self.depth if self.is_float else -(-self.depth // GROUP)
 
 
-def matmul(name: str, sizes: Product, features: Features) -> Function:
+def matmul(name: str, sizes: MatmulSizes, features: Features) -> PrimFunc:
     """The scheduled loops: a, b as `column_panels` packs it -> c."""
     lanes = product_lanes(sizes.columns, sizes.is_float, features)
     panels = -(-sizes.columns // lanes)
@@ -82,12 +82,12 @@ def column_panels(b: NDArray[Any], lanes: int) -> NDArray[Any]:
 
 def _placeholders(c: Tensor) -> list[Tensor]:
     from tilewright.compiler.te.graph import stages
-    from tilewright.compiler.te.stage import Placeholder
+    from tilewright.compiler.te.stage import PlaceholderOp
 
-    return [stage.tensors[0] for stage in stages([c]) if isinstance(stage, Placeholder)]
+    return [stage.tensors[0] for stage in stages([c]) if isinstance(stage, PlaceholderOp)]
 
 
-def _float_sums(sizes: Product, panels: int, lanes: int) -> Tensor:
+def _float_sums(sizes: MatmulSizes, panels: int, lanes: int) -> Tensor:
     a = placeholder((sizes.rows, sizes.depth), DType.FLOAT32, "a")
     b = placeholder((panels, sizes.depth, lanes), DType.FLOAT32, "b")
     k = reduce_axis(sizes.depth, "k")
@@ -95,7 +95,7 @@ def _float_sums(sizes: Product, panels: int, lanes: int) -> Tensor:
     return compute(shape, lambda i, j: sum_of(a[i, k] * b[j // lanes, k, j % lanes], k), "c")
 
 
-def _integer_sums(sizes: Product, panels: int, lanes: int) -> Tensor:
+def _integer_sums(sizes: MatmulSizes, panels: int, lanes: int) -> Tensor:
     """Where the depth is no multiple of four, rows of a are copied with zeros behind."""
     a = placeholder((sizes.rows, sizes.depth), DType.UINT8, "a")
     b = placeholder((panels, sizes.steps, lanes, GROUP), DType.INT8, "b")
@@ -112,7 +112,7 @@ def _integer_sums(sizes: Product, panels: int, lanes: int) -> Tensor:
     return compute((sizes.rows, sizes.columns), total, "c")
 
 
-def _float_steps(sizes: Product, rows: int, lanes: int) -> list[Primitive]:
+def _float_steps(sizes: MatmulSizes, rows: int, lanes: int) -> list[Primitive]:
     """Blocks of rows outside, for threads; in each, blocks of the depth, copied, pass all panels."""
     tiles = -(-sizes.rows // rows)
     tiles = min(ROW_BLOCK, max(LEAST_ROW_BLOCK, -(-tiles // PARTS)))
@@ -122,7 +122,7 @@ def _float_steps(sizes: Product, rows: int, lanes: int) -> list[Primitive]:
         Split("c_j", lanes, "panel", "j"),
         Split("c_k", DEPTH_BLOCK, "depth", "k"),
         Reorder(("block", "depth", "panel", "tile", "i", "k", "j")),
-        CacheRead("c", "a", Scope.GLOBAL, "near"),
+        CacheRead("c", "a", MemoryScope.GLOBAL, "near"),
         ComputeAt("near", "depth"),
         Vectorise("near_1"),
         StorageAlign("near", 0, PAGE_ROW, ODD_LINES),
@@ -131,7 +131,7 @@ def _float_steps(sizes: Product, rows: int, lanes: int) -> list[Primitive]:
     ]
 
 
-def _integer_steps(sizes: Product, rows: int, lanes: int) -> list[Primitive]:
+def _integer_steps(sizes: MatmulSizes, rows: int, lanes: int) -> list[Primitive]:
     """Blocks of rows pass all panels; the whole depth at once, so that results are written once."""
     padded = [Vectorise("whole_d"), Parallel("whole_i")] if sizes.depth % GROUP else []
     return [

@@ -36,7 +36,7 @@ from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.scalar import SCALARS
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 from tilewright.numerics import elementary
 
 F32, I64, BOOL = DType.FLOAT32, DType.INT64, DType.BOOL
@@ -370,7 +370,7 @@ def test_windows_must_fit() -> None:
 @pytest.mark.parametrize("dtype", [F32, DType.INT8])
 def test_windows(function: str, dtype: DType) -> None:
     x = values(dtype, 2, 5, 6)
-    operator = Window(function, (2, 3), (2, 1), (1, 0, 0, 2), (1, 2))
+    operator = ReduceWindow(function, (2, 3), (2, 1), (1, 0, 0, 2), (1, 2))
     (found,) = operator.run(x)
     assert operator.infer(type_of(x)) == (type_of(found),)
     for n, i, j in np.ndindex(*found.shape):

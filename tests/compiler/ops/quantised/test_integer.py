@@ -11,13 +11,18 @@ from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qgather import QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
+from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.ops.registry import operators
 from tilewright.numerics.requantise import pack_scale, unpack_scale
+
+N = Size.of("n")
 
 
 def finish(t, word, zero_point, lo, hi):
@@ -50,7 +55,7 @@ def sums(x, weight, operator):
     for n, o, row, column in itertools.product(*map(range, (len(x), len(weight), height + 1, width + 1))):
         total = 0
         for i, kr, kc in itertools.product(*map(range, weight.shape[1:])):
-            channel = o if operator.groups > 1 else i
+            channel = o * operator.groups // len(weight) * weight.shape[1] + i
             r = row * operator.strides[0] + kr * operator.dilations[0] - top
             c = column * operator.strides[1] + kc * operator.dilations[1] - left
             inside = 0 <= r < x.shape[2] and 0 <= c < x.shape[3]
@@ -83,6 +88,76 @@ def test_a_convolution_is_its_formula(operator):
         o = index[1]
         ends = (operator.zero_point, operator.lo, operator.hi)
         assert y[index] == finish(t + int(bias[o]), scale[o], *ends), index
+
+
+@pytest.mark.parametrize(
+    ("groups", "outputs"), [(2, 6), (3, 9), (6, 12)], ids=["halves", "widened", "multiplied"]
+)
+def test_groups_of_a_convolution_see_their_own_channels(groups, outputs):
+    rng = np.random.default_rng(7)
+    operator = QConv2d((2, 1), (1, 0, 0, 1), (1, 1), groups, -40, -3, -128, 127)
+    x, weight = int8(rng, 2, 6, 5, 4), int8(rng, outputs, 6 // groups, 3, 2)
+    bias, scale = rng.integers(-5000, 5000, outputs).astype(np.int32), words(rng, outputs)
+    (y,) = operator.run(x, weight, bias, scale)
+    for index, t in sums(x, weight, operator).items():
+        assert y[index] == finish(t + int(bias[index[1]]), scale[index[1]], -3, -128, 127), index
+
+
+MOVES = {
+    "channels": (QConcat(1), (3, 5), lambda a, b: np.concatenate([a, b], 1)),
+    "rows": (QConcat(2), (3, 3), lambda a, b: np.concatenate([a, b], 2)),
+    "columns": (QConcat(3), (3, 3), lambda a, b: np.concatenate([a, b], 3)),
+    "filled channels": (
+        QConcat(1, 4),
+        (3, 5),
+        lambda a, b: np.concatenate([a, np.zeros_like(a[:, :1]), b], 1),
+    ),
+    "order": (QGather((2, 0, 0)), (3,), lambda a: np.stack([a[:, 2], a[:, 0], a[:, 0]], 1)),
+    "filled order": (
+        QGather((1, -1), -7),
+        (3,),
+        lambda a: np.stack([a[:, 1], np.full_like(a[:, 0], -7)], 1),
+    ),
+    "border": (
+        QPad2d((1, 0, 2, 3), fill=9),
+        (3,),
+        lambda a: np.pad(a, ((0, 0), (0, 0), (1, 2), (0, 3)), constant_values=9),
+    ),
+    "part": (QPad2d((-1, -2, 1, -1), (1, 2), 9), (3,), lambda a: _part(a)),
+}
+
+
+def _part(a):
+    """Without the first row and the outer columns, with a row of 9 below; every second column."""
+    below = np.full_like(a[:, :, :1], 9)
+    return np.concatenate([a[:, :, 1:], below], 2)[:, :, :, 2:-1:2]
+
+
+@pytest.mark.parametrize("case", MOVES)
+def test_what_is_moved_is_what_was_there(case):
+    operator, channels, expected = MOVES[case]
+    arrays = [int8(np.random.default_rng(8 + place), 2, count, 4, 6) for place, count in enumerate(channels)]
+    (y,) = operator.run(*arrays)
+    np.testing.assert_array_equal(y, expected(*arrays))
+    (tensor,) = operator.infer(*(TensorType(DType.INT8, array.shape) for array in arrays))
+    assert tensor.shape == y.shape
+    (symbolic,) = operator.infer(*(TensorType(DType.INT8, (N, *array.shape[1:])) for array in arrays))
+    assert symbolic.shape == (N, *y.shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("operator", "shapes", "message"),
+    [
+        (QConcat(1), [(1, 3, 4, 4), (1, 3, 4, 5)], "operands must agree except along axis 1"),
+        (QConcat(2), [], "must have at least one operand"),
+        (QGather((0, 3)), [(1, 3, 4, 4)], "channels must be from -1 to 2, not [0, 3]"),
+        (QPad2d((-2, 0, -2, 0)), [(1, 3, 4, 4)], "pads (-2, 0, -2, 0) must leave some of 4×4"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused(operator, shapes, message):
+    with pytest.raises(OperatorError) as caught:
+        operator.infer(*(TensorType(DType.INT8, shape) for shape in shapes))
+    assert message in str(caught.value)
 
 
 def test_a_residual_joins_the_sums_and_the_pool_takes_their_maximum():
@@ -262,8 +337,8 @@ def test_attributes_are_checked(make, message):
     ("groups", "weight", "message"),
     [
         (1, (4, 5, 3, 3), "weight must have 6/1 input channels"),
-        (2, (6, 3, 3, 3), "groups must be 1, or as many as channels of x and of the result (6, 6), not 2"),
-        (6, (12, 1, 3, 3), "groups must be 1, or as many as channels of x and of the result (6, 12), not 6"),
+        (2, (5, 3, 3, 3), "the 5 channels of the result must be a multiple of the 2 groups"),
+        (4, (8, 1, 3, 3), "weight must have 6/4 input channels"),
         (1, (4, 6, 9, 3), "a window of (9, 3) must fit the padded feature map, not exceed 8×8"),
     ],
 )
@@ -287,9 +362,6 @@ def test_the_registry_has_every_operator_by_its_name():
         "call",
     } <= operators().keys()
     assert all(operator.name == name for name, operator in operators().items())
-
-
-N = Size.of("n")
 
 
 @pytest.mark.parametrize("operator", CONVOLUTIONS)

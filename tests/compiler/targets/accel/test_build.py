@@ -8,20 +8,22 @@ import pytest
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
+    BufferDepth as Versions,
+)
+from tilewright.compiler.schedule import (
     CacheRead,
     CacheWrite,
     ComputeAt,
     Reorder,
     SetScope,
     Split,
-    Versions,
     VirtualThread,
 )
 from tilewright.compiler.targets.accel.build import BuildError, build
 from tilewright.compiler.targets.accel.enumerate import EnumerateError
 from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.compiler.targets.accel.tensorise import TensoriseError
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 from tilewright.compiler.tir.expr import Const
 from tilewright.isa.config import PRESETS
 from tilewright.isa.fault import Cause, Fault, FaultEngine

@@ -6,10 +6,10 @@ import pytest
 from task_machine import check, machine
 from task_program import Conv, allocated, assign, at, buffer, copy, int8, nest
 from tilewright.compiler.targets.accel.enumerate import EnumerateError, tasks
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 from tilewright.compiler.tir.expr import Binary, BinaryOp, as_expr
-from tilewright.compiler.tir.stmt import Function as Program
 from tilewright.compiler.tir.stmt import LoopKind, Seq
+from tilewright.compiler.tir.stmt import PrimFunc as Program
 from tilewright.isa.memory import Engine
 
 

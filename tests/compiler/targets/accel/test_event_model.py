@@ -20,7 +20,7 @@ from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.isa.config import PRESETS
 from tilewright.isa.instruction import Matrix
 from tilewright.numerics.requantise import pack_scale
-from tilewright.runtime.device import Host
+from tilewright.runtime.device import Environment
 from tilewright.runtime.model_runner import ModelRunner
 from tilewright.runtime.sim_device import SimDevice
 
@@ -66,8 +66,10 @@ def layer(inputs, outputs, kernel, stride):
 
 
 def simulated_cycles(inputs, *sizes):
-    host = Host(latency=ASSUMED_LATENCY_CYCLES)
-    runner = ModelRunner(compile_function(layer(inputs, *sizes), REFERENCE), SimDevice(REFERENCE), host)
+    environment = Environment(latency=ASSUMED_LATENCY_CYCLES)
+    runner = ModelRunner(
+        compile_function(layer(inputs, *sizes), REFERENCE), SimDevice(REFERENCE), environment
+    )
     return runner.run({"x": np.zeros((1, inputs, SIZE, SIZE), np.float32)}).cycles
 
 

@@ -8,8 +8,8 @@ from task_machine import check, machine
 from task_program import Conv, accumulate, allocated, as_int32, assign, at, buffer, copy, nest, wide
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import Scope
-from tilewright.compiler.tir.stmt import Function as Program
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.stmt import PrimFunc as Program
 from tilewright.isa.instruction import Matrix
 
 CONV = st.builds(

@@ -8,9 +8,9 @@ from task_machine import check, machine
 from task_program import allocated, assign, at, buffer, copy, int8, int32, nest, wide
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 from tilewright.compiler.tir.expr import Select, both
-from tilewright.compiler.tir.stmt import Function as Program
+from tilewright.compiler.tir.stmt import PrimFunc as Program
 from tilewright.isa.instruction import Load, Store
 
 EXTENT = st.integers(1, 4)

@@ -19,11 +19,15 @@ from task_program import (
 )
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import Buffer, Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Call, Cast, Function, as_expr
+from tilewright.compiler.tir.buffer import Buffer
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, as_expr
+from tilewright.compiler.tir.expr import ElementCall as Call
+from tilewright.compiler.tir.expr import ElementFunction as Function
 from tilewright.compiler.tir.stmt import Allocate, Seq
-from tilewright.compiler.tir.stmt import Function as Program
-from tilewright.isa.instruction import Destination, Reduce, SourceB, Vector, VectorOp
+from tilewright.compiler.tir.stmt import PrimFunc as Program
+from tilewright.isa.instruction import Destination, SourceB, Vector, VectorOp
+from tilewright.isa.instruction import ReduceMode as Reduce
 
 SHAPE = (3, 2, 4)
 

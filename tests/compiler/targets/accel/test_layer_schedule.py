@@ -12,7 +12,8 @@ from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.schedule import ScheduleError, Split, Versions, VirtualThread
+from tilewright.compiler.schedule import BufferDepth as Versions
+from tilewright.compiler.schedule import ScheduleError, Split, VirtualThread
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
     Part,
@@ -101,7 +102,7 @@ def test_another_tile_size_changes_the_cycles_and_no_byte(graph, defaults):
 
 def test_one_version_of_everything_computes_the_same(graph, defaults):
     bare = tuple(
-        replace(p, count=1) if isinstance(p, Versions) else p
+        replace(p, depth=1) if isinstance(p, Versions) else p
         for p in defaults[CONVOLUTION]
         if not isinstance(p, VirtualThread)
     )
@@ -140,7 +141,7 @@ def test_a_schedule_that_no_instruction_can_follow_is_refused_with_its_layer(gra
 
 
 def test_what_does_not_fit_the_chip_is_refused_with_its_layer(graph, defaults):
-    schedule = changed(defaults[CONVOLUTION], Versions, "sums", count=999)
+    schedule = changed(defaults[CONVOLUTION], Versions, "sums", depth=999)
     schedule = changed(schedule, Split, "tile_y", factor=1)
     with pytest.raises(PlaceError, match=r"layer '/conv .*sums 27 x 8: use smaller tiles or fewer versions"):
         compile_function(graph, TINY, schedules={CONVOLUTION: schedule})

@@ -1,21 +1,28 @@
 """The loops of each operator, in the layouts of the machine, compute what the operator means."""
 
 from dataclasses import replace
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
+from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qgather import QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
+from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import apply
 from tilewright.compiler.targets.accel.operator.lower import lower
+from tilewright.compiler.targets.accel.operator.qconv2d import runs
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.tir.interpret import run
 from tilewright.isa.config import PRESETS
@@ -55,6 +62,12 @@ def in_channels(y, channels):
     return y.transpose(0, 3, 1, 2).reshape(blocks * lanes, height, width)[:channels]
 
 
+def _from(picture, first, name, part):
+    """The blocks that a part reads."""
+    (buffer,) = (each for each in part.function.parameters if each.name == name)
+    return picture[first : first + buffer.shape[0].value]
+
+
 def check(operator, arrays, config, scheduled):
     """Whether the loops make of these pictures and constants what `run` makes of them.
 
@@ -71,11 +84,16 @@ def check(operator, arrays, config, scheduled):
     expected = operator.run(*arrays)[0][0]
     got = np.full(expected.shape, 99, np.int16)
     for part in lower(operator, types, constants, config):
-        inputs = {name: in_blocks(arrays[place][0], config, rng) for name, place in part.tensors.items()}
+        inputs = {
+            name: _from(in_blocks(arrays[place][0], config, rng), part.first_blocks.get(name, 0), name, part)
+            for name, place in part.tensors.items()
+        }
         function = apply(part.function, part.schedule) if scheduled else part.function
         (result,) = run(function, {**inputs, **part.constants}).values()
-        (y, x), found = part.origin, in_channels(result, len(expected))
-        got[:, y : y + found.shape[1], x : x + found.shape[2]] = found
+        (y, x), first = part.origin, part.first_block * config.cols
+        found = in_channels(result, len(expected) - first)
+        rows, columns = slice(y, y + found.shape[1]), slice(x, x + found.shape[2])
+        got[first : first + len(found), rows, columns] = found
     np.testing.assert_array_equal(got, expected)
     assert len(np.unique(expected)) > 8, "results must tell mistakes"
 
@@ -209,3 +227,94 @@ def test_a_product_is_the_operator(zeros, size, config, scheduled):
     rng = np.random.default_rng(5)
     operator = QMul(*zeros, int(pack_scale(21000, 2)), -9, -128, 100)
     check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, *size)], config, scheduled)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ("groups", "inputs", "outputs"),
+    [(2, 16, 16), (3, 15, 9), (4, 4, 12), (4, 20, 24)],
+    ids=["whole blocks", "parts of blocks", "more results", "mixed"],
+)
+@pytest.mark.parametrize("residual", [False, True], ids=["alone", "residual"])
+def test_a_grouped_convolution_is_the_operator(residual, groups, inputs, outputs, config, scheduled):
+    rng = np.random.default_rng(6)
+    operator = QConv2d((1, 1), (0, 1, 1, 0), (1, 1), groups, -70, 2, -128, 127, residual)
+    arrays = [int8(rng, 1, inputs, 3, 4), int8(rng, outputs, inputs // groups, 2, 2)]
+    arrays += [rng.integers(-9000, 9000, outputs).astype(np.int32), words(rng, outputs)]
+    if residual:
+        arrays += [int8(rng, 1, outputs, 3, 4), rng.integers(1, 400, outputs).astype(np.int16)]
+    check(operator, arrays, config, scheduled)
+
+
+def test_groups_are_parts_where_that_saves_more_than_it_costs():
+    apart, together = [(0, 4), (4, 8)], [(0, 8), (0, 8)]
+    assert runs(apart, products=1000, loads=100) == [(0, 1), (1, 2)]
+    # Zeros between two groups cost the array less than a part of its own costs.
+    assert runs(apart, products=20, loads=10) == [(0, 2)]
+    assert runs(together, products=1000, loads=100) == [(0, 2)]
+
+
+def _cost(parts, ranges, products, loads):
+    """Of parting blocks so, as `runs` counts."""
+    total = 0
+    for first, last in parts:
+        low = min(low for low, _ in ranges[first:last])
+        high = max(high for _, high in ranges[first:last])
+        total += (high - low) * max((last - first) * products, loads) + 400
+    return total
+
+
+@given(st.data())
+def test_groups_are_parted_in_the_cheapest_way(data):
+    count = data.draw(st.integers(1, 6))
+    lows = data.draw(st.lists(st.integers(0, 9), min_size=count, max_size=count))
+    ranges = [(low, low + data.draw(st.integers(1, 9))) for low in lows]
+    products, loads = data.draw(st.integers(1, 400)), data.draw(st.integers(1, 400))
+    found = runs(ranges, products, loads)
+    assert [place for part in found for place in range(*part)] == list(range(count))
+    cuts = [[0, *cut, count] for size in range(count) for cut in combinations(range(1, count), size)]
+    ways = [list(pairwise(cut)) for cut in cuts]
+    least = min(_cost(way, ranges, products, loads) for way in ways)
+    assert _cost(found, ranges, products, loads) == least
+
+
+@FORMS
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_a_concatenation_is_the_operator(axis, config, scheduled):
+    rng = np.random.default_rng(7)
+    shapes = [[1, 2 * config.cols, 4, 5] for _ in range(3)]
+    shapes[0][axis], shapes[2][axis] = (config.cols, 3) if axis == 1 else (2, 1)
+    origins = QConcat(axis).starts(*(TensorType(DType.INT8, tuple(shape)) for shape in shapes))
+    check(QConcat(axis), [int8(rng, *shape) for shape in shapes], config, scheduled)
+    assert origins[1] == shapes[0][axis]
+
+
+@FORMS
+@pytest.mark.parametrize(
+    "operator",
+    [
+        QGather(tuple(np.random.default_rng(1).permutation(19).tolist())),
+        QGather((18, 3, 3, 10)),
+        QGather((*[-1] * 9, *range(12)), -77),
+        QGather(tuple(range(1, 19, 2))),
+    ],
+    ids=["permutation", "some", "filled", "steps"],
+)
+def test_a_change_of_channels_is_the_operator(operator, config, scheduled):
+    check(operator, [int8(np.random.default_rng(8), 1, 19, 2, 3)], config, scheduled)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    "operator",
+    [
+        QPad2d((1, 2, 0, 3), fill=-100),
+        QPad2d((-1, -2, -1, 0)),
+        QPad2d((2, -1, -3, 2), (2, 1), 33),
+        QPad2d((0, 0, 0, 0), (2, 3)),
+        QPad2d((-3, -3, 8, 8), fill=5),
+    ],
+    ids=["border", "part", "both", "steps", "little of it"],
+)
+def test_a_border_or_part_is_the_operator(operator, config, scheduled):
+    check(operator, [int8(np.random.default_rng(9), 1, 11, 6, 7)], config, scheduled)

@@ -5,10 +5,11 @@ import pytest
 from task_machine import check, machine
 from task_program import Conv, accumulate, allocated, as_int32, assign, at, buffer, copy, int8, nest
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope as Scope
 from tilewright.compiler.tir.expr import Binary, BinaryOp, minimum
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Intrinsic, LoopKind
-from tilewright.compiler.tir.stmt import Function as Program
+from tilewright.compiler.tir.stmt import Allocate, Block, For, LoopKind
+from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
+from tilewright.compiler.tir.stmt import PrimFunc as Program
 from tilewright.compiler.tir.walk import statements
 from tilewright.isa.config import PRESETS
 

@@ -22,9 +22,9 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const, Load, Var, minimum
+from tilewright.compiler.tir.expr import BufferLoad, Const, Var, minimum
 from tilewright.compiler.tir.interpret import run
-from tilewright.compiler.tir.stmt import Block, For, Function, Iter, IterKind, LoopKind, Seq, Store
+from tilewright.compiler.tir.stmt import Block, BufferStore, For, Iter, IterKind, LoopKind, PrimFunc, Seq
 
 M, N, K = 5, 11, 7
 
@@ -98,7 +98,7 @@ def test_long_vectors_are_cut():
 
 
 def test_a_guarded_element_is_not_read():
-    """Rows and columns around a picture: reading there would leave the buffer."""
+    """Rows and columns around a feature map: reading there would leave the buffer."""
     a = te.placeholder((3, 9), DType.INT8, "a")
 
     def at(i, j):
@@ -125,10 +125,10 @@ def chain(kind):
     """out[i + 1] = out[i] + a[i]: an iteration reads what the one before wrote."""
     n, i, v = Const(9), Var("i"), Var("v")
     a, out = Buffer("a", (n,), DType.INT32), Buffer("out", (Const(10),), DType.INT32)
-    zero = Block("first", (), Store(out, (Const(0),), Const(0, DType.INT32)))
-    step = Store(out, (v + 1,), Load(out, (v,)) + Load(a, (v,)))
+    zero = Block("first", (), BufferStore(out, (Const(0),), Const(0, DType.INT32)))
+    step = BufferStore(out, (v + 1,), BufferLoad(out, (v,)) + BufferLoad(a, (v,)))
     loop = For(i, n, Block("step", (Iter(v, IterKind.SPATIAL, i),), step), kind)
-    return Function("chain", (a, out), 1, Seq((zero, loop)))
+    return PrimFunc("chain", (a, out), 1, Seq((zero, loop)))
 
 
 @pytest.mark.parametrize("kind", [LoopKind.VECTORISE, LoopKind.PARALLEL])
@@ -158,13 +158,13 @@ def two_stores(row, column):
     """out[i, 0] = a[i], then out[i + row, column] = -a[i], on threads if that is allowed."""
     i, v, w = Var("i"), Var("v"), Var("w")
     a, out = Buffer("a", (Const(8),), DType.INT32), Buffer("out", (Const(9), Const(2)), DType.INT32)
-    first = Store(out, (v, Const(0)), Load(a, (v,)))
-    second = Store(out, (w + row if row else w, Const(column)), 0 - Load(a, (w,)))
+    first = BufferStore(out, (v, Const(0)), BufferLoad(a, (v,)))
+    second = BufferStore(out, (w + row if row else w, Const(column)), 0 - BufferLoad(a, (w,)))
     blocks = [
         Block(name, (Iter(at, IterKind.SPATIAL, i),), store)
         for name, at, store in (("first", v, first), ("second", w, second))
     ]
-    return Function("two", (a, out), 1, For(i, Const(8), Seq(tuple(blocks)), LoopKind.PARALLEL))
+    return PrimFunc("two", (a, out), 1, For(i, Const(8), Seq(tuple(blocks)), LoopKind.PARALLEL))
 
 
 @pytest.mark.parametrize(("row", "column", "runs_on_threads"), [(0, 1, True), (1, 0, False), (1, 1, False)])
@@ -187,10 +187,10 @@ def test_stores_askew_run_in_order():
     blocks = []
     for name, right, sign in (("first", 0, 1), ("second", 1, -1)):
         v, w = Var(f"{name}_v"), Var(f"{name}_w")
-        store = Store(out, (v + w, v + right if right else v), Load(a, (v,)) * sign)
+        store = BufferStore(out, (v + w, v + right if right else v), BufferLoad(a, (v,)) * sign)
         blocks.append(Block(name, (Iter(v, IterKind.SPATIAL, i), Iter(w, IterKind.SPATIAL, j)), store))
     nest = For(i, Const(8), For(j, Const(4), Seq(tuple(blocks))), LoopKind.PARALLEL)
-    assert POOL_FUNCTION not in str(emit_module([Function("askew", (a, out), 1, nest)]))
+    assert POOL_FUNCTION not in str(emit_module([PrimFunc("askew", (a, out), 1, nest)]))
 
 
 def test_a_loop_of_no_iterations_does_nothing():
@@ -198,10 +198,10 @@ def test_a_loop_of_no_iterations_does_nothing():
     i, k = Var("i"), Var("k")
     a, out = Buffer("a", (Const(4),), DType.INT32), Buffer("out", (Const(4),), DType.INT32)
     vi, vk = Var("vi"), Var("vk")
-    body = Store(out, (vi,), Load(out, (vi,)) + Load(a, (vk,)))
+    body = BufferStore(out, (vi,), BufferLoad(out, (vi,)) + BufferLoad(a, (vk,)))
     iters = (Iter(vi, IterKind.SPATIAL, i), Iter(vk, IterKind.REDUCE, k))
-    block = Block("sum", iters, body, Store(out, (vi,), Const(0, DType.INT32)))
-    function = Function("falling", (a, out), 1, For(i, Const(4), For(k, minimum(3, 3 - i), block)))
+    block = Block("sum", iters, body, BufferStore(out, (vi,), Const(0, DType.INT32)))
+    function = PrimFunc("falling", (a, out), 1, For(i, Const(4), For(k, minimum(3, 3 - i), block)))
     inputs = {"a": np.array([5, 6, 7, 8], np.int32)}
     assert run_compiled(function, inputs)["out"][:3].tolist() == [18, 11, 5]
 

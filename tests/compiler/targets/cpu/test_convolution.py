@@ -7,16 +7,16 @@ import pytest
 from tests.compiler.targets.cpu.test_micro_kernel import HOSTS
 
 from tilewright.compiler.ops.primitive.conv import Conv
-from tilewright.compiler.ops.quantised.convolution import Geometry
+from tilewright.compiler.ops.quantised.convolution import ConvolutionGeometry
 from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.codegen import emit_module
-from tilewright.compiler.targets.cpu.feature import Dot, Features
+from tilewright.compiler.targets.cpu.feature import DotInstruction, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.targets.cpu.machine import Machine, assembly_text
-from tilewright.compiler.targets.cpu.operator.convolution import Convolution
+from tilewright.compiler.targets.cpu.machine import HostMachine, assembly_text
+from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layer import float_layer, integer_layer
 from tilewright.compiler.targets.cpu.operator.layout import starts, weight_panels
-from tilewright.compiler.targets.cpu.operator.tiling import panel_lanes
+from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.tir.interpret import run
 from tilewright.numerics.requantise import pack_scale
 
@@ -61,12 +61,12 @@ SHAPES = {
 }
 
 
-NARROW = (Dot.AVX_VNNI, Dot.AVX2)
+NARROW = (DotInstruction.AVX_VNNI, DotInstruction.AVX2)
 
 
 @pytest.fixture(params=[pytest.param(dot, marks=pytest.mark.slow if dot in NARROW else ()) for dot in HOSTS])
 def host(request):
-    machine = Machine.host().without(*HOSTS[request.param])
+    machine = HostMachine.host().without(*HOSTS[request.param])
     if Features.of(machine).dot is not request.param:
         pytest.skip(f"this host has no {request.param}")
     return machine
@@ -79,7 +79,7 @@ def int8_case(sizes, features, seed=0):
     weight = rng.integers(-128, 128, (sizes.outputs, sizes.channels, *sizes.kernel), np.int8)
     bias = rng.integers(-(2**15), 2**15, sizes.outputs, np.int32)
     scale = pack_scale(rng.integers(1 << 14, 1 << 15, sizes.outputs), rng.integers(4, 9, sizes.outputs))
-    meaning = Geometry(sizes.strides, sizes.pads, sizes.dilations, 1)
+    meaning = ConvolutionGeometry(sizes.strides, sizes.pads, sizes.dilations, 1)
     total = meaning.run(x.transpose(2, 0, 1)[None], weight, sizes.zero_point)
     answer = finish(total, bias[:, None, None], scale[:, None, None], 3, -100, 90)[0].transpose(1, 2, 0)
     lanes = panel_lanes(sizes.outputs, False, features)
@@ -90,18 +90,18 @@ def int8_case(sizes, features, seed=0):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_int8_layers_have_the_bits_of_the_operator(host, shape):
-    sizes, features = Convolution(**SHAPES[shape], zero_point=-7), Features.of(host)
+    sizes, features = ConvolutionSizes(**SHAPES[shape], zero_point=-7), Features.of(host)
     inputs, answer = int8_case(sizes, features)
     function = integer_layer("layer", sizes, features, 3, -100, 90)
     np.testing.assert_array_equal(compile_function(function, machine=host).run(inputs)["result"], answer)
-    if Features.of(host).dot is Dot.PLAIN:
+    if Features.of(host).dot is DotInstruction.PLAIN:
         np.testing.assert_array_equal(run(function, inputs)["result"], answer)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_float_layers_are_near_the_operator(host, shape):
-    sizes, features = Convolution(**SHAPES[shape], is_float=True), Features.of(host)
-    if features.dot is Dot.AVX512_VNNI:
+    sizes, features = ConvolutionSizes(**SHAPES[shape], is_float=True), Features.of(host)
+    if features.dot is DotInstruction.AVX512_VNNI:
         pytest.skip("floats are computed as with AMX")
     rng = np.random.default_rng(1)
     x = rng.normal(size=(sizes.height, sizes.width, sizes.channels)).astype(np.float32)
@@ -124,16 +124,16 @@ def inner_loops(assembly):
 
 def test_sums_of_floats_stay_in_registers_beside_what_is_around():
     """Tiles of two heights, and a bias that LLVM would like to keep in registers, too."""
-    machine = Machine.host()
+    machine = HostMachine.host()
     if Features.of(machine).registers < 32:
         pytest.skip("this host has few registers")
-    sizes = Convolution(
+    sizes = ConvolutionSizes(
         height=14, width=14, channels=256, outputs=512, kernel=(1, 1), strides=(2, 2), is_float=True
     )
     function = float_layer("layer", sizes, Features.of(machine))
     text = str(emit_module([function], contract=True, parallel=False, machine=machine))
-    folds = [body for body in inner_loops(assembly_text(text, machine)) if body.count("fma") >= 8]
-    assert len(folds) == 2
-    for body in folds:
+    reduction_loops = [body for body in inner_loops(assembly_text(text, machine)) if body.count("fma") >= 8]
+    assert len(reduction_loops) == 2
+    for body in reduction_loops:
         assert "%rsp" not in body
         assert not re.search(r"vmovap\w\t%zmm\d+, %zmm", body)

@@ -11,7 +11,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.tir.error import TirError
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Function
+from tilewright.compiler.tir.expr import Binary, BinaryOp, ElementFunction
 from tilewright.compiler.tir.interpret import run
 from tilewright.numerics.requantise import X_LIMIT, pack_scale
 
@@ -19,8 +19,15 @@ HOST_TYPES = list(DType)
 NUMBERS = [dtype for dtype in DType if dtype not in (DType.BOOL, DType.FLOAT16)]
 INTEGERS = [dtype for dtype in DType if dtype.is_integer]
 OF_ANGLES = [
-    *(Function.SIN, Function.COS, Function.TAN, Function.ASIN, Function.ACOS, Function.ATAN),
-    *(Function.SINH, Function.COSH),
+    *(
+        ElementFunction.SIN,
+        ElementFunction.COS,
+        ElementFunction.TAN,
+        ElementFunction.ASIN,
+        ElementFunction.ACOS,
+        ElementFunction.ATAN,
+    ),
+    *(ElementFunction.SINH, ElementFunction.COSH),
 ]
 ARITHMETIC = [op for op in BinaryOp if op not in (BinaryOp.AND, BinaryOp.OR)]
 
@@ -160,12 +167,14 @@ def test_saturation_is_that_of_numerics():
 
 
 @pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
-@pytest.mark.parametrize("function", [Function.SQRT, Function.ROUND])
+@pytest.mark.parametrize("function", [ElementFunction.SQRT, ElementFunction.ROUND])
 def test_exact_functions_of_floats_have_the_bits_of_numpy(dtype, function):
     check(lambda a: te.call(function, a), corners(dtype))
 
 
-@pytest.mark.parametrize("function", [Function.EXP, Function.LOG, Function.TANH, Function.ERF])
+@pytest.mark.parametrize(
+    "function", [ElementFunction.EXP, ElementFunction.LOG, ElementFunction.TANH, ElementFunction.ERF]
+)
 def test_elementary_functions_of_float32_have_the_bits_of_numerics(function):
     rng = np.random.default_rng(3)
     anything = rng.integers(-(2**31), 2**31, 20_000).astype(np.int32).view(np.float32)
@@ -175,7 +184,9 @@ def test_elementary_functions_of_float32_have_the_bits_of_numerics(function):
 
 
 @pytest.mark.parametrize("dtype", [DType.FLOAT64])
-@pytest.mark.parametrize("function", [Function.EXP, Function.LOG, Function.TANH, Function.ERF])
+@pytest.mark.parametrize(
+    "function", [ElementFunction.EXP, ElementFunction.LOG, ElementFunction.TANH, ElementFunction.ERF]
+)
 def test_other_functions_of_floats_are_near_and_the_same_in_lanes(dtype, function):
     values = np.concatenate([corners(dtype), np.linspace(-90, 90, 101).astype(dtype.numpy)])
     plain, lanes = element_function([lambda a: te.call(function, a)], dtype, size=values.size)
@@ -214,7 +225,13 @@ def test_integers_become_the_nearest_float16():
 
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_bits_and_shifts_are_those_of_numpy(dtype):
-    two = (Function.BIT_AND, Function.BIT_OR, Function.BIT_XOR, Function.SHIFT_LEFT, Function.SHIFT_RIGHT)
+    two = (
+        ElementFunction.BIT_AND,
+        ElementFunction.BIT_OR,
+        ElementFunction.BIT_XOR,
+        ElementFunction.SHIFT_LEFT,
+        ElementFunction.SHIFT_RIGHT,
+    )
     check_all([lambda a, b, f=f: te.call(f, a, b) for f in two], *pairs(dtype))
 
 
@@ -222,14 +239,14 @@ def test_bits_and_shifts_are_those_of_numpy(dtype):
 def test_powers_of_integers_wrap(dtype):
     bases, exponents = pairs(dtype)
     kept = exponents >= 0
-    check(lambda a, b: te.call(Function.POWER, a, b), bases[kept], exponents[kept])
+    check(lambda a, b: te.call(ElementFunction.POWER, a, b), bases[kept], exponents[kept])
 
 
 @pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
 def test_floats_are_rounded_to_integers_as_by_numpy(dtype):
-    one = (Function.ABSOLUTE, Function.FLOOR, Function.CEIL)
+    one = (ElementFunction.ABSOLUTE, ElementFunction.FLOOR, ElementFunction.CEIL)
     check_all([lambda a, f=f: te.call(f, a) for f in one], corners(dtype))
-    check(lambda a, b: te.call(Function.FMOD, a, b), *pairs(dtype))
+    check(lambda a, b: te.call(ElementFunction.FMOD, a, b), *pairs(dtype))
 
 
 @pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
@@ -247,14 +264,17 @@ def test_functions_of_angles_are_near_and_the_same_in_lanes(dtype, function):
 @pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
 def test_powers_of_floats_are_near(dtype):
     bases, exponents = (values[::7] for values in pairs(dtype))
-    plain, _ = element_function([lambda a, b: te.call(Function.POWER, a, b)], dtype, dtype, size=bases.size)
+    plain, _ = element_function(
+        [lambda a, b: te.call(ElementFunction.POWER, a, b)], dtype, dtype, size=bases.size
+    )
     given = {"in0": bases, "in1": exponents}
     found, expected = run_compiled(plain, given)["out0"], run(plain, given)["out0"]
     np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(dtype.numpy).eps)
 
 
 @pytest.mark.parametrize(
-    ("function", "types"), [(Function.BIT_AND, [DType.FLOAT32] * 2), (Function.SIN, [DType.INT8])]
+    ("function", "types"),
+    [(ElementFunction.BIT_AND, [DType.FLOAT32] * 2), (ElementFunction.SIN, [DType.INT8])],
 )
 def test_functions_refuse_what_they_have_no_meaning_on(function, types):
     values = [te.constant(1, dtype) for dtype in types]

@@ -16,7 +16,7 @@ from tilewright.compiler.schedule import Parallel, Vectorise
 from tilewright.compiler.targets.cpu import export
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.export import write_header, write_library, write_object
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import HostMachine
 
 needs_c = pytest.mark.skipif(export.c_compiler() is None, reason="no C compiler on the path")
 needs_cpp = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler on the path")
@@ -56,7 +56,7 @@ def built(folder, compiler, standard):
     source = folder / ("main.c" if standard.startswith("c9") else "main.cpp")
     source.write_text(PROGRAM)
     write_header(folder / "kernels.h", [scaled(), doubled()])
-    write_object(folder / "kernels.o", [scaled(), doubled()], Machine.baseline())
+    write_object(folder / "kernels.o", [scaled(), doubled()], HostMachine.baseline())
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     command = [compiler, f"-std={standard}", *warnings, "-o", folder / "main", source, folder / "kernels.o"]
     subprocess.run([*command, *export.LIBRARIES], check=True, cwd=folder)
@@ -120,4 +120,4 @@ def test_two_functions_of_one_name_are_refused(tmp_path):
 
 def test_an_unknown_machine_is_refused(tmp_path):
     with pytest.raises(CpuError, match="triple must be one of this build"):
-        write_object(tmp_path / "kernels.o", [doubled()], Machine("pdp11-dec-unix", ""))
+        write_object(tmp_path / "kernels.o", [doubled()], HostMachine("pdp11-dec-unix", ""))

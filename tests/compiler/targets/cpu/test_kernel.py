@@ -94,10 +94,10 @@ def test_names_that_c_cannot_call_are_refused(name):
 
 def test_code_is_compiled_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compile_function(added())
+    compile_function(added(), parallel=False)
     monkeypatch.setattr(kernel, "object_code", None)
     a, b, out = arrays()
-    compile_function(added())(a, b, out)
+    compile_function(added(), parallel=False)(a, b, out)
     np.testing.assert_array_equal(out, a + b)
     assert len(list((tmp_path / "tilewright" / "cpu").iterdir())) == 1
 
@@ -141,8 +141,8 @@ def test_code_that_llvm_spoils_is_made_with_fewer_passes(monkeypatch, tmp_path):
     answers = iter([False, True])
     monkeypatch.setattr(machine, "_is_sound", lambda module: next(answers))
     a, b, out = arrays()
-    compile_function(added())(a, b, out)
+    compile_function(added(), parallel=False)(a, b, out)
     np.testing.assert_array_equal(out, a + b)
     monkeypatch.setattr(machine, "_is_sound", lambda module: False)
     with pytest.raises(CpuError, match="LLVM must keep its own rules"):
-        compile_function(added("other"))
+        compile_function(added("other"), parallel=False)

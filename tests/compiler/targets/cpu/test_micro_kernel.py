@@ -11,29 +11,29 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import CacheRead, ComputeAt, Reorder, Split
 from tilewright.compiler.targets.cpu import machine as machine_module
 from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.targets.cpu.contraction import MicroKernelMismatchError
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.export import write_object
-from tilewright.compiler.targets.cpu.feature import Dot, Features
+from tilewright.compiler.targets.cpu.feature import DotInstruction, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
-from tilewright.compiler.targets.cpu.machine import Machine, object_code
-from tilewright.compiler.targets.cpu.product import MismatchError
+from tilewright.compiler.targets.cpu.machine import HostMachine, object_code
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
-from tilewright.compiler.tir.buffer import Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.interpret import run
 
 HOSTS = {
-    Dot.AMX: (),
-    Dot.AVX512_VNNI: ("amx",),
-    Dot.AVX_VNNI: ("amx", "avx512"),
-    Dot.AVX2: ("amx", "avx512", "avxvnni"),
-    Dot.PLAIN: ("amx", "avx"),
+    DotInstruction.AMX: (),
+    DotInstruction.AVX512_VNNI: ("amx",),
+    DotInstruction.AVX_VNNI: ("amx", "avx512"),
+    DotInstruction.AVX2: ("amx", "avx512", "avxvnni"),
+    DotInstruction.PLAIN: ("amx", "avx"),
 }
 """What to take from this host so that it is one of a kind."""
 
 
 @pytest.fixture(params=HOSTS, ids=str)
 def host(request):
-    machine = Machine.host().without(*HOSTS[request.param])
+    machine = HostMachine.host().without(*HOSTS[request.param])
     if Features.of(machine).dot is not request.param:
         pytest.skip(f"this host has no {request.param}")
     return machine
@@ -116,7 +116,10 @@ def test_blocks_of_the_fold_go_on_from_what_is_there(host, monkeypatch):
 
 def test_the_first_block_alone_starts_where_copies_are_in_the_loop_too(host, monkeypatch):
     """A loop around several blocks is not written apart for its first step: the kernel asks."""
-    copies = [CacheRead("c", "a", Scope.GLOBAL, "near_a"), CacheRead("c", "b", Scope.GLOBAL, "near_b")]
+    copies = [
+        CacheRead("c", "a", MemoryScope.GLOBAL, "near_a"),
+        CacheRead("c", "b", MemoryScope.GLOBAL, "near_b"),
+    ]
     blocks = [Split("c_k", 16, "ko", "ki"), Reorder(("ko", "c_i", "ki")), *copies]
     blocks += [ComputeAt("near_a", "ko"), ComputeAt("near_b", "ko")]
     check(dot(6, 37, 32, start=True), [*blocks, Tensorise("c_i", "dot")], host, monkeypatch)
@@ -138,21 +141,21 @@ def test_a_tensorised_nest_still_means_what_it_did():
 
 def test_a_system_that_grants_no_tiles_has_none(monkeypatch):
     monkeypatch.setattr(machine_module, "may_use_tiles", lambda: False)
-    assert Features.of(Machine.host()).dot is not Dot.AMX
+    assert Features.of(HostMachine.host()).dot is not DotInstruction.AMX
 
 
 def test_code_for_other_programs_uses_no_tiles(tmp_path):
     """They would have to ask the system first."""
     function = schedule.apply(dot(32, 16, 32), [Tensorise("c_i", "dot")])
     write_object(tmp_path / "product.o", [function])
-    machine = Machine.host().without("amx")
+    machine = HostMachine.host().without("amx")
     text = str(emit_module([function], machine=machine))
     assert "tdpbusd" not in text
     assert (tmp_path / "product.o").read_bytes() == object_code(text, machine)
 
 
 def refused(function, loop, intrinsic):
-    with pytest.raises(MismatchError) as error:
+    with pytest.raises(MicroKernelMismatchError) as error:
         schedule.apply(function, [Tensorise(loop, intrinsic)])
     return str(error.value)
 
@@ -161,7 +164,7 @@ def test_a_mismatch_shows_both_nests_and_the_first_difference():
     text = refused(fma(), "c_i", "dot")
     assert text.startswith("no dot: the factors must be a uint8 and an int8 element, converted to int32")
     assert "c[v_c_i, v_c_n] + b[v_c_k, v_c_n] * a[v_c_i, v_c_k]" in text
-    assert "c[row, lane] + int32(a[row, fold, q]) * int32(b[fold, lane, q])" in text
+    assert "c[row, lane] + int32(a[row, k, q]) * int32(b[k, lane, q])" in text
 
 
 def test_lanes_must_be_neighbours():

@@ -15,7 +15,7 @@ from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.pipeline import compile_model, load_onnx, quantise
 from tilewright.compiler.targets.cpu import kernel, network
 from tilewright.compiler.targets.cpu.error import CpuError
-from tilewright.compiler.targets.cpu.machine import Machine
+from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
@@ -57,7 +57,7 @@ def test_many_random_networks_have_the_bytes_of_their_meaning(part):
 @pytest.mark.slow
 def test_random_networks_on_a_plain_host():
     for graph, inputs in random_networks(12, 5):
-        check(graph, inputs, Machine.host().without("amx", "avx"))
+        check(graph, inputs, HostMachine.host().without("amx", "avx"))
 
 
 def lenet():

@@ -8,7 +8,7 @@ from tests.compiler.te import test_hybrid as hybrid
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.expr import Const
-from tilewright.compiler.tir.stmt import Break, Function, If, Procedure, Seq, While
+from tilewright.compiler.tir.stmt import Break, IfThenElse, PrimFunc, Procedure, Seq, While
 
 RNG = np.random.default_rng(3)
 NUMBERS = np.array([1, 2, 7, 6, 27, 3], np.int32)
@@ -54,6 +54,6 @@ def test_scheduled_loops_of_a_procedure_compile():
 
 
 def test_statements_behind_a_break_are_left_out():
-    leave = Seq((Break(), Break(), If(Const(True, DType.BOOL), Break())))
-    once = While(Const(True, DType.BOOL), If(Const(False, DType.BOOL), Seq(()), leave))
-    assert run_compiled(Function("f", (), 0, Procedure("p", (), (), once)), {}) == {}
+    leave = Seq((Break(), Break(), IfThenElse(Const(True, DType.BOOL), Break())))
+    once = While(Const(True, DType.BOOL), IfThenElse(Const(False, DType.BOOL), Seq(()), leave))
+    assert run_compiled(PrimFunc("f", (), 0, Procedure("p", (), (), once)), {}) == {}

@@ -29,7 +29,7 @@ from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.scalar import SCALARS
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.primitive.transpose import Transpose
-from tilewright.compiler.ops.primitive.window import Window
+from tilewright.compiler.ops.primitive.window import ReduceWindow
 
 NUMBERS = [dtype for dtype in DType if dtype is not DType.BOOL]
 TYPES = st.sampled_from(list(DType))
@@ -141,7 +141,7 @@ def test_windows(rng, dtype, data):
     kernel, strides, dilations = ([data.draw(st.integers(1, 2)) for _ in range(rank)] for _ in range(3))
     pads = [data.draw(st.integers(0, 1)) for _ in range(2 * rank)]
     for function in ("sum", "max", "min"):
-        check_operator(Window(function, *map(tuple, (kernel, strides, pads, dilations))), x)
+        check_operator(ReduceWindow(function, *map(tuple, (kernel, strides, pads, dilations))), x)
 
 
 @FEW

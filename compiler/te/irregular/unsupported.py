@@ -1,4 +1,4 @@
-"""Python that is not understood: each place with its file and line, all of them in one error."""
+"""Unsupported Python: every construct with its file and line, all of them in one error."""
 
 import ast
 import inspect
@@ -10,8 +10,10 @@ from pathlib import Path
 from tilewright.compiler.tir.error import TirError
 
 
-class Refusal(Exception):  # of one place; the error that is raised in the end holds all of them
-    """Why a construct is not understood, and what would be."""
+class UnsupportedConstructError(
+    Exception
+):  # of one place; the error that is raised in the end holds all of them
+    """The reason why a construct is not supported, with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +64,25 @@ class Source:
 
 @dataclass
 class Report:
-    """All that was refused: file, line, and what is said of it."""
+    """All unsupported constructs: file, line, and reason."""
 
-    places: list[tuple[str, int, str]] = field(default_factory=list)
+    locations: list[tuple[str, int, str]] = field(default_factory=list)
 
     def add(self, source: Source, node: ast.AST, reason: str) -> None:
         """Note a construct; once is enough."""
         text = ast.unparse(node).splitlines()[0]
         place = source.file, source.line(node), f"`{text}`: {reason}"
-        if place not in self.places:
-            self.places.append(place)
+        if place not in self.locations:
+            self.locations.append(place)
 
     def check(self, name: str) -> None:
-        """Nothing, if nothing was refused.
+        """Raise if there is an unsupported construct.
 
         Raises:
             TirError: with a line for each construct.
         """
-        if self.places:
-            lines = [f"{file}:{line}: {text}" for file, line, text in sorted(self.places)]
+        if self.locations:
+            lines = [f"{file}:{line}: {text}" for file, line, text in sorted(self.locations)]
             raise TirError("\n".join([f"{name} must be written otherwise here:", *lines]))
 
 

@@ -1,9 +1,9 @@
 """Sums of products as micro-kernels see them: loops by the role that the strides of the accesses give them.
 
-    dot   c[row, lane] += int32(a[row, fold, q]) · int32(b[fold, lane, q])    for rows, folds, lanes, q in 4
-    fma   c[row, lane] += a[row, fold] · b[fold, lane]                        for rows, folds, lanes
+    dot   c[row, lane] += int32(a[row, k, q]) · int32(b[k, lane, q])    for rows, reductions, lanes, q in 4
+    fma   c[row, lane] += a[row, k] · b[k, lane]                        for rows, reductions, lanes
 
-in any order of the loops, with any number of rows and folds. `dot` is of uint8 and int8, `fma` of floats.
+in any order of the loops, with any number of rows and reductions. `dot` takes uint8 and int8, `fma` floats.
 Neighbouring lanes are neighbours in c and in b (in units of four bytes in `dot`), the four of q in a and b.
 """
 
@@ -15,7 +15,7 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Load, Var
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Cast, Const, Expr, Var
 from tilewright.compiler.tir.printer import print_stmt
 from tilewright.compiler.tir.simplify import simplify
 from tilewright.compiler.tir.stmt import Block, For, Stmt
@@ -28,28 +28,28 @@ FMA = "fma"
 MEANINGS = {
     DOT: """\
 for row in rows:
-    for fold in folds:
+    for k in reductions:
         for lane in lanes:
             for q in 4:
-                c[row, lane] = c[row, lane] + int32(a[row, fold, q]) * int32(b[fold, lane, q])
+                c[row, lane] = c[row, lane] + int32(a[row, k, q]) * int32(b[k, lane, q])
 with a of uint8, b of int8, c of int32""",
     FMA: """\
 for row in rows:
-    for fold in folds:
+    for k in reductions:
         for lane in lanes:
-            c[row, lane] = c[row, lane] + a[row, fold] * b[fold, lane]""",
+            c[row, lane] = c[row, lane] + a[row, k] * b[k, lane]""",
 }
 Strides = Callable[[Buffer], tuple[int, ...]]
 """Elements from one index of a buffer to the next, in each dimension."""
 
 
-class MismatchError(CpuError):
-    """A nest that is no micro-kernel: the first difference, the nest, and what was expected."""
+class MicroKernelMismatchError(CpuError):
+    """A loop nest that is no micro-kernel: the first difference, the loop nest, and what was expected."""
 
 
 @dataclass(frozen=True)
-class Axis:
-    """A loop: a step moves the accesses to a, b and c by as many elements."""
+class ContractionLoop:
+    """A loop: one step moves the accesses to a, b and c by that many elements."""
 
     name: str
     extent: Expr
@@ -59,22 +59,22 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Operand:
-    """An access: where it is when all loops of the nest are at 0, in elements."""
+class ContractionOperand:
+    """An access: `base` is its offset in elements where all loops of the loop nest are at 0."""
 
     buffer: Buffer
     base: Expr
 
 
 @dataclass(frozen=True)
-class Product:
-    """A nest that is a micro-kernel.
+class Contraction:
+    """A loop nest that is a micro-kernel.
 
     Members:
         kind: `dot` or `fma`.
-        block: what is summed.
+        block: the block that adds a product.
         names: of the variables of all loops.
-        rows, folds: loops of several steps, outer first; without the group of `dot`.
+        rows, reductions: loops of several steps, outer first; without the group of `dot`.
         lanes: the loop over neighbours in c.
         a, b, c: the operands; `a` is the same for all lanes.
     """
@@ -82,16 +82,16 @@ class Product:
     kind: str
     block: Block
     names: tuple[str, ...]
-    rows: tuple[Axis, ...]
-    folds: tuple[Axis, ...]
-    lanes: Axis
-    a: Operand
-    b: Operand
-    c: Operand
+    rows: tuple[ContractionLoop, ...]
+    reductions: tuple[ContractionLoop, ...]
+    lanes: ContractionLoop
+    a: ContractionOperand
+    b: ContractionOperand
+    c: ContractionOperand
 
 
-def product_of(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Product:
-    """The micro-kernel that a nest is.
+def contraction_of(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Contraction:
+    """The micro-kernel that a loop nest is.
 
     Args:
         kind: `dot` or `fma`.
@@ -100,15 +100,15 @@ def product_of(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Produ
         strides: of the buffers.
 
     Raises:
-        MismatchError: if it is none.
+        MicroKernelMismatchError: if it is none.
     """
     if kind not in MEANINGS:
         raise CpuError(f"intrinsic must be one of {', '.join(MEANINGS)}, not {kind!r}")
     try:
         return _matched(kind, stmt, domain, strides)
     except _DifferenceError as difference:
-        text = f"no {kind}: {difference}\nthe nest:\n{print_stmt(stmt)}\n{kind} does:\n{MEANINGS[kind]}"
-        raise MismatchError(text) from None
+        text = f"no {kind}: {difference}\nthe loop nest:\n{print_stmt(stmt)}\n{kind} does:\n{MEANINGS[kind]}"
+        raise MicroKernelMismatchError(text) from None
 
 
 class _DifferenceError(Exception):
@@ -120,17 +120,19 @@ def _require(holds: bool, text: str) -> None:
         raise _DifferenceError(text)
 
 
-def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Product:
+def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Contraction:
     loops, block = _chain(stmt)
     inside = {**domain, **{loop.var.name: loop.extent for loop in loops}}
-    c = Load(block.body.buffer, block.body.indices)
+    c = BufferLoad(block.body.buffer, block.body.indices)
     one, other = _factors(kind, block, c)
     accesses = {load: _access(load, block, loops, inside, strides) for load in (c, one, other)}
     unit = GROUP if kind == DOT else 1
     orders = [(one, other)] if kind == DOT else [(one, other), (other, one)]
     for a, b in orders:
         axes = [
-            Axis(loop.var.name, loop.extent, *(accesses[load][1][loop.var.name] for load in (a, b, c)))
+            ContractionLoop(
+                loop.var.name, loop.extent, *(accesses[load][1][loop.var.name] for load in (a, b, c))
+            )
             for loop in loops
         ]
         # A single lane is one too; where there are several, a loop of one step is none of them.
@@ -138,10 +140,10 @@ def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Product
         lanes.sort(key=lambda axis: constant(axis.extent) == 1)
         if lanes:
             several = [axis for axis in axes if constant(axis.extent) != 1]
-            rows, folds = _roles(kind, several, lanes[0])
-            operands = [Operand(load.buffer, accesses[load][0]) for load in (a, b, c)]
+            rows, reductions = _roles(kind, several, lanes[0])
+            operands = [ContractionOperand(load.buffer, accesses[load][0]) for load in (a, b, c)]
             names = tuple(loop.var.name for loop in loops)
-            return Product(kind, block, names, rows, folds, lanes[0], *operands)
+            return Contraction(kind, block, names, rows, reductions, lanes[0], *operands)
     raise _DifferenceError(f"one loop must move c by 1, b by {unit} and a not at all: {_moves(axes)}")
 
 
@@ -158,7 +160,7 @@ def _chain(stmt: Stmt) -> tuple[list[For], Block]:
     return loops, stmt
 
 
-def _factors(kind: str, block: Block, c: Load) -> tuple[Load, Load]:
+def _factors(kind: str, block: Block, c: BufferLoad) -> tuple[BufferLoad, BufferLoad]:
     """a and b of c + a · b; of floats in the order in which they are written."""
     match block.body.value:
         case Binary(op=BinaryOp.ADD, a=left, b=right) if c in (left, right):
@@ -168,7 +170,7 @@ def _factors(kind: str, block: Block, c: Load) -> tuple[Load, Load]:
     if not (isinstance(product, Binary) and product.op is BinaryOp.MUL):
         raise _DifferenceError(f"block {block.name} must add a product")
     if kind == FMA:
-        loads = [factor for factor in (product.a, product.b) if isinstance(factor, Load)]
+        loads = [factor for factor in (product.a, product.b) if isinstance(factor, BufferLoad)]
         _require(len(loads) == 2 and c.dtype.is_float, "the factors must be elements of floats")
         return loads[0], loads[1]
     found = {load.dtype: load for load in _widened(product)}
@@ -179,17 +181,17 @@ def _factors(kind: str, block: Block, c: Load) -> tuple[Load, Load]:
     return found[DType.UINT8], found[DType.INT8]
 
 
-def _widened(product: Binary) -> Iterator[Load]:
+def _widened(product: Binary) -> Iterator[BufferLoad]:
     for factor in (product.a, product.b):
         match factor:
-            case Cast(type=DType.INT32, value=Load() as load):
+            case Cast(type=DType.INT32, value=BufferLoad() as load):
                 yield load
 
 
 def _access(
-    load: Load, block: Block, loops: list[For], domain: Domain, strides: Strides
+    load: BufferLoad, block: Block, loops: list[For], domain: Domain, strides: Strides
 ) -> tuple[Expr, dict[str, int]]:
-    """The place of an element with the loops at 0, and what each loop moves it by."""
+    """The offset of an element with the loops at 0, and the stride of each loop, in elements."""
     total, values = Affine((), 0), block_indices(block)
     for position, stride in zip(load.indices, strides(load.buffer), strict=True):
         total += Affine.of(simplify(substitute(position, values), domain)).scaled(stride)
@@ -204,18 +206,20 @@ def _access(
     return rest.expr(), steps
 
 
-def _roles(kind: str, axes: list[Axis], lanes: Axis) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
-    """The loops over rows, and those that fold."""
+def _roles(
+    kind: str, axes: list[ContractionLoop], lanes: ContractionLoop
+) -> tuple[tuple[ContractionLoop, ...], tuple[ContractionLoop, ...]]:
+    """The loops over rows, and those that reduce."""
     rows = tuple(axis for axis in axes if axis.c and axis is not lanes)
     for axis in rows:
         _require(axis.b == 0, f"loop {axis.name} moves results and b: leave it outside")
-    folds = [axis for axis in axes if not axis.c]
+    reductions = [axis for axis in axes if not axis.c]
     if kind == DOT:
-        groups = [axis for axis in folds if axis.a == axis.b == 1 and axis.extent == Const(GROUP)]
-        _require(len(groups) == 1, f"one loop of 4 steps must move a and b by 1: {_moves(folds)}")
-        folds.remove(groups[0])
-    return rows, tuple(folds)
+        groups = [axis for axis in reductions if axis.a == axis.b == 1 and axis.extent == Const(GROUP)]
+        _require(len(groups) == 1, f"one loop of 4 steps must move a and b by 1: {_moves(reductions)}")
+        reductions.remove(groups[0])
+    return rows, tuple(reductions)
 
 
-def _moves(axes: list[Axis]) -> str:
+def _moves(axes: list[ContractionLoop]) -> str:
     return "; ".join(f"{axis.name} moves a, b, c by {axis.a}, {axis.b}, {axis.c}" for axis in axes)

@@ -1,10 +1,11 @@
-"""Writes the code and the numbers of docs/tutorial.md from the files beside this one.
+"""Writes the code and the numbers of pages in docs/ from the files in the folder of the same name here.
 
-    python examples/tutorial/page.py [--check]
+    python examples/page.py NAME [--check]
 
 Under `<!-- code FILE: NAMES -->` stands the source of these definitions of FILE.py. Under `<!-- prints FILE:
-EXPRESSION -->` stands the text that the expression gives there; `measured` is the same for what differs from
-machine to machine, and is compared in shape only. `--check` writes nothing and fails if the page is another.
+EXPRESSION -->` stands the text that the expression gives there, where measure.py beside it is known, too;
+`measured` is the same for what differs from machine to machine, and is compared in shape only. `--check`
+writes nothing and fails if the page is another.
 """
 
 import argparse
@@ -13,19 +14,25 @@ import difflib
 import re
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from tilewright.compiler.tir.printer import print_function
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
+EXAMPLES = Path(__file__).resolve().parent
+NAMES = ("tutorial", "api")
 PLACE = re.compile(r"<!-- (code|prints|measured) (\w+): (.+?) -->\n```(\w*)\n(.*?)```\n", re.DOTALL)
 _DIGITS = re.compile(r"\d[\d,.]*")
 
 
-def rendered(text: str, *, remeasure: bool) -> str:
-    """The page with what its places stand for.
+def page_of(name: str) -> Path:
+    """Where a page is."""
+    return EXAMPLES.parent / "docs" / f"{name}.md"
+
+
+def rendered(name: str, text: str, *, remeasure: bool) -> str:
+    """A page with what its places stand for; its folder must be where modules are found.
 
     Args:
+        name: one of `NAMES`.
         text: of the page.
         remeasure: whether to take measurements anew, too; else they stay where they have the same words.
 
@@ -35,7 +42,7 @@ def rendered(text: str, *, remeasure: bool) -> str:
 
     def fill(place: re.Match[str]) -> str:
         kind, file, what, _, old = place.groups()
-        new = _source(file, what) if kind == "code" else _value(file, what)
+        new = _source(EXAMPLES / name / f"{file}.py", what) if kind == "code" else _value(file, what)
         if kind == "measured" and not remeasure and _words(new) == _words(old):
             new = old.rstrip("\n")
         language = "python" if kind == "code" else "text"
@@ -44,9 +51,9 @@ def rendered(text: str, *, remeasure: bool) -> str:
     return PLACE.sub(fill, text)
 
 
-def _source(file: str, names: str) -> str:
+def _source(path: Path, names: str) -> str:
     """The source of definitions at the top of a file, in the order of the names, as formatted."""
-    source = Path(__file__).with_name(f"{file}.py").read_text()
+    source = path.read_text(encoding="utf-8")
     found = {
         name: ast.get_source_segment(source, node) for node in ast.parse(source).body for name in _names(node)
     }
@@ -65,9 +72,9 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def _value(file: str, expression: str) -> str:
-    """The text that an expression gives in a file, which also knows what the tutorial shows of a schedule."""
-    names = {**vars(import_module("measure")), "print_function": print_function, **vars(import_module(file))}
-    return str(eval(expression, names))
+    """The text that an expression gives in a file, which also knows what measure.py beside it has."""
+    shared = vars(import_module("measure")) if find_spec("measure") else {}
+    return str(eval(expression, {**shared, **vars(import_module(file))}))
 
 
 def _words(text: str) -> list[str]:
@@ -80,12 +87,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("name", choices=NAMES, help="the page")
     parser.add_argument("--check", action="store_true", help="say what is out of date, and change nothing")
-    check = parser.parse_args().check
-    old = PAGE.read_text(encoding="utf-8")
-    new = rendered(old, remeasure=not check)
-    if not check:
-        PAGE.write_text(new, encoding="utf-8")
+    options = parser.parse_args()
+    sys.path.insert(0, str(EXAMPLES / options.name))
+    page = page_of(options.name)
+    old = page.read_text(encoding="utf-8")
+    new = rendered(options.name, old, remeasure=not options.check)
+    if not options.check:
+        page.write_text(new, encoding="utf-8")
         return 0
     sys.stdout.writelines(
         difflib.unified_diff(old.splitlines(True), new.splitlines(True), "the page", "what the code prints")

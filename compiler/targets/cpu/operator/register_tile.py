@@ -1,57 +1,57 @@
-"""Sizes of tiles: how many results a micro-kernel has in a picture, and how many lanes a panel of weights."""
+"""Sizes of register tiles: results of a micro-kernel in a feature map, and lanes of a panel of weights."""
 
 from dataclasses import dataclass
 
-from tilewright.compiler.targets.cpu.feature import Dot, Features
+from tilewright.compiler.targets.cpu.feature import DotInstruction, Features
 from tilewright.compiler.targets.cpu.tile_kernel import SIDE
 
 WORD_BYTES = 4
 TILE_BLOCKS = 2
 """Blocks of rows that tile registers hold at a time."""
 TILE_PANEL = 128
-"""Lanes that the rows of a tile, which lie in the first cache then, are multiplied with."""
+"""Lanes that the rows of a tile are multiplied with; the rows then lie in the first cache."""
 
 
 @dataclass(frozen=True)
-class Tiling:
-    """A tile of a picture: rows x columns of results, each of that many lanes."""
+class RegisterTile:
+    """A tile of a feature map, accumulated in registers: rows x columns of results, of `lanes` lanes each."""
 
     rows: int
     columns: int
     lanes: int
 
 
-def choose(picture: tuple[int, int], outputs: int, is_float: bool, features: Features) -> Tiling:
-    """The tile that computes a picture in the least time, by count of what registers read.
+def choose(result: tuple[int, int], outputs: int, is_float: bool, features: Features) -> RegisterTile:
+    """The tile that computes a feature map in the least time, by count of what registers read.
 
     Args:
-        picture: height and width of the result.
+        result: its height and width.
         outputs: its channels.
         is_float: of float32, or of int8.
         features: of the machine.
     """
     lanes = panel_lanes(outputs, is_float, features)
     most = rows_at_once(lanes, is_float, features)
-    columns = _even(picture[1], most)
+    columns = _even(result[1], most)
     at_once = max(1, most // columns)
-    if not is_float and features.dot is Dot.AMX:
-        # A block of rows of sums is evenly spaced, and so ends with a row of the picture.
+    if not is_float and features.dot is DotInstruction.AMX:
+        # A block of rows of sums is evenly spaced, and so ends with a row of the feature map.
         at_once = min(at_once, TILE_BLOCKS)
-    rows = _even(picture[0], at_once) if columns == picture[1] else 1
-    return Tiling(rows, columns, lanes)
+    rows = _even(result[0], at_once) if columns == result[1] else 1
+    return RegisterTile(rows, columns, lanes)
 
 
 def panel_lanes(outputs: int, is_float: bool, features: Features) -> int:
     """Lanes of a panel: two vectors, or one where that holds all outputs."""
     vector = 16 if features.vector_bytes == 64 else features.vector_bytes // WORD_BYTES
-    if not is_float and features.dot in (Dot.AVX2, Dot.PLAIN):
+    if not is_float and features.dot in (DotInstruction.AVX2, DotInstruction.PLAIN):
         vector = 8
     return vector if outputs <= vector else 2 * vector
 
 
 def product_lanes(columns: int, is_float: bool, features: Features) -> int:
     """Lanes of a panel of a product of matrices: with tile registers, rows read once serve several blocks."""
-    if not is_float and features.dot is Dot.AMX:
+    if not is_float and features.dot is DotInstruction.AMX:
         return min(TILE_PANEL, _even_up(columns, 2 * SIDE))
     return panel_lanes(columns, is_float, features)
 
@@ -62,12 +62,12 @@ def _even_up(count: int, part: int) -> int:
 
 def rows_at_once(lanes: int, is_float: bool, features: Features) -> int:
     """Rows of results that registers hold."""
-    if not is_float and features.dot is Dot.AMX:
+    if not is_float and features.dot is DotInstruction.AMX:
         return TILE_BLOCKS * SIDE
     vectors = max(1, lanes * WORD_BYTES // features.vector_bytes)
     return (features.registers - 2 - vectors) // vectors
 
 
 def _even(count: int, most: int) -> int:
-    """Parts of at most so many that are about equal."""
+    """The size of about equal parts, each at most `most`."""
     return -(-count // -(-count // most))

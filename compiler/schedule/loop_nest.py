@@ -1,7 +1,7 @@
-"""Where things are in a loop program, and the program with statements moved.
+"""Find loops, blocks and buffers of a loop program, and edit the program.
 
-A *level* is the body of a function or of a loop: buffers allocated there, around statements one after the
-other. A *nest* is one of these statements.
+A *body scope* is the body of a function or of a loop: buffers allocated there, around statements in sequence.
+Each of these statements is a *loop nest*.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Expr, Load, Var
+from tilewright.compiler.tir.expr import BufferLoad, Expr, Var
 from tilewright.compiler.tir.simplify import simplify_stmt
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    BufferStore,
     For,
-    Function,
     Iter,
     IterKind,
     Opaque,
+    PrimFunc,
     Procedure,
     Seq,
     Stmt,
-    Store,
 )
 from tilewright.compiler.tir.walk import (
     block_indices,
@@ -45,7 +45,7 @@ Path = tuple[Stmt, ...]
 """Statements from the root to one inside, both included."""
 
 
-def find_loop(primitive: Primitive, function: Function, name: str) -> Path:
+def find_loop(primitive: Primitive, function: PrimFunc, name: str) -> Path:
     """The path to a loop; refused if there is none."""
     path = _path(function.body, lambda stmt: isinstance(stmt, For) and stmt.var.name == name)
     if path is None:
@@ -54,7 +54,7 @@ def find_loop(primitive: Primitive, function: Function, name: str) -> Path:
     return path
 
 
-def find_free_loop(primitive: Primitive, function: Function, name: str) -> For:
+def find_free_loop(primitive: Primitive, function: PrimFunc, name: str) -> For:
     """A loop that may run in another order; refused if there is none, or inside of a procedure."""
     path = find_loop(primitive, function, name)
     for stmt in path:
@@ -68,7 +68,7 @@ def find_free_loop(primitive: Primitive, function: Function, name: str) -> For:
     return loop
 
 
-def check_whole(primitive: Primitive, function: Function, loop: For) -> None:
+def check_whole(primitive: Primitive, function: PrimFunc, loop: For) -> None:
     """Refuse a loop that a break ends: of two loops it would end one only."""
     if is_left_early(loop):
         raise primitive.refusal(
@@ -77,7 +77,7 @@ def check_whole(primitive: Primitive, function: Function, loop: For) -> None:
         )
 
 
-def find_block(primitive: Primitive, function: Function, name: str) -> Path:
+def find_block(primitive: Primitive, function: PrimFunc, name: str) -> Path:
     """The path to a block; refused if there is none."""
     path = _path(function.body, lambda stmt: isinstance(stmt, Block) and stmt.name == name)
     if path is None:
@@ -91,7 +91,7 @@ def find_block(primitive: Primitive, function: Function, name: str) -> Path:
     return path
 
 
-def find_allocation(primitive: Primitive, function: Function, name: str) -> Path:
+def find_allocation(primitive: Primitive, function: PrimFunc, name: str) -> Path:
     """The path to where a buffer is allocated; refused if it is a parameter or unknown."""
     path = _path(function.body, lambda stmt: isinstance(stmt, Allocate) and stmt.buffer.name == name)
     if path is not None:
@@ -105,7 +105,7 @@ def find_allocation(primitive: Primitive, function: Function, name: str) -> Path
     raise primitive.refusal(function, f"there is no buffer {name}: name one of {', '.join(names)}")
 
 
-def find_single(primitive: Primitive, function: Function, name: str) -> Path:
+def find_single(primitive: Primitive, function: PrimFunc, name: str) -> Path:
     """The path to a block that stores to one buffer; refused if it stores to more."""
     path = find_block(primitive, function, name)
     block = path[-1]
@@ -119,7 +119,7 @@ def find_single(primitive: Primitive, function: Function, name: str) -> Path:
     return path
 
 
-def find_alike(primitive: Primitive, function: Function, name: str) -> Block:
+def find_alike(primitive: Primitive, function: PrimFunc, name: str) -> Block:
     """A block whose stores are all to one element, of buffers of one shape; refused if they are not."""
     block = find_block(primitive, function, name)[-1]
     assert isinstance(block, Block)
@@ -133,18 +133,18 @@ def find_alike(primitive: Primitive, function: Function, name: str) -> Block:
     return block
 
 
-def find_allocations(primitive: Primitive, function: Function, block: Block) -> list[Path]:
+def find_allocations(primitive: Primitive, function: PrimFunc, block: Block) -> list[Path]:
     """The paths to where the buffers of a block are allocated, outer first; refused if not at one place."""
     paths = [find_allocation(primitive, function, store.buffer.name) for store in block.stores]
-    levels = {}
+    scopes = {}
     for path in paths:
         allocation = path[-1]
         assert isinstance(allocation, Allocate)
-        levels[id(Level.of(allocation.body).nests[0])] = allocation.buffer.name
-    if len(levels) > 1:
+        scopes[id(BodyScope.of(allocation.body).nests[0])] = allocation.buffer.name
+    if len(scopes) > 1:
         raise primitive.refusal(
             function,
-            f"{' and '.join(levels.values())}, which {block.name} stores to, must be allocated at one place: "
+            f"{' and '.join(scopes.values())}, which {block.name} stores to, must be allocated at one place: "
             "apply this before one of them is attached alone",
         )
     return sorted(paths, key=len)
@@ -167,7 +167,7 @@ def domain_of(path: Path) -> dict[str, Expr]:
     return {stmt.var.name: stmt.extent for stmt in path if isinstance(stmt, For)}
 
 
-def check_fresh(primitive: Primitive, function: Function, *names: str) -> None:
+def check_fresh(primitive: Primitive, function: PrimFunc, *names: str) -> None:
     """Refuse names that loops, blocks or buffers have already."""
     taken = {buffer.name for buffer in function.parameters}
     for stmt in statements(function.body):
@@ -186,41 +186,41 @@ def check_fresh(primitive: Primitive, function: Function, *names: str) -> None:
 
 
 @dataclass(frozen=True)
-class Level:
-    """Buffers around statements one after the other."""
+class BodyScope:
+    """The body of a function or of a loop: buffers allocated there, around loop nests in sequence."""
 
     buffers: tuple[Buffer, ...]
     nests: tuple[Stmt, ...]
 
     @staticmethod
-    def of(body: Stmt) -> "Level":
-        """The level that a body is."""
+    def of(body: Stmt) -> "BodyScope":
+        """The buffers and loop nests of a body."""
         buffers: list[Buffer] = []
         while isinstance(body, Allocate):
             buffers.append(body.buffer)
             body = body.body
-        return Level(tuple(buffers), body.body if isinstance(body, Seq) else (body,))
+        return BodyScope(tuple(buffers), body.body if isinstance(body, Seq) else (body,))
 
     @property
     def stmt(self) -> Stmt:
-        """The body that this level is."""
+        """The body as one statement."""
         body = self.nests[0] if len(self.nests) == 1 else Seq(self.nests)
         for buffer in reversed(self.buffers):
             body = Allocate(buffer, body)
         return body
 
     def position(self, target: Stmt) -> int:
-        """Of the nest that a statement lies in."""
+        """The position of the loop nest that contains a statement."""
         return next(index for index, nest in enumerate(self.nests) if contains(nest, target))
 
-    def with_nests(self, position: int, *new: Stmt, buffers: Sequence[Buffer] = ()) -> "Level":
-        """With other nests instead of the one at a position, and further buffers."""
+    def with_nests(self, position: int, *new: Stmt, buffers: Sequence[Buffer] = ()) -> "BodyScope":
+        """The body with other loop nests in place of the one at a position, and with further buffers."""
         nests = (*self.nests[:position], *new, *self.nests[position + 1 :])
-        return Level((*buffers, *self.buffers), nests)
+        return BodyScope((*buffers, *self.buffers), nests)
 
 
-def level_body(path_to_allocation: Path | None, function: Function) -> Stmt:
-    """The body in which a buffer lives: of its allocation, or of the function for a parameter."""
+def scope_body(path_to_allocation: Path | None, function: PrimFunc) -> Stmt:
+    """The body in which a buffer is live: of its allocation, or of the function for a parameter."""
     if path_to_allocation is None:
         return function.body
     allocation = path_to_allocation[-1]
@@ -228,19 +228,19 @@ def level_body(path_to_allocation: Path | None, function: Function) -> Stmt:
     return allocation.body
 
 
-def allocation_of(function: Function, name: str) -> Path | None:
+def allocation_of(function: PrimFunc, name: str) -> Path | None:
     """The path to where a buffer is allocated; None for a parameter."""
     return _path(function.body, lambda stmt: isinstance(stmt, Allocate) and stmt.buffer.name == name)
 
 
-def edit(function: Function, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> Function:
+def edit(function: PrimFunc, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> PrimFunc:
     """The function after `edit_stmt`."""
     body = edit_stmt(function.body, changes, unwrap)
     assert body is not None, "a function must keep a statement"
     return replace(function, body=_linked(body, {}))
 
 
-def simplified(function: Function) -> Function:
+def simplified(function: PrimFunc) -> PrimFunc:
     """The function with simple indices and extents."""
     return replace(function, body=_linked(simplify_stmt(function.body), {}))
 
@@ -280,7 +280,7 @@ def edit_stmt(stmt: Stmt, changes: Mapping[int, Stmt | None], unwrap: Container[
     if not new:
         return None
     if isinstance(stmt, Seq):
-        return Level((), _flat(new)).stmt
+        return BodyScope((), _flat(new)).stmt
     return new[0] if id(stmt) in unwrap else with_children(stmt, new)
 
 
@@ -299,12 +299,12 @@ def change_accesses(
     """Every read and write of a buffer made one of another, at changed indices."""
 
     def load(expr: Expr) -> Expr:
-        if isinstance(expr, Load) and expr.buffer.name == name:
-            return Load(new, change(expr.indices))
+        if isinstance(expr, BufferLoad) and expr.buffer.name == name:
+            return BufferLoad(new, change(expr.indices))
         return expr
 
-    def store(old: Store) -> Store:
-        return Store(new, change(old.indices), old.value) if old.buffer.name == name else old
+    def store(old: BufferStore) -> BufferStore:
+        return BufferStore(new, change(old.indices), old.value) if old.buffer.name == name else old
 
     def swapped(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
         return tuple(new if buffer.name == name else buffer for buffer in buffers)
@@ -313,7 +313,7 @@ def change_accesses(
         match part:
             case Block():
                 return map_stores(part, store)
-            case Store():
+            case BufferStore():
                 return store(part)
             case Opaque(reads=reads, writes=writes):
                 return replace(part, reads=swapped(reads), writes=swapped(writes))
@@ -337,22 +337,22 @@ def replace_buffer(stmt: Stmt, new: Buffer) -> Stmt:
 
 
 def stored_buffers(part: Block | Opaque) -> tuple[Buffer, ...]:
-    """What is written."""
+    """The buffers that a block or an opaque statement writes."""
     return part.writes if isinstance(part, Opaque) else tuple(store.buffer for store in part.stores)
 
 
 def read_buffers(part: Block | Opaque) -> tuple[Buffer, ...]:
-    """What is read."""
+    """The buffers that a block or an opaque statement reads."""
     return part.reads if isinstance(part, Opaque) else tuple(load.buffer for load in loads(part))
 
 
 def readers(stmt: Stmt, name: str) -> list[Block | Opaque]:
-    """What reads a buffer that it does not write."""
+    """The blocks and opaque statements that read a buffer and do not write it."""
     return [part for part in _parts(stmt) if _has(read_buffers(part), name) and not writers(part, name)]
 
 
 def writers(stmt: Stmt, name: str) -> list[Block | Opaque]:
-    """What writes a buffer."""
+    """The blocks and opaque statements that write a buffer."""
     return [part for part in _parts(stmt) if _has(stored_buffers(part), name)]
 
 
@@ -403,7 +403,7 @@ def copy_nest(name: str, axes: Sequence[str], *pairs: tuple[Buffer, Buffer]) -> 
     loops = [Var(f"{name}_{axis}") for axis in axes]
     inside = tuple(Var(f"v_{name}_{axis}") for axis in axes)
     iters = tuple(Iter(var, IterKind.SPATIAL, loop) for var, loop in zip(inside, loops, strict=True))
-    first, *more = (Store(target, inside, Load(source, inside)) for source, target in pairs)
+    first, *more = (BufferStore(target, inside, BufferLoad(source, inside)) for source, target in pairs)
     stmt: Stmt = Block(name, iters, first, more=tuple(more))
     for loop, extent in zip(reversed(loops), reversed(pairs[0][0].shape), strict=True):
         stmt = For(loop, extent, stmt)

@@ -1,4 +1,4 @@
-"""Where values lie: buffers, and the order of axes in them."""
+"""Values in memory: the buffer of each, and the order of its axes there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ Order = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Place:
-    """A value in memory.
+class BufferView:
+    """A value in memory: a buffer, read in an order of axes.
 
     Members:
         buffer: its name.

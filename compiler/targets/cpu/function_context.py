@@ -1,4 +1,4 @@
-"""One LLVM function while it is written: its builder, what is bound in it, and the buffers it owns."""
+"""The state of one LLVM function while it is written: its builder, its variables, and its buffers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from llvmlite import ir
 from tilewright.compiler.targets.cpu.intrinsic import external
 from tilewright.compiler.targets.cpu.tile_kernel import release
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
-from tilewright.compiler.targets.cpu.value import Value
+from tilewright.compiler.targets.cpu.value import LaneValue
 
 ALIGNMENT_BYTES = 64
-"""Of a buffer: a cache line, and the widest vector there is."""
+"""Alignment of a buffer: a cache line, and the widest vector."""
 STACK_BUFFER_BYTES = 16 << 10
 """Larger buffers come from the heap."""
 STACK_BYTES = 128 << 10
@@ -20,7 +20,7 @@ STACK_BYTES = 128 << 10
 
 
 @dataclass
-class Frame:
+class FunctionContext:
     """A function under construction.
 
     Members:
@@ -28,18 +28,18 @@ class Frame:
         entry: writes what takes memory of the stack.
         setup: writes what takes memory of the heap, next.
         builder: writes the next instruction.
-        variables: what loop variables and indices of blocks are, by name.
-        pointers: where buffers lie, by name.
+        variables: the values of loop variables and indices of blocks, by name.
+        pointers: the addresses of buffers, by name.
         strides: elements from one index of a buffer to the next, in each dimension, by name.
-        lanes: how many iterations of a vectorised loop are computed together.
-        shapes: where a pointer to the shapes of the tile registers is, if they are used.
+        lanes: the number of iterations of a vectorised loop that are computed together.
+        shapes: the address of a pointer to the shapes of the tile registers, if they are used.
     """
 
     function: ir.Function
     entry: ir.IRBuilder
     setup: ir.IRBuilder
     builder: ir.IRBuilder
-    variables: dict[str, Value] = field(default_factory=dict)
+    variables: dict[str, LaneValue] = field(default_factory=dict)
     pointers: dict[str, ir.Value] = field(default_factory=dict)
     strides: dict[str, tuple[int, ...]] = field(default_factory=dict)
     lanes: int = 1
@@ -48,10 +48,10 @@ class Frame:
     shapes: ir.Value | None = None
 
     @staticmethod
-    def of(function: ir.Function) -> "Frame":
-        """The frame of a function without blocks."""
+    def of(function: ir.Function) -> "FunctionContext":
+        """The context of a function without blocks."""
         entry, setup, body = (function.append_basic_block(name) for name in ("entry", "setup", "body"))
-        return Frame(function, ir.IRBuilder(entry), ir.IRBuilder(setup), ir.IRBuilder(body))
+        return FunctionContext(function, ir.IRBuilder(entry), ir.IRBuilder(setup), ir.IRBuilder(body))
 
     def close(self) -> None:
         """Write what ends the function: to be called once, when all else is written."""
@@ -75,14 +75,14 @@ class Frame:
 
     def on_stack(self, of: ir.Type) -> ir.Value:
         """Memory of the stack for one value of a type."""
-        place = self.entry.alloca(of)
-        place.align = ALIGNMENT_BYTES
+        pointer = self.entry.alloca(of)
+        pointer.align = ALIGNMENT_BYTES
         # Pointers of LLVM have no type of what they point to; llvmlite gives this one one.
-        place.type = POINTER
-        return place
+        pointer.type = POINTER
+        return pointer
 
     def tile_shapes(self) -> ir.Value:
-        """Where a pointer to the shapes of the tile registers is: null before the first use."""
+        """The address of a pointer to the shapes of the tile registers; it is null before the first use."""
         if self.shapes is None:
             self.shapes = self.on_stack(POINTER)
             self.setup.store(ir.Constant(POINTER, None), self.shapes)
@@ -101,7 +101,7 @@ class Frame:
         return pointer
 
     @contextmanager
-    def bound(self, values: dict[str, Value], lanes: int | None = None) -> Iterator[None]:
+    def bound(self, values: dict[str, LaneValue], lanes: int | None = None) -> Iterator[None]:
         """Variables, and how many lanes there are, for a while."""
         before, lanes_before = self.variables, self.lanes
         self.variables = {**before, **values}

@@ -1,11 +1,11 @@
-"""Folds and scans to schedule, and their numbers."""
+"""Reductions and scans to schedule, and their numbers."""
 
 import numpy as np
 
 from tilewright.compiler import te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import Function
+from tilewright.compiler.tir.stmt import PrimFunc
 
 
 def _first_or_larger(a: tuple[Expr, ...], b: tuple[Expr, ...]) -> tuple[Expr, ...]:
@@ -21,15 +21,15 @@ FIRST_MAXIMUM = te.reducer(
 OPERATORS = {"sum": te.sum_of, "product": te.prod_of, "minimum": te.min_of, "maximum": te.max_of}
 
 
-def fold(kind: str, rows: int, columns: int, guarded: bool, started: bool) -> Function:
-    """Rows of x, one more each, folded from `start` on where they are odd; and twice the results.
+def reduction(kind: str, rows: int, columns: int, guarded: bool, started: bool) -> PrimFunc:
+    """Rows of x, one more each, reduced from `start` on where they are odd; and twice the results.
 
     Args:
         kind: of OPERATORS, or "place" for FIRST_MAXIMUM.
         rows: of x.
         columns: of x.
         guarded: whether only odd elements count.
-        started: whether a fold starts at an element of `start`.
+        started: whether a reduction starts at an element of `start`.
     """
     x = te.placeholder((rows, columns), DType.INT32, "x")
     start = te.placeholder((rows,), DType.INT32, "start")
@@ -43,17 +43,17 @@ def fold(kind: str, rows: int, columns: int, guarded: bool, started: bool) -> Fu
         init = (te.cast(i, DType.INT32), start[i]) if started else None
         return FIRST_MAXIMUM((te.cast(k, DType.INT32), more[i, k]), k, where=where, init=init)
 
-    made = te.compute((rows,), at, "fold")
+    made = te.compute((rows,), at, "reduction")
     results = made if isinstance(made, tuple) else (made,)
     twice = [_twice(result, f"twice_{number}") for number, result in enumerate(results)]
-    return te.lower("fold", [x, start], twice)
+    return te.lower("reduction", [x, start], twice)
 
 
 def _twice(result: te.Tensor, name: str) -> te.Tensor:
     return te.compute(result.shape, lambda i: result[i] * 2, name)
 
 
-def scan(steps: int, width: int, back: int) -> Function:
+def scan(steps: int, width: int, back: int) -> PrimFunc:
     """Each row is made of those before, by a stage between and one that sums a row; then one more."""
     return te.lower("scan", *scan_tensors(steps, width, back))
 
@@ -74,7 +74,7 @@ def scan_tensors(steps: int, width: int, back: int) -> tuple[tuple[te.Tensor, ..
     return (x, start), (te.compute(shape, lambda t, i: found[t, i] + 1, "plus"),)
 
 
-def random_inputs(function: Function) -> dict[str, np.ndarray]:
+def random_inputs(function: PrimFunc) -> dict[str, np.ndarray]:
     """Small numbers for x and start, some of them equal."""
     rng = np.random.default_rng(5)
     buffers = function.parameters[: len(function.parameters) - function.outputs]
