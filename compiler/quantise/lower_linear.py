@@ -77,7 +77,8 @@ def lower_linear(
     if residual is not None:
         factor = residual_factors(residual.parameters, unit)
         bias -= residual.parameters.zero_point * factor.astype(np.float64)
-        further = [b.feature_map(residual, residual.sample), b.constant(factor)]
+        shape = feature_map_of(residual, residual.sample)
+        further = [b.feature_map(residual, shape), b.constant(factor)]
     _check_sums(kernels, factor, bias)
     operator = _operator(equation, group, x.parameters, parameters, residual is not None)
     own = [b.constant(each) for each in (kernels, bias.astype(np.int32), scale)]

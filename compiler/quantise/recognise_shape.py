@@ -1,7 +1,5 @@
 """Recognises poolings, views, and what converts between floats and integers."""
 
-import math
-
 import numpy as np
 
 from tilewright.compiler.ir.function import Equation, Value
@@ -19,7 +17,7 @@ from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
 from tilewright.compiler.quantise.constant import parameters_of
 from tilewright.compiler.quantise.error import GroupError, require
 from tilewright.compiler.quantise.recognise_move import gather_channels
-from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule
+from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
 
 
 def window_of(operator: MaxPool | AveragePool) -> Window:
@@ -133,9 +131,13 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
 def _shuffle(r: Recognition, x: Value) -> Value:
     """Groups of channels, whose first ones come first, then their second ones: (batch, groups, each, …)."""
     groups, each, *size = x.type.numbers[1:]
-    sample = (groups * each, size[0], math.prod(size[1:]))
+    moving = r.activation(x)
+    below = sample_of(r.under(moving))
+    # What lies behind the channels is height and width, as one axis too, or a length.
+    is_map = len(below) == 3 and below[0] == groups * each
+    sample = below if is_map else (groups * each, *([1] * (2 - len(size))), *size)
     places = np.arange(groups * each).reshape(groups, each).T.reshape(-1)
-    maps = r.reshape(r.activation(x), sample)
+    maps = r.reshape(moving, sample)
     return r.reshape(gather_channels(r, maps, places), (each, groups, *size))
 
 

@@ -29,6 +29,8 @@ from tilewright.runtime.model_runner import ModelRunner
 from tilewright.runtime.sim_device import SimDevice
 
 SAMPLES = 2
+SEQUENCES = 0.15
+"""The share of networks whose inputs have a length, not height and width."""
 NAMED = ("tiny", "reference", "reference-wide", "ecp5-85f")
 
 
@@ -53,7 +55,7 @@ class Tally:
 
 def integer_network(rng: np.random.Generator) -> tuple[NamedFunction, dict[str, np.ndarray]] | None:
     """A random network of integers and inputs for it; None if the drawn one cannot be quantised."""
-    named = load(random_model(rng))
+    named = load(random_model(rng, sequence=rng.random() < SEQUENCES))
     calibration = random_input(rng, named, 4)
     try:
         return quantise(named, calibration), random_input(rng, named, SAMPLES)

@@ -24,8 +24,9 @@ from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.pipeline import load_onnx
 from tilewright.compiler.quantise.recognise import recognise
+from tilewright.compiler.quantise.recognise_move import MOVES
 
-KNOWN = (Convolution, Dense, Map, Clip, MaxPool, AveragePool, Reshape, Quantise, Dequantise)
+KNOWN = (Convolution, Dense, Map, Clip, MaxPool, AveragePool, Reshape, Quantise, Dequantise, *MOVES)
 CONSTANT = (Constant, DequantiseAffine)
 
 
