@@ -57,12 +57,12 @@ class Drawer:
         kernel = odd if keeps else [self.draw(1, min(3, side)) for side in size]
         steps = [self.draw(1, 2) if dilated else 1 for _ in size]
         reach = [(taps - 1) * step + 1 for taps, step in zip(kernel, steps, strict=True)]
-        strides = [1, 1] if keeps else [self.draw(1, 2), self.draw(1, 2)]
+        strides = [1 if keeps else self.draw(1, 2) for _ in size]
         if keeps:
             pads = [n // 2 for n in reach] * 2
         else:
             pads = [self.draw(0, taps - 1) for taps in (*kernel, *kernel)]
-        free = [side + pads[k] + pads[k + 2] - reach[k] for k, side in enumerate(size)]
+        free = [side + pads[k] + pads[k + len(size)] - reach[k] for k, side in enumerate(size)]
         if min(free) < 0:
             return self.window(keeps, dilated)
         behind = tuple(room // stride + 1 for room, stride in zip(free, strides, strict=True))
@@ -103,10 +103,10 @@ class Drawer:
 
     def global_average(self, keeps):
         shape = self.shape
-        if keeps and shape[2:] != (1, 1):
+        if keeps and max(shape[2:]) > 1:
             self.average_pool(keeps)
         else:
-            self.emit("GlobalAveragePool", (*shape[:2], 1, 1))
+            self.emit("GlobalAveragePool", (*shape[:2], *(1 for _ in shape[2:])))
 
     def norm(self, keeps):
         channels = self.shape[1]
@@ -125,7 +125,7 @@ class Drawer:
         self.emit("Mul", self.shape, FACTORS[self.draw(0, len(FACTORS) - 1)])
 
     def shift(self, keeps):
-        self.emit("Add", self.shape, self.normal(0.3, 1, self.shape[1], 1, 1))
+        self.emit("Add", self.shape, self.normal(0.3, 1, self.shape[1], *(1 for _ in self.shape[2:])))
 
     def moved(self, keeps):
         """Elements in other places, or borders around them."""
@@ -133,7 +133,7 @@ class Drawer:
 
     def joined(self, keeps):
         """With another value, along any axis; or parts of it, in another order."""
-        start, axis = self.last, self.draw(1, 3)
+        start, axis = self.last, self.draw(1, len(self.shape) - 1)
         size = self.shape[axis]
         if keeps or self.shape[axis] > MOST_PIXELS:
             at = self.draw(0, size - 1)
@@ -157,10 +157,10 @@ class Drawer:
 
     def part(self, keeps):
         """A border and what is left without one; or a part, along any axis."""
-        axis = self.draw(1, 3)
+        axis = self.draw(1, len(self.shape) - 1)
         size = self.shape[axis]
         if keeps or self.draw(0, 1):
-            borders = np.zeros((2, 4), np.int64)
+            borders = np.zeros((2, len(self.shape)), np.int64)
             borders[:, axis] = self.draw(0, 2), self.draw(0, 2)
             shape = list(self.shape)
             shape[axis] += int(borders.sum())
@@ -181,7 +181,9 @@ class Drawer:
         groups = divisors[self.draw(0, len(divisors) - 1)]
         shape, size = self.shape, self.shape[2:]
         self.emit("Reshape", (1, groups, channels // groups, *size), np.array([0, groups, -1, *size]))
-        self.emit("Transpose", (1, channels // groups, groups, *size), perm=[0, 2, 1, 3, 4])
+        self.emit(
+            "Transpose", (1, channels // groups, groups, *size), perm=[0, 2, 1, *range(3, 3 + len(size))]
+        )
         self.emit("Reshape", shape, np.array([0, channels, *size]))
 
     def nothing(self, keeps):
@@ -257,15 +259,17 @@ SINGLE = tuple(KINDS)[:-3]
 PAIRS = tuple(product(KINDS, KINDS))
 
 
-def random_model(rng, pair=None):
+def random_model(rng, pair=None, sequence=False):
     """A model from x (and sometimes z) to one or two outputs; values stay near 1 for inputs near 1.
 
     Args:
         rng: what it is drawn from.
         pair: of `KINDS`, at the core; drawn if it is not given.
+        sequence: whether x has a length, not height and width.
     """
     first, second = pair or PAIRS[rng.integers(len(PAIRS))]
     shape = (1, *(int(n) for n in rng.integers(1, [MOST_CHANNELS, MOST_PIXELS, MOST_PIXELS])))
+    shape = shape[:-1] if sequence else shape
     inputs = {"x": shape} | ({"z": shape} if rng.random() < 0.1 else {})
     drawer = Drawer(rng, OnnxNetwork(inputs, opset=17), {"x": shape})
     if "z" in inputs:

@@ -32,7 +32,9 @@ from tilewright.runtime.sim_device import SimDevice
 
 SAMPLES = 2
 TOKENS = 0.25
-"""Of the networks, those over tokens."""
+"""The share of networks over tokens."""
+SEQUENCES = 0.15
+"""The share of the others whose inputs have a length, not height and width."""
 NAMED = ("tiny", "reference", "reference-wide", "ecp5-85f")
 
 
@@ -57,7 +59,10 @@ class Tally:
 
 def integer_network(rng: np.random.Generator) -> tuple[NamedFunction, dict[str, np.ndarray]] | None:
     """A random network of integers and inputs for it; None if the drawn one cannot be quantised."""
-    named = load((random_token_model if rng.random() < TOKENS else random_model)(rng))
+    if rng.random() < TOKENS:
+        named = load(random_token_model(rng))
+    else:
+        named = load(random_model(rng, sequence=rng.random() < SEQUENCES))
     calibration = random_input(rng, named, 4)
     try:
         return quantise(named, calibration), random_input(rng, named, SAMPLES)

@@ -41,10 +41,10 @@ def branches(network, *channels, x="x", axis=1):
     return joined(network, *(convolved(network, x, 8, count) for count in channels), axis=axis)
 
 
-def shuffled(network, x, groups, each):
+def shuffled(network, x, groups, each, size=(6, 5)):
     """The channels of groups, in turns."""
-    split = network.add("Reshape", x, np.array([0, groups, each, 6, 5]))
-    turned = network.add("Transpose", split, perm=[0, 2, 1, 3, 4])
+    split = network.add("Reshape", x, np.array([0, groups, each, *size]))
+    turned = network.add("Transpose", split, perm=[0, 2, 1, *range(3, 3 + len(size))])
     return network.add("Reshape", turned, np.array([0, groups * each, 6, 5]))
 
 
@@ -108,6 +108,7 @@ NETWORKS = {
     ),
     "border of channels": lambda n: n.add("Pad", convolved(n, "x", 8, 6), np.array([0, 3, 0, 0, 0, 1, 0, 0])),
     "order": lambda n: convolved(n, shuffled(n, convolved(n, "x", 8, 6), 2, 3), 6, 4),
+    "order of pixels in a row": lambda n: n.add("Relu", shuffled(n, convolved(n, "x", 8, 6), 2, 3, (30,))),
     "order that is pooled": lambda n: n.add(
         "MaxPool", shuffled(n, convolved(n, "x", 8, 6), 3, 2), kernel_shape=[2, 2]
     ),

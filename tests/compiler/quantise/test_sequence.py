@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tests.onnx_network import TINY, OnnxNetwork, check_close, check_devices, integers, load, meaning
+from tests.random_onnx import random_model
 
 from tilewright.compiler.network.split import placed_network
 from tilewright.compiler.network.target import ACCELERATOR
@@ -93,6 +94,17 @@ def test_a_classifier_of_sounds_is_fused_as_one_of_pictures():
 @pytest.mark.skipif(find_toolchain() is None, reason="needs Verilator and a C++ compiler")
 def test_a_classifier_of_sounds_on_the_gates():
     check_devices(integers(model("a classifier of sounds"), X), {"x": X["x"][:1]}, devices=("rtl",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(2))
+def test_random_networks_of_sequences_answer_what_they_mean(part):
+    for number in range(part, 40, 2):
+        rng = np.random.default_rng((8, number))
+        model = random_model(rng, sequence=True)
+        shapes, _ = load(model).sample_shapes
+        samples = {name: rng.normal(0.3, 1, (4, *shape)) for name, shape in shapes.items()}
+        check_devices(integers(model, samples), samples)
 
 
 def test_scales_of_the_model_are_kept():
