@@ -13,7 +13,8 @@
         fuse_pools          poolings behind convolutions
     compile_function    integers, configuration       -> program: for each layer
         legalise            operators that are one unit of this machine each
-        lower               tensor expressions, then loops over the machine's layouts
+        te                  tensor expressions over the machine's layouts
+        lower               loops
         apply               the default schedule: tiles, memory scopes, versions
         tensorise           nests that are one instruction each
         tasks               the loops outside of them, run

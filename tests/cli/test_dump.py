@@ -47,9 +47,10 @@ def test_every_pass_is_there_with_its_text(folder):
     assert "softmax" in files["00_input.txt"]
     assert "kernel" in files["04_partition.txt"]
     assert "qconv2d" in files["accelerator_0/05_integers.txt"]
-    assert "matrix" in files[f"{layers[0]}/08_tensorise.txt"]
-    assert "weight: " in files[f"{layers[0]}/09_tasks.txt"]
-    assert files[f"{layers[1]}/10_assembler.txt"].startswith("load ")
+    assert "sum(" in files[f"{layers[0]}/06_te.txt"]
+    assert "matrix" in files[f"{layers[0]}/09_tensorise.txt"]
+    assert "weight: " in files[f"{layers[0]}/10_tasks.txt"]
+    assert files[f"{layers[1]}/11_assembler.txt"].startswith("load ")
 
 
 def test_the_assembler_text_is_the_program(folder, capsys):
@@ -72,7 +73,7 @@ def test_a_wrong_pass_lists_those_there_are(folder, capsys):
     message = capsys.readouterr().err
     assert message == (
         "tilewright: error: --dump must be one of input, simplify, fold, recompose, partition, integers, "
-        "lower, schedule, tensorise, tasks, assembler, all, not 'loops'\n"
+        "te, lower, schedule, tensorise, tasks, assembler, all, not 'loops'\n"
     )
     assert sorted(folder.iterdir()) == before
 

@@ -29,6 +29,7 @@ from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
 from tilewright.compiler.targets.memory_plan import plan_memory
+from tilewright.compiler.te import print_program
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
 from tilewright.compiler.tir.printer import print_function
@@ -51,7 +52,7 @@ cut the network into pieces that are not worth an instruction."""
 
 Observe = Callable[[str, str, str], object]
 """Is told what a pass made: name of the layer, name of the pass, text. Of a layer in parts, part by part."""
-PASSES = ("lower", "schedule", "tensorise", "tasks", "assembler")
+PASSES = ("te", "lower", "schedule", "tensorise", "tasks", "assembler")
 """Names of the passes, as who observes is told."""
 
 
@@ -246,7 +247,7 @@ class _Layers:
         origin = (0, *lowered.origin, 0)
         key = (lowered.function, schedule, result, origin)
         if key not in self._templates or self._observe is not None:
-            function = self._tensorised(unit, part, lowered.function, schedule, result, origin)
+            function = self._tensorised(unit, part, lowered, schedule, result, origin)
             work = tasks(function, unit.name, self._config, self._most - self._count + 1)
             if self._observe is not None:
                 self._observe(unit.name, "tasks", "\n".join(map(print_task, work)))
@@ -258,14 +259,16 @@ class _Layers:
         self,
         unit: Unit,
         part: Part,
-        function: Function,
+        lowered: Lowered,
         schedule: tuple[Primitive, ...],
         result: Shape,
         origin: Shape,
     ) -> Function:
         """Schedule and tensorise."""
-        self._tell(unit, "lower", function)
-        scheduled = embed(apply(function, schedule), result, origin)
+        if self._observe is not None:
+            self._observe(unit.name, "te", print_program(lowered.program))
+        self._tell(unit, "lower", lowered.function)
+        scheduled = embed(apply(lowered.function, schedule), result, origin)
         self._tell(unit, "schedule", scheduled)
         function = tensorise(named(scheduled, f"{unit.name}.{part.number}"), limits_of(self._config))
         self._tell(unit, "tensorise", function)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish, with_residual
-from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder
+from tilewright.compiler.te import Tensor, TensorProgram, cast, compute, placeholder
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import PrimFunc as Function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ class AdditionNest:
     lo: int
     hi: int
 
-    def function(self, name: str) -> Function:
+    def program(self, name: str) -> TensorProgram:
         """The loops: stages a_tile, b_tile, sums, result."""
         a, b = (placeholder(self.shape, DType.INT8, operand) for operand in ("a", "b"))
         parameters = placeholder((self.shape[0], FACTOR + 1, self.shape[3]), DType.INT32, "parameters")
@@ -33,7 +32,7 @@ class AdditionNest:
         result = compute(
             self.shape, lambda o, y, x, c: self._value(sums, b, parameters, o, y, x, c), "result"
         )
-        return lower(name, [a, b, parameters], [result])
+        return TensorProgram.of(name, [a, b, parameters], [result])
 
     def _value(self, sums: Tensor, b: Tensor, parameters: Tensor, *at: Expr) -> Expr:
         block, _, _, lane = at

@@ -9,16 +9,15 @@ from tilewright.compiler.targets.accel.operator.picture import padded
 from tilewright.compiler.targets.accel.operator.table import looked_up, table_parameter, table_stages
 from tilewright.compiler.te import (
     Tensor,
+    TensorProgram,
     cast,
     compute,
-    lower,
     max_of,
     placeholder,
     reduce_axis,
     sum_of,
 )
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.isa.config import Config
 
 
@@ -45,7 +44,7 @@ class ConvolutionNest:
     hi: int
     lookup: bool = False
 
-    def function(self, name: str, config: Config) -> Function:
+    def program(self, name: str, config: Config) -> TensorProgram:
         """The loops: stages input, sums, pooled (with a pooling), entries and tables (with one), result."""
         sizes, lanes = self.sizes, config.cols
         kernel, rows = sizes.kernel, config.rows
@@ -65,7 +64,7 @@ class ConvolutionNest:
         if self.lookup:
             inputs.append(table_parameter(lanes))
             tables = table_stages(inputs[-1])
-        return lower(name, inputs, [self._result(total, parameters, residual, tables)])
+        return TensorProgram.of(name, inputs, [self._result(total, parameters, residual, tables)])
 
     def _window(self, x: Tensor) -> Tensor:
         sizes = self.sizes

@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tilewright.compiler.schedule import Primitive
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.te import TensorProgram
+from tilewright.compiler.tir.stmt import PrimFunc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,8 @@ class Lowered:
     """What an operator becomes.
 
     Members:
-        function: its loops; the only output is its result.
+        program: its tensor expressions; the only output is its result.
+        function: the loops of these.
         schedule: what makes them fit the machine.
         tensors: for each input parameter that is a tensor of the network, by its name, which input of the
             operator it is.
@@ -26,7 +28,8 @@ class Lowered:
         first_blocks: of the inputs that are tensors: which block their parameters begin with, if not 0.
     """
 
-    function: Function
+    program: TensorProgram
+    function: PrimFunc = field(init=False)
     schedule: tuple[Primitive, ...]
     tensors: Mapping[str, int]
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -34,3 +37,6 @@ class Lowered:
     origin: tuple[int, int] = (0, 0)
     first_block: int = 0
     first_blocks: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "function", self.program.lower())

@@ -35,7 +35,7 @@ def lower_qadd(
     )
     return [
         Lowered(
-            function=nest.function("addition"),
+            program=nest.program("addition"),
             schedule=addition_schedule(choose_windows(sizes, config)),
             tensors={"a": 0, "b": 1},
             constants={"parameters": parameter_vectors(rows, config)},

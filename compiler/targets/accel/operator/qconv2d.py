@@ -156,7 +156,7 @@ def _dense(
     assert weight is not None, "verified: weights are constants"
     tiling = choose(sizes, config)
     return Lowered(
-        function=nest.function("convolution", config),
+        program=nest.program("convolution", config),
         schedule=convolution_schedule(
             tiling, pooled=sizes.pools, residual=operator.residual, lookup=operator.lookup
         ),
@@ -240,7 +240,7 @@ def _depthwise(
     )
     taps = weight.reshape(channels, -1).T.astype(np.int32)
     return Lowered(
-        function=nest.depthwise("depthwise", config.cols, residual=operator.residual),
+        program=nest.depthwise("depthwise", config.cols, residual=operator.residual),
         schedule=window_schedule(
             choose_windows(sizes, config),
             parameters=True,

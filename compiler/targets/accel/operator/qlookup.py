@@ -17,7 +17,7 @@ from tilewright.compiler.targets.accel.operator.table import (
     tables_of,
 )
 from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
-from tilewright.compiler.te import compute, lower, placeholder
+from tilewright.compiler.te import TensorProgram, compute, placeholder
 from tilewright.isa.config import Config
 
 
@@ -35,7 +35,7 @@ def lower_qlookup(
     assert entries is not None, "verified: tables are constants"
     return [
         Lowered(
-            function=lower("lookup", [given, table], [result]),
+            program=TensorProgram.of("lookup", [given, table], [result]),
             schedule=lookup_schedule(choose_windows(sizes, config)),
             tensors={"x": 0},
             constants={"table": tables_of(entries, config)},

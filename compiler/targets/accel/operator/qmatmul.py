@@ -16,9 +16,8 @@ from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import TilingError, choose
-from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, sum_of
+from tilewright.compiler.te import Tensor, TensorProgram, cast, compute, placeholder, reduce_axis, sum_of
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.config import Config
 
 
@@ -49,7 +48,7 @@ def lower_qmatmul(
     rows = [np.full(outputs, value, np.int32) for value in (0, operator.scale)]
     return [
         Lowered(
-            function=_function(operator, sizes, groups, config),
+            program=_program(operator, sizes, groups, config),
             schedule=convolution_schedule(tiling, pooled=False, residual=False, copied=True),
             least_instructions=groups * instructions_of(tiling.cut),
             tensors={"x": 0, "weight": 1},
@@ -58,7 +57,7 @@ def lower_qmatmul(
     ]
 
 
-def _function(operator: QMatmul, sizes: Convolution, groups: int, config: Config) -> PrimFunc:
+def _program(operator: QMatmul, sizes: Convolution, groups: int, config: Config) -> TensorProgram:
     """Stages input, weights, sums, result, with the loops of a convolution."""
     lanes, rows = config.cols, config.rows
     x = placeholder((sizes.in_blocks, groups, sizes.out_width, lanes), DType.INT8, "x")
@@ -79,7 +78,7 @@ def _function(operator: QMatmul, sizes: Convolution, groups: int, config: Config
         limits = {"zero_point": operator.zero_point, "lo": operator.lo, "hi": operator.hi}
         return finish(sums[o, y, x, c], parameters, o, c, **limits)
 
-    return lower("products", [x, weight, parameters], [compute(results, value, "result")])
+    return TensorProgram.of("products", [x, weight, parameters], [compute(results, value, "result")])
 
 
 def _weights(operator: QMatmul, sizes: Convolution, groups: int, config: Config) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ def _copy(
         hi=127,
     )
     return Lowered(
-        function=nest.maximum(name, config.cols),
+        program=nest.maximum(name, config.cols),
         schedule=window_schedule(choose_windows(sizes, config)),
         tensors={"x": operand},
         origin=origin,

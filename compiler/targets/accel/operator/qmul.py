@@ -13,9 +13,8 @@ from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import product_schedule
 from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
-from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, saturate
+from tilewright.compiler.te import Tensor, TensorProgram, cast, compute, placeholder, saturate
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import PrimFunc as Function
 from tilewright.isa.config import Config
 
 
@@ -37,7 +36,7 @@ def lower_qmul(
     rows = [np.full(channels, value, np.int32) for value in values]
     return [
         Lowered(
-            function=_function(operator, sizes, types[1].numbers[2:], config.cols),
+            program=_program(operator, sizes, types[1].numbers[2:], config.cols),
             schedule=product_schedule(choose_windows(sizes, config)),
             tensors={"a": 0, "b": 1},
             constants={"parameters": parameter_vectors(rows, config)},
@@ -45,7 +44,7 @@ def lower_qmul(
     ]
 
 
-def _function(operator: QMul, sizes: Windows, factors: tuple[int, ...], lanes: int) -> Function:
+def _program(operator: QMul, sizes: Windows, factors: tuple[int, ...], lanes: int) -> TensorProgram:
     """Stages a_tile, shifted, b_tile, products, result; `factors` are the height and width of b."""
     shape = (sizes.blocks, sizes.height, sizes.width, lanes)
     a, b = placeholder(shape, DType.INT8, "a"), placeholder((sizes.blocks, *factors, lanes), DType.INT8, "b")
@@ -68,4 +67,4 @@ def _function(operator: QMul, sizes: Windows, factors: tuple[int, ...], lanes: i
         return finish(total, parameters, o, c, zero_point=operator.zero_point, lo=operator.lo, hi=operator.hi)
 
     result: Tensor = compute(shape, value, "result")
-    return lower("product", [a, b, parameters], [result])
+    return TensorProgram.of("product", [a, b, parameters], [result])

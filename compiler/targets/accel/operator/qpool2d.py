@@ -38,7 +38,7 @@ def lower_qmax_pool2d(
         hi=operator.hi,
     )
     schedule = window_schedule(choose_windows(sizes, config))
-    return [Lowered(function=nest.maximum("max_pool", config.cols), schedule=schedule, tensors={"x": 0})]
+    return [Lowered(program=nest.maximum("max_pool", config.cols), schedule=schedule, tensors={"x": 0})]
 
 
 def lower_qaverage_pool2d(
@@ -96,7 +96,7 @@ def _average(
     scale = dict(operator.scales)[int(count)]
     rows = [np.full(x.numbers[1], value, np.int32) for value in (operator.bias, scale)]
     return Lowered(
-        function=nest.average("average_pool", config.cols),
+        program=nest.average("average_pool", config.cols),
         schedule=window_schedule(choose_windows(sizes, config), parameters=True),
         tensors={"x": 0},
         constants={"parameters": parameter_vectors(rows, config)},

@@ -10,10 +10,10 @@ from tilewright.compiler.targets.accel.operator.table import looked_up, table_pa
 from tilewright.compiler.targets.accel.window_tiling import Windows
 from tilewright.compiler.te import (
     Tensor,
+    TensorProgram,
     cast,
     clamp,
     compute,
-    lower,
     max_of,
     placeholder,
     reduce_axis,
@@ -21,7 +21,6 @@ from tilewright.compiler.te import (
     sum_of,
 )
 from tilewright.compiler.tir.expr import Expr
-from tilewright.compiler.tir.stmt import PrimFunc as Function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class WindowNest:
     hi: int
     lookup: bool = False
 
-    def depthwise(self, name: str, lanes: int, *, residual: bool = False) -> Function:
+    def depthwise(self, name: str, lanes: int, *, residual: bool = False) -> TensorProgram:
         """Each channel with its own kernel, behind the parameters: stages vectors, input, fold, result.
 
         Args:
@@ -64,11 +63,11 @@ class WindowNest:
 
         return self._requantised(name, lanes, product, first + rows * columns, residual=residual)
 
-    def average(self, name: str, lanes: int) -> Function:
+    def average(self, name: str, lanes: int) -> TensorProgram:
         """The sum of each window, scaled: stages vectors, input, fold, result."""
         return self._requantised(name, lanes, _pixel, SCALE + 1)
 
-    def maximum(self, name: str, lanes: int) -> Function:
+    def maximum(self, name: str, lanes: int) -> TensorProgram:
         """The maximum of each window: stages input, fold, result."""
         x = self._input(lanes)
         fold = self._fold(x, _pixel, max_of)
@@ -77,14 +76,14 @@ class WindowNest:
             lambda o, y, x, c: cast(clamp(fold[o, y, x, c], self.lo, self.hi), DType.INT8),
             "result",
         )
-        return lower(name, [x], [result])
+        return TensorProgram.of(name, [x], [result])
 
     def _input(self, lanes: int) -> Tensor:
         return placeholder((self.sizes.blocks, self.height, self.width, lanes), DType.INT8, "x")
 
     def _requantised(
         self, name: str, lanes: int, term: Callable[..., Expr], count: int, *, residual: bool = False
-    ) -> Function:
+    ) -> TensorProgram:
         x = self._input(lanes)
         parameters = placeholder((self.sizes.blocks, count, lanes), DType.INT32, "parameters")
         # One stage for all who read them: one load.
@@ -102,7 +101,7 @@ class WindowNest:
             return y if tables is None else looked_up(tables, y, c)
 
         inputs = [x, parameters, *(each for each in (shortcut, table) if each is not None)]
-        return lower(name, inputs, [compute(fold.shape, value, "result")])
+        return TensorProgram.of(name, inputs, [compute(fold.shape, value, "result")])
 
     def _fold(self, x: Tensor, term: Callable[..., Expr], reduce: Callable[..., Expr]) -> Tensor:
         sizes = self.sizes
