@@ -32,6 +32,11 @@ def judge(function: Function, transposes: bool = True) -> Verdicts:
         if not r.is_moving(equation.results[0]):
             continue
         reason = _reason(r, equation)
+        if reason is not None and (moved := _read_in_order(r, equation)):
+            # Products are worth more than what moves their operands.
+            text = f"who multiplies it, {equation.label!r}, reads it in another order"
+            verdicts |= {r.source.producers[value].results[0]: text for value in moved}
+            reason = None
         if reason is not None:
             verdicts[equation.results[0]] = reason
             for value in equation.results:
@@ -50,6 +55,26 @@ def _reason(r: Recognition, equation: Equation) -> str | None:
     except (GroupError, IrError) as error:
         return str(error)
     return None
+
+
+def _read_in_order(r: Recognition, equation: Equation) -> tuple[Value, ...]:
+    """Operands of a product that the host must put in order, if that is all; none if it is not."""
+    if not _multiplies(equation):
+        return ()
+    makers = {value: r.source.producers.get(value) for value in equation.operands if value in r.values}
+    moving = [value for value, made in makers.items() if made is not None and not _multiplies(made)]
+    for chosen in (moving[1:], moving[:1], moving):
+        before = {value: r.values[value] for value in chosen}
+        for value in chosen:
+            _give(r, value)
+        if chosen and _reason(r, equation) is None:
+            return tuple(chosen)
+        r.values.update(before)
+    return ()
+
+
+def _multiplies(equation: Equation) -> bool:
+    return equation.operator.macs(*(value.type for value in equation.operands)) != 0
 
 
 def _give(r: Recognition, value: Value) -> None:

@@ -5,6 +5,7 @@ import pytest
 from tests.onnx_network import OnnxNetwork, check_close, check_devices, integers, load
 
 from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.quantise.judge import judge
 from tilewright.compiler.targets.accel.layer_schedule import legal_network
@@ -124,6 +125,34 @@ def test_wide_machines_do_not_transpose():
     model, samples = attention(4, 2, 4)
     with pytest.raises(ProductError, match="in blocks of at most 32 lanes, not of 128"):
         legal_network(integers(model, samples), PRESETS["large-128"])
+
+
+def verdicts_of(network, *outputs, **options):
+    """What is refused of a model, by operator, and its products of two activations."""
+    function = load(network.model(*outputs)).one_sample().function
+    verdicts = judge(function, **options)
+    products = [
+        each for each in function.equations if isinstance(each.operator, Dot) and each.operator.batch_a
+    ]
+    names = {each.operator.name for each in function.equations if each.results[0] in verdicts}
+    return names, [verdicts.get(each.results[0]) for each in products]
+
+
+def test_the_host_moves_what_a_product_reads_in_another_order():
+    network = OnnxNetwork({"x": (1, 5, 10), "k": (1, 2, 3, 4)}, opset=20)
+    q, k = (head(network, "x", 5, 10, 2, 4, order) for order in ((1, 0, 2), (1, 0, 2)))
+    keys = network.add("Transpose", network.add("Concat", "k", k, axis=2), perm=[0, 1, 3, 2])
+    refused, products = verdicts_of(network, network.add("MatMul", q, keys))
+    assert products == [None]
+    assert refused <= {"concat", "transpose"}
+
+
+@pytest.mark.parametrize(("transposes", "refused"), [(True, set()), (False, {"transpose"})])
+def test_keys_are_transposed_by_the_host_where_the_machine_is_wide(transposes, refused):
+    network = OnnxNetwork({"x": (1, 5, 10)}, opset=20)
+    q, k = (head(network, "x", 5, 10, 2, 4, order) for order in ((1, 0, 2), (1, 2, 0)))
+    found = verdicts_of(network, network.add("MatMul", q, k), transposes=transposes)
+    assert found == (refused, [None])
 
 
 def test_a_mask_is_added_on_the_host():
