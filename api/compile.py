@@ -153,7 +153,10 @@ def why_not_by_sample(named: NamedFunction) -> str:
     # Of a symbolic batch, `mixing` says whether outputs have it in front; of a batch of 1 they need not.
     odd = [f"{name} ({each})" for name, each in named.input_types.items() if not _has_batch(each, names)]
     if odd:
-        return f"inputs must have a batch in front, symbolic or 1: export the model so, not {', '.join(odd)}"
+        return (
+            "inputs must have a batch in front, symbolic or 1: export the model so, or leave its size open, "
+            f"not {', '.join(odd)}"
+        )
     unknown = unknown_sizes(named)
     if unknown:
         return f"all sizes but the batch must be numbers: give sizes ({size_options(unknown)})"

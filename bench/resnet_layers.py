@@ -4,7 +4,7 @@
 
 Peak is one product a cycle in each element of the array. `reachable` is what an event model with all
 engines overlapped and searched tilings found for 16 x 16 and a bus of 8 bytes. `hidden` and `one by one` are
-the same schedule with and without virtual threads and further versions of its buffers. With `--rtl` the
+the same schedule with and without virtual threads and deeper buffering. With `--rtl` the
 gates run each layer, too. Last comes a dense layer over 1024 pixels: a product of 1024 x 1024 x 1024.
 """
 

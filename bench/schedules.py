@@ -49,7 +49,7 @@ def _half_tile(primitive: Primitive) -> Primitive:
     return primitive
 
 
-def _two_versions(primitive: Primitive) -> Primitive:
+def _depth_of_two(primitive: Primitive) -> Primitive:
     shared = isinstance(primitive, BufferDepth) and primitive.buffer in ("input", "weights")
     return replace(primitive, depth=2) if isinstance(primitive, BufferDepth) and shared else primitive
 
@@ -57,11 +57,11 @@ def _two_versions(primitive: Primitive) -> Primitive:
 VARIANTS: Mapping[str, Callable[[Schedules], Schedules]] = {
     "default": lambda schedules: schedules,
     "no turns": _every(_without_threads),
-    "two buffers": _every(_two_versions),
+    "two buffers": _every(_depth_of_two),
     "half tiles": _every(_half_tile),
     "one by one": without_hiding,
 }
-"""Ways to change a schedule: blocks one after the other; inputs and weights kept in two versions only; tiles
+"""Ways to change a schedule: blocks one after the other; inputs and weights double-buffered only; tiles
 of half the height and width; one version of everything."""
 
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Declare the command and its options."""
-    parser = subparsers.add_parser("asm", help="make an executable of a program's text")
+    parser = subparsers.add_parser(
+        "asm",
+        help="assemble a program's text into an executable",
+        description="Assemble a program: instructions, machine and memory regions, for `run` to take.",
+    )
     parser.add_argument("file", metavar="FILE.s", help="the text, in UTF-8; its form is in docs/isa.md")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the executable to write")
     parser.add_argument(

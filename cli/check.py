@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Declare the command and its options."""
-    parser = subparsers.add_parser("check", help="hazards, deadlocks and ranges of a program")
+    parser = subparsers.add_parser(
+        "check",
+        help="say what is wrong with a program: hazards, deadlocks, ranges",
+        description="Say what of a program is undefined, out of range, racy or stuck, without running it.",
+    )
     parser.add_argument("file", metavar="FILE", help="a program as text, or an executable")
     parser.add_argument(
         "--config", metavar="NAME|FILE", help="a preset or a TOML file, if no .config says it"

@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from tilewright.cli.dump import PASSES
 from tilewright.cli.machine import config_name
 from tilewright.cli.option import add_machine_options, add_model_options, model_inputs, refuse_options
 from tilewright.cli.summary import format_value
@@ -18,7 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the command and its options."""
     parser = subparsers.add_parser(
         "compile",
-        help="a network as a package",
+        help="compile a network into a package",
         description="Compile a network (ONNX) and save it as a package; with --input it is run as well.",
     )
     parser.add_argument("file", metavar="MODEL", help="an ONNX file")
@@ -30,7 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="PASS",
         action="append",
         default=[],
-        help="write what a pass of the compiler makes as text; all: of every pass",
+        help=f"write what a pass makes as text: {', '.join(PASSES)}, or all; may be given several times",
     )
     parser.add_argument("--dump-folder", metavar="DIR", help="where --dump writes (default: FILE.dump)")
     add_machine_options(parser)

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Declare the command and its options."""
-    parser = subparsers.add_parser("configs", help="the presets, their sizes and their peak")
+    parser = subparsers.add_parser(
+        "configs",
+        help="print the presets, their sizes and their peak",
+        description="Print the presets that --config takes: array, memories, bus, and products in a cycle.",
+    )
     parser.add_argument("--json", action="store_true", help="print one object: every field of each preset")
     return parser
 

@@ -5,7 +5,11 @@ import argparse
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Declare the command and its options."""
-    parser = subparsers.add_parser("disasm", help="print the program of an executable as text")
+    parser = subparsers.add_parser(
+        "disasm",
+        help="print the program of an executable as text",
+        description="Print the program of an executable as text, of which `asm` makes it again.",
+    )
     parser.add_argument("file", metavar="FILE", help="the executable")
     return parser
 

@@ -15,7 +15,11 @@ _APT_OPTIONS = ("-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=20")
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     """Declare the command and its options."""
-    parser = subparsers.add_parser("doctor", help="what this machine has and lacks, and how to get it")
+    parser = subparsers.add_parser(
+        "doctor",
+        help="say what this machine has and lacks, and how to get it",
+        description="Say what this machine has of what Tilewright needs, and how to get what it lacks.",
+    )
     parser.add_argument(
         "--for",
         dest="purpose",

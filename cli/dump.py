@@ -5,6 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ALL = "all"
+PASSES = (
+    *("input", "simplify", "fold", "recompose", "partition", "integers"),
+    *("lower", "schedule", "tensorise", "tasks", "assembler"),
+)
+"""The names of `pipeline.STAGES`, for a help that loads no compiler; a test compares them."""
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST_CHARACTERS = 60
 

@@ -21,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the command and its options."""
     parser = subparsers.add_parser(
         "explain",
-        help="what of a network runs where, and why",
+        help="say what of a network runs where, and why",
         description="Say of each node of a network who runs it, and why not the accelerator.",
     )
     parser.add_argument("file", metavar="MODEL", help="an ONNX file, or a package")

@@ -10,11 +10,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the command and its options."""
     parser = subparsers.add_parser(
         "run",
-        help="run a model or a program on the simulator or in the gates",
-        description="Run a network (ONNX), a compiled model, or a program; what FILE is, its contents say.",
+        help="run a network or a program on the simulator, in the gates or on the CPU",
+        description="Run a network (ONNX), a package, or a program; what FILE is, its contents say.",
     )
     parser.add_argument(
-        "file", metavar="MODEL|PROGRAM", help="ONNX, a compiled model, an executable, or a program as text"
+        "file", metavar="MODEL|PROGRAM", help="ONNX, a package, an executable, or a program as text"
     )
     add_machine_options(parser)
     add_model_options(parser)

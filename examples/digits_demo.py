@@ -94,7 +94,7 @@ def recognise(network: NamedFunction, config: str, samples: int) -> bool:
 
 def print_costs(config: str, model: Model, result: ModelResult) -> None:
     """Cycles of a picture, layer by layer."""
-    print(format_layers(layer_reports(result.layers)))
+    print(format_layers(layer_reports([result])))
     utilization = model.macs / (result.cycles * model.config.peak_macs)
     print(
         f"\n{result.cycles:,} cycles a picture on {config}, {utilization:.1%} of the array's products,",

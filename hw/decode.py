@@ -22,7 +22,7 @@ from tilewright.isa.instruction import (
     Matrix,
     Nop,
     Opcode,
-    Reduce,
+    ReduceMode,
     SourceB,
     Store,
     Vector,
@@ -213,7 +213,7 @@ def _vector_illegal(fields: _Fields) -> Value:
             fields["op"] > max(VectorOp),
             fields["to"] > max(Destination),
             (fields["op"] == VectorOp.PASS) & (fields["b_from"] != SourceB.CONSTANT),
-            (fields["reduce"] == Reduce.NONE) & _any([fields[count] != 1 for count in reduced]),
+            (fields["reduce"] == ReduceMode.NONE) & _any([fields[count] != 1 for count in reduced]),
             fields["lookup"] & (fields["to"] == Destination.TABLE),
         ]
     )

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from tilewright.isa.instruction import Reduce, VectorOp
+from tilewright.isa.instruction import ReduceMode, VectorOp
 
 LANE_BITS = 32
 LEFT_BITS = 16
@@ -18,7 +18,7 @@ LANE_LATENCY = 6
 """From the registers of the sources to the register of the biased sum."""
 
 OP_BITS = bits_for(max(VectorOp))
-REDUCE_BITS = bits_for(max(Reduce))
+REDUCE_BITS = bits_for(max(ReduceMode))
 
 SOURCES = data.StructLayout(
     {
@@ -155,9 +155,9 @@ class VectorLane(wiring.Component):
         with m.If(control.valid):
             with m.If(control.first):
                 m.d.sync += reduction.eq(result)
-            with m.Elif(control.reduce == Reduce.ADD):
+            with m.Elif(control.reduce == ReduceMode.ADD):
                 m.d.sync += reduction.eq(reduction + result)
-            with m.Elif(less == (control.reduce == Reduce.MAXIMUM)):
+            with m.Elif(less == (control.reduce == ReduceMode.MAXIMUM)):
                 m.d.sync += reduction.eq(result)
         return reduction
 

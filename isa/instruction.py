@@ -46,7 +46,7 @@ class VectorOp(IntEnum):
     MULTIPLY_ADD = 6
 
 
-class Reduce(IntEnum):
+class ReduceMode(IntEnum):
     """How a vector instruction reduces its two inner loops to one item."""
 
     NONE = 0
@@ -252,7 +252,7 @@ class Vector(Instruction):
     to: int = _choice(2, Destination, "where results go")
     a_from: int = _choice(1, SourceA, "where a lies")
     b_from: int = _choice(2, SourceB, "where b lies", SourceB.CONSTANT)
-    reduce: int = _choice(2, Reduce, "how the two inner loops are reduced")
+    reduce: int = _choice(2, ReduceMode, "how the two inner loops are reduced")
     destination: int = _unsigned(20, "first vector of the results")
     a: int = _unsigned(20, "first vector of a")
     b: int = _unsigned(20, "first vector of b")

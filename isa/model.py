@@ -20,7 +20,7 @@ CONSTANTS, INPUTS, OUTPUTS, BETWEEN = range(4)
 REGION_NAMES: Mapping[int, str] = MappingProxyType(
     {CONSTANTS: "constants", INPUTS: "inputs", OUTPUTS: "outputs", BETWEEN: "between layers"}
 )
-MODEL_FORMAT = 2
+MODEL_FORMAT = 3
 """Version of the section `model`."""
 
 _MODEL = "model"
@@ -33,6 +33,37 @@ class ModelError(TilewrightError):
 
 
 @dataclass(frozen=True)
+class View:
+    """A step from a tensor as its user sees it to the order in which a device has its elements.
+
+    Members:
+        sizes: of an array that what is there fills, row by row.
+        padded: up to these sizes there are zero points behind each axis.
+        order: of each axis of the result, the axis of that.
+
+    Raises:
+        ModelError: if these do not fit each other.
+    """
+
+    sizes: tuple[int, ...]
+    padded: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        sizes = _is_axes(self.sizes) and _is_axes(self.padded) and len(self.sizes) == len(self.padded)
+        sizes = sizes and all(map(int.__le__, self.sizes, self.padded))
+        if not sizes or not isinstance(self.order, tuple):
+            raise ModelError(f"sizes must be padded to as many that are not smaller, not {self}")
+        if not all(map(_is_count, self.order)) or sorted(self.order) != list(range(len(self.sizes))):
+            raise ModelError(f"order must have each axis of {self.sizes} once, not {self.order}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result."""
+        return tuple(self.padded[axis] for axis in self.order)
+
+
+@dataclass(frozen=True)
 class Binding:
     """An input or output of a model: what the user sees, and where a device has it.
 
@@ -42,11 +73,12 @@ class Binding:
     Members:
         name: of the tensor, as in the network.
         shape: of one sample, without the batch axis.
-        picture: channels, height, width of the same elements in the same order.
+        picture: channels, height, width of the same elements, in the order that the views lead to.
         region: base register of its region.
         offset: of its first byte in the region.
         scale: of one step, above 0.
         zero_point: the int8 that stands for 0.0.
+        views: steps from the tensor to its picture, first to last.
 
     Raises:
         ModelError: if a member does not fit.
@@ -59,6 +91,7 @@ class Binding:
     offset: int
     scale: float
     zero_point: int
+    views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
         problems = [text for holds, text in self._requirements() if not holds]
@@ -70,14 +103,24 @@ class Binding:
         yield isinstance(self.name, str) and bool(self.name), "its name must be a text that is not empty"
         axes = _is_axes(self.shape) and _is_axes(self.picture) and len(self.picture) == 3
         yield axes, f"shape and picture must be positive sizes, not {self.shape!r} and {self.picture!r}"
-        fits = not axes or math.prod(self.shape) == math.prod(self.picture)
-        yield fits, f"shape {self.shape!r} and picture {self.picture!r} must have as many elements"
+        views = isinstance(self.views, tuple) and all(isinstance(each, View) for each in self.views)
+        yield views, f"views must be views, not {self.views!r}"
+        fits = not axes or not views or self._is_filled
+        steps = f", step by step ({', '.join(map(str, self.views))})" if views and self.views else ""
+        yield fits, f"shape {self.shape!r} and picture {self.picture!r} must have as many elements{steps}"
         yield self.region in (INPUTS, OUTPUTS), f"region must be {INPUTS} or {OUTPUTS}, not {self.region!r}"
         yield _is_count(self.offset), f"offset must be an integer from 0 on, not {self.offset!r}"
         scale = isinstance(self.scale, float) and math.isfinite(self.scale) and self.scale > 0
         yield scale, f"scale must be a finite number above 0, not {self.scale!r}"
         zero_point = _is_count(self.zero_point, _ZERO_POINTS.start) and self.zero_point in _ZERO_POINTS
         yield zero_point, f"zero_point must be an int8, not {self.zero_point!r}"
+
+    @property
+    def _is_filled(self) -> bool:
+        """Whether each step has as many elements as the one before leaves."""
+        left = [self.shape, *(view.shape for view in self.views)]
+        taken = [*(view.sizes for view in self.views), self.picture]
+        return all(math.prod(one) == math.prod(other) for one, other in zip(left, taken, strict=True))
 
     def layout(self, config: Config) -> tuple[int, int, int, int]:
         """Its shape in memory: blocks, height, width, lanes."""
@@ -250,9 +293,13 @@ def _entries(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entry(kind: type[Any], members: Mapping[str, Any]) -> Any:
-    return kind(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
-    )
+    return kind(**{name: _member(name, value) for name, value in members.items()})
+
+
+def _member(name: str, value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return tuple(_entry(View, each) if name == "views" else each for each in value)
 
 
 # --- what must hold ----------------------------------------------------------------------------------------

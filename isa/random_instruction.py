@@ -18,7 +18,7 @@ from tilewright.isa.instruction import (
     Load,
     Matrix,
     Nop,
-    Reduce,
+    ReduceMode,
     SourceB,
     Spec,
     Store,
@@ -277,7 +277,7 @@ _LOOPS = tuple(count for count, _ in SOURCES[0].loops)
 def _vector(r: random.Random, taste: Taste) -> list[Instruction]:
     values = _rubbish(r, Vector)
     values["op"] = r.choice((*VectorOp, VectorOp.PASS))
-    values["reduce"] = r.choice((Reduce.NONE, Reduce.NONE, Reduce.NONE, *Reduce))
+    values["reduce"] = r.choice((ReduceMode.NONE, ReduceMode.NONE, ReduceMode.NONE, *ReduceMode))
     if values["op"] == VectorOp.PASS:
         values["b_from"] = SourceB.CONSTANT
     values["lookup"] = int(values["to"] != Destination.TABLE and r.random() < 0.15)
@@ -293,7 +293,7 @@ def _vector(r: random.Random, taste: Taste) -> list[Instruction]:
 
 
 def _loops(r: random.Random, taste: Taste, values: _Values) -> _Values:
-    inner = 1 if values["reduce"] == Reduce.NONE else 255
+    inner = 1 if values["reduce"] == ReduceMode.NONE else 255
     whole_table = values["to"] == Destination.TABLE and r.random() < 0.2
     budget = 256 if whole_table else _budget(r, taste)
     return dict(zip(_LOOPS, _split(r, budget, (300, 300, inner, inner)), strict=True))

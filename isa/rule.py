@@ -25,7 +25,7 @@ from tilewright.isa.instruction import (
     Load,
     Matrix,
     Nop,
-    Reduce,
+    ReduceMode,
     SourceB,
     Store,
     Vector,
@@ -211,7 +211,7 @@ _OF_CLASS: Mapping[type[Instruction], tuple[Rule, ...]] = {
             "b_from must be constant with op = pass: pass has no b",
         ),
         Rule(
-            lambda c: (c["reduce"] == Reduce.NONE) & _reduces(c),
+            lambda c: (c["reduce"] == ReduceMode.NONE) & _reduces(c),
             "n_2 and n_3 must be 1 with reduce = none, not {n_2} and {n_3}: name how they are reduced",
         ),
         Rule(

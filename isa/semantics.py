@@ -20,7 +20,7 @@ from tilewright.isa.instruction import (
     Instruction,
     Load,
     Matrix,
-    Reduce,
+    ReduceMode,
     Store,
     Vector,
     VectorOp,
@@ -294,7 +294,7 @@ _OPERATIONS: Mapping[int, Callable[[Int, Int, Int | None], Int32]] = MappingProx
 )
 
 _REDUCTIONS: Mapping[int, np.ufunc] = MappingProxyType(
-    {Reduce.ADD: np.add, Reduce.MAXIMUM: np.maximum, Reduce.MINIMUM: np.minimum}
+    {ReduceMode.ADD: np.add, ReduceMode.MAXIMUM: np.maximum, ReduceMode.MINIMUM: np.minimum}
 )
 
 

@@ -14,7 +14,7 @@ def to_memory(values: Int8Array, binding: Binding, config: Config) -> Int8Array:
     blocks, height, width, lanes = binding.layout(config)
     channels = binding.picture[0]
     padded = np.zeros((blocks * lanes, height, width), np.int8)
-    padded[:channels] = values.reshape(binding.picture)
+    padded[:channels] = _viewed(values, binding)
     return np.ascontiguousarray(padded.reshape(blocks, lanes, height, width).transpose(0, 2, 3, 1))
 
 
@@ -24,4 +24,22 @@ def from_memory(region: bytes, binding: Binding, config: Config) -> Int8Array:
     blocks, height, width, lanes = layout = binding.layout(config)
     stored = np.frombuffer(region, np.int8, size, binding.offset).reshape(layout)
     channels = stored.transpose(0, 3, 1, 2).reshape(blocks * lanes, height, width)
-    return channels[: binding.picture[0]].reshape(binding.shape)
+    return _seen(channels[: binding.picture[0]], binding)
+
+
+def _viewed(values: Int8Array, binding: Binding) -> Int8Array:
+    """The elements of a tensor as its picture: through all its views."""
+    for view in binding.views:
+        padded = np.full(view.padded, binding.zero_point, np.int8)
+        padded[tuple(map(slice, view.sizes))] = values.reshape(view.sizes)
+        values = padded.transpose(view.order)
+    return values.reshape(binding.picture)
+
+
+def _seen(picture: Int8Array, binding: Binding) -> Int8Array:
+    """The elements of a picture as the tensor: the inverse of `_viewed`."""
+    values = picture
+    for view in reversed(binding.views):
+        padded = values.reshape(view.shape).transpose(np.argsort(view.order))
+        values = padded[tuple(map(slice, view.sizes))]
+    return values.reshape(binding.shape)

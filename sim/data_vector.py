@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tilewright.isa.address import A_MEMORY, B_MEMORY, DESTINATION_MEMORY
-from tilewright.isa.instruction import Destination, Reduce, VectorOp
+from tilewright.isa.instruction import Destination, ReduceMode, VectorOp
 from tilewright.isa.memory import Memory
 from tilewright.isa.operand import PARAMETER_VECTORS
 from tilewright.numerics.requantise import (
@@ -53,7 +53,7 @@ _PASS, _ADD, _SUBTRACT, _MAXIMUM, _MINIMUM, _MULTIPLY = (
     )
 )
 _MULTIPLY_ADD = int(VectorOp.MULTIPLY_ADD)
-_REDUCE_ADD, _REDUCE_MAXIMUM = int(Reduce.ADD), int(Reduce.MAXIMUM)
+_REDUCE_ADD, _REDUCE_MAXIMUM = int(ReduceMode.ADD), int(ReduceMode.MAXIMUM)
 _TO_TABLE = int(Destination.TABLE)
 _BIAS, _SCALE, _FACTOR = range(len(PARAMETER_VECTORS))
 _SIGN = 128

@@ -11,7 +11,7 @@ from tilewright.isa.instruction import (
     Destination,
     Load,
     Matrix,
-    Reduce,
+    ReduceMode,
     SourceA,
     SourceB,
     Store,
@@ -105,8 +105,8 @@ def vectors(draw, config):
     """Vector instructions; some break rules about banks, which have a meaning all the same."""
     op = draw(st.sampled_from(VectorOp))
     b_from = SourceB.CONSTANT if op == VectorOp.PASS else draw(st.sampled_from(SourceB))
-    reduce = draw(st.sampled_from(Reduce))
-    folded = st.just(1) if reduce == Reduce.NONE else SHORT
+    reduce = draw(st.sampled_from(ReduceMode))
+    folded = st.just(1) if reduce == ReduceMode.NONE else SHORT
     a_from, to = draw(st.sampled_from(SourceA)), draw(st.sampled_from(Destination))
     places = {"a": Memory[a_from.name]}
     if b_from != SourceB.CONSTANT:

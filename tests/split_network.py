@@ -10,7 +10,7 @@ WEIGHTS = {
     for name, shape in {"w1": (6, 3, 3, 3), "w2": (4, 6, 3, 3)}.items()
 }
 X = _RNG.normal(0, 1, (5, 3, 6, 5)).astype(np.float32)
-TYPES = {"f": TensorProto.FLOAT, "i": TensorProto.INT64, "b": TensorProto.BOOL}
+TYPES = {"f": TensorProto.FLOAT, "h": TensorProto.FLOAT16, "i": TensorProto.INT64, "b": TensorProto.BOOL}
 
 
 def save_nodes(path, nodes, inputs, outputs, constants=None):

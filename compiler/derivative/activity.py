@@ -56,7 +56,7 @@ def loop_wrt(body: Function, captured: int, carried: int, first: int, wrt: Itera
 
     Args:
         body: of a loop.
-        captured, carried: how many of its parameters are so.
+        captured, carried: the numbers of its captured and of its carried parameters.
         first: index of the first carried value among its results.
         wrt: numbers of parameters that vary in the first round.
     """

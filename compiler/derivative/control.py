@@ -15,7 +15,7 @@ from tilewright.compiler.ops.primitive.control import If, Scan, While
 Pullback = Callable[[Function, Sequence[int]], Function]
 Cotangents = Sequence[Value | None]
 BACK = ".back"
-"""What the pullback of a function is called behind the function's name."""
+"""The suffix of the name of a pullback, behind the function's name."""
 
 
 def save(b: Builder, operator: Operator, operands: Sequence[Value]) -> tuple[tuple[Value, ...], Kept]:

@@ -23,7 +23,7 @@ def pullback(function: Function, wrt: Sequence[int] | None = None) -> Function:
     needs a pullback as well: `pullback_module` makes them all.
 
     Args:
-        function: what is differentiated.
+        function: the function to differentiate.
         wrt: numbers of parameters, which are floats; None for all that are.
 
     Raises:

@@ -43,7 +43,7 @@ class Literal:
 
     @cached_property
     def digest(self) -> str:
-        """Of type and bytes: sixteen hexadecimal digits."""
+        """A hash of type and bytes: sixteen hexadecimal digits."""
         head = f"{self.type}:".encode()
         return hashlib.sha256(head + self.array.tobytes()).hexdigest()[:16]
 

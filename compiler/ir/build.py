@@ -103,7 +103,7 @@ class Builder:
         """The results of an operator; those that are there already, if it was applied so before.
 
         Args:
-            operator: what is done.
+            operator: the operator to apply.
             operands: of this function, or of one around it.
             names: wished for the results.
 
@@ -165,7 +165,7 @@ class Builder:
         return TracedRegion(function, tuple(inner._captured))
 
     def function(self, *results: Value) -> Function:
-        """What was built so far, with these results."""
+        """The function built so far, with these results."""
         given = tuple(self._own(value) for value in results)
         parameters = (*self._captured.values(), *self._parameters)
         return Function(self.name, parameters, tuple(self._equations), given)

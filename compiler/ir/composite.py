@@ -1,4 +1,4 @@
-"""Operators by definition: what they mean follows from operators that are there already."""
+"""Operators defined in terms of other operators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

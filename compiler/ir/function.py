@@ -25,8 +25,8 @@ class Equation:
     """An operator applied to values.
 
     Members:
-        results: what it defines.
-        operator: what is done.
+        results: the values that it defines.
+        operator: the operator that is applied.
         operands: parameters of the function, or results of equations before.
         labels: the nodes of the model that it came from, for reports; merged equations have several.
     """
@@ -50,12 +50,12 @@ class Equation:
 
 @dataclass(frozen=True)
 class Function:
-    """Equations in an order in which each follows what it reads.
+    """A function of equations.
 
     Members:
         name: for messages and calls.
         parameters: what it is applied to.
-        equations: what it computes.
+        equations: in an order in which each follows those whose results it reads.
         results: parameters or results of equations; a value may be there twice.
         depth: of regions inside of each other, 0 without any.
     """

@@ -30,7 +30,7 @@ def inline(
 
     Args:
         b: where the equations go.
-        function: what is applied; regions inside of it stay as they are, but for their sizes.
+        function: the applied function; regions inside of it stay as they are, but for their sizes.
         arguments: values for its parameters.
         each: adds one equation.
         sizes: that stand for names in it.

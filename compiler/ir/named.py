@@ -14,7 +14,7 @@ from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ir.type import TensorType
 
 _CHUNK_BYTES = 1 << 27
-"""Of the largest value while a part of the samples is computed."""
+"""The size of the largest value while a chunk of the samples is computed."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class NamedFunction:
     Parameters have a batch as their first axis: a symbolic size, or 1. Both stand for any number of samples.
 
     Members:
-        function: what is computed.
+        function: the function itself.
         inputs, outputs: a name each parameter and each result, in their order.
 
     Raises:
@@ -74,7 +74,7 @@ class NamedFunction:
 
     @property
     def sample_shapes(self) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-        """Of one sample of each input and of each output, by name: without the batch.
+        """The shapes of one sample of each input and output, by name: without the batch.
 
         Raises:
             IrError: if the batch is not in front, or another size is unknown.
@@ -146,7 +146,7 @@ def sample_shape(what: str, tensor: TensorType) -> tuple[int, ...]:
 
 
 def size_options(names: Iterable[str]) -> str:
-    """How the command line is given numbers for sizes of these names."""
+    """The options of the command line that give numbers to sizes of these names."""
     return " ".join(f"--size {name}=NUMBER" for name in dict.fromkeys(names))
 
 

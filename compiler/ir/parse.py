@@ -36,7 +36,7 @@ _TOKEN = re.compile(
 )
 _WORDS: Mapping[str, Any] = {"True": True, "False": False, "None": None, "true": True, "false": False}
 _DIGITS = 40
-"""Of an integer at most: attributes are 64 bits wide."""
+"""The most digits of an integer: attributes are 64 bits wide."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def rewritten(function: Function, each: Emit = emit) -> Function:
     """The function with its equations emitted anew, inner ones first; equal ones merge, unneeded ones go.
 
     Args:
-        function: whose parameters, and whose types of results, stay.
+        function: keeps its parameters and the types of its results.
         each: adds one equation whose regions are rewritten already; its results must be of the same types.
     """
     return deeply(function.depth, lambda: _rewritten(function, each, ()))

@@ -9,7 +9,7 @@ from itertools import chain
 from tilewright.compiler.ir.error import IrError
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""What a size may be called."""
+"""The names that sizes may have."""
 
 
 class SizeName(str):
@@ -176,7 +176,7 @@ def product(sizes: Iterable[AnySize]) -> AnySize:
 
 
 def quotient(total: AnySize, by: AnySize) -> AnySize | None:
-    """What `by` must be multiplied with to give `total`; None if no size is known to.
+    """The size that `by` must be multiplied with to give `total`; None if no size is known to.
 
     A symbolic size is taken to be a multiple of any number, and rounded down.
     """

@@ -19,7 +19,7 @@ from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.error import IrError
 
 _INDEX = "index.json"
-"""Of each digest: element type and shape."""
+"""The entry with the element type and shape of each digest."""
 _DAMAGES = (
     BadZipFile, KeyError, TypeError, ValueError, AttributeError, EOFError, NotImplementedError, RuntimeError,
     OverflowError, OSError, RecursionError, zlib.error, lzma.LZMAError, struct.error,

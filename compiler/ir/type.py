@@ -59,7 +59,7 @@ class TensorType:
 
     @property
     def elements(self) -> int:
-        """How many there are, if the shape is known.
+        """The number of elements, if the shape is known.
 
         Raises:
             IrError: if a size is symbolic.
@@ -68,7 +68,7 @@ class TensorType:
 
     @property
     def size_bytes(self) -> int:
-        """Of all elements.
+        """The size of all elements in bytes.
 
         Raises:
             IrError: if a size is symbolic.

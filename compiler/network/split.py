@@ -18,6 +18,7 @@ from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.quantise import has_scales, quantise
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_network
+from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
 from tilewright.numerics.error import TilewrightError
@@ -82,7 +83,7 @@ def split_network(
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
     """
     one = named.one_sample()
-    target = Accelerator(judge(one.function))
+    target = Accelerator(judge(one.function, transposes=config.cols <= MOST_TRANSPOSED_LANES))
     while True:
         progress("partitioning")
         found = partition(one.function, (target, HostTarget()))

@@ -44,7 +44,7 @@ class Dependence:
 
     @cached_property
     def before(self) -> tuple[tuple[int, ...], ...]:
-        """Of each equation the steps whose results, or whose sizes, it needs."""
+        """The steps whose results, or whose sizes, each equation needs."""
         made: dict[object, int] = {}
         for number in self.steps:
             equation = self.function.equations[number]

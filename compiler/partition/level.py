@@ -45,6 +45,6 @@ def best_levels(dependence: Dependence, sides: Sequence[int]) -> Levels:
 
 
 def programs(found: Levels, sides: Sequence[int]) -> tuple[int, int]:
-    """How many groups there are on the first side, and on all."""
+    """The number of groups on the first side, and on all."""
     groups = {(sides[number], level) for number, level in found.items()}
     return sum(side == 0 for side, _ in groups), len(groups)

@@ -90,7 +90,7 @@ class Recompose:
     """Puts composites in place of the equations that define them, up to the order of float arithmetic.
 
     Members:
-        listings: what is looked for.
+        listings: the composites to look for.
     """
 
     name: ClassVar[str] = "recompose"

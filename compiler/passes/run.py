@@ -29,7 +29,7 @@ def run_passes(module: Module, passes: Sequence[Pass], observe: Observer | None 
     """The module behind all passes; it is verified before the first one and behind each.
 
     Args:
-        module: what is changed.
+        module: the module before the passes.
         passes: in their order.
         observe: is given the name and the text of each pass.
 

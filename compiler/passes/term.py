@@ -34,7 +34,7 @@ class Term:
     Members:
         index: in the order of making.
         kind: leaf, number, product, sum or operator.
-        head: what a leaf stands for, the operator, or None.
+        head: the value of a leaf, the operator, or None.
         number: of a product the factor, of a sum the summand, of a number itself.
         parts: operands; of a product with powers, of a sum with factors.
     """
@@ -127,7 +127,7 @@ class Terms:
         return self._make("operator", function, 0.0, _once(operands))
 
     def product(self, *factors: Factor) -> Term:
-        """Of powers of terms."""
+        """The product of powers of terms."""
         number, found = 1.0, dict[tuple[Term, bool], int]()
         for term, power in factors:
             inner: list[tuple[Term, float]] = [(term, 1)]
@@ -148,7 +148,7 @@ class Terms:
         return self._make("product", None, number, _ordered(parts))
 
     def sum(self, *terms: tuple[Term, float]) -> Term:
-        """Of terms with factors."""
+        """The sum of terms with factors."""
         number, found = 0.0, dict[Term, float]()
         for term, factor in terms:
             if term.kind == "number":
@@ -206,7 +206,7 @@ class _Spread:
 
 
 def _new_axes(equation: Equation) -> tuple[int, ...] | None:
-    """Of each axis of the operand that of the result, if elements are only repeated; else None."""
+    """The axis of the result for each axis of the operand, if elements are only repeated; else None."""
     operator = equation.operator
     if isinstance(operator, Broadcast):
         return operator.axes

@@ -7,6 +7,7 @@ functions, a maximum pooling behind a convolution, the addition of a residual.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import cached_property
 from itertools import chain, count
 
 from tilewright.compiler.dtype import DType
@@ -16,17 +17,26 @@ from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pool import MaxPool
+from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.calibration import Range
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.group import is_sum
-from tilewright.compiler.quantise.parameter import QuantParams, choose_parameters, residual_is_fine
+from tilewright.compiler.quantise.parameter import (
+    QuantParams,
+    choose_parameters,
+    residual_is_fine,
+    symmetric_parameters,
+)
 from tilewright.compiler.quantise.recognise_move import MOVES
+
+_VIEWS = (Reshape, Broadcast, Transpose)
 
 
 class _State(Enum):
@@ -94,7 +104,18 @@ class _Insertion:
         if value in self.shared:
             return self.shared[value]
         seen = self.ranges[value]
-        return choose_parameters(seen.low, seen.high)
+        choose = symmetric_parameters if value in self.symmetric else choose_parameters
+        return choose(seen.low, seen.high)
+
+    @cached_property
+    def symmetric(self) -> frozenset[Value]:
+        """Values whose zero point must be 0: of which two are multiplied as matrices."""
+        found: set[Value] = set()
+        for equation in reversed(self.function.equations):
+            is_view = isinstance(equation.operator, _VIEWS) and equation.results[0] in found
+            if is_view or isinstance(equation.operator, GroupedProduct):
+                found.update(equation.operands)
+        return frozenset(found)
 
     def only_reader(self, value: Value) -> Equation | None:
         """The one equation that reads a value, unless the value is a result."""
@@ -141,10 +162,11 @@ def _add(work: _Insertion, equation: Equation) -> None:
         work.parameters[result] = work.parameters_of(result)
     elif result in work.shared:
         pass
-    elif isinstance(operator, Clip | Reshape | Broadcast | MaxPool) and activations[0] in work.parameters:
+    elif isinstance(operator, (Clip, MaxPool, *_VIEWS)) and activations[0] in work.parameters:
         parameters, seen = work.parameters[activations[0]], work.ranges[result]
+        own = result not in work.symmetric or parameters.zero_point == 0
         # A clamp whose bounds lie beyond all data makes values that the scale before it has no integers for.
-        if parameters.hold(seen.low, seen.high):
+        if own and parameters.hold(seen.low, seen.high):
             work.parameters[result] = parameters
     operands = tuple(work.inputs.get(value, value) for value in equation.operands)
     work.equations.append(replace(equation, operands=operands))
@@ -206,7 +228,7 @@ def _state(work: _Insertion, equation: Equation, fused: Value | None) -> _State:
             return _State.POOLABLE
         case Clip() if before is not _State.CLOSED:
             return before
-        case Reshape() | Broadcast():
+        case _ if isinstance(equation.operator, _VIEWS):
             return _State.CLOSED
     return _State.OPEN
 

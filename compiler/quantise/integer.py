@@ -10,13 +10,16 @@ from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.function import Function, Value
 from tilewright.compiler.ir.operator import Operator
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.group import trace_view
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognition import Sample, sample_of
+
+_VIEWS = (Reshape, Broadcast, Transpose)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class QuantisedValue:
     sample: Sample
     parameters: QuantParams
     given: QuantParams | None = None
+    views: tuple[Operator, ...] = ()
+    """Of the source, between it and what is read: first to last."""
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the views put elements in another order."""
+        return any(isinstance(each, Transpose) for each in self.views)
 
 
 @dataclass
@@ -69,27 +79,42 @@ class IntegerBuilder:
             GroupError: if it is none.
             KeyError: if it could not be made.
         """
-        equation = self.source.producers.get(trace_view(self.source, value))
+        name, views = value.name, list[Operator]()
+        while (equation := self.source.producers.get(value)) is not None and isinstance(
+            equation.operator, _VIEWS
+        ):
+            views.append(equation.operator)
+            value = equation.operands[0]
         operator = None if equation is None else equation.operator
-        require(isinstance(operator, Dequantise), f"its input {value.name!r} must be quantised")
+        require(isinstance(operator, Dequantise), f"its input {name!r} must be quantised")
         assert equation is not None
         assert isinstance(operator, Dequantise)
         parameters = QuantParams(operator.scale, operator.zero_point)
-        return replace(self.integers[equation.operands[0]], parameters=parameters)
+        integer = self.integers[equation.operands[0]]
+        return replace(integer, parameters=parameters, views=tuple(reversed(views)))
 
-    def feature_map(self, integer: QuantisedValue, sample: Sample) -> Value:
+    def feature_map(self, integer: QuantisedValue, sample: Sample, moves: bool = False) -> Value:
         """The int8 value under that shape.
+
+        Args:
+            integer: it.
+            sample: the shape that is wanted.
+            moves: whether its elements may be put in another order on the chip.
 
         Raises:
             GroupError: if it has another one.
         """
         if integer.given is not None:
-            return self._quantised_input(integer.value, integer.given, sample)
+            value = self._viewed(integer.value, integer.views) if integer.is_moved else integer.value
+            return self._quantised_input(value, integer.given, sample)
+        is_same = integer.sample[:1] == sample[:1] and math.prod(integer.sample) == math.prod(sample)
+        if moves and (integer.is_moved or not is_same):
+            return self._viewed(integer.value, integer.views)
         require(
-            integer.sample == sample,
+            is_same and not integer.is_moved,
             f"feature maps {list(integer.sample)} must not be reshaped to {list(sample)}",
         )
-        return integer.value
+        return integer.value if integer.sample == sample else self._reshaped(integer.value, sample)
 
     def constant(self, array: ArrayLike) -> Value:
         """A constant."""
@@ -102,12 +127,16 @@ class IntegerBuilder:
 
     def finish(self, result: Value) -> Value:
         """What a result of the source becomes."""
-        integer, sample = self.operand(result), sample_of(result)
+        read, sample = self.operand(result), sample_of(result)
+        integer = replace(read, views=())
+        if read.is_moved:
+            sample = read.sample
         own = as_feature_map(sample) if integer.given else integer.sample
         parameters = integer.parameters
         operator = Dequantise(parameters.scale, parameters.zero_point)
         real = self.emit(operator, (self.feature_map(integer, own),))
-        return real if own == sample else self._reshaped(real, sample)
+        real = real if own == sample else self._reshaped(real, sample)
+        return self._viewed(real, read.views) if read.is_moved else real
 
     def function(self, *results: Value) -> Function:
         """The function of integers."""
@@ -116,6 +145,12 @@ class IntegerBuilder:
     def _quantised_input(self, value: Value, parameters: QuantParams, sample: Sample) -> Value:
         real = value if sample_of(value) == sample else self._reshaped(value, sample)
         return self.emit(Quantise(parameters.scale, parameters.zero_point), (real,))
+
+    def _viewed(self, value: Value, views: Sequence[Operator]) -> Value:
+        """What views make of a value of the host."""
+        for view in views:
+            value = self.emit(view, (value,))
+        return value
 
     def _reshaped(self, value: Value, sample: Sample) -> Value:
         return self.emit(Reshape((value.type.shape[0], *sample)), (value,))

@@ -15,14 +15,16 @@ Verdicts = dict[Value, str]
 """Of each first result of an equation that cannot become integers: why."""
 
 
-def judge(function: Function) -> Verdicts:
+def judge(function: Function, transposes: bool = True) -> Verdicts:
     """Why equations cannot be computed in integers, each judged as if what it reads were given.
 
     Args:
         function: all sizes are numbers, and first axes of activations are a batch of 1.
+        transposes: whether the machine can transpose what a product of two activations reads.
     """
     batch = Size.of(BATCH)
-    r = Recognition(function, batch, Builder(function.name), Constants(function))
+    constants = Constants(function)
+    r = Recognition(function, batch, Builder(function.name), constants, transposes=transposes)
     for value in function.parameters:
         _give(r, value)
     verdicts: Verdicts = {}

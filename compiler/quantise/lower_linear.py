@@ -77,12 +77,13 @@ def lower_linear(
     if residual is not None:
         factor = residual_factors(residual.parameters, unit)
         bias -= residual.parameters.zero_point * factor.astype(np.float64)
-        shape = feature_map_of(residual, residual.sample)
+        shape = feature_map_of(residual, sample_of(equation.result))
         further = [b.feature_map(residual, shape), b.constant(factor)]
     _check_sums(kernels, factor, bias)
     operator = _operator(equation, group, x.parameters, parameters, residual is not None)
     own = [b.constant(each) for each in (kernels, bias.astype(np.int32), scale)]
-    result = b.emit(operator, (b.feature_map(x, sample), *own, *further), equation.labels)
+    given = b.feature_map(x, sample, moves=True)
+    result = b.emit(operator, (given, *own, *further), equation.labels)
     return QuantisedValue(result, sample_of(result), parameters)
 
 

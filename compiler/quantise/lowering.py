@@ -14,6 +14,7 @@ from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
+from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.primitive.concat import Concat
 from tilewright.compiler.ops.primitive.gather import Gather
 from tilewright.compiler.ops.primitive.map import Map
@@ -30,6 +31,7 @@ from tilewright.compiler.quantise.lower_pointwise import (
     lower_lookup,
     lower_map,
     lower_passed,
+    lower_product,
 )
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognition import describe
@@ -46,6 +48,7 @@ _LOWER: dict[type[Operator], Lower] = {
     Slice: lower_slice,
     Pad: lower_pad,
     Gather: lower_gather,
+    GroupedProduct: lower_product,
 }
 
 

@@ -62,6 +62,12 @@ def choose_parameters(low: float, high: float) -> QuantParams:
     return QuantParams(scale, int(np.rint(INT8_MINIMUM - low / scale)))
 
 
+def symmetric_parameters(low: float, high: float) -> QuantParams:
+    """The integers from −127 to 127 spread evenly around 0, which is 0."""
+    largest = max(abs(low), abs(high))
+    return QuantParams(float(np.float32(largest / _WEIGHT_MAXIMUM)) if largest else 1.0, 0)
+
+
 def weight_scales(weight: Array, bias: Real, x: QuantParams, y: QuantParams, residual: float = 0.0) -> Real:
     """A scale for each output channel: as fine as its weights allow.
 

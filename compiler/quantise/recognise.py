@@ -99,7 +99,7 @@ def _results(r: Recognition, named: NamedFunction) -> list[Value]:
         try:
             if not value.type.dtype.is_float:
                 raise GroupError(f"it must be float32, not {value.type.dtype}: end with DequantizeLinear")
-            results.append(r.activation(value))
+            results.append(r.view(value))
         except (GroupError, KeyError) as error:
             problems.setdefault(str(error), []).append(f"output {name!r}")
     _stop(named, problems)

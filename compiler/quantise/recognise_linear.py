@@ -10,14 +10,19 @@ from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.norm import BatchNorm
+from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.quantise.constant import QuantisedConstant
 from tilewright.compiler.quantise.error import require
 from tilewright.compiler.quantise.recognise_move import number
+from tilewright.compiler.quantise.recognise_product import product
 from tilewright.compiler.quantise.recognise_shape import image_pads
 from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
+
+_POINT = Convolution((1, 1), (0, 0, 0, 0), (1, 1), 1)
+"""A product with the same matrix for each pixel."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +96,28 @@ def _dense(r: Recognition, equation: Equation) -> Value:
     operator = equation.operator
     assert isinstance(operator, Dot)
     x, w = equation.operands
-    moving = r.activation(x)
-    require(moving.type.rank == 2, f"its input must have 2 axes, batch and features, not {moving.type}")
-    require(w.type.rank == 2, f"its weights must have 2 axes, not {w.type}")
-    is_plain = operator.contract_a == (1,) and not operator.batch_a
-    require(is_plain, "its sums must be over features, not over the batch")
+    if r.is_moving(x) and r.is_moving(w):
+        return product(r, equation)
+    last = x.type.rank - 1
+    require(last > 0 and w.type.rank == 2, f"its weights must be a matrix, not {w.type} for {x.type}")
+    is_plain = operator.contract_a == (last,) and not operator.batch_a
+    require(is_plain, "its sums must be over the last axis, the features")
     weight = _constant(r, w)
     if operator.contract_b == (0,):
         weight = weight.transposed() if isinstance(weight, QuantisedConstant) else weight.T
-    outputs = w.type.numbers[1 - operator.contract_b[0]]
-    return Linear(Dense(), moving, equation.labels, weight, np.zeros(outputs, np.float32)).emit(r)
+    bias = np.zeros(w.type.numbers[1 - operator.contract_b[0]], np.float32)
+    if last == 1:
+        return Linear(Dense(), r.activation(x), equation.labels, weight, bias).emit(r)
+    moving = r.feature_map(x, (last,), moves=True)
+    layer = Linear(_POINT, moving, equation.labels, _kernels(weight), bias).emit(r)
+    return r.unarranged(layer, equation.result, (last,))
+
+
+def _kernels(weight: Array | QuantisedConstant) -> Array | QuantisedConstant:
+    """A matrix (O, I) as the weights (O, I, 1, 1) of a convolution of single pixels."""
+    if isinstance(weight, QuantisedConstant):
+        return QuantisedConstant(weight.value[..., None, None], weight.scale, weight.axis)
+    return weight[..., None, None]
 
 
 @rule(Dense)
@@ -132,18 +149,36 @@ def affine(
         x: of the source.
         scale, shift: (C,), a number each channel.
     """
-    moving = r.activation(x)
+    order = r.order_of(x)
+    moving = r.inner(x, order)
     scale = _finite(scale)
-    before = r.linears.get(r.image(moving))
+    made = None if order is None or order.feature_map is None else r.equations.get(order.feature_map)
+    is_product = made is not None and isinstance(made.operator, GroupedProduct)
+    if is_product and r.is_read_once(x) and (scale == scale[0]).all() and not _real(shift).any():
+        assert made is not None
+        return r.outer(_scaled_product(r, made, float(scale[0])), order, x)
+    before = r.linears.get(moving)
     if before is not None and r.is_read_once(x):
-        return r.of_image(_joined(before, scale, shift).emit(r), moving)
-    offset = shift.real() if isinstance(shift, QuantisedConstant) else _finite(shift)
+        return r.outer(_joined(before, scale, shift).emit(r), order, x)
+    is_free = order is not None and r.is_given(moving)
+    require(not is_free, "factors and offsets of features must follow a product with weights")
+    offset = _finite(_real(shift))
     sample, channels = sample_of(moving), len(scale)
     is_map = moving.type.rank == 4
     given = moving if is_map else r.reshape(moving, (channels, 1, int(np.prod(sample[1:]))))
     operator = Convolution((1, 1), (0, 0, 0, 0), (1, 1), channels)
     result = Linear(operator, given, equation.labels, scale.reshape(-1, 1, 1, 1), offset).emit(r)
-    return result if is_map else r.reshape(result, sample)
+    return r.outer(result if is_map else r.reshape(result, sample), order, x)
+
+
+def _real(constant: Array | QuantisedConstant) -> Array:
+    return constant.real() if isinstance(constant, QuantisedConstant) else constant
+
+
+def _scaled_product(r: Recognition, made: Equation, scale: float) -> Value:
+    """A product of two activations whose factor is another one."""
+    assert isinstance(made.operator, GroupedProduct)
+    return r.emit(GroupedProduct(made.operator.factor * scale), *made.operands)
 
 
 def _joined(before: Linear, scale: Array, shift: Array | QuantisedConstant) -> Linear:

@@ -10,6 +10,7 @@ from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.map import Map
+from tilewright.compiler.quantise.arrangement import Arrangement
 from tilewright.compiler.quantise.error import GroupError, require
 from tilewright.compiler.quantise.recognise_linear import affine
 from tilewright.compiler.quantise.recognise_shape import whole_mean
@@ -18,13 +19,13 @@ from tilewright.compiler.quantise.recognition import Recognition, rule
 
 def pointwise(r: Recognition, equation: Equation) -> Value:
     """A function of single elements that a table does."""
-    root = r.activation(r.pointwise.roots[equation.result])
-    return r.emit_elements(Pointwise(r.pointwise.body(equation.result, r.b)), root)
+    root = r.pointwise.roots[equation.result]
+    return r.each(Pointwise(r.pointwise.body(equation.result, r.b)), root)
 
 
 @rule(Pointwise)
 def _given_pointwise(r: Recognition, equation: Equation) -> Value:
-    return r.emit_elements(equation.operator, r.activation(equation.operands[0]))
+    return r.each(equation.operator, equation.operands[0])
 
 
 @rule(Map)
@@ -39,7 +40,11 @@ def _map(r: Recognition, equation: Equation) -> Value:
 def _add(r: Recognition, equation: Equation) -> Value:
     one, other = equation.operands
     if r.is_moving(one) and r.is_moving(other):
-        return r.emit_elements(Map("add"), r.activation(one), r.activation(other))
+        repeated = any(map(r.is_repeated, equation.operands))
+        require(
+            not repeated, "a value that is repeated, such as a mask, must be added on the host, in floats"
+        )
+        return r.each(Map("add"), one, other)
     x, constant = (one, other) if r.is_moving(one) else (other, one)
     shift = r.constants.shift(constant)
     channels = _channels(r, constant, x)
@@ -69,9 +74,9 @@ def _mul(r: Recognition, equation: Equation) -> Value:
 
 def _product(r: Recognition, x: Value, factor: Value) -> Value:
     """Of two activations; the second may be one pixel, for all of the first."""
-    moving = r.activation(x)
     if factor not in r.repeated:
-        return r.emit_elements(Map("mul"), moving, r.activation(factor))
+        return r.each(Map("mul"), x, factor)
+    moving = r.activation(x)
     repeated = r.emit(Broadcast(moving.type.shape, (0, 1, 2, 3)), r.repeated[factor])
     return r.emit(Map("mul"), moving, repeated)
 
@@ -116,20 +121,20 @@ def _bounded(r: Recognition, equation: Equation) -> tuple[Value, float]:
 
 def _clip(r: Recognition, equation: Equation, x: Value, clip: Clip) -> Value:
     """Limits; both of one node of the model are one operator."""
-    given = r.activation(x)
-    moving = r.image(given)
+    order = r.order_of(x)
+    moving = r.inner(x, order)
     before = r.equations.get(moving)
     if before is not None and isinstance(before.operator, Clip) and r.is_read_once(x):
         same = r.source.producers[x].labels == equation.labels
         low, high = max(before.operator.low, clip.low), min(before.operator.high, clip.high)
         if same and low <= high:
-            return r.of_image(r.emit(Clip(low, high), before.operands[0]), given)
-    return r.of_image(r.emit(clip, moving), given)
+            return r.outer(r.emit(Clip(low, high), before.operands[0]), order, x)
+    return r.outer(r.emit(clip, moving), order, x)
 
 
 @rule(Clip)
 def _given_clip(r: Recognition, equation: Equation) -> Value:
-    return r.emit_elements(equation.operator, r.activation(equation.operands[0]))
+    return r.each(equation.operator, equation.operands[0])
 
 
 _FUNCTIONS: dict[str, Callable[[Recognition, Equation], Value]] = {
@@ -147,6 +152,8 @@ def _channels(r: Recognition, constant: Value, x: Value) -> Array:
     array = r.constants.array(constant)
     message = f"its constant must be one number, or one for each channel of {x.type}, not of {constant.type}"
     require(x.type.rank > 1 and array.shape == x.type.numbers, message)
-    first: Array = array.reshape(*array.shape[:2], -1)[0, :, 0]
-    require(bool((array == first.reshape(1, -1, *(1 for _ in array.shape[2:]))).all()), message)
-    return first.astype(np.float64)
+    order = r.order_of(x) or Arrangement.of(x, (1,))
+    columns = array.reshape(order.parts).transpose(order.order).reshape(order.count, -1)
+    require(bool((columns == columns[:, :1]).all()), message)
+    first: Array = columns[:, 0].astype(np.float64)
+    return first

@@ -14,10 +14,11 @@ from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Pads, Pair, Window
+from tilewright.compiler.quantise.arrangement import Arrangement
 from tilewright.compiler.quantise.constant import parameters_of
 from tilewright.compiler.quantise.error import GroupError, require
 from tilewright.compiler.quantise.recognise_move import gather_channels
-from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule, sample_of
+from tilewright.compiler.quantise.recognition import Recognition, feature_map, rule
 
 
 def window_of(operator: MaxPool | AveragePool) -> Window:
@@ -112,7 +113,21 @@ def _reshape(r: Recognition, equation: Equation) -> Value | None:
         return None
     stays = shape[:1] == (1,) == x.type.shape[:1]
     require(stays, f"the batch must stay the first axis, from {x.type} to {list(shape)}")
-    return r.reshape(r.activation(x), shape[1:])
+    moving = r.view(x)
+    found = r.arrangements.get(moving) or Arrangement.of(x, (1,), moving)
+    text = f"its channels and its pixels must stay apart, but {x.type}, {found}, becomes {list(shape)}"
+    if len(shape) == 2 or r.is_given(moving):
+        # A dense layer reads whole feature maps.
+        require(found.is_in_order, text)
+        return r.reshape(moving, shape[1:])
+    reshaped = found.reshaped(shape)
+    if found.is_natural and (reshaped is None or reshaped.is_natural):
+        return r.reshape(moving, shape[1:])
+    require(reshaped is not None, text)
+    assert reshaped is not None
+    if reshaped.is_natural and found.feature_map is not None:
+        return r.reshape(found.feature_map, shape[1:])
+    return r.rearranged(reshaped)
 
 
 @rule(Transpose)
@@ -120,25 +135,39 @@ def _transpose(r: Recognition, equation: Equation) -> Value:
     operator, (x,) = equation.operator, equation.operands
     assert isinstance(operator, Transpose)
     order, shape = operator.permutation, x.type.numbers
-    if order[:3] == (0, 2, 1) and order[3:] == tuple(range(3, x.type.rank)) and x.type.rank in (4, 5):
-        return _shuffle(r, x)
+    require(order[:1] == (0,), f"the batch must stay the first axis, not become {order} of {x.type}")
+    moving = r.view(x)
     moved = [axis for axis in order if shape[axis] > 1]
-    stays = order[:1] == (0,) and moved == sorted(moved)
-    require(stays, f"axes must keep their order, but for those of size 1, not become {order} of {x.type}")
-    return r.reshape(r.activation(x), tuple(shape[axis] for axis in order[1:]))
+    found = r.arrangements.get(moving)
+    if found is None and moved == sorted(moved) and r.is_given(moving):
+        return r.reshape(moving, tuple(shape[axis] for axis in order[1:]))
+    if found is not None and _is_shuffle(found, order):
+        return _shuffle(r, found)
+    require(not r.is_input(moving), f"the host must hand over {x.type} in the order {order}")
+    if found is None and r.is_given(moving):
+        return r.emit(operator, moving)
+    return r.rearranged((found or Arrangement.of(x, (1,), moving)).transposed(order))
 
 
-def _shuffle(r: Recognition, x: Value) -> Value:
+def _is_shuffle(found: Arrangement, order: tuple[int, ...]) -> bool:
+    """Whether groups of channels, the first two axes, become channels of groups."""
+    if not found.is_in_order or order[:3] != (0, 2, 1) or order[3:] != tuple(range(3, len(order))):
+        return False
+    groups, each = found.shape[1:3]
+    return found.feature_map is not None and min(groups, each) > 1 and found.count == groups * each
+
+
+def _shuffle(r: Recognition, found: Arrangement) -> Value:
     """Groups of channels, whose first ones come first, then their second ones: (batch, groups, each, …)."""
-    groups, each, *size = x.type.numbers[1:]
-    moving = r.activation(x)
-    below = sample_of(r.under(moving))
-    # What lies behind the channels is height and width, as one axis too, or a length.
-    is_map = len(below) == 3 and below[0] == groups * each
-    sample = below if is_map else (groups * each, *([1] * (2 - len(size))), *size)
+    groups, each, *size = found.shape[1:]
+    assert found.feature_map is not None, "there is something to view"
     places = np.arange(groups * each).reshape(groups, each).T.reshape(-1)
-    maps = r.reshape(moving, sample)
-    return r.reshape(gather_channels(r, maps, places), (each, groups, *size))
+    maps = gather_channels(r, r.image(found.feature_map), places)
+    shape = (1, each, groups, *size)
+    parts = tuple(part for part in shape if part > 1)
+    channels = tuple(range(sum(part > 1 for part in (each, groups))))
+    pixels = tuple(range(len(channels), len(parts)))
+    return r.rearranged(Arrangement(shape, parts, channels, pixels, maps))
 
 
 @rule(Broadcast, Assume)
@@ -170,18 +199,19 @@ def _is_factor(r: Recognition, value: Value) -> bool:
 @rule(QuantiseAffine)
 def _quantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit_elements(Quantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.passed(Quantise(*_parameters(r, scale, zero)), x)
 
 
 @rule(DequantiseAffine)
 def _dequantise(r: Recognition, equation: Equation) -> Value:
     x, scale, zero = equation.operands
-    return r.emit_elements(Dequantise(*_parameters(r, scale, zero)), r.activation(x))
+    return r.passed(Dequantise(*_parameters(r, scale, zero)), x)
 
 
 @rule(Quantise, Dequantise)
 def _given(r: Recognition, equation: Equation) -> Value:
-    return r.emit_elements(equation.operator, r.activation(equation.operands[0]))
+    assert isinstance(equation.operator, Quantise | Dequantise)
+    return r.passed(equation.operator, equation.operands[0])
 
 
 def _parameters(r: Recognition, scale: Value, zero: Value) -> tuple[float, int]:

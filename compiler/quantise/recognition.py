@@ -1,7 +1,8 @@
 """A function of floats while it becomes one of the few operators that quantisation knows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -12,17 +13,47 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import Shape
+from tilewright.compiler.ops.nn.activation import Gelu, HardSwish, Swish
+from tilewright.compiler.ops.nn.clip import Clip
+from tilewright.compiler.ops.nn.convolution import Convolution
+from tilewright.compiler.ops.nn.pointwise import Pointwise
+from tilewright.compiler.ops.nn.product import GroupedProduct
+from tilewright.compiler.ops.nn.quantise import DequantiseAffine, QuantiseAffine
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
+from tilewright.compiler.ops.primitive.cast import Cast
+from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose
+from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.quantise import Quantise
+from tilewright.compiler.quantise.arrangement import Arrangement, arranged_from, arranged_to, rearranged_map
 from tilewright.compiler.quantise.constant import Constants
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.pointwise import Pointwise
+from tilewright.compiler.quantise.pointwise import Pointwise as PointwiseValues
 
 if TYPE_CHECKING:
     from tilewright.compiler.quantise.recognise_linear import Linear
 
 Sample = tuple[int, ...]
 """Sizes behind the batch."""
+ELEMENTWISE = (
+    Map,
+    Cast,
+    Clip,
+    Gelu,
+    Swish,
+    HardSwish,
+    Pointwise,
+    QuantiseAffine,
+    DequantiseAffine,
+    Quantise,
+    Dequantise,
+)
+"""Operators on single elements."""
+
+_BETWEEN = (Reshape, Quantise, Dequantise)
+"""What may lie between a layer and a view that moves its heads."""
 
 
 @dataclass
@@ -40,6 +71,9 @@ class Recognition:
             what, and of how many pixels.
         linears: layers with weights, by their results in `b`.
         repeated: values that have one element for each channel over and over: of which value in `b`.
+        arrangements: values in `b` that are views of feature maps in another order of axes.
+        given_as: how values that the host gives are read, where that is not in their own order.
+        transposes: whether the machine can transpose what a product of two activations reads.
     """
 
     source: Function
@@ -51,18 +85,36 @@ class Recognition:
     sums: dict[Value, tuple[Value, int]] = field(default_factory=dict)
     linears: dict[Value, "Linear"] = field(default_factory=dict)
     repeated: dict[Value, Value] = field(default_factory=dict)
-    pointwise: Pointwise = field(init=False)
+    arrangements: dict[Value, Arrangement] = field(default_factory=dict)
+    given_as: dict[Value, Arrangement] = field(default_factory=dict)
+    transposes: bool = True
+    pointwise: PointwiseValues = field(init=False)
     """Functions of single elements in `source`."""
 
     def __post_init__(self) -> None:
-        self.pointwise = Pointwise(self.source, self.constants)
+        self.pointwise = PointwiseValues(self.source, self.constants)
 
     def activation(self, value: Value) -> Value:
-        """What stands for a value that depends on the input.
+        """What stands for a value that depends on the input, in the order of its axes.
 
         Raises:
-            GroupError: if it is a constant, or a sum that only a division makes a mean.
+            GroupError: if it is a constant, a sum that only a division makes a mean, or lies in memory in
+                another order.
             KeyError: if it was refused.
+        """
+        found = self.view(value)
+        arrangement = self.arrangements.get(found)
+        text = (
+            f"{value.type} must lie in memory in the order of its axes, channels first, not as {arrangement}"
+        )
+        require(arrangement is None or arrangement.is_natural, text)
+        return found
+
+    def view(self, value: Value) -> Value:
+        """What stands for a value that depends on the input, however its elements lie in memory.
+
+        Raises:
+            GroupError, KeyError: as `activation` does, but for the order.
         """
         require(value not in self.constants, f"{value} must be computed from the input, not be a constant")
         require(value not in self.sums, "a sum over a feature map must be divided by its number of pixels")
@@ -113,9 +165,142 @@ class Recognition:
         channels, _, length = sample_of(y)
         return self.reshape(y, (channels, length))
 
-    def emit_elements(self, operator: Operator, *operands: Value) -> Value:
-        """Adds an equation on single elements: of sequences, one on their images, which others may join."""
-        return self.of_image(self.emit(operator, *map(self.image, operands)), operands[0])
+    # --- values whose last axes are channels ---
+
+    def feature_map(
+        self, value: Value, channels: tuple[int, ...], moves: bool = False, transposes: bool = False
+    ) -> Value:
+        """The feature maps (batch, channels, pixels, 1) that a value is a view of.
+
+        Args:
+            value: of the source.
+            channels: its axes that are channels, outermost first; the others, in their order, are pixels.
+            moves: whether a product with weights may write heads as rows, or read them so.
+            transposes: whether pixels may become channels, and channels pixels, of such a product.
+
+        Raises:
+            GroupError: if it lies in memory in another order.
+        """
+        return self._ordered(value, Arrangement.of(self.view(value), channels), moves, transposes)
+
+    def _ordered(
+        self, value: Value, wanted: Arrangement, moves: bool = False, transposes: bool = False
+    ) -> Value:
+        x = self.view(value)
+        found = self.arrangements.get(x)
+        if found is None and self.is_given(x):
+            return self._given(x, wanted)
+        if found is None:
+            found = Arrangement.of(x, (1,))
+        text = f"{value.type} must lie in memory as {wanted}, and lies there as {found}"
+        base = x if found.feature_map is None else found.feature_map
+        both = found.alike(wanted) if moves else None
+        if both is not None and not found.has_same_order(wanted):
+            is_transposed = transposes and both[1].is_transposition_of(both[0]) and self.transposes
+            require((both[1].is_reached_by_heads(both[0]) or is_transposed) and self._may_move(base), text)
+            return rearranged_map(self.emit, base, *both)
+        require(found.has_same_order(wanted), text)
+        return self._as_rows(base)
+
+    def _may_move(self, x: Value) -> bool:
+        """Whether what makes feature maps can write them in another order, or who reads them can take it."""
+        while (equation := self.equations.get(x)) is not None and isinstance(equation.operator, _BETWEEN):
+            x = equation.operands[0]
+        if equation is None or not isinstance(equation.operator, Convolution):
+            return equation is not None and isinstance(equation.operator, GroupedProduct)
+        operator, kernel = equation.operator, equation.operands[1].type.shape[2:]
+        windows = kernel, operator.strides, operator.pads, operator.groups
+        return windows == ((1, 1), (1, 1), (0, 0, 0, 0), 1)
+
+    def unarranged(self, feature_map: Value, like: Value, channels: tuple[int, ...]) -> Value:
+        """The view of feature maps that stands for a value of the source; the inverse of `feature_map`."""
+        return self.rearranged(Arrangement.of(like, channels, feature_map))
+
+    def rearranged(self, arrangement: Arrangement) -> Value:
+        """The view of feature maps that an arrangement describes."""
+        assert arrangement.feature_map is not None, "there is something to view"
+        result = arranged_from(self.emit, arrangement.feature_map, arrangement)
+        self.arrangements[result] = arrangement
+        return result
+
+    def each(self, operator: Operator, *operands: Value) -> Value:
+        """An operator on single elements, where those of its operands lie.
+
+        Args:
+            operator: it.
+            operands: of the source, of the shape of its result.
+        """
+        found = next((each for each in map(self.order_of, operands) if each is not None), None)
+        inner = [self.inner(value, found) for value in operands]
+        return self.outer(self.emit(operator, *inner), found, operands[0])
+
+    def passed(self, operator: Quantise | Dequantise, value: Value) -> Value:
+        """A conversion of a value; where the host does it, of what it has, in the order of that."""
+        x = self.view(value)
+        is_host = x not in self.arrangements and self.is_given(x)
+        return self.emit(operator, x) if is_host else self.each(operator, value)
+
+    def order_of(self, value: Value) -> Arrangement | None:
+        """How a value lies, if it is, or shall be, a view of feature maps."""
+        x = self.view(value)
+        found = self.arrangements.get(x) or self.given_as.get(x)
+        if found is not None:
+            return found
+        is_row = value in self._rows and self.is_given(x)
+        return Arrangement.of(x, (value.type.rank - 1,)) if is_row else None
+
+    def inner(self, value: Value, order: Arrangement | None) -> Value:
+        """What operators on single elements read of a value: the feature maps, if it is a view of such."""
+        return self.image(self.activation(value)) if order is None else self._ordered(value, order)
+
+    def outer(self, result: Value, order: Arrangement | None, like: Value) -> Value:
+        """The result of an equation of which the feature maps are there; the inverse of `inner`.
+
+        Args:
+            result: feature maps.
+            order: how the operands lie.
+            like: one of the operands, of the source.
+        """
+        if order is None:
+            return self.of_image(result, self.activation(like))
+        return self.rearranged(replace(order, feature_map=result))
+
+    @cached_property
+    def _rows(self) -> frozenset[Value]:
+        """Values whose last axis a product of matrices sums, perhaps behind operators on elements."""
+        found: set[Value] = set()
+        for equation in reversed(self.source.equations):
+            operator, first = equation.operator, equation.operands[:1]
+            if isinstance(operator, Dot) and operator.contract_a == (first[0].type.rank - 1,):
+                found.update(value for value in first if value.type.rank > 2)
+            elif equation.results[0] in found and isinstance(operator, ELEMENTWISE):
+                found.update(
+                    value for value in equation.operands if value.type.shape == equation.result.type.shape
+                )
+        return frozenset(found)
+
+    def is_input(self, x: Value) -> bool:
+        """Whether a value is a parameter, or a view of one, that nothing has quantised yet."""
+        while (equation := self.equations.get(x)) is not None and isinstance(
+            equation.operator, Reshape | Transpose
+        ):
+            x = equation.operands[0]
+        return x not in self.equations
+
+    def is_given(self, x: Value) -> bool:
+        """Whether the host makes a value, in any order that its reader wants."""
+        views = (Reshape, Transpose, Quantise, Dequantise)
+        while (equation := self.equations.get(x)) is not None and isinstance(equation.operator, views):
+            x = equation.operands[0]
+        return x not in self.equations
+
+    def _given(self, x: Value, wanted: Arrangement) -> Value:
+        self.given_as.setdefault(x, wanted)
+        return arranged_to(self.emit, x, wanted)
+
+    def _as_rows(self, x: Value) -> Value:
+        channels, *pixels = sample_of(x)
+        return self.reshape(x, (channels, int(np.prod(pixels)), 1))
 
     def weights(self, array: Array) -> Value:
         """A constant of finite floats.
@@ -125,6 +310,12 @@ class Recognition:
         """
         require(bool(np.isfinite(array).all()), "weights must be finite, but hold NaN or infinity")
         return self.b.constant(Literal(np.ascontiguousarray(array.astype(np.float32))))
+
+    def is_repeated(self, value: Value) -> bool:
+        """Whether a value of the source is a smaller one over and over."""
+        made = self.source.producers.get(value)
+        is_broadcast = made is not None and isinstance(made.operator, Broadcast)
+        return is_broadcast and made is not None and made.operands[0].type.shape != value.type.shape
 
     def is_read_once(self, value: Value) -> bool:
         """Whether one equation reads a value of the source, and it is no result."""

@@ -1,4 +1,4 @@
-"""Schedules: how a loop program runs, apart from what it computes."""
+"""Schedules: the order and memory of a loop program, apart from its results."""
 
 from collections.abc import Sequence
 

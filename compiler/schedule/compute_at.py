@@ -91,7 +91,7 @@ class ComputeAt(Primitive):
     def _consumers(
         self, function: PrimFunc, allocation: Allocate, buffers: Sequence[Buffer], loop: For
     ) -> list[Block]:
-        """What reads the buffers, all of it in the loop."""
+        """The blocks that read the buffers, all of them in the loop."""
         found = {id(each): each for buffer in buffers for each in readers(allocation.body, buffer.name)}
         names = " and ".join(buffer.name for buffer in buffers)
         if not found:
@@ -149,7 +149,7 @@ def _read_spans(
     buffers: Sequence[Buffer],
     outer: dict[str, Expr],
 ) -> tuple[Span, ...]:
-    """What the consumers read of buffers of one shape in one iteration of the loop, in each dimension."""
+    """The spans of the buffers that the consumers read in one iteration of the loop, by dimension."""
     shape, names = buffers[0].shape, {buffer.name for buffer in buffers}
     given = {buffer.name for buffer in function.parameters[: -function.outputs]}
     reads: list[list[tuple[Expr, Expr] | None]] = [[] for _ in shape]

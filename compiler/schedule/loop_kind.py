@@ -23,7 +23,7 @@ class _Kind(Primitive):
     """Whether the iterations still run one after the other, so that a reduction may be among them."""
 
     def apply(self, function: PrimFunc) -> PrimFunc:
-        """As the class says; refused for a loop that a block reduces over, unless the order stays."""
+        """The function whose loop is of this kind; a loop that a block reduces over must stay in order."""
         loop = self._loop(function)
         for block in blocks(loop):
             if not self.in_order and in_order_over(block, self.loop):

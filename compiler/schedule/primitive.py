@@ -1,4 +1,4 @@
-"""What every schedule primitive is: a value with a pure `apply`, that prints as one line."""
+"""The base of schedule primitives: a value with a pure `apply`, printed as one line."""
 
 import re
 from dataclasses import dataclass, fields

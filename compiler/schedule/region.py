@@ -83,7 +83,7 @@ def _is_dense(sum_: Affine, inner: Sequence[str], domain: Domain) -> bool:
 
 
 def _reach(below: Expr, name: str, coefficient: int, domain: Domain) -> Expr | None:
-    """How many indices from the first on are covered when a digit is put before those that cover `below`."""
+    """The number of indices covered from the first on, with a digit put before those that cover `below`."""
     extent = domain[name]
     if constant(below) == coefficient:
         return simplify(coefficient * extent, domain)

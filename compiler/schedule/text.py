@@ -114,7 +114,7 @@ class _Word:
 
 
 class _Mistake(Exception):
-    """What is wrong with a line, and in which column."""
+    """A mistake in a line, and its column."""
 
     def __init__(self, column: int, reason: str) -> None:
         super().__init__(reason)
@@ -168,6 +168,6 @@ def _value(name: str, word: _Word, kind: object) -> object:
 
 
 def _choice(text: str, known: Iterable[str]) -> str:
-    """What would be right: the name that looks like it, or any of them."""
+    """The remedy: the most similar name, or all names."""
     near = get_close_matches(text[:_SHOWN], list(known), n=1)
     return near[0] if near else f"one of {', '.join(known)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Lifetime:
+class TensorLiveRange:
     """A tensor and the steps, by number, from the first to the last that uses it."""
 
     name: str
@@ -13,17 +13,17 @@ class Lifetime:
     first: int
     last: int
 
-    def meets(self, other: "Lifetime") -> bool:
+    def meets(self, other: "TensorLiveRange") -> bool:
         """Whether both live during one step."""
         return self.first <= other.last and other.first <= self.last
 
 
-def plan_memory(lifetimes: Sequence[Lifetime], alignment_bytes: int) -> tuple[dict[str, int], int]:
+def plan_memory(lifetimes: Sequence[TensorLiveRange], alignment_bytes: int) -> tuple[dict[str, int], int]:
     """The offset of each tensor, a multiple of `alignment_bytes`, and the bytes of all together.
 
     The largest comes first, and each takes the lowest place that is free while it lives.
     """
-    placed: list[tuple[Lifetime, int]] = []
+    placed: list[tuple[TensorLiveRange, int]] = []
     for tensor in sorted(lifetimes, key=lambda tensor: -tensor.size_bytes):
         ranges = [(start, start + other.size_bytes) for other, start in placed if other.meets(tensor)]
         placed.append((tensor, _lowest_gap(sorted(ranges), tensor.size_bytes, alignment_bytes)))

@@ -1,4 +1,4 @@
-"""Tensor expressions: what is computed, apart from how."""
+"""Tensor expressions: the computation, apart from its schedule."""
 
 from tilewright.compiler.te.element import (
     call,

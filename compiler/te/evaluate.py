@@ -35,7 +35,7 @@ def evaluate(outputs: Sequence[Tensor], inputs: Mapping[Tensor, Array]) -> tuple
     """The values of tensors.
 
     Args:
-        outputs: what to compute.
+        outputs: the tensors to compute.
         inputs: an array for each placeholder behind the outputs, of its shape and dtype.
 
     Raises:

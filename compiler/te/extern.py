@@ -31,7 +31,7 @@ def extern(
 
     Args:
         outputs: shape and type of each tensor; they are named {name}_0, …, or `name` if there is one.
-        inputs: what the function reads.
+        inputs: the tensors that the function reads.
         function: takes the arrays of the inputs, which it must not write, then those of the outputs, which it
             must fill; gives nothing.
         name: of the stage.

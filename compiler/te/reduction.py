@@ -33,7 +33,7 @@ class Reduction:
     Members:
         reducer: combines two results.
         op: the operator of the reducer; None for a reducer of the user.
-        values: what is reduced; the identity where a predicate does not hold.
+        values: the reduced values; the identity where a predicate does not hold.
         axes: the reduced axes.
         init: the initial value, in terms of the axes of the element.
     """
@@ -54,7 +54,7 @@ class ReductionResult(Expr):
 
     @property
     def dtype(self) -> DType:
-        """That of the value."""
+        """The element type of the value."""
         return self.reduction.values[self.output].dtype
 
 
@@ -73,10 +73,10 @@ def sum_of(value: Expr, axes: Axes, where: Expr | None = None, init: Expr | floa
     """The sum; integers wrap in their type.
 
     Args:
-        value: what is added.
-        axes: over which.
+        value: the summand.
+        axes: the reduced axes.
         where: only points at which this holds count; elsewhere the value is not evaluated.
-        init: what it starts from, an element of the type of the value; 0 if it is not given.
+        init: the initial value, an element of the type of the value; 0 by default.
     """
     return _by_operator(BinaryOp.ADD, value, axes, where, init)
 

@@ -20,7 +20,7 @@ class ScanOp(Stage):
     Members:
         inits: the first elements of each result.
         updates: an element in terms of those before.
-        states: what stands for the results in the updates.
+        states: the placeholders of the results in the updates.
     """
 
     inits: tuple[Tensor, ...]

@@ -62,7 +62,7 @@ class Tensor:
 
     @property
     def name(self) -> str:
-        """Of the buffer."""
+        """The name of its buffer."""
         return self.buffer.name
 
     @property
@@ -72,7 +72,7 @@ class Tensor:
 
     @property
     def dtype(self) -> DType:
-        """Of its elements."""
+        """The type of its elements."""
         return self.buffer.dtype
 
     def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:

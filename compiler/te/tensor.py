@@ -38,7 +38,7 @@ class ComputeOp(Stage):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of each of the tensors."""
+        """The shape of each of the tensors."""
         return self.tensors[0].shape
 
     @property

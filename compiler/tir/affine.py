@@ -17,7 +17,7 @@ class Affine:
 
     Members:
         terms: atoms with coefficients, none of them 0, the largest coefficient first.
-        constant: what is added.
+        constant: the constant summand.
     """
 
     terms: tuple[tuple[Expr, int], ...]
@@ -30,7 +30,7 @@ class Affine:
 
     @cached_property
     def coefficients(self) -> dict[Expr, int]:
-        """Of the atoms."""
+        """The coefficients of the atoms."""
         return dict(self.terms)
 
     @property
@@ -39,7 +39,7 @@ class Affine:
         return not self.terms
 
     def coefficient(self, variable: str) -> int:
-        """Of a variable as an atom, 0 if it is none."""
+        """The coefficient of a variable, 0 if it is no atom."""
         return self.coefficients.get(Var(variable), 0)
 
     def __add__(self, other: "Affine") -> "Affine":

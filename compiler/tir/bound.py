@@ -34,7 +34,7 @@ def is_bounded(expr: Expr) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _weight(expr: Expr) -> int | None:
-    """What bounds the value when every loop variable is 1; None beyond `_INDEX_LIMIT`."""
+    """A bound of the magnitude of the value when every loop variable is 1; None beyond `_INDEX_LIMIT`."""
     match expr:
         case Const(value=value):
             weight: int | None = abs(int(value)) if isinstance(value, int) else None

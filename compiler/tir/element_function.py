@@ -62,7 +62,7 @@ _OF_FLOAT32: dict[ElementFunction, Callable[..., Any]] = {
 
 
 def arity(function: ElementFunction) -> int:
-    """How many arguments it takes."""
+    """The number of its arguments."""
     return 2 if function in _OF_TWO else 1
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a loop program."""
+"""Errors of loop programs."""
 
 from tilewright.numerics.error import TilewrightError
 

@@ -50,7 +50,7 @@ def evaluate(expr: Expr, points: Points, arrays: Mapping[str, Array], mask: Arra
 
     Args:
         expr: the expression.
-        points: what its variables are.
+        points: the values of its variables.
         arrays: the contents of its buffers, by name.
         mask: where the value is used; elsewhere an index may leave its buffer.
 
@@ -100,7 +100,7 @@ def check_inside(
     """Refuse indices beyond a buffer, which numpy would take from its other end.
 
     Args:
-        buffer: what is accessed.
+        buffer: the accessed buffer.
         indices: at which expressions, for the error.
         index: their values.
         shape: the extents of the array.

@@ -20,7 +20,7 @@ ExprLike = Union["Expr", int]
 
 
 class BinaryOp(StrEnum):
-    """What a `Binary` computes, by how it is printed."""
+    """The operator of a `Binary`, by its printed form."""
 
     ADD = "+"
     SUB = "-"
@@ -169,13 +169,13 @@ class Var(Expr):
 
 @value
 class Parameter(Var):
-    """What the combine of a `Reducer` is a function of: stands for an element of a type."""
+    """A parameter of the combine of a `Reducer`: stands for an element of a type."""
 
     type: DType
 
     @property
     def dtype(self) -> DType:
-        """Of the element."""
+        """The type of the element."""
         return self.type
 
 
@@ -189,7 +189,7 @@ class Binary(Expr):
 
     @property
     def dtype(self) -> DType:
-        """That of the operands, or bool."""
+        """The type of the operands, or bool."""
         return DType.BOOL if self.op.is_comparison else self.a.dtype
 
 
@@ -203,7 +203,7 @@ class Select(Expr):
 
     @property
     def dtype(self) -> DType:
-        """That of both."""
+        """The type of both."""
         return self.then.dtype
 
 
@@ -229,7 +229,7 @@ class BufferLoad(Expr):
 
     @property
     def dtype(self) -> DType:
-        """That of the buffer."""
+        """The element type of the buffer."""
         return self.buffer.dtype
 
 
@@ -243,7 +243,7 @@ class ElementCall(Expr):
 
     @property
     def dtype(self) -> DType:
-        """Of the result."""
+        """The type of the result."""
         return self.type
 
 

@@ -108,7 +108,10 @@ def _points(nest: RectangularNest, extents: list[int], outer: Arrays, arrays: Ar
 def _before(
     nest: RectangularNest, extents: list[int], points: Arrays, current: Array, arrays: Arrays
 ) -> Array | None:
-    """What the instances combine with: the init where one of them runs it; None if not the first one does."""
+    """The elements that the instances combine with: the init where an instance runs it, else the stored ones.
+
+    None if an instance other than the first runs the init.
+    """
     if nest.update.op is None:
         return current if all(extents[axis] == 1 for axis in nest.reduced) else None
     if nest.block.init is None:

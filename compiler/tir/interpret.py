@@ -38,7 +38,7 @@ from tilewright.compiler.tir.stmt import (
 )
 
 POISON_BYTE = 0xA5
-"""What a new buffer holds: nothing that a program computes by chance: what is never written shows."""
+"""Each byte of a new buffer: a value that no program computes by chance, so that unwritten elements show."""
 GRID_LIMIT = 1 << 21
 """Points that one numpy evaluation takes: some tens of megabytes."""
 

@@ -25,7 +25,7 @@ class LoopKind(StrEnum):
 
 
 class IterKind(StrEnum):
-    """What an index of a block means."""
+    """The kind of an index of a block."""
 
     SPATIAL = "spatial"
     REDUCE = "reduce"
@@ -39,7 +39,7 @@ class Stmt:
 
 @dataclass(frozen=True)
 class PrefetchHint:
-    """What iteration i + distance reads of a buffer is asked for in iteration i; changes no value."""
+    """Iteration i prefetches the elements of a buffer that iteration i + distance reads; changes no value."""
 
     buffer: str
     distance: int
@@ -88,7 +88,7 @@ class Reducer:
     Members:
         left, right: parameters for the elements of either result.
         combined: the elements of both together, in terms of these.
-        identity: what changes nothing when it is combined.
+        identity: the elements that change nothing when combined.
     """
 
     left: tuple[Parameter, ...]
@@ -104,8 +104,8 @@ class Block(Stmt):
     Members:
         name: unique in a function.
         iters: its indices.
-        body: what is assigned.
-        init: what stands there before the first reduced instance.
+        body: the assignment.
+        init: the assignment before the first reduced instance.
         more: further elements that are assigned at the same time: all values are evaluated before a store.
         more_init: the inits of these.
         reducer: of a reduction that is no operator; None where `body` shows it, or there is none.
@@ -220,7 +220,7 @@ class PrimFunc:
     Members:
         name: of the function.
         parameters: global buffers, inputs first, then outputs.
-        outputs: how many of the parameters, at the end, are outputs.
+        outputs: the number of outputs, which are the last parameters.
         body: the loops.
     """
 

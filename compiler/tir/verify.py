@@ -54,7 +54,7 @@ class _Verifier:
     procedure: str | None = None
     """The one around, if there is one."""
     loops: int = 0
-    """How many are around in this procedure."""
+    """The number of enclosing loops of the procedure."""
 
     @staticmethod
     def of(function: PrimFunc) -> "_Verifier":

@@ -226,7 +226,7 @@ def _map_shape(buffer: Buffer, change: Rewrite) -> Buffer:
 
 
 def loads(block: Block) -> tuple[BufferLoad, ...]:
-    """What the values, the inits and the indices of a block read, its own buffer in a reduction included."""
+    """The loads in values, inits and indices of a block, those of its own buffer in a reduction included."""
     stores = (*block.stores, *block.inits) if block.more else block.stores
     exprs = [expr for store in stores for expr in (store.value, *store.indices)]
     if block.init is not None:

@@ -141,6 +141,34 @@ def test_samples_that_meet_stay_on_the_host():
     np.testing.assert_allclose(package.run(x).outputs["y"], peer_outputs(net, x)["y"], rtol=1e-4, atol=1e-6)
 
 
+def test_nodes_in_which_samples_meet_are_named_once_and_by_their_names():
+    # A reversed sequence with time in front is several equations of one node, some of them shared.
+    rng = np.random.default_rng(5)
+    weights = {"w": (2, 8, 3), "r": (2, 8, 2)}
+    arrays = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in weights.items()}
+    nodes = [
+        helper.make_node("LSTM", ["x", "w", "r"], ["h"], "first", hidden_size=2, direction="bidirectional"),
+        helper.make_node("Reshape", ["h", "shape"], ["flat"], "between"),
+        helper.make_node(
+            "LSTM", ["flat", "w4", "r"], ["y"], "second", hidden_size=2, direction="bidirectional"
+        ),
+    ]
+    arrays |= {"w4": rng.normal(0, 0.3, (2, 8, 4)).astype(np.float32), "shape": np.array([0, -1, 4])}
+    net = model(nodes, {"x": ("time", "batch", 3)}, {"y": ("time", 2, "batch", 2)}, **arrays)
+    package = tilewright.compile(net, accelerator=True, sizes={"batch": 2})
+    (reason,) = {each.reason for each in package.explain().placements}
+    assert reason == "samples must stay apart, in the first axis, and do not in first, second"
+
+
+def test_sizes_that_do_not_agree_are_told_in_the_words_of_the_user():
+    nodes = [helper.make_node("Add", ["a", "b"], ["y"], "sum")]
+    net = model(nodes, {"a": ("n", 3), "b": ("n", 3)}, {"y": ("n", 3)})
+    package = tilewright.compile(net)
+    given = {"a": np.ones((2, 3), np.float32), "b": np.ones((4, 3), np.float32)}
+    with pytest.raises(TilewrightError, match=r"^input 'b' must have shape \(2, 3\), not \(4, 3\)$"):
+        package.run(given)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

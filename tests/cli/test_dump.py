@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from split_network import X, save_split
+from tilewright.cli.dump import PASSES
 from tilewright.cli.main import main
 from tilewright.compiler.pipeline import STAGES
 from tilewright.compiler.targets.accel.compile import PASSES as LAYER_PASSES
@@ -16,6 +17,10 @@ def folder(tmp_path, monkeypatch):
     save_split("net.onnx")
     np.savez("x.npz", x=X)
     return tmp_path
+
+
+def test_the_help_lists_the_passes_that_there_are():
+    assert PASSES == STAGES
 
 
 def compile_network(*arguments):

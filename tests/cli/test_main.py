@@ -29,6 +29,16 @@ def raiser(error):
     return run
 
 
+@pytest.mark.parametrize("command", door.COMMANDS)
+def test_the_help_of_a_command_says_what_it_does(command, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        door.main([command, "--help"])
+    assert leaving.value.code == 0
+    text = capsys.readouterr().out.split("\n\n")
+    assert text[0].startswith(f"usage: tilewright {command}")
+    assert text[1].endswith(".")
+
+
 def test_the_exit_code_is_the_commands(monkeypatch):
     install_command(monkeypatch, lambda args: 7)
     assert door.main(["probe"]) == 7

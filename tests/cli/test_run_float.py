@@ -121,6 +121,22 @@ def test_samples_are_the_batch_of_the_outputs_wherever_inputs_have_it(capsys):
     assert json.loads(capsys.readouterr().out)["samples"] == 2
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_half_precision_and_an_open_batch_run_on_accelerator_and_cpu(dtype, capsys):
+    w = np.random.default_rng(4).normal(0, 0.3, (6, 3, 3, 3)).astype(np.float16)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], "conv", pads=[1, 1, 1, 1])]
+    save_nodes("half.onnx", nodes, {"x": ("h", ("n", 3, 5, 5))}, {"y": ("h", ("n", 6, 5, 5))}, {"w": w})
+    x = np.random.default_rng(5).normal(0, 1, (4, 3, 5, 5)).astype(dtype)
+    np.save("half.npy", x)
+    (expected,) = peer_outputs("half.onnx", {"x": x.astype(np.float16)}).values()
+    for options, programs, most in ((["--config", "tiny"], 1, 0.1), (["--float"], 0, 0.01)):
+        assert run("half.onnx", "--input", "half.npy", "--json", *options) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["samples"], found["programs"]) == (4, programs)
+        assert written()["y"].dtype == np.float16
+        assert np.abs(written()["y"].astype(np.float32) - expected).max() < most
+
+
 def test_zeros_on_the_cpu_are_said_to_be_zeros_and_no_more(capsys):
     assert main(["run", "net.onnx", "--float"]) == 0
     assert capsys.readouterr().err == "tilewright: without --input FILE one sample of zeros is run\n"

@@ -17,7 +17,7 @@ ARROWS = {
     "ops/primitive": "dtype ir",
     "ops/nn": "dtype ir ops/primitive",
     "derivative": "dtype ir ops/primitive ops/nn",
-    "partition": "ir",
+    "partition": "dtype ir",
     "passes": "dtype ir ops/primitive ops/nn",
     "frontend/error": "",
     "frontend/onnx": "dtype ir ops/primitive ops/nn frontend/error",

@@ -13,12 +13,14 @@ import numpy as np
 from tests.compiler.random_network import random_input
 from tests.onnx_network import load
 from tests.random_onnx import random_model
+from tests.random_tokens import random_token_model
 
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.pipeline import compile_model, quantise
 from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.compiler.targets.accel.place import PlaceError
+from tilewright.compiler.targets.accel.product import ProductError
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import PRESETS, Config
@@ -31,6 +33,8 @@ from tilewright.runtime.sim_device import SimDevice
 SAMPLES = 2
 SEQUENCES = 0.15
 """The share of networks whose inputs have a length, not height and width."""
+TOKENS = 0.25
+"""Of the networks, those over tokens."""
 NAMED = ("tiny", "reference", "reference-wide", "ecp5-85f")
 
 
@@ -55,7 +59,10 @@ class Tally:
 
 def integer_network(rng: np.random.Generator) -> tuple[NamedFunction, dict[str, np.ndarray]] | None:
     """A random network of integers and inputs for it; None if the drawn one cannot be quantised."""
-    named = load(random_model(rng, sequence=rng.random() < SEQUENCES))
+    if rng.random() < TOKENS:
+        named = load(random_token_model(rng))
+    else:
+        named = load(random_model(rng, sequence=rng.random() < SEQUENCES))
     calibration = random_input(rng, named, 4)
     try:
         return quantise(named, calibration), random_input(rng, named, SAMPLES)
@@ -117,7 +124,7 @@ def fuzz(seed: int, networks: int, config: Config | None = None, report_every: i
             check_host(*drawn)
             check_network(*drawn, machine)
             tally.equal += 1
-        except (TilingError, PlaceError) as error:
+        except (TilingError, PlaceError, ProductError) as error:
             tally.refuse(type(error).__name__)
         except (DifferenceError, TilewrightError) as error:
             raise DifferenceError(f"seed {seed}, network {number}: {error}") from error

@@ -14,7 +14,7 @@ from tilewright.isa.instruction import (
     Destination,
     Finish,
     Nop,
-    Reduce,
+    ReduceMode,
     SourceA,
     SourceB,
     Vector,
@@ -68,7 +68,7 @@ def _random_value(rng: np.random.Generator, name: str, config: Config) -> int:
 def _nearly_in_place(rng: np.random.Generator, values: dict[str, int]) -> dict[str, int]:
     """Fields of a vector instruction that overwrites its source, or differs from that in one field."""
     memory = {"to": Destination.ACTIVATION, "a_from": SourceA.ACTIVATION, "b_from": SourceB.CONSTANT}
-    plain = {"op": VectorOp.ADD, "reduce": Reduce.ADD, "lookup": 0, "n_2": 1, "n_3": 1}
+    plain = {"op": VectorOp.ADD, "reduce": ReduceMode.ADD, "lookup": 0, "n_2": 1, "n_3": 1}
     same = {f"destination{part}": values[f"a{part}"] for part in ("", "_stride_0", "_stride_1")}
     result: dict[str, int] = memory | plain | same
     changed = str(rng.choice([*same, "n_2", "n_3", "zero_point"]))

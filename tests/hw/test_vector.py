@@ -13,7 +13,7 @@ from tilewright.isa.config import IN_FLIGHT, PRESETS
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import (
     Destination,
-    Reduce,
+    ReduceMode,
     SourceA,
     SourceB,
     Vector,
@@ -294,7 +294,7 @@ def load_table(**given):
 def leaving(config):
     """Its sources and its results leave their banks, at different times."""
     last = config.depth(Memory.ACTIVATION) - 1
-    loops = {"n_0": 3, "n_2": 3, "reduce": Reduce.ADD, "a_stride_0": 2, "a_stride_2": 1}
+    loops = {"n_0": 3, "n_2": 3, "reduce": ReduceMode.ADD, "a_stride_0": 2, "a_stride_2": 1}
     return Vector(**loops, a=last - 2, destination=2 * last + 1, destination_stride_0=1)
 
 
@@ -325,7 +325,7 @@ def test_random_sequences_agree_in_every_bit_and_cycle(config, count):
 def test_every_operation_folds_in_every_way_with_and_without_parameters():
     rng = np.random.default_rng(4)
     instructions = []
-    for op, reduce, turned in itertools.product(VectorOp, Reduce, (0, 3)):
+    for op, reduce, turned in itertools.product(VectorOp, ReduceMode, (0, 3)):
         flags = (op + reduce) % 4 ^ turned
         fixed = {"op": op, "reduce": reduce, "bias": flags & 1, "requantise": flags >> 1, "n_0": 1, "n_1": 2}
         instructions.append(random_instruction(rng, TINY, **fixed | ({} if reduce else {"n_2": 1, "n_3": 1})))

@@ -19,7 +19,7 @@ from tilewright.isa.instruction import (
     Load,
     Matrix,
     Nop,
-    Reduce,
+    ReduceMode,
     SourceA,
     SourceB,
     Store,
@@ -59,7 +59,7 @@ UNDEFINED = [
     (Vector(a=256, b=300, op=VectorOp.ADD, b_from=SourceB.ACTIVATION), "not both in bank 1"),
     (Vector(a=1), "destination must lie in another bank than a"),
     (Vector(a_stride_1=1), "destination must lie in another bank than a"),
-    (Vector(n_3=2, reduce=Reduce.ADD), "destination must lie in another bank than a"),
+    (Vector(n_3=2, reduce=ReduceMode.ADD), "destination must lie in another bank than a"),
     (Vector(a=256, b=1, op=VectorOp.ADD, b_from=SourceB.ACTIVATION), "another bank than b"),
     (Vector(a=256, lookup=1, to=Destination.TABLE), "lookup must be 0 with to = table"),
 ]
@@ -178,7 +178,7 @@ def read_vector(i: Vector, config: Config) -> Iterator[Cause]:
     reduces = i.n_2 * i.n_3 != 1
     illegal = 0 in (i.n_0, i.n_1, i.n_2, i.n_3)
     illegal |= i.op == VectorOp.PASS and i.b_from != SourceB.CONSTANT
-    illegal |= i.reduce == Reduce.NONE and reduces
+    illegal |= i.reduce == ReduceMode.NONE and reduces
     illegal |= bool(i.lookup) and i.to == Destination.TABLE
     illegal |= "b" in operands and bank(*operands["a"]) == bank(*operands["b"])
     for name, place in operands.items():

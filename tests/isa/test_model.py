@@ -8,7 +8,7 @@ import pytest
 import network
 from tilewright.isa.container import ExecutableError
 from tilewright.isa.executable import Executable
-from tilewright.isa.model import Binding, Layer, Model, ModelError, is_model
+from tilewright.isa.model import Binding, Layer, Model, ModelError, View, is_model
 from tilewright.isa.region import Region
 
 MODEL = network.make_model(graph="graph é", tensors=b"\0\1")
@@ -77,7 +77,7 @@ def test_a_file_that_is_not_whole_is_refused(tmp_path, change):
 @pytest.mark.parametrize(
     ("executable", "message"),
     [
-        (described(lambda d: d.update(format=1)), "has model format 1, not 2: compile it anew"),
+        (described(lambda d: d.update(format=1)), "has model format 1, not 3: compile it anew"),
         (described(lambda d: d.pop("layers")), r"do not follow the format: KeyError\('layers'\)"),
         (described(lambda d: d["inputs"][0].update(colour=1)), "do not follow the format: TypeError"),
         (described(lambda d: d.update(inputs=3)), "do not follow the format: TypeError"),
@@ -147,11 +147,38 @@ def test_every_reason_is_told_at_once():
         ("scale", 0.0, "scale must be a finite number above 0"),
         ("scale", float("nan"), "scale must be a finite number above 0"),
         ("zero_point", 128, "zero_point must be an int8, not 128"),
+        ("views", 3, "views must be views, not 3"),
+        ("views", (View((5, 6), (5, 7), (1, 0)),), "must have as many elements, step by step"),
     ],
 )
 def test_a_binding_that_cannot_be_is_refused(member, value, message):
     with pytest.raises(ModelError, match=message):
         replace(network.INPUT, **{member: value})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "padded", "order"),
+    [
+        ((5, 6), (5,), (0, 1)),
+        ((5, 6), (4, 6), (0, 1)),
+        ((5, 6), (5, 6), (0, 0)),
+        ((5, 6), (5, 6), (0,)),
+        ((5, -6), (5, 6), (0, 1)),
+        ((5, 6), (5, 6), 3),
+    ],
+)
+def test_a_view_that_cannot_be_is_refused(sizes, padded, order):
+    with pytest.raises(ModelError, match="must"):
+        View(sizes, padded, order)
+
+
+def test_views_read_back(tmp_path):
+    views = (View((5, 6), (5, 6), (1, 0)), View((6, 5), (6, 5), (1, 0)))
+    model = network.make_model(inputs=(replace(network.INPUT, views=views),))
+    model.save(tmp_path / "a.twx")
+    assert Model.load(tmp_path / "a.twx") == model
+    with pytest.raises(ModelError, match="do not follow the format"):
+        Model.from_executable(described(lambda d: d["inputs"][0].update(views=[3])))
 
 
 def test_a_scalar_has_one_element():

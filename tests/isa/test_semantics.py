@@ -17,7 +17,7 @@ from tilewright.isa.instruction import (
     Load,
     Matrix,
     Nop,
-    Reduce,
+    ReduceMode,
     SourceA,
     SourceB,
     Store,
@@ -158,10 +158,10 @@ class Plain:
 
     def reduce(self, function, lane):
         return {
-            Reduce.NONE: lambda: lane[0],
-            Reduce.ADD: lambda: wrap(sum(lane)),
-            Reduce.MAXIMUM: lambda: max(lane),
-            Reduce.MINIMUM: lambda: min(lane),
+            ReduceMode.NONE: lambda: lane[0],
+            ReduceMode.ADD: lambda: wrap(sum(lane)),
+            ReduceMode.MAXIMUM: lambda: max(lane),
+            ReduceMode.MINIMUM: lambda: min(lane),
         }[function]()
 
     def put(self, i, entry, place, y):

@@ -13,6 +13,7 @@ _TOKENS = suite(f"{_ACCEL}/test_token.py")
 _BUILD = suite(f"{_ACCEL}/test_build.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
+_MATMUL = suite("compiler/quantise/test_matmul.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
 _EVENT_MODEL = suite(f"{_ACCEL}/test_event_model.py")
 _SCHEDULE_TEXT = suite(f"{_ACCEL}/test_layer_schedule.py")
@@ -23,15 +24,15 @@ _VIEWS = (
     Mutant(
         name="view-of-the-first-block",
         file=f"{_ACCEL}/view.py",
-        old="value: View(equation.result, start // config.cols)",
-        new="value: View(equation.result, 0)",
+        old="value: MemoryView(equation.result, start // config.cols)",
+        new="value: MemoryView(equation.result, 0)",
         check=_MOVE,
     ),
     Mutant(
         name="view-of-a-view-from-its-start",
         file=f"{_ACCEL}/compile.py",
-        old="contents, block = view.whole, block + view.block",
-        new="contents, block = view.whole, view.block",
+        old="inside += view.block * _block_bytes(contents, self._config)",
+        new="inside = view.block * _block_bytes(contents, self._config)",
         check=_MOVE,
     ),
     Mutant(
@@ -376,6 +377,55 @@ _TASKS = (
         old="self.first <= other.last and",
         new="self.first < other.last and",
         check=_PROGRAM,
+    ),
+    Mutant(
+        name="matmul-lanes-of-heads-interleaved",
+        file=f"{_ACCEL}/product.py",
+        old="return padded.reshape(-1, config.cols, heads).transpose(0, 2, 1).reshape(-1)",
+        new="return padded.reshape(-1)",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-garbage-in-lanes",
+        file=f"{_ACCEL}/product.py",
+        old="is_padded = columns == inputs or _is_of_host(b, w) or _has_zero_lanes(b, x)",
+        new="is_padded = True",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-rows-of-w-not-padded",
+        file=f"{_ACCEL}/product.py",
+        old="columns = -(-inputs // config.cols) * config.cols",
+        new="columns = inputs",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-one-group-for-all",
+        file=f"{_ACCEL}/operator/qmatmul.py",
+        old="lambda o, g, i, s, r, c: w[o, g, i, s, r, c]",
+        new="lambda o, g, i, s, r, c: w[o, 0, i, s, r, c]",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="patches-of-columns-before-rows",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="found[:, :, y, x, down, right] = weight[:, :, row, column]",
+        new="found[:, :, x % height.patch, y % width.patch, down, right] = weight[:, :, row, column]",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
+    ),
+    Mutant(
+        name="patches-begin-one-later",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="return -self.pads[0] // self.patch",
+        new="return -(self.pads[0] // self.patch)",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
+    ),
+    Mutant(
+        name="patches-of-what-another-reads",
+        file=f"{_ACCEL}/space_to_depth.py",
+        old="if len(function.consumers.get(value, ())) != 1 or value in function.results:",
+        new="if value in function.results:",
+        check=suite("compiler/targets/accel/test_space_to_depth.py"),
     ),
     Mutant(
         name="tensor-of-a-later-reader",

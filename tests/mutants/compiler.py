@@ -14,6 +14,8 @@ _POINTWISE = suite("compiler/quantise/test_pointwise.py")
 
 _MOVE = suite("compiler/quantise/test_move.py")
 _SEQUENCE = suite("compiler/quantise/test_sequence.py")
+_MATMUL = suite("compiler/quantise/test_matmul.py")
+_TOKENS = suite("compiler/quantise/test_tokens.py")
 
 _NETWORKS = (
     Mutant(
@@ -50,6 +52,62 @@ _NETWORKS = (
         old="return 0, before, 0, behind",
         new="return 0, behind, 0, before",
         check=_SEQUENCE,
+    ),
+    Mutant(
+        name="matmul-symmetry-of-one-operand",
+        file="compiler/quantise/lower_pointwise.py",
+        old="require(zeros == (0, 0), ",
+        new="require(zeros[0] == 0, ",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-asymmetric-operands",
+        file="compiler/quantise/insertion.py",
+        old="choose = symmetric_parameters if value in self.symmetric else choose_parameters",
+        new="choose = choose_parameters",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-factor-left-out",
+        file="compiler/quantise/recognise_linear.py",
+        old="return r.emit(GroupedProduct(made.operator.factor * scale), *made.operands)",
+        new="return r.emit(GroupedProduct(made.operator.factor), *made.operands)",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="matmul-mask-in-integers",
+        file="compiler/quantise/recognise_pointwise.py",
+        old="repeated = any(map(r.is_repeated, equation.operands))",
+        new="repeated = False",
+        check=_MATMUL,
+    ),
+    Mutant(
+        name="tokens-pixels-before-channels",
+        file="compiler/quantise/arrangement.py",
+        old="return (*self.channels, *self.pixels)",
+        new="return (*self.pixels, *self.channels)",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="tokens-any-order-is-the-same",
+        file="compiler/quantise/arrangement.py",
+        old="return found is not None and (found[0].channels, found[0].pixels) == (",
+        new="return found is not None and (found[1].channels, found[1].pixels) == (",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="tokens-inputs-are-not-put-in-order",
+        file="compiler/quantise/integer.py",
+        old="value = self._viewed(integer.value, integer.views) if integer.is_moved else integer.value",
+        new="value = integer.value",
+        check=_TOKENS,
+    ),
+    Mutant(
+        name="tokens-outputs-are-not-put-back",
+        file="compiler/targets/accel/network.py",
+        old="order = inverse(operator.permutation) if",
+        new="order = operator.permutation if",
+        check=_TOKENS,
     ),
     Mutant(
         name="quantise-table-of-another-root",

@@ -7,6 +7,7 @@ import pytest
 
 import network
 from tilewright.isa.config import PRESETS
+from tilewright.isa.model import View
 from tilewright.runtime.layout import from_memory, to_memory
 
 
@@ -30,3 +31,23 @@ def test_what_was_laid_out_is_read_back(config, shape):
     x = values(shape)
     region = bytes(7) + to_memory(x, binding, PRESETS[config]).tobytes() + b"more"
     assert np.array_equal(from_memory(region, binding, PRESETS[config]), x)
+
+
+@pytest.mark.parametrize("config", ["tiny", "reference"])
+def test_views_put_elements_in_another_order(config):
+    """Of [rows, columns, channels], two by two pixels as channels; below the last row are zero points."""
+    first = View((3, 6, 5), (3, 6, 5), (2, 0, 1))
+    views = (
+        first,
+        View((5, 3, 6), (5, 4, 6), (0, 1, 2)),
+        View((5, 2, 2, 3, 2), (5, 2, 2, 3, 2), (0, 2, 4, 1, 3)),
+    )
+    binding = replace(network.INPUT, shape=(3, 6, 5), picture=(20, 2, 3), views=views)
+    x = values((3, 6, 5))
+    stored = to_memory(x, binding, PRESETS[config])
+    lanes = PRESETS[config].cols
+    for channel, y, column in np.ndindex(20, 2, 3):
+        row, across = 2 * y + channel // 2 % 2, 2 * column + channel % 2
+        found = x[row, across, channel // 4] if row < 3 else binding.zero_point
+        assert stored[channel // lanes, y, column, channel % lanes] == found
+    assert np.array_equal(from_memory(bytes(64) + stored.tobytes(), binding, PRESETS[config]), x)

@@ -14,7 +14,7 @@ from tilewright.isa.instruction import (
     Finish,
     Load,
     Matrix,
-    Reduce,
+    ReduceMode,
     SourceA,
     SourceB,
     Store,
@@ -163,7 +163,7 @@ def test_every_operation_fold_source_and_destination(shape, op, compiled_alone):
     rng = np.random.default_rng(op)
     config = replace(PRESETS["reference"], rows=shape[0], cols=shape[1], activation_vectors=64)
     program = []
-    for reduce in Reduce:
+    for reduce in ReduceMode:
         for a_from in SourceA:
             for b_from in [SourceB.CONSTANT] if op == VectorOp.PASS else SourceB:
                 for to in Destination:
@@ -174,7 +174,7 @@ def test_every_operation_fold_source_and_destination(shape, op, compiled_alone):
 
 
 def _vector(rng, config, op, reduce, a_from, b_from, to, flags):
-    reduced = (1, 1) if reduce == Reduce.NONE else (2, 3)
+    reduced = (1, 1) if reduce == ReduceMode.NONE else (2, 3)
     memory_of_a = config.activation_vectors if a_from == SourceA.ACTIVATION else config.accumulator_vectors
     depth = {
         SourceB.ACTIVATION: config.activation_vectors,

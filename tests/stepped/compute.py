@@ -4,7 +4,7 @@ from collections import deque
 from itertools import product
 
 from tilewright.isa import timing
-from tilewright.isa.instruction import Destination, Reduce, SourceA, SourceB, VectorOp
+from tilewright.isa.instruction import Destination, ReduceMode, SourceA, SourceB, VectorOp
 from tilewright.isa.memory import Memory
 
 
@@ -133,7 +133,7 @@ class Vector:
         b += i2 * vector.b_stride_2 + i3 * vector.b_stride_3
         to = vector.destination + i0 * vector.destination_stride_0 + i1 * vector.destination_stride_1
         ends_reduction = (i2, i3) == (vector.n_2 - 1, vector.n_3 - 1)
-        assert vector.reduce != Reduce.NONE or ends_reduction
+        assert vector.reduce != ReduceMode.NONE or ends_reduction
         places = [(Memory[SourceA(vector.a_from).name], vector.a, a)]
         if vector.b_from != SourceB.CONSTANT:
             places.append((Memory[SourceB(vector.b_from).name], vector.b, b))

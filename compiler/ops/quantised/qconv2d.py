@@ -40,6 +40,7 @@ class QConv2d(QuantisedOperator):
         zero_point, lo, hi: of the result.
         residual: whether another activation is added.
         pool: windows whose maximum is taken, before the bias; its padding never wins.
+        asked_macs: those of a sample that the network asks for, where the compiler added some; None: all.
     """
 
     name: ClassVar[str] = "qconv2d"
@@ -53,6 +54,7 @@ class QConv2d(QuantisedOperator):
     hi: int
     residual: bool = False
     pool: Window | None = None
+    asked_macs: int | None = None
     lookup: ClassVar[bool] = False
     """Whether the result is looked up."""
 
@@ -61,6 +63,7 @@ class QConv2d(QuantisedOperator):
         object.__setattr__(self, "pool", None if self.pool is None else Window.of(self.pool))
         expect_range("input_zero_point", self.input_zero_point, -128, 127)
         expect_range("zero_point", self.zero_point, -128, 127)
+        expect_range("asked_macs", self.asked_macs or 0, 0, 2**62)
         expect_clamp(self.lo, self.hi)
 
     def geometry(self) -> ConvolutionGeometry:
@@ -95,6 +98,8 @@ class QConv2d(QuantisedOperator):
 
     def macs(self, *types: TensorType) -> int:
         """Those of sums that count: what no window of the pooling sees need not be computed."""
+        if self.asked_macs is not None:
+            return self.asked_macs
         outputs, height, width = self.geometry().infer(types[0], types[1])
         if self.pool:
             height, width = self.pool.seen(height, width)

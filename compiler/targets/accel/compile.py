@@ -27,7 +27,8 @@ from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
-from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
+from tilewright.compiler.targets.memory_plan import plan_memory
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
 from tilewright.compiler.tir.printer import print_function
@@ -332,10 +333,12 @@ class _Plan:
     def address(self, contents: Value | NDArray[Any], block: int = 0) -> tuple[int, int]:
         """Region and offset of a value, from a block on, or of a constant that is added."""
         if isinstance(contents, Value):
+            inside = block * _block_bytes(contents, self._config)
             while (view := self._views.get(contents)) is not None:
-                contents, block = view.whole, block + view.block
+                contents = view.whole
+                inside += view.block * _block_bytes(contents, self._config)
             region, offset = self._values[contents]
-            return region, offset + block * _block_bytes(contents, self._config)
+            return region, offset + inside
         data = np.ascontiguousarray(contents).tobytes()
         offset = self._reserve(CONSTANTS, len(data))
         self._constants.append(data.ljust(self._used[CONSTANTS] - offset, b"\0"))
@@ -400,6 +403,7 @@ def _binding(port: Port, plan: _Plan) -> Binding:
         offset=offset,
         scale=port.scale,
         zero_point=port.zero_point,
+        views=port.views,
     )
 
 

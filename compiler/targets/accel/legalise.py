@@ -19,21 +19,25 @@ from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
 from tilewright.compiler.ops.quantised.qgather import NOWHERE, QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
+from tilewright.compiler.ops.quantised.qmatmul import QMatmul
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import POINT
 from tilewright.compiler.targets.accel.operator.layout import blocks
+from tilewright.compiler.targets.accel.product import joined_input, legal_product
+from tilewright.compiler.targets.accel.space_to_depth import space_to_depth
 from tilewright.compiler.targets.accel.view import is_view, is_whole, with_copies
 from tilewright.isa.config import Config
 from tilewright.numerics.table import ENTRIES
 
 
 def legalise(function: Function, config: Config) -> Function:
-    """The same function without poolings that cannot follow their convolution on the chip.
+    """The same function in units of the machine.
 
-    A maximum pooling behind a convolution is a loop of the instruction that requantises; where its windows
-    are padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone,
-    so that both are equal. A table that alone reads a convolution becomes the end of it. Channels are
+    What the host hands over to a convolution with strides may be patches (`space_to_depth`). A maximum
+    pooling behind a convolution is a loop of the instruction that requantises; where its windows are
+    padded, or hold more sums than a bank, it becomes an operator of its own. Requantisation is monotone, so
+    that both are equal. A table that alone reads a convolution becomes the end of it. Channels are
     concatenated in whole blocks, and put in order behind that: by the weights of the convolution that reads
     them, if it can be.
     """
@@ -65,14 +69,31 @@ def _legal(
         operator, operands = _composed(b, function, equation, operator, operands)
     elif isinstance(operator, QConcat) and operator.axis == 1:
         return _concatenated(b, equation, operator, operands, config)
-    if isinstance(operator, QConv2d):
-        operands = _ungathered(b, operator, operands, config)
-    if isinstance(operator, QConv2d) and operator.pool is not None and _must_part(operator, config):
-        with b.label(*equation.labels):
-            operands = b.apply(replace(operator, pool=None), *operands)
-        with b.label(*(f"{label}:pool" for label in equation.labels)):
-            return b.apply(QMaxPool2d(operator.pool), *operands)
+    elif isinstance(operator, QMatmul):
+        return (legal_product(b, equation, operands, config),)
+    elif isinstance(operator, QConv2d):
+        return _convolution(b, function, equation, config, operands)
     return emit(b, equation, operator, operands)
+
+
+def _convolution(
+    b: Builder, function: Function, equation: Equation, config: Config, operands: tuple[Value, ...]
+) -> Sequence[Value]:
+    """A convolution, and the pooling that cannot follow it on the chip."""
+    operator = equation.operator
+    assert isinstance(operator, QConv2d), "asked of convolutions"
+    pool = operator.pool if operator.pool is not None and _must_part(operator, config) else None
+    if pool is not None:
+        operator = replace(operator, pool=None)
+    operands = _ungathered(b, operator, operands, config)
+    operator, operands = space_to_depth(b, function, equation.operands[0], operator, operands, config)
+    operator, operands = joined_input(b, operator, operands, config)
+    with b.label(*equation.labels):
+        results = b.apply(operator, *operands)
+    if pool is None:
+        return results
+    with b.label(*(f"{label}:pool" for label in equation.labels)):
+        return b.apply(QMaxPool2d(pool), *results)
 
 
 def _convolved(

@@ -13,15 +13,22 @@ from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose, inverse
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
+from tilewright.compiler.ops.quantised.heads import HEADS
 from tilewright.compiler.ops.quantised.operator import QuantisedOperator
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.operator.lower import OPERATORS, lower
 from tilewright.compiler.targets.accel.tiling import TilingError
-from tilewright.compiler.targets.accel.view import View, is_view, views
+from tilewright.compiler.targets.accel.view import MemoryView, is_view, views
 from tilewright.isa.config import Config
+from tilewright.isa.model import View
 from tilewright.numerics.error import TilewrightError
+
+_VIEWS = (Reshape, Transpose)
+"""What the host does where it hands over a value or takes it back."""
 
 
 class NetworkError(TilewrightError):
@@ -37,6 +44,7 @@ class Port:
         shape: that the user sees, without the batch axis.
         value: int8 [1, channels, height, width].
         scale, zero_point: of its elements; 1 and 0 where the user has int8 as well.
+        views: what the host does to the order of its elements, from the user's to the value's.
     """
 
     name: str
@@ -44,6 +52,7 @@ class Port:
     value: Value
     scale: float = 1.0
     zero_point: int = 0
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Network:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     layers: tuple[Unit, ...]
-    views: Mapping[Value, View] = field(default_factory=dict)
+    views: Mapping[Value, MemoryView] = field(default_factory=dict)
 
     def whole(self, value: Value) -> Value:
         """What has memory of its own, of which a value is a part; or the value."""
@@ -118,15 +127,26 @@ def network_of(named: NamedFunction, config: Config) -> Network:
     inputs, seen = _inputs(named)
     outputs = tuple(map(_Outputs(function, seen).port, named.outputs, function.results))
     layers = tuple(each for each in function.equations if isinstance(each.operator, OPERATORS))
-    seen |= {each.result for each in layers}
     parts = [each for each in layers if is_view(each.operator, config)]
     found = {value: view for each in parts for value, view in views(each, config).items()}
+    found |= {each.result: MemoryView(each.operands[0], 0) for each in function.equations if _has_rows(each)}
+    seen |= {*(each.result for each in layers), *found}
     others = [each for each in function.equations if not isinstance(each.operator, Constant)]
     rejected = [each for each in others if seen.isdisjoint(each.results)]
     if rejected:
         listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
         raise NetworkError(f"the accelerator must be able to run every operator, and cannot run {listed}")
     return Network(function, inputs, outputs, _units([each for each in layers if each not in parts]), found)
+
+
+def _has_rows(equation: Equation) -> bool:
+    """Whether feature maps get other rows, with all their pixels in order, or heads become rows."""
+    if isinstance(equation.operator, HEADS):
+        return True
+    if not isinstance(equation.operator, Reshape):
+        return False
+    before, after = equation.operands[0].type, equation.result.type
+    return after.dtype is DType.INT8 and picture(before)[0] == picture(after)[0]
 
 
 def refusal(equation: Equation, config: Config) -> str | None:
@@ -184,9 +204,9 @@ def _inputs(named: NamedFunction) -> tuple[tuple[Port, ...], set[Value]]:
             continue
         for equation, passed in _quantised(function, value):
             assert isinstance(equation.operator, Quantise), "found by its class"
-            seen |= {*passed, equation.result}
+            seen |= {*(each.result for each in passed), equation.result}
             scale, zero_point = float(equation.operator.scale), int(equation.operator.zero_point)
-            ports.append(Port(name, shape, equation.result, scale, zero_point))
+            ports.append(Port(name, shape, equation.result, scale, zero_point, _views(passed)))
     names = [port.name for port in ports]
     bad = [name for name in named.inputs if names.count(name) != 1]
     if bad:
@@ -194,16 +214,37 @@ def _inputs(named: NamedFunction) -> tuple[tuple[Port, ...], set[Value]]:
     return tuple(ports), seen
 
 
-def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Value]]]:
+def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Equation]]]:
     """The quantisations that a value reaches through views, each with the views before it."""
-    found: list[tuple[Equation, list[Value]]] = []
+    found: list[tuple[Equation, list[Equation]]] = []
     for equation in function.consumers.get(value, ()):
         if isinstance(equation.operator, Quantise):
             found.append((equation, []))
-        elif isinstance(equation.operator, Reshape):
+        elif isinstance(equation.operator, (*_VIEWS, Pad)):
             behind = _quantised(function, equation.result)
-            found += [(last, [equation.result, *passed]) for last, passed in behind]
+            found += [(last, [equation, *passed]) for last, passed in behind]
     return found
+
+
+def _views(passed: Sequence[Equation]) -> tuple[View, ...]:
+    """What views of the host do, first to last; none where the order of all elements stays."""
+    found = []
+    for equation in passed:
+        before, operator = equation.operands[0].type.numbers, equation.operator
+        order = operator.permutation if isinstance(operator, Transpose) else tuple(range(len(before)))
+        padded = equation.result.type.numbers if isinstance(operator, Pad) else before
+        found.append(View(before, padded, order))
+    return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
+
+
+def _views_back(passed: Sequence[Equation]) -> tuple[View, ...]:
+    """The inverse of what views of the host do, last to first, from the result to the value."""
+    found = []
+    for equation in passed:
+        after, operator = equation.result.type.numbers, equation.operator
+        order = inverse(operator.permutation) if isinstance(operator, Transpose) else tuple(range(len(after)))
+        found.append(View(after, after, order))
+    return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
 
 
 @dataclass(frozen=True)
@@ -220,20 +261,22 @@ class _Outputs:
 
     def port(self, name: str, result: Value) -> Port:
         """A result before its dequantisation; one of int8 is handed back as it is."""
-        value, dequantise = result, None
+        value, dequantise, passed = result, None, list[Equation]()
         while (equation := self.function.producers.get(value)) is not None:
             if isinstance(equation.operator, Dequantise) and dequantise is None:
                 dequantise = equation.operator
-            elif not isinstance(equation.operator, Reshape):
+            elif isinstance(equation.operator, _VIEWS):
+                passed.append(equation)
+            else:
                 break
             self.seen.add(value)
             value = equation.operands[0]
-        shape = result.type.numbers[1:]
+        shape, views = result.type.numbers[1:], _views_back(passed)
         if result.type.dtype is DType.INT8:
-            return Port(name, shape, value)
+            return Port(name, shape, value, views=views)
         if dequantise is None:
             raise NetworkError(f"output {name!r} must be the dequantised result of an integer operator")
-        return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point))
+        return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point), views)
 
 
 def picture(tensor: TensorType) -> tuple[int, int, int]:

@@ -10,6 +10,7 @@ from itertools import count
 
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops.quantised.heads import HEADS
 from tilewright.compiler.ops.quantised.operator import QuantisedOperator
 from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qgather import QGather
@@ -19,7 +20,7 @@ from tilewright.isa.config import Config
 
 
 @dataclass(frozen=True)
-class View:
+class MemoryView:
     """Where a value lies.
 
     Members:
@@ -38,16 +39,16 @@ def is_view(operator: object, config: Config) -> bool:
     return isinstance(operator, QGather) and operator.start is not None and operator.start % config.cols == 0
 
 
-def views(equation: Equation, config: Config) -> Mapping[Value, View]:
+def views(equation: Equation, config: Config) -> Mapping[Value, MemoryView]:
     """The parts that the equation of a view makes."""
     operator = equation.operator
     if isinstance(operator, QGather):
         assert operator.start is not None, "asked of views"
-        return {equation.result: View(equation.operands[0], operator.start // config.cols)}
+        return {equation.result: MemoryView(equation.operands[0], operator.start // config.cols)}
     assert isinstance(operator, QConcat)
     starts = operator.starts(*(value.type for value in equation.operands))
     return {
-        value: View(equation.result, start // config.cols)
+        value: MemoryView(equation.result, start // config.cols)
         for value, start in zip(equation.operands, starts, strict=False)
     }
 
@@ -126,6 +127,8 @@ class _Copies:
         """Whether a layer makes a value where it likes."""
         producer = self._source.producers.get(value)
         if producer is None or not isinstance(producer.operator, QuantisedOperator):
+            return False
+        if isinstance(producer.operator, HEADS):
             return False
         is_part = isinstance(producer.operator, QGather) and is_view(producer.operator, self._config)
         return not is_part

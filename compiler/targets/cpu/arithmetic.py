@@ -141,7 +141,7 @@ def _unsigned(method: str) -> Operation:
 
 
 def _float_parts(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """What fmod gives, that with the sign of b, and whether the two differ."""
+    """The result of fmod, the remainder with the sign of b, and whether the two differ."""
     remainder, zero = builder.frem(a, b), like(a, 0.0)
     crossed = builder.xor(builder.fcmp_ordered("<", b, zero), builder.fcmp_ordered("<", remainder, zero))
     crossed = builder.and_(crossed, builder.fcmp_unordered("!=", remainder, zero))

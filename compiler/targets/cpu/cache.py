@@ -59,7 +59,7 @@ class ObjectStore:
         self.codes = dict(codes or {})
 
     def cached(self, produce: Callable[[], bytes], *depends_on: str) -> bytes:
-        """What `produce` gives, from here or from the disk if it gave it once for the same texts."""
+        """The result of `produce`, from here or from the disk if it was stored for the same texts before."""
         data = self.stored(*depends_on)
         return self._keep(cached(produce, *depends_on), depends_on) if data is None else data
 

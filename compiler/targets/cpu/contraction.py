@@ -72,7 +72,7 @@ class Contraction:
 
     Members:
         kind: `dot` or `fma`.
-        block: what is summed.
+        block: the block that adds a product.
         names: of the variables of all loops.
         rows, reductions: loops of several steps, outer first; without the group of `dot`.
         lanes: the loop over neighbours in c.

@@ -1,4 +1,4 @@
-"""Functions of elements as LLVM values: what `numerics/` says, in integers of up to 64 bits."""
+"""Functions of elements as LLVM values, as defined in `numerics/`, in integers of up to 64 bits."""
 
 from collections.abc import Callable, Sequence
 
@@ -106,7 +106,7 @@ def _unpacked(builder: ir.IRBuilder, scale: ir.Value) -> tuple[ir.Value, ir.Valu
 
 
 def _power(builder: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """Of integers by squares: a step for each bit of the exponent."""
+    """A power of integers by squaring: one step for each bit of the exponent."""
     if not isinstance(element_of(x), ir.IntType):
         return call_intrinsic(builder, "pow", [x, y])
     result, zero = like(x, 1), like(x, 0)
@@ -138,7 +138,7 @@ def shift_right(builder: ir.IRBuilder, is_signed: bool, x: ir.Value, y: ir.Value
 
 
 def _erf(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """Of float64, by the C library, lane by lane."""
+    """erf of float64, by the C library, lane by lane."""
     double = ir.DoubleType()
     function = external(builder.module, "erf", double, [double])
     if lanes_of(x) == 1:

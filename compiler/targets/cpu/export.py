@@ -18,7 +18,7 @@ from tilewright.compiler.tir.stmt import PrimFunc
 
 COMPILERS = ("cc", "gcc", "clang")
 LIBRARIES = ("-lm", "-lpthread")
-"""What a program that has the object file in it is linked with."""
+"""Libraries that a program with the object file is linked with."""
 
 
 def write_header(path: Path, functions: Sequence[PrimFunc]) -> None:
@@ -38,7 +38,7 @@ def write_object(
     Args:
         path: of the file.
         functions: scheduled in any way.
-        machine: what it runs on; None for this machine. `HostMachine.baseline()` runs elsewhere too.
+        machine: the machine that it runs on; None for this one. `HostMachine.baseline()` runs elsewhere too.
         contract: whether a product and a sum of floats may be rounded once.
 
     Raises:

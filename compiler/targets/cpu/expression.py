@@ -39,7 +39,7 @@ class ExpressionEmitter:
     """Writes expressions into a function context.
 
     Members:
-        context: where to.
+        context: of the function that is written.
         contract: whether a product and a sum of floats may be rounded once.
     """
 

@@ -7,7 +7,7 @@ from tilewright.compiler.targets.cpu.machine import HostMachine
 
 
 class DotInstruction(StrEnum):
-    """How four products of uint8 and int8 are added in a lane of int32; all are exact."""
+    """Instructions that add four products of uint8 and int8 in a lane of int32; all are exact."""
 
     AMX = "amx"
     """tdpbusd, on tiles of 16 x 16 sums."""
@@ -27,7 +27,7 @@ class Features:
 
     Members:
         vector_bytes: of a register.
-        registers: how many there are.
+        registers: their number.
         dot: the instruction for products of int8.
     """
 

@@ -12,7 +12,7 @@ from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.targets.cpu.value import LaneValue
 
 ALIGNMENT_BYTES = 64
-"""Of a buffer: a cache line, and the widest vector there is."""
+"""Alignment of a buffer: a cache line, and the widest vector."""
 STACK_BUFFER_BYTES = 16 << 10
 """Larger buffers come from the heap."""
 STACK_BYTES = 128 << 10
@@ -28,11 +28,11 @@ class FunctionContext:
         entry: writes what takes memory of the stack.
         setup: writes what takes memory of the heap, next.
         builder: writes the next instruction.
-        variables: what loop variables and indices of blocks are, by name.
-        pointers: where buffers lie, by name.
+        variables: the values of loop variables and indices of blocks, by name.
+        pointers: the addresses of buffers, by name.
         strides: elements from one index of a buffer to the next, in each dimension, by name.
-        lanes: how many iterations of a vectorised loop are computed together.
-        shapes: where a pointer to the shapes of the tile registers is, if they are used.
+        lanes: the number of iterations of a vectorised loop that are computed together.
+        shapes: the address of a pointer to the shapes of the tile registers, if they are used.
     """
 
     function: ir.Function
@@ -82,7 +82,7 @@ class FunctionContext:
         return pointer
 
     def tile_shapes(self) -> ir.Value:
-        """Where a pointer to the shapes of the tile registers is: null before the first use."""
+        """The address of a pointer to the shapes of the tile registers; it is null before the first use."""
         if self.shapes is None:
             self.shapes = self.on_stack(POINTER)
             self.setup.store(ir.Constant(POINTER, None), self.shapes)

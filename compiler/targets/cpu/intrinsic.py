@@ -35,7 +35,7 @@ def call_intrinsic(
 def masked_load(
     builder: ir.IRBuilder, pointer: ir.Value, mask: ir.Value, zero: ir.Value, align: int
 ) -> ir.Value:
-    """A vector of neighbours in memory where the mask holds, else 0; nothing else is touched."""
+    """A vector of neighbours in memory where the mask holds, else 0; nothing else is read."""
     types = [POINTER, ir.IntType(32), mask.type, zero.type]
     function = external(builder.module, f"llvm.masked.load.{mangled(zero.type)}.p0", zero.type, types)
     return builder.call(function, [pointer, ir.Constant(types[1], align), mask, zero])

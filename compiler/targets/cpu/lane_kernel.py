@@ -1,4 +1,4 @@
-"""One step of a micro-kernel in LLVM: what a word of `a` and a vector of `b` add to the sums of a row.
+"""One step of a micro-kernel in LLVM: a word of `a` times a vector of `b`, added to a row's accumulators.
 
 Sums lie in vectors of `lanes` lanes while a kernel runs, in a type of the kernel's own.
 """
@@ -25,7 +25,7 @@ class LaneKernel(ABC):
         lanes: sums in a vector.
         b_elements: elements of b that a step reads for a lane.
         element: the type of elements of a and b.
-        accumulator_type, open_type: what a vector of accumulators is in memory, and while the kernel runs.
+        accumulator_type, open_type: types of a vector of accumulators in memory, and while the kernel runs.
     """
 
     lanes: int
@@ -40,7 +40,7 @@ class LaneKernel(ABC):
 
     @abstractmethod
     def spread(self, builder: ir.IRBuilder, pointer: ir.Value) -> ir.Value:
-        """What `a` holds at a pointer, in all lanes."""
+        """The element or word of `a` at a pointer, in all lanes."""
 
     @abstractmethod
     def step(self, builder: ir.IRBuilder, total: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:

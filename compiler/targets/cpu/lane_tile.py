@@ -13,7 +13,7 @@ from tilewright.compiler.targets.cpu.value import LaneValue, index, vector
 
 @dataclass(frozen=True)
 class RowOffsets:
-    """A row: how far its elements of a and c are from the first row's."""
+    """The offsets of a row in a and c from the first row, in elements."""
 
     a: int
     c: int
@@ -41,7 +41,7 @@ class LaneTile:
 
     @property
     def accumulator_type(self) -> ir.Type:
-        """Of a vector of accumulators while the kernel runs."""
+        """The type of a vector of accumulators while the kernel runs."""
         return self.kernel.open_type
 
     def count(self, column: int) -> int:

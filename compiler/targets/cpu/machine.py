@@ -24,7 +24,7 @@ class HostMachine:
     Members:
         triple: architecture, vendor, system.
         cpu: model, as LLVM names it.
-        features: what it has beyond the model or lacks, `+avx512f,-avx`; may be empty.
+        features: features beyond the model's, and those it lacks: `+avx512f,-avx`; may be empty.
     """
 
     triple: str

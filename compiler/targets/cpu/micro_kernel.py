@@ -254,7 +254,7 @@ class _Tiles:
         return first
 
     def _init(self, column: int, count: int) -> ir.Value:
-        """What the sums of a vector start from; an init is the same in all rows or depends on them not."""
+        """The initial values of a vector of accumulators, the same in all rows."""
         block, lane = self._contraction.block, self._contraction.lanes.name
         assert block.init is not None
         value, rows = block.init.value, {axis.name for axis in self._contraction.rows}
@@ -324,7 +324,7 @@ def _composed(outer: ContractionLoop, inner: ContractionLoop) -> ContractionLoop
 
 
 def _tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:
-    """Rows and vectors of a tile: what reads least for each product, and cuts evenly."""
+    """Rows and vectors of a tile: those with the fewest reads for each product that split evenly."""
     choices = []
     for columns in range(1, vectors + 1):
         most = (registers - columns - SPARE_REGISTERS) // columns

@@ -15,6 +15,7 @@ from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.primitive.reshape import Reshape
+from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.cpu.cache import ObjectStore
@@ -28,7 +29,7 @@ from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, LoweredOpe
 Array = NDArray[Any]
 Step = Callable[[Sequence[Array]], Array]
 """From the operands of an equation that are no constants to its result, for some samples."""
-PORTS = (Quantise, Dequantise, Reshape)
+PORTS = (Quantise, Dequantise, Reshape, Transpose)
 """Operators that numpy does: a pass over a value at the border of the network, or a view."""
 CHUNK_SAMPLES = 64
 """Computed together, operator by operator: weights stay near, and values do not grow with the samples."""
@@ -40,7 +41,7 @@ class HostNetwork:
     """A function as machine code of this process: weights packed, kernels compiled or taken from the cache.
 
     Members:
-        named: what it computes.
+        named: the function that it computes.
     """
 
     def __init__(
@@ -121,7 +122,9 @@ def _refuse_others(equations: Sequence[Equation]) -> None:
         )
 
 
-def _port(operator: Quantise | Dequantise | Reshape, given: TensorType, result: TensorType) -> Step:
+def _port(
+    operator: Quantise | Dequantise | Reshape | Transpose, given: TensorType, result: TensorType
+) -> Step:
     def step(values: Sequence[Array]) -> Array:
         array = to_graph(values[0], given)
         if isinstance(operator, Reshape):

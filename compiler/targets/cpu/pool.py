@@ -17,9 +17,9 @@ from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 
 THREADS_MAXIMUM = 64
 SPINS = 1 << 18
-"""How often a worker looks before it sleeps: to wake it takes as long as a small layer."""
+"""The number of polls before a worker sleeps: waking it takes as long as a small layer."""
 JOIN_SPINS = 1 << 14
-"""How often the caller looks before it lets others run where it does, a worker perhaps."""
+"""The number of polls before the caller yields its processor, to a worker perhaps."""
 SHARES_PER_THREAD = 2
 """A range is what is left over threads times this: few ranges, small ones at the end, when others wait."""
 

@@ -14,7 +14,7 @@ from tilewright.compiler.tir.stmt import Break, Continue, For, IfThenElse, Proce
 
 @dataclass(frozen=True)
 class _Loop:
-    """Where `continue` and `break` go."""
+    """The targets of `continue` and `break`."""
 
     following: ir.Block
     end: ir.Block

@@ -48,9 +48,9 @@ from tilewright.compiler.tir.walk import (
 
 _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.MOD)
 LANES_MAXIMUM = 64
-"""Of one vector; longer loops take several. LLVM cuts a vector into what registers hold."""
+"""Lanes of one vector; longer loops take several. LLVM splits a vector into registers."""
 COPIES_MAXIMUM = 256
-"""Of a statement in loops written out; beyond, LLVM decides."""
+"""Copies of a statement in unrolled loops; beyond, LLVM decides."""
 PEELED_BLOCKS = 2
 """A loop around more blocks is not written twice to take the inits out of it."""
 
@@ -60,13 +60,13 @@ class StatementEmitter:
     """Writes statements into a function context.
 
     Members:
-        context: where to.
+        context: of the function that is written.
         contract: whether a product and a sum of floats may be rounded once.
         parallel: whether a parallel loop may be handed to other threads.
-        features: what micro-kernels are written for.
+        features: of the machine, for micro-kernels.
         domain: extents of the loops around, by variable.
         begun: blocks of which a first instance, which runs the init, is behind.
-        copies: how often the statement is written out, by the loops around.
+        copies: the number of copies of the statement that the enclosing unrolled loops make.
     """
 
     context: FunctionContext
@@ -115,7 +115,7 @@ class StatementEmitter:
         return vector(self.context.builder, self._expressions.value(expr), self.context.lanes)
 
     def pointer(self, buffer: Buffer, element: Expr) -> ir.Value:
-        """Where an element lies, counted from the first one."""
+        """A pointer to an element, counted from the first one."""
         return self.moved(buffer, self.context.pointers[buffer.name], self.scalar(element))
 
     def moved(self, buffer: Buffer, pointer: ir.Value, elements: ir.Value) -> ir.Value:

@@ -28,7 +28,7 @@ class ReductionPart:
 
     Members:
         first: step.
-        tiles: how many.
+        tiles: the number of reduction tiles.
         steps: in a tile.
         a, b: the first tile register of either operand.
     """
@@ -91,7 +91,7 @@ class TileKernel:
     """Writes one tile of the loop nest: up to two blocks of rows, up to two of lanes.
 
     Members:
-        builder: where to.
+        builder: writes the instructions.
         blocking: of the reduction.
         rows: the blocks.
         columns: of the blocks of lanes.

@@ -47,7 +47,7 @@ def with_lanes(element: ir.Type, lanes: int) -> ir.Type:
 
 
 def lanes_of(value: ir.Value) -> int:
-    """How many elements a value has."""
+    """The number of elements of a value."""
     return value.type.count if isinstance(value.type, ir.VectorType) else 1
 
 

@@ -40,7 +40,7 @@ def _is_apart(store: BufferStore, values: dict[str, Expr], loop: For, inner: lis
 
 
 def is_parallelisable(loop: For) -> bool:
-    """Whether no iteration seems to need another one's elements: what they share is theirs one by one.
+    """Whether no iteration needs another one's elements: in shared buffers each has elements of its own.
 
     That is so if what is stored to a buffer around the loop lies apart in all iterations, and is read in the
     loop only where it is stored.

@@ -10,7 +10,7 @@ import numpy as np
 from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.te.irregular.function import FUNCTIONS, quotient, truth
 from tilewright.compiler.te.irregular.scope import Definition, FunctionScope, ProgramBuilder, element
-from tilewright.compiler.te.irregular.unsupported import UnsupportedError
+from tilewright.compiler.te.irregular.unsupported import UnsupportedConstructError
 from tilewright.compiler.te.irregular.value import (
     PythonValue,
     RuntimeNumber,
@@ -60,7 +60,7 @@ class ExpressionParser:
     """Writes expressions of one function.
 
     Members:
-        program: what is written.
+        program: the program that is written.
         scope: the names.
         inline: writes the call of another function.
     """
@@ -78,10 +78,10 @@ class ExpressionParser:
         return truth(self.number(node))
 
     def value(self, node: ast.expr) -> PythonValue:
-        """What an expression stands for.
+        """The value of an expression.
 
         Raises:
-            UnsupportedError: if it has no meaning here.
+            UnsupportedConstructError: if it has no meaning here.
         """
         match node:
             case ast.Constant(value=value):
@@ -107,7 +107,7 @@ class ExpressionParser:
             case ast.Call():
                 return self._call(node)
             case _:
-                raise UnsupportedError(
+                raise UnsupportedConstructError(
                     "this has no meaning in a loop program: use numbers, elements and functions of them"
                 )
 
@@ -125,22 +125,26 @@ class ExpressionParser:
         if type(op) in _OF_KNOWN and isinstance(left, Static) and isinstance(right, Static):
             return Static(_computed(_OF_KNOWN[type(op)], left.value, right.value))
         if type(op) not in _ARITHMETIC:
-            raise UnsupportedError("the operator must be one of + - * / // %: write others with these")
+            raise UnsupportedConstructError(
+                "the operator must be one of + - * / // %: write others with these"
+            )
         known, compute = _ARITHMETIC[type(op)]
         if isinstance(left, Static) and isinstance(right, Static):
             return Static(_computed(compute, left.value, right.value))
         x, y = joined(number_of(left), number_of(right))
         if x.dtype is DType.BOOL:
-            raise UnsupportedError("truth values are no numbers: choose between two with `a if … else b`")
+            raise UnsupportedConstructError(
+                "truth values are no numbers: choose between two with `a if … else b`"
+            )
         if known in _DIVISIONS and y.expr == Const(0, y.dtype):
-            raise UnsupportedError("this divides by 0: test with if before")
+            raise UnsupportedConstructError("this divides by 0: test with if before")
         return RuntimeNumber(Binary(known, x.expr, y.expr), x.weak)
 
     def _unary(self, op: ast.unaryop, operand: PythonValue) -> PythonValue:
         if isinstance(op, ast.Not):
             return RuntimeNumber(_chosen(truth(number_of(operand)), _NO, _YES), weak=True)
         if isinstance(op, ast.Invert):
-            raise UnsupportedError("use `not` for a truth value; there are no operators on bits")
+            raise UnsupportedConstructError("use `not` for a truth value; there are no operators on bits")
         if isinstance(op, ast.UAdd):
             return operand
         if isinstance(operand, Static):
@@ -162,7 +166,7 @@ class ExpressionParser:
         return RuntimeNumber(result, weak=True)
 
     def _logic(self, node: ast.BoolOp) -> PythonValue:
-        """What is known to decide leaves the rest unread."""
+        """`and` or `or`: operands behind one that is known to decide are not read."""
         result, ends = self.condition(node.values[0]), isinstance(node.op, ast.Or)
         for part in node.values[1:]:
             if isinstance(result, Const) and bool(result.value) == ends:
@@ -183,7 +187,7 @@ class ExpressionParser:
         before = self.program.length
         result = self.number(node)
         if self.program.length > before:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{ast.unparse(node)} is not always computed: write it in a statement before, or with if"
             )
         return result
@@ -195,10 +199,10 @@ class ExpressionParser:
                 return Static(owner.shape)
             if node.attr == "dtype":
                 return Static(owner.buffer.dtype.numpy)
-            raise UnsupportedError("of a tensor there are elements, .shape and .dtype: write a loop")
+            raise UnsupportedConstructError("of a tensor there are elements, .shape and .dtype: write a loop")
         if isinstance(owner, Static) and hasattr(owner.value, node.attr):
             return Static(getattr(owner.value, node.attr))
-        raise UnsupportedError(
+        raise UnsupportedConstructError(
             f"there is no {node.attr} here: use elements, .shape, and functions of math and numpy"
         )
 
@@ -217,7 +221,7 @@ class ExpressionParser:
             return Static(_computed(operator.getitem, owner.value, index.value))
         if isinstance(owner, tuple) and isinstance(index, Static) and isinstance(index.value, int):
             return owner[index.value]
-        raise UnsupportedError(
+        raise UnsupportedConstructError(
             "only tensors are indexed, all of their dimensions at once, and tuples by known numbers"
         )
 
@@ -225,7 +229,7 @@ class ExpressionParser:
         """The indices of an element; a known one below 0 counts from the end, as in Python."""
         parts = node.elts if isinstance(node, ast.Tuple) else [node]
         if len(parts) != len(array.shape):
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{array.buffer.name}{list(array.shape)} must have {len(array.shape)} indices, one for "
                 f"each dimension at once, not {len(parts)}"
             )
@@ -237,12 +241,12 @@ class ExpressionParser:
 
     def _index(self, number: RuntimeNumber) -> Expr:
         if number.dtype.is_float or number.dtype is DType.BOOL:
-            raise UnsupportedError(f"an index must be an integer, not {number.dtype}: use int(…)")
+            raise UnsupportedConstructError(f"an index must be an integer, not {number.dtype}: use int(…)")
         return number.expr if number.dtype is INDEX else Cast(INDEX, number.expr)
 
     def _call(self, node: ast.Call) -> PythonValue:
         if node.keywords:
-            raise UnsupportedError("arguments must be given by position")
+            raise UnsupportedConstructError("arguments must be given by position")
         called = self.value(node.func)
         arguments = [self.value(argument) for argument in node.args]
         function = called.value if isinstance(called, Static) else called
@@ -254,14 +258,14 @@ class ExpressionParser:
             return known(Static(function), *arguments)
         known = FUNCTIONS.get(function) if callable(function) else None
         if known is None:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{ast.unparse(node.func)} is not known: use hybrid functions, min, max, abs, int, float, "
                 "len, functions of math or numpy (exp, sqrt, tanh, …), and types of numpy"
             )
         try:
             return known(*arguments)
         except TypeError:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{ast.unparse(node.func)} must be given other arguments, not {len(arguments)}"
             ) from None
 
@@ -271,7 +275,7 @@ def _computed(compute: Callable[..., object], *operands: object) -> object:
     try:
         return compute(*operands)
     except (TypeError, ValueError, ArithmeticError, IndexError) as error:
-        raise UnsupportedError(f"this cannot be computed ({error})") from None
+        raise UnsupportedConstructError(f"this cannot be computed ({error})") from None
 
 
 def _chosen(condition: Expr, then: Expr, otherwise: Expr) -> Expr:
@@ -282,7 +286,7 @@ def _chosen(condition: Expr, then: Expr, otherwise: Expr) -> Expr:
 
 def _compared(op: ast.cmpop, left: RuntimeNumber, right: RuntimeNumber) -> Expr:
     if type(op) not in _COMPARISONS:
-        raise UnsupportedError("the comparison must be one of < <= > >= == !=")
+        raise UnsupportedConstructError("the comparison must be one of < <= > >= == !=")
     known, swapped = _COMPARISONS[type(op)]
     a, b = joined(right, left) if swapped else joined(left, right)
     if isinstance(a.expr, Const) and isinstance(b.expr, Const):

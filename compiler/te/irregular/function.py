@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tilewright.compiler.dtype import INDEX, DType
-from tilewright.compiler.te.irregular.unsupported import UnsupportedError
+from tilewright.compiler.te.irregular.unsupported import UnsupportedConstructError
 from tilewright.compiler.te.irregular.value import (
     PythonValue,
     RuntimeNumber,
@@ -36,10 +36,12 @@ def truth(number: RuntimeNumber) -> Expr:
     """A number as a condition.
 
     Raises:
-        UnsupportedError: if it is no truth value.
+        UnsupportedConstructError: if it is no truth value.
     """
     if number.dtype is not DType.BOOL:
-        raise UnsupportedError(f"a condition must be a comparison, not {number.dtype}: write `… != 0`")
+        raise UnsupportedConstructError(
+            f"a condition must be a comparison, not {number.dtype}: write `… != 0`"
+        )
     return number.expr
 
 
@@ -48,11 +50,11 @@ def quotient(left: PythonValue, right: PythonValue) -> PythonValue:
     if isinstance(left, Static) and isinstance(right, Static):
         if isinstance(right.value, int | float) and isinstance(left.value, int | float) and right.value:
             return Static(left.value / right.value)
-        raise UnsupportedError("this cannot be computed: divide numbers, not by 0")
+        raise UnsupportedConstructError("this cannot be computed: divide numbers, not by 0")
     a, b = joined(number_of(left), number_of(right))
     if not a.dtype.is_float:
         if not a.weak:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"/ of {a.dtype} gives a fraction: use //, or convert with np.float32(…) before"
             )
         a, b = wide(a), wide(b)
@@ -113,7 +115,7 @@ def _in_numpy(function: ElementFunction) -> _Called:
         number = number_of(value)
         if not number.dtype.is_float:
             if not number.weak:
-                raise UnsupportedError(
+                raise UnsupportedConstructError(
                     f"{function} of {number.dtype} must be of a float: convert with np.float32(…) before"
                 )
             number = wide(number)
@@ -128,7 +130,7 @@ def _converted(kind: PythonValue, value: PythonValue) -> PythonValue:
     try:
         dtype = DType.of(kind.value)  # type: ignore[arg-type]  # a class of numpy: what it names is checked
     except ValueError:
-        raise UnsupportedError(f"the type must be one of {', '.join(DType)}") from None
+        raise UnsupportedConstructError(f"the type must be one of {', '.join(DType)}") from None
     return RuntimeNumber(_cast(number_of(value), dtype))
 
 
@@ -161,7 +163,7 @@ def _length(value: PythonValue) -> PythonValue:
         return Static(value.shape[0])
     if isinstance(value, Static) and isinstance(value.value, tuple):
         return Static(len(value.value))
-    raise UnsupportedError("len must be of a tensor with dimensions, or a tuple")
+    raise UnsupportedConstructError("len must be of a tensor with dimensions, or a tuple")
 
 
 FUNCTIONS: dict[object, _Called] = {

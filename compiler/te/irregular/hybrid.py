@@ -14,7 +14,7 @@ from tilewright.compiler.te.irregular.scope import (
     sequence,
 )
 from tilewright.compiler.te.irregular.statement import write
-from tilewright.compiler.te.irregular.unsupported import Report, UnsupportedError
+from tilewright.compiler.te.irregular.unsupported import Report, UnsupportedConstructError
 from tilewright.compiler.te.irregular.value import PythonValue, Static, TensorValue
 from tilewright.compiler.te.stage import Stage, Tensor, checked_name
 from tilewright.compiler.tir.error import TirError
@@ -29,7 +29,7 @@ class HybridOp(Stage):
     """Tensors that statements fill.
 
     Members:
-        arguments: what the function was called with: tensors, and constants.
+        arguments: the arguments of the call: tensors and constants.
         function: its meaning on arrays.
         body: the same as statements, on the buffers of the tensors.
     """
@@ -108,7 +108,7 @@ def _written(definition: Definition, arguments: Sequence[object], name: str) -> 
             continue
         except KnownError:
             pass
-        except UnsupportedError as error:
+        except UnsupportedConstructError as error:
             raise TirError(f"{name}: {error}") from None
         _check_outputs(program, definition)
         program.report.check(name)

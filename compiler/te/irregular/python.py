@@ -1,4 +1,4 @@
-"""What hybrid functions use beside Python's own: ranges of kinds, and new tensors; as Python."""
+"""Functions for hybrid functions, as plain Python: ranges of each loop kind, and new tensors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,4 +48,4 @@ LOOPS: dict[Callable[..., object], LoopKind] = {
     parallel: LoopKind.PARALLEL,
     vectorise: LoopKind.VECTORISE,
 }
-"""What a loop may be over."""
+"""The ranges that a loop may run over."""

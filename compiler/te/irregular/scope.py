@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.te.irregular.unsupported import Report, Source, UnsupportedError
+from tilewright.compiler.te.irregular.unsupported import Report, Source, UnsupportedConstructError
 from tilewright.compiler.te.irregular.value import (
     Local,
     PythonValue,
@@ -32,7 +32,7 @@ class Definition:
 
     @property
     def name(self) -> str:
-        """Of the function."""
+        """The name of the function."""
         return self.function.__name__
 
     @cached_property
@@ -46,11 +46,11 @@ class RetypeError(Exception):
 
 
 class Broken:
-    """What a name stands for whose assignment was refused: no second error is told of it."""
+    """The value of a name whose assignment was refused: reading it reports no second error."""
 
 
 class KnownError(Exception):
-    """What is refused follows from what was refused before."""
+    """An error that follows from a construct refused before; it is not reported again."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class ProgramBuilder:
         types: of variables that are wider than their first value, by the buffer's name: type and weakness.
         inputs: names of the buffers that are given.
         returned: the names that the function returns, in order.
-        report: what was refused.
+        report: the unsupported constructs.
         outputs: the buffers of these, once they are made.
         buffers: those of variables and allocated tensors.
         inlining: the functions that are being written, outer first.
@@ -88,7 +88,7 @@ class ProgramBuilder:
 
     @property
     def length(self) -> int:
-        """How many statements the innermost body has so far."""
+        """The number of statements of the innermost body so far."""
         return len(self._bodies[-1])
 
     def fresh(self, name: str) -> str:
@@ -127,7 +127,7 @@ class ProgramBuilder:
         """A variable gets a value, and a wider type if it must.
 
         Raises:
-            UnsupportedError: if the types do not meet.
+            UnsupportedConstructError: if the types do not meet.
             RetypeError: if all is to be written anew.
         """
         name, dtype = local.buffer.name, local.buffer.dtype
@@ -162,8 +162,8 @@ class FunctionScope:
 
     Members:
         definition: the function.
-        names: what they stand for so far.
-        counts: how often each is assigned in the function.
+        names: the values of the names so far.
+        counts: the number of assignments to each name in the function.
         loops: variables of the loops around.
     """
 
@@ -174,10 +174,10 @@ class FunctionScope:
     loops: set[str] = field(default_factory=set)
 
     def value(self, name: str) -> PythonValue:
-        """What a name stands for.
+        """The value of a name.
 
         Raises:
-            UnsupportedError: if it is not assigned before.
+            UnsupportedConstructError: if it is not assigned before.
             KnownError: if its assignment was refused.
         """
         found = self.names.get(name)
@@ -188,17 +188,21 @@ class FunctionScope:
         if found is not None:
             return found
         if self.counts[name] or name not in self.captured:
-            raise UnsupportedError(f"{name} must be assigned before; the variable of a loop ends with it")
+            raise UnsupportedConstructError(
+                f"{name} must be assigned before; the variable of a loop ends with it"
+            )
         return Static(self.captured[name])
 
     def bind(self, name: str, value: PythonValue, program: ProgramBuilder) -> None:
         """An assignment to a name: numbers known now, and tensors, are only named if it is the only one.
 
         Raises:
-            UnsupportedError: if the name is a loop's, or of several tensors.
+            UnsupportedConstructError: if the name is a loop's, or of several tensors.
         """
         if name in self.loops:
-            raise UnsupportedError(f"{name} is the variable of a loop around: assign to another name")
+            raise UnsupportedConstructError(
+                f"{name} is the variable of a loop around: assign to another name"
+            )
         if isinstance(value, RuntimeNumber) or (self.counts[name] > 1 and _is_number(value)):
             local = self.names.get(name)
             number = number_of(value)
@@ -206,7 +210,7 @@ class FunctionScope:
                 self.names[name] = local = program.variable(name, number)
             program.assign(local, number)
         elif self.counts[name] > 1:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{name} must be the name of one thing: what is no number is not assigned anew"
             )
         else:
@@ -223,5 +227,5 @@ def sequence(body: Sequence[Stmt]) -> Stmt:
 
 
 def element(array: TensorValue, indices: tuple[Expr, ...]) -> RuntimeNumber:
-    """What a tensor holds."""
+    """An element of a tensor."""
     return RuntimeNumber(BufferLoad(array.buffer, indices))

@@ -20,7 +20,7 @@ from tilewright.compiler.te.irregular.scope import (
     sequence,
 )
 from tilewright.compiler.te.irregular.unsupported import (
-    UnsupportedError,
+    UnsupportedConstructError,
     assigned_names,
     is_refused,
     refuse_constructs,
@@ -50,11 +50,11 @@ def write(
     """The statements of a function, written into the program; what it returns, if it returns anything.
 
     Raises:
-        UnsupportedError: if it cannot be called like that.
+        UnsupportedConstructError: if it cannot be called like that.
         KnownError: if something in it was refused; the report says what.
     """
     if definition in program.inlining:
-        raise UnsupportedError(f"{definition.name} must not call itself: use a loop")
+        raise UnsupportedConstructError(f"{definition.name} must not call itself: use a loop")
     known = len(program.report.locations)
     program.inlining.append(definition)
     try:
@@ -84,7 +84,9 @@ class _StatementParser:
         try:
             bound = inspect.signature(function).bind(*arguments)
         except TypeError as error:
-            raise UnsupportedError(f"{definition.name} must be given other arguments: {error}") from None
+            raise UnsupportedConstructError(
+                f"{definition.name} must be given other arguments: {error}"
+            ) from None
         for name, parameter in inspect.signature(function).parameters.items():
             if name not in bound.arguments:
                 bound.arguments[name] = Static(parameter.default)
@@ -127,10 +129,10 @@ class _StatementParser:
 
     @contextmanager
     def noting(self, node: ast.stmt) -> Iterator[None]:
-        """What is refused inside is noted for a statement, and its names stand for nothing any more."""
+        """Note constructs refused inside for a statement; the names that it assigns become `Broken`."""
         try:
             yield
-        except UnsupportedError as error:
+        except UnsupportedConstructError as error:
             self.program.report.add(self.scope.definition.source, node, str(error))
             self._break(node)
         except KnownError:
@@ -168,13 +170,13 @@ class _StatementParser:
             case ast.Break() | ast.Continue():
                 self.program.emit(Break() if isinstance(node, ast.Break) else Continue())
             case ast.Return():
-                raise UnsupportedError(
+                raise UnsupportedConstructError(
                     "return must be the last statement: assign the result, and leave loops with break"
                 )
             case ast.Assign():
-                raise UnsupportedError("assign one target at a time")
+                raise UnsupportedConstructError("assign one target at a time")
             case _:
-                raise UnsupportedError(
+                raise UnsupportedConstructError(
                     "this has no meaning in a loop program: use assignments, for, while, if and calls"
                 )
 
@@ -184,7 +186,7 @@ class _StatementParser:
         if isinstance(value, ast.Call):
             result = self._called(value)
             if result is None:
-                raise UnsupportedError(_NOTHING)
+                raise UnsupportedConstructError(_NOTHING)
         else:
             result = self.expressions.value(value)
         self._give(target, result)
@@ -198,7 +200,7 @@ class _StatementParser:
             case ast.Tuple(elts=targets):
                 self._give_each(targets, value)
             case _:
-                raise UnsupportedError(
+                raise UnsupportedConstructError(
                     "the target must be a variable, an element of a tensor, or several of these"
                 )
 
@@ -210,7 +212,7 @@ class _StatementParser:
         elif isinstance(value, Static) and isinstance(value.value, tuple):
             parts = tuple(Static(part) for part in value.value)
         if len(parts) != len(targets):
-            raise UnsupportedError(f"there must be {len(targets)} values for as many targets")
+            raise UnsupportedConstructError(f"there must be {len(targets)} values for as many targets")
         kept = [self.program.pinned(part, "kept") for part in parts]
         for target, part in zip(targets, kept, strict=True):
             self._give(target, part)
@@ -225,9 +227,9 @@ class _StatementParser:
     def _array(self, target: ast.Subscript) -> TensorValue:
         array = self.expressions.value(target.value)
         if not isinstance(array, TensorValue):
-            raise UnsupportedError("only elements of tensors are assigned to")
+            raise UnsupportedConstructError("only elements of tensors are assigned to")
         if array.buffer.name in self.program.inputs:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{array.buffer.name} is given and must not be changed: copy it into te.allocate(…)"
             )
         return array
@@ -253,7 +255,7 @@ class _StatementParser:
         if function not in (allocate, output):
             return False
         if not isinstance(target, ast.Name) or self.scope.counts[target.id] != 1:
-            raise UnsupportedError("a new tensor must be given to a name of its own, once")
+            raise UnsupportedConstructError("a new tensor must be given to a name of its own, once")
         shape, dtype = self._type(value)
         if function is allocate:
             buffer = Buffer(self.program.fresh(target.id), tuple(map(Const, shape)), dtype)
@@ -267,26 +269,28 @@ class _StatementParser:
         parts = [self.expressions.value(argument) for argument in call.args]
         known = [part.value for part in parts if isinstance(part, Static)]
         if call.keywords or len(known) != 2 or len(parts) != 2:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 "a new tensor must have a shape and a type that are known now, as in te.output((4, 2), x)"
             )
         given = known[0] if isinstance(known[0], tuple) else (known[0],)
         if not all(isinstance(extent, int) and extent >= 1 for extent in given):
-            raise UnsupportedError(f"extents must be positive integers, not {known[0]!r}")
+            raise UnsupportedConstructError(f"extents must be positive integers, not {known[0]!r}")
         try:
             dtype = DType.of(known[1])  # type: ignore[arg-type]  # what it names is checked
         except (TypeError, ValueError):
-            raise UnsupportedError(f"the type must be one of {', '.join(DType)}, not {known[1]!r}") from None
+            raise UnsupportedConstructError(
+                f"the type must be one of {', '.join(DType)}, not {known[1]!r}"
+            ) from None
         return tuple(given), dtype
 
     def _output(self, name: str, shape: tuple[int, ...], dtype: DType) -> Buffer:
         program = self.program
         if len(program.inlining) > 1:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 "outputs are made by the outer function: use te.allocate, or take it as an argument"
             )
         if name not in program.returned or self.depth:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{name} must be made outside of loops, and returned at the end: else use te.allocate"
             )
         position = program.returned.index(name)
@@ -301,7 +305,7 @@ class _StatementParser:
         called = expressions.value(call.func)
         if isinstance(called, Static) and isinstance(called.value, Definition):
             if call.keywords:
-                raise UnsupportedError("arguments must be given by position")
+                raise UnsupportedConstructError("arguments must be given by position")
             arguments = [expressions.value(argument) for argument in call.args]
             return write(called.value, arguments, self.program)
         return expressions.value(call)
@@ -316,11 +320,11 @@ class _StatementParser:
         changed = program.written - made
         program.written |= written
         if changed:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 f"{definition.name} changes {min(changed)}: call it in a statement of its own"
             )
         if result is None:
-            raise UnsupportedError(_NOTHING)
+            raise UnsupportedConstructError(_NOTHING)
         only_returns = len(definition.source.body) == 1
         return result if only_returns else program.pinned(result, definition.name)
 
@@ -338,7 +342,9 @@ class _StatementParser:
 
     def _while(self, node: ast.While) -> None:
         if node.orelse:
-            raise UnsupportedError("there is no else of a loop: keep in a variable whether it was left")
+            raise UnsupportedConstructError(
+                "there is no else of a loop: keep in a variable whether it was left"
+            )
         with self.program.body() as before:
             condition = self.expressions.condition(node.test)
         self.depth += 1
@@ -353,9 +359,11 @@ class _StatementParser:
 
     def _for(self, node: ast.For) -> None:
         if node.orelse:
-            raise UnsupportedError("there is no else of a loop: keep in a variable whether it was left")
+            raise UnsupportedConstructError(
+                "there is no else of a loop: keep in a variable whether it was left"
+            )
         if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call):
-            raise UnsupportedError("a loop must be over range(…): index with its variable")
+            raise UnsupportedConstructError("a loop must be over range(…): index with its variable")
         name = node.target.id
         kind, (start, stop, step) = self._range(node.iter)
         self._check_loop_name(name)
@@ -384,26 +392,28 @@ class _StatementParser:
 
     def _check_loop_name(self, name: str) -> None:
         if name in self.scope.loops or isinstance(self.scope.names.get(name), TensorValue):
-            raise UnsupportedError(f"{name} has a meaning already: give the loop's variable another name")
+            raise UnsupportedConstructError(
+                f"{name} has a meaning already: give the loop's variable another name"
+            )
 
     def _range(self, call: ast.Call) -> tuple[LoopKind, tuple[Expr, Expr, int]]:
         called = self.expressions.value(call.func)
         kind = LOOPS.get(called.value) if isinstance(called, Static) and callable(called.value) else None
         if kind is None:
-            raise UnsupportedError(
+            raise UnsupportedConstructError(
                 "a loop must be over range(…), te.serial, te.unroll, te.parallel or te.vectorise"
             )
         parts = [self.expressions.number(argument) for argument in call.args]
         if not 1 <= len(parts) <= 3 or call.keywords:
-            raise UnsupportedError("a range must have one to three bounds")
+            raise UnsupportedConstructError("a range must have one to three bounds")
         if any(part.dtype.is_float or part.dtype is DType.BOOL for part in parts):
-            raise UnsupportedError("the bounds of a range must be integers: use int(…)")
+            raise UnsupportedConstructError("the bounds of a range must be integers: use int(…)")
         # A bound is read once: what the loop assigns does not change how often it runs.
         bounds = [self._bound(part) for part in parts]
         start, stop = (Const(0), bounds[0]) if len(bounds) == 1 else bounds[:2]
         step = bounds[2] if len(bounds) == 3 else Const(1)
         if not isinstance(step, Const) or not isinstance(step.value, int) or not step.value:
-            raise UnsupportedError("the step of a range must be known, and not 0")
+            raise UnsupportedConstructError("the step of a range must be known, and not 0")
         return kind, (start, stop, step.value)
 
     def _bound(self, number: RuntimeNumber) -> Expr:

@@ -10,7 +10,9 @@ from pathlib import Path
 from tilewright.compiler.tir.error import TirError
 
 
-class UnsupportedError(Exception):  # of one place; the error that is raised in the end holds all of them
+class UnsupportedConstructError(
+    Exception
+):  # of one place; the error that is raised in the end holds all of them
     """The reason why a construct is not supported, with the remedy."""
 
 

@@ -1,11 +1,11 @@
-"""What names and expressions of a parsed Python function stand for, and how types meet."""
+"""The values of names and expressions of a parsed Python function, and the promotion of their types."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from tilewright.compiler.dtype import INDEX, DType
-from tilewright.compiler.te.irregular.unsupported import UnsupportedError
+from tilewright.compiler.te.irregular.unsupported import UnsupportedConstructError
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import BufferLoad, Cast, Const, Expr
 
@@ -31,7 +31,7 @@ class RuntimeNumber:
 
 @dataclass(frozen=True)
 class Static:
-    """What is known now: captured, or given as an argument that is no tensor."""
+    """A value known at compile time: captured, or an argument that is no tensor."""
 
     value: object
 
@@ -57,7 +57,7 @@ class Local:
 
     @property
     def number(self) -> RuntimeNumber:
-        """What it holds."""
+        """The number that it holds."""
         return RuntimeNumber(BufferLoad(self.buffer, ()), self.weak)
 
 
@@ -68,7 +68,7 @@ def number_of(value: PythonValue) -> RuntimeNumber:
     """A value as a number.
 
     Raises:
-        UnsupportedError: if it is none.
+        UnsupportedConstructError: if it is none.
     """
     match value:
         case RuntimeNumber():
@@ -82,24 +82,26 @@ def number_of(value: PythonValue) -> RuntimeNumber:
         case Static(value=float() as given):
             return RuntimeNumber(Const(given, DType.FLOAT64), weak=True)
         case TensorValue(buffer=buffer):
-            raise UnsupportedError(f"{buffer.name} must be indexed, an element at a time")
+            raise UnsupportedConstructError(f"{buffer.name} must be indexed, an element at a time")
         case Static(value=np.ndarray()):
-            raise UnsupportedError("a captured array must be an argument, to be given as a tensor")
+            raise UnsupportedConstructError("a captured array must be an argument, to be given as a tensor")
         case _:
-            raise UnsupportedError(f"a number is needed here, not {value!r}")
+            raise UnsupportedConstructError(f"a number is needed here, not {value!r}")
 
 
 def converted(number: RuntimeNumber, dtype: DType) -> RuntimeNumber:
     """The number in another type, where numpy takes it as that without being asked.
 
     Raises:
-        UnsupportedError: if it does not: an element of another type, or a fraction for an integer.
+        UnsupportedConstructError: if it does not: an element of another type, or a fraction for an integer.
     """
     if number.dtype is dtype:
         return RuntimeNumber(number.expr)
     numeric = DType.BOOL not in (number.dtype, dtype)
     if not number.weak or not numeric or (number.dtype.is_float and not dtype.is_float):
-        raise UnsupportedError(f"{number.dtype} must be {dtype} here: convert it, with np.{dtype}(…)")
+        raise UnsupportedConstructError(
+            f"{number.dtype} must be {dtype} here: convert it, with np.{dtype}(…)"
+        )
     if isinstance(number.expr, Const):
         return RuntimeNumber(_constant(number.expr.value, dtype))
     return RuntimeNumber(Cast(dtype, number.expr))
@@ -110,7 +112,7 @@ def _constant(value: int | float, dtype: DType) -> Const:
         return Const(float(value), dtype)
     ends = np.iinfo(dtype.value)
     if not ends.min <= value <= ends.max:
-        raise UnsupportedError(f"{value} must be from {ends.min} to {ends.max}, to be {dtype}")
+        raise UnsupportedConstructError(f"{value} must be from {ends.min} to {ends.max}, to be {dtype}")
     return Const(int(value), dtype)
 
 
@@ -118,7 +120,7 @@ def joined(a: RuntimeNumber, b: RuntimeNumber) -> tuple[RuntimeNumber, RuntimeNu
     """Two operands in one type: that of the element among them, or the wider one of Python's.
 
     Raises:
-        UnsupportedError: if both are elements, of different types.
+        UnsupportedConstructError: if both are elements, of different types.
     """
     if a.dtype is b.dtype:
         weak = a.weak and b.weak
@@ -133,10 +135,10 @@ def wide(number: RuntimeNumber) -> RuntimeNumber:
     """The number as Python's float.
 
     Raises:
-        UnsupportedError: if it is a truth value.
+        UnsupportedConstructError: if it is a truth value.
     """
     if number.dtype is DType.BOOL:
-        raise UnsupportedError(
+        raise UnsupportedConstructError(
             "a number is needed here, not a truth value: choose between two with `a if … else b`"
         )
     if isinstance(number.expr, Const):

@@ -28,8 +28,8 @@ SIZES = [
 ]
 
 
-def steps(tile_y, tile_x, chunk):
-    """The schedule of the accelerator: output tiles, blocks of channels inside, chunks of input channels."""
+def steps(tile_y, tile_x, reduction_tile):
+    """A schedule for the accelerator: output tiles, blocks of channels, reduction tiles of input channels."""
     return (
         Split("out_y", tile_y, "yo", "yi"),
         Split("out_x", tile_x, "xo", "xi"),
@@ -38,7 +38,7 @@ def steps(tile_y, tile_x, chunk):
         ReverseComputeAt("result", "out_o"),
         ComputeAt("acc", "out_o"),
         SetScope("acc", MemoryScope.ACCUMULATOR),
-        Split("acc_ci", chunk, "co", "ci"),
+        Split("acc_ci", reduction_tile, "co", "ci"),
         Reorder(("co", "acc_o", "acc_y", "acc_x", "acc_c", "acc_ky", "acc_kx", "ci", "acc_r")),
         CacheRead("acc", "w", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "co"),
@@ -61,22 +61,26 @@ def check(function, conv, arrays):
 @pytest.mark.parametrize("conv", SIZES)
 def test_schedule_keeps_the_numbers(conv, tile):
     inputs, out = tensors(conv)
-    chunk = conv.lanes // conv.rows
-    check(schedule.apply(te.lower("conv", inputs, [out]), steps(*tile, chunk)), conv, random_inputs(conv))
+    reduction_tile = conv.lanes // conv.rows
+    check(
+        schedule.apply(te.lower("conv", inputs, [out]), steps(*tile, reduction_tile)),
+        conv,
+        random_inputs(conv),
+    )
 
 
 def test_every_step_keeps_the_numbers():
     conv = SIZES[2]
     inputs, out = tensors(conv)
     function = te.lower("conv", inputs, [out])
-    for step in steps(2, 4, chunk=2):
+    for step in steps(2, 4, reduction_tile=2):
         function = schedule.apply(function, [step])
         check(function, conv, random_inputs(conv))
 
 
 def test_buffers_hold_what_a_tile_needs_and_no_more():
     inputs, out = tensors(SIZES[2])
-    function = schedule.apply(te.lower("conv", inputs, [out]), steps(3, 4, chunk=2))
+    function = schedule.apply(te.lower("conv", inputs, [out]), steps(3, 4, reduction_tile=2))
     text = {print_buffer(stmt.buffer) for stmt in statements(function.body) if isinstance(stmt, Allocate)}
     tile_y, tile_x = "min(3, 4 - 3 * yo)", "min(4, 9 - 4 * xo)"
     assert text == {

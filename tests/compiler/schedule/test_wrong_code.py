@@ -98,7 +98,7 @@ def test_48_split_by_10_and_by_32(steps, attached):
 
 
 def test_double_buffer_is_kept_by_what_follows():
-    """A later step made a new buffer, of one version."""
+    """A later step made a new buffer, of depth one."""
     b = te.compute((48, 9), lambda i, j: A[i, j] * 3, "b")
     out = te.compute((48, 9), lambda i, j: b[i, j] + 1, "out")
     steps = [double_buffer("b"), SetScope("b", MemoryScope.ACTIVATION), Split("out_i", 7, "io", "ii")]

@@ -29,7 +29,8 @@ from tilewright.compiler.tir.expr import BufferLoad as Load
 from tilewright.compiler.tir.expr import ElementCall as Call
 from tilewright.compiler.tir.expr import ElementFunction as Function
 from tilewright.compiler.tir.walk import substitute, variables
-from tilewright.isa.instruction import Reduce, VectorOp
+from tilewright.isa.instruction import ReduceMode as Reduce
+from tilewright.isa.instruction import VectorOp
 from tilewright.numerics.table import FIRST
 
 

@@ -14,7 +14,8 @@ from tilewright.compiler.targets.accel.intrinsic.nest import Nest
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.buffer import MemoryScope as Scope
 from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.isa.instruction import Destination, Instruction, Reduce, SourceA, SourceB, Vector, specs
+from tilewright.isa.instruction import Destination, Instruction, SourceA, SourceB, Vector, specs
+from tilewright.isa.instruction import ReduceMode as Reduce
 from tilewright.isa.memory import Memory
 from tilewright.numerics.table import ENTRIES
 

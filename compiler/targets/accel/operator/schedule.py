@@ -24,8 +24,10 @@ TILE = "tile"
 """The buffer of results on the chip, and the block that stores it."""
 
 
-def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool, lookup: bool = False) -> Schedule:
-    """Of `ConvolutionNest.function`."""
+def convolution_schedule(
+    tiling: Tiling, *, pooled: bool, residual: bool, lookup: bool = False, copied: bool = False
+) -> Schedule:
+    """Of `ConvolutionNest.function`; `copied` says whether its weights are a stage."""
     cut, versions = tiling.cut, tiling.versions
     primitives: list[Primitive] = [
         *_cut_results(cut.height, cut.width, cut.first_height),
@@ -57,7 +59,11 @@ def convolution_schedule(tiling: Tiling, *, pooled: bool, residual: bool, lookup
             )
         ),
         *_bring_stage("input", "io", versions.inputs),
-        *_bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", versions.weights),
+        *(
+            _bring_stage("weights", "sums_s", versions.weights, Scope.WEIGHT)
+            if copied
+            else _bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", versions.weights)
+        ),
         # Behind the sums, which are waited for.
         *_bring("result", "parameters", Scope.PARAMETER, "vectors", "result_o", versions.parameters),
         Versions(TILE, versions.results),

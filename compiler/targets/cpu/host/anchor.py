@@ -36,7 +36,7 @@ from tilewright.compiler.tir.walk import variables
 SAMPLE = Var("sample")
 """The index of the sample that a kernel is called for."""
 LEAST_ROWS = 4
-"""Of a product, for which it is worth to pack weights in each run."""
+"""The number of rows of a product from which packing weights in each run pays."""
 LEAST_WORK = 1 << 12
 """Products of numbers; fewer are done by a plain reduction, which adds in float64."""
 PARALLEL_WORK = 1 << 19
@@ -60,7 +60,7 @@ class Anchor:
         function: it is of.
         features: of the machine.
         sizes: of the feature map and the windows.
-        samples: how often the kernel is called.
+        samples: the number of calls of the kernel.
         order: of the axes of the result.
     """
 
@@ -73,7 +73,7 @@ class Anchor:
 
     @property
     def lanes(self) -> int:
-        """Of a panel of weights."""
+        """The lanes of a panel of weights."""
         return panel_lanes(self.sizes.outputs, self.sizes.is_float, self.features)
 
     @property
@@ -86,7 +86,7 @@ class Anchor:
 
     @property
     def source(self) -> tuple[Value, Order]:
-        """What lies as a feature map, and in which order."""
+        """The operand that lies as a feature map, and the order of its axes."""
         x = self.reduction.operands[0]
         return x, plain(3) if isinstance(self.reduction.operator, Dot) else channels_last(x.type.rank)
 
@@ -103,7 +103,7 @@ class Anchor:
         return weight_panels(_dense(weights, operator.groups), self.sizes, self.lanes)
 
     def starts(self, weight: Array) -> Array | None:
-        """What takes zero point and the 128 of micro-kernels out of sums of int8 again; None for floats."""
+        """Initial values of int8 accumulators, which offset zero point and the added 128; None for floats."""
         if self.sizes.is_float:
             return None
         operator, zero = self.reduction.operator, int(self.sizes.zero_point)
@@ -224,7 +224,7 @@ class Anchor:
         result: BufferView,
         sample: int,
     ) -> list[Argument]:
-        """What the kernel is given for a sample."""
+        """The arguments of the kernel for a sample."""
         sizes = self.sizes
         rows, columns = sizes.result
         pixels = sizes.height * sizes.width * sizes.channels

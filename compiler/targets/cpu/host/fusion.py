@@ -33,9 +33,9 @@ REDUCTIONS = (Reduce, ReduceWindow, Dot, Conv)
 UNIFORM_ELEMENTS = 1 << 14
 """The largest number of elements of a constant of equal elements that becomes one number in the code."""
 COSTS_MAXIMUM = 40
-"""Of a kernel's expression: what is read twice is written out twice."""
+"""The largest cost of a kernel's expression, in which a value read twice is written out twice."""
 REPEATED_COST = 3
-"""What is repeated may cost, element by element, before it is computed once."""
+"""The largest cost, for an element, of a value that is computed repeatedly instead of materialised."""
 _VIEWS = (Transpose, Slice, Broadcast, Assume, Reshape)
 _HEAVY = frozenset(("exp", "log", "tanh", "erf", "pow", "sin", "cos", "tan", "sqrt", "div", "mod", "fmod"))
 

@@ -92,7 +92,7 @@ def scattered(x, positions, updates, reduction):  # type: ignore[no-untyped-def]
 
 
 REDUCTIONS = {"none": 0, "add": 1, "mul": 2, "min": 3, "max": 4}
-"""How an update meets what is there, as `scattered` takes it."""
+"""The numbers of the reductions of `scattered`, by name."""
 
 
 @te.hybrid

@@ -16,6 +16,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import Primitive
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module
+from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
@@ -62,7 +63,13 @@ class KernelBuilder:
     key: list[str] = field(default_factory=list)
 
     def source(self, argument: Argument, shape: Sequence[int], dtype: DType) -> Tensor:
-        """The placeholder of a buffer, or of a part of it."""
+        """The placeholder of a buffer, or of a part of it.
+
+        Raises:
+            CpuError: if it has no element to be read.
+        """
+        if 0 in shape:
+            raise CpuError(f"it must read from a value that has elements, not {dtype}{list(shape)}")
         at = argument, tuple(shape), dtype
         if at not in self.given:
             name = f"in{len(self.given)}"
@@ -72,7 +79,7 @@ class KernelBuilder:
 
     @property
     def arguments(self) -> list[Argument]:
-        """What it reads, in the order of its parameters."""
+        """The buffers that it reads, in the order of its parameters."""
         return [argument for argument, _ in self.given.values()]
 
     @property
@@ -139,9 +146,9 @@ class Compiler:
         store: asked before the cache on disk, and given all code that is used; None: only the disk.
 
     Members:
-        kernels: how many different ones there are.
-        compiled: how many were neither in the store nor in the cache on disk.
-        progress: is told what is being done.
+        kernels: the number of different kernels.
+        compiled: the number of kernels that were neither in the store nor in the cache on disk.
+        progress: is called with each step of the work.
     """
 
     def __init__(self, machine: HostMachine, store: ObjectStore | None = None) -> None:
@@ -153,7 +160,7 @@ class Compiler:
 
     @property
     def kernels(self) -> int:
-        """How many different kernels there are."""
+        """The number of different kernels."""
         return len(self._codes)
 
     def code(
@@ -162,7 +169,7 @@ class Compiler:
         """The machine code of a kernel, whose loops are made only where they are needed.
 
         Args:
-            key: what the loops depend on.
+            key: text of all that the loops depend on.
             make: the loops.
             contract: whether a product and a sum of floats may be rounded once.
             parallel: whether parallel loops run on several threads.
@@ -207,7 +214,7 @@ def _module(function: PrimFunc, contract: bool, parallel: bool, machine: HostMac
 
 @cache
 def _version() -> str:
-    """Of the compiler: code that another one made is not taken for this one's."""
+    """The version of the compiler: code of another version is not used."""
     digest = hashlib.sha256()
     for folder in _SOURCES:
         for path in sorted((_ROOM / folder).rglob("*.py")):
@@ -249,4 +256,4 @@ class StepRunner:
 
 
 class HostError(TilewrightError):
-    """What the host cannot compile or run."""
+    """A function that the host cannot compile or run."""

@@ -1,4 +1,4 @@
-"""Convolutions and products of int32 whose operands are int8 or uint8 in truth: what micro-kernels are for.
+"""Convolutions and products of int32 whose operands are widened int8 or uint8: those of micro-kernels.
 
 Models say x − zero point, converted to int32, times constant weights. The border of x is the zero point then.
 """

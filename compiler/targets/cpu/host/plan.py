@@ -13,6 +13,7 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.reduce import Reduce, identity
 from tilewright.compiler.ops.primitive.window import ReduceWindow
+from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.host.anchor import Anchor, anchor_of
 from tilewright.compiler.targets.cpu.host.buffer_view import BufferView, Order, carried, plain
 from tilewright.compiler.targets.cpu.host.check import check_kernel, demand_of
@@ -30,7 +31,7 @@ from tilewright.compiler.targets.cpu.host.template import (
     reduction_kernel,
 )
 from tilewright.compiler.targets.cpu.operator.layout import ALIGNMENT_BYTES
-from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.compiler.te import cast
 from tilewright.compiler.tir.expr import Const
 from tilewright.numerics.progress import share_of
@@ -58,7 +59,7 @@ class RegionStep:
 
     Members:
         equation: the operator and its values.
-        operands, results: where these lie.
+        operands, results: the memory of each.
     """
 
     equation: Equation
@@ -75,11 +76,11 @@ class Plan:
 
     Members:
         function: of primitives, all sizes known.
-        steps: what is done.
+        steps: in their order.
         constants: arrays by buffer.
         offsets: of buffers in the arena, bytes.
         arena_bytes: of all of them.
-        demands: what was broken where an int32 of the buffer of flags is not 0.
+        demands: the condition of each int32 of the buffer of flags, which is not 0 where it was broken.
     """
 
     function: Function
@@ -119,12 +120,15 @@ class _Planner:
         share = share_of(self.compiler.progress, "preparing code for the CPU")
         for number, equation in enumerate(self.function.equations):
             share(number, len(self.function.equations))
-            self._equation(equation)
+            try:
+                self._equation(equation)
+            except CpuError as error:
+                raise CpuError(f"{equation.label} ({equation.operator.name}): {error}") from error
         for position, value in enumerate(self.function.results):
             self._result(f"result{position}", value)
         offsets, arena_bytes = self._memory()
-        touched = {name for step in self.steps for name in _touched(step)}
-        constants = {name: array for name, array in self.constants.items() if name in touched}
+        accessed = {name for step in self.steps for name in _accessed(step)}
+        constants = {name: array for name, array in self.constants.items() if name in accessed}
         return Plan(self.function, self.steps, constants, offsets, arena_bytes, self.demands)
 
     # --- where values lie -------------------------------------------------------------------------------
@@ -306,7 +310,7 @@ class _Planner:
         self.views[value] = result
 
     def _target(self, value: Value, natural: Order) -> BufferView:
-        """Where a kernel stores that has an order of its own."""
+        """The memory that a kernel with an order of its own stores to."""
         wanted = BufferView("", value.type, plain(value.type.rank))
         if value in self.strict and not wanted.is_in(natural):
             return BufferView(self._buffer(value.type.size_bytes), value.type, natural)
@@ -381,20 +385,22 @@ class _Planner:
     def _memory(self) -> tuple[dict[str, int], int]:
         spans: dict[str, tuple[int, int]] = {}
         for number, step in enumerate(self.steps):
-            for name in _touched(step):
+            for name in _accessed(step):
                 first, _ = spans.get(name, (number, number))
                 spans[name] = first, number
         if self.demands:
             self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
-        lives = [
-            Lifetime(name, max(size, 1), *spans[name]) for name, size in self.sizes.items() if name in spans
+        live_ranges = [
+            TensorLiveRange(name, max(size, 1), *spans[name])
+            for name, size in self.sizes.items()
+            if name in spans
         ]
         # A buffer that no step accesses has no elements.
-        offsets, total = plan_memory(lives, ALIGNMENT_BYTES)
+        offsets, total = plan_memory(live_ranges, ALIGNMENT_BYTES)
         return {**dict.fromkeys(self.sizes, 0), **offsets}, total
 
 
-def _touched(step: Step) -> Sequence[str]:
+def _accessed(step: Step) -> Sequence[str]:
     if isinstance(step, KernelStep):
         return [argument.buffer for argument in step.arguments]
     return [view.buffer for view in (*step.operands, *step.results)]

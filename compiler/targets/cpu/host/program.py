@@ -102,17 +102,17 @@ class HostProgram:
 
     @property
     def kernels(self) -> int:
-        """How many different kernels were compiled so far."""
+        """The number of different kernels compiled so far."""
         return self._context.compiler.kernels
 
     @property
     def compiled(self) -> int:
-        """How many of them were not in the cache."""
+        """The number of those that were not in the cache."""
         return self._context.compiler.compiled
 
 
 class _Context:
-    """What the functions of a program share."""
+    """The state that the functions of a program share."""
 
     def __init__(self, module: Module, compiler: Compiler) -> None:
         self.module, self.compiler = module, compiler
@@ -166,7 +166,7 @@ def _form(context: _Context, function: Function) -> "StaticProgram | SplitProgra
 
 
 class SplitProgram:
-    """A function in which an equation shows a size first: what is before, it, and what is behind."""
+    """A function in which an equation shows a size first, as three: before, the equation, and behind."""
 
     def __init__(self, context: _Context, function: Function, position: int) -> None:
         self._context, self._equation = context, function.equations[position]
@@ -317,7 +317,7 @@ class StaticProgram:
             array_at(self._address(view, execution), view)[...] = result
 
     def _scan(self, step: RegionStep, operator: Scan, execution: _Execution) -> bool:
-        """Steps on addresses: slices and outputs move, carried values change places. False if it cannot."""
+        """A scan on addresses: slices and outputs move, carried values swap buffers. False if it cannot."""
         body = self._context.function(operator.body).specialised({})
         if not isinstance(body, StaticProgram):
             return False
@@ -332,21 +332,21 @@ class StaticProgram:
         moving = [value.type.size_bytes for value in body.parameters[carried:]]
         stacked = [value.type.size_bytes for value in body.results[operator.carried :]]
         strides = np.array([*[0] * carried, *moving, *[0] * len(states), *stacked], np.int64)
-        turns = [
+        addresses = [
             np.array(
                 [
                     *given[:first],
-                    *(state.addresses[turn] for state in states),
+                    *(state.addresses[parity] for state in states),
                     *given[carried:],
-                    *(state.addresses[1 - turn] for state in states),
+                    *(state.addresses[1 - parity] for state in states),
                     *wanted[operator.carried :],
                 ],
                 np.int64,
             )
-            for turn in range(2)
+            for parity in range(2)
         ]
         for number, t in enumerate(range(length - 1, -1, -1) if operator.reverse else range(length)):
-            body.execute(turns[number % 2] + t * strides)
+            body.execute(addresses[number % 2] + t * strides)
         for state, at in zip(states, wanted, strict=False):
             ctypes.memmove(at, state.addresses[length % 2], state.size_bytes)
         return True

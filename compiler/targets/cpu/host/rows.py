@@ -40,7 +40,7 @@ class RowGroup:
     Members:
         root: the result.
         members: the values that are computed before it in each row, in order.
-        outer: how many axes the loop over rows has.
+        outer: the number of axes of the loop over rows.
     """
 
     root: Value

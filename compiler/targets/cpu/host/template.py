@@ -48,8 +48,8 @@ class KernelSpec:
     """A kernel: what it reads, and how its loops are made if its code is not in the cache.
 
     Members:
-        key: what the loops depend on.
-        arguments: what it reads; results come behind.
+        key: text of all that the loops depend on.
+        arguments: the buffers that it reads; results come behind.
         make: the loops.
         contract: whether sums of products may be rounded once.
         parallel: whether its parallel loops are worth waking threads.
@@ -128,7 +128,7 @@ def reduction_kernel(
         reader: reads operands.
         reduction: the equation.
         value: the result.
-        result: where it lies, with axes of several elements in the order of the reduction's.
+        result: the memory of the value, with axes of several elements in the order of the reduction's.
         order: of the reduction's axes of several elements.
     """
     builder, shape = reader.builder, tuple(reduction.result.type.numbers[axis] for axis in order)

@@ -46,7 +46,7 @@ class ConvolutionSizes:
         kernel, strides, dilations: down, right.
         pads: rows above, columns left, rows below, columns right.
         is_float: float32, or int8.
-        zero_point: what pads the input.
+        zero_point: the padding of the input.
         is_signed: whether int8 elements stay int8 in the padded feature map; else they become uint8.
     """
 
@@ -142,7 +142,7 @@ class Tail:
     pool: Window | None = None
 
     def total(self, element: Element, shape: tuple[int, int, int]) -> tuple[Element, tuple[int, int, int]]:
-        """What `finish` takes, and its shape; with a pooling it is a stage `pooled`."""
+        """The total that `finish` takes, and its shape; with a pooling it is a stage `pooled`."""
 
         def added(y: Expr, x: Expr, c: Expr) -> Expr:
             value = element(y, x, c)
@@ -171,7 +171,7 @@ def _maximum(total: Element, shape: tuple[int, int, int], pool: Window) -> Tenso
 
 NO_TAIL = Tail()
 NEAR_BYTES = {True: 1 << 20, False: 1 << 15}
-"""Of weights that all stay near: floats in the second cache; int8, multiplied faster, in the first."""
+"""Size of weights that stay in a cache: floats in the second; int8, multiplied faster, in the first."""
 LEAST_PARTS = 4
 """Rows of tiles, for threads to share."""
 _INPUT = {True: DType.FLOAT32, False: DType.INT8}
@@ -195,9 +195,9 @@ def convolution(
         name: of the function.
         sizes: of the convolution.
         inputs: further parameters, which `finish` reads.
-        finish: what becomes of a sum, or of what the tail makes of sums.
+        finish: makes a result of a sum, or of the tail's total.
         features: of the machine.
-        tail: what comes between.
+        tail: the stages between sums and `finish`.
     """
     tile = choose(sizes.result, sizes.outputs, sizes.is_float, features)
     padded_map, panels = sizes.padded_map, -(-sizes.outputs // tile.lanes)
@@ -254,7 +254,7 @@ def _is_near(sizes: ConvolutionSizes, tile: RegisterTile) -> bool:
 
 
 def _row_slice(sizes: ConvolutionSizes, tile: RegisterTile) -> RowSlice:
-    """What a row of tiles reads of the padded feature map."""
+    """The rows of the padded feature map that a row of tiles reads."""
     stride, reach = sizes.window_strides[0], (sizes.kernel[0] - 1) * sizes.dilations[0] + 1
     return RowSlice(loop="down", step=tile.rows * stride, rows=(tile.rows - 1) * stride + reach)
 

@@ -19,11 +19,12 @@ from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.qgather import QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
+from tilewright.compiler.ops.quantised.qmatmul import QMatmul
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.schedule import Vectorise
+from tilewright.compiler.schedule import Reorder, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, Finish, Tail, convolution
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
@@ -37,9 +38,11 @@ from tilewright.compiler.te import (
     compute,
     lower,
     placeholder,
+    reduce_axis,
     requantise,
     saturating_add,
     select,
+    sum_of,
 )
 from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.stmt import PrimFunc
@@ -55,7 +58,7 @@ class LoweredOperator:
     """An operator as a loop program.
 
     Members:
-        function: what computes it, for one sample.
+        function: the loop program for one sample.
         arguments: for each parameter before the result: which input of the operator it is, or an array.
         work: operations, about.
     """
@@ -163,6 +166,29 @@ def lower_qmul(
     return _lowered(function, {"a": 0, "b": 1}, {}, types[0].elements)
 
 
+def lower_qmatmul(
+    operator: QMatmul, types: list[TensorType], arrays: list[Array | None], features: Features
+) -> LoweredOperator:
+    """Products of matrices, group by group: groups are rows, and channels lie innermost."""
+    inputs, groups, pixels = types[0].numbers[1:]
+    outputs, _, columns = types[1].numbers[1:]
+    x = placeholder((groups, pixels, inputs), DType.INT8, "x")
+    w = placeholder((groups, columns, outputs), DType.INT8, "w")
+    i = reduce_axis(inputs, "i")
+
+    def term(g: Expr, p: Expr, o: Expr) -> Expr:
+        return sum_of(cast(x[g, p, i], DType.INT32) * cast(w[g, i, o], DType.INT32), (i,))
+
+    sums = compute((groups, pixels, outputs), term, "sums")
+
+    def element(g: Expr, p: Expr, o: Expr) -> Expr:
+        return _clamped(requantise(sums[g, p, o], Const(operator.scale, DType.INT32)), operator)
+
+    function = lower("products", [x, w], [compute(sums.shape, element, "result")])
+    orders = [Reorder(("sums_g", "sums_p", "sums_i", "sums_o")), Vectorise("sums_o"), Vectorise("result_o")]
+    return _lowered(schedule.apply(function, orders), {"x": 0, "w": 1}, {}, operator.macs(*types))
+
+
 def lower_qlookup(
     operator: QLookup, types: list[TensorType], arrays: list[Array | None], features: Features
 ) -> LoweredOperator:
@@ -249,6 +275,7 @@ OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QConcat: lower_qconcat,
     QGather: lower_qgather,
     QPad2d: lower_qpad2d,
+    QMatmul: lower_qmatmul,
 }
 """The operators that have a compiled form."""
 
@@ -275,7 +302,7 @@ def _add(residual: Tensor, factor: Tensor) -> Finish:
     return lambda value, y, x, c: value + cast(residual[y, x, c], DType.INT32) * factor[c]
 
 
-def _clamped(value: Expr, operator: QConv2d | QAveragePool2d | QAdd | QMul) -> Expr:
+def _clamped(value: Expr, operator: QConv2d | QAveragePool2d | QAdd | QMul | QMatmul) -> Expr:
     return cast(clamp(value + operator.zero_point, operator.lo, operator.hi), DType.INT8)
 
 

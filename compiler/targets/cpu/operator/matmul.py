@@ -54,7 +54,7 @@ class MatmulSizes:
 
     @property
     def steps(self) -> int:
-        """Of the reduction: groups of four of integers."""
+        """Steps of the reduction: groups of four for integers."""
         return self.depth if self.is_float else -(-self.depth // GROUP)
 
 

@@ -23,9 +23,9 @@ from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.stmt import PrimFunc
 
 SUMS_BYTES = 64
-"""Of the sums that stay in registers over a window."""
+"""Size of the accumulators that stay in registers over a window."""
 ReduceElements = Callable[[Expr, tuple[ReduceAxis, ReduceAxis], Expr], Expr]
-"""What becomes of the elements of a window: element, rows and columns of the window, channel."""
+"""Reduces the elements of a window: takes element, rows and columns of the window, channel."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class WindowReduction:
         reduce: of the elements of a window.
         inputs: further parameters, which `reduce` and `finish` read.
         finish: makes the result of a reduction, or of what the tail makes of reductions.
-        tail: what comes between.
+        tail: the stages between reduction and `finish`.
     """
 
     sizes: ConvolutionSizes

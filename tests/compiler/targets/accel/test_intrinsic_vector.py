@@ -26,7 +26,8 @@ from tilewright.compiler.tir.expr import ElementCall as Call
 from tilewright.compiler.tir.expr import ElementFunction as Function
 from tilewright.compiler.tir.stmt import Allocate, Seq
 from tilewright.compiler.tir.stmt import PrimFunc as Program
-from tilewright.isa.instruction import Destination, Reduce, SourceB, Vector, VectorOp
+from tilewright.isa.instruction import Destination, SourceB, Vector, VectorOp
+from tilewright.isa.instruction import ReduceMode as Reduce
 
 SHAPE = (3, 2, 4)
 

@@ -7,7 +7,8 @@ import pytest
 
 from task_list import Product, chip_buffer, global_buffer, instance, load_task, random_tasks
 from tilewright.compiler.targets.accel.program import LayerSpan, ProgramError, assemble
-from tilewright.compiler.targets.memory_plan import Lifetime, plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
+from tilewright.compiler.targets.memory_plan import plan_memory
 from tilewright.isa.checker import CheckError, check
 from tilewright.isa.config import PRESETS
 from tilewright.isa.encoding import encode_program

@@ -98,7 +98,7 @@ def test_long_vectors_are_cut():
 
 
 def test_a_guarded_element_is_not_read():
-    """Rows and columns around a picture: reading there would leave the buffer."""
+    """Rows and columns around a feature map: reading there would leave the buffer."""
     a = te.placeholder((3, 9), DType.INT8, "a")
 
     def at(i, j):

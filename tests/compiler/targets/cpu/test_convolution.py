@@ -132,8 +132,8 @@ def test_sums_of_floats_stay_in_registers_beside_what_is_around():
     )
     function = float_layer("layer", sizes, Features.of(machine))
     text = str(emit_module([function], contract=True, parallel=False, machine=machine))
-    folds = [body for body in inner_loops(assembly_text(text, machine)) if body.count("fma") >= 8]
-    assert len(folds) == 2
-    for body in folds:
+    reduction_loops = [body for body in inner_loops(assembly_text(text, machine)) if body.count("fma") >= 8]
+    assert len(reduction_loops) == 2
+    for body in reduction_loops:
         assert "%rsp" not in body
         assert not re.search(r"vmovap\w\t%zmm\d+, %zmm", body)

@@ -15,6 +15,7 @@ from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops import emit as e
+from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.host import compile_host
 
 F32, F64, I32, I64 = DType.FLOAT32, DType.FLOAT64, DType.INT32, DType.INT64
@@ -103,7 +104,7 @@ def test_convolution_with_what_follows_is_one_kernel_and_weights_are_packed_once
     second = e.add(b, e.conv(b, first, w, pads=(1,) * 4), first)
     function = b.function(e.reduce_sum(b, second, (2, 3)))
     program = check(function, values(rng, F32, 2, 16, 9, 9))
-    # The picture's axes in order, two convolutions, and the sum.
+    # The feature map's axes in order, two convolutions, and the sum.
     assert program.kernels == 4
 
 
@@ -418,3 +419,14 @@ def test_a_while_whose_body_reads_what_is_around(rng):
     check(b.function(*results), values(rng, F32, 3))
     results = e.while_(b, b.constant(np.array(False)), [b.constant(np.array(0, np.int32)), start], body)
     check(b.function(*results), values(rng, F32, 3))
+
+
+def test_an_element_of_what_has_none_is_refused_with_the_node():
+    b = Builder("first")
+    x = b.parameter("x", TensorType(F32, (N, 3)))
+    with b.label("pick"):
+        y = e.gather(b, x, b.constant(np.array([0])), 0)
+    program = compile_host(b.function(y))
+    with pytest.raises(CpuError, match=r"^pick \(.*\): it must read from a value that has elements, not "):
+        program.run(np.zeros((0, 3), np.float32))
+    assert program.run(np.ones((2, 3), np.float32))[0].tolist() == [[1, 1, 1]]
