@@ -35,6 +35,7 @@ from tilewright.compiler.quantise.parameter import (
     symmetric_parameters,
 )
 from tilewright.compiler.quantise.recognise_move import MOVES
+from tilewright.compiler.quantise.saturation import without_flat_ends
 
 _VIEWS = (Reshape, Broadcast, Transpose)
 
@@ -131,6 +132,7 @@ def insert_quantisation(function: Function, ranges: Mapping[Value, Range]) -> Fu
         function: of floats, as recognised.
         ranges: of all its activations.
     """
+    ranges = without_flat_ends(function, ranges)
     work = _Insertion(function, ranges, shared=_shared(function, ranges))
     values = (value for equation in function.equations for value in equation.results)
     work.names.update(value.name for value in (*function.parameters, *values))
