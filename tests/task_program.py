@@ -30,10 +30,10 @@ from tilewright.compiler.tir.stmt import (
     Iter,
     IterKind,
     LoopKind,
+    PrimFunc,
     Seq,
     Stmt,
 )
-from tilewright.compiler.tir.stmt import PrimFunc as Program
 
 _fresh = count()
 
@@ -150,7 +150,7 @@ class Conv:
     def slices(self) -> int:
         return self.cols // self.rows
 
-    def program(self) -> Program:
+    def program(self) -> PrimFunc:
         (kh, kw), c = self.kernel, self.cols
         out_shape = (self.out_blocks, self.size(self.height, kh), self.size(self.width, kw), c)
         self_in = (self.in_blocks, self.height, self.width, c)
@@ -162,7 +162,7 @@ class Conv:
         def tile(ob: Var, yo: Expr, xo: Var) -> Stmt:
             return self._tile((x, w, p, y), ob, yo, xo)
 
-        return Program("conv", (x, w, p, y), 1, self._loops(out_shape, tile))
+        return PrimFunc("conv", (x, w, p, y), 1, self._loops(out_shape, tile))
 
     def _loops(self, out_shape: Sequence[int], tile: Callable[[Var, Expr, Var], Stmt]) -> Stmt:
         rows, columns = (-(-size // step) for size, step in zip(out_shape[1:3], self.tile, strict=True))

@@ -261,8 +261,8 @@ _TASKS = (
     Mutant(
         name="fill-from-written-memory",
         file=f"{_ACCEL}/enumerate.py",
-        old="source.scope is Scope.GLOBAL and source.name not in self._written",
-        new="source.scope is Scope.GLOBAL",
+        old="source.scope is MemoryScope.GLOBAL and source.name not in self._written",
+        new="source.scope is MemoryScope.GLOBAL",
         check=_ENUMERATE,
     ),
     Mutant(

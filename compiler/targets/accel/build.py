@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.program import Program, assemble
 from tilewright.compiler.targets.accel.tensorise import limits_of, require_expressions, tensorise
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.printer import print_buffer
-from tilewright.compiler.tir.stmt import Allocate, For, Stmt
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.tir.stmt import Allocate, For, PrimFunc, Stmt
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import children, constant
 from tilewright.isa.config import Config
@@ -85,7 +83,7 @@ class Kernel:
             the parameters; to be saved, or to be run by hand.
     """
 
-    function: Function
+    function: PrimFunc
     program: Program
     executable: Executable
 
@@ -142,7 +140,7 @@ class Kernel:
         return found
 
 
-def build(function: Function, config: Config) -> Kernel:
+def build(function: PrimFunc, config: Config) -> Kernel:
     """The program that does what a function says.
 
     Args:
@@ -173,7 +171,7 @@ def build(function: Function, config: Config) -> Kernel:
 # --- buffers outside of the chip ---------------------------------------------------------------------------
 
 
-def _outside(function: Function) -> tuple[Buffer, ...]:
+def _outside(function: PrimFunc) -> tuple[Buffer, ...]:
     """The parameters, and what lies between stages."""
     between = tuple(_between(function.body, None))
     found = (*function.parameters, *between)
@@ -187,7 +185,7 @@ def _outside(function: Function) -> tuple[Buffer, ...]:
 
 
 def _between(stmt: Stmt, loop: For | None) -> Iterator[Buffer]:
-    if isinstance(stmt, Allocate) and stmt.buffer.scope is Scope.GLOBAL:
+    if isinstance(stmt, Allocate) and stmt.buffer.scope is MemoryScope.GLOBAL:
         if loop is not None:
             raise BuildError(
                 f"buffer {stmt.buffer.name!r} must be on the chip inside of loop {loop.var.name!r}, "
@@ -198,7 +196,7 @@ def _between(stmt: Stmt, loop: For | None) -> Iterator[Buffer]:
         yield from _between(child, stmt if isinstance(stmt, For) else loop)
 
 
-def _inputs(function: Function) -> Sequence[Buffer]:
+def _inputs(function: PrimFunc) -> Sequence[Buffer]:
     return function.parameters[: len(function.parameters) - function.outputs]
 
 

@@ -27,13 +27,12 @@ from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
-from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
-from tilewright.compiler.targets.memory_plan import plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.compiler.te import print_program
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
@@ -172,7 +171,7 @@ class _Layers:
     ) -> None:
         self._network, self._config, self._observe = network, config, observe
         # By all that decides how a part runs: its loops, how they are scheduled, and where its result lies.
-        self._templates: dict[tuple[Function, tuple[Primitive, ...], Shape, Shape], _Template] = {}
+        self._templates: dict[tuple[PrimFunc, tuple[Primitive, ...], Shape, Shape], _Template] = {}
         self._schedules = schedules
         self._most = most_instructions(network, config)
         self._count = 0
@@ -263,7 +262,7 @@ class _Layers:
         schedule: tuple[Primitive, ...],
         result: Shape,
         origin: Shape,
-    ) -> Function:
+    ) -> PrimFunc:
         """Schedule and tensorise."""
         if self._observe is not None:
             self._observe(unit.name, "te", print_program(lowered.program))
@@ -274,7 +273,7 @@ class _Layers:
         self._tell(unit, "tensorise", function)
         return function
 
-    def _tell(self, unit: Unit, name: str, function: Function) -> None:
+    def _tell(self, unit: Unit, name: str, function: PrimFunc) -> None:
         """Tell who observes what a pass made."""
         if self._observe is not None:
             self._observe(unit.name, name, print_function(function))
@@ -365,7 +364,7 @@ def _block_bytes(value: Value, config: Config) -> int:
     return height * width * config.cols
 
 
-def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, Lifetime]:
+def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
     """Of what lies between layers: from the first layer that makes a part of it to the last reader."""
     spans: dict[Value, tuple[int, int]] = {}
     for place, unit in enumerate(network.layers):
@@ -374,7 +373,7 @@ def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, Lif
             spans[whole] = spans.get(whole, (place, place))[0], place
     made = {network.whole(unit.equation.result) for unit in network.layers}
     return {
-        value: Lifetime(value.name, _bytes(value, config), *span)
+        value: TensorLiveRange(value.name, _bytes(value, config), *span)
         for value, span in spans.items()
         if value in made and value not in placed
     }

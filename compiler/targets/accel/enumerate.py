@@ -17,21 +17,26 @@ from operator import itemgetter
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
-from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic as Kind
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import parse
 from tilewright.compiler.targets.accel.intrinsic.table import INTRINSICS
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import BufferLoad, Expr
 from tilewright.compiler.tir.printer import print_stmt
-from tilewright.compiler.tir.stmt import Allocate, Block, For, LoopKind, Seq, Stmt
-from tilewright.compiler.tir.stmt import BufferStore as Store
-from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    BufferStore,
+    For,
+    IntrinsicStmt,
+    LoopKind,
+    PrimFunc,
+    Seq,
+    Stmt,
+)
 from tilewright.compiler.tir.walk import children, map_exprs, nodes, statements, variables
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Instruction
@@ -42,7 +47,7 @@ class EnumerateError(TilewrightError):
     """A tensorised function that has no list of tasks."""
 
 
-def tasks(function: Function, layer: str, config: Config, most: int | None = None) -> list[Task]:
+def tasks(function: PrimFunc, layer: str, config: Config, most: int | None = None) -> list[Task]:
     """The tasks of a tensorised function, in the order in which they may run.
 
     Args:
@@ -218,7 +223,7 @@ class _Work(_Step):
         made: its instruction, by both.
     """
 
-    intrinsic: Kind
+    intrinsic: Intrinsic
     statement: Stmt
     values: Callable[[Mapping[str, int]], object]
     buffers: Sequence[str]
@@ -305,7 +310,7 @@ class _Allocation(_Step):
 class _Planner:
     """Turns statements into steps: matches every intrinsic once, finds what fills each buffer."""
 
-    def __init__(self, function: Function, limits: Limits) -> None:
+    def __init__(self, function: PrimFunc, limits: Limits) -> None:
         self._limits = limits
         self._written = {_written(s).name for s in statements(function.body) if isinstance(s, Block)}
         self._fills: dict[int, str] = {}
@@ -326,7 +331,7 @@ class _Planner:
                 return loop(var.name, compiled(extent), inner)
             case Allocate(buffer=buffer, body=body):
                 return self._allocation(buffer, body, domain)
-            case Intrinsic(name=name, body=body):
+            case IntrinsicStmt(name=name, body=body):
                 return self._work(name, body, domain)
         raise EnumerateError(
             f"outside of intrinsics, only loops can run; tensorise first:\n{print_stmt(stmt)}"
@@ -353,7 +358,7 @@ class _Planner:
     def _is_load(self, buffer: Buffer, block: Block) -> bool:
         sources = [load.buffer for load in _loads(block)]
         constant = all(
-            source.scope is Scope.GLOBAL and source.name not in self._written for source in sources
+            source.scope is MemoryScope.GLOBAL and source.name not in self._written for source in sources
         )
         return _written(block) == buffer and bool(sources) and constant
 
@@ -366,7 +371,7 @@ class _Planner:
             raise EnumerateError(f"intrinsic {name!r} does not stand for its body: {error}") from error
         read = _variables(body)
         names = [name for name in domain if name in read]
-        buffers = {buffer.name for buffer in _accessed(body) if buffer.scope is not Scope.LANE}
+        buffers = {buffer.name for buffer in _accessed(body) if buffer.scope is not MemoryScope.LANE}
         return _Work(intrinsic, body, itemgetter(*names) if names else lambda _: None, sorted(buffers))
 
 
@@ -385,18 +390,20 @@ def _variables(stmt: Stmt) -> set[str]:
 def _accessed(stmt: Stmt) -> Iterator[Buffer]:
     """The buffers that the blocks of a statement write and read."""
     for block in statements(stmt):
-        if isinstance(block, Block | Store):
+        if isinstance(block, Block | BufferStore):
             yield _written(block)
             yield from (load.buffer for load in _loads(block))
 
 
-def _written(block: Block | Store) -> Buffer:
+def _written(block: Block | BufferStore) -> Buffer:
     return block.body.buffer if isinstance(block, Block) else block.buffer
 
 
-def _loads(block: Block | Store) -> list[Load]:
+def _loads(block: Block | BufferStore) -> list[BufferLoad]:
     store = block.body if isinstance(block, Block) else block
-    return [node for expr in (store.value, *store.indices) for node in nodes(expr) if isinstance(node, Load)]
+    return [
+        node for expr in (store.value, *store.indices) for node in nodes(expr) if isinstance(node, BufferLoad)
+    ]
 
 
 def _writes(stmt: Stmt, buffer: Buffer) -> int:

@@ -23,14 +23,20 @@ from tilewright.compiler.targets.accel.intrinsic.affine import split
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest, Statement
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Var
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.compiler.tir.expr import ElementCall as Call
-from tilewright.compiler.tir.expr import ElementFunction as Function
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.expr import (
+    Binary,
+    BinaryOp,
+    BufferLoad,
+    Cast,
+    Const,
+    ElementCall,
+    ElementFunction,
+    Expr,
+    Var,
+)
 from tilewright.compiler.tir.walk import substitute, variables
-from tilewright.isa.instruction import ReduceMode as Reduce
-from tilewright.isa.instruction import VectorOp
+from tilewright.isa.instruction import ReduceMode, VectorOp
 from tilewright.numerics.table import FIRST
 
 
@@ -39,9 +45,9 @@ class Item:
     """An operation and its operands; b is an element or a constant."""
 
     op: VectorOp
-    a: Load
-    b: Load | int = 0
-    factor: Load | None = None
+    a: BufferLoad
+    b: BufferLoad | int = 0
+    factor: BufferLoad | None = None
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,9 @@ class Value:
 
     item: Item
     loops: tuple[Loop, ...]
-    reduce: Reduce = Reduce.NONE
-    bias: Load | None = None
-    scale: Load | None = None
+    reduce: ReduceMode = ReduceMode.NONE
+    bias: BufferLoad | None = None
+    scale: BufferLoad | None = None
     zero_point: int = 0
     lo: int = -128
     hi: int = 127
@@ -89,7 +95,7 @@ class _Matcher:
         value = self._last.store.value
         if value.dtype is DType.INT8:
             inner = self._plain(value)
-            is_looked_up = isinstance(inner, Load) and inner.buffer.scope is Scope.TABLE
+            is_looked_up = isinstance(inner, BufferLoad) and inner.buffer.scope is MemoryScope.TABLE
             return self._looked_up(inner) if is_looked_up else self._clamped(value)
         return self._after_fold(self._plain(value))
 
@@ -97,7 +103,7 @@ class _Matcher:
 
     def _looked_up(self, value: Expr) -> Value:
         """The value whose entry of its lane's table is the result."""
-        assert isinstance(value, Load)
+        assert isinstance(value, BufferLoad)
         entry, lane = value.indices
         if lane != self._last.store.indices[-1]:
             raise MismatchError("each lane must look up in its own table", Progress.LANES)
@@ -132,30 +138,30 @@ class _Matcher:
         match y:
             case Binary(op=BinaryOp.ADD | BinaryOp.SUB as op, a=a, b=Const(value=int(constant))):
                 inner = self._plain(a)
-                if _is_call(inner, Function.REQUANTISE):
+                if _is_call(inner, ElementFunction.REQUANTISE):
                     zero_point = constant if op is BinaryOp.ADD else -constant
                     return replace(self._requantised(inner), zero_point=zero_point)
-        if _is_call(y, Function.REQUANTISE):
+        if _is_call(y, ElementFunction.REQUANTISE):
             return self._requantised(y)
         return self._biased(y)
 
     def _requantised(self, y: Expr) -> Value:
-        assert isinstance(y, Call)
+        assert isinstance(y, ElementCall)
         t, scale = y.arguments
         return replace(self._biased(self._plain(t)), scale=_parameter(self._plain(scale), "the scale"))
 
     def _biased(self, t: Expr) -> Value:
-        if not _is_call(t, Function.SATURATING_ADD):
+        if not _is_call(t, ElementFunction.SATURATING_ADD):
             return self._folded(t)
-        assert isinstance(t, Call)
+        assert isinstance(t, ElementCall)
         for inner, bias in (t.arguments, t.arguments[::-1]):
             bias = self._plain(bias)
-            if isinstance(bias, Load) and bias.buffer.scope is Scope.PARAMETER:
+            if isinstance(bias, BufferLoad) and bias.buffer.scope is MemoryScope.PARAMETER:
                 return replace(self._folded(self._plain(inner)), bias=bias)
         raise MismatchError("one side of a saturating_add must be a parameter: the bias", Progress.EXPRESSION)
 
     def _folded(self, t: Expr) -> Value:
-        if isinstance(t, Load) and t.buffer.scope is Scope.LANE:
+        if isinstance(t, BufferLoad) and t.buffer.scope is MemoryScope.LANE:
             return self._folded_statement(self._definition(t))
         return Value(self._item(t), self._loops)
 
@@ -218,21 +224,21 @@ class _Matcher:
     def _narrow(self, value: Expr, bits: int) -> Expr | None:
         """What the machine saturates to `bits`: the value inside of such a call, or one that is as narrow."""
         if _is_call(value, _SATURATE[bits]):
-            assert isinstance(value, Call)
+            assert isinstance(value, ElementCall)
             return self._plain(value.arguments[0])
         low, high = _bounds(value)
         return value if -(1 << bits - 1) <= low and high < 1 << bits - 1 else None
 
-    def _first(self, value: Expr) -> Load:
-        if isinstance(value, Load) and _can_be_first(value):
+    def _first(self, value: Expr) -> BufferLoad:
+        if isinstance(value, BufferLoad) and _can_be_first(value):
             return value
         text = "the first operand must be an element of activation or accumulator memory, not"
         raise MismatchError(f"{text} {_named(value)}", Progress.EXPRESSION)
 
-    def _second(self, value: Expr) -> Load | int:
+    def _second(self, value: Expr) -> BufferLoad | int:
         if isinstance(value, Const) and isinstance(value.value, int):
             return value.value
-        if isinstance(value, Load) and (_can_be_first(value) or _is_parameter(value)):
+        if isinstance(value, BufferLoad) and (_can_be_first(value) or _is_parameter(value)):
             return value
         text = "the second operand must be an element on the chip or a constant, not"
         raise MismatchError(f"{text} {_named(value)}", Progress.EXPRESSION)
@@ -244,7 +250,7 @@ class _Matcher:
         while True:
             if isinstance(value, Cast) and _keeps(value):
                 value = value.value
-            elif isinstance(value, Load) and value.buffer.scope is Scope.LANE:
+            elif isinstance(value, BufferLoad) and value.buffer.scope is MemoryScope.LANE:
                 definition = self._definition(value)
                 if _is_reduction(definition):
                     return value
@@ -252,7 +258,7 @@ class _Matcher:
             else:
                 return value
 
-    def _definition(self, load: Load) -> Statement:
+    def _definition(self, load: BufferLoad) -> Statement:
         """The statement that sets a lane, in the loop variables of where it is read."""
         statement = self._lanes.get(load.buffer.name)
         if statement is None:
@@ -264,7 +270,7 @@ class _Matcher:
 # --- lanes -------------------------------------------------------------------------------------------------
 
 
-def _renamed(statement: Statement, load: Load, loops: tuple[Loop, ...]) -> Statement:
+def _renamed(statement: Statement, load: BufferLoad, loops: tuple[Loop, ...]) -> Statement:
     """The statement with those of its loops that run over results renamed to the loops at the load."""
     shared = {loop.name for loop in loops}
     own = {loop.name: loop for loop in statement.loops if loop.name not in shared}
@@ -299,7 +305,7 @@ def _paired(
     raise MismatchError(f"loop {inner.name!r} sets lanes that are not read one by one", Progress.ACCESS)
 
 
-def _lane_error(load: Load) -> MismatchError:
+def _lane_error(load: BufferLoad) -> MismatchError:
     text = f"lane buffer {load.buffer.name!r} is not read where it was written in the same step"
     return MismatchError(text, Progress.ACCESS)
 
@@ -318,14 +324,14 @@ def _check_whole(statement: Statement) -> None:
             raise MismatchError(text, Progress.LOOPS)
 
 
-def _check_start(statement: Statement, reduce: Reduce, item: Expr) -> None:
+def _check_start(statement: Statement, reduce: ReduceMode, item: Expr) -> None:
     """The value that a fold starts from must not change it."""
     start = statement.init.value if isinstance(statement.init, Const) else None
     low, high = _bounds(item)
     neutral = {
-        Reduce.ADD: start == 0,
-        Reduce.MAXIMUM: start is not None and start <= low,
-        Reduce.MINIMUM: start is not None and start >= high,
+        ReduceMode.ADD: start == 0,
+        ReduceMode.MAXIMUM: start is not None and start <= low,
+        ReduceMode.MINIMUM: start is not None and start >= high,
     }
     if not neutral[reduce]:
         text = f"a fold by {reduce.name.lower()} must start from a value that does not change it, not {start}"
@@ -340,28 +346,31 @@ _OPERATIONS = {
     BinaryOp.MAX: VectorOp.MAXIMUM,
     BinaryOp.MIN: VectorOp.MINIMUM,
 }
-_REDUCES = {BinaryOp.ADD: Reduce.ADD, BinaryOp.MAX: Reduce.MAXIMUM, BinaryOp.MIN: Reduce.MINIMUM}
-_SATURATE = {8: Function.SATURATE_INT8, 16: Function.SATURATE_INT16}
+_REDUCES = {BinaryOp.ADD: ReduceMode.ADD, BinaryOp.MAX: ReduceMode.MAXIMUM, BinaryOp.MIN: ReduceMode.MINIMUM}
+_SATURATE = {8: ElementFunction.SATURATE_INT8, 16: ElementFunction.SATURATE_INT16}
 _WIDE = (
     "{} must have one factor within int16 ({}) and one within int8: saturate_int16 and saturate_int8 make "
     "them so, as the machine does"
 )
 
 
-def _is_call(value: Expr, function: Function) -> bool:
-    return isinstance(value, Call) and value.function is function
+def _is_call(value: Expr, function: ElementFunction) -> bool:
+    return isinstance(value, ElementCall) and value.function is function
 
 
 def _can_be_first(value: Expr) -> bool:
-    return isinstance(value, Load) and value.buffer.scope in (Scope.ACTIVATION, Scope.ACCUMULATOR)
+    return isinstance(value, BufferLoad) and value.buffer.scope in (
+        MemoryScope.ACTIVATION,
+        MemoryScope.ACCUMULATOR,
+    )
 
 
 def _is_parameter(value: Expr) -> bool:
-    return isinstance(value, Load) and value.buffer.scope is Scope.PARAMETER
+    return isinstance(value, BufferLoad) and value.buffer.scope is MemoryScope.PARAMETER
 
 
-def _parameter(value: Expr, what: str) -> Load:
-    if isinstance(value, Load) and _is_parameter(value):
+def _parameter(value: Expr, what: str) -> BufferLoad:
+    if isinstance(value, BufferLoad) and _is_parameter(value):
         return value
     text = f"{what} must be an element of parameter memory, not {_named(value)}"
     raise MismatchError(text, Progress.EXPRESSION)
@@ -376,7 +385,7 @@ def _check_int32(value: Binary) -> None:
 def _clamp(value: Expr) -> tuple[Expr, float, float] | None:
     """min or max with a constant, or a saturation to int8: of what, to which ends."""
     match value:
-        case Call(function=Function.SATURATE_INT8, arguments=(inner,)):
+        case ElementCall(function=ElementFunction.SATURATE_INT8, arguments=(inner,)):
             return inner, *_type_bounds(DType.INT8)
         case (
             Binary(op=BinaryOp.MAX, a=inner, b=Const(value=end))
@@ -393,11 +402,11 @@ def _clamp(value: Expr) -> tuple[Expr, float, float] | None:
 
 def _named(value: Expr) -> str:
     match value:
-        case Load(buffer=buffer):
+        case BufferLoad(buffer=buffer):
             return f"one of {buffer.scope} buffer {buffer.name!r}"
         case Const(value=constant):
             return f"the constant {constant}"
-        case Call(function=function):
+        case ElementCall(function=function):
             return f"a {function}"
         case Binary(op=op):
             return f"an expression with {op!r}"

@@ -11,8 +11,7 @@ from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Pro
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, check_rectangular
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.expr import BufferLoad, Expr
 from tilewright.isa.instruction import Instruction, InstructionError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -24,7 +23,7 @@ Key = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
 class Access:
     """Where a nest accesses a buffer: each index as strides over the loops and a base."""
 
-    def __init__(self, load: Load, loops: tuple[Loop, ...]) -> None:
+    def __init__(self, load: BufferLoad, loops: tuple[Loop, ...]) -> None:
         self.buffer: Buffer = load.buffer
         names = [loop.name for loop in loops]
         self._indices = [self._split(index, names) for index in load.indices]
@@ -86,7 +85,7 @@ class Geometry:
         MismatchError: if the loops are not rectangular, or an index is not affine in them.
     """
 
-    def __init__(self, loops: tuple[Loop, ...], loads: Sequence[Load]) -> None:
+    def __init__(self, loops: tuple[Loop, ...], loads: Sequence[BufferLoad]) -> None:
         check_rectangular(loops)
         self.loops = loops
         self.accesses = [Access(load, loops) for load in loads]

@@ -12,8 +12,7 @@ from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest
 from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
-from tilewright.compiler.tir.expr import BufferLoad as Read
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Const, Expr, Select
 from tilewright.isa.instruction import Instruction, Load, specs
 
 _SPECS = specs(Load)
@@ -49,7 +48,7 @@ class LoadIntrinsic(Intrinsic):
         statement = nest.only
         conditions, source, self._pad = _parts(statement.store.value)
         chip = statement.store.buffer
-        loads = [Read(chip, statement.store.indices), *([] if source is None else [source])]
+        loads = [BufferLoad(chip, statement.store.indices), *([] if source is None else [source])]
         self.memory = None if source is None else source.buffer
         self.operands = {"address": chip}
         self._memory = memory_of(*(load.buffer for load in loads))
@@ -177,14 +176,14 @@ def _common(clips: Sequence[Clip], axis: Axis) -> Clip:
 # --- the value ---------------------------------------------------------------------------------------------
 
 
-def _parts(value: Expr) -> tuple[list[Affine], Read | None, int]:
+def _parts(value: Expr) -> tuple[list[Affine], BufferLoad | None, int]:
     """The conditions (each a sum that must not be negative), the element inside, and the constant outside."""
     match value:
-        case Read():
+        case BufferLoad():
             return [], value, 0
         case Const():
             return [], None, _pad(value)
-        case Select(condition=condition, then=Read() as source, otherwise=Const() as constant):
+        case Select(condition=condition, then=BufferLoad() as source, otherwise=Const() as constant):
             return _sums(condition), source, _pad(constant)
     text = "an element, a constant, or select(inside, element, constant) is expected"
     raise MismatchError(text, Progress.EXPRESSION)

@@ -10,9 +10,8 @@ from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, 
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest, Statement
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr
-from tilewright.compiler.tir.expr import BufferLoad as Load
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Cast, Const, Expr
 from tilewright.isa.instruction import Instruction, Matrix, specs
 
 _SPECS = specs(Matrix)
@@ -32,7 +31,7 @@ class MatrixIntrinsic(Intrinsic):
         statement = nest.only
         _check_result(statement)
         activation, weight = _factors(statement)
-        result = Load(statement.store.buffer, statement.store.indices)
+        result = BufferLoad(statement.store.buffer, statement.store.indices)
         loads = (activation, weight, result)
         self.operands = dict(zip(_ADDRESSES, (load.buffer for load in loads), strict=False))
         self._limits = limits
@@ -106,12 +105,12 @@ def _dense(axes: list[Axis], column: int, unit: int, what: str) -> list[Axis]:
 
 def _check_result(statement: Statement) -> None:
     buffer = statement.store.buffer
-    if buffer.scope is not Scope.ACCUMULATOR or buffer.dtype is not DType.INT32:
+    if buffer.scope is not MemoryScope.ACCUMULATOR or buffer.dtype is not DType.INT32:
         text = f"sums must be int32 in accumulator memory, not {buffer.dtype} in {buffer.scope}"
         raise MismatchError(text, Progress.EXPRESSION)
 
 
-def _factors(statement: Statement) -> tuple[Load, Load]:
+def _factors(statement: Statement) -> tuple[BufferLoad, BufferLoad]:
     """The activation and the weight of acc + int32(activation) · int32(weight)."""
     added = statement.added()
     if added is None or added[0].op is not BinaryOp.ADD:
@@ -120,15 +119,15 @@ def _factors(statement: Statement) -> tuple[Load, Load]:
     if not (isinstance(product, Binary) and product.op is BinaryOp.MUL):
         raise MismatchError("a product is expected to be added", Progress.EXPRESSION)
     loads = {load.buffer.scope: load for load in map(_widened, (product.a, product.b))}
-    if loads.keys() != {Scope.ACTIVATION, Scope.WEIGHT}:
+    if loads.keys() != {MemoryScope.ACTIVATION, MemoryScope.WEIGHT}:
         text = f"factors must lie in activation and weight memory, not in {', '.join(sorted(loads))}"
         raise MismatchError(text, Progress.EXPRESSION)
-    return loads[Scope.ACTIVATION], loads[Scope.WEIGHT]
+    return loads[MemoryScope.ACTIVATION], loads[MemoryScope.WEIGHT]
 
 
-def _widened(factor: Expr) -> Load:
+def _widened(factor: Expr) -> BufferLoad:
     match factor:
-        case Cast(type=DType.INT32, value=Load() as load) if load.dtype is DType.INT8:
+        case Cast(type=DType.INT32, value=BufferLoad() as load) if load.dtype is DType.INT8:
             return load
     raise MismatchError("factors must be int8 elements, converted to int32", Progress.EXPRESSION)
 

@@ -6,14 +6,10 @@ from dataclasses import dataclass, replace
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import Binary, Const, Expr
-from tilewright.compiler.tir.expr import BufferLoad as Load
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import Binary, BufferLoad, Const, Expr
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import Allocate, Block, For, IterKind, Seq, Stmt
-from tilewright.compiler.tir.stmt import BufferStore as Store
-from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
+from tilewright.compiler.tir.stmt import Allocate, Block, BufferStore, For, IntrinsicStmt, IterKind, Seq, Stmt
 from tilewright.compiler.tir.walk import block_indices, constant, map_store, nodes, substitute, variables
 
 
@@ -39,13 +35,13 @@ class Statement:
 
     name: str
     loops: tuple[Loop, ...]
-    store: Store
+    store: BufferStore
     init: Expr | None = None
     reduced: tuple[Affine, ...] = ()
 
     def added(self) -> tuple[Binary, Expr] | None:
         """The value, if it combines what was there with an item, and the item."""
-        old = Load(self.store.buffer, self.store.indices)
+        old = BufferLoad(self.store.buffer, self.store.indices)
         match self.store.value:
             case Binary(a=a, b=b) as value if old in (a, b):
                 return value, b if a == old else a
@@ -76,11 +72,13 @@ class Nest:
             )
         return self.last
 
-    def reads(self) -> frozenset[Scope]:
+    def reads(self) -> frozenset[MemoryScope]:
         """The scopes that are read, `lane` aside."""
         values = (statement.store.value for statement in self.statements)
-        found = {node.buffer.scope for value in values for node in nodes(value) if isinstance(node, Load)}
-        return frozenset(found - {Scope.LANE})
+        found = {
+            node.buffer.scope for value in values for node in nodes(value) if isinstance(node, BufferLoad)
+        }
+        return frozenset(found - {MemoryScope.LANE})
 
     def without(self, name: str) -> "Nest":
         """The nest with a loop outside."""
@@ -104,7 +102,9 @@ def parse(stmt: Stmt, domain: Domain) -> Nest:
     """
     found = _statements(stmt, _Around(domain, (), {}))
     *before, last = found
-    if last.store.buffer.scope is Scope.LANE or any(s.store.buffer.scope is not Scope.LANE for s in before):
+    if last.store.buffer.scope is MemoryScope.LANE or any(
+        s.store.buffer.scope is not MemoryScope.LANE for s in before
+    ):
         names = ", ".join(repr(s.name) for s in found)
         text = f"several results, of blocks {names}: an instruction has one, what is before lies in lanes"
         raise MismatchError(text, Progress.EXPRESSION)
@@ -135,8 +135,8 @@ class _Around:
     def simple(self, expression: Expr) -> Expr:
         return simplify(substitute(expression, self.known), self.domain)
 
-    def store(self, store: Store) -> Store:
-        return Store(store.buffer, tuple(map(self.simple, store.indices)), self.simple(store.value))
+    def store(self, store: BufferStore) -> BufferStore:
+        return BufferStore(store.buffer, tuple(map(self.simple, store.indices)), self.simple(store.value))
 
 
 def _statements(stmt: Stmt, around: _Around) -> list[Statement]:
@@ -145,18 +145,18 @@ def _statements(stmt: Stmt, around: _Around) -> list[Statement]:
             return _statements(body, around.inside(var.name, extent))
         case Seq(body=body):
             return [statement for part in body for statement in _statements(part, around)]
-        case Allocate(buffer=Buffer(scope=Scope.LANE), body=body):
+        case Allocate(buffer=Buffer(scope=MemoryScope.LANE), body=body):
             return _statements(body, around)
         case Block():
             return [_of_block(stmt, around)]
-        case Store():
+        case BufferStore():
             return [Statement(stmt.buffer.name, around.loops, around.store(stmt))]
         case Allocate(buffer=buffer):
             text = (
                 f"buffer {buffer.name!r} of scope {buffer.scope} inside: only lanes exist in an instruction"
             )
             raise MismatchError(text, Progress.EXPRESSION)
-        case Intrinsic(name=name):
+        case IntrinsicStmt(name=name):
             raise MismatchError(f"intrinsic {name!r} inside of another", Progress.EXPRESSION)
     raise MismatchError(f"a statement that no instruction has: {stmt!r}", Progress.EXPRESSION)
 

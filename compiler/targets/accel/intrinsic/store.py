@@ -10,7 +10,7 @@ from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
 from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
-from tilewright.compiler.tir.expr import BufferLoad as Read
+from tilewright.compiler.tir.expr import BufferLoad
 from tilewright.isa.instruction import Instruction, Store, specs
 
 _SPECS = specs(Store)
@@ -28,13 +28,13 @@ class StoreIntrinsic(Intrinsic):
     def __init__(self, nest: Nest, limits: Limits) -> None:
         statement = nest.only
         source = statement.store.value
-        if not isinstance(source, Read):
+        if not isinstance(source, BufferLoad):
             raise MismatchError("elements must be stored as they are", Progress.EXPRESSION)
         self.memory = statement.store.buffer
         self.operands = {"address": source.buffer}
         self._memory = memory_of(source.buffer, self.memory)
         self._limits = limits
-        self._geometry = Geometry(statement.loops, (source, Read(self.memory, statement.store.indices)))
+        self._geometry = Geometry(statement.loops, (source, BufferLoad(self.memory, statement.store.indices)))
         self._patterns: dict[Key, Pattern] = {}
 
     def fold(self, env: Env, shapes: Shapes) -> Instruction:

@@ -11,11 +11,9 @@ from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, 
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.isa.instruction import Destination, Instruction, SourceA, SourceB, Vector, specs
-from tilewright.isa.instruction import ReduceMode as Reduce
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import BufferLoad
+from tilewright.isa.instruction import Destination, Instruction, ReduceMode, SourceA, SourceB, Vector, specs
 from tilewright.isa.memory import Memory
 from tilewright.numerics.table import ENTRIES
 
@@ -37,14 +35,14 @@ class VectorIntrinsic(Intrinsic):
         store = nest.last.store
         self._value = value_of(nest)
         self._limits = limits
-        loads = {"destination": Load(store.buffer, store.indices), "a": self._value.item.a}
-        if isinstance(self._value.item.b, Load):
+        loads = {"destination": BufferLoad(store.buffer, store.indices), "a": self._value.item.a}
+        if isinstance(self._value.item.b, BufferLoad):
             loads["b"] = self._value.item.b
         parameters = (self._value.bias, self._value.scale, self._value.item.factor)
         self._parameters = [load for load in parameters if load is not None]
         self._moving = len(loads)
         self.operands = _operands(loads, self._parameters)
-        self._is_table = store.buffer.scope is Scope.TABLE
+        self._is_table = store.buffer.scope is MemoryScope.TABLE
         self._geometry = Geometry(self._value.loops, [*loads.values(), *self._parameters])
         self._constant = _constant_fields(self._value, store.buffer)
         self._patterns: dict[Key, Pattern] = {}
@@ -78,7 +76,7 @@ class VectorIntrinsic(Intrinsic):
                 raise MismatchError(text, Progress.LOOPS)
         results = _ordered([axis for axis in axes if axis.strides[0]])
         folds = _ordered([axis for axis in axes if not axis.strides[0]])
-        if folds and self._value.reduce is Reduce.NONE:
+        if folds and self._value.reduce is ReduceMode.NONE:
             text = f"a loop of {folds[0].extent} steps writes the same results again: leave it outside"
             raise MismatchError(text, Progress.LOOPS)
         if self._is_table and [(axis.extent, axis.strides[0]) for axis in results] != [
@@ -112,9 +110,11 @@ def _ordered(axes: list[Axis]) -> list[Axis]:
     return sorted(axes, key=lambda axis: abs(axis.strides[1]))
 
 
-def _operands(loads: dict[str, Load], parameters: list[Load]) -> dict[str, Buffer]:
+def _operands(loads: dict[str, BufferLoad], parameters: list[BufferLoad]) -> dict[str, Buffer]:
     """The buffer of each address field."""
-    operands = {name: load.buffer for name, load in loads.items() if load.buffer.scope is not Scope.TABLE}
+    operands = {
+        name: load.buffer for name, load in loads.items() if load.buffer.scope is not MemoryScope.TABLE
+    }
     names = {load.buffer.name for load in parameters}
     if len(names) > 1:
         text = f"bias, scale and factor must lie in one buffer, not in {', '.join(sorted(names))}"
@@ -126,7 +126,7 @@ def _operands(loads: dict[str, Load], parameters: list[Load]) -> dict[str, Buffe
 
 def _memory(buffer: Buffer) -> str:
     """The name of the memory of a buffer, whose elements must be those of the memory."""
-    if buffer.scope is Scope.TABLE and buffer.dtype is DType.INT8:
+    if buffer.scope is MemoryScope.TABLE and buffer.dtype is DType.INT8:
         return Destination.TABLE.name
     memory = Memory[buffer.scope.name]
     if buffer.dtype is not (DType.INT8 if memory.element_bytes == 1 else DType.INT32):
@@ -146,9 +146,9 @@ def _constant_fields(value: Value, destination: Buffer) -> dict[str, int]:
         "bias": int(value.bias is not None),
         "requantise": int(value.scale is not None),
     }
-    if destination.scope is not Scope.ACCUMULATOR:
+    if destination.scope is not MemoryScope.ACCUMULATOR:
         fields |= {"lo": value.lo, "hi": value.hi, "lookup": int(value.is_looked_up)}
-    if isinstance(value.item.b, Load):
+    if isinstance(value.item.b, BufferLoad):
         fields["b_from"] = int(SourceB[_memory(value.item.b.buffer)])
     else:
         fields |= {"b_from": int(SourceB.CONSTANT), "immediate": value.item.b}

@@ -1,9 +1,7 @@
 """Default schedules: primitives that cut an operator's loops as its tiling says."""
 
 from tilewright.compiler.schedule import (
-    BufferDepth as Versions,
-)
-from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -16,7 +14,7 @@ from tilewright.compiler.schedule import (
 )
 from tilewright.compiler.targets.accel.cost.problem import Tiling
 from tilewright.compiler.targets.accel.window_tiling import WindowTiling
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 
 Schedule = tuple[Primitive, ...]
 
@@ -37,8 +35,8 @@ def convolution_schedule(
         ComputeAt("result", "oi"),
         *(_fold("pooled") if pooled else ()),
         ComputeAt("sums", "oi"),
-        SetScope("sums", Scope.ACCUMULATOR),
-        Versions("sums", versions.sums),
+        SetScope("sums", MemoryScope.ACCUMULATOR),
+        BufferDepth("sums", versions.sums),
         Split("sums_ky", cut.taps[0], "kyo", "kyi"),
         Split("sums_kx", cut.taps[1], "kxo", "kxi"),
         _split("sums_i", cut.chunk_blocks, cut.first_blocks, "yo", "io", "ii"),
@@ -60,19 +58,19 @@ def convolution_schedule(
         ),
         *_bring_stage("input", "io", versions.inputs),
         *(
-            _bring_stage("weights", "sums_s", versions.weights, Scope.WEIGHT)
+            _bring_stage("weights", "sums_s", versions.weights, MemoryScope.WEIGHT)
             if copied
-            else _bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", versions.weights)
+            else _bring("sums", "weight", MemoryScope.WEIGHT, "weights", "sums_s", versions.weights)
         ),
         # Behind the sums, which are waited for.
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "result_o", versions.parameters),
-        Versions(TILE, versions.results),
+        *_bring("result", "parameters", MemoryScope.PARAMETER, "vectors", "result_o", versions.parameters),
+        BufferDepth(TILE, versions.results),
     ]
     if tiling.threads > 1:
         primitives.append(VirtualThread("oi"))
     if residual:
         primitives += _bring(
-            "result", "residual", Scope.ACTIVATION, "shortcut", "result_o", versions.residuals
+            "result", "residual", MemoryScope.ACTIVATION, "shortcut", "result_o", versions.residuals
         )
     return (*primitives, *(_fill_tables() if lookup else ()))
 
@@ -87,12 +85,14 @@ def window_schedule(
         ComputeAt("result", "xo"),
         *(_keep("fold", tiling.sum_versions) if residual else _fold("fold")),
         *_bring_stage("input", "xo", tiling.input_versions),
-        Versions(TILE, tiling.result_versions),
+        BufferDepth(TILE, tiling.result_versions),
     ]
     if parameters:
-        primitives += _bring_stage("vectors", "xo", tiling.parameter_versions, Scope.PARAMETER)
+        primitives += _bring_stage("vectors", "xo", tiling.parameter_versions, MemoryScope.PARAMETER)
     if residual:
-        primitives += _bring("result", "residual", Scope.ACTIVATION, "shortcut", "xo", tiling.input_versions)
+        primitives += _bring(
+            "result", "residual", MemoryScope.ACTIVATION, "shortcut", "xo", tiling.input_versions
+        )
     return (*primitives, *(_fill_tables() if lookup else ()))
 
 
@@ -103,10 +103,10 @@ def addition_schedule(tiling: WindowTiling) -> Schedule:
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
         *_keep("sums", tiling.sum_versions),
-        *_bring("sums", "a", Scope.ACTIVATION, "a_tile", "xo", tiling.input_versions),
-        *_bring("result", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
-        Versions(TILE, tiling.result_versions),
+        *_bring("sums", "a", MemoryScope.ACTIVATION, "a_tile", "xo", tiling.input_versions),
+        *_bring("result", "b", MemoryScope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
+        *_bring("result", "parameters", MemoryScope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
+        BufferDepth(TILE, tiling.result_versions),
     )
 
 
@@ -120,9 +120,9 @@ def product_schedule(tiling: WindowTiling) -> Schedule:
         *_keep("products", versions),
         *_keep("shifted", versions),
         *_bring_stage("a_tile", "xo", tiling.input_versions),
-        *_bring("products", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
-        Versions(TILE, tiling.result_versions),
+        *_bring("products", "b", MemoryScope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
+        *_bring("result", "parameters", MemoryScope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
+        BufferDepth(TILE, tiling.result_versions),
     )
 
 
@@ -132,21 +132,21 @@ def lookup_schedule(tiling: WindowTiling) -> Schedule:
         *_cut_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *_bring("result", "x", Scope.ACTIVATION, "x_tile", "xo", tiling.input_versions),
-        Versions(TILE, tiling.result_versions),
+        *_bring("result", "x", MemoryScope.ACTIVATION, "x_tile", "xo", tiling.input_versions),
+        BufferDepth(TILE, tiling.result_versions),
         *_fill_tables(),
     )
 
 
 def _fill_tables() -> Schedule:
     """The stages of `table_stages`, once for all results."""
-    return (SetScope("entries", Scope.ACTIVATION), SetScope("tables", Scope.TABLE))
+    return (SetScope("entries", MemoryScope.ACTIVATION), SetScope("tables", MemoryScope.TABLE))
 
 
 def _cut_results(height: int, width: int, first_height: int | None = None) -> Schedule:
     """Results leave through a tile on the chip."""
     return (
-        CacheWrite("result", Scope.ACTIVATION, TILE),
+        CacheWrite("result", MemoryScope.ACTIVATION, TILE),
         _split("tile_y", height, first_height, "yo", "yo", "yi"),
         Split("tile_x", width, "xo", "xi"),
     )
@@ -161,19 +161,21 @@ def _split(loop: str, factor: int, first: int | None, at: str, outer: str, inner
 
 def _fold(stage: str) -> Schedule:
     """A reduction in the lanes, item by item of the instruction that takes its result."""
-    return (ComputeAt(stage, "result_c"), SetScope(stage, Scope.LANE))
+    return (ComputeAt(stage, "result_c"), SetScope(stage, MemoryScope.LANE))
 
 
 def _keep(stage: str, versions: int) -> Schedule:
     """Sums of the vector engine that wait for a second instruction."""
-    return (ComputeAt(stage, "xo"), SetScope(stage, Scope.ACCUMULATOR), Versions(stage, versions))
+    return (ComputeAt(stage, "xo"), SetScope(stage, MemoryScope.ACCUMULATOR), BufferDepth(stage, versions))
 
 
-def _bring_stage(stage: str, loop: str, versions: int, scope: Scope = Scope.ACTIVATION) -> Schedule:
+def _bring_stage(
+    stage: str, loop: str, versions: int, scope: MemoryScope = MemoryScope.ACTIVATION
+) -> Schedule:
     """A stage that only copies, such as a padded picture, is loaded where it is needed."""
-    return (ComputeAt(stage, loop), SetScope(stage, scope), Versions(stage, versions))
+    return (ComputeAt(stage, loop), SetScope(stage, scope), BufferDepth(stage, versions))
 
 
-def _bring(block: str, buffer: str, scope: Scope, name: str, loop: str, versions: int) -> Schedule:
+def _bring(block: str, buffer: str, scope: MemoryScope, name: str, loop: str, versions: int) -> Schedule:
     """A parameter of the function is loaded where it is needed."""
-    return (CacheRead(block, buffer, scope, name), ComputeAt(name, loop), Versions(name, versions))
+    return (CacheRead(block, buffer, scope, name), ComputeAt(name, loop), BufferDepth(name, versions))

@@ -8,9 +8,7 @@ import pytest
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
-    BufferDepth as Versions,
-)
-from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -23,7 +21,7 @@ from tilewright.compiler.targets.accel.build import BuildError, build
 from tilewright.compiler.targets.accel.enumerate import EnumerateError
 from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.compiler.targets.accel.tensorise import TensoriseError
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Const
 from tilewright.isa.config import PRESETS
 from tilewright.isa.fault import Cause, Fault, FaultEngine
@@ -61,16 +59,16 @@ def product():
 
 def tiled(rows=5, threads=1, versions=2):
     primitives = [
-        CacheWrite("sums", Scope.ACCUMULATOR, "tile"),
+        CacheWrite("sums", MemoryScope.ACCUMULATOR, "tile"),
         Split("tile_y", rows, "yo", "yi"),
         Reorder(("yo", "tile_o", "yi", "tile_c")),
         ComputeAt("sums", "tile_o"),
         Reorder(("sums_i", "sums_o", "sums_y", "sums_r", "sums_c")),
-        CacheRead("sums", "a", Scope.ACTIVATION, "rows"),
+        CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
         ComputeAt("rows", "sums_i"),
-        CacheRead("sums", "b", Scope.WEIGHT, "weights"),
+        CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "sums_i"),
-        *(Versions(name, versions) for name in ("tile", "rows", "weights")),
+        *(BufferDepth(name, versions) for name in ("tile", "rows", "weights")),
     ]
     return primitives + ([VirtualThread("tile_o")] if threads > 1 else [])
 
@@ -109,9 +107,9 @@ def test_constants_are_loads_of_no_buffer(device):
         (1, 2, LANES), lambda o, y, c: te.cast(a[o, y, c], INT32) + te.cast(border[o, y, c], INT32), "total"
     )
     primitives = [
-        CacheWrite("total", Scope.ACCUMULATOR, "tile"),
-        SetScope("border", Scope.ACTIVATION),
-        CacheRead("total", "a", Scope.ACTIVATION, "rows"),
+        CacheWrite("total", MemoryScope.ACCUMULATOR, "tile"),
+        SetScope("border", MemoryScope.ACTIVATION),
+        CacheRead("total", "a", MemoryScope.ACTIVATION, "rows"),
     ]
     function = schedule.apply(te.lower("bordered", [a], [total]), primitives)
     inputs = {"a": np.arange(2 * LANES, dtype=np.int8).reshape(1, 2, LANES)}
@@ -150,8 +148,8 @@ def test_what_lies_between_stages_has_memory_of_its_own(device):
     primitives = []
     for block, source in (("low", "a"), ("high", "low")):
         primitives += [
-            CacheRead(block, source, Scope.ACTIVATION, f"{block}_in"),
-            CacheWrite(block, Scope.ACTIVATION, f"{block}_out"),
+            CacheRead(block, source, MemoryScope.ACTIVATION, f"{block}_in"),
+            CacheWrite(block, MemoryScope.ACTIVATION, f"{block}_out"),
         ]
     kernel = build(schedule.apply(te.lower("clip", [a], [high]), primitives), TINY)
     assert [region.name for region in kernel.executable.regions] == ["a", "high", "low"]
@@ -217,9 +215,9 @@ def test_threads_need_versions_and_tiles_must_fit():
     with pytest.raises(EnumerateError, match="give it one for each virtual thread"):
         built(threads=2, versions=1)
     whole = [
-        CacheWrite("sums", Scope.ACCUMULATOR, "tile"),
-        CacheRead("sums", "a", Scope.ACTIVATION, "rows"),
-        CacheRead("sums", "b", Scope.WEIGHT, "weights"),
+        CacheWrite("sums", MemoryScope.ACCUMULATOR, "tile"),
+        CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
+        CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
     ]
     small = replace(TINY, accumulator_vectors=16)
     with pytest.raises(
@@ -262,10 +260,10 @@ def test_scopes_of_sums_are_the_users_to_name(device):
         sums.shape, lambda o, y, c: te.cast(te.clamp(sums[o, y, c], -100, 90), INT8), "result"
     )
     primitives = [
-        SetScope("sums", Scope.ACCUMULATOR),
-        CacheRead("sums", "a", Scope.ACTIVATION, "rows"),
-        CacheRead("sums", "b", Scope.WEIGHT, "weights"),
-        CacheWrite("result", Scope.ACTIVATION, "tile"),
+        SetScope("sums", MemoryScope.ACCUMULATOR),
+        CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
+        CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
+        CacheWrite("result", MemoryScope.ACTIVATION, "tile"),
     ]
     kernel = build(schedule.apply(te.lower("dense", [a, b], [result]), primitives), TINY)
     rng = np.random.default_rng(2)

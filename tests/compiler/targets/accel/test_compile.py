@@ -16,8 +16,7 @@ from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.schedule import BufferDepth as Versions
-from tilewright.compiler.schedule import VirtualThread
+from tilewright.compiler.schedule import BufferDepth, VirtualThread
 from tilewright.compiler.targets.accel import compile as compile_module
 from tilewright.compiler.targets.accel.compile import PASSES, LengthError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Part, default_schedules
@@ -158,7 +157,7 @@ def test_layers_of_one_structure_run_alike():
 def test_a_schedule_is_of_its_layer_alone_though_another_has_its_structure():
     alone = compile_function(TWINS, TINY)
     schedule = default_schedules(TWINS, TINY)[Part("r")]
-    plain = tuple(replace(each, depth=1) if isinstance(each, Versions) else each for each in schedule)
+    plain = tuple(replace(each, depth=1) if isinstance(each, BufferDepth) else each for each in schedule)
     plain = tuple(each for each in plain if not isinstance(each, VirtualThread))
     # Two tiles where one would do.
     small = tuple(

@@ -6,10 +6,9 @@ import pytest
 from task_machine import check, machine
 from task_program import Conv, allocated, assign, at, buffer, copy, int8, nest
 from tilewright.compiler.targets.accel.enumerate import EnumerateError, tasks
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Binary, BinaryOp, as_expr
-from tilewright.compiler.tir.stmt import LoopKind, Seq
-from tilewright.compiler.tir.stmt import PrimFunc as Program
+from tilewright.compiler.tir.stmt import LoopKind, PrimFunc, Seq
 from tilewright.isa.memory import Engine
 
 
@@ -114,7 +113,7 @@ def test_virtual_threads_need_a_version_each():
 
 def test_a_buffer_changed_after_its_fill_is_filled_again():
     x, y = buffer("x", (4, 4)), buffer("y", (3, 4, 4))
-    a = buffer("a", (4, 4), Scope.ACTIVATION)
+    a = buffer("a", (4, 4), MemoryScope.ACTIVATION)
 
     def step(i):
         fill = copy(a, a.shape, lambda v, lane: at(x, v, lane))
@@ -123,13 +122,13 @@ def test_a_buffer_changed_after_its_fill_is_filled_again():
             [a], fill, change, nest((4, 4), lambda v, lane: assign(at(y, i, v, lane), at(a, v, lane)))
         )
 
-    work = check(Program("f", (x, y), 1, nest([3], step)), machine())
+    work = check(PrimFunc("f", (x, y), 1, nest([3], step)), machine())
     assert count(work, Engine.LOAD) == 3
 
 
 def test_a_buffer_filled_from_memory_that_is_written_is_filled_again():
     x, y = buffer("x", (4, 4)), buffer("y", (4, 4))
-    a, b = (buffer(name, (4, 4), Scope.ACTIVATION) for name in "ab")
+    a, b = (buffer(name, (4, 4), MemoryScope.ACTIVATION) for name in "ab")
 
     def step(i):
         # What the second step reads is what the first one wrote.
@@ -138,7 +137,7 @@ def test_a_buffer_filled_from_memory_that_is_written_is_filled_again():
         return allocated([a, b], fill, work, copy(y, y.shape, lambda v, lane: at(b, v, lane)))
 
     first = allocated([replace(a, name="c")], *_through(x, replace(a, name="c"), y))
-    work = check(Program("f", (x, y), 1, Seq((first, nest([2], step)))), machine())
+    work = check(PrimFunc("f", (x, y), 1, Seq((first, nest([2], step)))), machine())
     assert count(work, Engine.LOAD, "a") == 2
 
 
@@ -150,7 +149,7 @@ def _through(source, between, target):
 def test_a_fill_of_several_loads_is_one_fill():
     # Rows that are not dense in memory: one load each.
     x, y = buffer("x", (2, 3, 5, 4)), buffer("y", (2, 4, 2, 3, 2, 4))
-    a = buffer("a", (2, 3, 2, 4), Scope.ACTIVATION, 2)
+    a = buffer("a", (2, 3, 2, 4), MemoryScope.ACTIVATION, 2)
 
     def step(i, j):
         row = lambda p: nest((3, 2, 4), lambda q, s, c: assign(at(a, p, q, s, c), at(x, p, q, s + i, c)))  # noqa: E731
@@ -158,7 +157,7 @@ def test_a_fill_of_several_loads_is_one_fill():
         return allocated([a], Seq((row(as_expr(0)), row(as_expr(1)))), out)
 
     threads = nest([2], lambda i: nest([4], lambda j: step(i, j)), LoopKind.VIRTUAL_THREAD)
-    work = check(Program("f", (x, y), 1, threads), machine())
+    work = check(PrimFunc("f", (x, y), 1, threads), machine())
     assert count(work, Engine.LOAD) == 2 * 2
 
 
