@@ -32,7 +32,7 @@ _OTHER_UNITS = frozenset(["add", "sub", "mul", "div", "max", "min"])
 
 
 @dataclass
-class Pointwise:
+class PointwiseAnalysis:
     """What is known of the values of a function.
 
     Members:

@@ -30,7 +30,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.arrangement import Arrangement, arranged_from, arranged_to, rearranged_map
 from tilewright.compiler.quantise.constant import Constants
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.pointwise import Pointwise as PointwiseValues
+from tilewright.compiler.quantise.pointwise import PointwiseAnalysis
 
 if TYPE_CHECKING:
     from tilewright.compiler.quantise.recognise_linear import Linear
@@ -88,11 +88,11 @@ class Recognition:
     arrangements: dict[Value, Arrangement] = field(default_factory=dict)
     given_as: dict[Value, Arrangement] = field(default_factory=dict)
     transposes: bool = True
-    pointwise: PointwiseValues = field(init=False)
+    pointwise: PointwiseAnalysis = field(init=False)
     """Functions of single elements in `source`."""
 
     def __post_init__(self) -> None:
-        self.pointwise = PointwiseValues(self.source, self.constants)
+        self.pointwise = PointwiseAnalysis(self.source, self.constants)
 
     def activation(self, value: Value) -> Value:
         """What stands for a value that depends on the input, in the order of its axes.

@@ -52,7 +52,7 @@ R = TypeVar("R", bound=Result)
 R_co = TypeVar("R_co", bound=Result, covariant=True)
 
 
-class Device(Protocol[R_co]):
+class ExecutableRunner(Protocol[R_co]):
     """Whatever runs executables: the simulator, the gates."""
 
     def run(self, executable: Executable, regions: Mapping[int, bytes]) -> R_co:
@@ -73,7 +73,7 @@ class Ran(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Kernel:
+class AccelKernel:
     """A function as a program.
 
     Members:
@@ -97,7 +97,7 @@ class Kernel:
         """Of the program; the last one is finish."""
         return self.program.instructions
 
-    def run(self, device: Device[R], inputs: Mapping[str, ArrayLike]) -> Ran[R]:
+    def run(self, device: ExecutableRunner[R], inputs: Mapping[str, ArrayLike]) -> Ran[R]:
         """Run on arrays.
 
         Args:
@@ -140,7 +140,7 @@ class Kernel:
         return found
 
 
-def build(function: PrimFunc, config: Config) -> Kernel:
+def build(function: PrimFunc, config: Config) -> AccelKernel:
     """The program that does what a function says.
 
     Args:
@@ -165,7 +165,7 @@ def build(function: PrimFunc, config: Config) -> Kernel:
     sizes = {base: _size_bytes(buffer) for base, buffer in enumerate(outside)}
     program = assemble(tasks(tensorised, function.name, config), config, addresses, sizes)
     regions = [Region(base, sizes[base], buffer.name) for base, buffer in enumerate(outside)]
-    return Kernel(tensorised, program, Executable(program.code, config, tuple(regions)))
+    return AccelKernel(tensorised, program, Executable(program.code, config, tuple(regions)))
 
 
 # --- buffers outside of the chip ---------------------------------------------------------------------------

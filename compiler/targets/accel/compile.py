@@ -17,8 +17,13 @@ from tilewright.compiler.ir.tensor_file import save_tensors
 from tilewright.compiler.schedule import Primitive, apply
 from tilewright.compiler.targets.accel.embed import embed, named
 from tilewright.compiler.targets.accel.enumerate import tasks
-from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules, legal_network, lowered_parts
-from tilewright.compiler.targets.accel.network import Network, Port, Unit, picture
+from tilewright.compiler.targets.accel.layer_schedule import (
+    LayerPart,
+    Schedules,
+    legal_network,
+    lowered_parts,
+)
+from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, picture
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.place import Allocation, PlaceError
@@ -115,7 +120,7 @@ def _without_search_for_cycles() -> Iterator[None]:
             gc.enable()
 
 
-def most_instructions(network: Network, config: Config) -> int:
+def most_instructions(network: AccelNetwork, config: Config) -> int:
     """So many instructions, but finish, a program for a network may have."""
     worth = sum(unit.macs for unit in network.layers) // (config.peak_macs * WORTH_CYCLES)
     return min(MOST_INSTRUCTIONS, max(FREE_INSTRUCTIONS, worth))
@@ -167,7 +172,7 @@ class _Layers:
     """Makes the parts of a network, one after the other."""
 
     def __init__(
-        self, network: Network, config: Config, observe: Observe | None, schedules: Schedules
+        self, network: AccelNetwork, config: Config, observe: Observe | None, schedules: Schedules
     ) -> None:
         self._network, self._config, self._observe = network, config, observe
         # By all that decides how a part runs: its loops, how they are scheduled, and where its result lies.
@@ -192,8 +197,8 @@ class _Layers:
                 share(len(made), len(lowered))
         return made
 
-    def _lowered(self) -> dict[Part, tuple[Unit, Lowered]]:
-        found: dict[Part, tuple[Unit, Lowered]] = {}
+    def _lowered(self) -> dict[LayerPart, tuple[Unit, Lowered]]:
+        found: dict[LayerPart, tuple[Unit, Lowered]] = {}
         problems: list[str] = []
         for unit in self._network.layers:
             try:
@@ -212,7 +217,7 @@ class _Layers:
                 " more: the memories of this machine are too small for it, use larger ones"
             )
 
-    def _part(self, unit: Unit, part: Part, lowered: Lowered) -> _Part:
+    def _part(self, unit: Unit, part: LayerPart, lowered: Lowered) -> _Part:
         given = self._schedules.get(part)
         try:
             template = self._template(unit, part, lowered, lowered.schedule if given is None else given)
@@ -235,7 +240,7 @@ class _Layers:
         return _Part(unit.name, template, bound, {**first, template.parameters[-1]: lowered.first_block})
 
     def _template(
-        self, unit: Unit, part: Part, lowered: Lowered, schedule: tuple[Primitive, ...]
+        self, unit: Unit, part: LayerPart, lowered: Lowered, schedule: tuple[Primitive, ...]
     ) -> _Template:
         """That of an earlier part of the same structure, where there is one."""
         _, height, width = picture(unit.equation.result.type)
@@ -257,7 +262,7 @@ class _Layers:
     def _tensorised(
         self,
         unit: Unit,
-        part: Part,
+        part: LayerPart,
         lowered: Lowered,
         schedule: tuple[Primitive, ...],
         result: Shape,
@@ -300,7 +305,7 @@ def _assembler(program: Program, span: LayerSpan) -> str:
 class _Plan:
     """Where values and constants lie in the memory outside."""
 
-    def __init__(self, network: Network, config: Config) -> None:
+    def __init__(self, network: AccelNetwork, config: Config) -> None:
         self._config = config
         self._values: dict[Value, tuple[int, int]] = {}
         self._used = dict.fromkeys(REGION_NAMES, 0)
@@ -313,12 +318,12 @@ class _Plan:
         offsets, self._used[BETWEEN] = plan_memory(list(lifetimes.values()), config.burst_bytes)
         self._values |= {value: (BETWEEN, offsets[value.name]) for value in lifetimes}
 
-    def _check_ports(self, network: Network) -> None:
+    def _check_ports(self, network: AccelNetwork) -> None:
         """Legalised: what is handed back is no part of anything else."""
         parts = [port.name for port in network.outputs if port.value in self._views]
         assert not parts, f"outputs {parts} must have memory of their own"
 
-    def _place(self, network: Network, region: int, ports: tuple[Port, ...]) -> None:
+    def _place(self, network: AccelNetwork, region: int, ports: tuple[TensorPort, ...]) -> None:
         for port in ports:
             if port.value in self._values and self._values[port.value][0] != region:
                 raise TilewrightError(f"output {port.name!r} must be the result of a layer, not an input")
@@ -364,7 +369,7 @@ def _block_bytes(value: Value, config: Config) -> int:
     return height * width * config.cols
 
 
-def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
+def _lifetimes(network: AccelNetwork, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
     """Of what lies between layers: from the first layer that makes a part of it to the last reader."""
     spans: dict[Value, tuple[int, int]] = {}
     for place, unit in enumerate(network.layers):
@@ -382,7 +387,9 @@ def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, Ten
 # --- the model ---------------------------------------------------------------------------------------------
 
 
-def _model(network: Network, named: NamedFunction, config: Config, program: Program, plan: _Plan) -> Model:
+def _model(
+    network: AccelNetwork, named: NamedFunction, config: Config, program: Program, plan: _Plan
+) -> Model:
     regions = [Region(base, size, REGION_NAMES[base]) for base, size in plan.sizes().items()]
     return Model(
         executable=Executable(program.code, config, tuple(regions)),
@@ -395,7 +402,7 @@ def _model(network: Network, named: NamedFunction, config: Config, program: Prog
     )
 
 
-def _binding(port: Port, plan: _Plan) -> Binding:
+def _binding(port: TensorPort, plan: _Plan) -> Binding:
     region, offset = plan.address(port.value)
     return Binding(
         name=port.name,
@@ -409,7 +416,7 @@ def _binding(port: Port, plan: _Plan) -> Binding:
     )
 
 
-def _layers(network: Network, program: Program) -> list[Layer]:
+def _layers(network: AccelNetwork, program: Program) -> list[Layer]:
     units = {unit.name: unit for unit in network.layers}
     return [
         Layer(

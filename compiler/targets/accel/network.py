@@ -36,7 +36,7 @@ class NetworkError(TilewrightError):
 
 
 @dataclass(frozen=True)
-class Port:
+class TensorPort:
     """A tensor that passes between host and machine.
 
     Members:
@@ -81,7 +81,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Network:
+class AccelNetwork:
     """What the machine does of a function.
 
     Members:
@@ -92,8 +92,8 @@ class Network:
     """
 
     function: Function
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[TensorPort, ...]
+    outputs: tuple[TensorPort, ...]
     layers: tuple[Unit, ...]
     views: Mapping[Value, MemoryView] = field(default_factory=dict)
 
@@ -113,7 +113,7 @@ class Network:
         return producer.operator.value.array if is_constant else None  # type: ignore[union-attr]
 
 
-def network_of(named: NamedFunction, config: Config) -> Network:
+def network_of(named: NamedFunction, config: Config) -> AccelNetwork:
     """The network of a function of integers.
 
     Args:
@@ -136,7 +136,9 @@ def network_of(named: NamedFunction, config: Config) -> Network:
     if rejected:
         listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
         raise NetworkError(f"the accelerator must be able to run every operator, and cannot run {listed}")
-    return Network(function, inputs, outputs, _units([each for each in layers if each not in parts]), found)
+    return AccelNetwork(
+        function, inputs, outputs, _units([each for each in layers if each not in parts]), found
+    )
 
 
 def _has_rows(equation: Equation) -> bool:
@@ -192,21 +194,21 @@ def _units(layers: Sequence[Equation]) -> tuple[Unit, ...]:
     return tuple(found)
 
 
-def _inputs(named: NamedFunction) -> tuple[tuple[Port, ...], set[Value]]:
+def _inputs(named: NamedFunction) -> tuple[tuple[TensorPort, ...], set[Value]]:
     """Parameters behind their quantisation, and results of equations that the host does for them."""
     function = named.function
-    ports: list[Port] = []
+    ports: list[TensorPort] = []
     seen: set[Value] = set()
     for name, value in zip(named.inputs, function.parameters, strict=True):
         shape = value.type.numbers[1:]
         if value.type.dtype is DType.INT8:
-            ports.append(Port(name, shape, value))
+            ports.append(TensorPort(name, shape, value))
             continue
         for equation, passed in _quantised(function, value):
             assert isinstance(equation.operator, Quantise), "found by its class"
             seen |= {*(each.result for each in passed), equation.result}
             scale, zero_point = float(equation.operator.scale), int(equation.operator.zero_point)
-            ports.append(Port(name, shape, equation.result, scale, zero_point, _views(passed)))
+            ports.append(TensorPort(name, shape, equation.result, scale, zero_point, _views(passed)))
     names = [port.name for port in ports]
     bad = [name for name in named.inputs if names.count(name) != 1]
     if bad:
@@ -259,7 +261,7 @@ class _Outputs:
     function: Function
     seen: set[Value]
 
-    def port(self, name: str, result: Value) -> Port:
+    def port(self, name: str, result: Value) -> TensorPort:
         """A result before its dequantisation; one of int8 is handed back as it is."""
         value, dequantise, passed = result, None, list[Equation]()
         while (equation := self.function.producers.get(value)) is not None:
@@ -273,10 +275,10 @@ class _Outputs:
             value = equation.operands[0]
         shape, views = result.type.numbers[1:], _views_back(passed)
         if result.type.dtype is DType.INT8:
-            return Port(name, shape, value, views=views)
+            return TensorPort(name, shape, value, views=views)
         if dequantise is None:
             raise NetworkError(f"output {name!r} must be the dequantised result of an integer operator")
-        return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point), views)
+        return TensorPort(name, shape, value, float(dequantise.scale), int(dequantise.zero_point), views)
 
 
 def picture(tensor: TensorType) -> tuple[int, int, int]:

@@ -27,7 +27,7 @@ from tilewright.isa.config import Config
 
 
 @dataclass(frozen=True)
-class Axis:
+class PatchAxis:
     """Height or width of a convolution whose pixels come in patches.
 
     Members:
@@ -118,14 +118,14 @@ def _is_read_once(function: Function, value: Value) -> bool:
     return len(function.consumers[value]) == 1
 
 
-def _best(operator: QConv2d, operands: tuple[Value, ...], config: Config) -> tuple[Axis, Axis]:
+def _best(operator: QConv2d, operands: tuple[Value, ...], config: Config) -> tuple[PatchAxis, PatchAxis]:
     """Height and width in patches: those with the fewest products of the array, none if they are as many."""
     channels, *size = sample_of("x", operands[0].type, "NCHW")
     kernel = operands[1].type.numbers[2:]
 
-    def axes(patch: Pair) -> tuple[Axis, Axis]:
+    def axes(patch: Pair) -> tuple[PatchAxis, PatchAxis]:
         height, width = (
-            Axis(
+            PatchAxis(
                 size[axis],
                 kernel[axis],
                 operator.dilations[axis],
@@ -147,7 +147,7 @@ def _best(operator: QConv2d, operands: tuple[Value, ...], config: Config) -> tup
     return axes(min(fitting, key=cost))
 
 
-def _patches(b: Builder, x: Value, axes: Sequence[Axis]) -> Value:
+def _patches(b: Builder, x: Value, axes: Sequence[PatchAxis]) -> Value:
     """Feature maps (N, C, H, W) as (N, C · pixels of a patch, patches down, patches right), zeros behind."""
     batch, channels = x.type.shape[0], x.type.shape[1]
     missing = [axis.patches * axis.patch - axis.size for axis in axes]
@@ -159,7 +159,7 @@ def _patches(b: Builder, x: Value, axes: Sequence[Axis]) -> Value:
     return b.emit(Reshape((batch, channels * rows * columns, down, right)), x)
 
 
-def _kernels(weight: Array, axes: Sequence[Axis]) -> Array:
+def _kernels(weight: Array, axes: Sequence[PatchAxis]) -> Array:
     """Weights (O, C, KH, KW) as those of patches."""
     height, width = axes
     outputs, channels = weight.shape[:2]
@@ -175,7 +175,7 @@ def alone(tensor: TensorType) -> TensorType:
     return tensor if tensor.is_known else tensor.with_shape((1, *tensor.shape[1:]))
 
 
-def _over(operator: QConv2d, axes: Sequence[Axis], asked_macs: int) -> QConv2d:
+def _over(operator: QConv2d, axes: Sequence[PatchAxis], asked_macs: int) -> QConv2d:
     height, width = axes
     return replace(
         operator,

@@ -12,7 +12,7 @@ from math import inf
 from typing import NamedTuple
 
 from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles, write_cycles
-from tilewright.compiler.targets.accel.cost.loop_order import Chunk, Tile, Turn, tiles_of, turns
+from tilewright.compiler.targets.accel.cost.loop_order import Chunk, ResultTile, Turn, tiles_of, turns
 from tilewright.compiler.targets.accel.cost.problem import Cut, Versions
 from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.timing import (
@@ -78,7 +78,7 @@ def _streamed_cycles(cut: Cut) -> int:
     return cut.convolution.out_blocks * weight_tiles * sum(periods)
 
 
-def _vectors(cut: Cut, tile: Tile) -> int:
+def _vectors(cut: Cut, tile: ResultTile) -> int:
     """Sums of a block of a tile."""
     return int(cut.convolution.sums(tile.height, 0) * cut.convolution.sums(tile.width, 1))
 
@@ -207,13 +207,13 @@ class _Costs:
         self._steps: dict[tuple[int, int, int], list[_Step]] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
 
-    def times(self, tile: Tile) -> _TileTimes:
+    def times(self, tile: ResultTile) -> _TileTimes:
         size = tile.height, tile.width
         if size not in self._times:
             self._times[size] = self._times_of(tile)
         return self._times[size]
 
-    def _times_of(self, tile: Tile) -> _TileTimes:
+    def _times_of(self, tile: ResultTile) -> _TileTimes:
         cut, config, convolution = self._cut, self._cut.config, self._cut.convolution
         reduced = convolution.pool_kernel[0] * convolution.pool_kernel[1]
         interval = item_interval(1, reduced, config.requant_interval)
@@ -234,7 +234,7 @@ class _Costs:
             self._steps[size] = [self._step(tile, chunk) for chunk in chunks]
         return self._steps[size]
 
-    def _step(self, tile: Tile, chunk: Chunk) -> _Step:
+    def _step(self, tile: ResultTile, chunk: Chunk) -> _Step:
         convolution, config = self._cut.convolution, self._cut.config
         input_rows = chunk.blocks * convolution.inputs(tile.height, chunk.rows, 0)
         input_row_bytes = convolution.inputs(tile.width, chunk.columns, 1) * config.cols

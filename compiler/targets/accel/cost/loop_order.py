@@ -32,7 +32,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Tile:
+class ResultTile:
     """Results of one tile.
 
     Members:
@@ -56,7 +56,7 @@ class Turn(NamedTuple):
         blocks: of the output, the inner loop.
     """
 
-    tile: Tile
+    tile: ResultTile
     chunks: Sequence[Chunk]
     blocks: Sequence[int]
 
@@ -73,7 +73,7 @@ def turns(cut: Cut, threads: int) -> Iterator[Turn]:
                 yield Turn(tile, later if tile.row else sooner, members[first : first + threads])
 
 
-def order(cut: Cut, threads: int) -> Iterator[tuple[Tile, Chunk, int]]:
+def order(cut: Cut, threads: int) -> Iterator[tuple[ResultTile, Chunk, int]]:
     """Tile, chunk and output block of the matrix instructions, in the order of the schedule."""
     for turn in turns(cut, threads):
         for chunk in turn.chunks:
@@ -92,7 +92,7 @@ def _chunks(cut: Cut, chunk_blocks: int) -> list[Chunk]:
     return [Chunk(number, number + 1 == len(sizes), *size) for number, size in enumerate(sizes)]
 
 
-def tiles_of(cut: Cut) -> list[Tile]:
+def tiles_of(cut: Cut) -> list[ResultTile]:
     """The tiles in their order."""
     convolution = cut.convolution
     first = min(cut.first_height or cut.height, convolution.out_height)
@@ -102,7 +102,7 @@ def tiles_of(cut: Cut) -> list[Tile]:
         for row, height in enumerate(heights)
         for width in _parts(convolution.out_width, cut.width)
     ]
-    return [Tile(number, *size) for number, size in enumerate(sizes)]
+    return [ResultTile(number, *size) for number, size in enumerate(sizes)]
 
 
 def _parts(extent: int, part: int) -> list[int]:

@@ -11,7 +11,7 @@ Number = Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution:
+class ConvolutionSizes:
     """Sizes of a convolution; channels in blocks of `cols`.
 
     Members:
@@ -81,7 +81,7 @@ class Cut:
         first_height, first_blocks: height and chunk_blocks in the first row of tiles, if others there.
     """
 
-    convolution: Convolution
+    convolution: ConvolutionSizes
     config: Config
     group_blocks: Number
     height: Number

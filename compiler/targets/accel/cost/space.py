@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from tilewright.compiler.targets.accel.cost.bound import cycles_of
-from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Number, Tiling, Versions
+from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes, Cut, Number, Tiling, Versions
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 
@@ -38,7 +38,7 @@ def parts(extent: int) -> list[int]:
 class Candidates:
     """All even tilings that fit, as arrays, with their cycles in closed form."""
 
-    def __init__(self, convolution: Convolution, config: Config) -> None:
+    def __init__(self, convolution: ConvolutionSizes, config: Config) -> None:
         rows = [
             (*tile, *taps, blocks, group, threads)
             for tile in _tiles(convolution, config)
@@ -90,7 +90,7 @@ def _each(versions: Versions, change: Callable[[Number], Number]) -> Versions:
     return Versions(**{each.name: change(getattr(versions, each.name)) for each in fields(Versions)})
 
 
-def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]]:
+def _tiles(convolution: ConvolutionSizes, config: Config) -> Iterator[tuple[int, int]]:
     """Tiles whose sums fit a bank."""
     room = config.accumulator_vectors
     least = convolution.sums(1, 0)
@@ -116,7 +116,7 @@ def _groups(blocks: int) -> list[int]:
 
 
 def _chunks(
-    convolution: Convolution, config: Config, height: int, width: int
+    convolution: ConvolutionSizes, config: Config, height: int, width: int
 ) -> list[tuple[tuple[int, int], int]]:
     """The largest parts of the reduction that fit such a tile: blocks are cut first, then the kernel."""
     rows, columns = convolution.kernel
@@ -134,7 +134,7 @@ def _chunks(
 
 
 def _turns(
-    convolution: Convolution, config: Config, taps: tuple[int, int], blocks: int
+    convolution: ConvolutionSizes, config: Config, taps: tuple[int, int], blocks: int
 ) -> Iterator[tuple[int, int]]:
     """Sizes of groups, each with some numbers of threads."""
     kernel = convolution.kernel

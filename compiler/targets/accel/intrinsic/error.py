@@ -5,7 +5,7 @@ from enum import IntEnum
 from tilewright.numerics.error import TilewrightError
 
 
-class Progress(IntEnum):
+class MatchProgress(IntEnum):
     """How far a nest agrees with an intrinsic before the first difference."""
 
     EXPRESSION = 0
@@ -22,6 +22,6 @@ class MismatchError(TilewrightError):
         progress: how far it agreed.
     """
 
-    def __init__(self, text: str, progress: Progress) -> None:
+    def __init__(self, text: str, progress: MatchProgress) -> None:
         super().__init__(text)
         self.progress = progress

@@ -20,7 +20,7 @@ from math import inf
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.affine import split
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest, Statement
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.buffer import MemoryScope
@@ -41,7 +41,7 @@ from tilewright.numerics.table import FIRST
 
 
 @dataclass(frozen=True)
-class Item:
+class VectorItem:
     """An operation and its operands; b is an element or a constant."""
 
     op: VectorOp
@@ -51,7 +51,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Value:
+class VectorValue:
     """What a vector instruction computes.
 
     Members:
@@ -63,7 +63,7 @@ class Value:
         is_looked_up: whether the result is what the table has for the clamped value.
     """
 
-    item: Item
+    item: VectorItem
     loops: tuple[Loop, ...]
     reduce: ReduceMode = ReduceMode.NONE
     bias: BufferLoad | None = None
@@ -74,7 +74,7 @@ class Value:
     is_looked_up: bool = False
 
 
-def value_of(nest: Nest) -> Value:
+def value_of(nest: Nest) -> VectorValue:
     """The value that the last statement of a nest assigns, with the lanes before it.
 
     Raises:
@@ -89,7 +89,7 @@ class _Matcher:
         self._lanes = {statement.store.buffer.name: statement for statement in nest.statements[:-1]}
         self._loops = self._last.loops
 
-    def value(self) -> Value:
+    def value(self) -> VectorValue:
         if _is_reduction(self._last):
             return self._folded_statement(self._last)
         value = self._last.store.value
@@ -101,28 +101,28 @@ class _Matcher:
 
     # --- int8 results ---
 
-    def _looked_up(self, value: Expr) -> Value:
+    def _looked_up(self, value: Expr) -> VectorValue:
         """The value whose entry of its lane's table is the result."""
         assert isinstance(value, BufferLoad)
         entry, lane = value.indices
         if lane != self._last.store.indices[-1]:
-            raise MismatchError("each lane must look up in its own table", Progress.LANES)
+            raise MismatchError("each lane must look up in its own table", MatchProgress.LANES)
         match self._plain(entry):
             case Binary(op=BinaryOp.ADD, a=inner, b=Const(value=constant)):
                 inner = self._plain(inner)
                 if constant == -FIRST and _is_within(inner, DType.INT8):
                     return replace(self._with_clamp(inner, *_type_bounds(DType.INT8)), is_looked_up=True)
         text = f"an entry of a table must be that of an int8 value: the value + {-FIRST}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
-    def _clamped(self, value: Expr) -> Value:
+    def _clamped(self, value: Expr) -> VectorValue:
         if isinstance(value, Cast) and not _keeps(value):
             low, high = _bounds(value.value)
             text = f"an int8 result must be clamped before it is converted: it is within {low} … {high}"
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
         return self._with_clamp(value, *_type_bounds(DType.INT8))
 
-    def _with_clamp(self, value: Expr, low: float, high: float) -> Value:
+    def _with_clamp(self, value: Expr, low: float, high: float) -> VectorValue:
         """y of min and max with constants, outermost first; low and high are what stands around."""
         value = self._plain(value)
         found = _clamp(value)
@@ -134,7 +134,7 @@ class _Matcher:
 
     # --- after the fold ---
 
-    def _after_fold(self, y: Expr) -> Value:
+    def _after_fold(self, y: Expr) -> VectorValue:
         match y:
             case Binary(op=BinaryOp.ADD | BinaryOp.SUB as op, a=a, b=Const(value=int(constant))):
                 inner = self._plain(a)
@@ -145,12 +145,12 @@ class _Matcher:
             return self._requantised(y)
         return self._biased(y)
 
-    def _requantised(self, y: Expr) -> Value:
+    def _requantised(self, y: Expr) -> VectorValue:
         assert isinstance(y, ElementCall)
         t, scale = y.arguments
         return replace(self._biased(self._plain(t)), scale=_parameter(self._plain(scale), "the scale"))
 
-    def _biased(self, t: Expr) -> Value:
+    def _biased(self, t: Expr) -> VectorValue:
         if not _is_call(t, ElementFunction.SATURATING_ADD):
             return self._folded(t)
         assert isinstance(t, ElementCall)
@@ -158,68 +158,70 @@ class _Matcher:
             bias = self._plain(bias)
             if isinstance(bias, BufferLoad) and bias.buffer.scope is MemoryScope.PARAMETER:
                 return replace(self._folded(self._plain(inner)), bias=bias)
-        raise MismatchError("one side of a saturating_add must be a parameter: the bias", Progress.EXPRESSION)
+        raise MismatchError(
+            "one side of a saturating_add must be a parameter: the bias", MatchProgress.EXPRESSION
+        )
 
-    def _folded(self, t: Expr) -> Value:
+    def _folded(self, t: Expr) -> VectorValue:
         if isinstance(t, BufferLoad) and t.buffer.scope is MemoryScope.LANE:
             return self._folded_statement(self._definition(t))
-        return Value(self._item(t), self._loops)
+        return VectorValue(self._item(t), self._loops)
 
-    def _folded_statement(self, statement: Statement) -> Value:
+    def _folded_statement(self, statement: Statement) -> VectorValue:
         added = statement.added()
         reduce = None if added is None else _REDUCES.get(added[0].op)
         if added is None or reduce is None:
             text = "a reduction must combine the old value and an item by +, min or max"
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
         operation, item = added
         if operation.op is BinaryOp.ADD:
             _check_int32(operation)
         _check_whole(statement)
         _check_start(statement, reduce, item)
         self._loops += tuple(loop for loop in statement.loops if loop not in self._loops)
-        return Value(self._item(self._plain(item)), self._loops, reduce)
+        return VectorValue(self._item(self._plain(item)), self._loops, reduce)
 
     # --- items ---
 
-    def _item(self, value: Expr) -> Item:
+    def _item(self, value: Expr) -> VectorItem:
         if isinstance(value, Binary):
             if value.op not in (BinaryOp.MIN, BinaryOp.MAX):
                 _check_int32(value)
             return self._operation(value.op, self._plain(value.a), self._plain(value.b))
-        return Item(VectorOp.PASS, self._first(value))
+        return VectorItem(VectorOp.PASS, self._first(value))
 
-    def _operation(self, op: BinaryOp, a: Expr, b: Expr) -> Item:
+    def _operation(self, op: BinaryOp, a: Expr, b: Expr) -> VectorItem:
         if op is BinaryOp.MUL:
             return self._product(a, b)
         if op not in _OPERATIONS:
-            raise MismatchError(f"no vector operation is {op!r}", Progress.EXPRESSION)
+            raise MismatchError(f"no vector operation is {op!r}", MatchProgress.EXPRESSION)
         if op is BinaryOp.ADD:
             for one, other in ((a, b), (b, a)):
                 if isinstance(other, Binary) and other.op is BinaryOp.MUL:
                     return self._multiply_add(one, other)
         if op is not BinaryOp.SUB and not _can_be_first(a):
             a, b = b, a
-        return Item(_OPERATIONS[op], self._first(a), self._second(b))
+        return VectorItem(_OPERATIONS[op], self._first(a), self._second(b))
 
-    def _product(self, a: Expr, b: Expr) -> Item:
+    def _product(self, a: Expr, b: Expr) -> VectorItem:
         """a · b, in the order in which both are as narrow as the machine makes them."""
         for left, right in ((a, b), (b, a)):
             first, second = self._narrow(left, 16), self._narrow(right, 8)
             if first is not None and second is not None and _can_be_first(first):
-                return Item(VectorOp.MULTIPLY, self._first(first), self._second(second))
+                return VectorItem(VectorOp.MULTIPLY, self._first(first), self._second(second))
         text = _WIDE.format("a product", "one from activations or accumulators")
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
-    def _multiply_add(self, a: Expr, product: Binary) -> Item:
+    def _multiply_add(self, a: Expr, product: Binary) -> VectorItem:
         _check_int32(product)
         sides = self._plain(product.a), self._plain(product.b)
         for left, right in (sides, sides[::-1]):
             factor, second = self._narrow(left, 16), self._narrow(right, 8)
             if factor is not None and second is not None and _is_parameter(factor):
                 load = _parameter(factor, "the factor")
-                return Item(VectorOp.MULTIPLY_ADD, self._first(a), self._second(second), load)
+                return VectorItem(VectorOp.MULTIPLY_ADD, self._first(a), self._second(second), load)
         text = _WIDE.format("a + b · factor", "the factor, a parameter")
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
     def _narrow(self, value: Expr, bits: int) -> Expr | None:
         """What the machine saturates to `bits`: the value inside of such a call, or one that is as narrow."""
@@ -233,7 +235,7 @@ class _Matcher:
         if isinstance(value, BufferLoad) and _can_be_first(value):
             return value
         text = "the first operand must be an element of activation or accumulator memory, not"
-        raise MismatchError(f"{text} {_named(value)}", Progress.EXPRESSION)
+        raise MismatchError(f"{text} {_named(value)}", MatchProgress.EXPRESSION)
 
     def _second(self, value: Expr) -> BufferLoad | int:
         if isinstance(value, Const) and isinstance(value.value, int):
@@ -241,7 +243,7 @@ class _Matcher:
         if isinstance(value, BufferLoad) and (_can_be_first(value) or _is_parameter(value)):
             return value
         text = "the second operand must be an element on the chip or a constant, not"
-        raise MismatchError(f"{text} {_named(value)}", Progress.EXPRESSION)
+        raise MismatchError(f"{text} {_named(value)}", MatchProgress.EXPRESSION)
 
     # --- lanes and conversions ---
 
@@ -263,7 +265,7 @@ class _Matcher:
         statement = self._lanes.get(load.buffer.name)
         if statement is None:
             text = f"lane buffer {load.buffer.name!r} is read and never written in the nest"
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
         return _renamed(statement, load, self._loops)
 
 
@@ -302,12 +304,12 @@ def _paired(
             case ((Var(name=name) as other, -1),) if name in loops:
                 if own[inner.name].extent == loops[name].extent:
                     return {inner.name: other}
-    raise MismatchError(f"loop {inner.name!r} sets lanes that are not read one by one", Progress.ACCESS)
+    raise MismatchError(f"loop {inner.name!r} sets lanes that are not read one by one", MatchProgress.ACCESS)
 
 
 def _lane_error(load: BufferLoad) -> MismatchError:
     text = f"lane buffer {load.buffer.name!r} is not read where it was written in the same step"
-    return MismatchError(text, Progress.ACCESS)
+    return MismatchError(text, MatchProgress.ACCESS)
 
 
 def _is_reduction(statement: Statement) -> bool:
@@ -321,7 +323,7 @@ def _check_whole(statement: Statement) -> None:
         parts = split(index, names)
         if parts is None or not parts[1].is_constant or parts[1].constant:
             text = "a fold must lie in one instruction with all of its steps; some loops of it are outside"
-            raise MismatchError(text, Progress.LOOPS)
+            raise MismatchError(text, MatchProgress.LOOPS)
 
 
 def _check_start(statement: Statement, reduce: ReduceMode, item: Expr) -> None:
@@ -335,7 +337,7 @@ def _check_start(statement: Statement, reduce: ReduceMode, item: Expr) -> None:
     }
     if not neutral[reduce]:
         text = f"a fold by {reduce.name.lower()} must start from a value that does not change it, not {start}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 # --- forms of expressions ----------------------------------------------------------------------------------
@@ -373,13 +375,13 @@ def _parameter(value: Expr, what: str) -> BufferLoad:
     if isinstance(value, BufferLoad) and _is_parameter(value):
         return value
     text = f"{what} must be an element of parameter memory, not {_named(value)}"
-    raise MismatchError(text, Progress.EXPRESSION)
+    raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def _check_int32(value: Binary) -> None:
     if value.dtype is not DType.INT32:
         text = f"{value.op!r} of {value.dtype} wraps where the machine does not: convert to int32 before"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def _clamp(value: Expr) -> tuple[Expr, float, float] | None:

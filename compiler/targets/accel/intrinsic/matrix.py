@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, merged, without
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged, without
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
@@ -64,12 +64,12 @@ class MatrixIntrinsic(Intrinsic):
         tiles = _dense([axis for axis in axes if not axis.strides[2]], 1, rows * cols, "weight tiles")
         if any(axis.strides[1] for axis in results):
             text = "a loop that moves results and weights is no role of the array: leave it outside"
-            raise MismatchError(text, Progress.LOOPS)
+            raise MismatchError(text, MatchProgress.LOOPS)
         fields = self._loop_fields(("x", "y"), results, "over results")
         fields |= self._loop_fields(("ci", "kx", "ky"), tiles, "over tiles")
         return Pattern(Matrix, fields, bases)
 
-    def _loop_fields(self, names: tuple[str, ...], axes: list[Axis], what: str) -> dict[str, int]:
+    def _loop_fields(self, names: tuple[str, ...], axes: list[StridedLoop], what: str) -> dict[str, int]:
         """Counts and strides of the loops, which are given and named innermost first."""
         fields = {}
         loops = fitted(axes, [_SPECS[f"n_{name}"].maximum for name in names], what)
@@ -82,7 +82,7 @@ class MatrixIntrinsic(Intrinsic):
         return fields
 
 
-def _without_row(axes: list[Axis], rows: int, cols: int) -> list[Axis]:
+def _without_row(axes: list[StridedLoop], rows: int, cols: int) -> list[StridedLoop]:
     """The loops without that over the rows of a tile; what is left of one over several tiles' rows stays."""
     strides = (1, cols, 0)
     for place, axis in enumerate(axes):
@@ -91,14 +91,14 @@ def _without_row(axes: list[Axis], rows: int, cols: int) -> list[Axis]:
     return without(axes, strides, rows, "rows of a weight tile")
 
 
-def _dense(axes: list[Axis], column: int, unit: int, what: str) -> list[Axis]:
+def _dense(axes: list[StridedLoop], column: int, unit: int, what: str) -> list[StridedLoop]:
     """The loops innermost first, which must be dense in an access from `unit` elements up."""
     ordered = sorted(axes, key=lambda axis: axis.strides[column])
     expected = unit
     for axis in ordered:
         if axis.strides[column] != expected:
             text = f"{what} must be dense: a loop of {axis.extent} strides {axis.strides[column]} elements"
-            raise MismatchError(f"{text}, not {expected}; leave it outside", Progress.LOOPS)
+            raise MismatchError(f"{text}, not {expected}; leave it outside", MatchProgress.LOOPS)
         expected *= axis.extent
     return ordered
 
@@ -107,21 +107,21 @@ def _check_result(statement: Statement) -> None:
     buffer = statement.store.buffer
     if buffer.scope is not MemoryScope.ACCUMULATOR or buffer.dtype is not DType.INT32:
         text = f"sums must be int32 in accumulator memory, not {buffer.dtype} in {buffer.scope}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def _factors(statement: Statement) -> tuple[BufferLoad, BufferLoad]:
     """The activation and the weight of acc + int32(activation) · int32(weight)."""
     added = statement.added()
     if added is None or added[0].op is not BinaryOp.ADD:
-        raise MismatchError("acc[…] = acc[…] + a product is expected", Progress.EXPRESSION)
+        raise MismatchError("acc[…] = acc[…] + a product is expected", MatchProgress.EXPRESSION)
     product = added[1]
     if not (isinstance(product, Binary) and product.op is BinaryOp.MUL):
-        raise MismatchError("a product is expected to be added", Progress.EXPRESSION)
+        raise MismatchError("a product is expected to be added", MatchProgress.EXPRESSION)
     loads = {load.buffer.scope: load for load in map(_widened, (product.a, product.b))}
     if loads.keys() != {MemoryScope.ACTIVATION, MemoryScope.WEIGHT}:
         text = f"factors must lie in activation and weight memory, not in {', '.join(sorted(loads))}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
     return loads[MemoryScope.ACTIVATION], loads[MemoryScope.WEIGHT]
 
 
@@ -129,7 +129,7 @@ def _widened(factor: Expr) -> BufferLoad:
     match factor:
         case Cast(type=DType.INT32, value=BufferLoad() as load) if load.dtype is DType.INT8:
             return load
-    raise MismatchError("factors must be int8 elements, converted to int32", Progress.EXPRESSION)
+    raise MismatchError("factors must be int8 elements, converted to int32", MatchProgress.EXPRESSION)
 
 
 def _first_step(statement: Statement) -> list[Number] | None:
@@ -137,10 +137,10 @@ def _first_step(statement: Statement) -> list[Number] | None:
     if statement.init is None:
         return None
     if statement.init != Const(0, DType.INT32):
-        raise MismatchError("the sum must start from an int32 0", Progress.EXPRESSION)
+        raise MismatchError("the sum must start from an int32 0", MatchProgress.EXPRESSION)
     names = [loop.name for loop in statement.loops]
     parts = [split(index, names) for index in statement.reduced]
     if any(part is None or min(part[0], default=0) < 0 for part in parts):
         text = "reduced indices must grow affinely with the loops: their first step is not to be found"
-        raise MismatchError(text, Progress.ACCESS)
+        raise MismatchError(text, MatchProgress.ACCESS)
     return [compiled_sum(part[1]) for part in parts if part is not None]

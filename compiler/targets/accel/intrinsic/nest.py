@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer, MemoryScope
@@ -68,7 +68,7 @@ class Nest:
         """
         if len(self.statements) > 1:
             raise MismatchError(
-                f"one assignment is expected, not {len(self.statements)}", Progress.EXPRESSION
+                f"one assignment is expected, not {len(self.statements)}", MatchProgress.EXPRESSION
             )
         return self.last
 
@@ -107,7 +107,7 @@ def parse(stmt: Stmt, domain: Domain) -> Nest:
     ):
         names = ", ".join(repr(s.name) for s in found)
         text = f"several results, of blocks {names}: an instruction has one, what is before lies in lanes"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
     return Nest(tuple(found))
 
 
@@ -155,10 +155,10 @@ def _statements(stmt: Stmt, around: _Around) -> list[Statement]:
             text = (
                 f"buffer {buffer.name!r} of scope {buffer.scope} inside: only lanes exist in an instruction"
             )
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
         case IntrinsicStmt(name=name):
-            raise MismatchError(f"intrinsic {name!r} inside of another", Progress.EXPRESSION)
-    raise MismatchError(f"a statement that no instruction has: {stmt!r}", Progress.EXPRESSION)
+            raise MismatchError(f"intrinsic {name!r} inside of another", MatchProgress.EXPRESSION)
+    raise MismatchError(f"a statement that no instruction has: {stmt!r}", MatchProgress.EXPRESSION)
 
 
 def _of_block(block: Block, around: _Around) -> Statement:
@@ -183,4 +183,4 @@ def check_rectangular(loops: tuple[Loop, ...]) -> None:
             text = (
                 f"the extent of loop {loop.name!r} depends on {sorted(inner)}, loops of the same instruction"
             )
-            raise MismatchError(text, Progress.ACCESS)
+            raise MismatchError(text, MatchProgress.ACCESS)

@@ -3,8 +3,8 @@
 from typing import ClassVar
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Env
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, merged
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
@@ -29,7 +29,7 @@ class StoreIntrinsic(Intrinsic):
         statement = nest.only
         source = statement.store.value
         if not isinstance(source, BufferLoad):
-            raise MismatchError("elements must be stored as they are", Progress.EXPRESSION)
+            raise MismatchError("elements must be stored as they are", MatchProgress.EXPRESSION)
         self.memory = statement.store.buffer
         self.operands = {"address": source.buffer}
         self._memory = memory_of(source.buffer, self.memory)
@@ -64,7 +64,7 @@ class StoreIntrinsic(Intrinsic):
                 fields[f"chip_stride_{name}"] = vectors
         return Pattern(Store, fields, bases)
 
-    def _lanes(self, axes: list[Axis], key: Key) -> tuple[int, list[Axis]]:
+    def _lanes(self, axes: list[StridedLoop], key: Key) -> tuple[int, list[StridedLoop]]:
         """How many lanes are stored, and the loops over vectors."""
         cols = self._limits.cols
         along = [axis for axis in axes if axis.strides == (1, 1) and axis.extent <= cols]
@@ -72,7 +72,7 @@ class StoreIntrinsic(Intrinsic):
             text = (
                 f"a loop over up to {cols} lanes (stride 1 on the chip and in memory) of vectors is missing"
             )
-            raise MismatchError(text, Progress.LANES)
+            raise MismatchError(text, MatchProgress.LANES)
         return along[0].extent, [axis for axis in axes if axis is not along[0]]
 
     def _bytes(self, elements: int, what: str) -> int:

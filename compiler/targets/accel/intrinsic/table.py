@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.load import LoadIntrinsic
@@ -37,7 +37,7 @@ def intrinsic_of(nest: Nest) -> type[Intrinsic]:
     if written in (MemoryScope.ACTIVATION, MemoryScope.ACCUMULATOR, MemoryScope.TABLE):
         return VectorIntrinsic
     text = f"no instruction writes {written} memory from {', '.join(sorted(read)) or 'nothing'}"
-    raise MismatchError(text, Progress.EXPRESSION)
+    raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def matched(nest: Nest, limits: Limits) -> Intrinsic:

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.affine import Env
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, merged, without
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
-from tilewright.compiler.targets.accel.intrinsic.expression import Value, value_of
+from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged, without
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
+from tilewright.compiler.targets.accel.intrinsic.expression import VectorValue, value_of
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
@@ -56,13 +56,13 @@ class VectorIntrinsic(Intrinsic):
         cols = self._limits.cols
         addresses = [in_units(base(env), cols, "a first element") for base in pattern.bases]
         if self._is_table and addresses[0]:
-            raise MismatchError(_TABLE.format(f"from entry {addresses[0]} on"), Progress.LIMITS)
+            raise MismatchError(_TABLE.format(f"from entry {addresses[0]} on"), MatchProgress.LIMITS)
         parameters = addresses[self._moving :]
         if any(place != parameters[0] + step for step, place in enumerate(parameters)):
             text = (
                 f"parameters must lie one after the other (bias, scale, factor), not at vectors {parameters}"
             )
-            raise MismatchError(text, Progress.LIMITS)
+            raise MismatchError(text, MatchProgress.LIMITS)
         first = int(self._is_table)
         kept = addresses[first : first + len(self.operands)]
         return pattern.instruction(tuple(self.operands), tuple(kept))
@@ -73,23 +73,23 @@ class VectorIntrinsic(Intrinsic):
         for axis in axes:
             if any(axis.strides[self._moving :]):
                 text = f"a loop of {axis.extent} steps moves the parameters: leave it outside"
-                raise MismatchError(text, Progress.LOOPS)
+                raise MismatchError(text, MatchProgress.LOOPS)
         results = _ordered([axis for axis in axes if axis.strides[0]])
         folds = _ordered([axis for axis in axes if not axis.strides[0]])
         if folds and self._value.reduce is ReduceMode.NONE:
             text = f"a loop of {folds[0].extent} steps writes the same results again: leave it outside"
-            raise MismatchError(text, Progress.LOOPS)
+            raise MismatchError(text, MatchProgress.LOOPS)
         if self._is_table and [(axis.extent, axis.strides[0]) for axis in results] != [
             (ENTRIES, self._limits.cols)
         ]:
             raise MismatchError(
-                _TABLE.format(f"in loops of {[axis.extent for axis in results]}"), Progress.LOOPS
+                _TABLE.format(f"in loops of {[axis.extent for axis in results]}"), MatchProgress.LOOPS
             )
         fields = self._loop_fields((1, 0), results, "over results")
         fields |= self._loop_fields((3, 2), folds, "that fold")
         return Pattern(Vector, {**self._constant, **fields}, bases)
 
-    def _loop_fields(self, places: tuple[int, int], axes: list[Axis], what: str) -> dict[str, int]:
+    def _loop_fields(self, places: tuple[int, int], axes: list[StridedLoop], what: str) -> dict[str, int]:
         fields = {}
         loops = fitted(axes, [_SPECS[f"n_{place}"].maximum for place in places], what)
         names = ("destination", "a", "b")[: self._moving]
@@ -105,7 +105,7 @@ class VectorIntrinsic(Intrinsic):
         return fields
 
 
-def _ordered(axes: list[Axis]) -> list[Axis]:
+def _ordered(axes: list[StridedLoop]) -> list[StridedLoop]:
     """Innermost first: what moves a least."""
     return sorted(axes, key=lambda axis: abs(axis.strides[1]))
 
@@ -118,7 +118,7 @@ def _operands(loads: dict[str, BufferLoad], parameters: list[BufferLoad]) -> dic
     names = {load.buffer.name for load in parameters}
     if len(names) > 1:
         text = f"bias, scale and factor must lie in one buffer, not in {', '.join(sorted(names))}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
     if parameters:
         operands["parameter"] = parameters[0].buffer
     return operands
@@ -131,11 +131,11 @@ def _memory(buffer: Buffer) -> str:
     memory = Memory[buffer.scope.name]
     if buffer.dtype is not (DType.INT8 if memory.element_bytes == 1 else DType.INT32):
         text = f"{memory.label} memory does not hold {buffer.dtype}, the elements of buffer {buffer.name!r}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
     return memory.name
 
 
-def _constant_fields(value: Value, destination: Buffer) -> dict[str, int]:
+def _constant_fields(value: VectorValue, destination: Buffer) -> dict[str, int]:
     """All fields that are no addresses, counts and strides."""
     fields = {
         "op": int(value.item.op),

@@ -19,7 +19,7 @@ from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import BufferDepth, VirtualThread
 from tilewright.compiler.targets.accel import compile as compile_module
 from tilewright.compiler.targets.accel.compile import PASSES, LengthError, compile_function
-from tilewright.compiler.targets.accel.layer_schedule import Part, default_schedules
+from tilewright.compiler.targets.accel.layer_schedule import LayerPart, default_schedules
 from tilewright.compiler.targets.accel.operator.layout import parameter_vectors
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
@@ -156,14 +156,14 @@ def test_layers_of_one_structure_run_alike():
 
 def test_a_schedule_is_of_its_layer_alone_though_another_has_its_structure():
     alone = compile_function(TWINS, TINY)
-    schedule = default_schedules(TWINS, TINY)[Part("r")]
+    schedule = default_schedules(TWINS, TINY)[LayerPart("r")]
     plain = tuple(replace(each, depth=1) if isinstance(each, BufferDepth) else each for each in schedule)
     plain = tuple(each for each in plain if not isinstance(each, VirtualThread))
     # Two tiles where one would do.
     small = tuple(
         replace(each, factor=1) if getattr(each, "loop", "") == "tile_x" else each for each in plain
     )
-    given = compile_function(TWINS, TINY, schedules={Part("r"): small})
+    given = compile_function(TWINS, TINY, schedules={LayerPart("r"): small})
     assert given.layers[0] == alone.layers[0]
     assert given.layers[1].count > alone.layers[1].count
 

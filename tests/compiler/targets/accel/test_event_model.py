@@ -13,8 +13,8 @@ from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
 from tilewright.compiler.targets.accel.cost.loop_order import order
-from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Tiling, Versions
-from tilewright.compiler.targets.accel.layer_schedule import Part
+from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes, Cut, Tiling, Versions
+from tilewright.compiler.targets.accel.layer_schedule import LayerPart
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.isa.config import PRESETS
@@ -35,7 +35,7 @@ CASES = {
 
 def convolution(inputs, outputs, kernel, stride):
     cols = REFERENCE.cols
-    return Convolution(
+    return ConvolutionSizes(
         out_blocks=outputs // cols,
         out_height=SIZE // stride,
         out_width=SIZE // stride,
@@ -97,7 +97,7 @@ def test_the_event_model_goes_the_way_of_the_schedule(first):
     versions = Versions(inputs=4, weights=16, sums=4, results=4, residuals=1, parameters=4)
     tiling = Tiling(cut=cut, versions=versions, threads=3, cycles=0)
     schedule = convolution_schedule(tiling, pooled=False, residual=False)
-    model = compile_function(layer(64, 112, 1, 1), REFERENCE, schedules={Part("layer"): schedule})
+    model = compile_function(layer(64, 112, 1, 1), REFERENCE, schedules={LayerPart("layer"): schedule})
     found = [work for work in model.executable.program() if isinstance(work, Matrix)]
     expected = list(order(cut, tiling.threads))
     assert [work.n_y * work.n_x for work in found] == [tile.height * tile.width for tile, _, _ in expected]

@@ -15,7 +15,7 @@ from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import BufferDepth, ScheduleError, Split, VirtualThread
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
-    Part,
+    LayerPart,
     default_schedules,
     parse_schedules,
     print_schedules,
@@ -27,7 +27,7 @@ from tilewright.runtime.model_runner import ModelRunner
 from tilewright.runtime.sim_device import SimDevice
 
 TINY = PRESETS["tiny"]
-CONVOLUTION = Part('/conv "1" # a')
+CONVOLUTION = LayerPart('/conv "1" # a')
 """Names may hold anything."""
 
 
@@ -110,9 +110,9 @@ def test_one_version_of_everything_computes_the_same(graph, defaults):
 
 def test_a_layer_that_is_none_is_refused(graph, defaults):
     with pytest.raises(LayerError, match=r"must be of the layers .*'pool', not of layer \"conv9\""):
-        compile_function(graph, TINY, schedules={Part("conv9"): defaults[CONVOLUTION]})
+        compile_function(graph, TINY, schedules={LayerPart("conv9"): defaults[CONVOLUTION]})
     with pytest.raises(LayerError, match='not of layer "pool" part 99'):
-        compile_function(graph, TINY, schedules={Part("pool", 99): ()})
+        compile_function(graph, TINY, schedules={LayerPart("pool", 99): ()})
 
 
 @pytest.mark.parametrize(
