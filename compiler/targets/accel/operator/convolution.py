@@ -85,7 +85,7 @@ class ConvolutionNest:
             operand = window[i, at_y, at_x, s * config.rows + r]
             return cast(operand, DType.INT32) * cast(weight[o, s, ky, kx, i, r, c], DType.INT32)
 
-        height, width = sizes.sums(sizes.out_height, 0), sizes.sums(sizes.out_width, 1)
+        height, width = sizes.accumulators(sizes.out_height, 0), sizes.accumulators(sizes.out_width, 1)
         return compute(
             (sizes.out_blocks, height, width, config.cols),
             lambda o, y, x, c: sum_of(product(o, y, x, c), (s, ky, kx, i, r)),

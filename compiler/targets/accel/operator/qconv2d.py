@@ -160,7 +160,7 @@ def _dense(
         schedule=convolution_schedule(
             tiling, pooled=sizes.pools, residual=operator.residual, lookup=operator.lookup
         ),
-        least_instructions=instructions_of(tiling.cut),
+        least_instructions=instructions_of(tiling.tile_sizes),
         tensors=_tensors(operator),
         constants={
             "weight": weight_tiles(weight, config),
@@ -224,7 +224,7 @@ def _depthwise(
         dilations=operator.dilations,
         # The residual is added by an instruction of its own.
         operands=1 + operator.residual,
-        keeps_sums=operator.residual,
+        keeps_accumulators=operator.residual,
         parameter_vectors=FACTOR + operator.residual + height * width,
     )
     nest = WindowNest(

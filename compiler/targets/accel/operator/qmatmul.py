@@ -44,13 +44,16 @@ def lower_qmatmul(
         raise TilingError(f"w must have columns for {sizes.in_blocks} whole blocks, not {columns}")
     tiling = choose(sizes, config)
     # Each group has weights of its own, so that no tile holds two.
-    tiling = replace(tiling, cut=replace(tiling.cut, height=1, first_height=None, first_blocks=None))
+    tiling = replace(
+        tiling,
+        tile_sizes=replace(tiling.tile_sizes, height=1, first_height=None, first_reduction_blocks=None),
+    )
     rows = [np.full(outputs, value, np.int32) for value in (0, operator.scale)]
     return [
         Lowered(
             program=_program(operator, sizes, groups, config),
             schedule=convolution_schedule(tiling, pooled=False, residual=False, copied=True),
-            least_instructions=groups * instructions_of(tiling.cut),
+            least_instructions=groups * instructions_of(tiling.tile_sizes),
             tensors={"x": 0, "weight": 1},
             constants={"parameters": parameter_vectors(rows, config)},
         )
