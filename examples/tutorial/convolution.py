@@ -149,7 +149,7 @@ def default(device: str = "sim") -> Measured:
         "parameters": np.concatenate([bias, PROBLEM.inputs["scale"]], axis=1),
     }
     schedule = convolution_schedule(choose(sizes, TINY), pooled=False, residual=False)
-    return measure(apply(nest.function("layer", TINY), schedule), PROBLEM, inputs, device)
+    return measure(apply(nest.program("layer", TINY).lower(), schedule), PROBLEM, inputs, device)
 
 
 def step(name: str, device: str = "sim") -> Measured:

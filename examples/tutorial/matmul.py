@@ -199,7 +199,7 @@ def default(device: str = "sim") -> Measured:
         "weight": PROBLEM.inputs["b"].reshape(blocks_out, 1, 1, 1, blocks_in, LANES, LANES),
         "parameters": np.concatenate([bias, PROBLEM.inputs["scale"]], axis=1),
     }
-    return measure(apply(nest.function("layer", TINY), schedule), PROBLEM, inputs, device)
+    return measure(apply(nest.program("layer", TINY).lower(), schedule), PROBLEM, inputs, device)
 
 
 def step(name: str, device: str = "sim") -> Measured:

@@ -171,7 +171,8 @@ def test_a_schedule_is_of_its_layer_alone_though_another_has_its_structure():
 def test_who_observes_is_told_of_every_layer():
     told = []
     compile_function(TWINS, TINY, observe=lambda layer, name, text: told.append((layer, name, bool(text))))
-    before = [(layer, name, True) for layer in "ar" for name in ("lower", "schedule", "tensorise", "tasks")]
+    passes = ("te", "lower", "schedule", "tensorise", "tasks")
+    before = [(layer, name, True) for layer in "ar" for name in passes]
     assert told == [*before, ("a", "assembler", True), ("r", "assembler", True)]
     assert {name for _, name, _ in told} == set(PASSES)
 
