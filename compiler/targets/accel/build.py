@@ -152,10 +152,10 @@ def build(function: PrimFunc, config: Config) -> AccelKernel:
         TirError: if it breaks a rule of loop programs.
         BuildError: if it has more buffers outside of the chip than there are base registers, or allocates one
             inside of a loop.
-        TensoriseError: naming a nest that is no instruction, and the first difference; or all stages that
-            are no expressions.
-        EnumerateError: if a buffer has fewer versions than are in use at a time.
-        PlaceError: if what it keeps on the chip does not fit.
+        TensoriseError: naming a loop nest that is no instruction, and the first difference; or all stages
+            that are no expressions.
+        EnumerateError: if more instances of a buffer are in use at a time than its depth.
+        AllocationError: if what it keeps on the chip does not fit.
     """
     verify(function)
     require_expressions(function)

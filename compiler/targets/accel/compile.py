@@ -15,7 +15,7 @@ from tilewright.compiler.ir.print import print_function as print_ir
 from tilewright.compiler.ir.print import tensors_of
 from tilewright.compiler.ir.tensor_file import save_tensors
 from tilewright.compiler.schedule import Primitive, apply
-from tilewright.compiler.targets.accel.embed import embed, named
+from tilewright.compiler.targets.accel.allocation import Allocation, AllocationError
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import (
     LayerPart,
@@ -23,15 +23,15 @@ from tilewright.compiler.targets.accel.layer_schedule import (
     legal_network,
     lowered_parts,
 )
-from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, picture
+from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, feature_map_shape
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.place import Allocation, PlaceError
 from tilewright.compiler.targets.accel.program import LayerSpan, Program, Work, assemble_works
 from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.targets.accel.write_slice import with_prefix, write_into_slice
 from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.compiler.te import print_program
 from tilewright.compiler.tir.buffer import Buffer
@@ -94,7 +94,7 @@ def compile_function(
         NetworkError: if the machine cannot do all of it, listing what it cannot.
         TilingError: naming each layer that does not fit, and why.
         LengthError: if the program would have more instructions than `most_instructions`.
-        PlaceError: if what a layer keeps on the chip at a time does not fit.
+        AllocationError: if what a layer keeps on the chip at a time does not fit.
     """
     network = legal_network(named, config)
     with _without_search_for_cycles():
@@ -184,10 +184,10 @@ class _Layers:
     def parts(self, share: Share | None = None) -> list[_Part]:
         """All parts, or every reason why some do not fit."""
         lowered = self._lowered()
-        strange = ", ".join(str(part) for part in self._schedules if part not in lowered)
-        if strange:
+        unsupported = ", ".join(str(part) for part in self._schedules if part not in lowered)
+        if unsupported:
             known = ", ".join(repr(unit.name) for unit in self._network.layers)
-            raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
+            raise LayerError(f"schedules must be of the layers {known}, not of {unsupported}")
         defaults = [each for part, (_, each) in lowered.items() if part not in self._schedules]
         self._check_count(sum(each.least_instructions for each in defaults))
         made: list[_Part] = []
@@ -222,14 +222,14 @@ class _Layers:
         try:
             template = self._template(unit, part, lowered, lowered.schedule if given is None else given)
         except TilewrightError as error:
-            if given is None or isinstance(error, PlaceError):
+            if given is None or isinstance(error, AllocationError):
                 raise
             # The loops, which follow, are in the cause.
             raise LayerError(f"{part}: {str(error).splitlines()[0]}") from error
         self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
         contents: dict[str, Value | NDArray[Any]] = {
-            **{name: unit.equation.operands[place] for name, place in lowered.tensors.items()},
+            **{name: unit.equation.operands[index] for name, index in lowered.tensors.items()},
             **lowered.constants,
         }
         bound = _bound(template.parameters, contents, unit.equation.result)
@@ -243,7 +243,7 @@ class _Layers:
         self, unit: Unit, part: LayerPart, lowered: Lowered, schedule: tuple[Primitive, ...]
     ) -> _Template:
         """That of an earlier part of the same structure, where there is one."""
-        _, height, width = picture(unit.equation.result.type)
+        _, height, width = feature_map_shape(unit.equation.result.type)
         # A part of the blocks is a result of its own, at another address.
         count, *_ = lowered.function.parameters[-1].shape
         assert isinstance(count, Const), "lowered: sizes are numbers"
@@ -272,9 +272,9 @@ class _Layers:
         if self._observe is not None:
             self._observe(unit.name, "te", print_program(lowered.program))
         self._tell(unit, "lower", lowered.function)
-        scheduled = embed(apply(lowered.function, schedule), result, origin)
+        scheduled = write_into_slice(apply(lowered.function, schedule), result, origin)
         self._tell(unit, "schedule", scheduled)
-        function = tensorise(named(scheduled, f"{unit.name}.{part.number}"), limits_of(self._config))
+        function = tensorise(with_prefix(scheduled, f"{unit.name}.{part.number}"), limits_of(self._config))
         self._tell(unit, "tensorise", function)
         return function
 
@@ -310,20 +310,20 @@ class _Plan:
         self._values: dict[Value, tuple[int, int]] = {}
         self._used = dict.fromkeys(REGION_NAMES, 0)
         self._constants: list[bytes] = []
-        self._place(network, INPUTS, network.inputs)
-        self._place(network, OUTPUTS, network.outputs)
+        self._reserve_ports(network, INPUTS, network.inputs)
+        self._reserve_ports(network, OUTPUTS, network.outputs)
         self._views = network.views
         self._check_ports(network)
-        lifetimes = _lifetimes(network, self._values.keys(), config)
-        offsets, self._used[BETWEEN] = plan_memory(list(lifetimes.values()), config.burst_bytes)
-        self._values |= {value: (BETWEEN, offsets[value.name]) for value in lifetimes}
+        live_ranges = _live_ranges(network, self._values.keys(), config)
+        offsets, self._used[BETWEEN] = plan_memory(list(live_ranges.values()), config.burst_bytes)
+        self._values |= {value: (BETWEEN, offsets[value.name]) for value in live_ranges}
 
     def _check_ports(self, network: AccelNetwork) -> None:
         """Legalised: what is handed back is no part of anything else."""
         parts = [port.name for port in network.outputs if port.value in self._views]
         assert not parts, f"outputs {parts} must have memory of their own"
 
-    def _place(self, network: AccelNetwork, region: int, ports: tuple[TensorPort, ...]) -> None:
+    def _reserve_ports(self, network: AccelNetwork, region: int, ports: tuple[TensorPort, ...]) -> None:
         for port in ports:
             if port.value in self._values and self._values[port.value][0] != region:
                 raise TilewrightError(f"output {port.name!r} must be the result of a layer, not an input")
@@ -361,21 +361,21 @@ class _Plan:
 
 
 def _bytes(value: Value, config: Config) -> int:
-    return blocks(picture(value.type)[0], config) * _block_bytes(value, config)
+    return blocks(feature_map_shape(value.type)[0], config) * _block_bytes(value, config)
 
 
 def _block_bytes(value: Value, config: Config) -> int:
-    _, height, width = picture(value.type)
+    _, height, width = feature_map_shape(value.type)
     return height * width * config.cols
 
 
-def _lifetimes(network: AccelNetwork, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
+def _live_ranges(network: AccelNetwork, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
     """Of what lies between layers: from the first layer that makes a part of it to the last reader."""
     spans: dict[Value, tuple[int, int]] = {}
-    for place, unit in enumerate(network.layers):
+    for index, unit in enumerate(network.layers):
         for value in (*unit.equation.operands, unit.equation.result):
             whole = network.whole(value)
-            spans[whole] = spans.get(whole, (place, place))[0], place
+            spans[whole] = spans.get(whole, (index, index))[0], index
     made = {network.whole(unit.equation.result) for unit in network.layers}
     return {
         value: TensorLiveRange(value.name, _bytes(value, config), *span)
@@ -407,7 +407,7 @@ def _binding(port: TensorPort, plan: _Plan) -> Binding:
     return Binding(
         name=port.name,
         shape=port.shape,
-        picture=picture(port.value.type),
+        picture=feature_map_shape(port.value.type),
         region=region,
         offset=offset,
         scale=port.scale,

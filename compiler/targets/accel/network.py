@@ -148,7 +148,7 @@ def _has_rows(equation: Equation) -> bool:
     if not isinstance(equation.operator, Reshape):
         return False
     before, after = equation.operands[0].type, equation.result.type
-    return after.dtype is DType.INT8 and picture(before)[0] == picture(after)[0]
+    return after.dtype is DType.INT8 and feature_map_shape(before)[0] == feature_map_shape(after)[0]
 
 
 def refusal(equation: Equation, config: Config) -> str | None:
@@ -281,7 +281,7 @@ class _Outputs:
         return TensorPort(name, shape, value, float(dequantise.scale), int(dequantise.zero_point), views)
 
 
-def picture(tensor: TensorType) -> tuple[int, int, int]:
+def feature_map_shape(tensor: TensorType) -> tuple[int, int, int]:
     """Channels, height and width of a value."""
     channels, height, width = (*tensor.numbers[1:], 1, 1)[:3]
     return channels, height, width

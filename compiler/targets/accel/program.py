@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.place import Allocation, Chip
+from tilewright.compiler.targets.accel.allocation import Allocation, Chip
 from tilewright.compiler.targets.accel.task import Task
 from tilewright.compiler.targets.accel.task_table import LayerSpan, TaskClass, TaskTable
 from tilewright.compiler.targets.accel.token import add_tokens
@@ -84,7 +84,7 @@ def assemble(
 
     Raises:
         ProgramError: if a global buffer has no address.
-        PlaceError: if the buffers of a layer do not fit the chip.
+        AllocationError: if the buffers of a layer do not fit the chip.
         CheckError: if the tasks are not sound: outside of their buffers, for instance.
     """
     table = TaskTable.of(tasks)
@@ -106,7 +106,7 @@ def _table(works: Sequence[Work], config: Config) -> ProgramTable:
     chip, first = Chip(config), 0
     parts: dict[Opcode, list[ClassTable]] = {opcode: [] for opcode in Opcode}
     for work in works:
-        places = chip.place(work.allocation)
+        places = chip.assign(work.allocation)
         for opcode, part in work.table.classes.items():
             parts[opcode].append(_placed(work, opcode, part, places, config, first))
         first += len(work.table)

@@ -1,8 +1,9 @@
 """Convolutions over space-to-depth inputs: the pixels between two steps of a stride become channels.
 
-A picture of few channels fills few of the lanes. Where the host hands it over, and a convolution with strides
-alone reads it, the host may as well hand over each patch of stride × stride pixels as one of so many times
-the channels; the kernel has fewer taps over these, and no stride. Weights for pixels that no tap sees are 0.
+A feature map of few channels fills few of the lanes. Where the host hands it over, and a convolution with
+strides alone reads it, the host may as well hand over each patch of stride × stride pixels as one pixel with
+stride × stride times the channels; the kernel has fewer taps over these, and no stride. Weights for pixels
+that no tap sees are 0.
 """
 
 from collections.abc import Sequence
@@ -45,12 +46,12 @@ class PatchAxis:
 
     @property
     def first(self) -> int:
-        """The first patch that a window sees, from the one at its place: from 0 down."""
+        """The first patch that a window sees, relative to the patch at its position: 0 or less."""
         return -self.pads[0] // self.patch
 
     @property
-    def places(self) -> tuple[tuple[int, int], ...]:
-        """Of each tap its patch, from the first one seen, and its pixel there."""
+    def patched_taps(self) -> tuple[tuple[int, int], ...]:
+        """For each tap, the patch it is in, counted from the first one seen, and its pixel there."""
         if self.patch == 1:
             return tuple((tap, 0) for tap in range(self.taps))
         offsets = (tap * self.dilation - self.pads[0] for tap in range(self.taps))
@@ -59,7 +60,7 @@ class PatchAxis:
     @property
     def kernel(self) -> int:
         """Patches that a window sees."""
-        return self.places[-1][0] + 1
+        return self.patched_taps[-1][0] + 1
 
     @property
     def patches(self) -> int:
@@ -165,7 +166,9 @@ def _kernels(weight: Array, axes: Sequence[PatchAxis]) -> Array:
     outputs, channels = weight.shape[:2]
     pixels = (height.patch, width.patch)
     found = np.zeros((outputs, channels, *pixels, height.kernel, width.kernel), weight.dtype)
-    for (row, (down, y)), (column, (right, x)) in product(enumerate(height.places), enumerate(width.places)):
+    for (row, (down, y)), (column, (right, x)) in product(
+        enumerate(height.patched_taps), enumerate(width.patched_taps)
+    ):
         found[:, :, y, x, down, right] = weight[:, :, row, column]
     return found.reshape(outputs, channels * prod(pixels), height.kernel, width.kernel)
 

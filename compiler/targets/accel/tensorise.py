@@ -1,4 +1,4 @@
-"""Tensorise: mark the largest nests that are one instruction each; surplus loops stay around them.
+"""Tensorise: mark the largest loop nests that are one instruction each; surplus loops stay around them.
 
 Before and after, of a product whose reduction has one loop more than the array:
 
@@ -36,11 +36,11 @@ from tilewright.isa.config import Config
 from tilewright.numerics.error import TilewrightError
 
 _Attempt = tuple[Stmt, MismatchError]
-"""A nest, and why it is not the intrinsic."""
+"""A loop nest, and why it is not the intrinsic."""
 
 
 class TensoriseError(TilewrightError):
-    """A nest that no intrinsic stands for: its block and text, the nearest one, the first difference."""
+    """A loop nest that no intrinsic stands for: its block and text, the nearest one, the first difference."""
 
 
 def limits_of(config: Config) -> Limits:
@@ -49,14 +49,14 @@ def limits_of(config: Config) -> Limits:
 
 
 def tensorise(function: PrimFunc, limits: Limits) -> PrimFunc:
-    """The function with every nest around a block inside of an intrinsic.
+    """The function with every loop nest around a block inside of an intrinsic.
 
     Args:
         function: scheduled: every buffer has its memory scope.
         limits: of the machine.
 
     Raises:
-        TensoriseError: naming the first nest that is none, or all stages that are no expressions.
+        TensoriseError: naming the first loop nest that is none, or all stages that are no expressions.
     """
     require_expressions(function)
     shapes = {buffer.name: buffer.shape for buffer in function.parameters}
@@ -112,7 +112,7 @@ class _Tensoriser:
         return replace(self, shapes={**self.shapes, buffer.name: buffer.shape})
 
     def _nest(self, stmt: Stmt) -> Stmt:
-        """A nest of one result, as an intrinsic with surplus loops around."""
+        """A loop nest of one result, as an intrinsic with surplus loops around."""
         try:
             nest = parse(stmt, self.domain)
             kind = intrinsic_of(nest)
@@ -135,12 +135,12 @@ class _Tensoriser:
         raise TensoriseError(_text(nearest, kind.name, difference))
 
     def _check(self, intrinsic: Intrinsic) -> None:
-        """Fold at the first and last steps of the loops around, and one step away from the first."""
+        """Evaluate at the first and last steps of the loops around, and one step away from the first."""
         loops = [(name, compiled(extent)) for name, extent in self.domain.items()]
         shapes = {name: [compiled(extent) for extent in shape] for name, shape in self.shapes.items()}
         for env in (*_corners(loops, {}), *_neighbours(loops)):
             numbers = {name: tuple(extent(env) for extent in shape) for name, shape in shapes.items()}
-            intrinsic.fold(env, numbers)
+            intrinsic.instruction(env, numbers)
 
 
 def _corners(loops: list[tuple[str, Number]], env: dict[str, int]) -> Iterator[dict[str, int]]:
@@ -161,7 +161,7 @@ def _neighbours(loops: list[tuple[str, Number]]) -> Iterator[dict[str, int]]:
 
 
 def _is_nest(stmt: Stmt) -> bool:
-    """Whether everything below is of one nest: nothing is allocated but lanes, and one result is written."""
+    """Whether a statement is one loop nest: nothing is allocated but lanes, and one result is written."""
     found = list(statements(stmt))
     results = [
         s for s in found if isinstance(s, Block | BufferStore) and _written(s).scope is not MemoryScope.LANE

@@ -1,4 +1,4 @@
-"""Why a nest is not one instruction."""
+"""Why a loop nest is not one instruction."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ from tilewright.numerics.error import TilewrightError
 
 
 class MatchProgress(IntEnum):
-    """How far a nest agrees with an intrinsic before the first difference."""
+    """How far a loop nest agrees with an intrinsic before the first difference."""
 
     EXPRESSION = 0
     ACCESS = 1
@@ -16,7 +16,7 @@ class MatchProgress(IntEnum):
 
 
 class MismatchError(TilewrightError):
-    """A nest that an intrinsic does not stand for: the first difference.
+    """A loop nest that an intrinsic does not stand for: the first difference.
 
     Members:
         progress: how far it agreed.

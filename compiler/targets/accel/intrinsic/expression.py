@@ -3,15 +3,15 @@
     result   int8, or table[int8 + 128, lane]; or y as int32
     int8     y, clamped by min and max with constants and converted
     y        requantise(t, scale) [+ zero point]  |  t
-    t        saturating_add(fold, bias)  |  fold
-    fold     an item  |  a lane that folds items by +, min or max
+    t        saturating_add(reduced, bias)  |  reduced
+    reduced  an item  |  a lane that reduces items by +, min or max
     item     a | a + b | a − b | min | max | a · b | a + b · factor
 
 a lies in activation or accumulator memory, b there, in parameter memory or is a constant; bias, scale and
 factor lie in parameter memory. Factors of a product must be what the machine makes of them: within int16 the
 left one (a; the factor), within int8 the right one (b), by their type or by a saturating call. int8 elements
-are converted to int32 before arithmetic; minimum and maximum may be of int8. A lane that is no fold stands
-for its value.
+are converted to int32 before arithmetic; minimum and maximum may be of int8. A lane that is no reduction
+stands for its value.
 """
 
 from collections.abc import Mapping
@@ -55,9 +55,9 @@ class VectorValue:
     """What a vector instruction computes.
 
     Members:
-        item: before folding.
-        loops: of the nest, results and items.
-        reduce: how items are folded.
+        item: before the reduction.
+        loops: of the loop nest, results and items.
+        reduce: how items are reduced.
         bias, scale: parameter elements.
         zero_point, lo, hi: as in the instruction.
         is_looked_up: whether the result is what the table has for the clamped value.
@@ -75,7 +75,7 @@ class VectorValue:
 
 
 def value_of(nest: Nest) -> VectorValue:
-    """The value that the last statement of a nest assigns, with the lanes before it.
+    """The value that the last statement of a loop nest assigns, with the lanes before it.
 
     Raises:
         MismatchError: if it is not of the form above.
@@ -91,13 +91,13 @@ class _Matcher:
 
     def value(self) -> VectorValue:
         if _is_reduction(self._last):
-            return self._folded_statement(self._last)
+            return self._reduced_statement(self._last)
         value = self._last.store.value
         if value.dtype is DType.INT8:
             inner = self._plain(value)
             is_looked_up = isinstance(inner, BufferLoad) and inner.buffer.scope is MemoryScope.TABLE
             return self._looked_up(inner) if is_looked_up else self._clamped(value)
-        return self._after_fold(self._plain(value))
+        return self._after_reduction(self._plain(value))
 
     # --- int8 results ---
 
@@ -127,14 +127,14 @@ class _Matcher:
         value = self._plain(value)
         found = _clamp(value)
         if found is None:
-            return replace(self._after_fold(value), lo=int(low), hi=int(high))
+            return replace(self._after_reduction(value), lo=int(low), hi=int(high))
         inner, *ends = found
         low, high = (min(max(end, low), high) for end in ends)
         return self._with_clamp(inner, low, high)
 
-    # --- after the fold ---
+    # --- after the reduction ---
 
-    def _after_fold(self, y: Expr) -> VectorValue:
+    def _after_reduction(self, y: Expr) -> VectorValue:
         match y:
             case Binary(op=BinaryOp.ADD | BinaryOp.SUB as op, a=a, b=Const(value=int(constant))):
                 inner = self._plain(a)
@@ -152,22 +152,22 @@ class _Matcher:
 
     def _biased(self, t: Expr) -> VectorValue:
         if not _is_call(t, ElementFunction.SATURATING_ADD):
-            return self._folded(t)
+            return self._reduced(t)
         assert isinstance(t, ElementCall)
         for inner, bias in (t.arguments, t.arguments[::-1]):
             bias = self._plain(bias)
             if isinstance(bias, BufferLoad) and bias.buffer.scope is MemoryScope.PARAMETER:
-                return replace(self._folded(self._plain(inner)), bias=bias)
+                return replace(self._reduced(self._plain(inner)), bias=bias)
         raise MismatchError(
             "one side of a saturating_add must be a parameter: the bias", MatchProgress.EXPRESSION
         )
 
-    def _folded(self, t: Expr) -> VectorValue:
+    def _reduced(self, t: Expr) -> VectorValue:
         if isinstance(t, BufferLoad) and t.buffer.scope is MemoryScope.LANE:
-            return self._folded_statement(self._definition(t))
+            return self._reduced_statement(self._definition(t))
         return VectorValue(self._item(t), self._loops)
 
-    def _folded_statement(self, statement: Statement) -> VectorValue:
+    def _reduced_statement(self, statement: Statement) -> VectorValue:
         added = statement.added()
         reduce = None if added is None else _REDUCES.get(added[0].op)
         if added is None or reduce is None:
@@ -248,7 +248,7 @@ class _Matcher:
     # --- lanes and conversions ---
 
     def _plain(self, value: Expr) -> Expr:
-        """The value without conversions that keep it, and with lanes that fold nothing replaced by theirs."""
+        """The value without conversions that keep it, and with lanes that reduce nothing replaced."""
         while True:
             if isinstance(value, Cast) and _keeps(value):
                 value = value.value
@@ -317,17 +317,19 @@ def _is_reduction(statement: Statement) -> bool:
 
 
 def _check_whole(statement: Statement) -> None:
-    """A fold is one instruction's: none of its steps lies outside."""
+    """A reduction is one instruction's: none of its steps lies outside."""
     names = [loop.name for loop in statement.loops]
     for index in statement.reduced:
         parts = split(index, names)
         if parts is None or not parts[1].is_constant or parts[1].constant:
-            text = "a fold must lie in one instruction with all of its steps; some loops of it are outside"
+            text = (
+                "a reduction must lie in one instruction with all of its steps; some loops of it are outside"
+            )
             raise MismatchError(text, MatchProgress.LOOPS)
 
 
 def _check_start(statement: Statement, reduce: ReduceMode, item: Expr) -> None:
-    """The value that a fold starts from must not change it."""
+    """The value that a reduction starts from must not change it."""
     start = statement.init.value if isinstance(statement.init, Const) else None
     low, high = _bounds(item)
     neutral = {
@@ -336,7 +338,8 @@ def _check_start(statement: Statement, reduce: ReduceMode, item: Expr) -> None:
         ReduceMode.MINIMUM: start is not None and start >= high,
     }
     if not neutral[reduce]:
-        text = f"a fold by {reduce.name.lower()} must start from a value that does not change it, not {start}"
+        name = reduce.name.lower()
+        text = f"a reduction by {name} must start from a value that does not change it, not {start}"
         raise MismatchError(text, MatchProgress.EXPRESSION)
 
 

@@ -1,4 +1,4 @@
-"""From the accesses of a nest to numeric loops: what depends only on extents and shapes."""
+"""From the accesses of a loop nest to numeric loops: what depends only on extents and shapes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ Key = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
 
 
 class AffineAccess:
-    """Where a nest accesses a buffer: each index as strides over the loops and a base."""
+    """Where a loop nest accesses a buffer: each index as strides over the loops and a base."""
 
     def __init__(self, load: BufferLoad, loops: tuple[Loop, ...]) -> None:
         self.buffer: Buffer = load.buffer
@@ -79,7 +79,7 @@ class Pattern:
 
 
 class Geometry:
-    """The loops and accesses of one nest.
+    """The loops and accesses of one loop nest.
 
     Raises:
         MismatchError: if the loops are not rectangular, or an index is not affine in them.

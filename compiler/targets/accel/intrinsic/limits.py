@@ -1,4 +1,4 @@
-"""What of a machine decides which nests are one instruction."""
+"""What of a machine decides which loop nests are one instruction."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The load intrinsic: chip[…] = global[…], a constant outside of the picture, or everywhere."""
+"""The load intrinsic: chip[…] = global[…], a constant outside of the feature map, or everywhere."""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
@@ -40,14 +40,14 @@ class Condition(NamedTuple):
 
 
 class InsideRange(NamedTuple):
-    """The steps of a loop that are inside of the picture: from `first` up to but not including `end`."""
+    """The steps of a loop that are inside of the feature map: from `first` up to but not including `end`."""
 
     first: int
     end: int
 
 
 class LoadIntrinsic(Intrinsic):
-    """x is the loop that goes from vector to vector on the chip, y the one that the picture's border cuts."""
+    """x is the loop that goes from vector to vector on the chip, y the one that the padding shortens."""
 
     name: ClassVar[str] = "load"
 
@@ -64,7 +64,7 @@ class LoadIntrinsic(Intrinsic):
         self._conditions = [_condition(item, statement.loops) for item in conditions]
         self._patterns: dict[tuple[Key, State], Pattern] = {}
 
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables."""
         key = self._geometry.key(env, shapes)
         state = self._state(env, key[0])

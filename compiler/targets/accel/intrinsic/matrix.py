@@ -21,8 +21,8 @@ _ADDRESSES = ("activation", "weight", "accumulator", "accumulate")
 class MatrixIntrinsic(Intrinsic):
     """Roles: y and x move activations and results, ky, kx and ci activations and weights, r and c the tile.
 
-    Weights are dense over the tiles and results over y and x. `accumulate` is 0 where the nest contains the
-    first step of the reduction: all of its indices are 0 there, and the block starts from 0.
+    Weights are dense over the tiles and results over y and x. `accumulate` is 0 where the loop nest contains
+    the first step of the reduction: all of its indices are 0 there, and the block starts from 0.
     """
 
     name: ClassVar[str] = "matrix"
@@ -39,7 +39,7 @@ class MatrixIntrinsic(Intrinsic):
         self._first = _first_step(statement)
         self._patterns: dict[Key, Pattern] = {}
 
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables."""
         key = self._geometry.key(env, shapes)
         pattern = self._patterns.get(key)
@@ -133,7 +133,7 @@ def _widened(factor: Expr) -> BufferLoad:
 
 
 def _first_step(statement: Statement) -> list[Number] | None:
-    """The reduced indices at the first step of the nest; None if the sum does not start in this block."""
+    """The reduced indices at the first step of the loop nest; None if the sum starts elsewhere."""
     if statement.init is None:
         return None
     if statement.init != Const(0, DType.INT32):

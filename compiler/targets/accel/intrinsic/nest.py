@@ -1,4 +1,4 @@
-"""A nest as an intrinsic sees it: loops around assignments, their indices simple sums of loop variables."""
+"""A loop nest as an intrinsic sees it: loops around assignments, whose indices are sums of loop variables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Statement:
-    """One assignment with the loops of the nest around it.
+    """One assignment with the loops of the loop nest around it.
 
     Members:
         name: of its block.
@@ -50,18 +50,18 @@ class Statement:
 
 @dataclass(frozen=True)
 class Nest:
-    """The assignments of a nest in order; all but the last are to `lane` buffers."""
+    """The assignments of a loop nest in order; all but the last are to `lane` buffers."""
 
     statements: tuple[Statement, ...]
 
     @property
     def last(self) -> Statement:
-        """What the nest is for."""
+        """What the loop nest is for."""
         return self.statements[-1]
 
     @property
     def only(self) -> Statement:
-        """The statement of a nest that has one.
+        """The statement of a loop nest that has one.
 
         Raises:
             MismatchError: if there are several.
@@ -81,7 +81,7 @@ class Nest:
         return frozenset(found - {MemoryScope.LANE})
 
     def without(self, name: str) -> "Nest":
-        """The nest with a loop outside."""
+        """The loop nest with a loop outside."""
         return Nest(
             tuple(
                 replace(statement, loops=tuple(loop for loop in statement.loops if loop.name != name))
@@ -91,14 +91,14 @@ class Nest:
 
 
 def parse(stmt: Stmt, domain: Domain) -> Nest:
-    """The nest that a statement is.
+    """The loop nest that a statement is.
 
     Args:
         stmt: loops, lane buffers and blocks.
         domain: the loops around, outermost first.
 
     Raises:
-        MismatchError: if it is no nest of one result.
+        MismatchError: if it is no loop nest of one result.
     """
     found = _statements(stmt, _Around(domain, (), {}))
     *before, last = found
@@ -113,11 +113,11 @@ def parse(stmt: Stmt, domain: Domain) -> Nest:
 
 @dataclass(frozen=True)
 class _Around:
-    """What is around a statement of a nest.
+    """What is around a statement of a loop nest.
 
     Members:
         domain: all loops.
-        loops: those of the nest, but for those of one step.
+        loops: those of the loop nest, but for those of one step.
         known: the variables of the latter.
     """
 

@@ -37,7 +37,7 @@ class StoreIntrinsic(Intrinsic):
         self._geometry = Geometry(statement.loops, (source, BufferLoad(self.memory, statement.store.indices)))
         self._patterns: dict[Key, Pattern] = {}
 
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables."""
         key = self._geometry.key(env, shapes)
         pattern = self._patterns.get(key)

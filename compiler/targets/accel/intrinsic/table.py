@@ -1,4 +1,4 @@
-"""Which intrinsic a nest is for, by the scopes that it writes and reads."""
+"""Which intrinsic a loop nest is for, by the scopes that it writes and reads."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -41,7 +41,7 @@ def intrinsic_of(nest: Nest) -> type[Intrinsic]:
 
 
 def matched(nest: Nest, limits: Limits) -> Intrinsic:
-    """The nest as the intrinsic that it is for.
+    """The loop nest as the intrinsic that it is for.
 
     Raises:
         MismatchError: if it is not of its form.

@@ -1,4 +1,4 @@
-"""The vector intrinsic: up to two loops over results and two that fold, and the value of `expression`."""
+"""The vector intrinsic: up to two loops over results and two that reduce, and the value of `expression`."""
 
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ _TABLE = f"a table must be written whole, {ENTRIES} entries one after the other,
 
 
 class VectorIntrinsic(Intrinsic):
-    """Loops that move the destination are over results, the others fold; parameters stay where they are.
+    """Loops that move the destination are over results, the others reduce; parameters stay where they are.
 
     A table is written whole, entry after entry; it has no address.
 
@@ -47,7 +47,7 @@ class VectorIntrinsic(Intrinsic):
         self._constant = _constant_fields(self._value, store.buffer)
         self._patterns: dict[Key, Pattern] = {}
 
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables."""
         key = self._geometry.key(env, shapes)
         pattern = self._patterns.get(key)
@@ -75,9 +75,9 @@ class VectorIntrinsic(Intrinsic):
                 text = f"a loop of {axis.extent} steps moves the parameters: leave it outside"
                 raise MismatchError(text, MatchProgress.LOOPS)
         results = _ordered([axis for axis in axes if axis.strides[0]])
-        folds = _ordered([axis for axis in axes if not axis.strides[0]])
-        if folds and self._value.reduce is ReduceMode.NONE:
-            text = f"a loop of {folds[0].extent} steps writes the same results again: leave it outside"
+        reductions = _ordered([axis for axis in axes if not axis.strides[0]])
+        if reductions and self._value.reduce is ReduceMode.NONE:
+            text = f"a loop of {reductions[0].extent} steps writes the same results again: leave it outside"
             raise MismatchError(text, MatchProgress.LOOPS)
         if self._is_table and [(axis.extent, axis.strides[0]) for axis in results] != [
             (ENTRIES, self._limits.cols)
@@ -86,7 +86,7 @@ class VectorIntrinsic(Intrinsic):
                 _TABLE.format(f"in loops of {[axis.extent for axis in results]}"), MatchProgress.LOOPS
             )
         fields = self._loop_fields((1, 0), results, "over results")
-        fields |= self._loop_fields((3, 2), folds, "that fold")
+        fields |= self._loop_fields((3, 2), reductions, "that reduce")
         return Pattern(Vector, {**self._constant, **fields}, bases)
 
     def _loop_fields(self, places: tuple[int, int], axes: list[StridedLoop], what: str) -> dict[str, int]:

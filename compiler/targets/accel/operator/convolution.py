@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes
 from tilewright.compiler.targets.accel.operator.epilogue import finish, with_residual
-from tilewright.compiler.targets.accel.operator.picture import padded
+from tilewright.compiler.targets.accel.operator.padding import padded
 from tilewright.compiler.targets.accel.operator.table import looked_up, table_parameter, table_stages
 from tilewright.compiler.te import (
     Tensor,

@@ -204,7 +204,7 @@ def _table(
 
 
 def _tensors(operator: QConv2d) -> dict[str, int]:
-    """Places of the operands that are pictures."""
+    """Positions of the operands that are feature maps."""
     return {"x": _X, **({"residual": _RESIDUAL} if operator.residual else {})}
 
 

@@ -35,7 +35,7 @@ def lower_qpad2d(
 def lower_qconcat(
     operator: QConcat, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
-    """A copy of each operand into its place of the result's picture, or into its blocks, which are whole."""
+    """A copy of each operand into its slice of the result's feature map, or into its whole blocks."""
     found = []
     whole = QPad2d((0, 0, 0, 0))
     for number, (x, start) in enumerate(zip(types, operator.starts(*types), strict=False)):

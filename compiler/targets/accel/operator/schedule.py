@@ -83,7 +83,7 @@ def window_schedule(
         *_tile_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *(_keep("fold", tiling.accumulator_depth) if residual else _reduce_in_lanes("fold")),
+        *(_keep("reduced", tiling.accumulator_depth) if residual else _reduce_in_lanes("reduced")),
         *_load_stage("input", "xo", tiling.input_depth),
         BufferDepth(TILE, tiling.result_depth),
     ]

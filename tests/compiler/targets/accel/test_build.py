@@ -17,9 +17,9 @@ from tilewright.compiler.schedule import (
     Split,
     VirtualThread,
 )
+from tilewright.compiler.targets.accel.allocation import AllocationError
 from tilewright.compiler.targets.accel.build import BuildError, build
 from tilewright.compiler.targets.accel.enumerate import EnumerateError
-from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.compiler.targets.accel.tensorise import TensoriseError
 from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Const
@@ -57,7 +57,7 @@ def product():
     return te.lower("product", [a, b], [sums])
 
 
-def tiled(rows=5, threads=1, versions=2):
+def tiled(rows=5, threads=1, depth=2):
     primitives = [
         CacheWrite("sums", MemoryScope.ACCUMULATOR, "tile"),
         Split("tile_y", rows, "yo", "yi"),
@@ -68,7 +68,7 @@ def tiled(rows=5, threads=1, versions=2):
         ComputeAt("rows", "sums_i"),
         CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "sums_i"),
-        *(BufferDepth(name, versions) for name in ("tile", "rows", "weights")),
+        *(BufferDepth(name, depth) for name in ("tile", "rows", "weights")),
     ]
     return primitives + ([VirtualThread("tile_o")] if threads > 1 else [])
 
@@ -90,7 +90,7 @@ def expected(inputs):
     return np.einsum("iyr,oirc->oyc", a, b)
 
 
-@pytest.mark.parametrize("choices", [{}, {"rows": 12}, {"threads": 2}, {"versions": 1}])
+@pytest.mark.parametrize("choices", [{}, {"rows": 12}, {"threads": 2}, {"depth": 1}])
 def test_a_product_is_numpys(device, choices):
     inputs = arrays()
     ran = built(**choices).run(device, inputs)
@@ -128,8 +128,8 @@ def test_a_run_tells_cycles_counters_and_times(device):
     assert (result.finish[:-1] >= result.start[:-1]).all()
 
 
-def test_more_versions_are_faster(device):
-    one, two = (built(versions=count).run(device, arrays()).result.cycles for count in (1, 2))
+def test_a_larger_depth_is_faster(device):
+    one, two = (built(depth=count).run(device, arrays()).result.cycles for count in (1, 2))
     assert two < one
 
 
@@ -211,9 +211,9 @@ def test_there_are_only_so_many_base_registers():
         build(te.lower("most", inputs, [result]), TINY)
 
 
-def test_threads_need_versions_and_tiles_must_fit():
-    with pytest.raises(EnumerateError, match="give it one for each virtual thread"):
-        built(threads=2, versions=1)
+def test_threads_need_depth_and_tiles_must_fit():
+    with pytest.raises(EnumerateError, match="give it an instance for each virtual thread"):
+        built(threads=2, depth=1)
     whole = [
         CacheWrite("sums", MemoryScope.ACCUMULATOR, "tile"),
         CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
@@ -221,7 +221,7 @@ def test_threads_need_versions_and_tiles_must_fit():
     ]
     small = replace(TINY, accumulator_vectors=16)
     with pytest.raises(
-        PlaceError, match=r"accumulator memory must fit 2 banks of 16 vectors, .* tile 1 x 24"
+        AllocationError, match=r"accumulator memory must fit 2 banks of 16 vectors, .* tile 1 x 24"
     ):
         build(schedule.apply(product(), whole), small)
 

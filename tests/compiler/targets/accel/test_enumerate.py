@@ -47,17 +47,17 @@ def test_a_convolution_computes_what_its_loops_mean(conv):
     check(conv.program(), machine(conv.rows, conv.cols))
 
 
-def test_instances_are_never_more_than_versions():
-    for versions in (1, 2, 3):
-        work = check(Conv(versions=versions, height=9).program(), machine())
+def test_instances_are_never_more_than_the_depth():
+    for depth in (1, 2, 3):
+        work = check(Conv(depth=depth, height=9).program(), machine())
         for name in ("sums", "input", "params", "result"):
-            assert most_in_use(work, name) <= versions
-        assert most_in_use(work, "weights") <= 2 * versions
+            assert most_in_use(work, name) <= depth
+        assert most_in_use(work, "weights") <= 2 * depth
 
 
 def test_what_a_version_still_holds_is_not_loaded_again():
     # Two blocks of weights and of inputs for each result block, one of parameters.
-    work = check(Conv(versions=1, tile=(2, 2)).program(), machine())
+    work = check(Conv(depth=1, tile=(2, 2)).program(), machine())
     tiles = 3 * 3
     assert count(work, Engine.LOAD, "weights") == 2 * 2
     assert count(work, Engine.LOAD, "params") == 2
@@ -65,7 +65,7 @@ def test_what_a_version_still_holds_is_not_loaded_again():
 
 
 def test_without_a_version_for_each_a_fill_is_made_again():
-    work = check(Conv(versions=1, tile=(2, 2), in_blocks=3).program(), machine())
+    work = check(Conv(depth=1, tile=(2, 2), in_blocks=3).program(), machine())
     assert count(work, Engine.LOAD, "weights") == 2 * 3 * 3 * 3
 
 
@@ -74,8 +74,8 @@ def test_an_instance_of_another_extent_is_another():
     check(Conv(height=1, width=2, pad=5, tile=(3, 3), kernel=(1, 1)).program(), machine())
 
 
-def test_virtual_threads_take_turns():
-    conv = Conv(threads=3, versions=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=2)
+def test_virtual_threads_are_interleaved():
+    conv = Conv(threads=3, depth=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=2)
     work = check(conv.program(), machine())
     matrix = [task.operands["accumulator"].number for task in work if task.engine is Engine.MATRIX]
     assert len(set(matrix)) == 3
@@ -90,7 +90,7 @@ def test_virtual_threads_take_turns():
 
 
 def test_a_turn_ends_behind_the_loads_and_the_work_of_one_iteration():
-    conv = Conv(threads=3, versions=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=2)
+    conv = Conv(threads=3, depth=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=2)
     work = check(conv.program(), machine())
     matrix = [place for place, task in enumerate(work) if task.engine is Engine.MATRIX]
     # Between two turns, the loads of the next one alone.
@@ -99,15 +99,15 @@ def test_a_turn_ends_behind_the_loads_and_the_work_of_one_iteration():
 
 
 def test_virtual_threads_share_what_they_fill_alike():
-    conv = Conv(threads=3, versions=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=1)
+    conv = Conv(threads=3, depth=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=1)
     work = check(conv.program(), machine())
     assert count(work, Engine.LOAD, "weights") == 1
     assert count(work, Engine.LOAD, "params") == 1
 
 
 def test_virtual_threads_need_a_version_each():
-    conv = Conv(threads=3, versions=2, height=6, tile=(2, 5))
-    with pytest.raises(EnumerateError, match=r"'sums_\d+' needs more than 2 versions"):
+    conv = Conv(threads=3, depth=2, height=6, tile=(2, 5))
+    with pytest.raises(EnumerateError, match=r"'sums_\d+' needs a depth of more than 2"):
         check(conv.program(), machine())
 
 

@@ -156,7 +156,7 @@ def test_int32_results(form):
     assert only(elementwise(form, MemoryScope.ACCUMULATOR)).to == Destination.ACCUMULATOR
 
 
-# --- folds -------------------------------------------------------------------------------------------------
+# --- reductions --------------------------------------------------------------------------------------------
 
 
 def lane(shape=(4,), dtype=DType.INT32):
@@ -164,19 +164,23 @@ def lane(shape=(4,), dtype=DType.INT32):
 
 
 def window(item, finish, init=0, op=BinaryOp.ADD, kernel=(3, 2), stride=2, dtype=DType.INT32):
-    """Results of windows over the operands, folded in lanes."""
+    """Results of windows over the operands, reduced in lanes."""
     operands = Operands((7, 6, 4))
-    out, fold = buffer("out", (3, 3, 4), MemoryScope.ACTIVATION), lane(dtype=dtype)
+    out, reduced = buffer("out", (3, 3, 4), MemoryScope.ACTIVATION), lane(dtype=dtype)
 
     def result(y, x):
         taps = nest(
             (*kernel, 4),
             lambda ky, kx, c: accumulate(
-                at(fold, c), item(operands, y * stride + ky, x * stride + kx, c, ky, kx), [ky, kx], init, op
+                at(reduced, c),
+                item(operands, y * stride + ky, x * stride + kx, c, ky, kx),
+                [ky, kx],
+                init,
+                op,
             ),
         )
-        last = nest((4,), lambda c: assign(at(out, y, x, c), finish(operands, at(fold, c), c)))
-        return Allocate(fold, Seq((taps, last)))
+        last = nest((4,), lambda c: assign(at(out, y, x, c), finish(operands, at(reduced, c), c)))
+        return Allocate(reduced, Seq((taps, last)))
 
     return program(operands, out, nest((3, 3), result))
 
@@ -240,7 +244,7 @@ def test_a_depthwise_convolution():
     assert (vector.b_stride_2, vector.b_stride_3, vector.b_stride_1) == (2, 1, 0)
 
 
-def test_lanes_that_fold_nothing_stand_for_their_value():
+def test_lanes_that_reduce_nothing_stand_for_their_value():
     operands = Operands()
     out, held = buffer("out", SHAPE, MemoryScope.ACTIVATION), lane((2, 4))
     work = nest(
@@ -261,21 +265,21 @@ def test_lanes_that_fold_nothing_stand_for_their_value():
 def test_a_lane_of_one_element_at_the_innermost_loop():
     # As compute_at leaves it: one element, and a loop of one step for each of its axes.
     operands = Operands((7, 6, 4))
-    out, fold = buffer("out", (3, 3, 4), MemoryScope.ACTIVATION), lane((1, 1, 1))
+    out, reduced = buffer("out", (3, 3, 4), MemoryScope.ACTIVATION), lane((1, 1, 1))
 
     def result(y, x, c):
         def tap(i, j, k, ky, kx):
             pixel = at(operands.s, (y + i) * 2 + ky, (x + j) * 2 + kx, c + k)
-            return accumulate(at(fold, i, j, k), pixel, [ky, kx], -(1 << 31), BinaryOp.MAX)
+            return accumulate(at(reduced, i, j, k), pixel, [ky, kx], -(1 << 31), BinaryOp.MAX)
 
-        last = assign(at(out, y, x, c), scaled(at(fold, 0, 0, 0), operands.p, (0,), c))
-        return Allocate(fold, Seq((nest((1, 1, 1, 2, 2), tap), last)))
+        last = assign(at(out, y, x, c), scaled(at(reduced, 0, 0, 0), operands.p, (0,), c))
+        return Allocate(reduced, Seq((nest((1, 1, 1, 2, 2), tap), last)))
 
     vector = only(program(operands, out, nest((3, 3, 4), result)))
     assert (vector.n_0, vector.n_1, vector.n_2, vector.n_3) == (3, 3, 2, 2)
 
 
-def test_a_fold_into_accumulators():
+def test_a_reduction_into_accumulators():
     operands = Operands()
     out = buffer("out", (2, 4), MemoryScope.ACCUMULATOR)
     work = nest((3, 2, 4), lambda y, x, c: accumulate(at(out, x, c), as_int32(at(operands.a, y, x, c)), [y]))
@@ -283,14 +287,14 @@ def test_a_fold_into_accumulators():
     assert (vector.n_1, vector.n_3, vector.reduce) == (2, 3, ReduceMode.ADD)
 
 
-def test_a_picture_is_folded_by_two_loops():
+def test_a_feature_map_is_reduced_by_two_loops():
     operands = Operands((17, 19, 4))
-    out, fold = buffer("out", (4,), MemoryScope.ACTIVATION), lane()
+    out, reduced = buffer("out", (4,), MemoryScope.ACTIVATION), lane()
     taps = nest(
-        (17, 19, 4), lambda y, x, c: accumulate(at(fold, c), as_int32(at(operands.a, y, x, c)), [y, x])
+        (17, 19, 4), lambda y, x, c: accumulate(at(reduced, c), as_int32(at(operands.a, y, x, c)), [y, x])
     )
-    last = nest((4,), lambda c: assign(at(out, c), scaled(at(fold, c), operands.p, (0,), c)))
-    vector = only(program(operands, out, Allocate(fold, Seq((taps, last)))))
+    last = nest((4,), lambda c: assign(at(out, c), scaled(at(reduced, c), operands.p, (0,), c)))
+    vector = only(program(operands, out, Allocate(reduced, Seq((taps, last)))))
     assert vector.n_2 * vector.n_3 == 17 * 19
 
 
@@ -404,29 +408,29 @@ def test_what_the_machine_would_compute_otherwise_is_refused(text):
     assert "out[" in found
 
 
-def test_a_fold_from_another_start_is_refused():
+def test_a_reduction_from_another_start_is_refused():
     program = window(lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: narrow(t), 5)
-    assert "a fold by add must start from a value that does not change it, not 5" in refusal(program)
+    assert "a reduction by add must start from a value that does not change it, not 5" in refusal(program)
 
 
-def test_a_fold_of_maxima_from_above_is_refused():
+def test_a_reduction_of_maxima_from_above_is_refused():
     program = window(
         lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: narrow(t), -127, BinaryOp.MAX
     )
-    assert "a fold by maximum must start" in refusal(program)
+    assert "a reduction by maximum must start" in refusal(program)
 
 
-def test_too_many_folding_loops_are_refused():
+def test_too_many_reducing_loops_are_refused():
     operands = Operands((7, 6, 4))
-    out, fold = buffer("out", (4,), MemoryScope.ACTIVATION), lane()
+    out, reduced = buffer("out", (4,), MemoryScope.ACTIVATION), lane()
     taps = nest(
         (2, 2, 2, 4),
         lambda i, j, k, c: accumulate(
-            at(fold, c), as_int32(at(operands.a, i * 3 + j, j + k * 3, c)), [i, j, k]
+            at(reduced, c), as_int32(at(operands.a, i * 3 + j, j + k * 3, c)), [i, j, k]
         ),
     )
-    last = nest((4,), lambda c: assign(at(out, c), narrow(at(fold, c))))
-    assert "do not fit fields" in refusal(program(operands, out, Allocate(fold, Seq((taps, last)))))
+    last = nest((4,), lambda c: assign(at(out, c), narrow(at(reduced, c))))
+    assert "do not fit fields" in refusal(program(operands, out, Allocate(reduced, Seq((taps, last)))))
 
 
 def test_parameters_of_another_block_leave_its_loop_outside():

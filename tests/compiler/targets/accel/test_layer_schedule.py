@@ -13,6 +13,7 @@ from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import BufferDepth, ScheduleError, Split, VirtualThread
+from tilewright.compiler.targets.accel.allocation import AllocationError
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
     LayerPart,
@@ -20,7 +21,6 @@ from tilewright.compiler.targets.accel.layer_schedule import (
     parse_schedules,
     print_schedules,
 )
-from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
 from tilewright.runtime.model_runner import ModelRunner
@@ -142,7 +142,9 @@ def test_a_schedule_that_no_instruction_can_follow_is_refused_with_its_layer(gra
 def test_what_does_not_fit_the_chip_is_refused_with_its_layer(graph, defaults):
     schedule = changed(defaults[CONVOLUTION], BufferDepth, "sums", depth=999)
     schedule = changed(schedule, Split, "tile_y", factor=1)
-    with pytest.raises(PlaceError, match=r"layer '/conv .*sums 27 x 8: use smaller tiles or fewer versions"):
+    with pytest.raises(
+        AllocationError, match=r"layer '/conv .*sums 27 x 8: use smaller tiles or smaller depths"
+    ):
         compile_function(graph, TINY, schedules={CONVOLUTION: schedule})
 
 

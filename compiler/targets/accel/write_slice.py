@@ -1,4 +1,4 @@
-"""Loop programs fitted into larger ones: results as a slice, names of their own."""
+"""Loop programs that write into a slice of a larger array, and buffers with a prefix."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,13 +9,13 @@ from tilewright.compiler.tir.stmt import Allocate, Block, BufferStore, PrimFunc,
 from tilewright.compiler.tir.walk import map_exprs, rewrite, rewrite_stmt
 
 
-def embed(function: PrimFunc, shape: tuple[int, ...], origin: tuple[int, ...]) -> PrimFunc:
-    """The function whose last parameter is a larger array, of which it writes a part.
+def write_into_slice(function: PrimFunc, shape: tuple[int, ...], origin: tuple[int, ...]) -> PrimFunc:
+    """The function with a larger array as its last parameter, of which it writes a slice.
 
     Args:
         function: only writes its last parameter.
-        shape: of the whole.
-        origin: of the part.
+        shape: of the larger array.
+        origin: index of the first element of the slice.
     """
     part = function.parameters[-1]
     whole = replace(part, shape=tuple(Const(extent) for extent in shape))
@@ -38,7 +38,7 @@ def embed(function: PrimFunc, shape: tuple[int, ...], origin: tuple[int, ...]) -
     return replace(function, parameters=(*function.parameters[:-1], whole), body=body)
 
 
-def named(function: PrimFunc, prefix: str) -> PrimFunc:
+def with_prefix(function: PrimFunc, prefix: str) -> PrimFunc:
     """The function with `prefix` and a dot before the name of each buffer."""
     return _with_buffers(function, lambda buffer: replace(buffer, name=f"{prefix}.{buffer.name}"))
 
