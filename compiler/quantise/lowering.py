@@ -1,4 +1,4 @@
-"""From a function of floats with quantise and dequantise equations to a function of integers.
+"""Lowers a function of floats with quantise and dequantise equations to a function of integers.
 
 Each quantise equation ends a fusion group: an operator on quantised values and what clamps or pools its
 result. A group becomes one integer operator.

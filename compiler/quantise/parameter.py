@@ -19,7 +19,7 @@ from tilewright.numerics.requantise import (
 Real = NDArray[np.float64]
 
 _WEIGHT_MAXIMUM = 127
-"""Of weights that are quantised here: symmetric, without −128."""
+"""The largest integer of weights that are quantised here: symmetric, without −128."""
 _BIAS_LIMIT = 2.0**30
 _SMALLEST_RATIO = 2.0**-30
 _FACTOR_MAXIMUM = 2**15 - 1
@@ -54,7 +54,7 @@ class QuantParams:
 
 
 def choose_parameters(low: float, high: float) -> QuantParams:
-    """All 256 integers spread from the least to the greatest value, 0 among them."""
+    """Parameters that spread all 256 integers from the least to the greatest value, 0 among them."""
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
         return QuantParams(1.0, 0)

@@ -58,7 +58,7 @@ _BETWEEN = (Reshape, Quantise, Dequantise)
 
 @dataclass
 class Recognition:
-    """What is known so far.
+    """The state of recognition: the new function, and what is known of the values of the source.
 
     Members:
         source: the function; all sizes are numbers, the batch is 1.
@@ -326,7 +326,7 @@ class Recognition:
 Rule = Callable[[Recognition, Equation], Value | None]
 """What an equation of the source is; None if a later one tells."""
 RULES: dict[type[Operator], Rule] = {}
-"""By operator."""
+"""The rules by operator."""
 R = TypeVar("R", bound=Rule)
 
 

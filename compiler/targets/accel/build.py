@@ -1,4 +1,4 @@
-"""From a loop program of the user's own to what a machine runs: the passes of a layer, without a network.
+"""Builds a program from a loop program of the user's own: the passes of a layer, without a network.
 
 function = schedule.apply(te.lower("product", [a, b], [c]), primitives)
 ran = build(function, config).run(device, {"a": a_array, "b": b_array})
@@ -33,11 +33,11 @@ Array = NDArray[Any]
 
 
 class BuildError(TilewrightError):
-    """A function that is none for a machine, or arrays that are not its inputs."""
+    """A function that the machine cannot run, or arrays that are not its inputs."""
 
 
 class Result(Protocol):
-    """What of a device's result must be known here."""
+    """The part of a device's result that a run reads."""
 
     @property
     def regions(self) -> Mapping[int, bytes]:
@@ -53,7 +53,7 @@ R_co = TypeVar("R_co", bound=Result, covariant=True)
 
 
 class ExecutableRunner(Protocol[R_co]):
-    """Whatever runs executables: the simulator, the gates."""
+    """A device that runs executables: the simulator, the gates."""
 
     def run(self, executable: Executable, regions: Mapping[int, bytes]) -> R_co:
         """Run one on the bytes behind its base registers."""
@@ -74,7 +74,7 @@ class Ran(Generic[R]):
 
 @dataclass(frozen=True)
 class AccelKernel:
-    """A function as a program.
+    """A function compiled to a program of the accelerator.
 
     Members:
         function: tensorised.
@@ -89,12 +89,12 @@ class AccelKernel:
 
     @property
     def config(self) -> Config:
-        """Of the machine."""
+        """The configuration of the machine."""
         return self.executable.config
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """Of the program; the last one is finish."""
+        """The instructions of the program; the last one is finish."""
         return self.program.instructions
 
     def run(self, device: ExecutableRunner[R], inputs: Mapping[str, ArrayLike]) -> Ran[R]:

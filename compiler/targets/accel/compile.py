@@ -1,4 +1,4 @@
-"""From a function of integers to a compiled model: every pass of the accelerator in its order."""
+"""Compiles a function of integers to a model: every pass of the accelerator in its order."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,21 +47,21 @@ from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Share
 
 MOST_INSTRUCTIONS = 1 << 19
-"""Of a program, but finish: 32 MiB."""
+"""The most instructions of a program, but finish: 32 MiB."""
 FREE_INSTRUCTIONS = 1 << 16
-"""So many a program may have whatever it does."""
+"""The number of instructions that any program may have."""
 WORTH_CYCLES = 16
-"""More than these must stand for so many cycles of the array each, on average: else the memories on the chip
-cut the network into pieces that are not worth an instruction."""
+"""Cycles of the array for which each instruction beyond `FREE_INSTRUCTIONS` must stand, on average: else the
+memories on the chip cut the network into pieces that are not worth an instruction."""
 
 Observe = Callable[[str, str, str], object]
-"""Is told what a pass made: name of the layer, name of the pass, text. Of a layer in parts, part by part."""
+"""A callback that receives what a pass made: name of the layer, name of the pass, text; part by part."""
 PASSES = ("te", "lower", "schedule", "tensorise", "tasks", "assembler")
-"""Names of the passes, as who observes is told."""
+"""Names of the passes, as the callback receives them."""
 
 
 Shape = tuple[int, ...]
-"""Of a result, and where a part of it begins."""
+"""The shape of a result, or the indices where a part of it begins."""
 
 
 class LengthError(TilewrightError):
@@ -121,7 +121,7 @@ def _without_search_for_cycles() -> Iterator[None]:
 
 
 def most_instructions(network: AccelNetwork, config: Config) -> int:
-    """So many instructions, but finish, a program for a network may have."""
+    """The most instructions, but finish, that a program for a network may have."""
     worth = sum(unit.macs for unit in network.layers) // (config.peak_macs * WORTH_CYCLES)
     return min(MOST_INSTRUCTIONS, max(FREE_INSTRUCTIONS, worth))
 
@@ -131,7 +131,7 @@ def most_instructions(network: AccelNetwork, config: Config) -> int:
 
 @dataclass(frozen=True)
 class _Template:
-    """What layers of one structure share.
+    """The tasks that layers of one structure share.
 
     Members:
         parameters: of the function of the first such layer.
@@ -145,7 +145,7 @@ class _Template:
 
 @dataclass(frozen=True)
 class _Part:
-    """What a layer, or a part of one, becomes.
+    """A layer, or a part of one, compiled to tasks.
 
     Members:
         layer: its name.
@@ -242,7 +242,7 @@ class _Layers:
     def _template(
         self, unit: Unit, part: LayerPart, lowered: Lowered, schedule: tuple[Primitive, ...]
     ) -> _Template:
-        """That of an earlier part of the same structure, where there is one."""
+        """The template of a part; one of the same structure is made once."""
         _, height, width = feature_map_shape(unit.equation.result.type)
         # A part of the blocks is a result of its own, at another address.
         count, *_ = lowered.function.parameters[-1].shape
@@ -303,7 +303,7 @@ def _assembler(program: Program, span: LayerSpan) -> str:
 
 
 class _Plan:
-    """Where values and constants lie in the memory outside."""
+    """The memory plan: addresses of values and constants in the memory outside."""
 
     def __init__(self, network: AccelNetwork, config: Config) -> None:
         self._config = config
@@ -370,7 +370,7 @@ def _block_bytes(value: Value, config: Config) -> int:
 
 
 def _live_ranges(network: AccelNetwork, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
-    """Of what lies between layers: from the first layer that makes a part of it to the last reader."""
+    """Live ranges of values between layers: from the first layer that makes a part to the last reader."""
     spans: dict[Value, tuple[int, int]] = {}
     for index, unit in enumerate(network.layers):
         for value in (*unit.equation.operands, unit.equation.result):

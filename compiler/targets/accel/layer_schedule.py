@@ -29,7 +29,7 @@ _HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+([0-9]{1,9}))?\s*
 
 
 class LayerPart(NamedTuple):
-    """What is scheduled by itself: a layer's name, and which part of it."""
+    """The key of a schedule: a layer's name, and the number of a part of it."""
 
     layer: str
     number: int = 0
@@ -84,7 +84,7 @@ def lowered_parts(network: AccelNetwork, unit: Unit, config: Config) -> Iterator
 
 
 def print_schedules(schedules: Schedules) -> str:
-    """All of them as text, in their order."""
+    """The schedules as text, in their order."""
     sections = (f"{part}\n{_indented(print_schedule(schedule))}" for part, schedule in schedules.items())
     return "\n".join(sections)
 

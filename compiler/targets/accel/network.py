@@ -64,14 +64,14 @@ class Unit:
 
     @property
     def operator(self) -> QuantisedOperator:
-        """What it computes."""
+        """The operator that it computes."""
         operator = self.equation.operator
         assert isinstance(operator, QuantisedOperator), "network_of takes no others"
         return operator
 
     @property
     def types(self) -> list[TensorType]:
-        """Of its operands."""
+        """The types of its operands."""
         return [value.type for value in self.equation.operands]
 
     @property
@@ -82,7 +82,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class AccelNetwork:
-    """What the machine does of a function.
+    """The layers that the machine runs for a function.
 
     Members:
         function: all of it, for one sample.

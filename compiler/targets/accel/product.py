@@ -87,7 +87,7 @@ def joined_input(
 
 
 def _in_place(b: Builder, value: Value, columns: int | None, config: Config) -> Value:
-    """Feature maps (channels, groups, pixels) in their place, of so many pixels if that is asked for."""
+    """Feature maps (channels, groups, pixels) in the order of the machine, padded to `columns` pixels."""
     size, _, pixels = sample_of("operand", value.type, "NCHW")
     missing = 0 if columns is None else columns - pixels
     base, order = _order(b, value)
@@ -184,7 +184,7 @@ def _again(b: Builder, made: Equation, channels: Indices, places: Indices, missi
 
 
 def _is_of_pixels(made: Equation, missing: int) -> bool:
-    """Whether a layer can write its channels in another order, and so many more rows."""
+    """Whether a layer can write its channels in another order, and add the rows that this takes."""
     operator, kernel = made.operator, made.operands[1].type.numbers[2:]
     assert isinstance(operator, QConv2d)
     is_free = not operator.residual and operator.pool is None and operator.groups == 1 and not operator.lookup
@@ -193,7 +193,7 @@ def _is_of_pixels(made: Equation, missing: int) -> bool:
 
 
 def _lanes(size: int, heads: int, config: Config) -> Indices:
-    """For each lane of [block][head][lane] its place in rows of (size, heads); −1 for none."""
+    """The index in rows of (size, heads) of each lane of [block][head][lane]; −1 for none."""
     padded = np.full((-(-size // config.cols) * config.cols, heads), -1, np.int64)
     padded[:size] = np.arange(size * heads).reshape(size, heads)
     return padded.reshape(-1, config.cols, heads).transpose(0, 2, 1).reshape(-1)

@@ -29,7 +29,7 @@ from tilewright.numerics.error import TilewrightError
 __all__ = ["LayerSpan", "Program", "ProgramError", "Work", "assemble", "assemble_works"]
 
 Addresses = Mapping[Buffer, tuple[int, int]]
-"""Of each global buffer the base register and the offset in bytes."""
+"""The base register and the offset in bytes of each global buffer."""
 
 
 class ProgramError(TilewrightError):
@@ -38,7 +38,7 @@ class ProgramError(TilewrightError):
 
 @dataclass(frozen=True)
 class Program:
-    """What a machine runs.
+    """A program of the machine.
 
     Members:
         code: its instructions, encoded; the last one is finish.

@@ -64,7 +64,7 @@ class PatchAxis:
 
     @property
     def patches(self) -> int:
-        """Of the input; the last one may lack pixels."""
+        """Patches of the input along the axis; the last one may lack pixels."""
         return -(-self.size // self.patch)
 
     @property

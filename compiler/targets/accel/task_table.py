@@ -69,7 +69,7 @@ class TaskTable:
 
     @classmethod
     def of(cls, tasks: Sequence[Task]) -> "TaskTable":
-        """Those tasks."""
+        """The table of a list of tasks."""
         instances: _Numbers[Instance] = _Numbers()
         memories: _Numbers[Buffer] = _Numbers()
         rows: dict[Opcode, list[int]] = {opcode: [] for opcode in OPERANDS}

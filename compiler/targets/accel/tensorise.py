@@ -44,7 +44,7 @@ class TensoriseError(TilewrightError):
 
 
 def limits_of(config: Config) -> Limits:
-    """What of a machine tensorising must know."""
+    """The limits of a machine that tensorising must know."""
     return Limits.of(config)
 
 

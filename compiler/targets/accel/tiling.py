@@ -55,7 +55,7 @@ def choose(convolution: ConvolutionSizes, config: Config) -> Tiling:
 
 
 def _widest(found: Sequence[Tiling]) -> Tiling:
-    """Of those that are nearly the best: its rows are the longest bursts, which slow memories need."""
+    """The widest of the tilings that are nearly the best: slow memories need long bursts."""
     least = min(tiling.cycles for tiling in found)
     near = (tiling for tiling in found if tiling.cycles <= _near(least))
     return min(near, key=lambda tiling: (-tiling.tile_sizes.width, tiling.cycles))
@@ -101,7 +101,7 @@ class _Contest:
                 self._found[place] = tiling, cycles
 
     def _limit(self, width: int) -> float:
-        """With more cycles, a tiling is neither near the best nor the best of a width that is made uneven."""
+        """The most cycles of a tiling that is near the best, or the best of a width that is made uneven."""
         near = _near(self.least)
         if self._widths is None:
             return near
@@ -122,12 +122,12 @@ class _Contest:
 
     @property
     def entered(self) -> list[Tiling]:
-        """With their cycles, in their order."""
+        """The tilings with their cycles, in their order."""
         return [replace(tiling, cycles=cycles) for tiling, cycles in self._found if cycles is not None]
 
     @property
     def ranked(self) -> list[Tiling]:
-        """By their cycles."""
+        """The tilings by their cycles."""
         return sorted(self.entered, key=lambda tiling: tiling.cycles)
 
     def of_widths(self) -> list[Tiling]:

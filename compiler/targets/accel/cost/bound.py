@@ -14,9 +14,9 @@ from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.timing import ACCUMULATOR_DISTANCE, GENERATOR_SETUP, tile_period
 
 ASSUMED_LATENCY_CYCLES = 40
-"""Of the memory outside, unknown when a program is compiled: between a fast one and a slow one."""
+"""Latency of the memory outside, unknown at compile time: between a fast one and a slow one."""
 _BURST_CYCLES = ASSUMED_LATENCY_CYCLES + 8
-"""A burst's room is taken for so long beside its beats."""
+"""Cycles for which a burst's room is taken beside its beats."""
 _INSTRUCTION_CYCLES = GENERATOR_SETUP
 """What load and store lose from one instruction to the next."""
 _UNHIDDEN = 16
@@ -51,7 +51,7 @@ def _most(*numbers: Number) -> Number:
 
 
 def _whole(number: Number) -> Number:
-    """Without what is behind the point."""
+    """The number truncated to an integer."""
     return np.trunc(number).astype(np.int64)
 
 
@@ -96,7 +96,7 @@ class _Loads:
 
     @property
     def total(self) -> Number:
-        """Of all steps."""
+        """Cycles of all steps."""
         first = self.inputs + self.weights * self.blocks + self.further
         return first + sum(cycles * count for cycles, count in self.later)
 

@@ -33,7 +33,7 @@ from tilewright.isa.timing import (
 )
 
 _LANDING_CYCLES = ASSUMED_LATENCY_CYCLES + LANDING_VISIBLE + LANDING_WRITE
-"""From the last request of a load to its finish."""
+"""Cycles from the last request of a load to its finish."""
 
 
 def instructions_of(tile_sizes: TileSizes) -> int:
@@ -82,7 +82,7 @@ def modelled_cycles(tile_sizes: TileSizes, depths: BufferDepths, threads: int) -
 
 
 def _streamed_cycles(tile_sizes: TileSizes) -> int:
-    """Of the array alone."""
+    """Cycles of the array alone."""
     kernel, config = tile_sizes.convolution.kernel, tile_sizes.config
     weight_tiles = config.slices * kernel[0] * kernel[1] * tile_sizes.convolution.in_blocks
     periods = (tile_period(_vectors(tile_sizes, tile), config.rows) for tile in tiles_of(tile_sizes))
@@ -305,7 +305,7 @@ class _EventModel:
         )
 
     def least_tail_cycles(self) -> int:
-        """From the end of the last stream to the end of all, at least."""
+        """The fewest cycles from the end of the last stream to the end of all."""
         times = self._costs.times(tiles_of(self._tile_sizes)[-1])
         accumulators = times.vectors - 1 - times.period + self._matrix_depth
         results = times.vector_cycles + self._vector_depth

@@ -180,7 +180,7 @@ class TileSizes:
 
     @property
     def first_reduction_tiles(self) -> Number:
-        """The same in the first row of tiles."""
+        """Reduction tiles of a block of results in the first row of tiles."""
         return self._reduction_tiles(self.first_reduction_blocks or self.reduction_blocks)
 
     def _reduction_tiles(self, blocks: Number) -> Number:

@@ -18,7 +18,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 
 _MAX_DEPTH = 4
-"""Of results beside those of threads: more would not be used."""
+"""The largest depth of results beside those of threads: more would not be used."""
 _WIDE_TRIED = 3
 _WIDTHS_TRIED = 4
 _HEIGHTS_TRIED = 16
@@ -28,7 +28,7 @@ _HIGHER_TRIED = 3
 _FALLING_TRIED = 28
 """How many heights of tiles that fall in height are tried at most."""
 _TILES_AHEAD = 3
-"""Of which the inputs are kept, where none is used again."""
+"""How many tiles keep their inputs, where none is used again."""
 _FIRST, _FIRST_OF_WIDTH = 32, 12
 """How many candidates, of all and of each width, are worth a closer look."""
 
@@ -124,7 +124,7 @@ def _spread(sizes: list[int], count: int) -> list[int]:
 
 
 def _outer_sizes(blocks: int) -> list[int]:
-    """All at once, one by one, and a few between."""
+    """Output blocks of an outer tile: all, one, and a few sizes between."""
     return sorted({blocks, 1, -(-blocks // 2), -(-blocks // 4)})
 
 
@@ -201,7 +201,7 @@ def _falling(extent: int, counts: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _depths(tile_sizes: TileSizes, threads: Number) -> BufferDepths:
-    """As many as there is room and use for."""
+    """The largest depths for which there is room and use."""
     convolution, config = tile_sizes.convolution, tile_sizes.config
     reduction_tiles = np.maximum(tile_sizes.reduction_tiles, tile_sizes.first_reduction_tiles)
     keys = reduction_tiles * config.slices

@@ -1,4 +1,4 @@
-"""What of a machine decides which loop nests are one instruction."""
+"""The parameters of a machine that decide which loop nests are one instruction."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Limits:
 
     @classmethod
     def of(cls, config: Config) -> "Limits":
-        """Those of a configuration."""
+        """The limits of a configuration."""
         return cls(rows=config.rows, cols=config.cols, bus_bytes=config.bus_bytes)
 
     def transfer_bytes(self, memory: Memory) -> int:

@@ -29,7 +29,7 @@ _CONDITIONS = OUTSIDE + 1
 """First column of strides that is a condition's."""
 
 State = tuple[int | None, ...] | None
-"""Of each condition, None where it holds for the whole tile, else its base. None alone: nothing is inside."""
+"""For each condition its base, or None where it holds for the whole tile. None alone: nothing is inside."""
 
 
 class Condition(NamedTuple):

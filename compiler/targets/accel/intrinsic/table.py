@@ -16,7 +16,7 @@ from tilewright.compiler.tir.buffer import MemoryScope
 INTRINSICS: Mapping[str, type[Intrinsic]] = MappingProxyType(
     {kind.name: kind for kind in (LoadIntrinsic, StoreIntrinsic, MatrixIntrinsic, VectorIntrinsic)}
 )
-"""By name."""
+"""The intrinsics by name."""
 
 
 def intrinsic_of(nest: Nest) -> type[Intrinsic]:

@@ -29,7 +29,7 @@ from tilewright.numerics.table import ENTRIES
 
 _X, _WEIGHT, _BIAS, _SCALE, _RESIDUAL, _FACTOR = range(6)
 _PART_CYCLES = 400
-"""Of a part of a layer: until its first products, and behind its last; about."""
+"""Cycles of a part of a layer until its first products and behind its last, about."""
 
 
 def lower_qconv2d(

@@ -21,7 +21,7 @@ from tilewright.isa.config import Config
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
 
 _COPY = QConv2d((1, 1), (0, 0, 0, 0), (1, 1), 1, 0, 0, -128, 127)
-"""With weights of 1 and the scale 1: what moves int8 values from lane to lane."""
+"""The scale 1: with weights of 1, a convolution moves int8 values from lane to lane."""
 
 
 def lower_qpad2d(
