@@ -109,8 +109,8 @@ class Arrangement:
     def transposed(self, permutation: Sizes) -> "Arrangement":
         """The arrangement of the value with its axes in another order."""
         order = [part for axis in permutation for part in self._of_axes[axis]]
-        place = inverse(order)
-        channels, pixels = (tuple(place[part] for part in parts) for parts in (self.channels, self.pixels))
+        index = inverse(order)
+        channels, pixels = (tuple(index[part] for part in parts) for parts in (self.channels, self.pixels))
         shape, parts = (self.shape[axis] for axis in permutation), (self.parts[part] for part in order)
         return Arrangement(tuple(shape), tuple(parts), channels, pixels, self.feature_map)
 
@@ -160,14 +160,14 @@ class Arrangement:
 
 
 def _runs(before: Sizes, after: Sizes) -> list[tuple[Sizes, Sizes]]:
-    """Places of both in runs of as many elements, as short as possible; all sizes are above 1."""
+    """Indices of both in runs of equally many elements, as short as possible; all sizes are above 1."""
     old, new = list(enumerate(before)), list(enumerate(after))
     found = []
     while old and new:
         left, right = [old.pop(0)], [new.pop(0)]
         while (difference := prod(size for _, size in left) - prod(size for _, size in right)) != 0:
             (right if difference > 0 else left).append((new if difference > 0 else old).pop(0))
-        found.append((tuple(place for place, _ in left), tuple(place for place, _ in right)))
+        found.append((tuple(index for index, _ in left), tuple(index for index, _ in right)))
     return found
 
 

@@ -93,7 +93,7 @@ def quantise_weights(weight: Array, scale: Real) -> NDArray[np.int8]:
 
 
 def scale_words(ratio: Array | float, reach: int) -> NDArray[np.int32]:
-    """Packed words of `numerics.requantise` for these factors from sums to results.
+    """Packed words of `numerics.requantise` for these factors from accumulators to results.
 
     Args:
         ratio: a real factor, or one for each channel.
@@ -134,7 +134,7 @@ def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: Qu
 
 
 def residual_factors(residual: QuantParams, unit: Real) -> NDArray[np.int16]:
-    """How many units of the sums one step of the residual is, for each channel.
+    """How many units of the accumulators one step of the residual is, for each channel.
 
     Raises:
         GroupError: if one does not fit int16, or is 0.

@@ -237,8 +237,8 @@ _INSTRUCTIONS = (
     Mutant(
         name="vector-parameters-order",
         file=f"{_ACCEL}/intrinsic/vector.py",
-        old="place != parameters[0] + step for",
-        new="place < parameters[0] for",
+        old="index != parameters[0] + step for",
+        new="index < parameters[0] for",
         check=_VECTOR,
     ),
 )

@@ -209,8 +209,8 @@ class _Search:
 def _round_robin(banks: list[int]) -> list[int]:
     """The same banks in round-robin order."""
     seen: dict[int, int] = {}
-    turns = []
+    ranked = []
     for bank in banks:
         seen[bank] = seen.get(bank, 0) + 1
-        turns.append((seen[bank], bank))
-    return [bank for _, bank in sorted(turns)]
+        ranked.append((seen[bank], bank))
+    return [bank for _, bank in sorted(ranked)]

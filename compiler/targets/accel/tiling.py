@@ -95,10 +95,10 @@ class _Contest:
     def complete(self) -> None:
         """Enter those of tied widths, too, that were left out."""
         tied = self._tied()
-        for place, (tiling, cycles) in enumerate(self._found):
+        for index, (tiling, cycles) in enumerate(self._found):
             if cycles is None and tiling.tile_sizes.width in tied:
                 cycles = modelled_cycles(tiling.tile_sizes, tiling.depths, tiling.threads)
-                self._found[place] = tiling, cycles
+                self._found[index] = tiling, cycles
 
     def _limit(self, width: int) -> float:
         """The most cycles of a tiling that is near the best, or the best of a width that is made uneven."""

@@ -78,10 +78,10 @@ class Candidates:
     def best(self) -> Iterator[Tiling]:
         """The best of all and of each width, best first."""
         count = Counter[int]()
-        for place, number in enumerate(np.argsort(self._cycles, kind="stable").tolist()):
+        for index, number in enumerate(np.argsort(self._cycles, kind="stable").tolist()):
             width = int(self._numbers[number, 1])
             count[width] += 1
-            if place < _FIRST or count[width] <= _FIRST_OF_WIDTH:
+            if index < _FIRST or count[width] <= _FIRST_OF_WIDTH:
                 yield self._tiling(number)
 
     def _tiling(self, number: int) -> Tiling:

@@ -86,9 +86,9 @@ def without(
     Raises:
         MismatchError: if there is none.
     """
-    for place, axis in enumerate(axes):
+    for index, axis in enumerate(axes):
         if axis == StridedLoop(extent, strides):
-            return axes[:place] + axes[place + 1 :]
+            return axes[:index] + axes[index + 1 :]
     nearest = [axis.extent for axis in axes if axis.strides == strides]
     text = f"a loop of {extent} steps over the {what}, which strides {list(strides)} elements, is missing"
     raise MismatchError(f"{text}: {_found(nearest)}", MatchProgress.LANES)

@@ -95,15 +95,15 @@ class LoadIntrinsic(Intrinsic):
         return tuple(result)
 
     def _pattern(self, key: Key, state: State) -> Pattern:
-        active = [place for place, base in enumerate(state or ()) if base is not None]
-        axes, bases = self._geometry.axes(key, [self._conditions[place].strides for place in active])
+        active = [index for index, base in enumerate(state or ()) if base is not None]
+        axes, bases = self._geometry.axes(key, [self._conditions[index].strides for index in active])
         moved = len(self._geometry.accesses)
         axes = without(axes, (1,) * moved + (0,) * len(active), self._limits.cols)
         if state is None:
             return self._outside(axes, bases)
         loops = merged(axes)
         cuts = [base for base in state if base is not None]
-        clips = [_clip(loops, _CONDITIONS + place, base) for place, base in enumerate(cuts)]
+        clips = [_clip(loops, _CONDITIONS + index, base) for index, base in enumerate(cuts)]
         sides = {axis: _common([clip for cut, clip in clips if cut is axis], axis) for axis, _ in clips}
         if any(side.end <= side.first for side in sides.values()):
             return self._outside(axes, bases)

@@ -85,9 +85,9 @@ class MatrixIntrinsic(Intrinsic):
 def _without_row(axes: list[StridedLoop], rows: int, cols: int) -> list[StridedLoop]:
     """The loops without that over the rows of a tile; what is left of one over several tiles' rows stays."""
     strides = (1, cols, 0)
-    for place, axis in enumerate(axes):
+    for index, axis in enumerate(axes):
         if axis.strides == strides and axis.extent % rows == 0:
-            return [*axes[:place], axis.split(rows)[0], *axes[place + 1 :]]
+            return [*axes[:index], axis.split(rows)[0], *axes[index + 1 :]]
     return without(axes, strides, rows, "rows of a weight tile")
 
 

@@ -58,7 +58,7 @@ class VectorIntrinsic(Intrinsic):
         if self._is_table and addresses[0]:
             raise MismatchError(_TABLE.format(f"from entry {addresses[0]} on"), MatchProgress.LIMITS)
         parameters = addresses[self._moving :]
-        if any(place != parameters[0] + step for step, place in enumerate(parameters)):
+        if any(index != parameters[0] + step for step, index in enumerate(parameters)):
             text = (
                 f"parameters must lie one after the other (bias, scale, factor), not at vectors {parameters}"
             )
@@ -89,19 +89,19 @@ class VectorIntrinsic(Intrinsic):
         fields |= self._loop_fields((3, 2), reductions, "that reduce")
         return Pattern(Vector, {**self._constant, **fields}, bases)
 
-    def _loop_fields(self, places: tuple[int, int], axes: list[StridedLoop], what: str) -> dict[str, int]:
+    def _loop_fields(self, indices: tuple[int, int], axes: list[StridedLoop], what: str) -> dict[str, int]:
         fields = {}
-        loops = fitted(axes, [_SPECS[f"n_{place}"].maximum for place in places], what)
+        loops = fitted(axes, [_SPECS[f"n_{index}"].maximum for index in indices], what)
         names = ("destination", "a", "b")[: self._moving]
-        for place, axis in zip(places, loops, strict=True):
-            fields[f"n_{place}"] = axis.extent
+        for index, axis in zip(indices, loops, strict=True):
+            fields[f"n_{index}"] = axis.extent
             for name, stride in zip(names, axis.strides, strict=False):
-                has_stride = f"{name}_stride_{place}" in _SPECS and not (
+                has_stride = f"{name}_stride_{index}" in _SPECS and not (
                     self._is_table and name == "destination"
                 )
                 if axis.extent > 1 and has_stride:
                     vectors = in_units(stride, self._limits.cols, f"a stride of {name}")
-                    fields[f"{name}_stride_{place}"] = vectors
+                    fields[f"{name}_stride_{index}"] = vectors
         return fields
 
 

@@ -73,7 +73,7 @@ def lower_in_ranges(
     Args:
         operator: without groups.
         x: type of the input.
-        constants: weights of all channels, bias, scale and so on, in their places.
+        constants: weights of all channels, bias, scale and so on, in the order of the operands.
         ranges: of each block of the result the blocks of the input with weights: first, and behind the last.
         config: the machine.
     """

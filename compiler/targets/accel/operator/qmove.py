@@ -79,15 +79,15 @@ def lower_qgather(
     operator: QGather, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
     """Channels in another order: products with weights of one 1 a row, which are exact."""
-    places = np.array(operator.channels)
-    taken = np.flatnonzero(places != NOWHERE)
-    weight = np.zeros((len(places), types[0].numbers[1], 1, 1), np.int8)
-    weight[taken, places[taken]] = 1
-    bias = np.where(places == NOWHERE, operator.fill, 0).astype(np.int32)
-    scale = np.full(len(places), pack_scale(*quantise_multiplier(np.array(1.0))), np.int32)
+    indices = np.array(operator.channels)
+    taken = np.flatnonzero(indices != NOWHERE)
+    weight = np.zeros((len(indices), types[0].numbers[1], 1, 1), np.int8)
+    weight[taken, indices[taken]] = 1
+    bias = np.where(indices == NOWHERE, operator.fill, 0).astype(np.int32)
+    scale = np.full(len(indices), pack_scale(*quantise_multiplier(np.array(1.0))), np.int32)
     ranges = []
-    for first in range(0, len(places), config.cols):
-        read = places[first : first + config.cols]
+    for first in range(0, len(indices), config.cols):
+        read = indices[first : first + config.cols]
         read = read[read != NOWHERE] // config.cols
         ranges.append((int(read.min()), int(read.max()) + 1) if len(read) else (0, 1))
     return lower_in_ranges(_COPY, types[0], [None, weight, bias, scale], ranges, config)
