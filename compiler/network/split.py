@@ -202,7 +202,7 @@ def _reasons(found: Partition, target: Accelerator) -> tuple[Refusal, ...]:
 def _inputs_of_parts(
     split: NamedFunction, calibration: Mapping[str, Array] | None, share: Share
 ) -> dict[Value, tuple[Array, ...]]:
-    """What the kernels on the accelerator read, for all samples of the calibration."""
+    """The inputs of the kernels on the accelerator, for all samples of the calibration."""
     if calibration is None:
         return {}
     count = split.check(calibration)

@@ -20,7 +20,7 @@ Sizes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How a value lies as feature maps of (batch, channels, pixels, 1).
+    """The arrangement of a value as feature maps of (batch, channels, pixels, 1).
 
     The axes of a value are made of *parts*, so that one of them may be channels and pixels at a time:
     features that are heads × size, of which heads are pixels. Parts have two elements at least.

@@ -1,4 +1,4 @@
-"""What a function knows before it runs: arrays, and integers with a scale."""
+"""Constants of a function: arrays, and integers with a scale."""
 
 from dataclasses import dataclass
 

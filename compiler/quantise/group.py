@@ -69,7 +69,7 @@ def trace(function: Function, value: Value) -> FusionGroup:
 
 
 def _is_image(reshape: Equation) -> bool:
-    """Whether it makes feature maps of height 1 of sequences."""
+    """Whether a reshape makes feature maps of height 1 of sequences."""
     sample, result = sample_of(reshape.operands[0]), sample_of(reshape.result)
     return len(sample) == 2 and result == (sample[0], 1, sample[1])
 
@@ -83,5 +83,5 @@ def trace_view(function: Function, value: Value) -> Value:
 
 
 def is_sum(equation: Equation) -> bool:
-    """Whether it adds two activations."""
+    """Whether an equation adds two activations."""
     return isinstance(equation.operator, Map) and equation.operator.function == "add"

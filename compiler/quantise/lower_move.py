@@ -1,4 +1,4 @@
-"""What moves elements between quantised values, as integers: no bit of them changes, unless scales do."""
+"""Moves of elements between quantised values, as integers: no bit of them changes, unless scales do."""
 
 import numpy as np
 

@@ -29,7 +29,7 @@ _SMALLEST_MULTIPLIER = 2.0 ** -(PRODUCT_SHIFT + SHIFT_MAXIMUM + 1)
 
 @dataclass(frozen=True)
 class QuantParams:
-    """What the integers of an activation mean: x ≈ (q − zero_point) · scale."""
+    """The meaning of the integers of an activation: x ≈ (q − zero_point) · scale."""
 
     scale: float
     zero_point: int
@@ -134,7 +134,7 @@ def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: Qu
 
 
 def residual_factors(residual: QuantParams, unit: Real) -> NDArray[np.int16]:
-    """How many units of the accumulators one step of the residual is, for each channel.
+    """One step of the residual in units of the accumulators, for each channel.
 
     Raises:
         GroupError: if one does not fit int16, or is 0.

@@ -25,7 +25,7 @@ from tilewright.compiler.schedule import (
     Split,
     apply,
 )
-from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
@@ -125,7 +125,7 @@ STEPS = {
 
 def default(device: str = "sim") -> Measured:
     """The same, scheduled as the compiler schedules a layer."""
-    sizes = ConvolutionSizes(
+    sizes = BlockedConvolution(
         out_blocks=BLOCKS_OUT,
         out_height=HEIGHT,
         out_width=WIDTH,

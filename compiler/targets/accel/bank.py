@@ -20,7 +20,7 @@ _VISITS = 1000
 
 @dataclass(frozen=True)
 class Demand:
-    """What a buffer needs of a memory.
+    """The demand of a buffer on a memory.
 
     Members:
         name: of the buffer.

@@ -287,7 +287,7 @@ class _Layers:
 def _bound(
     parameters: Sequence[Buffer], contents: Mapping[str, Value | NDArray[Any]], result: Value
 ) -> dict[Buffer, Value | NDArray[Any]]:
-    """What each parameter is, by the last part of its name; the last one is the result."""
+    """The contents of each parameter, by the last part of its name; the last one is the result."""
     *inputs, output = parameters
     bound = {buffer: contents[buffer.name.rpartition(".")[2]] for buffer in inputs}
     return {**bound, output: result}

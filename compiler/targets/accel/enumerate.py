@@ -129,7 +129,7 @@ class _BufferSlots:
 
 
 class _State:
-    """What all parts of one enumeration share."""
+    """The state that all parts of one enumeration share."""
 
     def __init__(self, layer: str) -> None:
         self.layer = layer

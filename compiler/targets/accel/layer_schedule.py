@@ -74,7 +74,7 @@ def legal_network(named: NamedFunction, config: Config) -> AccelNetwork:
 
 
 def lowered_parts(network: AccelNetwork, unit: Unit, config: Config) -> Iterator[tuple[LayerPart, Lowered]]:
-    """What a layer becomes before it is scheduled."""
+    """The parts of a layer, lowered, with their default schedules."""
     constants = network.constants_of(unit)
     for number, lowered in enumerate(lower(unit.operator, unit.types, constants, config)):
         yield LayerPart(unit.name, number), lowered

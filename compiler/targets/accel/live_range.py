@@ -35,7 +35,7 @@ class LiveRange:
 
 @dataclass
 class Use:
-    """How tasks use a buffer.
+    """The use of a buffer by tasks.
 
     Members:
         buffer: which one.
@@ -69,7 +69,7 @@ class Use:
         return max(live_range.last for live_range in self.live_ranges.values())
 
     def demand(self) -> Demand:
-        """What it needs of its memory."""
+        """Its demand on its memory."""
         return Demand(
             name=self.buffer.name,
             memory=self.memory,

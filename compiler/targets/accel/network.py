@@ -28,7 +28,7 @@ from tilewright.isa.model import View
 from tilewright.numerics.error import TilewrightError
 
 _VIEWS = (Reshape, Transpose)
-"""What the host does where it hands over a value or takes it back."""
+"""Views that the host computes where it hands over a value or takes it back."""
 
 
 class NetworkError(TilewrightError):
@@ -98,7 +98,7 @@ class AccelNetwork:
     views: Mapping[Value, MemoryView] = field(default_factory=dict)
 
     def whole(self, value: Value) -> Value:
-        """What has memory of its own, of which a value is a part; or the value."""
+        """The value with memory of its own of which a value is a part; or the value."""
         while (view := self.views.get(value)) is not None:
             value = view.whole
         return value

@@ -124,7 +124,7 @@ def _of_keys(b: Builder, equation: Equation, x: Value, keys: Value, outputs: int
 
 
 def _transposed(b: Builder, value: Value, config: Config) -> Value | None:
-    """What a layer makes, (heads · size, tokens), as channels that are tokens; None if that is not asked for.
+    """The result of a layer, (heads · size, tokens), with tokens as channels; None if nobody asks for that.
 
     A convolution of lanes × 1 with that stride, over the blocks one below the other, puts the tokens of each
     block into lanes: each of its weights is 0, but for one of each result, which is 1.
@@ -208,7 +208,7 @@ def _taken(array: Array, channels: Indices, indices: Indices, axis: int) -> Arra
 
 
 def _order(b: Builder, value: Value) -> tuple[Value, Indices]:
-    """What a value is a view of, and for each of its elements, behind the batch, which one of that it is."""
+    """The value behind views, and the index there of each element of the view, behind the batch."""
     views: list[Equation] = []
     while (made := b.producer(value)) is not None and isinstance(made.operator, (Reshape, Transpose)):
         views.append(made)

@@ -16,7 +16,7 @@ from functools import cache
 from math import inf
 
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
-from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes, TileSizes, Tiling
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution, TileSizes, Tiling
 from tilewright.compiler.targets.accel.cost.space import Candidates, uneven
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
@@ -35,7 +35,7 @@ class TilingError(TilewrightError):
 
 
 @cache
-def choose(convolution: ConvolutionSizes, config: Config) -> Tiling:
+def choose(convolution: BlockedConvolution, config: Config) -> Tiling:
     """The tiling with the fewest cycles, of those that were tried.
 
     Raises:
@@ -137,7 +137,7 @@ class _Contest:
         return sorted(widths.values(), key=lambda tiling: tiling.cycles)
 
 
-def _refusal(convolution: ConvolutionSizes, config: Config) -> str:
+def _refusal(convolution: BlockedConvolution, config: Config) -> str:
     one = TileSizes(
         convolution=convolution,
         config=config,

@@ -139,7 +139,7 @@ def _cycles(windows: Windows, config: Config, height: int, width: int, input_dep
 
 @dataclass(frozen=True)
 class _Tile:
-    """What engines do for a tile of results of one block."""
+    """Cycles of the engines for a tile of results of one block."""
 
     windows: Windows
     config: Config

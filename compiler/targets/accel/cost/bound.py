@@ -18,7 +18,7 @@ ASSUMED_LATENCY_CYCLES = 40
 _BURST_CYCLES = ASSUMED_LATENCY_CYCLES + 8
 """Cycles for which a burst's room is taken beside its beats."""
 _INSTRUCTION_CYCLES = GENERATOR_SETUP
-"""What load and store lose from one instruction to the next."""
+"""Cycles that load and store lose from one instruction to the next."""
 _UNHIDDEN = 16
 """One of this many load cycles is taken to be waited for."""
 

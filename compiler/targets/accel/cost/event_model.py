@@ -37,7 +37,7 @@ _LANDING_CYCLES = ASSUMED_LATENCY_CYCLES + LANDING_VISIBLE + LANDING_WRITE
 
 
 def instructions_of(tile_sizes: TileSizes) -> int:
-    """How many matrix instructions there are; the event model takes some microseconds for each."""
+    """The number of matrix instructions; the event model takes some microseconds for each."""
     reduction_tiles: int = (
         tile_sizes.row_tiles * tile_sizes.first_reduction_tiles
         + (tile_sizes.tiles - tile_sizes.row_tiles) * tile_sizes.reduction_tiles
@@ -46,7 +46,7 @@ def instructions_of(tile_sizes: TileSizes) -> int:
 
 
 def _least_instructions(tile_sizes: TileSizes) -> int:
-    """How many instructions there are, if nothing is loaded twice but in reduction tiles of both sizes."""
+    """The number of instructions, if nothing is loaded twice but in reduction tiles of both sizes."""
     blocks, slices = tile_sizes.convolution.out_blocks, tile_sizes.config.slices
     matrix = instructions_of(tile_sizes)
     inputs = matrix // (blocks * slices)

@@ -48,7 +48,7 @@ class ResultTile:
 
 
 class InterleaveSlot(NamedTuple):
-    """What is computed of a tile before the next blocks of its results begin.
+    """The part of a tile that is computed before the next blocks of its results begin.
 
     Members:
         tile: of results.

@@ -11,8 +11,8 @@ Number = Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvolutionSizes:
-    """Sizes of a convolution; channels in blocks of `cols`.
+class BlockedConvolution:
+    """A convolution in the layout of the machine: its sizes, channels in blocks of `cols`.
 
     Members:
         out_blocks, out_height, out_width: results as stored: behind the pooling, if there is one.
@@ -83,7 +83,7 @@ class TileSizes:
         first_height, first_reduction_blocks: the sizes of the first row of tiles, if others there.
     """
 
-    convolution: ConvolutionSizes
+    convolution: BlockedConvolution
     config: Config
     outer_blocks: Number
     height: Number

@@ -8,8 +8,8 @@ import numpy as np
 
 from tilewright.compiler.targets.accel.cost.bound import cycles_of
 from tilewright.compiler.targets.accel.cost.problem import (
+    BlockedConvolution,
     BufferDepths,
-    ConvolutionSizes,
     Number,
     TileSizes,
     Tiling,
@@ -44,7 +44,7 @@ def parts(extent: int) -> list[int]:
 class Candidates:
     """All even tilings that fit, as arrays, with their cycles in closed form."""
 
-    def __init__(self, convolution: ConvolutionSizes, config: Config) -> None:
+    def __init__(self, convolution: BlockedConvolution, config: Config) -> None:
         rows = [
             (*tile, *taps, blocks, outer, threads)
             for tile in _tiles(convolution, config)
@@ -99,7 +99,7 @@ def _each(depths: BufferDepths, change: Callable[[Number], Number]) -> BufferDep
     return BufferDepths(**{each.name: change(getattr(depths, each.name)) for each in fields(BufferDepths)})
 
 
-def _tiles(convolution: ConvolutionSizes, config: Config) -> Iterator[tuple[int, int]]:
+def _tiles(convolution: BlockedConvolution, config: Config) -> Iterator[tuple[int, int]]:
     """Tiles whose accumulators fit a bank."""
     room = config.accumulator_vectors
     least = convolution.accumulators(1, 0)
@@ -129,7 +129,7 @@ def _outer_sizes(blocks: int) -> list[int]:
 
 
 def _reduction_tiles(
-    convolution: ConvolutionSizes, config: Config, height: int, width: int
+    convolution: BlockedConvolution, config: Config, height: int, width: int
 ) -> list[tuple[tuple[int, int], int]]:
     """The largest reduction tiles that fit such a tile: blocks are split first, then the kernel."""
     rows, columns = convolution.kernel
@@ -147,7 +147,7 @@ def _reduction_tiles(
 
 
 def _interleavings(
-    convolution: ConvolutionSizes, config: Config, taps: tuple[int, int], blocks: int
+    convolution: BlockedConvolution, config: Config, taps: tuple[int, int], blocks: int
 ) -> Iterator[tuple[int, int]]:
     """Sizes of outer tiles, each with some numbers of threads."""
     kernel = convolution.kernel

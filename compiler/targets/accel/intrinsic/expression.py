@@ -52,7 +52,7 @@ class VectorItem:
 
 @dataclass(frozen=True)
 class VectorValue:
-    """What a vector instruction computes.
+    """The value that a vector instruction computes.
 
     Members:
         item: before the reduction.
@@ -224,7 +224,7 @@ class _Matcher:
         raise MismatchError(text, MatchProgress.EXPRESSION)
 
     def _narrow(self, value: Expr, bits: int) -> Expr | None:
-        """What the machine saturates to `bits`: the value inside of such a call, or one that is as narrow."""
+        """The operand of a saturation to `bits`, or a value that is as narrow already."""
         if _is_call(value, _SATURATE[bits]):
             assert isinstance(value, ElementCall)
             return self._plain(value.arguments[0])
@@ -439,7 +439,7 @@ def _type_bounds(dtype: DType) -> tuple[float, float]:
 
 
 def _bounds(value: Expr) -> tuple[float, float]:
-    """What an expression is surely within, both ends included."""
+    """Bounds of an expression, both ends included."""
     low, high = _unwrapped(value)
     least, most = _type_bounds(value.dtype)
     return (low, high) if least <= low and high <= most else (least, most)

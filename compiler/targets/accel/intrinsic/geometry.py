@@ -92,7 +92,7 @@ class Geometry:
         self._extents = [compiled(loop.extent) for loop in loops]
 
     def key(self, env: Env, shapes: Shapes) -> Key:
-        """What a pattern depends on."""
+        """The key of a pattern: extents and shapes."""
         extents = tuple([extent(env) for extent in self._extents])
         return extents, tuple([shapes[access.buffer.name] for access in self.accesses])
 

@@ -1,4 +1,4 @@
-"""What every intrinsic is: a loop nest matched once, and an instruction for each set of outer variables."""
+"""The interface of intrinsics: a loop nest matched once, an instruction for each set of outer variables."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

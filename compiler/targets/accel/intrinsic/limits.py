@@ -26,5 +26,5 @@ class Limits:
         return cls(rows=config.rows, cols=config.cols, bus_bytes=config.bus_bytes)
 
     def transfer_bytes(self, memory: Memory) -> int:
-        """What offsets and strides in the memory outside must be a multiple of."""
+        """The unit in bytes of offsets and strides in the memory outside."""
         return min(self.cols * memory.element_bytes, self.bus_bytes)

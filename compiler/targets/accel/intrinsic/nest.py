@@ -56,7 +56,7 @@ class Nest:
 
     @property
     def last(self) -> Statement:
-        """What the loop nest is for."""
+        """The statement that writes the result."""
         return self.statements[-1]
 
     @property
@@ -113,7 +113,7 @@ def parse(stmt: Stmt, domain: Domain) -> Nest:
 
 @dataclass(frozen=True)
 class _Around:
-    """What is around a statement of a loop nest.
+    """The loops around a statement of a loop nest.
 
     Members:
         domain: all loops.

@@ -1,4 +1,4 @@
-"""Which intrinsic a loop nest is for, by the scopes that it writes and reads."""
+"""The table of intrinsics: chosen for a loop nest by the scopes that it writes and reads."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

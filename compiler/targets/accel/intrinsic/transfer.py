@@ -1,4 +1,4 @@
-"""What loads and stores share: the memory of the chip, and the columns of their strides."""
+"""Common to loads and stores: the memory of the chip, and the columns of their strides."""
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.axis import in_units

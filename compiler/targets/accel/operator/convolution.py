@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.epilogue import finish, with_residual
 from tilewright.compiler.targets.accel.operator.padding import padded
 from tilewright.compiler.targets.accel.operator.table import looked_up, table_parameter, table_stages
@@ -34,7 +34,7 @@ class ConvolutionNest:
         lookup: whether the result is looked up in a table.
     """
 
-    sizes: ConvolutionSizes
+    sizes: BlockedConvolution
     height: int
     width: int
     pads: tuple[int, int]

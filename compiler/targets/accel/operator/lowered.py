@@ -13,7 +13,7 @@ from tilewright.compiler.tir.stmt import PrimFunc
 
 @dataclass(frozen=True, kw_only=True)
 class Lowered:
-    """What an operator becomes.
+    """An operator, lowered to tensor expressions and a schedule.
 
     Members:
         program: its tensor expressions; the only output is its result.

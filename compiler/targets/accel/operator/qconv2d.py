@@ -14,7 +14,7 @@ from tilewright.compiler.ops.quantised.convolution import dense_weights
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.window import swept
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
-from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
@@ -170,10 +170,10 @@ def _dense(
     )
 
 
-def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> ConvolutionSizes:
+def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> BlockedConvolution:
     out = operator.infer(*types)[0].numbers
     weight, pool = types[_WEIGHT].numbers, operator.pool
-    return ConvolutionSizes(
+    return BlockedConvolution(
         out_blocks=blocks(out[1], config),
         out_height=out[2],
         out_width=out[3],

@@ -10,7 +10,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulTransposed
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
-from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
@@ -31,7 +31,7 @@ def lower_qmatmul(
     """
     inputs, groups, pixels = types[0].numbers[1:]
     outputs = operator.infer(*types)[0].numbers[1]
-    sizes = ConvolutionSizes(
+    sizes = BlockedConvolution(
         out_blocks=blocks(outputs, config),
         out_height=1,
         out_width=pixels,
@@ -60,7 +60,7 @@ def lower_qmatmul(
     ]
 
 
-def _program(operator: QMatmul, sizes: ConvolutionSizes, groups: int, config: Config) -> TensorProgram:
+def _program(operator: QMatmul, sizes: BlockedConvolution, groups: int, config: Config) -> TensorProgram:
     """Stages input, weights, sums, result, with the loops of a convolution."""
     lanes, rows = config.cols, config.rows
     x = placeholder((sizes.in_blocks, groups, sizes.out_width, lanes), DType.INT8, "x")
@@ -85,7 +85,7 @@ def _program(operator: QMatmul, sizes: ConvolutionSizes, groups: int, config: Co
 
 
 def _weights(
-    operator: QMatmul, sizes: ConvolutionSizes, groups: int, config: Config
+    operator: QMatmul, sizes: BlockedConvolution, groups: int, config: Config
 ) -> tuple[Tensor, Tensor]:
     """w in the memory outside, and in tiles [block of outputs][group][block of inputs][slice][row][lane]."""
     shape = (sizes.out_blocks, groups, sizes.in_blocks, config.slices, config.rows, config.cols)

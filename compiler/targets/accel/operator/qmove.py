@@ -1,4 +1,4 @@
-"""What moves elements of feature maps: rows and columns by loads and stores, lanes by the matrix engine."""
+"""Moves elements of feature maps: rows and columns by loads and stores, lanes by the matrix engine."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the vector engine does alone, one block of channels at a time: depthwise convolutions and poolings."""
+"""Layers of the vector engine alone, one block of channels at a time: depthwise convolutions and poolings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

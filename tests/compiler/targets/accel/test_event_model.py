@@ -13,7 +13,7 @@ from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
 from tilewright.compiler.targets.accel.cost.loop_order import order
-from tilewright.compiler.targets.accel.cost.problem import BufferDepths, ConvolutionSizes, TileSizes, Tiling
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution, BufferDepths, TileSizes, Tiling
 from tilewright.compiler.targets.accel.layer_schedule import LayerPart
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
@@ -35,7 +35,7 @@ CASES = {
 
 def convolution(inputs, outputs, kernel, stride):
     cols = REFERENCE.cols
-    return ConvolutionSizes(
+    return BlockedConvolution(
         out_blocks=outputs // cols,
         out_height=SIZE // stride,
         out_width=SIZE // stride,

@@ -8,17 +8,17 @@ import pytest
 
 from tilewright.compiler.targets.accel.cost.bound import _first_slot, _Loads
 from tilewright.compiler.targets.accel.cost.event_model import modelled_cycles
-from tilewright.compiler.targets.accel.cost.problem import ConvolutionSizes
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.cost.space import Candidates, parts, uneven
 from tilewright.compiler.targets.accel.tiling import TilingError, _Contest, choose
 from tilewright.isa.config import PRESETS
 
 RESNET = {
-    "C2": ConvolutionSizes(out_blocks=4, out_height=56, out_width=56, in_blocks=4, kernel=(3, 3)),
-    "C5": ConvolutionSizes(
+    "C2": BlockedConvolution(out_blocks=4, out_height=56, out_width=56, in_blocks=4, kernel=(3, 3)),
+    "C5": BlockedConvolution(
         out_blocks=8, out_height=28, out_width=28, in_blocks=4, kernel=(1, 1), strides=(2, 2)
     ),
-    "C12": ConvolutionSizes(out_blocks=32, out_height=7, out_width=7, in_blocks=32, kernel=(3, 3)),
+    "C12": BlockedConvolution(out_blocks=32, out_height=7, out_width=7, in_blocks=32, kernel=(3, 3)),
 }
 
 
@@ -52,13 +52,13 @@ def test_every_thread_has_sums_and_results_of_its_own(layer: str, preset: str) -
 def test_uneven_sizes_are_taken_where_they_save_cycles() -> None:
     config = PRESETS["reference"]
     small_reduction_tiles_first = choose(
-        ConvolutionSizes(out_blocks=4, out_height=14, out_width=14, in_blocks=12, kernel=(1, 1)), config
+        BlockedConvolution(out_blocks=4, out_height=14, out_width=14, in_blocks=12, kernel=(1, 1)), config
     )
     tile_sizes = small_reduction_tiles_first.tile_sizes
     assert tile_sizes.first_reduction_blocks is not None
     assert tile_sizes.first_reduction_blocks < tile_sizes.reduction_blocks
     high_tiles_first = choose(
-        ConvolutionSizes(out_blocks=2, out_height=28, out_width=28, in_blocks=9, kernel=(1, 1)), config
+        BlockedConvolution(out_blocks=2, out_height=28, out_width=28, in_blocks=9, kernel=(1, 1)), config
     )
     tile_sizes = high_tiles_first.tile_sizes
     assert tile_sizes.first_height is not None
@@ -82,7 +82,7 @@ def test_an_estimate_is_never_below_the_products() -> None:
 
 def test_a_refusal_names_the_memory_that_is_too_small() -> None:
     config = replace(PRESETS["tiny"], activation_vectors=16)
-    huge = ConvolutionSizes(
+    huge = BlockedConvolution(
         out_blocks=1,
         out_height=1,
         out_width=1,
@@ -96,7 +96,7 @@ def test_a_refusal_names_the_memory_that_is_too_small() -> None:
 
 
 def test_rows_of_tiles_before_a_pooling_are_even() -> None:
-    lenet = ConvolutionSizes(
+    lenet = BlockedConvolution(
         out_blocks=2,
         out_height=14,
         out_width=14,
@@ -152,7 +152,7 @@ def test_the_first_slot_in_closed_form_is_that_of_its_reduction_tiles() -> None:
 def test_what_the_event_model_leaves_out_changes_no_choice(
     monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int], size: int, kernel: int
 ) -> None:
-    convolution = ConvolutionSizes(
+    convolution = BlockedConvolution(
         out_blocks=blocks[1], out_height=size, out_width=size, in_blocks=blocks[0], kernel=(kernel, kernel)
     )
     found = choose.__wrapped__(convolution, PRESETS["reference"])
