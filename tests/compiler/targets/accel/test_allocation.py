@@ -60,9 +60,9 @@ def test_what_interferes_is_separate_though_others_share():
 
 
 def test_slots_that_interfere_take_a_bank_each():
-    turns = demand("turns", 10, 3, VECTOR, VECTOR)
-    assert share([turns], [(0, 0)], 4, DEPTH) == [[0, 1, 2]]
-    assert share([replace(turns, slots=5)], [(0, 0)], 4, DEPTH) is None
+    alternating = demand("alternating", 10, 3, VECTOR, VECTOR)
+    assert share([alternating], [(0, 0)], 4, DEPTH) == [[0, 1, 2]]
+    assert share([replace(alternating, slots=5)], [(0, 0)], 4, DEPTH) is None
 
 
 def test_a_memory_may_be_filled_to_the_last_vector():
@@ -258,7 +258,7 @@ def test_operands_of_a_vector_instruction_lie_in_different_banks():
 
 
 def test_instances_of_one_buffer_that_meet_lie_in_different_banks():
-    buffer = chip_buffer("turns", Memory.ACTIVATION, 3)
+    buffer = chip_buffer("alternating", Memory.ACTIVATION, 3)
     a, b, c = (instance(buffer, number, 4) for number in range(3))
     addresses = allocate([added(a, b, c)], REFERENCE)
     assert len({addresses[used] // DEPTH for used in (a, b, c)}) == 3

@@ -15,12 +15,12 @@ from tilewright.isa.memory import Engine
 def most_in_use(work, name):
     """The largest number of instances of a buffer that are between their first and their last use."""
     first, last = {}, {}
-    for place, task in enumerate(work):
+    for index, task in enumerate(work):
         for instance in task.operands.values():
             if instance.buffer.name.startswith(name):
-                first.setdefault(instance.number, place)
-                last[instance.number] = place
-    return max(sum(first[n] <= place <= last[n] for n in first) for place in range(len(work)))
+                first.setdefault(instance.number, index)
+                last[instance.number] = index
+    return max(sum(first[n] <= index <= last[n] for n in first) for index in range(len(work)))
 
 
 def count(work, engine, name=None):
@@ -80,9 +80,9 @@ def test_virtual_threads_are_interleaved():
     matrix = [task.operands["accumulator"].number for task in work if task.engine is Engine.MATRIX]
     assert len(set(matrix)) == 3
     # A part of the reduction each: all sums are under way before the first ones are done.
-    turns = len(matrix) // len(set(matrix))
-    assert turns > 1
-    assert matrix == matrix[:3] * turns
+    rounds = len(matrix) // len(set(matrix))
+    assert rounds > 1
+    assert matrix == matrix[:3] * rounds
     # With the last part a thread goes on to its end.
     engines = [task.engine for task in work]
     assert engines[-3:] == [Engine.MATRIX, Engine.VECTOR, Engine.STORE]
@@ -92,8 +92,8 @@ def test_virtual_threads_are_interleaved():
 def test_a_turn_ends_behind_the_loads_and_the_work_of_one_iteration():
     conv = Conv(threads=3, depth=3, height=6, tile=(2, 5), out_blocks=1, in_blocks=2)
     work = check(conv.program(), machine())
-    matrix = [place for place, task in enumerate(work) if task.engine is Engine.MATRIX]
-    # Between two turns, the loads of the next one alone.
+    matrix = [index for index, task in enumerate(work) if task.engine is Engine.MATRIX]
+    # Between two interleave slots, the loads of the next one alone.
     for one, other in pairwise(matrix[:4]):
         assert {task.engine for task in work[one + 1 : other]} == {Engine.LOAD}
 
