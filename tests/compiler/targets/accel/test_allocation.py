@@ -274,7 +274,7 @@ def test_more_instances_than_the_depth_are_refused():
         allocate([load_task(a, outside), load_task(b, outside), matrix], REFERENCE)
 
 
-def test_instances_that_one_instruction_names_need_a_version_each():
+def test_instances_that_one_instruction_names_need_a_slot_each():
     buffer, outside = chip_buffer("narrow", Memory.WEIGHT, 1), global_buffer("outside")
     a, b = (instance(buffer, number, 4) for number in range(2))
     both = Task("layer", Matrix(), {"weight": a, "activation": b}, None)

@@ -55,7 +55,7 @@ def test_instances_are_never_more_than_the_depth():
         assert most_in_use(work, "weights") <= 2 * depth
 
 
-def test_what_a_version_still_holds_is_not_loaded_again():
+def test_what_a_slot_still_holds_is_not_loaded_again():
     # Two blocks of weights and of inputs for each result block, one of parameters.
     work = check(Conv(depth=1, tile=(2, 2)).program(), machine())
     tiles = 3 * 3
@@ -64,7 +64,7 @@ def test_what_a_version_still_holds_is_not_loaded_again():
     assert count(work, Engine.LOAD, "input") == 2 * 2 * tiles
 
 
-def test_without_a_version_for_each_a_fill_is_made_again():
+def test_without_a_slot_for_each_a_fill_is_made_again():
     work = check(Conv(depth=1, tile=(2, 2), in_blocks=3).program(), machine())
     assert count(work, Engine.LOAD, "weights") == 2 * 3 * 3 * 3
 
@@ -105,7 +105,7 @@ def test_virtual_threads_share_what_they_fill_alike():
     assert count(work, Engine.LOAD, "params") == 1
 
 
-def test_virtual_threads_need_a_version_each():
+def test_virtual_threads_need_a_slot_each():
     conv = Conv(threads=3, depth=2, height=6, tile=(2, 5))
     with pytest.raises(EnumerateError, match=r"'sums_\d+' needs a depth of more than 2"):
         check(conv.program(), machine())

@@ -99,7 +99,7 @@ def test_another_tile_size_changes_the_cycles_and_no_byte(graph, defaults):
     assert answer(graph, {CONVOLUTION: schedule}) != answer(graph)
 
 
-def test_one_version_of_everything_computes_the_same(graph, defaults):
+def test_depth_one_of_everything_computes_the_same(graph, defaults):
     bare = tuple(
         replace(p, depth=1) if isinstance(p, BufferDepth) else p
         for p in defaults[CONVOLUTION]
