@@ -111,7 +111,7 @@ def compile_named(
 
 
 def explain_named(named: NamedFunction, config: Config) -> Explanation:
-    """What of a network would run where, by judging and partitioning alone: no calibration is needed.
+    """Where each part of a network would run, by judging and partitioning alone: no calibration is needed.
 
     What turns out not to fit the machine only when it is compiled counts as on the accelerator.
     """

@@ -86,7 +86,7 @@ class PackageDevice(Protocol):
 
     @property
     def name(self) -> str:
-        """As in reports."""
+        """The name of the device in reports."""
 
     def load(self, part: Part) -> LoadedKernel:
         """A kernel of the accelerator, ready to run."""
@@ -108,7 +108,7 @@ class AcceleratorDevice:
 
     @property
     def name(self) -> str:
-        """That of the machine."""
+        """The name of the machine."""
         return self.machine.name
 
     def load(self, part: Part) -> LoadedKernel:

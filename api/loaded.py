@@ -121,7 +121,7 @@ def _converted(name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Array:
 
 
 def _samples(named: NamedFunction, arrays: list[Array]) -> int:
-    """Of a function that takes arrays as the model does: the batch where there is one, else one."""
+    """The number of samples in arrays of the model: the batch where there is one, else one."""
     for value, array in zip(named.function.parameters, arrays, strict=True):
         for size, number in zip(value.type.shape, array.shape, strict=False):
             if isinstance(size, Size) and size.name == named.batch:

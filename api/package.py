@@ -192,7 +192,7 @@ class Package:
 
 
 def _batch_name(value: Value) -> str:
-    """Of a symbolic first axis; "" if there is none."""
+    """The name of a symbolic first axis; "" if there is none."""
     first = value.type.shape[0] if value.type.rank else 1
     return first.name or "" if isinstance(first, Size) else ""
 

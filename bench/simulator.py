@@ -30,7 +30,7 @@ from tilewright.isa.state import Dram
 from tilewright.runtime.device import DEFAULT_ENVIRONMENT
 from tilewright.runtime.loader import load
 from tilewright.sim.machine import Simulator
-from tilewright.sim.result import RunResult
+from tilewright.sim.result import SimResult
 
 NETWORK = Path(__file__).parents[2] / "shared" / "models" / "efficientnet-lite0-qdq.onnx"
 SHOWN_FEATURES = ("avx2", "avxvnni", "avx512f", "avx512vnni", "neon", "dotprod")
@@ -74,7 +74,7 @@ def measure(model: Model, simulator: Simulator, repeat: int) -> Speed:
     )
     memory = DEFAULT_ENVIRONMENT.memory(len(image.dram))
 
-    def timed() -> RunResult:
+    def timed() -> SimResult:
         result = simulator.time(
             model.executable.code, dram=image.dram, memory=memory, bases=image.bases, check=False
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.ir.named import NamedFunction
     from tilewright.compiler.network.split import Observe
     from tilewright.compiler.schedule import Primitive
-    from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules
+    from tilewright.compiler.targets.accel.layer_schedule import LayerPart, Schedules
     from tilewright.isa.config import Config
     from tilewright.runtime.model_input import Samples
 
@@ -180,7 +180,7 @@ def used_schedules(package: "Package", given: "Schedules") -> str:
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
     from tilewright.isa.error import TilewrightError
 
-    found: dict[Part, tuple[Primitive, ...]] = {}
+    found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
         own = default_schedules(part.integers, package.config)
         twice = [str(each) for each in own if each in found]

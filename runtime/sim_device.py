@@ -14,7 +14,7 @@ from tilewright.isa.state import Dram
 from tilewright.runtime.device import DEFAULT_ENVIRONMENT, DeviceResult, Environment, Prepared
 from tilewright.runtime.loader import Image, load, require_sound
 from tilewright.sim.machine import Simulator
-from tilewright.sim.result import RunResult
+from tilewright.sim.result import SimResult
 
 SIM = "sim"
 
@@ -99,7 +99,7 @@ class _SimProgram:
         )
 
     @cached_property
-    def _time(self) -> RunResult:
+    def _time(self) -> SimResult:
         return self._simulator.time(
             self._code,
             dram=self._image.dram,

@@ -19,7 +19,7 @@ from tilewright.sim.data import apply_abandoned
 from tilewright.sim.executor import Executor, operations
 from tilewright.sim.memory import MemoryModel
 from tilewright.sim.record import ProgramMemory
-from tilewright.sim.result import RunResult
+from tilewright.sim.result import SimResult
 from tilewright.sim.timeline import HostSettings, run_timeline
 
 _CHECKED_PROGRAMS = 64
@@ -50,7 +50,7 @@ class Simulator:
         config_digest: bytes | None = None,
         timeout: int = 0,
         check: bool = True,
-    ) -> RunResult:
+    ) -> SimResult:
         """Run a program to its end.
 
         After a time-out the memories on the chip are undefined, as they are in the gates.
@@ -97,7 +97,7 @@ class Simulator:
         config_digest: bytes | None = None,
         timeout: int = 0,
         check: bool = True,
-    ) -> RunResult:
+    ) -> SimResult:
         """What a run of a program takes, which no data changes, without running it; see `run`."""
         _require_fit(Dram(dram, bases), memory, program_address, timeout)
         host = HostSettings(timeout, config_digest is not None and config_digest != self.config.digest())
@@ -106,9 +106,9 @@ class Simulator:
             _require_sound(code, self.config)
         timeline = run_timeline(self.config, table, ProgramMemory(memory, program_address, bases), host)
         engines = count_engines(timeline)
-        return RunResult(config=self.config, code=code, table=table, timeline=timeline, engines=engines)
+        return SimResult(config=self.config, code=code, table=table, timeline=timeline, engines=engines)
 
-    def apply(self, result: RunResult, outside: Dram) -> None:
+    def apply(self, result: SimResult, outside: Dram) -> None:
         """Do to the memories what a run does, given what `time` says of it."""
         store_beats = result.timeline.store_beats
         if store_beats is None:

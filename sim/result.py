@@ -34,7 +34,7 @@ class ProgramFaultError(TilewrightError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunResult:
+class SimResult:
     """One run of a program of n instructions.
 
     Members:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from tilewright.isa.memory import Engine
-from tilewright.sim.result import RunResult
+from tilewright.sim.result import SimResult
 
 
-def summary(result: RunResult, *, macs: int | None = None) -> str:
+def summary(result: SimResult, *, macs: int | None = None) -> str:
     """What a run cost: cycles, what each engine did in them, bytes on the bus.
 
     Args:
@@ -18,7 +18,7 @@ def summary(result: RunResult, *, macs: int | None = None) -> str:
     return "\n".join(_lines(result, macs))
 
 
-def _lines(result: RunResult, macs: int | None) -> Iterator[str]:
+def _lines(result: SimResult, macs: int | None) -> Iterator[str]:
     yield f"cycles {result.cycles}, instructions {len(result.table)}"
     if macs is not None:
         yield f"utilization {result.utilization(macs):.1%} of {result.config.peak_macs} products a cycle"
@@ -31,7 +31,7 @@ def _lines(result: RunResult, macs: int | None) -> Iterator[str]:
         yield f"fault: {result.explain_fault()}"
 
 
-def _engine_line(result: RunResult, engine: Engine) -> str:
+def _engine_line(result: SimResult, engine: Engine) -> str:
     counts = result.engines[engine]
     started = int(np.count_nonzero((result.timeline.engine == engine) & (result.start >= 0)))
     shares = [count / result.cycles for count in (*counts, result.cycles - sum(counts))]

@@ -15,9 +15,9 @@ from tilewright.isa.memory import Memory
 from tilewright.numerics.requantise import requantise
 
 
-def chip_buffer(name, memory, versions=1):
+def chip_buffer(name, memory, depth=1):
     dtype = DType.INT8 if memory.element_bytes == 1 else DType.INT32
-    return Buffer(name, (Const(1),), dtype, MemoryScope(memory.label), versions)
+    return Buffer(name, (Const(1),), dtype, MemoryScope(memory.label), depth)
 
 
 def global_buffer(name):
@@ -80,8 +80,8 @@ class Product:
             "results": (Memory.ACTIVATION, 2),
         }
         self.buffers = {
-            name: chip_buffer(f"{self.layer}.{name}", memory, versions)
-            for name, (memory, versions) in wanted.items()
+            name: chip_buffer(f"{self.layer}.{name}", memory, depth)
+            for name, (memory, depth) in wanted.items()
         }
 
     def addresses(self):

@@ -30,10 +30,10 @@ from tilewright.compiler.tir.stmt import (
     Iter,
     IterKind,
     LoopKind,
+    PrimFunc,
     Seq,
     Stmt,
 )
-from tilewright.compiler.tir.stmt import PrimFunc as Program
 
 _fresh = count()
 
@@ -43,12 +43,12 @@ def fresh(name: str) -> str:
 
 
 def buffer(
-    name: str, shape: Sequence[ExprLike], scope: MemoryScope = MemoryScope.GLOBAL, versions: int = 1
+    name: str, shape: Sequence[ExprLike], scope: MemoryScope = MemoryScope.GLOBAL, depth: int = 1
 ) -> Buffer:
     """Of the type that the scope holds; a global one is int8."""
     wide = scope in (MemoryScope.ACCUMULATOR, MemoryScope.PARAMETER, MemoryScope.LANE)
     dtype = DType.INT32 if wide else DType.INT8
-    return Buffer(name, tuple(as_expr(extent) for extent in shape), dtype, scope, versions)
+    return Buffer(name, tuple(as_expr(extent) for extent in shape), dtype, scope, depth)
 
 
 def wide(name: str, shape: Sequence[ExprLike]) -> Buffer:
@@ -135,7 +135,7 @@ class Conv:
     dilation: int = 1
     pad: int = 1
     tile: tuple[int, int] = (2, 3)
-    versions: int = 2
+    depth: int = 2
     threads: int = 1
     zero_point: int = -7
 
@@ -150,7 +150,7 @@ class Conv:
     def slices(self) -> int:
         return self.cols // self.rows
 
-    def program(self) -> Program:
+    def program(self) -> PrimFunc:
         (kh, kw), c = self.kernel, self.cols
         out_shape = (self.out_blocks, self.size(self.height, kh), self.size(self.width, kw), c)
         self_in = (self.in_blocks, self.height, self.width, c)
@@ -162,7 +162,7 @@ class Conv:
         def tile(ob: Var, yo: Expr, xo: Var) -> Stmt:
             return self._tile((x, w, p, y), ob, yo, xo)
 
-        return Program("conv", (x, w, p, y), 1, self._loops(out_shape, tile))
+        return PrimFunc("conv", (x, w, p, y), 1, self._loops(out_shape, tile))
 
     def _loops(self, out_shape: Sequence[int], tile: Callable[[Var, Expr, Var], Stmt]) -> Stmt:
         rows, columns = (-(-size // step) for size, step in zip(out_shape[1:3], self.tile, strict=True))
@@ -182,14 +182,12 @@ class Conv:
         th = minimum(rows, y.shape[1] - yo * rows)
         tw = minimum(columns, y.shape[2] - xo * columns)
         names = {name: fresh(name) for name in ("sums", "input", "weights", "params", "result")}
-        sums = buffer(names["sums"], (th, tw, c), MemoryScope.ACCUMULATOR, self.versions)
+        sums = buffer(names["sums"], (th, tw, c), MemoryScope.ACCUMULATOR, self.depth)
         halo = (1, self.reach(th, kh), self.reach(tw, kw), c)
-        xa = buffer(names["input"], halo, MemoryScope.ACTIVATION, self.versions)
-        wa = buffer(
-            names["weights"], (kh, kw, self.slices, self.rows, c), MemoryScope.WEIGHT, 2 * self.versions
-        )
-        pa = buffer(names["params"], (2, c), MemoryScope.PARAMETER, self.versions)
-        oa = buffer(names["result"], (th, tw, c), MemoryScope.ACTIVATION, self.versions)
+        xa = buffer(names["input"], halo, MemoryScope.ACTIVATION, self.depth)
+        wa = buffer(names["weights"], (kh, kw, self.slices, self.rows, c), MemoryScope.WEIGHT, 2 * self.depth)
+        pa = buffer(names["params"], (2, c), MemoryScope.PARAMETER, self.depth)
+        oa = buffer(names["result"], (th, tw, c), MemoryScope.ACTIVATION, self.depth)
         y0, x0 = yo * (rows * self.stride) - self.pad, xo * (columns * self.stride) - self.pad
 
         def inside(kb: Expr, iy: Expr, ix: Expr, lane: Expr) -> Expr:

@@ -28,7 +28,7 @@ from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.primitive.window import ReduceWindow
 
 Batched = list[bool]
-"""Of each operand, whether its first axis is the batch."""
+"""For each operand, whether its first axis is the batch."""
 Rule = Callable[[Any, Batched], bool]
 """Whether an operator keeps samples apart, if its results have the batch in front."""
 

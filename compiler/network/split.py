@@ -131,7 +131,7 @@ class _Work:
     layers: list[str] = field(default_factory=list)
 
     def parts(self, equations: list[Equation]) -> tuple[dict[Value, Part], Verdicts]:
-        """Those that can be compiled, and why others cannot."""
+        """The parts that can be compiled, and the reasons why others cannot."""
         parts: dict[Value, Part] = {}
         refused: Verdicts = {}
         for number, equation in enumerate(equations):
@@ -183,7 +183,7 @@ def _is_on_accelerator(equation: Equation) -> bool:
 
 
 def _within(kernel: str, observe: Observe | None) -> Observe | None:
-    """Who is told of the layers of a kernel."""
+    """The callback for the layers of a kernel."""
     if observe is None:
         return None
     return lambda layer, name, text: observe(f"{kernel}/{layer}", name, text)
@@ -202,7 +202,7 @@ def _reasons(found: Partition, target: Accelerator) -> tuple[Refusal, ...]:
 def _inputs_of_parts(
     split: NamedFunction, calibration: Mapping[str, Array] | None, share: Share
 ) -> dict[Value, tuple[Array, ...]]:
-    """What the kernels on the accelerator read, for all samples of the calibration."""
+    """The inputs of the kernels on the accelerator, for all samples of the calibration."""
     if calibration is None:
         return {}
     count = split.check(calibration)
@@ -216,7 +216,7 @@ def _inputs_of_parts(
 
 
 def _operands(function: Function, arrays: list[Array]) -> dict[Value, tuple[Array, ...]]:
-    """Of each kernel on the accelerator its operands, in floats."""
+    """The operands of each kernel on the accelerator, in floats."""
     values = dict(zip(function.parameters, arrays, strict=True))
     found: dict[Value, tuple[Array, ...]] = {}
     wanted = sum(map(_is_on_accelerator, function.equations))

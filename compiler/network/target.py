@@ -23,7 +23,7 @@ class Accelerator:
 
     @property
     def name(self) -> str:
-        """As in kernels."""
+        """The name of the target in kernels."""
         return ACCELERATOR
 
     def refusal(self, equation: Equation, function: Function) -> str | None:
@@ -38,7 +38,7 @@ class HostTarget:
 
     @property
     def name(self) -> str:
-        """As in kernels."""
+        """The name of the target in kernels."""
         return HOST
 
     def refusal(self, equation: Equation, function: Function) -> str | None:

@@ -1,1 +1,1 @@
-"""From functions of floats to functions of integers in fused operators."""
+"""Quantises functions of floats to functions of integers in fused operators."""

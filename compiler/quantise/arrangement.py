@@ -20,7 +20,7 @@ Sizes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How a value lies as feature maps of (batch, channels, pixels, 1).
+    """The arrangement of a value as feature maps of (batch, channels, pixels, 1).
 
     The axes of a value are made of *parts*, so that one of them may be channels and pixels at a time:
     features that are heads × size, of which heads are pixels. Parts have two elements at least.
@@ -40,7 +40,7 @@ class Arrangement:
 
     @staticmethod
     def of(value: Value, channels: Sizes, feature_map: Value | None = None) -> "Arrangement":
-        """That of a value some of whose axes are channels, while the others keep their order."""
+        """The arrangement of a value some of whose axes are channels, while the others keep their order."""
         shape = tuple(size if isinstance(size, int) else 1 for size in value.type.shape)
         axes = [axis for axis, size in enumerate(shape) if axis > 0 and size > 1]
         own = tuple(axes.index(axis) for axis in channels if axis in axes)
@@ -55,12 +55,12 @@ class Arrangement:
 
     @property
     def order(self) -> Sizes:
-        """All parts as they lie: channels, pixels."""
+        """All parts in the order of memory: channels, pixels."""
         return (*self.channels, *self.pixels)
 
     @property
     def count(self) -> int:
-        """Of channels."""
+        """The number of channels."""
         return prod(self.parts[part] for part in self.channels)
 
     @property
@@ -82,7 +82,7 @@ class Arrangement:
         )
 
     def alike(self, other: "Arrangement") -> "tuple[Arrangement, Arrangement] | None":
-        """Both, of one value, in the same parts; None if there are no such."""
+        """Both arrangements of one value in the same parts; None if there are no such parts."""
         own = self.refined(other) or self
         finer = other.refined(own)
         return None if finer is None else (own, finer)
@@ -107,15 +107,15 @@ class Arrangement:
         )
 
     def transposed(self, permutation: Sizes) -> "Arrangement":
-        """That of the value with its axes in another order."""
+        """The arrangement of the value with its axes in another order."""
         order = [part for axis in permutation for part in self._of_axes[axis]]
-        place = inverse(order)
-        channels, pixels = (tuple(place[part] for part in parts) for parts in (self.channels, self.pixels))
+        index = inverse(order)
+        channels, pixels = (tuple(index[part] for part in parts) for parts in (self.channels, self.pixels))
         shape, parts = (self.shape[axis] for axis in permutation), (self.parts[part] for part in order)
         return Arrangement(tuple(shape), tuple(parts), channels, pixels, self.feature_map)
 
     def reshaped(self, shape: Sizes) -> "Arrangement | None":
-        """That of the value with other sizes; None if its parts cannot make them."""
+        """The arrangement of the value with other sizes; None if its parts cannot make them."""
         new = tuple(size for size in shape[1:] if size > 1)
         found = self._split(new)
         if found is None:
@@ -124,7 +124,7 @@ class Arrangement:
         return Arrangement(shape, parts, channels, pixels, self.feature_map)
 
     def refined(self, other: "Arrangement") -> "Arrangement | None":
-        """The same in the parts of another one of the same value; None if these are no parts of its own."""
+        """The arrangement in the parts of another one of the value; None if these do not divide its own."""
         found = self._split(other.parts)
         if found is None or found[0] != other.parts:
             return None
@@ -160,14 +160,14 @@ class Arrangement:
 
 
 def _runs(before: Sizes, after: Sizes) -> list[tuple[Sizes, Sizes]]:
-    """Places of both in runs of as many elements, as short as possible; all sizes are above 1."""
+    """Indices of both in runs of equally many elements, as short as possible; all sizes are above 1."""
     old, new = list(enumerate(before)), list(enumerate(after))
     found = []
     while old and new:
         left, right = [old.pop(0)], [new.pop(0)]
         while (difference := prod(size for _, size in left) - prod(size for _, size in right)) != 0:
             (right if difference > 0 else left).append((new if difference > 0 else old).pop(0))
-        found.append((tuple(place for place, _ in left), tuple(place for place, _ in right)))
+        found.append((tuple(index for index, _ in left), tuple(index for index, _ in right)))
     return found
 
 
@@ -197,7 +197,7 @@ def rearranged_map(emit: Emit, feature_map: Value, before: Arrangement, after: A
 
 
 def _transposed(emit: Emit, value: Value, order: Sizes) -> Value:
-    """With the axes behind the batch in that order."""
+    """The value with the axes behind the batch in that order."""
     permutation = (0, *(part + 1 for part in order))
     return value if permutation == tuple(range(len(permutation))) else emit(Transpose(permutation), value)
 

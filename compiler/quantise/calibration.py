@@ -14,7 +14,7 @@ from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.numerics.progress import Share
 
 _CHUNK_BYTES = 1 << 28
-"""Of all values of a function, for the samples that are computed at once."""
+"""The most bytes of all values of a function, for the samples that are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def measure_ranges(
 
 
 def _sample_bytes(function: Function) -> int:
-    """Of all values, for one sample."""
+    """Bytes of all values, for one sample."""
     values = (*function.parameters, *(value for each in function.equations for value in each.results))
     sizes = ([size for size in value.type.shape if isinstance(size, int)] for value in values)
     return 4 * sum(int(np.prod(each, dtype=np.int64)) for each in sizes)

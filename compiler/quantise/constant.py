@@ -1,4 +1,4 @@
-"""What a function knows before it runs: arrays, and integers with a scale."""
+"""Constants of a function: arrays, and integers with a scale."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.quantise.error import GroupError, require
 
 _UINT8_OFFSET = 128
-"""From uint8 to int8: values and zero points move by as much."""
+"""The shift from uint8 to int8, of values and of zero points."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What cannot become integers."""
+"""Errors of quantisation."""
 
 from tilewright.numerics.error import TilewrightError
 

@@ -19,7 +19,7 @@ from tilewright.numerics.table import FIRST
 
 
 def fuse_pools(function: Function) -> Function:
-    """Takes the maximum of sums where the maximum of their int8 results was taken.
+    """Takes the maximum of accumulators where the maximum of their int8 results was taken.
 
     Exact: requantisation never decreases, and a clamp behind a clamp is one clamp.
     """

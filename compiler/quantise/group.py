@@ -17,8 +17,8 @@ from tilewright.compiler.quantise.recognition import describe, sample_of
 
 
 @dataclass(frozen=True)
-class Group:
-    """The way from quantised values to the next one.
+class FusionGroup:
+    """A fusion group: the operators from quantised values to the next one.
 
     Members:
         core: a dequantised value or a parameter of the function, or the result of `equation`.
@@ -41,7 +41,7 @@ class Group:
         return lo, hi
 
 
-def trace(function: Function, value: Value) -> Group:
+def trace(function: Function, value: Value) -> FusionGroup:
     """The group that ends at a float value.
 
     Raises:
@@ -65,17 +65,17 @@ def trace(function: Function, value: Value) -> Group:
             break
         value = equation.operands[0]
     is_operator = equation is not None and not isinstance(equation.operator, Dequantise)
-    return Group(value, equation if is_operator else None, tuple(reversed(clamps)), pool)
+    return FusionGroup(value, equation if is_operator else None, tuple(reversed(clamps)), pool)
 
 
 def _is_image(reshape: Equation) -> bool:
-    """Whether it makes feature maps of height 1 of sequences."""
+    """Whether a reshape makes feature maps of height 1 of sequences."""
     sample, result = sample_of(reshape.operands[0]), sample_of(reshape.result)
     return len(sample) == 2 and result == (sample[0], 1, sample[1])
 
 
 def trace_view(function: Function, value: Value) -> Value:
-    """What a float value is a view of; of what is repeated, the one there is."""
+    """The value that a float value is a view, or a repetition, of."""
     views = (Reshape, Broadcast)
     while (equation := function.producers.get(value)) is not None and isinstance(equation.operator, views):
         value = equation.operands[0]
@@ -83,5 +83,5 @@ def trace_view(function: Function, value: Value) -> Value:
 
 
 def is_sum(equation: Equation) -> bool:
-    """Whether it adds two activations."""
+    """Whether an equation adds two activations."""
     return isinstance(equation.operator, Map) and equation.operator.function == "add"

@@ -1,6 +1,6 @@
 """Quantises a function of floats where the accelerator will write int8, and only there.
 
-A value stays a sum that is not yet rounded where its one reader can do its work on it: activation
+A value stays an accumulator that is not yet rounded where its one reader can do its work on it: activation
 functions, a maximum pooling behind a convolution, the addition of a residual.
 """
 
@@ -41,16 +41,16 @@ _VIEWS = (Reshape, Broadcast, Transpose)
 
 
 class _State(Enum):
-    """What a value is while its operators are not yet rounded."""
+    """The state of a value before its accumulators are rounded."""
 
     CLOSED = auto()
     """int8, or a view of such."""
     CONVOLVED = auto()
-    """The sums of a convolution."""
+    """Accumulators of a convolution."""
     POOLABLE = auto()
-    """The sums of a convolution, perhaps with a residual, perhaps clamped."""
+    """Accumulators of a convolution, perhaps with a residual, perhaps clamped."""
     OPEN = auto()
-    """What can only be clamped."""
+    """A value that can only be clamped."""
 
 
 @dataclass
@@ -59,14 +59,14 @@ class _Insertion:
     ranges: Mapping[Value, Range]
     equations: list[Equation] = field(default_factory=list)
     states: dict[Value, _State] = field(default_factory=dict)
-    """Of activations."""
+    """The state of each activation."""
     parameters: dict[Value, QuantParams] = field(default_factory=dict)
-    """Of closed values, and of open ones that only clamp or pool a closed one: they keep its scale."""
+    """Parameters of closed values, and of open ones that only clamp or pool one and keep its scale."""
     inputs: dict[Value, Value] = field(default_factory=dict)
-    """Of the function: what is read in their place."""
+    """For each input of the function, the value that is read instead."""
     names: set[str] = field(default_factory=set)
     shared: Mapping[Value, QuantParams] = field(default_factory=dict)
-    """Of values whose elements are moved together."""
+    """Parameters of values whose elements are moved together."""
 
     def close(self, value: Value) -> None:
         """Makes int8 of an open value."""
@@ -99,7 +99,7 @@ class _Insertion:
         return Value(free, like.type.with_dtype(dtype))
 
     def parameters_of(self, value: Value) -> QuantParams:
-        """Those a value has, or will have."""
+        """The parameters that a value has, or will have."""
         if value in self.parameters:
             return self.parameters[value]
         if value in self.shared:
@@ -236,7 +236,7 @@ def _state(work: _Insertion, equation: Equation, fused: Value | None) -> _State:
 
 
 def _fusable_sum(work: _Insertion, equation: Equation) -> Value | None:
-    """The sums of a convolution, among the operands of an addition, to which the other can be added."""
+    """The operand of an addition that is accumulators of a convolution which can take the other one."""
     if not is_sum(equation):
         return None
     order = [value for each in work.equations for value in each.results]

@@ -29,7 +29,7 @@ class QuantisedValue:
     Members:
         value: int8, of the function of integers; a float parameter of it, if it is `given`.
         sample: its sizes behind the batch: channels, height, width.
-        parameters: what its integers mean to the one who reads it.
+        parameters: what its integers mean to its consumer.
         given: how the host makes it, if it is a parameter: in the shape that its reader wants.
     """
 
@@ -38,7 +38,7 @@ class QuantisedValue:
     parameters: QuantParams
     given: QuantParams | None = None
     views: tuple[Operator, ...] = ()
-    """Of the source, between it and what is read: first to last."""
+    """Views of the source between the value and what is read: first to last."""
 
     @property
     def is_moved(self) -> bool:
@@ -48,7 +48,7 @@ class QuantisedValue:
 
 @dataclass
 class IntegerBuilder:
-    """The function of integers so far.
+    """Builds the function of integers.
 
     Members:
         source: the function of floats with quantise and dequantise equations.
@@ -94,10 +94,10 @@ class IntegerBuilder:
         return replace(integer, parameters=parameters, views=tuple(reversed(views)))
 
     def feature_map(self, integer: QuantisedValue, sample: Sample, moves: bool = False) -> Value:
-        """The int8 value under that shape.
+        """The int8 value as feature maps of a shape.
 
         Args:
-            integer: it.
+            integer: the activation.
             sample: the shape that is wanted.
             moves: whether its elements may be put in another order on the chip.
 
@@ -126,7 +126,7 @@ class IntegerBuilder:
             return self._b.emit(operator, *operands)
 
     def finish(self, result: Value) -> Value:
-        """What a result of the source becomes."""
+        """Adds what makes a result of the source from its integers."""
         read, sample = self.operand(result), sample_of(result)
         integer = replace(read, views=())
         if read.is_moved:

@@ -1,4 +1,4 @@
-"""What of a function of floats could become integers, equation by equation."""
+"""Judges which equations of a function of floats could become integers."""
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.build import Builder
@@ -12,7 +12,7 @@ from tilewright.compiler.quantise.recognise import BATCH, recognise_equation
 from tilewright.compiler.quantise.recognition import Recognition
 
 Verdicts = dict[Value, str]
-"""Of each first result of an equation that cannot become integers: why."""
+"""The reason, by first result of each equation that cannot become integers."""
 
 
 def judge(function: Function, transposes: bool = True) -> Verdicts:
@@ -78,7 +78,7 @@ def _multiplies(equation: Equation) -> bool:
 
 
 def _give(r: Recognition, value: Value) -> None:
-    """Takes a value as an input, if integers could stand for it."""
+    """Takes a value as an input, if it could be quantised."""
     tensor = value.type
     if tensor.dtype is DType.FLOAT32 and tensor.is_known and tensor.shape[:1] == (1,):
         r.values[value] = r.b.parameter(value.name, TensorType(tensor.dtype, (r.batch, *tensor.shape[1:])))

@@ -13,7 +13,7 @@ from tilewright.compiler.ops.nn.quantise import DequantiseAffine
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.group import Group
+from tilewright.compiler.quantise.group import FusionGroup
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
 from tilewright.compiler.quantise.parameter import (
     QuantParams,
@@ -49,7 +49,7 @@ class Weights:
 def lower_linear(
     b: IntegerBuilder,
     equation: Equation,
-    group: Group,
+    group: FusionGroup,
     parameters: QuantParams,
     residual: QuantisedValue | None = None,
 ) -> QuantisedValue:
@@ -151,7 +151,9 @@ def _check_sums(weight: NDArray[np.int8], factor: Array | None, bias: Real) -> N
     )
 
 
-def _operator(equation: Equation, group: Group, x: QuantParams, y: QuantParams, residual: bool) -> QConv2d:
+def _operator(
+    equation: Equation, group: FusionGroup, x: QuantParams, y: QuantParams, residual: bool
+) -> QConv2d:
     windows = equation.operator if isinstance(equation.operator, Convolution) else _POINT
     top, left, bottom, right = windows.pads
     lo, hi = group.limits(y)

@@ -1,4 +1,4 @@
-"""What moves elements between quantised values, as integers: no bit of them changes, unless scales do."""
+"""Moves of elements between quantised values, as integers: no bit of them changes, unless scales do."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.group import Group
+from tilewright.compiler.quantise.group import FusionGroup
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
 from tilewright.compiler.quantise.lower_pointwise import passed, rescaled, rescaling
 from tilewright.compiler.quantise.parameter import QuantParams
@@ -22,7 +22,7 @@ from tilewright.numerics.table import ENTRIES, FIRST
 
 
 def lower_concat(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     """Adds a concatenation of integers of one scale: that of the result, unless all have another one."""
     operator = equation.operator
@@ -39,7 +39,7 @@ def lower_concat(
 
 
 def lower_slice(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     """Adds what takes some of the channels, of the rows and of the columns."""
     operator = equation.operator
@@ -60,7 +60,9 @@ def lower_slice(
     return _behind(b, value, own, equation, group, parameters)
 
 
-def lower_pad(b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+def lower_pad(
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
+) -> QuantisedValue:
     """Adds a border."""
     operator = equation.operator
     assert isinstance(operator, Pad)
@@ -76,21 +78,21 @@ def lower_pad(b: IntegerBuilder, equation: Equation, group: Group, parameters: Q
         borders if len(borders) > 1 else (*borders, (0, 0), (0, 0))
     )
     if before or behind:
-        places = (*[NOWHERE] * before, *range(sample_of(value)[0]), *[NOWHERE] * behind)
-        value = b.emit(QGather(places, fill), (value,), equation.labels)
+        indices = (*[NOWHERE] * before, *range(sample_of(value)[0]), *[NOWHERE] * behind)
+        value = b.emit(QGather(indices, fill), (value,), equation.labels)
     if any((top, left, bottom, right)):
         value = b.emit(QPad2d((top, left, bottom, right), fill=fill), (value,), equation.labels)
     return _behind(b, value, parameters, equation, group, parameters)
 
 
 def lower_gather(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     """Adds what puts channels in another order."""
     value, own = _maps(b, equation.operands[0])
-    places = literal_of(b.source, equation.operands[1])
-    assert places is not None, "recognised: indices are constants"
-    value = b.emit(QGather(tuple(places.tolist())), (value,), equation.labels)
+    indices = literal_of(b.source, equation.operands[1])
+    assert indices is not None, "recognised: indices are constants"
+    value = b.emit(QGather(tuple(indices.tolist())), (value,), equation.labels)
     return _behind(b, value, own, equation, group, parameters)
 
 
@@ -119,7 +121,7 @@ def _behind(
     value: Value,
     own: QuantParams,
     equation: Equation,
-    group: Group,
+    group: FusionGroup,
     parameters: QuantParams,
 ) -> QuantisedValue:
     value = passed(b, value, own, group, parameters, equation.labels)

@@ -19,7 +19,7 @@ from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import POINT, Window
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.group import Group, is_sum, trace_view
+from tilewright.compiler.quantise.group import FusionGroup, is_sum, trace_view
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
 from tilewright.compiler.quantise.lower_linear import lower_linear
 from tilewright.compiler.quantise.parameter import QuantParams, add_factors, scale_words
@@ -29,13 +29,15 @@ from tilewright.numerics.quantise import dequantise, quantise
 from tilewright.numerics.table import ENTRIES, FIRST
 
 
-def lower_map(b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+def lower_map(
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
+) -> QuantisedValue:
     """Adds what does a sum or a product of two activations."""
     return (_lower_add if is_sum(equation) else _lower_mul)(b, equation, group, parameters)
 
 
 def _lower_add(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     """Adds the integer sum, or the convolution with a residual, that does an addition."""
     linear = [value for value in equation.operands if _linear(b, value) is not None]
@@ -54,7 +56,7 @@ def _lower_add(
 
 
 def _lower_mul(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     require(group.pool is None, "its result must be quantised before it is pooled")
     one, other = map(b.operand, equation.operands)
@@ -76,7 +78,7 @@ def _lower_mul(
 
 
 def lower_product(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     """Adds the integer product of matrices that does one of two activations."""
     require(group.pool is None, "its result must be quantised before it is pooled")
@@ -96,7 +98,7 @@ def lower_product(
 
 
 def lower_average(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     """Adds the integer pooling that does an average."""
     require(group.pool is None, "its result must be quantised before it is pooled")
@@ -111,7 +113,7 @@ def lower_average(
 
 
 def lower_lookup(
-    b: IntegerBuilder, equation: Equation, group: Group, parameters: QuantParams
+    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
 ) -> QuantisedValue:
     """Adds the table that does a function of single elements and the clamps behind it."""
     require(group.pool is None, "its result must be quantised before it is pooled")
@@ -125,7 +127,7 @@ def lower_lookup(
 
 
 def lower_passed(
-    b: IntegerBuilder, x: QuantisedValue, group: Group, parameters: QuantParams, end: Equation
+    b: IntegerBuilder, x: QuantisedValue, group: FusionGroup, parameters: QuantParams, end: Equation
 ) -> QuantisedValue:
     """Adds what clamps and pools an activation, and gives it another scale, as far as that is needed.
 
@@ -149,7 +151,7 @@ def passed(
     b: IntegerBuilder,
     value: Value,
     before: QuantParams,
-    group: Group,
+    group: FusionGroup,
     parameters: QuantParams,
     labels: tuple[str, ...],
     end: Equation | None = None,
@@ -201,7 +203,7 @@ def _linear(b: IntegerBuilder, value: Value) -> Equation | None:
     return equation if is_linear else None
 
 
-def _sum(a: QuantParams, b: QuantParams, y: QuantParams, group: Group) -> QAdd:
+def _sum(a: QuantParams, b: QuantParams, y: QuantParams, group: FusionGroup) -> QAdd:
     ka, kb, unit = add_factors(a.scale, b.scale)
     bias = -(a.zero_point * ka + b.zero_point * kb)
     lo, hi = group.limits(y)

@@ -1,4 +1,4 @@
-"""From a function of floats with quantise and dequantise equations to a function of integers.
+"""Lowers a function of floats with quantise and dequantise equations to a function of integers.
 
 Each quantise equation ends a fusion group: an operator on quantised values and what clamps or pools its
 result. A group becomes one integer operator.
@@ -22,7 +22,7 @@ from tilewright.compiler.ops.primitive.pad import Pad
 from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.error import GroupError, QuantiseError
-from tilewright.compiler.quantise.group import Group, trace
+from tilewright.compiler.quantise.group import FusionGroup, trace
 from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue
 from tilewright.compiler.quantise.lower_linear import lower_linear
 from tilewright.compiler.quantise.lower_move import lower_concat, lower_gather, lower_pad, lower_slice
@@ -36,7 +36,7 @@ from tilewright.compiler.quantise.lower_pointwise import (
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognition import describe
 
-Lower = Callable[[IntegerBuilder, Equation, Group, QuantParams], QuantisedValue]
+Lower = Callable[[IntegerBuilder, Equation, FusionGroup, QuantParams], QuantisedValue]
 
 _LOWER: dict[type[Operator], Lower] = {
     Convolution: lower_linear,
@@ -94,7 +94,7 @@ def _lower_group(b: IntegerBuilder, end: Equation) -> str | None:
     return None
 
 
-def _lowered(b: IntegerBuilder, end: Equation, group: Group, parameters: QuantParams) -> QuantisedValue:
+def _lowered(b: IntegerBuilder, end: Equation, group: FusionGroup, parameters: QuantParams) -> QuantisedValue:
     equation = group.equation
     if equation is not None:
         if type(equation.operator) not in _LOWER:

@@ -19,7 +19,7 @@ from tilewright.numerics.requantise import (
 Real = NDArray[np.float64]
 
 _WEIGHT_MAXIMUM = 127
-"""Of weights that are quantised here: symmetric, without −128."""
+"""The largest integer of weights that are quantised here: symmetric, without −128."""
 _BIAS_LIMIT = 2.0**30
 _SMALLEST_RATIO = 2.0**-30
 _FACTOR_MAXIMUM = 2**15 - 1
@@ -29,7 +29,7 @@ _SMALLEST_MULTIPLIER = 2.0 ** -(PRODUCT_SHIFT + SHIFT_MAXIMUM + 1)
 
 @dataclass(frozen=True)
 class QuantParams:
-    """What the integers of an activation mean: x ≈ (q − zero_point) · scale."""
+    """The meaning of the integers of an activation: x ≈ (q − zero_point) · scale."""
 
     scale: float
     zero_point: int
@@ -54,7 +54,7 @@ class QuantParams:
 
 
 def choose_parameters(low: float, high: float) -> QuantParams:
-    """All 256 integers spread from the least to the greatest value, 0 among them."""
+    """Parameters that spread all 256 integers from the least to the greatest value, 0 among them."""
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
         return QuantParams(1.0, 0)
@@ -93,7 +93,7 @@ def quantise_weights(weight: Array, scale: Real) -> NDArray[np.int8]:
 
 
 def scale_words(ratio: Array | float, reach: int) -> NDArray[np.int32]:
-    """Packed words of `numerics.requantise` for these factors from sums to results.
+    """Packed words of `numerics.requantise` for these factors from accumulators to results.
 
     Args:
         ratio: a real factor, or one for each channel.
@@ -134,7 +134,7 @@ def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: Qu
 
 
 def residual_factors(residual: QuantParams, unit: Real) -> NDArray[np.int16]:
-    """How many units of the sums one step of the residual is, for each channel.
+    """One step of the residual in units of the accumulators, for each channel.
 
     Raises:
         GroupError: if one does not fit int16, or is 0.

@@ -26,14 +26,14 @@ from tilewright.compiler.quantise.constant import Constants
 
 _KINDS: tuple[type[Operator], ...] = (Map, Cast, Clip, Gelu, Swish, HardSwish)
 _VIEWS = (Assume, Broadcast)
-"""Of single elements too, where they change no type."""
+"""Operators on single elements, too, where they change no type."""
 _OTHER_UNITS = frozenset(["add", "sub", "mul", "div", "max", "min"])
-"""With a number: what other units do as well."""
+"""Functions that other units compute as well, where one operand is a number."""
 
 
 @dataclass
-class Pointwise:
-    """What is known of the values of a function.
+class PointwiseAnalysis:
+    """Finds the functions of single elements in a function.
 
     Members:
         source: the function.

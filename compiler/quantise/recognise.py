@@ -1,4 +1,4 @@
-"""From what an importer makes to the few float operators that quantisation knows.
+"""Recognises, in what an importer makes, the few float operators that quantisation knows.
 
 They are: convolution and dense, with constant weights and a bias; sums of two activations; limits; poolings;
 views; concatenations, parts, borders and channels in another order; any function of single elements; and

@@ -78,21 +78,21 @@ def _gather(r: Recognition, equation: Equation) -> Value:
     assert isinstance(operator, Gather)
     moving = r.activation(x)
     require(indices not in r.values and not r.is_moving(indices), "its indices must be constants")
-    places = r.constants.array(indices)
-    is_order = operator.axis == _CHANNELS and places.ndim == 1 and places.size > 0
+    channels = r.constants.array(indices)
+    is_order = operator.axis == _CHANNELS and channels.ndim == 1 and channels.size > 0
     require(is_order, f"its indices must be a list of channels, not of axis {operator.axis} of {x.type}")
     _moved_axis(r, moving, _CHANNELS)
     count = int(x.type.numbers[_CHANNELS])
-    inside = bool((places >= -count).all() and (places < count).all())
+    inside = bool((channels >= -count).all() and (channels < count).all())
     require(inside, f"its indices must be from {-count} to {count - 1}")
-    return r.of_image(gather_channels(r, r.image(moving), places % count), moving)
+    return r.of_image(gather_channels(r, r.image(moving), channels % count), moving)
 
 
 def gather_channels(
-    r: Recognition, x: Value, places: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
+    r: Recognition, x: Value, channels: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
 ) -> Value:
-    """Channels of x by their places."""
-    return r.emit(Gather(_CHANNELS), x, r.b.constant(Literal(places.astype(np.int64))))
+    """Channels of x by their indices."""
+    return r.emit(Gather(_CHANNELS), x, r.b.constant(Literal(channels.astype(np.int64))))
 
 
 def number(size: AnySize) -> int:

@@ -73,7 +73,7 @@ def _mul(r: Recognition, equation: Equation) -> Value:
 
 
 def _product(r: Recognition, x: Value, factor: Value) -> Value:
-    """Of two activations; the second may be one pixel, for all of the first."""
+    """Recognises a map of two activations; the second may be one pixel, for all of the first."""
     if factor not in r.repeated:
         return r.each(Map("mul"), x, factor)
     moving = r.activation(x)

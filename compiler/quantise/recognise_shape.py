@@ -161,8 +161,8 @@ def _shuffle(r: Recognition, found: Arrangement) -> Value:
     """Groups of channels, whose first ones come first, then their second ones: (batch, groups, each, …)."""
     groups, each, *size = found.shape[1:]
     assert found.feature_map is not None, "there is something to view"
-    places = np.arange(groups * each).reshape(groups, each).T.reshape(-1)
-    maps = gather_channels(r, r.image(found.feature_map), places)
+    indices = np.arange(groups * each).reshape(groups, each).T.reshape(-1)
+    maps = gather_channels(r, r.image(found.feature_map), indices)
     shape = (1, each, groups, *size)
     parts = tuple(part for part in shape if part > 1)
     channels = tuple(range(sum(part > 1 for part in (each, groups))))

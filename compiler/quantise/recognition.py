@@ -30,7 +30,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.arrangement import Arrangement, arranged_from, arranged_to, rearranged_map
 from tilewright.compiler.quantise.constant import Constants
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.pointwise import Pointwise as PointwiseValues
+from tilewright.compiler.quantise.pointwise import PointwiseAnalysis
 
 if TYPE_CHECKING:
     from tilewright.compiler.quantise.recognise_linear import Linear
@@ -53,12 +53,12 @@ ELEMENTWISE = (
 """Operators on single elements."""
 
 _BETWEEN = (Reshape, Quantise, Dequantise)
-"""What may lie between a layer and a view that moves its heads."""
+"""Operators that may lie between a layer and a view that moves its heads."""
 
 
 @dataclass
 class Recognition:
-    """What is known so far.
+    """The state of recognition: the new function, and what is known of the values of the source.
 
     Members:
         source: the function; all sizes are numbers, the batch is 1.
@@ -88,14 +88,14 @@ class Recognition:
     arrangements: dict[Value, Arrangement] = field(default_factory=dict)
     given_as: dict[Value, Arrangement] = field(default_factory=dict)
     transposes: bool = True
-    pointwise: PointwiseValues = field(init=False)
+    pointwise: PointwiseAnalysis = field(init=False)
     """Functions of single elements in `source`."""
 
     def __post_init__(self) -> None:
-        self.pointwise = PointwiseValues(self.source, self.constants)
+        self.pointwise = PointwiseAnalysis(self.source, self.constants)
 
     def activation(self, value: Value) -> Value:
-        """What stands for a value that depends on the input, in the order of its axes.
+        """The new value of one that depends on the input, in the order of its axes.
 
         Raises:
             GroupError: if it is a constant, a sum that only a division makes a mean, or lies in memory in
@@ -111,7 +111,7 @@ class Recognition:
         return found
 
     def view(self, value: Value) -> Value:
-        """What stands for a value that depends on the input, however its elements lie in memory.
+        """The new value of one that depends on the input, however its elements lie in memory.
 
         Raises:
             GroupError, KeyError: as `activation` does, but for the order.
@@ -148,7 +148,7 @@ class Recognition:
         return x if x.type.shape == shape else self.emit(Reshape(shape), x)
 
     def under(self, x: Value) -> Value:
-        """What x is a view of."""
+        """The value that x is a view of."""
         while (before := self.equations.get(x)) is not None and isinstance(before.operator, Reshape):
             x = before.operands[0]
         return x
@@ -241,7 +241,7 @@ class Recognition:
         return self.emit(operator, x) if is_host else self.each(operator, value)
 
     def order_of(self, value: Value) -> Arrangement | None:
-        """How a value lies, if it is, or shall be, a view of feature maps."""
+        """The arrangement of a value, if it is, or shall be, a view of feature maps."""
         x = self.view(value)
         found = self.arrangements.get(x) or self.given_as.get(x)
         if found is not None:
@@ -324,9 +324,9 @@ class Recognition:
 
 
 Rule = Callable[[Recognition, Equation], Value | None]
-"""What an equation of the source is; None if a later one tells."""
+"""A rule: the new value of an equation of the source; None if a later equation decides."""
 RULES: dict[type[Operator], Rule] = {}
-"""By operator."""
+"""The rules by operator."""
 R = TypeVar("R", bound=Rule)
 
 

@@ -25,7 +25,7 @@ from tilewright.compiler.schedule import (
     Split,
     apply,
 )
-from tilewright.compiler.targets.accel.cost.problem import Convolution
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
@@ -125,7 +125,7 @@ STEPS = {
 
 def default(device: str = "sim") -> Measured:
     """The same, scheduled as the compiler schedules a layer."""
-    sizes = Convolution(
+    sizes = BlockedConvolution(
         out_blocks=BLOCKS_OUT,
         out_height=HEIGHT,
         out_width=WIDTH,
@@ -149,7 +149,7 @@ def default(device: str = "sim") -> Measured:
         "parameters": np.concatenate([bias, PROBLEM.inputs["scale"]], axis=1),
     }
     schedule = convolution_schedule(choose(sizes, TINY), pooled=False, residual=False)
-    return measure(apply(nest.function("layer", TINY), schedule), PROBLEM, inputs, device)
+    return measure(apply(nest.program("layer", TINY).lower(), schedule), PROBLEM, inputs, device)
 
 
 def step(name: str, device: str = "sim") -> Measured:

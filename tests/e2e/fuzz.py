@@ -19,7 +19,7 @@ from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.pipeline import compile_model, quantise
 from tilewright.compiler.quantise.error import QuantiseError
-from tilewright.compiler.targets.accel.place import PlaceError
+from tilewright.compiler.targets.accel.allocation import AllocationError
 from tilewright.compiler.targets.accel.product import ProductError
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.targets.cpu.network import HostNetwork
@@ -124,7 +124,7 @@ def fuzz(seed: int, networks: int, config: Config | None = None, report_every: i
             check_host(*drawn)
             check_network(*drawn, machine)
             tally.equal += 1
-        except (TilingError, PlaceError, ProductError) as error:
+        except (TilingError, AllocationError, ProductError) as error:
             tally.refuse(type(error).__name__)
         except (DifferenceError, TilewrightError) as error:
             raise DifferenceError(f"seed {seed}, network {number}: {error}") from error

@@ -8,7 +8,7 @@ _TRANSFER = suite(f"{_ACCEL}/test_intrinsic_transfer.py")
 _ARRAY = suite(f"{_ACCEL}/test_intrinsic_matrix.py")
 _VECTOR = suite(f"{_ACCEL}/test_intrinsic_vector.py")
 _ENUMERATE = suite(f"{_ACCEL}/test_enumerate.py")
-_PLACE = suite(f"{_ACCEL}/test_place.py")
+_ALLOCATION = suite(f"{_ACCEL}/test_allocation.py")
 _TOKENS = suite(f"{_ACCEL}/test_token.py")
 _BUILD = suite(f"{_ACCEL}/test_build.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
@@ -45,8 +45,8 @@ _VIEWS = (
     Mutant(
         name="view-that-lives-from-its-last-part",
         file=f"{_ACCEL}/compile.py",
-        old="spans.get(whole, (place, place))[0], place",
-        new="place, place",
+        old="spans.get(whole, (index, index))[0], index",
+        new="index, index",
         check=_MOVE,
     ),
     Mutant(
@@ -221,7 +221,7 @@ _INSTRUCTIONS = (
         check=_VECTOR,
     ),
     Mutant(
-        name="vector-start-of-a-fold",
+        name="vector-start-of-a-reduction",
         file=f"{_ACCEL}/intrinsic/expression.py",
         old="start is not None and start <= low",
         new="start is not None",
@@ -237,8 +237,8 @@ _INSTRUCTIONS = (
     Mutant(
         name="vector-parameters-order",
         file=f"{_ACCEL}/intrinsic/vector.py",
-        old="place != parameters[0] + step for",
-        new="place < parameters[0] for",
+        old="index != parameters[0] + step for",
+        new="index < parameters[0] for",
         check=_VECTOR,
     ),
 )
@@ -261,29 +261,29 @@ _TASKS = (
     Mutant(
         name="fill-from-written-memory",
         file=f"{_ACCEL}/enumerate.py",
-        old="source.scope is Scope.GLOBAL and source.name not in self._written",
-        new="source.scope is Scope.GLOBAL",
+        old="source.scope is MemoryScope.GLOBAL and source.name not in self._written",
+        new="source.scope is MemoryScope.GLOBAL",
         check=_ENUMERATE,
     ),
     Mutant(
         name="fill-that-was-replaced",
         file=f"{_ACCEL}/enumerate.py",
-        old="            del self._by_contents[version.contents]\n",
+        old="            del self._by_contents[slot.contents]\n",
         new="            pass\n",
         check=_ENUMERATE,
     ),
     Mutant(
-        name="version-used-last",
+        name="slot-used-last",
         file=f"{_ACCEL}/enumerate.py",
         old="next(iter(self._free.values()))",
         new="next(reversed(self._free.values()))",
         check=_ENUMERATE,
     ),
     Mutant(
-        name="version-in-use",
+        name="slot-in-use",
         file=f"{_ACCEL}/enumerate.py",
-        old="        if not version.users:\n            del self._free[id(version)]\n",
-        new="        self._free.move_to_end(id(version))\n",
+        old="        if not slot.users:\n            del self._free[id(slot)]\n",
+        new="        self._free.move_to_end(id(slot))\n",
         check=_ENUMERATE,
     ),
     Mutant(
@@ -294,39 +294,39 @@ _TASKS = (
         check=_ENUMERATE,
     ),
     Mutant(
-        name="place-of-a-living-instance",
-        file=f"{_ACCEL}/place.py",
-        old="if last >= life.first:",
-        new="if last > life.first:",
-        check=_PLACE,
+        name="address-of-a-live-instance",
+        file=f"{_ACCEL}/allocation.py",
+        old="if last >= live_range.first:",
+        new="if last > live_range.first:",
+        check=_ALLOCATION,
     ),
     Mutant(
-        name="place-round-the-end",
-        file=f"{_ACCEL}/place.py",
+        name="address-round-the-end",
+        file=f"{_ACCEL}/allocation.py",
         old="    return addresses if at <= end else None",
         new="    return addresses if at <= end or end < depth else None",
-        check=_PLACE,
+        check=_ALLOCATION,
     ),
     Mutant(
-        name="place-of-groups-that-meet",
-        file=f"{_ACCEL}/life.py",
+        name="address-of-groups-that-meet",
+        file=f"{_ACCEL}/live_range.py",
         old="use.first > end",
         new="use.first >= end",
-        check=_PLACE,
+        check=_ALLOCATION,
     ),
     Mutant(
         name="bank-of-two-operands",
-        file=f"{_ACCEL}/life.py",
+        file=f"{_ACCEL}/live_range.py",
         old="if buffers[0].scope == buffers[1].scope:",
         new="if buffers[0].scope == buffers[1].scope and buffers[0] != buffers[1]:",
-        check=_PLACE,
+        check=_ALLOCATION,
     ),
     Mutant(
         name="bank-with-room-to-spare",
         file=f"{_ACCEL}/bank.py",
         old="room[bank] < vectors:",
         new="room[bank] <= vectors:",
-        check=_PLACE,
+        check=_ALLOCATION,
     ),
     Mutant(
         name="token-write-after-read",
@@ -352,8 +352,8 @@ _TASKS = (
     Mutant(
         name="token-that-says-too-much",
         file=f"{_ACCEL}/token.py",
-        old="max(clock[giver], given)",
-        new="max(clock[giver], given + 1)",
+        old="max(clock[producer], signalled)",
+        new="max(clock[producer], signalled + 1)",
         check=_TOKENS,
     ),
     Mutant(
@@ -366,9 +366,9 @@ _TASKS = (
     Mutant(
         name="token-merged-too-early",
         file=f"{_ACCEL}/token.py",
-        old="        tokens[k].giver = removed.giver\n",
-        new="        self.signal[tokens[k].giver] |= 1 << taker\n"
-        "        self.signal[removed.giver] &= ~(1 << taker)\n",
+        old="        tokens[k].producer = removed.producer\n",
+        new="        self.signal[tokens[k].producer] |= 1 << consumer\n"
+        "        self.signal[removed.producer] &= ~(1 << consumer)\n",
         check=_TOKENS,
     ),
     Mutant(
@@ -430,7 +430,7 @@ _TASKS = (
     Mutant(
         name="tensor-of-a-later-reader",
         file=f"{_ACCEL}/compile.py",
-        old="spans[whole] = spans.get(whole, (place, place))[0], place",
+        old="spans[whole] = spans.get(whole, (index, index))[0], index",
         new="spans.setdefault(whole, (place, place))",
         check=_COMPILE,
     ),
@@ -481,41 +481,41 @@ _TASKS = (
 _SCHEDULES = (
     Mutant(
         name="schedule-rows-between",
-        file=f"{_ACCEL}/operator/picture.py",
+        file=f"{_ACCEL}/operator/padding.py",
         old="y * step_y - before[0]",
         new="y + step_y - 1 - before[0]",
         check=_OPERATOR,
     ),
     Mutant(
-        name="schedule-a-version-too-many",
+        name="schedule-a-depth-too-large",
         file=f"{_ACCEL}/cost/space.py",
-        old="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most)",
-        new="sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors) + 1, most)",
+        old="tile_sizes.slots(Memory.ACCUMULATOR, tile_sizes.accumulator_vectors), most",
+        new="tile_sizes.slots(Memory.ACCUMULATOR, tile_sizes.accumulator_vectors) + 1, most",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
         name="schedule-threads-without-room",
         file=f"{_ACCEL}/cost/space.py",
-        old="np.minimum(versions.sums, versions.results) >= threads",
-        new="np.minimum(versions.sums, versions.results) > threads // 2",
+        old="np.minimum(depths.accumulators, depths.results) >= threads",
+        new="np.minimum(depths.accumulators, depths.results) > threads // 2",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
-        name="schedule-chunks-outside-of-tiles",
+        name="schedule-outer-tiles-inside-of-tiles",
         file=f"{_ACCEL}/operator/schedule.py",
         old='Reorder(("og", "yo", "xo", "oo", "oi",',
         new='Reorder(("yo", "xo", "og", "oo", "oi",',
         check=_EVENT_MODEL,
     ),
     Mutant(
-        name="turn-that-never-ends",
+        name="thread-that-never-yields",
         file=f"{_ACCEL}/enumerate.py",
-        old="            if value:\n                yield Turn\n",
+        old="            if value:\n                yield YieldPoint\n",
         new="",
         check=_ENUMERATE,
     ),
     Mutant(
-        name="event-model-a-version-too-many",
+        name="event-model-a-depth-too-large",
         file=f"{_ACCEL}/cost/event_model.py",
         old="if len(self.ready) < self.size:",
         new="if len(self.ready) <= self.size:",
@@ -545,8 +545,8 @@ _SCHEDULES = (
     Mutant(
         name="schedules-that-are-left",
         file=f"{_ACCEL}/compile.py",
-        old="        if strange:",
-        new="        if not strange:",
+        old="        if unsupported:",
+        new="        if not unsupported:",
         check=_SCHEDULE_TEXT,
     ),
     Mutant(

@@ -1,4 +1,7 @@
-"""Who accessed which addresses, in the order of a program: finds what an instruction must follow."""
+"""The access log: which engine accessed which addresses, in the order of a program.
+
+It finds what an instruction must follow.
+"""
 
 from array import array
 from bisect import bisect_right
@@ -11,18 +14,18 @@ from tilewright.isa.access_table import AccessTable
 from tilewright.isa.encoding import BoolArray
 
 _FEW = 32
-"""So many of the newest accesses are looked at one by one; of older ones an array operation finds the few."""
+"""How many of the newest accesses are looked at one by one; an array operation searches the older ones."""
 
 
 @dataclass(slots=True)
 class _Series:
-    """The accesses of one kind that one engine makes to one place, oldest first.
+    """The accesses of one kind that one engine makes to one location, oldest first.
 
     Members:
-        engine, write: who, and what; the number of the engine.
-        positions: the place of each one's instruction among those of the engine, from 1.
-        numbers: which access it is.
-        lows, highs: the ends of its hull.
+        engine, write: the number of the engine, and whether the accesses are writes.
+        positions: the position of each one's instruction among those of the engine, from 1.
+        numbers: of the accesses in the access table.
+        lows, highs: the bounding intervals.
     """
 
     engine: int
@@ -33,14 +36,14 @@ class _Series:
     highs: "array[int]" = field(default_factory=lambda: array("q"))
 
     def near(self, first: int, end: int, low: int, high: int) -> list[int]:
-        """Those from `first` to `end` whose hulls meet low … high, newest first."""
+        """Those from `first` to `end` whose bounding intervals meet low … high, newest first."""
         lows = np.frombuffer(self.lows, np.int64)[first:end]
         highs = np.frombuffer(self.highs, np.int64)[first:end]
         return [int(k) + first for k in np.flatnonzero((lows <= high) & (highs >= low))[::-1]]
 
 
 class AccessLog:
-    """The accesses of a program so far, by place: a bank, or the memory behind a base register."""
+    """The accesses of a program so far, by location: a bank, or the memory behind a base register."""
 
     def __init__(self, accesses: AccessTable) -> None:
         self._accesses = accesses
@@ -48,9 +51,9 @@ class AccessLog:
         self._lows, self._highs = accesses.low.tolist(), accesses.high.tolist()
         self._writes: list[bool] = accesses.write.tolist()
         banks = int(accesses.bank.max(initial=0)) + 1
-        places, which = np.unique(accesses.memory * banks + accesses.bank, return_inverse=True)
-        self._places: list[int] = which.ravel().tolist()
-        self._series: list[list[_Series]] = [[] for _ in places]
+        locations, which = np.unique(accesses.memory * banks + accesses.bank, return_inverse=True)
+        self._locations: list[int] = which.ravel().tolist()
+        self._series: list[list[_Series]] = [[] for _ in locations]
 
     def add(self, numbers: Sequence[int], engine: int, position: int, followed: Sequence[int]) -> list[int]:
         """Append an instruction.
@@ -58,7 +61,7 @@ class AccessLog:
         Args:
             numbers: of its accesses.
             engine: the number of what runs it.
-            position: its place among the instructions of that engine, from 1.
+            position: its position among the instructions of that engine, from 1.
             followed: by engine, the position that it follows already.
 
         Returns:
@@ -68,7 +71,7 @@ class AccessLog:
         numbers = [number for number in numbers if self._lows[number] <= self._highs[number]]
         for number in numbers:
             write = self._writes[number]
-            for series in self._series[self._places[number]]:
+            for series in self._series[self._locations[number]]:
                 other = series.engine
                 if other != engine and (series.write or write) and series.positions[-1] > needs[other]:
                     needs[other] = self._newest_meeting(series, number, needs[other])
@@ -84,7 +87,7 @@ class AccessLog:
         series.highs.append(self._highs[number])
 
     def _series_of(self, number: int, engine: int) -> _Series:
-        found, write = self._series[self._places[number]], self._writes[number]
+        found, write = self._series[self._locations[number]], self._writes[number]
         for series in found:
             if series.engine == engine and series.write == write:
                 return series
@@ -105,7 +108,7 @@ class AccessLog:
         return after
 
     def _meet(self, one: int, other: int) -> bool:
-        """Whether two accesses whose hulls meet share an address; the ends of a hull are addresses."""
+        """Whether two accesses whose bounding intervals meet share an address; the ends are addresses."""
         lows, highs = self._lows, self._highs
         low, high, its_low, its_high = lows[one], highs[one], lows[other], highs[other]
         if low in (its_low, its_high) or high in (its_low, its_high):

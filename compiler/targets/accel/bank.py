@@ -20,13 +20,13 @@ _VISITS = 1000
 
 @dataclass(frozen=True)
 class Demand:
-    """What a buffer wants of a memory.
+    """The demand of a buffer on a memory.
 
     Members:
         name: of the buffer.
         memory: where its instances lie.
-        vectors: in a slot; each of its slots holds one instance at a time.
-        slots: how many; each lies in one bank.
+        vectors: size of a slot; each slot holds one instance at a time.
+        slots: number of slots; each lies in one bank.
         writers, readers: the engines that use it.
     """
 
@@ -44,29 +44,31 @@ class Demand:
         return self.writers if port == Port.WRITE else self.readers | both
 
 
-def fits(demands: Sequence[Demand], config: Config, apart: Collection[tuple[int, int]] | None = None) -> bool:
-    """Whether buffers that live at the same time can be placed.
+def fits(
+    demands: Sequence[Demand], config: Config, interfering: Collection[tuple[int, int]] | None = None
+) -> bool:
+    """Whether buffers that live at the same time can be allocated.
 
     Args:
         demands: the buffers, of any memories.
         config: the machine.
-        apart: pairs of places in `demands` that must not share a bank; None: every pair that vector
-            instructions could use together, by `apart_by_engine`.
+        interfering: pairs of indices into `demands` that must not share a bank; None: every pair that
+            vector instructions could use together, by `interference_by_engine`.
     """
-    pairs = apart_by_engine(demands) if apart is None else apart
+    pairs = interference_by_engine(demands) if interfering is None else interfering
     for memory in Memory:
-        chosen = [place for place, demand in enumerate(demands) if demand.memory == memory]
+        chosen = [index for index, demand in enumerate(demands) if demand.memory == memory]
         inner = {(chosen.index(a), chosen.index(b)) for a, b in pairs if a in chosen and b in chosen}
         if (
-            share([demands[place] for place in chosen], inner, config.banks(memory), config.depth(memory))
+            share([demands[index] for index in chosen], inner, config.banks(memory), config.depth(memory))
             is None
         ):
             return False
     return True
 
 
-def apart_by_engine(demands: Sequence[Demand]) -> set[tuple[int, int]]:
-    """The pairs of places of buffers in one memory that a vector instruction may read, or read and write."""
+def interference_by_engine(demands: Sequence[Demand]) -> set[tuple[int, int]]:
+    """The pairs of indices of buffers in one memory that a vector instruction may read, or read and write."""
     pairs = combinations(range(len(demands)), 2)
     return {(a, b) for a, b in pairs if _may_meet(demands[a], demands[b])}
 
@@ -78,8 +80,8 @@ def _may_meet(a: Demand, b: Demand) -> bool:
     return both and a.memory == b.memory != Memory.PARAMETER
 
 
-def friction(a: Demand, b: Demand) -> int:
-    """How much two buffers in one bank, or two versions of one, are in each other's way; 0: not at all."""
+def conflict_cost(a: Demand, b: Demand) -> int:
+    """The conflict cost of two buffers, or of two instances of one, in one bank; 0: none."""
     meetings = [{first, second} for port in PORTS for first in a.users(port) for second in b.users(port)]
     # Matrix instructions are the longest, and the array is what must not wait.
     cost = sum(1 + (Engine.MATRIX in meeting) for meeting in meetings if len(meeting) == 2)
@@ -90,35 +92,36 @@ def friction(a: Demand, b: Demand) -> int:
 
 
 def share(
-    demands: Sequence[Demand], apart: Collection[tuple[int, int]], banks: int, depth: int
+    demands: Sequence[Demand], interfering: Collection[tuple[int, int]], banks: int, depth: int
 ) -> list[list[int]] | None:
-    """A bank for each slot of each buffer of one memory, with little friction; None if none is found.
+    """A bank for each slot of each buffer of one memory, at a low conflict cost; None if none is found.
 
     Successive slots of a buffer lie in different banks where it has several.
 
     Args:
         demands: the buffers.
-        apart: pairs of their places that must not share a bank; a place with itself: its slots must not.
+        interfering: pairs of their indices that must not share a bank; an index with itself: its slots must
+            not.
         banks, depth: how many banks, and vectors in each.
     """
     if sum(demand.vectors * demand.slots for demand in demands) > banks * depth:
         return None
-    return _Search(demands, apart, banks, depth).run()
+    return _Search(demands, interfering, banks, depth).run()
 
 
 class _Search:
     """Chooses a set of banks for one buffer after the other, those that need most first; best first."""
 
     def __init__(
-        self, demands: Sequence[Demand], apart: Collection[tuple[int, int]], banks: int, depth: int
+        self, demands: Sequence[Demand], interfering: Collection[tuple[int, int]], banks: int, depth: int
     ) -> None:
         self._banks, self._depth = banks, depth
-        self._alone = {a for a, b in apart if a == b}
-        self._needs = [self._need(place, demand) for place, demand in enumerate(demands)]
-        self._order = sorted(range(len(demands)), key=lambda place: -self._needs[place])
+        self._alone = {a for a, b in interfering if a == b}
+        self._needs = [self._need(index, demand) for index, demand in enumerate(demands)]
+        self._order = sorted(range(len(demands)), key=lambda index: -self._needs[index])
         self._demands = demands
-        self._apart = {pair for a, b in apart for pair in ((a, b), (b, a))}
-        self._friction = [[friction(a, b) for b in demands] for a in demands]
+        self._interfering = {pair for a, b in interfering for pair in ((a, b), (b, a))}
+        self._conflict_costs = [[conflict_cost(a, b) for b in demands] for a in demands]
         self._sets: dict[int, int] = {}
         self._best: list[list[int]] | None = None
         self._cost = float("inf")
@@ -129,9 +132,9 @@ class _Search:
             self._visit(0, 0, 0.0)
         return self._best
 
-    def _need(self, place: int, demand: Demand) -> int:
+    def _need(self, index: int, demand: Demand) -> int:
         """Banks that a buffer needs at least."""
-        room = min(self._depth // demand.vectors, 1 if place in self._alone else demand.slots)
+        room = min(self._depth // demand.vectors, 1 if index in self._alone else demand.slots)
         return -(-demand.slots // room) if room else self._banks + 1
 
     def _visit(self, step: int, opened: int, cost: float) -> None:
@@ -143,69 +146,71 @@ class _Search:
         if step == len(self._order):
             self._best, self._cost = spread, cost
             return
-        place = self._order[step]
-        options = list(islice(self._options(place, opened), _OPTIONS))
-        for more, _, banks in sorted((self._price(place, mask), mask.bit_count(), mask) for mask in options):
+        index = self._order[step]
+        options = list(islice(self._options(index, opened), _OPTIONS))
+        for more, _, banks in sorted(
+            (self._cost_of(index, mask), mask.bit_count(), mask) for mask in options
+        ):
             if cost + more >= self._cost:
                 break
-            self._sets[place] = banks
+            self._sets[index] = banks
             self._visit(step + 1, max(opened, banks.bit_length()), cost + more)
-            del self._sets[place]
+            del self._sets[index]
 
-    def _options(self, place: int, opened: int) -> Iterator[int]:
+    def _options(self, index: int, opened: int) -> Iterator[int]:
         """Sets of banks, as masks: of the empty ones always the first."""
-        taken = [mask for other, mask in self._sets.items() if (place, other) in self._apart]
+        taken = [mask for other, mask in self._sets.items() if (index, other) in self._interfering]
         free = [bank for bank in range(opened) if not any(mask >> bank & 1 for mask in taken)]
         for olds in range(len(free) + 1):
-            for news in range(max(0, self._needs[place] - olds), self._banks - opened + 1):
+            for news in range(max(0, self._needs[index] - olds), self._banks - opened + 1):
                 if olds + news:
                     for chosen in combinations(free, olds):
                         yield sum(1 << bank for bank in chosen) | ((1 << news) - 1) << opened
 
-    def _price(self, place: int, banks: int) -> float:
-        """Friction of a buffer with those before and with itself, by how often both are in one bank."""
+    def _cost_of(self, index: int, banks: int) -> float:
+        """Conflict cost of a buffer with those before and with itself, by how often both are in one bank."""
         size = banks.bit_count()
-        price = float(self._friction[place][place] if size == 1 < self._demands[place].slots else 0)
+        price = float(self._conflict_costs[index][index] if size == 1 < self._demands[index].slots else 0)
         for other, mask in self._sets.items():
             shared = (mask & banks).bit_count() / (size * mask.bit_count())
-            price += shared * self._friction[place][other]
+            price += shared * self._conflict_costs[index][other]
         return price
 
     def _spread(self) -> list[list[int]] | None:
         """The bank of each slot of the buffers that have banks; None if these are too small."""
         room = [self._depth] * self._banks
         result: list[list[int]] = [[] for _ in self._demands]
-        for place in sorted(self._sets, key=self._tightness):
-            banks = [bank for bank in range(self._banks) if self._sets[place] >> bank & 1]
-            slots = self._fill(place, banks, room)
+        for index in sorted(self._sets, key=self._tightness):
+            banks = [bank for bank in range(self._banks) if self._sets[index] >> bank & 1]
+            slots = self._fill(index, banks, room)
             if slots is None:
                 return None
-            result[place] = _in_turns(slots)
+            result[index] = _round_robin(slots)
         return result
 
-    def _tightness(self, place: int) -> tuple[int, int]:
-        """Who has the least choice comes first."""
-        return self._sets[place].bit_count(), -self._demands[place].vectors
+    def _tightness(self, index: int) -> tuple[int, int]:
+        """Sort key: buffers with the fewest banks come first, of these the largest."""
+        return self._sets[index].bit_count(), -self._demands[index].vectors
 
-    def _fill(self, place: int, banks: list[int], room: list[int]) -> list[int] | None:
+    def _fill(self, index: int, banks: list[int], room: list[int]) -> list[int] | None:
         """A bank for each slot of a buffer, always the emptiest; takes the space from `room`."""
-        vectors, chosen = self._demands[place].vectors, list[int]()
-        for _ in range(self._demands[place].slots):
+        vectors, chosen = self._demands[index].vectors, list[int]()
+        for _ in range(self._demands[index].slots):
             bank = max(banks, key=lambda bank: room[bank], default=None)
             if bank is None or room[bank] < vectors:
                 return None
             room[bank] -= vectors
             chosen.append(bank)
-            if place in self._alone:
+            if index in self._alone:
                 banks = [other for other in banks if other != bank]
         return chosen
 
 
-def _in_turns(banks: list[int]) -> list[int]:
-    """The same banks in an order in which they take turns."""
+def _round_robin(banks: list[int]) -> list[int]:
+    """The same banks in round-robin order."""
     seen: dict[int, int] = {}
-    turns = []
+    ranked = []
     for bank in banks:
         seen[bank] = seen.get(bank, 0) + 1
-        turns.append((seen[bank], bank))
-    return [bank for _, bank in sorted(turns)]
+        ranked.append((seen[bank], bank))
+    return [bank for _, bank in sorted(ranked)]

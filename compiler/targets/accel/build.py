@@ -1,4 +1,4 @@
-"""From a loop program of the user's own to what a machine runs: the passes of a layer, without a network.
+"""Builds a program from a loop program of the user's own: the passes of a layer, without a network.
 
 function = schedule.apply(te.lower("product", [a, b], [c]), primitives)
 ran = build(function, config).run(device, {"a": a_array, "b": b_array})
@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.program import Program, assemble
 from tilewright.compiler.targets.accel.tensorise import limits_of, require_expressions, tensorise
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.printer import print_buffer
-from tilewright.compiler.tir.stmt import Allocate, For, Stmt
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.tir.stmt import Allocate, For, PrimFunc, Stmt
 from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import children, constant
 from tilewright.isa.config import Config
@@ -35,11 +33,11 @@ Array = NDArray[Any]
 
 
 class BuildError(TilewrightError):
-    """A function that is none for a machine, or arrays that are not its inputs."""
+    """A function that the machine cannot run, or arrays that are not its inputs."""
 
 
 class Result(Protocol):
-    """What of a device's result must be known here."""
+    """The part of a device's result that a run reads."""
 
     @property
     def regions(self) -> Mapping[int, bytes]:
@@ -54,8 +52,8 @@ R = TypeVar("R", bound=Result)
 R_co = TypeVar("R_co", bound=Result, covariant=True)
 
 
-class Device(Protocol[R_co]):
-    """Whatever runs executables: the simulator, the gates."""
+class ExecutableRunner(Protocol[R_co]):
+    """A device that runs executables: the simulator, the gates."""
 
     def run(self, executable: Executable, regions: Mapping[int, bytes]) -> R_co:
         """Run one on the bytes behind its base registers."""
@@ -75,8 +73,8 @@ class Ran(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A function as a program.
+class AccelKernel:
+    """A function compiled to a program of the accelerator.
 
     Members:
         function: tensorised.
@@ -85,21 +83,21 @@ class Kernel:
             the parameters; to be saved, or to be run by hand.
     """
 
-    function: Function
+    function: PrimFunc
     program: Program
     executable: Executable
 
     @property
     def config(self) -> Config:
-        """Of the machine."""
+        """The configuration of the machine."""
         return self.executable.config
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """Of the program; the last one is finish."""
+        """The instructions of the program; the last one is finish."""
         return self.program.instructions
 
-    def run(self, device: Device[R], inputs: Mapping[str, ArrayLike]) -> Ran[R]:
+    def run(self, device: ExecutableRunner[R], inputs: Mapping[str, ArrayLike]) -> Ran[R]:
         """Run on arrays.
 
         Args:
@@ -142,7 +140,7 @@ class Kernel:
         return found
 
 
-def build(function: Function, config: Config) -> Kernel:
+def build(function: PrimFunc, config: Config) -> AccelKernel:
     """The program that does what a function says.
 
     Args:
@@ -154,10 +152,10 @@ def build(function: Function, config: Config) -> Kernel:
         TirError: if it breaks a rule of loop programs.
         BuildError: if it has more buffers outside of the chip than there are base registers, or allocates one
             inside of a loop.
-        TensoriseError: naming a nest that is no instruction, and the first difference; or all stages that
-            are no expressions.
-        EnumerateError: if a buffer has fewer versions than are in use at a time.
-        PlaceError: if what it keeps on the chip does not fit.
+        TensoriseError: naming a loop nest that is no instruction, and the first difference; or all stages
+            that are no expressions.
+        EnumerateError: if more instances of a buffer are in use at a time than its depth.
+        AllocationError: if what it keeps on the chip does not fit.
     """
     verify(function)
     require_expressions(function)
@@ -167,13 +165,13 @@ def build(function: Function, config: Config) -> Kernel:
     sizes = {base: _size_bytes(buffer) for base, buffer in enumerate(outside)}
     program = assemble(tasks(tensorised, function.name, config), config, addresses, sizes)
     regions = [Region(base, sizes[base], buffer.name) for base, buffer in enumerate(outside)]
-    return Kernel(tensorised, program, Executable(program.code, config, tuple(regions)))
+    return AccelKernel(tensorised, program, Executable(program.code, config, tuple(regions)))
 
 
 # --- buffers outside of the chip ---------------------------------------------------------------------------
 
 
-def _outside(function: Function) -> tuple[Buffer, ...]:
+def _outside(function: PrimFunc) -> tuple[Buffer, ...]:
     """The parameters, and what lies between stages."""
     between = tuple(_between(function.body, None))
     found = (*function.parameters, *between)
@@ -187,7 +185,7 @@ def _outside(function: Function) -> tuple[Buffer, ...]:
 
 
 def _between(stmt: Stmt, loop: For | None) -> Iterator[Buffer]:
-    if isinstance(stmt, Allocate) and stmt.buffer.scope is Scope.GLOBAL:
+    if isinstance(stmt, Allocate) and stmt.buffer.scope is MemoryScope.GLOBAL:
         if loop is not None:
             raise BuildError(
                 f"buffer {stmt.buffer.name!r} must be on the chip inside of loop {loop.var.name!r}, "
@@ -198,7 +196,7 @@ def _between(stmt: Stmt, loop: For | None) -> Iterator[Buffer]:
         yield from _between(child, stmt if isinstance(stmt, For) else loop)
 
 
-def _inputs(function: Function) -> Sequence[Buffer]:
+def _inputs(function: PrimFunc) -> Sequence[Buffer]:
     return function.parameters[: len(function.parameters) - function.outputs]
 
 

@@ -1,4 +1,4 @@
-"""From a function of integers to a compiled model: every pass of the accelerator in its order."""
+"""Compiles a function of integers to a model: every pass of the accelerator in its order."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,25 +15,29 @@ from tilewright.compiler.ir.print import print_function as print_ir
 from tilewright.compiler.ir.print import tensors_of
 from tilewright.compiler.ir.tensor_file import save_tensors
 from tilewright.compiler.schedule import Primitive, apply
-from tilewright.compiler.targets.accel.embed import embed, named
+from tilewright.compiler.targets.accel.allocation import Allocation, AllocationError
 from tilewright.compiler.targets.accel.enumerate import tasks
-from tilewright.compiler.targets.accel.layer_schedule import Part, Schedules, legal_network, lowered_parts
-from tilewright.compiler.targets.accel.network import Network, Port, Unit, picture
+from tilewright.compiler.targets.accel.layer_schedule import (
+    LayerPart,
+    Schedules,
+    legal_network,
+    lowered_parts,
+)
+from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, feature_map_shape
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.place import Allocation, PlaceError
 from tilewright.compiler.targets.accel.program import LayerSpan, Program, Work, assemble_works
 from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
-from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
-from tilewright.compiler.targets.memory_plan import plan_memory
+from tilewright.compiler.targets.accel.write_slice import with_prefix, write_into_slice
+from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.compiler.te import print_program
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
 from tilewright.compiler.tir.printer import print_function
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
@@ -43,21 +47,21 @@ from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Share
 
 MOST_INSTRUCTIONS = 1 << 19
-"""Of a program, but finish: 32 MiB."""
+"""The most instructions of a program, but finish: 32 MiB."""
 FREE_INSTRUCTIONS = 1 << 16
-"""So many a program may have whatever it does."""
+"""The number of instructions that any program may have."""
 WORTH_CYCLES = 16
-"""More than these must stand for so many cycles of the array each, on average: else the memories on the chip
-cut the network into pieces that are not worth an instruction."""
+"""Cycles of the array for which each instruction beyond `FREE_INSTRUCTIONS` must stand, on average: else the
+memories on the chip cut the network into pieces that are not worth an instruction."""
 
 Observe = Callable[[str, str, str], object]
-"""Is told what a pass made: name of the layer, name of the pass, text. Of a layer in parts, part by part."""
+"""A callback that receives what a pass made: name of the layer, name of the pass, text; part by part."""
 PASSES = ("te", "lower", "schedule", "tensorise", "tasks", "assembler")
-"""Names of the passes, as who observes is told."""
+"""Names of the passes, as the callback receives them."""
 
 
 Shape = tuple[int, ...]
-"""Of a result, and where a part of it begins."""
+"""The shape of a result, or the indices where a part of it begins."""
 
 
 class LengthError(TilewrightError):
@@ -90,7 +94,7 @@ def compile_function(
         NetworkError: if the machine cannot do all of it, listing what it cannot.
         TilingError: naming each layer that does not fit, and why.
         LengthError: if the program would have more instructions than `most_instructions`.
-        PlaceError: if what a layer keeps on the chip at a time does not fit.
+        AllocationError: if what a layer keeps on the chip at a time does not fit.
     """
     network = legal_network(named, config)
     with _without_search_for_cycles():
@@ -116,8 +120,8 @@ def _without_search_for_cycles() -> Iterator[None]:
             gc.enable()
 
 
-def most_instructions(network: Network, config: Config) -> int:
-    """So many instructions, but finish, a program for a network may have."""
+def most_instructions(network: AccelNetwork, config: Config) -> int:
+    """The most instructions, but finish, that a program for a network may have."""
     worth = sum(unit.macs for unit in network.layers) // (config.peak_macs * WORTH_CYCLES)
     return min(MOST_INSTRUCTIONS, max(FREE_INSTRUCTIONS, worth))
 
@@ -127,7 +131,7 @@ def most_instructions(network: Network, config: Config) -> int:
 
 @dataclass(frozen=True)
 class _Template:
-    """What layers of one structure share.
+    """The tasks that layers of one structure share.
 
     Members:
         parameters: of the function of the first such layer.
@@ -141,7 +145,7 @@ class _Template:
 
 @dataclass(frozen=True)
 class _Part:
-    """What a layer, or a part of one, becomes.
+    """A layer, or a part of one, compiled to tasks.
 
     Members:
         layer: its name.
@@ -168,11 +172,11 @@ class _Layers:
     """Makes the parts of a network, one after the other."""
 
     def __init__(
-        self, network: Network, config: Config, observe: Observe | None, schedules: Schedules
+        self, network: AccelNetwork, config: Config, observe: Observe | None, schedules: Schedules
     ) -> None:
         self._network, self._config, self._observe = network, config, observe
         # By all that decides how a part runs: its loops, how they are scheduled, and where its result lies.
-        self._templates: dict[tuple[Function, tuple[Primitive, ...], Shape, Shape], _Template] = {}
+        self._templates: dict[tuple[PrimFunc, tuple[Primitive, ...], Shape, Shape], _Template] = {}
         self._schedules = schedules
         self._most = most_instructions(network, config)
         self._count = 0
@@ -180,10 +184,10 @@ class _Layers:
     def parts(self, share: Share | None = None) -> list[_Part]:
         """All parts, or every reason why some do not fit."""
         lowered = self._lowered()
-        strange = ", ".join(str(part) for part in self._schedules if part not in lowered)
-        if strange:
+        unsupported = ", ".join(str(part) for part in self._schedules if part not in lowered)
+        if unsupported:
             known = ", ".join(repr(unit.name) for unit in self._network.layers)
-            raise LayerError(f"schedules must be of the layers {known}, not of {strange}")
+            raise LayerError(f"schedules must be of the layers {known}, not of {unsupported}")
         defaults = [each for part, (_, each) in lowered.items() if part not in self._schedules]
         self._check_count(sum(each.least_instructions for each in defaults))
         made: list[_Part] = []
@@ -193,8 +197,8 @@ class _Layers:
                 share(len(made), len(lowered))
         return made
 
-    def _lowered(self) -> dict[Part, tuple[Unit, Lowered]]:
-        found: dict[Part, tuple[Unit, Lowered]] = {}
+    def _lowered(self) -> dict[LayerPart, tuple[Unit, Lowered]]:
+        found: dict[LayerPart, tuple[Unit, Lowered]] = {}
         problems: list[str] = []
         for unit in self._network.layers:
             try:
@@ -213,19 +217,19 @@ class _Layers:
                 " more: the memories of this machine are too small for it, use larger ones"
             )
 
-    def _part(self, unit: Unit, part: Part, lowered: Lowered) -> _Part:
+    def _part(self, unit: Unit, part: LayerPart, lowered: Lowered) -> _Part:
         given = self._schedules.get(part)
         try:
             template = self._template(unit, part, lowered, lowered.schedule if given is None else given)
         except TilewrightError as error:
-            if given is None or isinstance(error, PlaceError):
+            if given is None or isinstance(error, AllocationError):
                 raise
             # The loops, which follow, are in the cause.
             raise LayerError(f"{part}: {str(error).splitlines()[0]}") from error
         self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
         contents: dict[str, Value | NDArray[Any]] = {
-            **{name: unit.equation.operands[place] for name, place in lowered.tensors.items()},
+            **{name: unit.equation.operands[index] for name, index in lowered.tensors.items()},
             **lowered.constants,
         }
         bound = _bound(template.parameters, contents, unit.equation.result)
@@ -236,10 +240,10 @@ class _Layers:
         return _Part(unit.name, template, bound, {**first, template.parameters[-1]: lowered.first_block})
 
     def _template(
-        self, unit: Unit, part: Part, lowered: Lowered, schedule: tuple[Primitive, ...]
+        self, unit: Unit, part: LayerPart, lowered: Lowered, schedule: tuple[Primitive, ...]
     ) -> _Template:
-        """That of an earlier part of the same structure, where there is one."""
-        _, height, width = picture(unit.equation.result.type)
+        """The template of a part; one of the same structure is made once."""
+        _, height, width = feature_map_shape(unit.equation.result.type)
         # A part of the blocks is a result of its own, at another address.
         count, *_ = lowered.function.parameters[-1].shape
         assert isinstance(count, Const), "lowered: sizes are numbers"
@@ -258,23 +262,23 @@ class _Layers:
     def _tensorised(
         self,
         unit: Unit,
-        part: Part,
+        part: LayerPart,
         lowered: Lowered,
         schedule: tuple[Primitive, ...],
         result: Shape,
         origin: Shape,
-    ) -> Function:
+    ) -> PrimFunc:
         """Schedule and tensorise."""
         if self._observe is not None:
             self._observe(unit.name, "te", print_program(lowered.program))
         self._tell(unit, "lower", lowered.function)
-        scheduled = embed(apply(lowered.function, schedule), result, origin)
+        scheduled = write_into_slice(apply(lowered.function, schedule), result, origin)
         self._tell(unit, "schedule", scheduled)
-        function = tensorise(named(scheduled, f"{unit.name}.{part.number}"), limits_of(self._config))
+        function = tensorise(with_prefix(scheduled, f"{unit.name}.{part.number}"), limits_of(self._config))
         self._tell(unit, "tensorise", function)
         return function
 
-    def _tell(self, unit: Unit, name: str, function: Function) -> None:
+    def _tell(self, unit: Unit, name: str, function: PrimFunc) -> None:
         """Tell who observes what a pass made."""
         if self._observe is not None:
             self._observe(unit.name, name, print_function(function))
@@ -283,7 +287,7 @@ class _Layers:
 def _bound(
     parameters: Sequence[Buffer], contents: Mapping[str, Value | NDArray[Any]], result: Value
 ) -> dict[Buffer, Value | NDArray[Any]]:
-    """What each parameter is, by the last part of its name; the last one is the result."""
+    """The contents of each parameter, by the last part of its name; the last one is the result."""
     *inputs, output = parameters
     bound = {buffer: contents[buffer.name.rpartition(".")[2]] for buffer in inputs}
     return {**bound, output: result}
@@ -299,27 +303,27 @@ def _assembler(program: Program, span: LayerSpan) -> str:
 
 
 class _Plan:
-    """Where values and constants lie in the memory outside."""
+    """The memory plan: addresses of values and constants in the memory outside."""
 
-    def __init__(self, network: Network, config: Config) -> None:
+    def __init__(self, network: AccelNetwork, config: Config) -> None:
         self._config = config
         self._values: dict[Value, tuple[int, int]] = {}
         self._used = dict.fromkeys(REGION_NAMES, 0)
         self._constants: list[bytes] = []
-        self._place(network, INPUTS, network.inputs)
-        self._place(network, OUTPUTS, network.outputs)
+        self._reserve_ports(network, INPUTS, network.inputs)
+        self._reserve_ports(network, OUTPUTS, network.outputs)
         self._views = network.views
         self._check_ports(network)
-        lifetimes = _lifetimes(network, self._values.keys(), config)
-        offsets, self._used[BETWEEN] = plan_memory(list(lifetimes.values()), config.burst_bytes)
-        self._values |= {value: (BETWEEN, offsets[value.name]) for value in lifetimes}
+        live_ranges = _live_ranges(network, self._values.keys(), config)
+        offsets, self._used[BETWEEN] = plan_memory(list(live_ranges.values()), config.burst_bytes)
+        self._values |= {value: (BETWEEN, offsets[value.name]) for value in live_ranges}
 
-    def _check_ports(self, network: Network) -> None:
+    def _check_ports(self, network: AccelNetwork) -> None:
         """Legalised: what is handed back is no part of anything else."""
         parts = [port.name for port in network.outputs if port.value in self._views]
         assert not parts, f"outputs {parts} must have memory of their own"
 
-    def _place(self, network: Network, region: int, ports: tuple[Port, ...]) -> None:
+    def _reserve_ports(self, network: AccelNetwork, region: int, ports: tuple[TensorPort, ...]) -> None:
         for port in ports:
             if port.value in self._values and self._values[port.value][0] != region:
                 raise TilewrightError(f"output {port.name!r} must be the result of a layer, not an input")
@@ -357,24 +361,24 @@ class _Plan:
 
 
 def _bytes(value: Value, config: Config) -> int:
-    return blocks(picture(value.type)[0], config) * _block_bytes(value, config)
+    return blocks(feature_map_shape(value.type)[0], config) * _block_bytes(value, config)
 
 
 def _block_bytes(value: Value, config: Config) -> int:
-    _, height, width = picture(value.type)
+    _, height, width = feature_map_shape(value.type)
     return height * width * config.cols
 
 
-def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, Lifetime]:
-    """Of what lies between layers: from the first layer that makes a part of it to the last reader."""
+def _live_ranges(network: AccelNetwork, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
+    """Live ranges of values between layers: from the first layer that makes a part to the last reader."""
     spans: dict[Value, tuple[int, int]] = {}
-    for place, unit in enumerate(network.layers):
+    for index, unit in enumerate(network.layers):
         for value in (*unit.equation.operands, unit.equation.result):
             whole = network.whole(value)
-            spans[whole] = spans.get(whole, (place, place))[0], place
+            spans[whole] = spans.get(whole, (index, index))[0], index
     made = {network.whole(unit.equation.result) for unit in network.layers}
     return {
-        value: Lifetime(value.name, _bytes(value, config), *span)
+        value: TensorLiveRange(value.name, _bytes(value, config), *span)
         for value, span in spans.items()
         if value in made and value not in placed
     }
@@ -383,7 +387,9 @@ def _lifetimes(network: Network, placed: Any, config: Config) -> dict[Value, Lif
 # --- the model ---------------------------------------------------------------------------------------------
 
 
-def _model(network: Network, named: NamedFunction, config: Config, program: Program, plan: _Plan) -> Model:
+def _model(
+    network: AccelNetwork, named: NamedFunction, config: Config, program: Program, plan: _Plan
+) -> Model:
     regions = [Region(base, size, REGION_NAMES[base]) for base, size in plan.sizes().items()]
     return Model(
         executable=Executable(program.code, config, tuple(regions)),
@@ -396,12 +402,12 @@ def _model(network: Network, named: NamedFunction, config: Config, program: Prog
     )
 
 
-def _binding(port: Port, plan: _Plan) -> Binding:
+def _binding(port: TensorPort, plan: _Plan) -> Binding:
     region, offset = plan.address(port.value)
     return Binding(
         name=port.name,
         shape=port.shape,
-        picture=picture(port.value.type),
+        picture=feature_map_shape(port.value.type),
         region=region,
         offset=offset,
         scale=port.scale,
@@ -410,7 +416,7 @@ def _binding(port: Port, plan: _Plan) -> Binding:
     )
 
 
-def _layers(network: Network, program: Program) -> list[Layer]:
+def _layers(network: AccelNetwork, program: Program) -> list[Layer]:
     units = {unit.name: unit for unit in network.layers}
     return [
         Layer(

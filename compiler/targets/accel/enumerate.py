@@ -1,12 +1,12 @@
 """Enumerate: run the loops outside of intrinsics, with numbers; what is left is a list of tasks.
 
-Each execution of an `Allocate` takes one of the buffer's versions that are not in use: that whose last use
+Each execution of an `Allocate` takes one of the buffer's slots that are not in use: that whose last use
 ended longest ago; the instance that was there is gone. If loads of memory that nobody writes are all that
 fills a buffer, an instance is the same wherever these loads are the same: one that is still there is taken as
 it is, and its loads are left out.
 
-Iterations of a virtual-thread loop take turns: a turn ends with an iteration of a loop inside that is not the
-last. They share what they would fill alike.
+Iterations of a virtual-thread loop are interleaved: a thread yields after each iteration of a loop inside but
+the last. Threads share what they would fill alike.
 """
 
 from collections import OrderedDict, deque
@@ -17,21 +17,26 @@ from operator import itemgetter
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
-from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic as Kind
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import parse
 from tilewright.compiler.targets.accel.intrinsic.table import INTRINSICS
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import BufferLoad, Expr
 from tilewright.compiler.tir.printer import print_stmt
-from tilewright.compiler.tir.stmt import Allocate, Block, For, LoopKind, Seq, Stmt
-from tilewright.compiler.tir.stmt import BufferStore as Store
-from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.tir.stmt import (
+    Allocate,
+    Block,
+    BufferStore,
+    For,
+    IntrinsicStmt,
+    LoopKind,
+    PrimFunc,
+    Seq,
+    Stmt,
+)
 from tilewright.compiler.tir.walk import children, map_exprs, nodes, statements, variables
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Instruction
@@ -42,24 +47,24 @@ class EnumerateError(TilewrightError):
     """A tensorised function that has no list of tasks."""
 
 
-def tasks(function: Function, layer: str, config: Config, most: int | None = None) -> list[Task]:
+def tasks(function: PrimFunc, layer: str, config: Config, most: int | None = None) -> list[Task]:
     """The tasks of a tensorised function, in the order in which they may run.
 
     Args:
         function: every block is inside of an intrinsic.
         layer: the name that the tasks carry.
         config: the machine.
-        most: after so many tasks it stops; None: at the end.
+        most: the number of tasks after which it stops; None: at the end.
 
     Raises:
         EnumerateError: if a block is outside of intrinsics, an intrinsic is not one instruction with its
-            numbers, or more instances of a buffer are in use at a time than it has versions.
+            numbers, or more instances of a buffer are in use at a time than its depth.
     """
     shapes = {
         buffer.name: tuple(compiled(extent)({}) for extent in buffer.shape) for buffer in function.parameters
     }
     root = _Planner(function, Limits.of(config)).step(function.body, {})
-    found = (task for task in root.run(_State(layer), _Frame({}, shapes, {})) if task is not None)
+    found = (task for task in root.run(_State(layer), _Environment({}, shapes, {})) if task is not None)
     return list(islice(found, most))
 
 
@@ -67,11 +72,11 @@ def tasks(function: Function, layer: str, config: Config, most: int | None = Non
 
 
 @dataclass
-class _Version:
-    """One of a buffer's places on the chip.
+class _BufferSlot:
+    """Room for one instance of a buffer on the chip.
 
     Members:
-        instance: what is there; None at first.
+        instance: what lies there; None at first.
         contents: what its loads are, if they alone make it.
         waiting: those of its loads that are not among the tasks yet.
         users: executions of the `Allocate` that it serves.
@@ -83,53 +88,53 @@ class _Version:
     users: int = 0
 
 
-class _Versions:
-    """All versions of a buffer."""
+class _BufferSlots:
+    """The slots of a buffer, as many as its depth."""
 
     def __init__(self, buffer: Buffer) -> None:
         self._buffer = buffer
         # Those that nobody uses, by identity: the one whose last use ended longest ago first.
-        self._free = OrderedDict((id(each), each) for each in (_Version() for _ in range(buffer.depth)))
-        self._by_contents: dict[object, _Version] = {}
+        self._free = OrderedDict((id(each), each) for each in (_BufferSlot() for _ in range(buffer.depth)))
+        self._by_contents: dict[object, _BufferSlot] = {}
 
-    def use(self, contents: object) -> tuple[_Version, bool]:
-        """The version with the contents, or the oldest one, and whether it has them already."""
-        version = None if contents is None else self._by_contents.get(contents)
-        found = version is not None
-        if version is None:
-            version = self._replaced(contents)
-        if not version.users:
-            del self._free[id(version)]
-        version.users += 1
-        return version, found
+    def use(self, contents: object) -> tuple[_BufferSlot, bool]:
+        """The slot with the contents, or the oldest one, and whether it has them already."""
+        slot = None if contents is None else self._by_contents.get(contents)
+        found = slot is not None
+        if slot is None:
+            slot = self._replaced(contents)
+        if not slot.users:
+            del self._free[id(slot)]
+        slot.users += 1
+        return slot, found
 
-    def leave(self, version: _Version) -> None:
+    def leave(self, slot: _BufferSlot) -> None:
         """A use ended."""
-        version.users -= 1
-        if not version.users:
-            self._free[id(version)] = version
+        slot.users -= 1
+        if not slot.users:
+            self._free[id(slot)] = slot
 
-    def _replaced(self, contents: object) -> _Version:
-        """The oldest version, for other contents."""
+    def _replaced(self, contents: object) -> _BufferSlot:
+        """The oldest slot, for other contents."""
         if not self._free:
-            text = f"buffer {self._buffer.name!r} needs more than {self._buffer.depth} versions: so many are"
-            raise EnumerateError(f"{text} in use at a time; give it one for each virtual thread")
-        version = next(iter(self._free.values()))
-        if version.contents is not None:
-            del self._by_contents[version.contents]
-        version.contents = contents
+            text = f"buffer {self._buffer.name!r} needs a depth of more than {self._buffer.depth}"
+            raise EnumerateError(f"{text}: give it an instance for each virtual thread")
+        slot = next(iter(self._free.values()))
+        if slot.contents is not None:
+            del self._by_contents[slot.contents]
+        slot.contents = contents
         if contents is not None:
-            self._by_contents[contents] = version
-        return version
+            self._by_contents[contents] = slot
+        return slot
 
 
 class _State:
-    """What all parts of one enumeration share."""
+    """The state that all parts of one enumeration share."""
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
         self.numbers = count()
-        self.versions: dict[str, _Versions] = {}
+        self.slots: dict[str, _BufferSlots] = {}
         # Equal instructions have one number; most are one object.
         self._by_value: dict[Instruction, int] = {}
         self._by_identity: dict[int, int] = {}
@@ -144,25 +149,25 @@ class _State:
 
 
 @dataclass
-class _Frame:
-    """Where a thread is: values of loop variables, extents and instances of the buffers, by name."""
+class _Environment:
+    """The environment of a thread: values of loop variables, extents and slots of the buffers, by name."""
 
-    env: dict[str, int]
+    variables: dict[str, int]
     shapes: dict[str, tuple[int, ...]]
-    versions: dict[str, _Version]
+    slots: dict[str, _BufferSlot]
 
-    def copy(self) -> "_Frame":
-        return _Frame(dict(self.env), dict(self.shapes), dict(self.versions))
+    def copy(self) -> "_Environment":
+        return _Environment(dict(self.variables), dict(self.shapes), dict(self.slots))
 
 
-Turn = None
-"""Stands among tasks where a thread's turn ends."""
+YieldPoint = None
+"""Stands among tasks where a thread yields."""
 
 
 class _Step:
-    """A statement made ready to run."""
+    """A statement, compiled to run."""
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
         raise NotImplementedError
 
 
@@ -170,9 +175,9 @@ class _Step:
 class _Sequence(_Step):
     parts: Sequence[_Step]
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
         for part in self.parts:
-            yield from part.run(state, frame)
+            yield from part.run(state, environment)
 
 
 @dataclass
@@ -181,29 +186,32 @@ class _Loop(_Step):
     extent: Number
     body: _Step
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
-        for value in range(self.extent(frame.env)):
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
+        for value in range(self.extent(environment.variables)):
             if value:
-                yield Turn
-            frame.env[self.name] = value
-            yield from self.body.run(state, frame)
+                yield YieldPoint
+            environment.variables[self.name] = value
+            yield from self.body.run(state, environment)
 
 
 @dataclass
 class _Threads(_Loop):
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
-        waiting = deque(self._thread(state, frame.copy(), value) for value in range(self.extent(frame.env)))
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
+        waiting = deque(
+            self._thread(state, environment.copy(), value)
+            for value in range(self.extent(environment.variables))
+        )
         while waiting:
             thread = waiting.popleft()
             for task in thread:
                 yield task
-                if task is Turn:
+                if task is YieldPoint:
                     waiting.append(thread)
                     break
 
-    def _thread(self, state: _State, frame: _Frame, value: int) -> Iterator[Task | None]:
-        frame.env[self.name] = value
-        yield from self.body.run(state, frame)
+    def _thread(self, state: _State, environment: _Environment, value: int) -> Iterator[Task | None]:
+        environment.variables[self.name] = value
+        yield from self.body.run(state, environment)
 
 
 @dataclass
@@ -212,39 +220,39 @@ class _Work(_Step):
 
     Members:
         intrinsic: what it is.
-        statement: its nest.
+        statement: its loop nest.
         values: of the loop variables that it depends on, from those of all.
         buffers: whose extents it depends on.
         made: its instruction, by both.
     """
 
-    intrinsic: Kind
+    intrinsic: Intrinsic
     statement: Stmt
     values: Callable[[Mapping[str, int]], object]
     buffers: Sequence[str]
     made: dict[object, Instruction] = field(default_factory=dict)
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
-        yield self.task(state, frame)
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
+        yield self.task(state, environment)
 
-    def task(self, state: _State, frame: _Frame) -> Task:
+    def task(self, state: _State, environment: _Environment) -> Task:
         operands = {}
         for name, buffer in self.intrinsic.operands.items():
-            instance = frame.versions[buffer.name].instance
+            instance = environment.slots[buffer.name].instance
             assert instance is not None
             operands[name] = instance
-        shapes = frame.shapes
-        key = self.values(frame.env), *[shapes[name] for name in self.buffers]
+        shapes = environment.shapes
+        key = self.values(environment.variables), *[shapes[name] for name in self.buffers]
         instruction = self.made.get(key)
         if instruction is None:
-            instruction = self.made[key] = self.instruction(frame)
+            instruction = self.made[key] = self.instruction(environment)
         return Task(state.layer, instruction, operands, self.intrinsic.memory)
 
-    def instruction(self, frame: _Frame) -> Instruction:
+    def instruction(self, environment: _Environment) -> Instruction:
         try:
-            return self.intrinsic.fold(frame.env, frame.shapes)
+            return self.intrinsic.instruction(environment.variables, environment.shapes)
         except MismatchError as error:
-            text = f"a {self.intrinsic.name} intrinsic is no instruction at {frame.env}: {error}"
+            text = f"a {self.intrinsic.name} intrinsic is no instruction at {environment.variables}: {error}"
             raise EnumerateError(f"{text}\n{print_stmt(self.statement)}") from error
 
 
@@ -255,8 +263,8 @@ class _Fill(_Step):
     buffer: str
     loads: _Step
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
-        waiting = frame.versions[self.buffer].waiting
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
+        waiting = environment.slots[self.buffer].waiting
         while waiting:
             yield waiting.popleft()
 
@@ -268,35 +276,35 @@ class _Allocation(_Step):
     fills: Sequence[_Fill]
     body: _Step
 
-    def run(self, state: _State, frame: _Frame) -> Iterator[Task | None]:
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
         name = self.buffer.name
-        frame.shapes[name] = tuple([extent(frame.env) for extent in self.shape])
-        versions = state.versions.get(name)
-        if versions is None:
-            versions = state.versions[name] = _Versions(self.buffer)
-        version = self._version(state, frame, versions)
-        frame.versions[name] = version
-        yield from self.body.run(state, frame)
-        versions.leave(version)
+        environment.shapes[name] = tuple([extent(environment.variables) for extent in self.shape])
+        slots = state.slots.get(name)
+        if slots is None:
+            slots = state.slots[name] = _BufferSlots(self.buffer)
+        slot = self._slot(state, environment, slots)
+        environment.slots[name] = slot
+        yield from self.body.run(state, environment)
+        slots.leave(slot)
 
-    def _version(self, state: _State, frame: _Frame, versions: _Versions) -> _Version:
-        """A version with an instance, filled or to be filled."""
-        shape = frame.shapes[self.buffer.name]
-        fresh = _Version(Instance(self.buffer, next(state.numbers), shape))
-        loads = self._loads(state, frame, fresh) if self.fills else []
+    def _slot(self, state: _State, environment: _Environment, slots: _BufferSlots) -> _BufferSlot:
+        """A slot with an instance, filled or to be filled."""
+        shape = environment.shapes[self.buffer.name]
+        fresh = _BufferSlot(Instance(self.buffer, next(state.numbers), shape))
+        loads = self._loads(state, environment, fresh) if self.fills else []
         contents = None
         if loads:
             contents = shape, *[(state.number(task.instruction), id(task.memory)) for task in loads]
-        version, found = versions.use(contents)
+        slot, found = slots.use(contents)
         if not found:
-            version.instance, version.waiting = fresh.instance, deque(loads)
-        return version
+            slot.instance, slot.waiting = fresh.instance, deque(loads)
+        return slot
 
-    def _loads(self, state: _State, frame: _Frame, fresh: _Version) -> list[Task]:
+    def _loads(self, state: _State, environment: _Environment, fresh: _BufferSlot) -> list[Task]:
         """The loads that would make the instance, if they alone do."""
-        frame.versions[self.buffer.name] = fresh
-        found = (task for fill in self.fills for task in fill.loads.run(state, frame))
-        return [task for task in found if task is not Turn]
+        environment.slots[self.buffer.name] = fresh
+        found = (task for fill in self.fills for task in fill.loads.run(state, environment))
+        return [task for task in found if task is not YieldPoint]
 
 
 # --- making it ready ---------------------------------------------------------------------------------------
@@ -305,7 +313,7 @@ class _Allocation(_Step):
 class _Planner:
     """Turns statements into steps: matches every intrinsic once, finds what fills each buffer."""
 
-    def __init__(self, function: Function, limits: Limits) -> None:
+    def __init__(self, function: PrimFunc, limits: Limits) -> None:
         self._limits = limits
         self._written = {_written(s).name for s in statements(function.body) if isinstance(s, Block)}
         self._fills: dict[int, str] = {}
@@ -326,7 +334,7 @@ class _Planner:
                 return loop(var.name, compiled(extent), inner)
             case Allocate(buffer=buffer, body=body):
                 return self._allocation(buffer, body, domain)
-            case Intrinsic(name=name, body=body):
+            case IntrinsicStmt(name=name, body=body):
                 return self._work(name, body, domain)
         raise EnumerateError(
             f"outside of intrinsics, only loops can run; tensorise first:\n{print_stmt(stmt)}"
@@ -353,7 +361,7 @@ class _Planner:
     def _is_load(self, buffer: Buffer, block: Block) -> bool:
         sources = [load.buffer for load in _loads(block)]
         constant = all(
-            source.scope is Scope.GLOBAL and source.name not in self._written for source in sources
+            source.scope is MemoryScope.GLOBAL and source.name not in self._written for source in sources
         )
         return _written(block) == buffer and bool(sources) and constant
 
@@ -366,7 +374,7 @@ class _Planner:
             raise EnumerateError(f"intrinsic {name!r} does not stand for its body: {error}") from error
         read = _variables(body)
         names = [name for name in domain if name in read]
-        buffers = {buffer.name for buffer in _accessed(body) if buffer.scope is not Scope.LANE}
+        buffers = {buffer.name for buffer in _accessed(body) if buffer.scope is not MemoryScope.LANE}
         return _Work(intrinsic, body, itemgetter(*names) if names else lambda _: None, sorted(buffers))
 
 
@@ -385,18 +393,20 @@ def _variables(stmt: Stmt) -> set[str]:
 def _accessed(stmt: Stmt) -> Iterator[Buffer]:
     """The buffers that the blocks of a statement write and read."""
     for block in statements(stmt):
-        if isinstance(block, Block | Store):
+        if isinstance(block, Block | BufferStore):
             yield _written(block)
             yield from (load.buffer for load in _loads(block))
 
 
-def _written(block: Block | Store) -> Buffer:
+def _written(block: Block | BufferStore) -> Buffer:
     return block.body.buffer if isinstance(block, Block) else block.buffer
 
 
-def _loads(block: Block | Store) -> list[Load]:
+def _loads(block: Block | BufferStore) -> list[BufferLoad]:
     store = block.body if isinstance(block, Block) else block
-    return [node for expr in (store.value, *store.indices) for node in nodes(expr) if isinstance(node, Load)]
+    return [
+        node for expr in (store.value, *store.indices) for node in nodes(expr) if isinstance(node, BufferLoad)
+    ]
 
 
 def _writes(stmt: Stmt, buffer: Buffer) -> int:

@@ -20,7 +20,7 @@ from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
 from tilewright.compiler.targets.accel.legalise import legalise
-from tilewright.compiler.targets.accel.network import Network, Unit, network_of
+from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
 from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.isa.config import Config
@@ -28,8 +28,8 @@ from tilewright.isa.config import Config
 _HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+([0-9]{1,9}))?\s*(?:#.*)?')
 
 
-class Part(NamedTuple):
-    """What is scheduled by itself: a layer's name, and which part of it."""
+class LayerPart(NamedTuple):
+    """The key of a schedule: a layer's name, and the number of a part of it."""
 
     layer: str
     number: int = 0
@@ -39,10 +39,10 @@ class Part(NamedTuple):
         return f"{name} part {self.number}" if self.number else name
 
 
-Schedules = Mapping[Part, tuple[Primitive, ...]]
+Schedules = Mapping[LayerPart, tuple[Primitive, ...]]
 
 
-def default_schedules(named: NamedFunction, config: Config) -> dict[Part, tuple[Primitive, ...]]:
+def default_schedules(named: NamedFunction, config: Config) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
     Args:
@@ -61,7 +61,7 @@ def default_schedules(named: NamedFunction, config: Config) -> dict[Part, tuple[
     }
 
 
-def legal_network(named: NamedFunction, config: Config) -> Network:
+def legal_network(named: NamedFunction, config: Config) -> AccelNetwork:
     """The network of a quantised function, for one sample, in operators that are one unit of the machine.
 
     Raises:
@@ -73,18 +73,18 @@ def legal_network(named: NamedFunction, config: Config) -> Network:
     return network_of(alone.with_function(legalise(alone.function, config)), config)
 
 
-def lowered_parts(network: Network, unit: Unit, config: Config) -> Iterator[tuple[Part, Lowered]]:
-    """What a layer becomes before it is scheduled."""
+def lowered_parts(network: AccelNetwork, unit: Unit, config: Config) -> Iterator[tuple[LayerPart, Lowered]]:
+    """The parts of a layer, lowered, with their default schedules."""
     constants = network.constants_of(unit)
     for number, lowered in enumerate(lower(unit.operator, unit.types, constants, config)):
-        yield Part(unit.name, number), lowered
+        yield LayerPart(unit.name, number), lowered
 
 
 # --- text --------------------------------------------------------------------------------------------------
 
 
 def print_schedules(schedules: Schedules) -> str:
-    """All of them as text, in their order."""
+    """The schedules as text, in their order."""
     sections = (f"{part}\n{_indented(print_schedule(schedule))}" for part, schedule in schedules.items())
     return "\n".join(sections)
 
@@ -93,18 +93,18 @@ def _indented(text: str) -> str:
     return "".join(f"    {line}\n" for line in text.splitlines())
 
 
-def parse_schedules(text: str) -> dict[Part, tuple[Primitive, ...]]:
+def parse_schedules(text: str) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedules that `print_schedules` printed, or a part of them.
 
     Raises:
         ScheduleError: naming the line that says nothing, or a layer that comes twice.
     """
-    sections: dict[Part, list[str]] = {}
+    sections: dict[LayerPart, list[str]] = {}
     lines: list[str] | None = None
     for number, line in enumerate(text.splitlines()):
         header = _HEADER.fullmatch(line.strip())
         if header is not None:
-            part = Part(_name(header[1], number + 1), int(header[2] or 0))
+            part = LayerPart(_name(header[1], number + 1), int(header[2] or 0))
             if part in sections:
                 raise ScheduleError(f"line {number + 1}: {part} must have one section: it has one before")
             # Empty lines, so that errors name the line of the file.

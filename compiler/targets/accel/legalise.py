@@ -122,13 +122,13 @@ def _concatenated(
         return emit(b, equation, operator, operands)
     filled = QConcat(operator.axis, config.cols)
     starts = filled.starts(*types)
-    places = [
-        start + place
+    indices = [
+        start + index
         for start, each in zip(starts, types, strict=False)
-        for place in range(each.numbers[operator.axis])
+        for index in range(each.numbers[operator.axis])
     ]
     with b.label(*equation.labels):
-        return b.apply(QGather(tuple(places)), *b.apply(filled, *operands))
+        return b.apply(QGather(tuple(indices)), *b.apply(filled, *operands))
 
 
 def _composed(
@@ -144,7 +144,7 @@ def _composed(
     if len(fills) > 1:
         return operator, operands
     channels = (*before.operator.channels, NOWHERE)
-    composed = tuple(channels[place] for place in operator.channels)
+    composed = tuple(channels[index] for index in operator.channels)
     return QGather(composed, max(fills, default=0)), before.operands
 
 

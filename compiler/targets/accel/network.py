@@ -28,7 +28,7 @@ from tilewright.isa.model import View
 from tilewright.numerics.error import TilewrightError
 
 _VIEWS = (Reshape, Transpose)
-"""What the host does where it hands over a value or takes it back."""
+"""Views that the host computes where it hands over a value or takes it back."""
 
 
 class NetworkError(TilewrightError):
@@ -36,7 +36,7 @@ class NetworkError(TilewrightError):
 
 
 @dataclass(frozen=True)
-class Port:
+class TensorPort:
     """A tensor that passes between host and machine.
 
     Members:
@@ -64,14 +64,14 @@ class Unit:
 
     @property
     def operator(self) -> QuantisedOperator:
-        """What it computes."""
+        """The operator that it computes."""
         operator = self.equation.operator
         assert isinstance(operator, QuantisedOperator), "network_of takes no others"
         return operator
 
     @property
     def types(self) -> list[TensorType]:
-        """Of its operands."""
+        """The types of its operands."""
         return [value.type for value in self.equation.operands]
 
     @property
@@ -81,8 +81,8 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Network:
-    """What the machine does of a function.
+class AccelNetwork:
+    """The layers that the machine runs for a function.
 
     Members:
         function: all of it, for one sample.
@@ -92,13 +92,13 @@ class Network:
     """
 
     function: Function
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[TensorPort, ...]
+    outputs: tuple[TensorPort, ...]
     layers: tuple[Unit, ...]
     views: Mapping[Value, MemoryView] = field(default_factory=dict)
 
     def whole(self, value: Value) -> Value:
-        """What has memory of its own, of which a value is a part; or the value."""
+        """The value with memory of its own of which a value is a part; or the value."""
         while (view := self.views.get(value)) is not None:
             value = view.whole
         return value
@@ -113,7 +113,7 @@ class Network:
         return producer.operator.value.array if is_constant else None  # type: ignore[union-attr]
 
 
-def network_of(named: NamedFunction, config: Config) -> Network:
+def network_of(named: NamedFunction, config: Config) -> AccelNetwork:
     """The network of a function of integers.
 
     Args:
@@ -136,7 +136,9 @@ def network_of(named: NamedFunction, config: Config) -> Network:
     if rejected:
         listed = ", ".join(f"{each.label!r} ({each.operator.name})" for each in rejected)
         raise NetworkError(f"the accelerator must be able to run every operator, and cannot run {listed}")
-    return Network(function, inputs, outputs, _units([each for each in layers if each not in parts]), found)
+    return AccelNetwork(
+        function, inputs, outputs, _units([each for each in layers if each not in parts]), found
+    )
 
 
 def _has_rows(equation: Equation) -> bool:
@@ -146,7 +148,7 @@ def _has_rows(equation: Equation) -> bool:
     if not isinstance(equation.operator, Reshape):
         return False
     before, after = equation.operands[0].type, equation.result.type
-    return after.dtype is DType.INT8 and picture(before)[0] == picture(after)[0]
+    return after.dtype is DType.INT8 and feature_map_shape(before)[0] == feature_map_shape(after)[0]
 
 
 def refusal(equation: Equation, config: Config) -> str | None:
@@ -192,21 +194,21 @@ def _units(layers: Sequence[Equation]) -> tuple[Unit, ...]:
     return tuple(found)
 
 
-def _inputs(named: NamedFunction) -> tuple[tuple[Port, ...], set[Value]]:
+def _inputs(named: NamedFunction) -> tuple[tuple[TensorPort, ...], set[Value]]:
     """Parameters behind their quantisation, and results of equations that the host does for them."""
     function = named.function
-    ports: list[Port] = []
+    ports: list[TensorPort] = []
     seen: set[Value] = set()
     for name, value in zip(named.inputs, function.parameters, strict=True):
         shape = value.type.numbers[1:]
         if value.type.dtype is DType.INT8:
-            ports.append(Port(name, shape, value))
+            ports.append(TensorPort(name, shape, value))
             continue
         for equation, passed in _quantised(function, value):
             assert isinstance(equation.operator, Quantise), "found by its class"
             seen |= {*(each.result for each in passed), equation.result}
             scale, zero_point = float(equation.operator.scale), int(equation.operator.zero_point)
-            ports.append(Port(name, shape, equation.result, scale, zero_point, _views(passed)))
+            ports.append(TensorPort(name, shape, equation.result, scale, zero_point, _views(passed)))
     names = [port.name for port in ports]
     bad = [name for name in named.inputs if names.count(name) != 1]
     if bad:
@@ -259,7 +261,7 @@ class _Outputs:
     function: Function
     seen: set[Value]
 
-    def port(self, name: str, result: Value) -> Port:
+    def port(self, name: str, result: Value) -> TensorPort:
         """A result before its dequantisation; one of int8 is handed back as it is."""
         value, dequantise, passed = result, None, list[Equation]()
         while (equation := self.function.producers.get(value)) is not None:
@@ -273,13 +275,13 @@ class _Outputs:
             value = equation.operands[0]
         shape, views = result.type.numbers[1:], _views_back(passed)
         if result.type.dtype is DType.INT8:
-            return Port(name, shape, value, views=views)
+            return TensorPort(name, shape, value, views=views)
         if dequantise is None:
             raise NetworkError(f"output {name!r} must be the dequantised result of an integer operator")
-        return Port(name, shape, value, float(dequantise.scale), int(dequantise.zero_point), views)
+        return TensorPort(name, shape, value, float(dequantise.scale), int(dequantise.zero_point), views)
 
 
-def picture(tensor: TensorType) -> tuple[int, int, int]:
+def feature_map_shape(tensor: TensorType) -> tuple[int, int, int]:
     """Channels, height and width of a value."""
     channels, height, width = (*tensor.numbers[1:], 1, 1)[:3]
     return channels, height, width

@@ -76,18 +76,18 @@ def joined_input(
     kernel = operands[1].type.numbers[2:]
     if not is_joined or kernel != (1, 1) or operator.groups > 1 or any(operator.pads):
         return operator, operands
-    places = _lanes(size, heads, config)
+    indices = _lanes(size, heads, config)
     # Where each channel of the base, size · heads, is among those of the layer.
     channels = np.argsort(flat[:, 0] // tokens)
     weight = b.literal(operands[1])
     assert weight is not None, "verified: weights are constants"
-    found = _taken(weight.array, channels, places, 1)
+    found = _taken(weight.array, channels, indices, 1)
     asked = replace(operator, asked_macs=operator.macs(*(alone(each.type) for each in operands)))
     return asked, (b.emit(JoinHeads(config.cols), base), b.constant(Literal(found)), *operands[2:])
 
 
 def _in_place(b: Builder, value: Value, columns: int | None, config: Config) -> Value:
-    """Feature maps (channels, groups, pixels) in their place, of so many pixels if that is asked for."""
+    """Feature maps (channels, groups, pixels) in the order of the machine, padded to `columns` pixels."""
     size, _, pixels = sample_of("operand", value.type, "NCHW")
     missing = 0 if columns is None else columns - pixels
     base, order = _order(b, value)
@@ -124,7 +124,7 @@ def _of_keys(b: Builder, equation: Equation, x: Value, keys: Value, outputs: int
 
 
 def _transposed(b: Builder, value: Value, config: Config) -> Value | None:
-    """What a layer makes, (heads · size, tokens), as channels that are tokens; None if that is not asked for.
+    """The result of a layer, (heads · size, tokens), with tokens as channels; None if nobody asks for that.
 
     A convolution of lanes × 1 with that stride, over the blocks one below the other, puts the tokens of each
     block into lanes: each of its weights is 0, but for one of each result, which is 1.
@@ -143,9 +143,9 @@ def _transposed(b: Builder, value: Value, config: Config) -> Value | None:
         raise ProductError(
             f"keys can be transposed in blocks of at most {MOST_TRANSPOSED_LANES} lanes, not of {lanes}"
         )
-    places = np.full((heads, -(-size // lanes) * lanes), -1, np.int64)
-    places[:, :size] = np.arange(heads * size).reshape(heads, size)
-    column = _again(b, made, channels.reshape(-1), places.reshape(-1), missing)
+    indices = np.full((heads, -(-size // lanes) * lanes), -1, np.int64)
+    indices[:, :size] = np.arange(heads * size).reshape(heads, size)
+    column = _again(b, made, channels.reshape(-1), indices.reshape(-1), missing)
     weight = np.zeros((lanes, lanes, lanes, lanes), np.int8)
     one, other = np.indices((lanes, lanes)).reshape(2, -1)
     weight[one, other, one, other] = 1
@@ -164,27 +164,27 @@ def _split_output(b: Builder, made: Equation, channels: Indices, missing: int, c
     return b.emit(SplitHeads(heads, size, config.cols), column)
 
 
-def _again(b: Builder, made: Equation, channels: Indices, places: Indices, missing: int) -> Value:
-    """The layer again, as (batch, places, rows, 1): a channel at each place, none where it is below 0."""
+def _again(b: Builder, made: Equation, channels: Indices, indices: Indices, missing: int) -> Value:
+    """The layer again, as (batch, indices, rows, 1): the channel of each index, none where it is below 0."""
     operator = made.operator
     assert isinstance(operator, QConv2d)
     constants = []
     for value in made.operands[1:4]:
         literal = b.literal(value)
         assert literal is not None, "verified: weights are constants"
-        constants.append(b.constant(Literal(_taken(literal.array, channels, places, 0))))
+        constants.append(b.constant(Literal(_taken(literal.array, channels, indices, 0))))
     top, left, bottom, right = operator.pads
     asked = operator.macs(*(alone(each.type) for each in made.operands))
     longer = replace(operator, pads=(top, left, bottom + missing, right), asked_macs=asked)
     with b.label(*made.labels):
         result = b.emit(longer, made.operands[0], *constants)
     rows = prod(sample_of("operand", result.type, "NCHW")[1:])
-    shape = (result.type.shape[0], places.size, rows, 1)
+    shape = (result.type.shape[0], indices.size, rows, 1)
     return result if result.type.shape == shape else b.emit(Reshape(shape), result)
 
 
 def _is_of_pixels(made: Equation, missing: int) -> bool:
-    """Whether a layer can write its channels in another order, and so many more rows."""
+    """Whether a layer can write its channels in another order, and add the rows that this takes."""
     operator, kernel = made.operator, made.operands[1].type.numbers[2:]
     assert isinstance(operator, QConv2d)
     is_free = not operator.residual and operator.pool is None and operator.groups == 1 and not operator.lookup
@@ -193,22 +193,22 @@ def _is_of_pixels(made: Equation, missing: int) -> bool:
 
 
 def _lanes(size: int, heads: int, config: Config) -> Indices:
-    """For each lane of [block][head][lane] its place in rows of (size, heads); −1 for none."""
+    """The index in rows of (size, heads) of each lane of [block][head][lane]; −1 for none."""
     padded = np.full((-(-size // config.cols) * config.cols, heads), -1, np.int64)
     padded[:size] = np.arange(size * heads).reshape(size, heads)
     return padded.reshape(-1, config.cols, heads).transpose(0, 2, 1).reshape(-1)
 
 
-def _taken(array: Array, channels: Indices, places: Indices, axis: int) -> Array:
-    """An array with its channels at these places, and 0 at places of none."""
-    found = np.take(array, channels[np.maximum(places, 0)], axis)
+def _taken(array: Array, channels: Indices, indices: Indices, axis: int) -> Array:
+    """An array with its channels at these indices, and 0 where an index is below 0."""
+    found = np.take(array, channels[np.maximum(indices, 0)], axis)
     shape = [1] * array.ndim
     shape[axis] = -1
-    return np.ascontiguousarray(np.where((places >= 0).reshape(shape), found, 0).astype(array.dtype))
+    return np.ascontiguousarray(np.where((indices >= 0).reshape(shape), found, 0).astype(array.dtype))
 
 
 def _order(b: Builder, value: Value) -> tuple[Value, Indices]:
-    """What a value is a view of, and for each of its elements, behind the batch, which one of that it is."""
+    """The value behind views, and the index there of each element of the view, behind the batch."""
     views: list[Equation] = []
     while (made := b.producer(value)) is not None and isinstance(made.operator, (Reshape, Transpose)):
         views.append(made)

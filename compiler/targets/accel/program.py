@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.place import Allocation, Chip
+from tilewright.compiler.targets.accel.allocation import Allocation, Chip
 from tilewright.compiler.targets.accel.task import Task
 from tilewright.compiler.targets.accel.task_table import LayerSpan, TaskClass, TaskTable
 from tilewright.compiler.targets.accel.token import add_tokens
@@ -29,7 +29,7 @@ from tilewright.numerics.error import TilewrightError
 __all__ = ["LayerSpan", "Program", "ProgramError", "Work", "assemble", "assemble_works"]
 
 Addresses = Mapping[Buffer, tuple[int, int]]
-"""Of each global buffer the base register and the offset in bytes."""
+"""The base register and the offset in bytes of each global buffer."""
 
 
 class ProgramError(TilewrightError):
@@ -38,7 +38,7 @@ class ProgramError(TilewrightError):
 
 @dataclass(frozen=True)
 class Program:
-    """What a machine runs.
+    """A program of the machine.
 
     Members:
         code: its instructions, encoded; the last one is finish.
@@ -84,7 +84,7 @@ def assemble(
 
     Raises:
         ProgramError: if a global buffer has no address.
-        PlaceError: if the buffers of a layer do not fit the chip.
+        AllocationError: if the buffers of a layer do not fit the chip.
         CheckError: if the tasks are not sound: outside of their buffers, for instance.
     """
     table = TaskTable.of(tasks)
@@ -106,9 +106,9 @@ def _table(works: Sequence[Work], config: Config) -> ProgramTable:
     chip, first = Chip(config), 0
     parts: dict[Opcode, list[ClassTable]] = {opcode: [] for opcode in Opcode}
     for work in works:
-        places = chip.place(work.allocation)
+        addresses = chip.assign(work.allocation)
         for opcode, part in work.table.classes.items():
-            parts[opcode].append(_placed(work, opcode, part, places, config, first))
+            parts[opcode].append(_placed(work, opcode, part, addresses, config, first))
         first += len(work.table)
     parts[Opcode.FINISH].append(ClassTable(np.array([first], np.int64), {}))
     classes = {opcode: _joined(opcode, tables) for opcode, tables in parts.items()}
@@ -131,14 +131,16 @@ def _joined(opcode: Opcode, tables: Sequence[ClassTable]) -> ClassTable:
 
 
 def _placed(
-    work: Work, opcode: Opcode, part: TaskClass, places: IntArray, config: Config, first: int
+    work: Work, opcode: Opcode, part: TaskClass, addresses: IntArray, config: Config, first: int
 ) -> ClassTable:
-    """The instructions of one class with addresses on the chip and outside, from place `first` on."""
+    """The instructions of one class with addresses on the chip and outside, from position `first` on."""
     fields = dict(part.table.fields)
     for name, instances in part.operands.items():
         units = config.slices if name == "activation" else 1
         there = instances >= 0
-        fields[name] = fields[name] + np.where(there, places[instances] if len(places) else 0, 0) * units
+        fields[name] = (
+            fields[name] + np.where(there, addresses[instances] if len(addresses) else 0, 0) * units
+        )
     if opcode in (Opcode.LOAD, Opcode.STORE) and len(part.memory):
         bases = _addresses(work, opcode, part)
         # A load of padding alone reads nothing outside.
@@ -166,7 +168,7 @@ def _addresses(work: Work, opcode: Opcode, part: TaskClass) -> IntArray:
 
 
 def _spans(works: Iterable[Work]) -> Iterable[LayerSpan]:
-    """Layers by places in the program; what follows one of the same name belongs to it."""
+    """Layers by positions in the program; what follows one of the same name belongs to it."""
     counts = [(work.layer or span.name, span.count) for work in works for span in work.table.layers]
     first = 0
     for name, group in groupby(counts, key=lambda pair: pair[0]):

@@ -1,8 +1,9 @@
 """Convolutions over space-to-depth inputs: the pixels between two steps of a stride become channels.
 
-A picture of few channels fills few of the lanes. Where the host hands it over, and a convolution with strides
-alone reads it, the host may as well hand over each patch of stride × stride pixels as one of so many times
-the channels; the kernel has fewer taps over these, and no stride. Weights for pixels that no tap sees are 0.
+A feature map of few channels fills few of the lanes. Where the host hands it over, and a convolution with
+strides alone reads it, the host may as well hand over each patch of stride × stride pixels as one pixel with
+stride × stride times the channels; the kernel has fewer taps over these, and no stride. Weights for pixels
+that no tap sees are 0.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from tilewright.isa.config import Config
 
 
 @dataclass(frozen=True)
-class Axis:
+class PatchAxis:
     """Height or width of a convolution whose pixels come in patches.
 
     Members:
@@ -45,12 +46,12 @@ class Axis:
 
     @property
     def first(self) -> int:
-        """The first patch that a window sees, from the one at its place: from 0 down."""
+        """The first patch that a window sees, relative to the patch at its position: 0 or less."""
         return -self.pads[0] // self.patch
 
     @property
-    def places(self) -> tuple[tuple[int, int], ...]:
-        """Of each tap its patch, from the first one seen, and its pixel there."""
+    def patched_taps(self) -> tuple[tuple[int, int], ...]:
+        """For each tap, the patch it is in, counted from the first one seen, and its pixel there."""
         if self.patch == 1:
             return tuple((tap, 0) for tap in range(self.taps))
         offsets = (tap * self.dilation - self.pads[0] for tap in range(self.taps))
@@ -59,11 +60,11 @@ class Axis:
     @property
     def kernel(self) -> int:
         """Patches that a window sees."""
-        return self.places[-1][0] + 1
+        return self.patched_taps[-1][0] + 1
 
     @property
     def patches(self) -> int:
-        """Of the input; the last one may lack pixels."""
+        """Patches of the input along the axis; the last one may lack pixels."""
         return -(-self.size // self.patch)
 
     @property
@@ -118,14 +119,14 @@ def _is_read_once(function: Function, value: Value) -> bool:
     return len(function.consumers[value]) == 1
 
 
-def _best(operator: QConv2d, operands: tuple[Value, ...], config: Config) -> tuple[Axis, Axis]:
+def _best(operator: QConv2d, operands: tuple[Value, ...], config: Config) -> tuple[PatchAxis, PatchAxis]:
     """Height and width in patches: those with the fewest products of the array, none if they are as many."""
     channels, *size = sample_of("x", operands[0].type, "NCHW")
     kernel = operands[1].type.numbers[2:]
 
-    def axes(patch: Pair) -> tuple[Axis, Axis]:
+    def axes(patch: Pair) -> tuple[PatchAxis, PatchAxis]:
         height, width = (
-            Axis(
+            PatchAxis(
                 size[axis],
                 kernel[axis],
                 operator.dilations[axis],
@@ -147,7 +148,7 @@ def _best(operator: QConv2d, operands: tuple[Value, ...], config: Config) -> tup
     return axes(min(fitting, key=cost))
 
 
-def _patches(b: Builder, x: Value, axes: Sequence[Axis]) -> Value:
+def _patches(b: Builder, x: Value, axes: Sequence[PatchAxis]) -> Value:
     """Feature maps (N, C, H, W) as (N, C · pixels of a patch, patches down, patches right), zeros behind."""
     batch, channels = x.type.shape[0], x.type.shape[1]
     missing = [axis.patches * axis.patch - axis.size for axis in axes]
@@ -159,13 +160,15 @@ def _patches(b: Builder, x: Value, axes: Sequence[Axis]) -> Value:
     return b.emit(Reshape((batch, channels * rows * columns, down, right)), x)
 
 
-def _kernels(weight: Array, axes: Sequence[Axis]) -> Array:
+def _kernels(weight: Array, axes: Sequence[PatchAxis]) -> Array:
     """Weights (O, C, KH, KW) as those of patches."""
     height, width = axes
     outputs, channels = weight.shape[:2]
     pixels = (height.patch, width.patch)
     found = np.zeros((outputs, channels, *pixels, height.kernel, width.kernel), weight.dtype)
-    for (row, (down, y)), (column, (right, x)) in product(enumerate(height.places), enumerate(width.places)):
+    for (row, (down, y)), (column, (right, x)) in product(
+        enumerate(height.patched_taps), enumerate(width.patched_taps)
+    ):
         found[:, :, y, x, down, right] = weight[:, :, row, column]
     return found.reshape(outputs, channels * prod(pixels), height.kernel, width.kernel)
 
@@ -175,7 +178,7 @@ def alone(tensor: TensorType) -> TensorType:
     return tensor if tensor.is_known else tensor.with_shape((1, *tensor.shape[1:]))
 
 
-def _over(operator: QConv2d, axes: Sequence[Axis], asked_macs: int) -> QConv2d:
+def _over(operator: QConv2d, axes: Sequence[PatchAxis], asked_macs: int) -> QConv2d:
     height, width = axes
     return replace(
         operator,

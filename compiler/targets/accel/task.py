@@ -1,4 +1,4 @@
-"""Tasks: instructions with numbers, whose operands are instances of buffers that have no place yet.
+"""Tasks: instructions with numbers, whose operands are instances of buffers without addresses yet.
 
 Between enumeration, which makes them, and placement, which adds the address of each instance.
 """
@@ -16,7 +16,7 @@ from tilewright.isa.memory import Engine
 
 @dataclass(frozen=True)
 class Instance:
-    """One life of a buffer on the chip: what one execution of its `Allocate` makes.
+    """An instance of a buffer on the chip: what one execution of its `Allocate` makes.
 
     Members:
         buffer: what it is an instance of.
@@ -30,13 +30,13 @@ class Instance:
 
     @cached_property
     def vectors(self) -> int:
-        """How many vectors it takes, dense."""
+        """Its size in vectors, dense."""
         return prod(self.shape[:-1])
 
 
 @dataclass(frozen=True)
 class Task:
-    """An instruction without places and tokens.
+    """An instruction without addresses and tokens.
 
     Members:
         layer: which layer it belongs to.

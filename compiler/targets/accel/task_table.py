@@ -38,7 +38,7 @@ class TaskClass:
     """The tasks of one class.
 
     Members:
-        table: places in the list, and fields; addresses are those of the tasks.
+        table: positions in the list, and fields; addresses are those of the tasks.
         operands: by field the number of each one's instance, int64[k]; -1 where it has none.
         memory: the number of each one's global buffer, int64[k]; -1 where it has none.
     """
@@ -53,10 +53,10 @@ class TaskTable:
     """A list of tasks.
 
     Members:
-        layers: in their order, by places in the list.
+        layers: in their order, by positions in the list.
         classes: of the instructions.
-        instances: those that tasks name; numbers are places here.
-        memories: the global buffers that tasks name; numbers are places here.
+        instances: those that tasks name; their numbers index this.
+        memories: the global buffers that tasks name; their numbers index this.
     """
 
     layers: tuple[LayerSpan, ...]
@@ -69,14 +69,15 @@ class TaskTable:
 
     @classmethod
     def of(cls, tasks: Sequence[Task]) -> "TaskTable":
-        """Those tasks."""
+        """The table of a list of tasks."""
         instances: _Numbers[Instance] = _Numbers()
         memories: _Numbers[Buffer] = _Numbers()
         rows: dict[Opcode, list[int]] = {opcode: [] for opcode in OPERANDS}
         for row, task in enumerate(tasks):
             rows[task.instruction.opcode].append(row)
         classes = {
-            opcode: _class_of(opcode, places, tasks, instances, memories) for opcode, places in rows.items()
+            opcode: _class_of(opcode, positions, tasks, instances, memories)
+            for opcode, positions in rows.items()
         }
         return cls(tuple(_layers(tasks)), classes, tuple(instances.things), tuple(memories.things))
 

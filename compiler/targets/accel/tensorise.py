@@ -1,4 +1,4 @@
-"""Tensorise: mark the largest nests that are one instruction each; surplus loops stay around them.
+"""Tensorise: mark the largest loop nests that are one instruction each; surplus loops stay around them.
 
 Before and after, of a product whose reduction has one loop more than the array:
 
@@ -11,59 +11,52 @@ from dataclasses import dataclass, replace
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
-from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic as Kind
+from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest, parse
 from tilewright.compiler.targets.accel.intrinsic.table import intrinsic_of
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.printer import print_stmt
 from tilewright.compiler.tir.stmt import (
     Allocate,
     Block,
+    BufferStore,
     For,
+    IntrinsicStmt,
     LoopKind,
     Opaque,
+    PrimFunc,
     Seq,
     Stmt,
-)
-from tilewright.compiler.tir.stmt import (
-    BufferStore as Store,
-)
-from tilewright.compiler.tir.stmt import (
-    IntrinsicStmt as Intrinsic,
-)
-from tilewright.compiler.tir.stmt import (
-    PrimFunc as Function,
 )
 from tilewright.compiler.tir.walk import statements
 from tilewright.isa.config import Config
 from tilewright.numerics.error import TilewrightError
 
 _Attempt = tuple[Stmt, MismatchError]
-"""A nest, and why it is not the intrinsic."""
+"""A loop nest, and why it is not the intrinsic."""
 
 
 class TensoriseError(TilewrightError):
-    """A nest that no intrinsic stands for: its block and text, the nearest one, the first difference."""
+    """A loop nest that no intrinsic stands for: its block and text, the nearest one, the first difference."""
 
 
 def limits_of(config: Config) -> Limits:
-    """What of a machine tensorising must know."""
+    """The limits of a machine that tensorising must know."""
     return Limits.of(config)
 
 
-def tensorise(function: Function, limits: Limits) -> Function:
-    """The function with every nest around a block inside of an intrinsic.
+def tensorise(function: PrimFunc, limits: Limits) -> PrimFunc:
+    """The function with every loop nest around a block inside of an intrinsic.
 
     Args:
         function: scheduled: every buffer has its memory scope.
         limits: of the machine.
 
     Raises:
-        TensoriseError: naming the first nest that is none, or all stages that are no expressions.
+        TensoriseError: naming the first loop nest that is none, or all stages that are no expressions.
     """
     require_expressions(function)
     shapes = {buffer.name: buffer.shape for buffer in function.parameters}
@@ -71,7 +64,7 @@ def tensorise(function: Function, limits: Limits) -> Function:
     return replace(function, body=body)
 
 
-def require_expressions(function: Function) -> None:
+def require_expressions(function: PrimFunc) -> None:
     """Refuse stages that are calls or Python functions: no instruction can be found in them.
 
     Raises:
@@ -102,11 +95,11 @@ class _Tensoriser:
     def statement(self, stmt: Stmt) -> Stmt:
         """The statement with intrinsics."""
         match stmt:
-            case Intrinsic():
+            case IntrinsicStmt():
                 return stmt
             case Seq(body=body) if not _is_of_lanes(stmt):
                 return Seq(tuple(self.statement(part) for part in body))
-            case Allocate(buffer=buffer, body=inner) if buffer.scope is not Scope.LANE:
+            case Allocate(buffer=buffer, body=inner) if buffer.scope is not MemoryScope.LANE:
                 return Allocate(buffer, self._with_buffer(buffer).statement(inner))
             case For(body=inner) if not _is_nest(inner):
                 return replace(stmt, body=self._inside(stmt).statement(inner))
@@ -119,7 +112,7 @@ class _Tensoriser:
         return replace(self, shapes={**self.shapes, buffer.name: buffer.shape})
 
     def _nest(self, stmt: Stmt) -> Stmt:
-        """A nest of one result, as an intrinsic with surplus loops around."""
+        """A loop nest of one result, as an intrinsic with surplus loops around."""
         try:
             nest = parse(stmt, self.domain)
             kind = intrinsic_of(nest)
@@ -127,12 +120,12 @@ class _Tensoriser:
             raise TensoriseError(_text(stmt, "none", error)) from error
         return self._peeled(stmt, nest, kind, [])
 
-    def _peeled(self, stmt: Stmt, nest: Nest, kind: type[Kind], before: list[_Attempt]) -> Stmt:
+    def _peeled(self, stmt: Stmt, nest: Nest, kind: type[Intrinsic], before: list[_Attempt]) -> Stmt:
         """The statement if it is one instruction, else its outermost loop around what is inside of it."""
         if not any(isinstance(s, For) and s.kind is LoopKind.VIRTUAL_THREAD for s in statements(stmt)):
             try:
                 self._check(kind(nest, self.limits))
-                return Intrinsic(kind.name, stmt)
+                return IntrinsicStmt(kind.name, stmt)
             except MismatchError as error:
                 before = [*before, (stmt, error)]
         if isinstance(stmt, For):
@@ -141,13 +134,13 @@ class _Tensoriser:
         nearest, difference = max(before, key=lambda attempt: attempt[1].progress)
         raise TensoriseError(_text(nearest, kind.name, difference))
 
-    def _check(self, intrinsic: Kind) -> None:
-        """Fold at the first and last steps of the loops around, and one step away from the first."""
+    def _check(self, intrinsic: Intrinsic) -> None:
+        """Evaluate at the first and last steps of the loops around, and one step away from the first."""
         loops = [(name, compiled(extent)) for name, extent in self.domain.items()]
         shapes = {name: [compiled(extent) for extent in shape] for name, shape in self.shapes.items()}
         for env in (*_corners(loops, {}), *_neighbours(loops)):
             numbers = {name: tuple(extent(env) for extent in shape) for name, shape in shapes.items()}
-            intrinsic.fold(env, numbers)
+            intrinsic.instruction(env, numbers)
 
 
 def _corners(loops: list[tuple[str, Number]], env: dict[str, int]) -> Iterator[dict[str, int]]:
@@ -168,26 +161,28 @@ def _neighbours(loops: list[tuple[str, Number]]) -> Iterator[dict[str, int]]:
 
 
 def _is_nest(stmt: Stmt) -> bool:
-    """Whether everything below is of one nest: nothing is allocated but lanes, and one result is written."""
+    """Whether a statement is one loop nest: nothing is allocated but lanes, and one result is written."""
     found = list(statements(stmt))
-    results = [s for s in found if isinstance(s, Block | Store) and _written(s).scope is not Scope.LANE]
-    others = (s for s in found if isinstance(s, Intrinsic) or _allocates(s))
+    results = [
+        s for s in found if isinstance(s, Block | BufferStore) and _written(s).scope is not MemoryScope.LANE
+    ]
+    others = (s for s in found if isinstance(s, IntrinsicStmt) or _allocates(s))
     return len(results) == 1 and not any(others)
 
 
 def _is_of_lanes(seq: Seq) -> bool:
     """Whether the parts belong to one instruction: all but the last write lanes."""
     *before, last = seq.body
-    written = [_written(s) for part in before for s in statements(part) if isinstance(s, Block | Store)]
-    return _is_nest(last) and bool(written) and all(buffer.scope is Scope.LANE for buffer in written)
+    written = [_written(s) for part in before for s in statements(part) if isinstance(s, Block | BufferStore)]
+    return _is_nest(last) and bool(written) and all(buffer.scope is MemoryScope.LANE for buffer in written)
 
 
-def _written(stmt: Block | Store) -> Buffer:
+def _written(stmt: Block | BufferStore) -> Buffer:
     return stmt.body.buffer if isinstance(stmt, Block) else stmt.buffer
 
 
 def _allocates(stmt: Stmt) -> bool:
-    return isinstance(stmt, Allocate) and stmt.buffer.scope is not Scope.LANE
+    return isinstance(stmt, Allocate) and stmt.buffer.scope is not MemoryScope.LANE
 
 
 def _text(stmt: Stmt, nearest: str, error: MismatchError) -> str:

@@ -1,13 +1,13 @@
-"""Tilings of a convolution: how much of it an instruction does, and in which order.
+"""Tilings of a convolution: how much of it an instruction computes, and in which order.
 
-The loops are og, yo, xo, oo, oi, chunk: groups of output blocks, tiles of results, output blocks of the
-group, parts of the reduction. The blocks of oi are threads: they take turns, a chunk each, so that in the
-first tile, whose loads have nothing to hide behind, few inputs are used by all the weights that come. A part
-of the input stays on the chip over the output blocks of a group where its versions suffice, weights over the
-tiles of results.
+The loops are og, yo, xo, oo, oi, io: outer tiles of output blocks, tiles of results, output blocks of the
+outer tile, reduction tiles. The blocks of oi are virtual threads: they are interleaved, a reduction tile
+each, so that in the first tile, whose loads have nothing to hide behind, few inputs are used by all the
+weights that come. A part of the input stays on the chip over the output blocks of an outer tile where its
+buffer is deep enough, weights over the tiles of results.
 
 Of all candidates the best by a closed form go through the event model. The best of these do so again with
-uneven sizes: tiles that fall in height, and smaller chunks in the first row of tiles.
+uneven sizes: tiles that fall in height, and smaller reduction tiles in the first row of tiles.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,18 @@ from functools import cache
 from math import inf
 
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
-from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Tiling
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution, TileSizes, Tiling
 from tilewright.compiler.targets.accel.cost.space import Candidates, uneven
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 from tilewright.numerics.error import TilewrightError
 
 _MADE_UNEVEN = 2
-"""So many of the best even tilings, of different widths, are tried with uneven sizes, too."""
+"""How many of the best even tilings, of different widths, are tried with uneven sizes, too."""
 _MODELLED_INSTRUCTIONS = 8192
-"""So many matrix instructions at most go through the event model, of even and of uneven tilings."""
+"""How many matrix instructions at most go through the event model, of even and of uneven tilings."""
 _NEAR = 1600
-"""A tiling whose cycles exceed the least by less than one in so many is as good."""
+"""A tiling whose cycles exceed the least by less than one in this many is as good."""
 
 
 class TilingError(TilewrightError):
@@ -35,7 +35,7 @@ class TilingError(TilewrightError):
 
 
 @cache
-def choose(convolution: Convolution, config: Config) -> Tiling:
+def choose(convolution: BlockedConvolution, config: Config) -> Tiling:
     """The tiling with the fewest cycles, of those that were tried.
 
     Raises:
@@ -55,14 +55,14 @@ def choose(convolution: Convolution, config: Config) -> Tiling:
 
 
 def _widest(found: Sequence[Tiling]) -> Tiling:
-    """Of those that are nearly the best: its rows are the longest bursts, which slow memories need."""
+    """The widest of the tilings that are nearly the best: slow memories need long bursts."""
     least = min(tiling.cycles for tiling in found)
     near = (tiling for tiling in found if tiling.cycles <= _near(least))
-    return min(near, key=lambda tiling: (-tiling.cut.width, tiling.cycles))
+    return min(near, key=lambda tiling: (-tiling.tile_sizes.width, tiling.cycles))
 
 
 def _near(least: float) -> float:
-    """So many cycles are as good as the least."""
+    """The most cycles that are as good as the least."""
     return least if least == inf else least + least // _NEAR
 
 
@@ -83,25 +83,25 @@ class _Contest:
         """The first ones, until the event model has had enough instructions."""
         left = _MODELLED_INSTRUCTIONS
         for tiling in found:
-            left -= instructions_of(tiling.cut)
+            left -= instructions_of(tiling.tile_sizes)
             if left < 0:
                 return
-            limit = self._limit(tiling.cut.width)
-            cycles = cycles_within(tiling.cut, tiling.versions, tiling.threads, limit)
+            limit = self._limit(tiling.tile_sizes.width)
+            cycles = cycles_within(tiling.tile_sizes, tiling.depths, tiling.threads, limit)
             self._found.append((tiling, cycles))
             if cycles is not None:
-                self._note(tiling.cut.width, cycles)
+                self._note(tiling.tile_sizes.width, cycles)
 
     def complete(self) -> None:
         """Enter those of tied widths, too, that were left out."""
         tied = self._tied()
-        for place, (tiling, cycles) in enumerate(self._found):
-            if cycles is None and tiling.cut.width in tied:
-                cycles = modelled_cycles(tiling.cut, tiling.versions, tiling.threads)
-                self._found[place] = tiling, cycles
+        for index, (tiling, cycles) in enumerate(self._found):
+            if cycles is None and tiling.tile_sizes.width in tied:
+                cycles = modelled_cycles(tiling.tile_sizes, tiling.depths, tiling.threads)
+                self._found[index] = tiling, cycles
 
     def _limit(self, width: int) -> float:
-        """With more cycles, a tiling is neither near the best nor the best of a width that is made uneven."""
+        """The most cycles of a tiling that is near the best, or the best of a width that is made uneven."""
         near = _near(self.least)
         if self._widths is None:
             return near
@@ -122,35 +122,35 @@ class _Contest:
 
     @property
     def entered(self) -> list[Tiling]:
-        """With their cycles, in their order."""
+        """The tilings with their cycles, in their order."""
         return [replace(tiling, cycles=cycles) for tiling, cycles in self._found if cycles is not None]
 
     @property
     def ranked(self) -> list[Tiling]:
-        """By their cycles."""
+        """The tilings by their cycles."""
         return sorted(self.entered, key=lambda tiling: tiling.cycles)
 
     def of_widths(self) -> list[Tiling]:
         """The best one of each width, by their cycles."""
         # The last that is put.
-        widths = {tiling.cut.width: tiling for tiling in reversed(self.ranked)}
+        widths = {tiling.tile_sizes.width: tiling for tiling in reversed(self.ranked)}
         return sorted(widths.values(), key=lambda tiling: tiling.cycles)
 
 
-def _refusal(convolution: Convolution, config: Config) -> str:
-    one = Cut(
+def _refusal(convolution: BlockedConvolution, config: Config) -> str:
+    one = TileSizes(
         convolution=convolution,
         config=config,
-        group_blocks=1,
+        outer_blocks=1,
         height=1,
         width=1,
         taps=(1, 1),
-        chunk_blocks=1,
+        reduction_blocks=1,
     )
     needs = {
         Memory.ACTIVATION: max(one.input_vectors, one.result_vectors),
         Memory.WEIGHT: one.weight_vectors,
-        Memory.ACCUMULATOR: one.sum_vectors,
+        Memory.ACCUMULATOR: one.accumulator_vectors,
         Memory.PARAMETER: convolution.parameter_vectors,
     }
     short = [

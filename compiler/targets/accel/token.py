@@ -1,10 +1,10 @@
 """Tokens: the fewest waits and signals that keep the engines from overtaking each other where it matters.
 
 Each instruction must follow the newest conflicting instruction of each other engine. A token goes there only
-where that is newer than what the taker follows already, through earlier tokens or through other engines.
+where that is newer than what the consumer follows already, through earlier tokens or through other engines.
 
-Givers stand before takers in the program, and at no place of the program are more tokens under way than a
-counter holds. So running the instructions one after the other in their order is possible, and since no start
+Producers stand before consumers in the program, and at no position are more tokens under way than a counter
+holds. So running the instructions one after the other in their order is possible, and since no start
 of an engine ever takes from another what that one needs, no run of the machine gets stuck.
 """
 
@@ -48,15 +48,15 @@ _ENGINES = tuple(map(int, Engine))
 
 @dataclass(slots=True)
 class _Token:
-    """A token between two engines, by places in the program.
+    """A token between two engines, by positions in the program.
 
     Members:
-        giver, taker: who signals, who waits.
-        needed: the giver that the taker asked for; a later one gives where tokens were merged.
+        producer, consumer: the instruction that signals, and the one that waits.
+        needed: the producer that the consumer asked for; a later one signals where tokens were merged.
     """
 
-    giver: int
-    taker: int
+    producer: int
+    consumer: int
     needed: int
 
 
@@ -74,13 +74,13 @@ class _Planner:
         self._engines = [None if engine is None else int(engine) for engine in engines_of(table)]
         # Numbers of the accesses of each instruction: from one element to the next.
         self._firsts = np.searchsorted(accesses.row, np.arange(len(table) + 1)).tolist()
-        # Places in the program of the instructions of each engine.
+        # Positions in the program of the instructions of each engine.
         self._of: tuple[list[int], ...] = tuple([] for _ in Engine)
         # By engine: how many instructions of each have finished when its latest instruction starts.
         self._latest = [[0] * len(Engine) for _ in Engine]
         # The same for every instruction so far.
         self._clocks: list[list[int]] = []
-        # By giver and taker.
+        # By producer and consumer.
         self._tokens: list[list[list[_Token]]] = [[[] for _ in Engine] for _ in Engine]
         self.wait = [0] * len(table)
         self.signal = [0] * len(table)
@@ -95,15 +95,15 @@ class _Planner:
         numbers = range(self._firsts[index], self._firsts[index + 1])
         needs = self._log.add(numbers, engine, position, clock)
         if needs != clock:
-            for giver, given in self._givers(clock, needs):
-                self._join(clock, giver, given)
-                self._give(giver, self._of[giver][given - 1], engine, index)
+            for producer, signalled in self._producers(clock, needs):
+                self._join(clock, producer, signalled)
+                self._add_token(producer, self._of[producer][signalled - 1], engine, index)
         self._latest[engine] = clock
         self._clocks.append(clock)
         self._of[engine].append(index)
 
-    def _givers(self, clock: list[int], needs: list[int]) -> list[tuple[int, int]]:
-        """The engines, and positions of their instructions, from which tokens bring `needs` about."""
+    def _producers(self, clock: list[int], needs: list[int]) -> list[tuple[int, int]]:
+        """The engines, and positions of their instructions, whose tokens fulfil `needs`."""
         wanted = [engine for engine in _ENGINES if needs[engine] > clock[engine]]
         if len(wanted) == 1:
             return [(wanted[0], needs[wanted[0]])]
@@ -114,35 +114,35 @@ class _Planner:
             if all(starts[other][engine] < needs[engine] for other in wanted)
         ]
 
-    def _join(self, clock: list[int], giver: int, given: int) -> None:
-        """Note in `clock` what has finished once instruction `given` of an engine has."""
-        started = self._clocks[self._of[giver][given - 1]]
+    def _join(self, clock: list[int], producer: int, signalled: int) -> None:
+        """Note in `clock` what has finished once instruction `signalled` of an engine has."""
+        started = self._clocks[self._of[producer][signalled - 1]]
         clock[:] = map(max, clock, started)
-        clock[giver] = max(clock[giver], given)
+        clock[producer] = max(clock[producer], signalled)
 
-    def _give(self, giver: int, given: int, taker: int, taken: int) -> None:
-        """Add a token; merge two if there were more under way at its giver than a counter holds."""
-        tokens = self._tokens[giver][taker]
-        tokens.append(_Token(given, taken, given))
-        self.signal[given] |= 1 << taker
-        self.wait[taken] |= 1 << giver
+    def _add_token(self, producer: int, signal_at: int, consumer: int, wait_at: int) -> None:
+        """Add a token; merge two if there were more under way at its producer than a counter holds."""
+        tokens = self._tokens[producer][consumer]
+        tokens.append(_Token(signal_at, wait_at, signal_at))
+        self.signal[signal_at] |= 1 << consumer
+        self.wait[wait_at] |= 1 << producer
         under_way = len(tokens)
-        while under_way and tokens[under_way - 1].taker > given:
+        while under_way and tokens[under_way - 1].consumer > signal_at:
             under_way -= 1
         if len(tokens) - under_way > self._capacity:
-            self._merge(tokens, under_way, giver, taker)
+            self._merge(tokens, under_way, producer, consumer)
 
-    def _merge(self, tokens: list[_Token], first: int, giver: int, taker: int) -> None:
-        """Let one taker, of those from `first` on, wait for the next one's giver, where that delays it least.
+    def _merge(self, tokens: list[_Token], first: int, producer: int, consumer: int) -> None:
+        """Let one consumer from `first` on wait for the next one's producer, where that delays it least.
 
-        All these givers stand before all these takers. What was concluded from both tokens stays true.
+        All these producers stand before all these consumers. What was concluded from both tokens stays true.
         """
 
         def delay(k: int) -> int:
-            return tokens[k + 1].giver - tokens[k].needed
+            return tokens[k + 1].producer - tokens[k].needed
 
         k = min(range(first, len(tokens) - 1), key=delay)
         removed = tokens.pop(k + 1)
-        self.signal[tokens[k].giver] &= ~(1 << taker)
-        self.wait[removed.taker] &= ~(1 << giver)
-        tokens[k].giver = removed.giver
+        self.signal[tokens[k].producer] &= ~(1 << consumer)
+        self.wait[removed.consumer] &= ~(1 << producer)
+        tokens[k].producer = removed.producer

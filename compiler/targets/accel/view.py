@@ -21,11 +21,11 @@ from tilewright.isa.config import Config
 
 @dataclass(frozen=True)
 class MemoryView:
-    """Where a value lies.
+    """The memory of a value: a part of another value.
 
     Members:
         whole: the value that it is a part of.
-        block: of that: with which it begins.
+        block: the block of `whole` with which it begins.
     """
 
     whole: Value
@@ -81,7 +81,7 @@ class _Copies:
         self._names = {value.name for value in (*function.parameters, *values)}
 
     def function(self) -> Function:
-        """All of it."""
+        """The function with its copies."""
         for equation in self._source.equations:
             if not is_view(equation.operator, self._config):
                 self._equations.append(equation)

@@ -15,19 +15,19 @@ from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.memory import Memory
 from tilewright.isa.timing import item_interval, vector_depth
 
-_MOST_VERSIONS = 4
+_MAX_DEPTH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """Sizes of windows over pictures; channels in blocks of `cols`.
+    """Sizes of windows over feature maps; channels in blocks of `cols`.
 
     Members:
         blocks, height, width: of the results.
         kernel, strides, dilations: (y, x).
-        operands: pictures that are read: two for a sum and for what has a residual.
+        operands: feature maps that are read: two for a sum and for what has a residual.
         parameter_vectors: of a block.
-        keeps_sums: whether a first instruction leaves sums for a second one.
+        keeps_accumulators: whether a first instruction leaves accumulators for a second one.
     """
 
     blocks: int
@@ -38,29 +38,30 @@ class Windows:
     dilations: tuple[int, int] = (1, 1)
     operands: int = 1
     parameter_vectors: int = 0
-    keeps_sums: bool = False
+    keeps_accumulators: bool = False
 
     def inputs(self, results: int, axis: int) -> int:
-        """Input pixels along an axis that so many results need."""
+        """Input pixels along an axis that this many results need."""
         return (results - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis] + 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowTiling:
-    """How windows are cut.
+    """The tile sizes and buffer depths of windows.
 
     Members:
         height, width: results of a tile.
-        input_versions: of each operand's buffer; and the versions of the others.
-        cycles: estimated for all.
+        input_depth: of each operand's buffer.
+        result_depth, accumulator_depth, parameter_depth: of the other buffers.
+        cycles: estimated for all windows.
     """
 
     height: int
     width: int
-    input_versions: int
-    result_versions: int
-    sum_versions: int
-    parameter_versions: int
+    input_depth: int
+    result_depth: int
+    accumulator_depth: int
+    parameter_depth: int
     cycles: int
 
 
@@ -87,21 +88,26 @@ def _tiling(windows: Windows, config: Config, height: int, width: int) -> Window
     read = windows.inputs(height, 0) * windows.inputs(width, 1)
     depth = config.activation_vectors
     banks = max(1, (config.activation_banks - 1) // windows.operands)
-    sums = config.accumulator_banks * (config.accumulator_vectors // (height * width))
+    accumulators = config.accumulator_banks * (config.accumulator_vectors // (height * width))
     parameters = _slots(config, Memory.PARAMETER, windows.parameter_vectors)
     # With two banks and two operands, an operand shares its bank with the results.
     room = depth // 2 if config.activation_banks < 1 + windows.operands else depth
-    if read > room or height * width > room or not parameters or (windows.keeps_sums and not sums):
+    if (
+        read > room
+        or height * width > room
+        or not parameters
+        or (windows.keeps_accumulators and not accumulators)
+    ):
         return None
-    versions = min(banks * (room // read), _MOST_VERSIONS)
+    input_depth = min(banks * (room // read), _MAX_DEPTH)
     return WindowTiling(
         height=height,
         width=width,
-        input_versions=versions,
-        result_versions=min(room // (height * width), _MOST_VERSIONS),
-        sum_versions=max(1, min(sums, _MOST_VERSIONS)),
-        parameter_versions=min(parameters, windows.blocks),
-        cycles=_cycles(windows, config, height, width, versions),
+        input_depth=input_depth,
+        result_depth=min(room // (height * width), _MAX_DEPTH),
+        accumulator_depth=max(1, min(accumulators, _MAX_DEPTH)),
+        parameter_depth=min(parameters, windows.blocks),
+        cycles=_cycles(windows, config, height, width, input_depth),
     )
 
 
@@ -109,7 +115,7 @@ def _slots(config: Config, memory: Memory, vectors: int) -> int:
     return config.banks(memory) * (config.depth(memory) // vectors) if vectors else 1
 
 
-def _cycles(windows: Windows, config: Config, height: int, width: int, versions: int) -> int:
+def _cycles(windows: Windows, config: Config, height: int, width: int, input_depth: int) -> int:
     """Engines side by side, but for the loads of the first tile and the results of the last one."""
     tiles = [
         (count_y * count_x * windows.blocks, _Tile(windows, config, rows, columns))
@@ -120,7 +126,7 @@ def _cycles(windows: Windows, config: Config, height: int, width: int, versions:
     alone = (
         first.load + ASSUMED_LATENCY_CYCLES + last.work + vector_depth(config.requant_interval) + last.store
     )
-    if versions == 1 and (len(tiles) > 1 or tiles[0][0] > 1):
+    if input_depth == 1 and (len(tiles) > 1 or tiles[0][0] > 1):
         return alone + sum(count * (tile.load + tile.work + tile.store) for count, tile in tiles)
     parameters = windows.blocks * read_cycles(config, 1, 4 * config.cols * windows.parameter_vectors)
     busy = (
@@ -133,7 +139,7 @@ def _cycles(windows: Windows, config: Config, height: int, width: int, versions:
 
 @dataclass(frozen=True)
 class _Tile:
-    """What engines do for a tile of results of one block."""
+    """Cycles of the engines for a tile of results of one block."""
 
     windows: Windows
     config: Config
@@ -146,7 +152,7 @@ class _Tile:
         windows, cols = self.windows, self.config.cols
         rows = min(windows.inputs(self.height, 0), windows.inputs(windows.height, 0))
         operand = read_cycles(self.config, rows, windows.inputs(self.width, 1) * cols)
-        instructions = windows.operands + 2 + windows.keeps_sums
+        instructions = windows.operands + 2 + windows.keeps_accumulators
         fetch = instructions * INSTRUCTION_BYTES // self.config.bus_bytes
         return windows.operands * operand + fetch
 
@@ -154,12 +160,12 @@ class _Tile:
     def work(self) -> int:
         """Cycles of the vector engine."""
         windows, interval = self.windows, self.config.requant_interval
-        results, folded = self.height * self.width, windows.kernel[0] * windows.kernel[1]
+        results, reduced = self.height * self.width, windows.kernel[0] * windows.kernel[1]
         requantised, read = int(windows.parameter_vectors > 0), windows.parameter_vectors
-        if not windows.keeps_sums:
-            return read + results * folded * item_interval(requantised, folded, interval)
-        # The second instruction waits for the first one's last sum.
-        first, second = results * folded, results * item_interval(requantised, 1, interval)
+        if not windows.keeps_accumulators:
+            return read + results * reduced * item_interval(requantised, reduced, interval)
+        # The second instruction waits for the first one's last accumulator.
+        first, second = results * reduced, results * item_interval(requantised, 1, interval)
         return read + first + second + vector_depth(interval) + 1
 
     @property

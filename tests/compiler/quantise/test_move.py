@@ -42,7 +42,7 @@ def branches(network, *channels, x="x", axis=1):
 
 
 def shuffled(network, x, groups, each, size=(6, 5)):
-    """The channels of groups, in turns."""
+    """The channels of groups, alternating."""
     split = network.add("Reshape", x, np.array([0, groups, each, *size]))
     turned = network.add("Transpose", split, perm=[0, 2, 1, *range(3, 3 + len(size))])
     return network.add("Reshape", turned, np.array([0, groups * each, 6, 5]))

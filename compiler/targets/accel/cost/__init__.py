@@ -1,1 +1,1 @@
-"""What a tiling of a convolution costs: the problem, the space of tilings, a bound, and the event model."""
+"""The cost of tilings of a convolution: the problem, the space of tilings, a bound, and the event model."""

@@ -1,4 +1,4 @@
-"""About how many cycles a cut convolution takes, in closed form: array and bus side by side.
+"""The cycles of a tiled convolution, estimated in closed form: array and bus side by side.
 
 The first tile is looked at part by part, for its loads have little to hide behind. Candidates are many, so
 sizes may be arrays, one element a candidate; the event model looks at the best more closely.
@@ -9,41 +9,41 @@ from functools import reduce
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.cost.problem import Cut, Number, Versions
+from tilewright.compiler.targets.accel.cost.problem import BufferDepths, Number, TileSizes
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.timing import ACCUMULATOR_DISTANCE, GENERATOR_SETUP, tile_period
 
 ASSUMED_LATENCY_CYCLES = 40
-"""Of the memory outside, unknown when a program is compiled: between a fast one and a slow one."""
+"""Latency of the memory outside, unknown at compile time: between a fast one and a slow one."""
 _BURST_CYCLES = ASSUMED_LATENCY_CYCLES + 8
-"""A burst's room is taken for so long beside its beats."""
+"""Cycles for which a burst's room is taken beside its beats."""
 _INSTRUCTION_CYCLES = GENERATOR_SETUP
-"""What load and store lose from one instruction to the next."""
+"""Cycles that load and store lose from one instruction to the next."""
 _UNHIDDEN = 16
-"""A cycle in so many of loads is taken to be waited for."""
+"""One of this many load cycles is taken to be waited for."""
 
 
-def cycles_of(cut: Cut, versions: Versions, threads: Number) -> Number:
-    """Cycles of the whole convolution, of one cut or of many.
+def cycles_of(tile_sizes: TileSizes, depths: BufferDepths, threads: Number) -> Number:
+    """Cycles of the whole convolution, for one set of tile sizes or for many.
 
     Args:
-        cut: how it is cut, without other sizes in the first row of tiles.
-        versions: of its buffers.
-        threads: output blocks of a group that take turns, a chunk each.
+        tile_sizes: without other sizes in the first row of tiles.
+        depths: of its buffers.
+        threads: output blocks of an outer tile that are interleaved by reduction tiles.
     """
-    matrix, load = _matrix(cut, threads), _loads(cut, versions, threads)
-    store = _store(cut)
-    blocks = cut.convolution.out_blocks * cut.tiles * _average_tile(cut)
-    drain = _whole(blocks * cut.sum_vectors)
+    matrix, load = _matrix(tile_sizes, threads), _loads(tile_sizes, depths, threads)
+    store = _store(tile_sizes)
+    blocks = tile_sizes.convolution.out_blocks * tile_sizes.tiles * _average_tile(tile_sizes)
+    drain = _whole(blocks * tile_sizes.accumulator_vectors)
     busy = _most(_overlapped(matrix, load), _whole(blocks * store), drain)
-    # Without a second version, a buffer is filled while nobody can use it.
-    exposed = ((versions.inputs == 1) | (versions.weights == 1)) & (load.steps > 1)
+    # Without double buffering, a buffer is filled while nobody can use it.
+    exposed = ((depths.inputs == 1) | (depths.weights == 1)) & (load.steps > 1)
     busy = np.where(exposed, np.maximum(busy, matrix + load.total), busy)
-    busy = np.where(versions.sums == 1, np.maximum(busy, matrix + drain), busy)
+    busy = np.where(depths.accumulators == 1, np.maximum(busy, matrix + drain), busy)
     # What is hidden is not free: the less of it, the more surely it stays hidden.
     busy = busy + load.total // _UNHIDDEN
-    part = matrix // (load.steps * load.blocks * cut.chunks)
-    return busy + cut.sum_vectors + store + np.maximum(0, (threads - 1) * (store - part))
+    part = matrix // (load.steps * load.blocks * tile_sizes.reduction_tiles)
+    return busy + tile_sizes.accumulator_vectors + store + np.maximum(0, (threads - 1) * (store - part))
 
 
 def _most(*numbers: Number) -> Number:
@@ -51,20 +51,20 @@ def _most(*numbers: Number) -> Number:
 
 
 def _whole(number: Number) -> Number:
-    """Without what is behind the point."""
+    """The number truncated to an integer."""
     return np.trunc(number).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Loads:
-    """Cycles of the bus for tiles of results and groups of output blocks.
+    """Cycles of the bus for tiles of results and outer tiles of output blocks.
 
     Members:
-        inputs: of a tile, for a whole group.
+        inputs: of a tile, for a whole outer tile.
         weights: of one block.
-        inputs_again, weights_again: how much of these each further group, or tile, loads anew.
-        further: instructions and residuals of a tile and group.
-        tiles, groups, blocks, chunks, threads: how many there are; blocks: of a group.
+        inputs_again, weights_again: how much of these each further outer tile, or tile, loads anew.
+        further: instructions and residuals of a tile and outer tile.
+        tiles, outer_tiles, blocks, reduction_tiles, threads: how many there are; blocks: of an outer tile.
     """
 
     inputs: Number
@@ -73,30 +73,30 @@ class _Loads:
     weights_again: Number
     further: Number
     tiles: Number
-    groups: Number
+    outer_tiles: Number
     blocks: Number
-    chunks: Number
+    reduction_tiles: Number
     threads: Number
 
     @property
     def steps(self) -> Number:
-        """Tiles of all groups."""
-        return self.tiles * self.groups
+        """Tiles of all outer tiles."""
+        return self.tiles * self.outer_tiles
 
     @property
     def later(self) -> list[tuple[Number, Number]]:
         """Cycles of steps but the first, and of how many: they are loaded while others are computed."""
-        tiles, groups, weights = self.tiles - 1, self.groups - 1, self.weights * self.blocks
+        tiles, outer_tiles, weights = self.tiles - 1, self.outer_tiles - 1, self.weights * self.blocks
         inputs, weights_again = self.inputs * self.inputs_again, weights * self.weights_again
         return [
             (self.further + self.inputs + weights_again, tiles),
-            (self.further + inputs + weights, groups),
-            (self.further + inputs + weights_again, tiles * groups),
+            (self.further + inputs + weights, outer_tiles),
+            (self.further + inputs + weights_again, tiles * outer_tiles),
         ]
 
     @property
     def total(self) -> Number:
-        """Of all steps."""
+        """Cycles of all steps."""
         first = self.inputs + self.weights * self.blocks + self.further
         return first + sum(cycles * count for cycles, count in self.later)
 
@@ -107,66 +107,77 @@ def _overlapped(matrix: Number, load: _Loads) -> Number:
     block = step // load.blocks
     others = (load.blocks - load.threads) * np.maximum(block, load.weights)
     later = sum(np.maximum(step, cycles) * count for cycles, count in load.later)
-    return _first_turn(block, load) + others + later
+    return _first_slot(block, load) + others + later
 
 
-def _first_turn(block: Number, load: _Loads) -> Number:
-    """Cycles until the first blocks are done whose turn it is, chunk by chunk.
+def _first_slot(block: Number, load: _Loads) -> Number:
+    """Cycles until the blocks of the first interleave slot are done, reduction tile by reduction tile.
 
-    For each chunk, the bus brings the inputs and the weights of each thread. The array begins a chunk once
-    its inputs and first weights are there; it ends a chunk at least one part after the last weights:
+    For each reduction tile, the bus loads the inputs and the weights of each thread. The array begins a
+    reduction tile once its inputs and first weights are there; it ends it at least one part after the last
+    weights:
 
         array = max(array, bus + inputs + weights) + threads * part
         bus += inputs + threads * weights
         array = max(array, bus + part)
 
-    Each term grows evenly with the chunks before it, so that the largest is of the first or the last chunk.
+    Each term grows linearly with the reduction tiles before it, so that the first or the last one has the
+    largest.
     """
-    chunks, threads, weights = load.chunks, load.threads, load.weights // load.chunks
-    part, inputs = block // chunks, load.inputs // load.chunks
+    reduction_tiles, threads = load.reduction_tiles, load.threads
+    part = block // reduction_tiles
+    inputs, weights = load.inputs // reduction_tiles, load.weights // reduction_tiles
     bus, array = inputs + threads * weights, threads * part
     return _most(
-        inputs + weights + chunks * array,
-        (chunks - 1) * bus + inputs + weights + array,
-        bus + part + (chunks - 1) * array,
-        chunks * bus + part,
+        inputs + weights + reduction_tiles * array,
+        (reduction_tiles - 1) * bus + inputs + weights + array,
+        bus + part + (reduction_tiles - 1) * array,
+        reduction_tiles * bus + part,
     )
 
 
-def _loads(cut: Cut, versions: Versions, threads: Number) -> _Loads:
-    convolution = cut.convolution
-    parts = cut.chunks * cut.config.slices
-    tile, chunk = _average_tile(cut), _average_chunk(cut)
-    one_input = _read_cycles(cut.config, _input_rows(cut), _input_row_bytes(cut))
-    inputs = _whole(cut.chunks * one_input * tile * chunk)
-    residuals = _whole(_store(cut) * cut.group_blocks * tile) if convolution.residual else 0
+def _loads(tile_sizes: TileSizes, depths: BufferDepths, threads: Number) -> _Loads:
+    convolution = tile_sizes.convolution
+    parts = tile_sizes.reduction_tiles * tile_sizes.config.slices
+    tile, reduction_tile = _average_tile(tile_sizes), _average_reduction_tile(tile_sizes)
+    one_input = _read_cycles(tile_sizes.config, _input_rows(tile_sizes), _input_row_bytes(tile_sizes))
+    inputs = _whole(tile_sizes.reduction_tiles * one_input * tile * reduction_tile)
+    residuals = _whole(_store(tile_sizes) * tile_sizes.outer_blocks * tile) if convolution.residual else 0
     return _Loads(
-        inputs=np.where(versions.inputs < cut.chunks, inputs * -(-cut.group_blocks // threads), inputs),
-        weights=_whole(parts * _one_weight(cut) * chunk),
-        inputs_again=versions.inputs < cut.chunks * cut.tiles,
-        weights_again=versions.weights < cut.group_blocks * parts,
-        further=residuals + _fetch(cut),
-        tiles=cut.tiles,
-        groups=cut.groups,
-        blocks=cut.group_blocks,
-        chunks=cut.chunks,
+        inputs=np.where(
+            depths.inputs < tile_sizes.reduction_tiles,
+            inputs * -(-tile_sizes.outer_blocks // threads),
+            inputs,
+        ),
+        weights=_whole(parts * _one_weight(tile_sizes) * reduction_tile),
+        inputs_again=depths.inputs < tile_sizes.reduction_tiles * tile_sizes.tiles,
+        weights_again=depths.weights < tile_sizes.outer_blocks * parts,
+        further=residuals + _fetch(tile_sizes),
+        tiles=tile_sizes.tiles,
+        outer_tiles=tile_sizes.outer_tiles,
+        blocks=tile_sizes.outer_blocks,
+        reduction_tiles=tile_sizes.reduction_tiles,
         threads=threads,
     )
 
 
-def _matrix(cut: Cut, threads: Number) -> Number:
-    """Cycles of the array, with what it loses where sums change from one instruction to the next."""
-    convolution, rows = cut.convolution, cut.config.rows
+def _matrix(tile_sizes: TileSizes, threads: Number) -> Number:
+    """Cycles of the array, with what it loses where accumulators change from one instruction to the next."""
+    convolution, rows = tile_sizes.convolution, tile_sizes.config.rows
     kernel = convolution.kernel[0] * convolution.kernel[1]
-    tiles = cut.config.slices * kernel * convolution.in_blocks
+    tiles = tile_sizes.config.slices * kernel * convolution.in_blocks
     streams = sum(
         count_y
         * count_x
-        * np.maximum(convolution.sums(height, 0) * convolution.sums(width, 1), tile_period(0, rows))
-        for height, count_y in _sizes(convolution.out_height, cut.height)
-        for width, count_x in _sizes(convolution.out_width, cut.width)
+        * np.maximum(
+            convolution.accumulators(height, 0) * convolution.accumulators(width, 1), tile_period(0, rows)
+        )
+        for height, count_y in _sizes(convolution.out_height, tile_sizes.height)
+        for width, count_x in _sizes(convolution.out_width, tile_sizes.width)
     )
-    moves = np.where(threads > 1, cut.tiles * (cut.chunks * cut.config.slices - 1), 0)
+    moves = np.where(
+        threads > 1, tile_sizes.tiles * (tile_sizes.reduction_tiles * tile_sizes.config.slices - 1), 0
+    )
     return convolution.out_blocks * (tiles * streams + moves * (ACCUMULATOR_DISTANCE - 1))
 
 
@@ -182,37 +193,45 @@ def sizes(extent: int, part: int) -> list[tuple[int, int]]:
     return [(part, extent // part), *([(rest, 1)] if rest else [])]
 
 
-def _average_tile(cut: Cut) -> Number:
+def _average_tile(tile_sizes: TileSizes) -> Number:
     """How much of a whole tile the average one is: the last ones may be smaller."""
-    convolution = cut.convolution
-    return convolution.out_height * convolution.out_width / (cut.tiles * cut.height * cut.width)
+    convolution = tile_sizes.convolution
+    return (
+        convolution.out_height
+        * convolution.out_width
+        / (tile_sizes.tiles * tile_sizes.height * tile_sizes.width)
+    )
 
 
-def _average_chunk(cut: Cut) -> Number:
-    """How much of a whole chunk the average one is."""
-    kernel, taps = cut.convolution.kernel, cut.taps
-    whole = cut.chunks * cut.chunk_blocks * taps[0] * taps[1]
-    return cut.convolution.in_blocks * kernel[0] * kernel[1] / whole
+def _average_reduction_tile(tile_sizes: TileSizes) -> Number:
+    """How much of a whole reduction tile the average one is."""
+    kernel, taps = tile_sizes.convolution.kernel, tile_sizes.taps
+    whole = tile_sizes.reduction_tiles * tile_sizes.reduction_blocks * taps[0] * taps[1]
+    return tile_sizes.convolution.in_blocks * kernel[0] * kernel[1] / whole
 
 
-def _input_rows(cut: Cut) -> Number:
-    return cut.chunk_blocks * cut.convolution.inputs(cut.height, cut.taps[0], 0)
+def _input_rows(tile_sizes: TileSizes) -> Number:
+    return tile_sizes.reduction_blocks * tile_sizes.convolution.inputs(
+        tile_sizes.height, tile_sizes.taps[0], 0
+    )
 
 
-def _input_row_bytes(cut: Cut) -> Number:
-    return cut.convolution.inputs(cut.width, cut.taps[1], 1) * cut.config.cols
+def _input_row_bytes(tile_sizes: TileSizes) -> Number:
+    return tile_sizes.convolution.inputs(tile_sizes.width, tile_sizes.taps[1], 1) * tile_sizes.config.cols
 
 
-def _one_weight(cut: Cut) -> Number:
-    whole = cut.chunk_blocks == cut.convolution.in_blocks
-    rows = np.where(whole, 1, cut.taps[0] * cut.taps[1])
-    return _read_cycles(cut.config, rows, cut.weight_vectors * cut.config.cols // rows)
+def _one_weight(tile_sizes: TileSizes) -> Number:
+    whole = tile_sizes.reduction_blocks == tile_sizes.convolution.in_blocks
+    rows = np.where(whole, 1, tile_sizes.taps[0] * tile_sizes.taps[1])
+    return _read_cycles(tile_sizes.config, rows, tile_sizes.weight_vectors * tile_sizes.config.cols // rows)
 
 
-def _store(cut: Cut) -> Number:
+def _store(tile_sizes: TileSizes) -> Number:
     """Cycles of the bus for the results of one tile and block."""
-    config = cut.config
-    return np.maximum(*_bus_cycles(config, cut.height, cut.width * config.cols, config.outstanding_writes))
+    config = tile_sizes.config
+    return np.maximum(
+        *_bus_cycles(config, tile_sizes.height, tile_sizes.width * config.cols, config.outstanding_writes)
+    )
 
 
 def _read_cycles(config: Config, rows: Number, row_bytes: Number) -> Number:
@@ -232,13 +251,13 @@ def write_cycles(config: Config, rows: int, row_bytes: int) -> int:
 
 
 def _bus_cycles(config: Config, rows: Number, row_bytes: Number, outstanding: int) -> tuple[Number, Number]:
-    """Cycles for the beats of rows, and for their bursts, of which so many are under way: the more count."""
+    """Cycles for the beats of rows, and for their bursts, `outstanding` at a time: the larger counts."""
     bursts = rows * -(-row_bytes // config.burst_bytes)
     beats = rows * row_bytes // min(config.bus_bytes, config.cols)
     return beats, bursts * _BURST_CYCLES // outstanding
 
 
-def _fetch(cut: Cut) -> Number:
+def _fetch(tile_sizes: TileSizes) -> Number:
     """Cycles of the bus for the instructions of a step."""
-    instructions = cut.group_blocks * (2 + 3 * cut.chunks * cut.config.slices)
-    return instructions * INSTRUCTION_BYTES // cut.config.bus_bytes
+    instructions = tile_sizes.outer_blocks * (2 + 3 * tile_sizes.reduction_tiles * tile_sizes.config.slices)
+    return instructions * INSTRUCTION_BYTES // tile_sizes.config.bus_bytes

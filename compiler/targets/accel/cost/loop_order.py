@@ -1,19 +1,19 @@
-"""The matrix instructions of a tiled convolution in the order of its schedule: tiles, chunks, blocks."""
+"""The matrix instructions of a tiled convolution, in the order of its schedule."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.cost.problem import Cut
+from tilewright.compiler.targets.accel.cost.problem import TileSizes
 
 
 @dataclass(frozen=True)
-class Chunk:
+class ReductionTile:
     """A part of the reduction: input blocks, kernel rows and columns.
 
     Members:
         number: in its tile.
-        last: whether it is, in its tile.
+        last: whether it is the last of its tile.
         first: its first input block.
         blocks, rows, columns: its size.
     """
@@ -32,11 +32,11 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Tile:
+class ResultTile:
     """Results of one tile.
 
     Members:
-        number: in order.
+        number: position in the order of tiles.
         row: of tiles.
         height, width: its size.
     """
@@ -47,62 +47,64 @@ class Tile:
     width: int
 
 
-class Turn(NamedTuple):
-    """What is done of a tile before the next blocks of its results begin.
+class InterleaveSlot(NamedTuple):
+    """The part of a tile that is computed before the next blocks of its results begin.
 
     Members:
         tile: of results.
-        chunks: the parts of the reduction, the outer loop.
+        reduction_tiles: the outer loop.
         blocks: of the output, the inner loop.
     """
 
-    tile: Tile
-    chunks: Sequence[Chunk]
+    tile: ResultTile
+    reduction_tiles: Sequence[ReductionTile]
     blocks: Sequence[int]
 
 
-def turns(cut: Cut, threads: int) -> Iterator[Turn]:
-    """The turns in the order of the schedule."""
-    later, blocks = _chunks(cut, cut.chunk_blocks), range(cut.convolution.out_blocks)
-    sooner = _chunks(cut, cut.first_blocks) if cut.first_blocks else later
-    tiles = tiles_of(cut)
-    for group in range(0, len(blocks), cut.group_blocks):
-        members = blocks[group : group + cut.group_blocks]
+def interleave_slots(tile_sizes: TileSizes, threads: int) -> Iterator[InterleaveSlot]:
+    """The interleave slots in the order of the schedule."""
+    blocks = range(tile_sizes.convolution.out_blocks)
+    later = _reduction_tiles(tile_sizes, tile_sizes.reduction_blocks)
+    first_blocks = tile_sizes.first_reduction_blocks
+    sooner = _reduction_tiles(tile_sizes, first_blocks) if first_blocks else later
+    tiles = tiles_of(tile_sizes)
+    for outer in range(0, len(blocks), tile_sizes.outer_blocks):
+        members = blocks[outer : outer + tile_sizes.outer_blocks]
         for tile in tiles:
             for first in range(0, len(members), threads):
-                yield Turn(tile, later if tile.row else sooner, members[first : first + threads])
+                yield InterleaveSlot(tile, later if tile.row else sooner, members[first : first + threads])
 
 
-def order(cut: Cut, threads: int) -> Iterator[tuple[Tile, Chunk, int]]:
-    """Tile, chunk and output block of the matrix instructions, in the order of the schedule."""
-    for turn in turns(cut, threads):
-        for chunk in turn.chunks:
-            for block in turn.blocks:
-                yield turn.tile, chunk, block
+def order(tile_sizes: TileSizes, threads: int) -> Iterator[tuple[ResultTile, ReductionTile, int]]:
+    """Tile, reduction tile and output block of the matrix instructions, in the order of the schedule."""
+    for slot in interleave_slots(tile_sizes, threads):
+        for reduction_tile in slot.reduction_tiles:
+            for block in slot.blocks:
+                yield slot.tile, reduction_tile, block
 
 
-def _chunks(cut: Cut, chunk_blocks: int) -> list[Chunk]:
-    kernel = cut.convolution.kernel
+def _reduction_tiles(tile_sizes: TileSizes, reduction_blocks: int) -> list[ReductionTile]:
+    kernel = tile_sizes.convolution.kernel
     sizes = [
-        (part * chunk_blocks, blocks, rows, columns)
-        for rows in _parts(kernel[0], cut.taps[0])
-        for columns in _parts(kernel[1], cut.taps[1])
-        for part, blocks in enumerate(_parts(cut.convolution.in_blocks, chunk_blocks))
+        (part * reduction_blocks, blocks, rows, columns)
+        for rows in _parts(kernel[0], tile_sizes.taps[0])
+        for columns in _parts(kernel[1], tile_sizes.taps[1])
+        for part, blocks in enumerate(_parts(tile_sizes.convolution.in_blocks, reduction_blocks))
     ]
-    return [Chunk(number, number + 1 == len(sizes), *size) for number, size in enumerate(sizes)]
+    return [ReductionTile(number, number + 1 == len(sizes), *size) for number, size in enumerate(sizes)]
 
 
-def tiles_of(cut: Cut) -> list[Tile]:
+def tiles_of(tile_sizes: TileSizes) -> list[ResultTile]:
     """The tiles in their order."""
-    convolution = cut.convolution
-    first = min(cut.first_height or cut.height, convolution.out_height)
-    heights = [first, *_parts(convolution.out_height - first, cut.height)]
+    convolution = tile_sizes.convolution
+    first = min(tile_sizes.first_height or tile_sizes.height, convolution.out_height)
+    heights = [first, *_parts(convolution.out_height - first, tile_sizes.height)]
     sizes = [
         (row, height, width)
         for row, height in enumerate(heights)
-        for width in _parts(convolution.out_width, cut.width)
+        for width in _parts(convolution.out_width, tile_sizes.width)
     ]
-    return [Tile(number, *size) for number, size in enumerate(sizes)]
+    return [ResultTile(number, *size) for number, size in enumerate(sizes)]
 
 
 def _parts(extent: int, part: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Convolutions and ways to cut them: what a tile needs on the chip, and how many there are."""
+"""Sizes of convolutions and of their tiles: what a tile needs on the chip, and how many tiles there are."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +7,12 @@ from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 
 Number = Any
-"""An int; or int64[n], for n cuts of one convolution at once: then all that follows from it is of n, too."""
+"""An int; or int64[n], for n tilings of one convolution at once: then all that follows is int64[n], too."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution:
-    """Sizes of a convolution; channels in blocks of `cols`.
+class BlockedConvolution:
+    """A convolution in the layout of the machine: its sizes, channels in blocks of `cols`.
 
     Members:
         out_blocks, out_height, out_width: results as stored: behind the pooling, if there is one.
@@ -44,74 +44,77 @@ class Convolution:
 
     @property
     def pools(self) -> bool:
-        """Whether a pooling follows that is more than the sums themselves."""
+        """Whether a pooling of more than one pixel follows."""
         return (self.pool_kernel, self.pool_strides) != ((1, 1), (1, 1))
 
-    def sums(self, results: Number, axis: int) -> Number:
-        """Sums along an axis that so many results need."""
+    def accumulators(self, results: Number, axis: int) -> Number:
+        """Accumulators along an axis that this many results need."""
         return (results - 1) * self.pool_strides[axis] + self.pool_kernel[axis]
 
     def inputs(self, results: Number, taps: Number, axis: int) -> Number:
-        """Loaded pixels along an axis that so many results need from so many taps of the kernel."""
-        return (self.sums(results, axis) - 1) * self.steps[axis] + (taps - 1) * self.dilations[axis] + 1
+        """Pixels along an axis that must be loaded for `results` results and `taps` taps of the kernel."""
+        return (
+            (self.accumulators(results, axis) - 1) * self.steps[axis] + (taps - 1) * self.dilations[axis] + 1
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Versions:
-    """How many instances of each buffer on the chip exist at a time."""
+class BufferDepths:
+    """The depth of each buffer on the chip: how many of its instances exist at a time."""
 
     inputs: Number
     weights: Number
-    sums: Number
+    accumulators: Number
     results: Number
     residuals: Number
     parameters: Number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
-    """A convolution cut for a machine; or many cuts at once, whose sizes are arrays.
+class TileSizes:
+    """The tile sizes of a convolution on a machine; or many at once, as arrays.
 
     Members:
-        convolution, config: what is cut, for what.
-        group_blocks: output blocks of a group.
+        convolution, config: what is tiled, for which machine.
+        outer_blocks: output blocks of an outer tile.
         height, width: results of a tile.
-        taps: kernel rows and columns of a chunk.
-        chunk_blocks: input blocks of a chunk.
-        first_height, first_blocks: height and chunk_blocks in the first row of tiles, if others there.
+        taps: kernel rows and columns of a reduction tile.
+        reduction_blocks: input blocks of a reduction tile.
+        first_height, first_reduction_blocks: the sizes of the first row of tiles, if others there.
     """
 
-    convolution: Convolution
+    convolution: BlockedConvolution
     config: Config
-    group_blocks: Number
+    outer_blocks: Number
     height: Number
     width: Number
     taps: tuple[Number, Number]
-    chunk_blocks: Number
+    reduction_blocks: Number
     first_height: int | None = None
-    first_blocks: int | None = None
+    first_reduction_blocks: int | None = None
 
     # --- what it needs on the chip ---
 
     @property
-    def sum_vectors(self) -> Number:
-        """Accumulators of a block of results."""
-        return self.convolution.sums(self._most_height, 0) * self.convolution.sums(self.width, 1)
+    def accumulator_vectors(self) -> Number:
+        """Accumulator vectors of a block of results."""
+        rows = self.convolution.accumulators(self._most_height, 0)
+        return rows * self.convolution.accumulators(self.width, 1)
 
     @property
     def input_vectors(self) -> Number:
-        """Activations of a chunk."""
+        """Activation vectors of a reduction tile."""
         rows = self.convolution.inputs(self._most_height, self.taps[0], 0)
-        return self._most_blocks * rows * self.convolution.inputs(self.width, self.taps[1], 1)
+        return self._most_reduction_blocks * rows * self.convolution.inputs(self.width, self.taps[1], 1)
 
     @property
     def weight_vectors(self) -> Number:
-        """Weight rows of a chunk, of one slice of its channels."""
-        return self.taps[0] * self.taps[1] * self._most_blocks * self.config.rows
+        """Weight rows of a reduction tile, of one slice of its channels."""
+        return self.taps[0] * self.taps[1] * self._most_reduction_blocks * self.config.rows
 
     @property
     def result_vectors(self) -> Number:
-        """Activations of a block of results."""
+        """Activation vectors of a block of results."""
         return self._most_height * self.width
 
     @property
@@ -119,29 +122,33 @@ class Cut:
         return self.height if self.first_height is None else max(self.height, self.first_height)
 
     @property
-    def _most_blocks(self) -> Number:
-        return self.chunk_blocks if self.first_blocks is None else max(self.chunk_blocks, self.first_blocks)
+    def _most_reduction_blocks(self) -> Number:
+        return (
+            self.reduction_blocks
+            if self.first_reduction_blocks is None
+            else max(self.reduction_blocks, self.first_reduction_blocks)
+        )
 
     @property
-    def _apart(self) -> bool:
+    def _has_own_banks(self) -> bool:
         """Whether input, residual and results each have banks of their own."""
         return self.config.activation_banks > 1 + self.convolution.residual
 
     @property
     def input_slots(self) -> Number:
-        """Chunks of inputs that fit beside residual and results."""
+        """Reduction tiles whose inputs fit beside residual and results."""
         banks = max(1, self.config.activation_banks - 1 - self.convolution.residual)
-        depth = self.config.activation_vectors // (1 if self._apart else 2)
+        depth = self.config.activation_vectors // (1 if self._has_own_banks else 2)
         return banks * (depth // self.input_vectors)
 
     @property
     def residual_slots(self) -> Number:
         """Blocks of residuals that fit."""
-        depth = self.config.activation_vectors // (1 if self._apart else 2)
+        depth = self.config.activation_vectors // (1 if self._has_own_banks else 2)
         return depth // self.result_vectors
 
     def slots(self, memory: Memory, vectors: Number) -> Number:
-        """Buffers of so many vectors that fit a memory."""
+        """How many buffers of `vectors` vectors fit a memory."""
         return self.config.banks(memory) * (self.config.depth(memory) // vectors)
 
     @property
@@ -151,7 +158,7 @@ class Cut:
         return (
             (self.input_slots > 0)
             & (self.slots(Memory.WEIGHT, self.weight_vectors) > 0)
-            & (self.slots(Memory.ACCUMULATOR, self.sum_vectors) > 0)
+            & (self.slots(Memory.ACCUMULATOR, self.accumulator_vectors) > 0)
             & (self.slots(Memory.PARAMETER, convolution.parameter_vectors) > 0)
             & (self.result_vectors <= config.activation_vectors)
             & (not convolution.residual or self.residual_slots > 0)
@@ -167,24 +174,24 @@ class Cut:
     # --- how often ---
 
     @property
-    def chunks(self) -> Number:
-        """Parts of the reduction whose input differs, but in the first row of tiles."""
-        return self._chunks(self.chunk_blocks)
+    def reduction_tiles(self) -> Number:
+        """Reduction tiles of a block of results, but in the first row of tiles."""
+        return self._reduction_tiles(self.reduction_blocks)
 
     @property
-    def first_chunks(self) -> Number:
-        """The same in the first row of tiles."""
-        return self._chunks(self.first_blocks or self.chunk_blocks)
+    def first_reduction_tiles(self) -> Number:
+        """Reduction tiles of a block of results in the first row of tiles."""
+        return self._reduction_tiles(self.first_reduction_blocks or self.reduction_blocks)
 
-    def _chunks(self, blocks: Number) -> Number:
+    def _reduction_tiles(self, blocks: Number) -> Number:
         kernel = self.convolution.kernel
         taps = -(-kernel[0] // self.taps[0]) * -(-kernel[1] // self.taps[1])
         return taps * -(-self.convolution.in_blocks // blocks)
 
     @property
-    def groups(self) -> Number:
-        """Groups of output blocks."""
-        return -(-self.convolution.out_blocks // self.group_blocks)
+    def outer_tiles(self) -> Number:
+        """Outer tiles: groups of output blocks."""
+        return -(-self.convolution.out_blocks // self.outer_blocks)
 
     @property
     def tiles(self) -> Number:
@@ -200,15 +207,16 @@ class Cut:
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """A cut, the versions of its buffers, and the cycles estimated for all.
+    """Tile sizes, buffer depths, virtual threads, and the cycles estimated for them.
 
     Members:
-        cut, versions: what is done at a time, and what is kept.
-        threads: output blocks of a group that take turns.
-        cycles: estimated for all.
+        tile_sizes: what is computed at a time.
+        depths: what is kept on the chip.
+        threads: output blocks of an outer tile that are interleaved.
+        cycles: estimated for the whole convolution.
     """
 
-    cut: Cut
-    versions: Versions
+    tile_sizes: TileSizes
+    depths: BufferDepths
     threads: int
     cycles: int

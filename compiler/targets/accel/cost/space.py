@@ -7,28 +7,34 @@ from dataclasses import fields, replace
 import numpy as np
 
 from tilewright.compiler.targets.accel.cost.bound import cycles_of
-from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Number, Tiling, Versions
+from tilewright.compiler.targets.accel.cost.problem import (
+    BlockedConvolution,
+    BufferDepths,
+    Number,
+    TileSizes,
+    Tiling,
+)
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 
-_MOST_VERSIONS = 4
-"""Of results beside those of threads: more would not be used."""
+_MAX_DEPTH = 4
+"""The largest depth of results beside those of threads: more would not be used."""
 _WIDE_TRIED = 3
 _WIDTHS_TRIED = 4
 _HEIGHTS_TRIED = 16
-_CHUNKS_TRIED = 6
+_REDUCTION_TILES_TRIED = 6
 _HIGHER_TRIED = 3
-"""So many rows of results more than an even tiling, for tiles that begin with small chunks."""
+"""How many rows of results more than an even tiling, for tiles that begin with small reduction tiles."""
 _FALLING_TRIED = 28
-"""So many heights at most of tiles that fall in height."""
+"""How many heights of tiles that fall in height are tried at most."""
 _TILES_AHEAD = 3
-"""Of which the inputs are kept, where none is used again."""
+"""How many tiles keep their inputs, where none is used again."""
 _FIRST, _FIRST_OF_WIDTH = 32, 12
-"""So many candidates, and of each width, are worth a closer look."""
+"""How many candidates, of all and of each width, are worth a closer look."""
 
 
 def parts(extent: int) -> list[int]:
-    """The sizes that cut `extent` into even parts with a smaller last one, falling."""
+    """The sizes that split `extent` into even parts with a smaller last one, falling."""
     return sorted({-(-extent // count) for count in range(1, extent + 1)}, reverse=True)
 
 
@@ -38,144 +44,151 @@ def parts(extent: int) -> list[int]:
 class Candidates:
     """All even tilings that fit, as arrays, with their cycles in closed form."""
 
-    def __init__(self, convolution: Convolution, config: Config) -> None:
+    def __init__(self, convolution: BlockedConvolution, config: Config) -> None:
         rows = [
-            (*tile, *taps, blocks, group, threads)
+            (*tile, *taps, blocks, outer, threads)
             for tile in _tiles(convolution, config)
-            for taps, blocks in _chunks(convolution, config, *tile)
-            for group, threads in _turns(convolution, config, taps, blocks)
+            for taps, blocks in _reduction_tiles(convolution, config, *tile)
+            for outer, threads in _interleavings(convolution, config, taps, blocks)
         ]
         self._numbers = np.array(rows, np.int64).reshape(-1, 7)
         self._convolution, self._config = convolution, config
-        cut, threads = self._cut(*self._numbers.T), self._numbers[:, 6]
-        versions = _versions(cut, threads)
-        room = np.minimum(versions.sums, versions.results) >= threads
-        kept = np.flatnonzero(cut.fits & room)
-        self._numbers, self._versions = self._numbers[kept], _each(versions, lambda array: array[kept])
-        self._cycles = cycles_of(self._cut(*self._numbers.T), self._versions, self._numbers[:, 6])
+        tile_sizes, threads = self._tile_sizes(*self._numbers.T), self._numbers[:, 6]
+        depths = _depths(tile_sizes, threads)
+        room = np.minimum(depths.accumulators, depths.results) >= threads
+        kept = np.flatnonzero(tile_sizes.fits & room)
+        self._numbers, self._depths = self._numbers[kept], _each(depths, lambda array: array[kept])
+        self._cycles = cycles_of(self._tile_sizes(*self._numbers.T), self._depths, self._numbers[:, 6])
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def _cut(self, *numbers: Number) -> Cut:
-        height, width, rows, columns, blocks, group, _ = numbers
-        return Cut(
+    def _tile_sizes(self, *numbers: Number) -> TileSizes:
+        height, width, rows, columns, blocks, outer, _ = numbers
+        return TileSizes(
             convolution=self._convolution,
             config=self._config,
-            group_blocks=group,
+            outer_blocks=outer,
             height=height,
             width=width,
             taps=(rows, columns),
-            chunk_blocks=blocks,
+            reduction_blocks=blocks,
         )
 
     def best(self) -> Iterator[Tiling]:
         """The best of all and of each width, best first."""
         count = Counter[int]()
-        for place, number in enumerate(np.argsort(self._cycles, kind="stable").tolist()):
+        for index, number in enumerate(np.argsort(self._cycles, kind="stable").tolist()):
             width = int(self._numbers[number, 1])
             count[width] += 1
-            if place < _FIRST or count[width] <= _FIRST_OF_WIDTH:
+            if index < _FIRST or count[width] <= _FIRST_OF_WIDTH:
                 yield self._tiling(number)
 
     def _tiling(self, number: int) -> Tiling:
         numbers = self._numbers[number].tolist()
-        versions = _each(self._versions, lambda array: int(array[number]))
+        depths = _each(self._depths, lambda array: int(array[number]))
         return Tiling(
-            cut=self._cut(*numbers), versions=versions, threads=numbers[-1], cycles=int(self._cycles[number])
+            tile_sizes=self._tile_sizes(*numbers),
+            depths=depths,
+            threads=numbers[-1],
+            cycles=int(self._cycles[number]),
         )
 
 
-def _each(versions: Versions, change: Callable[[Number], Number]) -> Versions:
-    return Versions(**{each.name: change(getattr(versions, each.name)) for each in fields(Versions)})
+def _each(depths: BufferDepths, change: Callable[[Number], Number]) -> BufferDepths:
+    return BufferDepths(**{each.name: change(getattr(depths, each.name)) for each in fields(BufferDepths)})
 
 
-def _tiles(convolution: Convolution, config: Config) -> Iterator[tuple[int, int]]:
-    """Tiles whose sums fit a bank."""
+def _tiles(convolution: BlockedConvolution, config: Config) -> Iterator[tuple[int, int]]:
+    """Tiles whose accumulators fit a bank."""
     room = config.accumulator_vectors
-    least = convolution.sums(1, 0)
-    widths = [width for width in parts(convolution.out_width) if least * convolution.sums(width, 1) <= room]
+    least = convolution.accumulators(1, 0)
+    widths = [
+        width for width in parts(convolution.out_width) if least * convolution.accumulators(width, 1) <= room
+    ]
     for width in dict.fromkeys((*widths[:_WIDE_TRIED], *_spread(widths, _WIDTHS_TRIED))):
-        columns = convolution.sums(width, 1)
+        columns = convolution.accumulators(width, 1)
         # Any height: a small last tile has little left to store when all is computed.
         heights = [
-            h for h in range(convolution.out_height, 0, -1) if convolution.sums(h, 0) * columns <= room
+            h
+            for h in range(convolution.out_height, 0, -1)
+            if convolution.accumulators(h, 0) * columns <= room
         ]
         yield from ((height, width) for height in _spread(heights, _HEIGHTS_TRIED))
 
 
 def _spread(sizes: list[int], count: int) -> list[int]:
-    """So many of them at most, from the first to the last."""
+    """At most `count` of them, from the first to the last."""
     step = max(1, (len(sizes) - 1) / (count - 1))
     return [sizes[round(k * step)] for k in range(min(len(sizes), count))]
 
 
-def _groups(blocks: int) -> list[int]:
-    """All at once, one by one, and a few between."""
+def _outer_sizes(blocks: int) -> list[int]:
+    """Output blocks of an outer tile: all, one, and a few sizes between."""
     return sorted({blocks, 1, -(-blocks // 2), -(-blocks // 4)})
 
 
-def _chunks(
-    convolution: Convolution, config: Config, height: int, width: int
+def _reduction_tiles(
+    convolution: BlockedConvolution, config: Config, height: int, width: int
 ) -> list[tuple[tuple[int, int], int]]:
-    """The largest parts of the reduction that fit such a tile: blocks are cut first, then the kernel."""
+    """The largest reduction tiles that fit such a tile: blocks are split first, then the kernel."""
     rows, columns = convolution.kernel
     whole = [((rows, columns), blocks) for blocks in parts(convolution.in_blocks)]
-    cut_rows = [((taps, columns), 1) for taps in parts(rows)[1:]]
-    cut_columns = [((1, taps), 1) for taps in parts(columns)[1:]]
+    split_rows = [((taps, columns), 1) for taps in parts(rows)[1:]]
+    split_columns = [((1, taps), 1) for taps in parts(columns)[1:]]
     fitting = [
         (taps, blocks)
-        for taps, blocks in (*whole, *cut_rows, *cut_columns)
+        for taps, blocks in (*whole, *split_rows, *split_columns)
         if taps[0] * taps[1] * blocks * config.rows <= config.weight_vectors
         and blocks * convolution.inputs(height, taps[0], 0) * convolution.inputs(width, taps[1], 1)
         <= config.activation_vectors
     ]
-    return fitting[:_CHUNKS_TRIED]
+    return fitting[:_REDUCTION_TILES_TRIED]
 
 
-def _turns(
-    convolution: Convolution, config: Config, taps: tuple[int, int], blocks: int
+def _interleavings(
+    convolution: BlockedConvolution, config: Config, taps: tuple[int, int], blocks: int
 ) -> Iterator[tuple[int, int]]:
-    """Sizes of groups, each with some numbers of threads."""
+    """Sizes of outer tiles, each with some numbers of threads."""
     kernel = convolution.kernel
     whole = taps == kernel and blocks == convolution.in_blocks and config.slices == 1
-    for group in _groups(convolution.out_blocks):
+    for outer in _outer_sizes(convolution.out_blocks):
         counts = [1]
         if not whole:
-            counts += [threads for threads in (2, 4, 8, 16, 32) if threads < group]
-            counts += [group] if group > 1 else []
-        yield from ((group, threads) for threads in counts)
+            counts += [threads for threads in (2, 4, 8, 16, 32) if threads < outer]
+            counts += [outer] if outer > 1 else []
+        yield from ((outer, threads) for threads in counts)
 
 
 def uneven(tiling: Tiling) -> Iterator[Tiling]:
-    """Tilings like one, whose first tiles are higher, or whose chunks are smaller in the first tiles.
+    """Tilings like one, whose first tiles are higher, or whose first reduction tiles are smaller.
 
-    With lower tiles at the end, less is left to do when all is loaded. With small chunks, the array begins
-    early; later, when weights are there already, large ones cost less.
+    With lower tiles at the end, less is left to do when all is loaded. With small reduction tiles, the array
+    begins early; later, when weights are there already, large ones cost less.
     """
-    cut, height = tiling.cut, tiling.cut.convolution.out_height
-    rows = -(-height // cut.height)
-    # A pooling must be seen to read whole windows of sums, which uneven rows of tiles hide.
-    counts = () if cut.convolution.pools else (rows, rows + 1)
-    cuts = [
-        *(replace(cut, first_height=first, height=later) for first, later in _falling(height, counts)),
+    tile_sizes, height = tiling.tile_sizes, tiling.tile_sizes.convolution.out_height
+    rows = -(-height // tile_sizes.height)
+    # A pooling must be seen to read whole windows of accumulators, which uneven rows of tiles hide.
+    counts = () if tile_sizes.convolution.pools else (rows, rows + 1)
+    uneven_sizes = [
+        *(replace(tile_sizes, first_height=first, height=later) for first, later in _falling(height, counts)),
         *(
-            replace(cut, height=higher, first_blocks=first, chunk_blocks=later)
-            for higher in range(cut.height, min(cut.height + _HIGHER_TRIED, height) + 1)
-            for first in sorted({1, cut.chunk_blocks})
-            for later in parts(cut.convolution.in_blocks)
+            replace(tile_sizes, height=higher, first_reduction_blocks=first, reduction_blocks=later)
+            for higher in range(tile_sizes.height, min(tile_sizes.height + _HIGHER_TRIED, height) + 1)
+            for first in sorted({1, tile_sizes.reduction_blocks})
+            for later in parts(tile_sizes.convolution.in_blocks)
             if first < later
         ),
     ]
-    for each in cuts:
-        if each.fits and each.sum_vectors <= each.config.accumulator_vectors:
-            versions = _each(_versions(each, tiling.threads), int)
-            if min(versions.sums, versions.results) >= tiling.threads:
-                yield replace(tiling, cut=each, versions=versions)
+    for each in uneven_sizes:
+        if each.fits and each.accumulator_vectors <= each.config.accumulator_vectors:
+            depths = _each(_depths(each, tiling.threads), int)
+            if min(depths.accumulators, depths.results) >= tiling.threads:
+                yield replace(tiling, tile_sizes=each, depths=depths)
 
 
 def _falling(extent: int, counts: Iterable[int]) -> list[tuple[int, int]]:
-    """(first, later) sizes of so many parts that fall, the first one at most twice the others."""
+    """(first, later) sizes of falling parts, for each count; the first is at most twice the others."""
     step = -(-extent // _FALLING_TRIED)
     found = (
         (extent - (count - 2) * later - last, later)
@@ -187,21 +200,25 @@ def _falling(extent: int, counts: Iterable[int]) -> list[tuple[int, int]]:
     return sorted({(first, later) for first, later in found if later < first <= 2 * later})
 
 
-def _versions(cut: Cut, threads: Number) -> Versions:
-    """As many as there is room and use for."""
-    convolution, config = cut.convolution, cut.config
-    chunks = np.maximum(cut.chunks, cut.first_chunks)
-    keys = chunks * config.slices
+def _depths(tile_sizes: TileSizes, threads: Number) -> BufferDepths:
+    """The largest depths for which there is room and use."""
+    convolution, config = tile_sizes.convolution, tile_sizes.config
+    reduction_tiles = np.maximum(tile_sizes.reduction_tiles, tile_sizes.first_reduction_tiles)
+    keys = reduction_tiles * config.slices
     # All of the input stays where it is used again; else what is used now, and next.
-    used = chunks * np.where(cut.groups > 1, cut.tiles, np.minimum(cut.tiles, _TILES_AHEAD))
-    parameters = cut.slots(Memory.PARAMETER, convolution.parameter_vectors)
-    most = np.where(threads == 1, _MOST_VERSIONS, threads + _MOST_VERSIONS // 2)
+    used = reduction_tiles * np.where(
+        tile_sizes.outer_tiles > 1, tile_sizes.tiles, np.minimum(tile_sizes.tiles, _TILES_AHEAD)
+    )
+    parameters = tile_sizes.slots(Memory.PARAMETER, convolution.parameter_vectors)
+    most = np.where(threads == 1, _MAX_DEPTH, threads + _MAX_DEPTH // 2)
     one = np.ones_like(most)
-    return Versions(
-        inputs=np.minimum(cut.input_slots, used),
-        weights=np.minimum(cut.slots(Memory.WEIGHT, cut.weight_vectors), keys * convolution.out_blocks),
-        sums=np.minimum(cut.slots(Memory.ACCUMULATOR, cut.sum_vectors), most),
-        results=np.minimum(config.activation_vectors // cut.result_vectors, most),
-        residuals=np.minimum(cut.residual_slots, most) if convolution.residual else one,
+    return BufferDepths(
+        inputs=np.minimum(tile_sizes.input_slots, used),
+        weights=np.minimum(
+            tile_sizes.slots(Memory.WEIGHT, tile_sizes.weight_vectors), keys * convolution.out_blocks
+        ),
+        accumulators=np.minimum(tile_sizes.slots(Memory.ACCUMULATOR, tile_sizes.accumulator_vectors), most),
+        results=np.minimum(config.activation_vectors // tile_sizes.result_vectors, most),
+        residuals=np.minimum(tile_sizes.residual_slots, most) if convolution.residual else one,
         parameters=np.minimum(parameters, convolution.out_blocks) * one,
     )

@@ -1,1 +1,1 @@
-"""Intrinsics: for each instruction the nest of loops that it does, and how its fields follow from one."""
+"""Intrinsics: for each instruction the loop nest that it computes, and how its fields follow from one."""

@@ -3,40 +3,40 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 
 
-class Axis(NamedTuple):
+class StridedLoop(NamedTuple):
     """A loop of `extent` steps; a step moves each access by one of `strides` (elements of its buffer)."""
 
     extent: int
     strides: tuple[int, ...]
 
-    def split(self, inner: int) -> "tuple[Axis, Axis]":
+    def split(self, inner: int) -> "tuple[StridedLoop, StridedLoop]":
         """An outer loop around one of `inner` steps, which must divide the extent."""
         outer = tuple(inner * stride for stride in self.strides)
-        return Axis(self.extent // inner, outer), Axis(inner, self.strides)
+        return StridedLoop(self.extent // inner, outer), StridedLoop(inner, self.strides)
 
-    def composes(self, inner: "Axis") -> bool:
+    def composes(self, inner: "StridedLoop") -> bool:
         """Whether this loop around `inner` is one loop: each stride is that of all steps of `inner`."""
         return all(mine == inner.extent * its for mine, its in zip(self.strides, inner.strides, strict=True))
 
 
-ABSENT = Axis(1, ())
+ABSENT = StridedLoop(1, ())
 """A role that no loop has; what does not move has no strides."""
 
 
-def merged(axes: Iterable[Axis]) -> list[Axis]:
+def merged(axes: Iterable[StridedLoop]) -> list[StridedLoop]:
     """The loops without those of one step, and with one for each two that compose."""
     left = [axis for axis in axes if axis.extent != 1]
     while (pair := _composing(left)) is not None:
         outer, inner = pair
-        left[outer] = Axis(left[outer].extent * left[inner].extent, left[inner].strides)
+        left[outer] = StridedLoop(left[outer].extent * left[inner].extent, left[inner].strides)
         del left[inner]
     return left
 
 
-def _composing(axes: Sequence[Axis]) -> tuple[int, int] | None:
+def _composing(axes: Sequence[StridedLoop]) -> tuple[int, int] | None:
     for outer, axis in enumerate(axes):
         for inner, other in enumerate(axes):
             if outer != inner and axis.composes(other):
@@ -44,7 +44,7 @@ def _composing(axes: Sequence[Axis]) -> tuple[int, int] | None:
     return None
 
 
-def fitted(axes: Sequence[Axis], maxima: Sequence[int], what: str) -> list[Axis]:
+def fitted(axes: Sequence[StridedLoop], maxima: Sequence[int], what: str) -> list[StridedLoop]:
     """The loops in fields of these largest values, both innermost first; `ABSENT` where none is left.
 
     A loop too long for its field goes into two.
@@ -64,7 +64,7 @@ def fitted(axes: Sequence[Axis], maxima: Sequence[int], what: str) -> list[Axis]
     if waiting:
         extents = [axis.extent for axis in axes]
         text = f"loops of {extents} {what} (innermost first) do not fit fields up to {list(maxima)}"
-        raise MismatchError(f"{text}: leave the outer ones outside", Progress.LOOPS)
+        raise MismatchError(f"{text}: leave the outer ones outside", MatchProgress.LOOPS)
     return result + [ABSENT] * (len(maxima) - len(result))
 
 
@@ -72,7 +72,9 @@ def _largest_divisor(extent: int, maximum: int) -> int:
     return next(candidate for candidate in range(maximum, 0, -1) if extent % candidate == 0)
 
 
-def without(axes: list[Axis], strides: tuple[int, ...], extent: int, what: str = "lanes") -> list[Axis]:
+def without(
+    axes: list[StridedLoop], strides: tuple[int, ...], extent: int, what: str = "lanes"
+) -> list[StridedLoop]:
     """The loops without that of these strides and this extent.
 
     Args:
@@ -84,12 +86,12 @@ def without(axes: list[Axis], strides: tuple[int, ...], extent: int, what: str =
     Raises:
         MismatchError: if there is none.
     """
-    for place, axis in enumerate(axes):
-        if axis == Axis(extent, strides):
-            return axes[:place] + axes[place + 1 :]
+    for index, axis in enumerate(axes):
+        if axis == StridedLoop(extent, strides):
+            return axes[:index] + axes[index + 1 :]
     nearest = [axis.extent for axis in axes if axis.strides == strides]
     text = f"a loop of {extent} steps over the {what}, which strides {list(strides)} elements, is missing"
-    raise MismatchError(f"{text}: {_found(nearest)}", Progress.LANES)
+    raise MismatchError(f"{text}: {_found(nearest)}", MatchProgress.LANES)
 
 
 def _found(extents: Sequence[int]) -> str:
@@ -104,5 +106,5 @@ def in_units(stride: int, unit: int, what: str) -> int:
     """
     quotient, remainder = divmod(stride, unit)
     if remainder:
-        raise MismatchError(f"{what} must be a multiple of {unit}, not {stride}", Progress.LIMITS)
+        raise MismatchError(f"{what} must be a multiple of {unit}, not {stride}", MatchProgress.LIMITS)
     return quotient

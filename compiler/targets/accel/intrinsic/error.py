@@ -1,12 +1,12 @@
-"""Why a nest is not one instruction."""
+"""Why a loop nest is not one instruction."""
 
 from enum import IntEnum
 
 from tilewright.numerics.error import TilewrightError
 
 
-class Progress(IntEnum):
-    """How far a nest agrees with an intrinsic before the first difference."""
+class MatchProgress(IntEnum):
+    """How far a loop nest agrees with an intrinsic before the first difference."""
 
     EXPRESSION = 0
     ACCESS = 1
@@ -16,12 +16,12 @@ class Progress(IntEnum):
 
 
 class MismatchError(TilewrightError):
-    """A nest that an intrinsic does not stand for: the first difference.
+    """A loop nest that an intrinsic does not stand for: the first difference.
 
     Members:
         progress: how far it agreed.
     """
 
-    def __init__(self, text: str, progress: Progress) -> None:
+    def __init__(self, text: str, progress: MatchProgress) -> None:
         super().__init__(text)
         self.progress = progress

@@ -3,15 +3,15 @@
     result   int8, or table[int8 + 128, lane]; or y as int32
     int8     y, clamped by min and max with constants and converted
     y        requantise(t, scale) [+ zero point]  |  t
-    t        saturating_add(fold, bias)  |  fold
-    fold     an item  |  a lane that folds items by +, min or max
+    t        saturating_add(reduced, bias)  |  reduced
+    reduced  an item  |  a lane that reduces items by +, min or max
     item     a | a + b | a − b | min | max | a · b | a + b · factor
 
 a lies in activation or accumulator memory, b there, in parameter memory or is a constant; bias, scale and
 factor lie in parameter memory. Factors of a product must be what the machine makes of them: within int16 the
 left one (a; the factor), within int8 the right one (b), by their type or by a saturating call. int8 elements
-are converted to int32 before arithmetic; minimum and maximum may be of int8. A lane that is no fold stands
-for its value.
+are converted to int32 before arithmetic; minimum and maximum may be of int8. A lane that is no reduction
+stands for its value.
 """
 
 from collections.abc import Mapping
@@ -20,56 +20,62 @@ from math import inf
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.affine import split
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest, Statement
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Var
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.compiler.tir.expr import ElementCall as Call
-from tilewright.compiler.tir.expr import ElementFunction as Function
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.expr import (
+    Binary,
+    BinaryOp,
+    BufferLoad,
+    Cast,
+    Const,
+    ElementCall,
+    ElementFunction,
+    Expr,
+    Var,
+)
 from tilewright.compiler.tir.walk import substitute, variables
-from tilewright.isa.instruction import ReduceMode as Reduce
-from tilewright.isa.instruction import VectorOp
+from tilewright.isa.instruction import ReduceMode, VectorOp
 from tilewright.numerics.table import FIRST
 
 
 @dataclass(frozen=True)
-class Item:
+class VectorItem:
     """An operation and its operands; b is an element or a constant."""
 
     op: VectorOp
-    a: Load
-    b: Load | int = 0
-    factor: Load | None = None
+    a: BufferLoad
+    b: BufferLoad | int = 0
+    factor: BufferLoad | None = None
 
 
 @dataclass(frozen=True)
-class Value:
-    """What a vector instruction computes.
+class VectorValue:
+    """The value that a vector instruction computes.
 
     Members:
-        item: before folding.
-        loops: of the nest, results and items.
-        reduce: how items are folded.
+        item: before the reduction.
+        loops: of the loop nest, results and items.
+        reduce: how items are reduced.
         bias, scale: parameter elements.
         zero_point, lo, hi: as in the instruction.
         is_looked_up: whether the result is what the table has for the clamped value.
     """
 
-    item: Item
+    item: VectorItem
     loops: tuple[Loop, ...]
-    reduce: Reduce = Reduce.NONE
-    bias: Load | None = None
-    scale: Load | None = None
+    reduce: ReduceMode = ReduceMode.NONE
+    bias: BufferLoad | None = None
+    scale: BufferLoad | None = None
     zero_point: int = 0
     lo: int = -128
     hi: int = 127
     is_looked_up: bool = False
 
 
-def value_of(nest: Nest) -> Value:
-    """The value that the last statement of a nest assigns, with the lanes before it.
+def value_of(nest: Nest) -> VectorValue:
+    """The value that the last statement of a loop nest assigns, with the lanes before it.
 
     Raises:
         MismatchError: if it is not of the form above.
@@ -83,168 +89,170 @@ class _Matcher:
         self._lanes = {statement.store.buffer.name: statement for statement in nest.statements[:-1]}
         self._loops = self._last.loops
 
-    def value(self) -> Value:
+    def value(self) -> VectorValue:
         if _is_reduction(self._last):
-            return self._folded_statement(self._last)
+            return self._reduced_statement(self._last)
         value = self._last.store.value
         if value.dtype is DType.INT8:
             inner = self._plain(value)
-            is_looked_up = isinstance(inner, Load) and inner.buffer.scope is Scope.TABLE
+            is_looked_up = isinstance(inner, BufferLoad) and inner.buffer.scope is MemoryScope.TABLE
             return self._looked_up(inner) if is_looked_up else self._clamped(value)
-        return self._after_fold(self._plain(value))
+        return self._after_reduction(self._plain(value))
 
     # --- int8 results ---
 
-    def _looked_up(self, value: Expr) -> Value:
+    def _looked_up(self, value: Expr) -> VectorValue:
         """The value whose entry of its lane's table is the result."""
-        assert isinstance(value, Load)
+        assert isinstance(value, BufferLoad)
         entry, lane = value.indices
         if lane != self._last.store.indices[-1]:
-            raise MismatchError("each lane must look up in its own table", Progress.LANES)
+            raise MismatchError("each lane must look up in its own table", MatchProgress.LANES)
         match self._plain(entry):
             case Binary(op=BinaryOp.ADD, a=inner, b=Const(value=constant)):
                 inner = self._plain(inner)
                 if constant == -FIRST and _is_within(inner, DType.INT8):
                     return replace(self._with_clamp(inner, *_type_bounds(DType.INT8)), is_looked_up=True)
         text = f"an entry of a table must be that of an int8 value: the value + {-FIRST}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
-    def _clamped(self, value: Expr) -> Value:
+    def _clamped(self, value: Expr) -> VectorValue:
         if isinstance(value, Cast) and not _keeps(value):
             low, high = _bounds(value.value)
             text = f"an int8 result must be clamped before it is converted: it is within {low} … {high}"
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
         return self._with_clamp(value, *_type_bounds(DType.INT8))
 
-    def _with_clamp(self, value: Expr, low: float, high: float) -> Value:
+    def _with_clamp(self, value: Expr, low: float, high: float) -> VectorValue:
         """y of min and max with constants, outermost first; low and high are what stands around."""
         value = self._plain(value)
         found = _clamp(value)
         if found is None:
-            return replace(self._after_fold(value), lo=int(low), hi=int(high))
+            return replace(self._after_reduction(value), lo=int(low), hi=int(high))
         inner, *ends = found
         low, high = (min(max(end, low), high) for end in ends)
         return self._with_clamp(inner, low, high)
 
-    # --- after the fold ---
+    # --- after the reduction ---
 
-    def _after_fold(self, y: Expr) -> Value:
+    def _after_reduction(self, y: Expr) -> VectorValue:
         match y:
             case Binary(op=BinaryOp.ADD | BinaryOp.SUB as op, a=a, b=Const(value=int(constant))):
                 inner = self._plain(a)
-                if _is_call(inner, Function.REQUANTISE):
+                if _is_call(inner, ElementFunction.REQUANTISE):
                     zero_point = constant if op is BinaryOp.ADD else -constant
                     return replace(self._requantised(inner), zero_point=zero_point)
-        if _is_call(y, Function.REQUANTISE):
+        if _is_call(y, ElementFunction.REQUANTISE):
             return self._requantised(y)
         return self._biased(y)
 
-    def _requantised(self, y: Expr) -> Value:
-        assert isinstance(y, Call)
+    def _requantised(self, y: Expr) -> VectorValue:
+        assert isinstance(y, ElementCall)
         t, scale = y.arguments
         return replace(self._biased(self._plain(t)), scale=_parameter(self._plain(scale), "the scale"))
 
-    def _biased(self, t: Expr) -> Value:
-        if not _is_call(t, Function.SATURATING_ADD):
-            return self._folded(t)
-        assert isinstance(t, Call)
+    def _biased(self, t: Expr) -> VectorValue:
+        if not _is_call(t, ElementFunction.SATURATING_ADD):
+            return self._reduced(t)
+        assert isinstance(t, ElementCall)
         for inner, bias in (t.arguments, t.arguments[::-1]):
             bias = self._plain(bias)
-            if isinstance(bias, Load) and bias.buffer.scope is Scope.PARAMETER:
-                return replace(self._folded(self._plain(inner)), bias=bias)
-        raise MismatchError("one side of a saturating_add must be a parameter: the bias", Progress.EXPRESSION)
+            if isinstance(bias, BufferLoad) and bias.buffer.scope is MemoryScope.PARAMETER:
+                return replace(self._reduced(self._plain(inner)), bias=bias)
+        raise MismatchError(
+            "one side of a saturating_add must be a parameter: the bias", MatchProgress.EXPRESSION
+        )
 
-    def _folded(self, t: Expr) -> Value:
-        if isinstance(t, Load) and t.buffer.scope is Scope.LANE:
-            return self._folded_statement(self._definition(t))
-        return Value(self._item(t), self._loops)
+    def _reduced(self, t: Expr) -> VectorValue:
+        if isinstance(t, BufferLoad) and t.buffer.scope is MemoryScope.LANE:
+            return self._reduced_statement(self._definition(t))
+        return VectorValue(self._item(t), self._loops)
 
-    def _folded_statement(self, statement: Statement) -> Value:
+    def _reduced_statement(self, statement: Statement) -> VectorValue:
         added = statement.added()
         reduce = None if added is None else _REDUCES.get(added[0].op)
         if added is None or reduce is None:
             text = "a reduction must combine the old value and an item by +, min or max"
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
         operation, item = added
         if operation.op is BinaryOp.ADD:
             _check_int32(operation)
         _check_whole(statement)
         _check_start(statement, reduce, item)
         self._loops += tuple(loop for loop in statement.loops if loop not in self._loops)
-        return Value(self._item(self._plain(item)), self._loops, reduce)
+        return VectorValue(self._item(self._plain(item)), self._loops, reduce)
 
     # --- items ---
 
-    def _item(self, value: Expr) -> Item:
+    def _item(self, value: Expr) -> VectorItem:
         if isinstance(value, Binary):
             if value.op not in (BinaryOp.MIN, BinaryOp.MAX):
                 _check_int32(value)
             return self._operation(value.op, self._plain(value.a), self._plain(value.b))
-        return Item(VectorOp.PASS, self._first(value))
+        return VectorItem(VectorOp.PASS, self._first(value))
 
-    def _operation(self, op: BinaryOp, a: Expr, b: Expr) -> Item:
+    def _operation(self, op: BinaryOp, a: Expr, b: Expr) -> VectorItem:
         if op is BinaryOp.MUL:
             return self._product(a, b)
         if op not in _OPERATIONS:
-            raise MismatchError(f"no vector operation is {op!r}", Progress.EXPRESSION)
+            raise MismatchError(f"no vector operation is {op!r}", MatchProgress.EXPRESSION)
         if op is BinaryOp.ADD:
             for one, other in ((a, b), (b, a)):
                 if isinstance(other, Binary) and other.op is BinaryOp.MUL:
                     return self._multiply_add(one, other)
         if op is not BinaryOp.SUB and not _can_be_first(a):
             a, b = b, a
-        return Item(_OPERATIONS[op], self._first(a), self._second(b))
+        return VectorItem(_OPERATIONS[op], self._first(a), self._second(b))
 
-    def _product(self, a: Expr, b: Expr) -> Item:
+    def _product(self, a: Expr, b: Expr) -> VectorItem:
         """a · b, in the order in which both are as narrow as the machine makes them."""
         for left, right in ((a, b), (b, a)):
             first, second = self._narrow(left, 16), self._narrow(right, 8)
             if first is not None and second is not None and _can_be_first(first):
-                return Item(VectorOp.MULTIPLY, self._first(first), self._second(second))
+                return VectorItem(VectorOp.MULTIPLY, self._first(first), self._second(second))
         text = _WIDE.format("a product", "one from activations or accumulators")
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
-    def _multiply_add(self, a: Expr, product: Binary) -> Item:
+    def _multiply_add(self, a: Expr, product: Binary) -> VectorItem:
         _check_int32(product)
         sides = self._plain(product.a), self._plain(product.b)
         for left, right in (sides, sides[::-1]):
             factor, second = self._narrow(left, 16), self._narrow(right, 8)
             if factor is not None and second is not None and _is_parameter(factor):
                 load = _parameter(factor, "the factor")
-                return Item(VectorOp.MULTIPLY_ADD, self._first(a), self._second(second), load)
+                return VectorItem(VectorOp.MULTIPLY_ADD, self._first(a), self._second(second), load)
         text = _WIDE.format("a + b · factor", "the factor, a parameter")
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
     def _narrow(self, value: Expr, bits: int) -> Expr | None:
-        """What the machine saturates to `bits`: the value inside of such a call, or one that is as narrow."""
+        """The operand of a saturation to `bits`, or a value that is as narrow already."""
         if _is_call(value, _SATURATE[bits]):
-            assert isinstance(value, Call)
+            assert isinstance(value, ElementCall)
             return self._plain(value.arguments[0])
         low, high = _bounds(value)
         return value if -(1 << bits - 1) <= low and high < 1 << bits - 1 else None
 
-    def _first(self, value: Expr) -> Load:
-        if isinstance(value, Load) and _can_be_first(value):
+    def _first(self, value: Expr) -> BufferLoad:
+        if isinstance(value, BufferLoad) and _can_be_first(value):
             return value
         text = "the first operand must be an element of activation or accumulator memory, not"
-        raise MismatchError(f"{text} {_named(value)}", Progress.EXPRESSION)
+        raise MismatchError(f"{text} {_named(value)}", MatchProgress.EXPRESSION)
 
-    def _second(self, value: Expr) -> Load | int:
+    def _second(self, value: Expr) -> BufferLoad | int:
         if isinstance(value, Const) and isinstance(value.value, int):
             return value.value
-        if isinstance(value, Load) and (_can_be_first(value) or _is_parameter(value)):
+        if isinstance(value, BufferLoad) and (_can_be_first(value) or _is_parameter(value)):
             return value
         text = "the second operand must be an element on the chip or a constant, not"
-        raise MismatchError(f"{text} {_named(value)}", Progress.EXPRESSION)
+        raise MismatchError(f"{text} {_named(value)}", MatchProgress.EXPRESSION)
 
     # --- lanes and conversions ---
 
     def _plain(self, value: Expr) -> Expr:
-        """The value without conversions that keep it, and with lanes that fold nothing replaced by theirs."""
+        """The value without conversions that keep it, and with lanes that reduce nothing replaced."""
         while True:
             if isinstance(value, Cast) and _keeps(value):
                 value = value.value
-            elif isinstance(value, Load) and value.buffer.scope is Scope.LANE:
+            elif isinstance(value, BufferLoad) and value.buffer.scope is MemoryScope.LANE:
                 definition = self._definition(value)
                 if _is_reduction(definition):
                     return value
@@ -252,19 +260,19 @@ class _Matcher:
             else:
                 return value
 
-    def _definition(self, load: Load) -> Statement:
+    def _definition(self, load: BufferLoad) -> Statement:
         """The statement that sets a lane, in the loop variables of where it is read."""
         statement = self._lanes.get(load.buffer.name)
         if statement is None:
             text = f"lane buffer {load.buffer.name!r} is read and never written in the nest"
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
         return _renamed(statement, load, self._loops)
 
 
 # --- lanes -------------------------------------------------------------------------------------------------
 
 
-def _renamed(statement: Statement, load: Load, loops: tuple[Loop, ...]) -> Statement:
+def _renamed(statement: Statement, load: BufferLoad, loops: tuple[Loop, ...]) -> Statement:
     """The statement with those of its loops that run over results renamed to the loops at the load."""
     shared = {loop.name for loop in loops}
     own = {loop.name: loop for loop in statement.loops if loop.name not in shared}
@@ -296,12 +304,12 @@ def _paired(
             case ((Var(name=name) as other, -1),) if name in loops:
                 if own[inner.name].extent == loops[name].extent:
                     return {inner.name: other}
-    raise MismatchError(f"loop {inner.name!r} sets lanes that are not read one by one", Progress.ACCESS)
+    raise MismatchError(f"loop {inner.name!r} sets lanes that are not read one by one", MatchProgress.ACCESS)
 
 
-def _lane_error(load: Load) -> MismatchError:
+def _lane_error(load: BufferLoad) -> MismatchError:
     text = f"lane buffer {load.buffer.name!r} is not read where it was written in the same step"
-    return MismatchError(text, Progress.ACCESS)
+    return MismatchError(text, MatchProgress.ACCESS)
 
 
 def _is_reduction(statement: Statement) -> bool:
@@ -309,27 +317,30 @@ def _is_reduction(statement: Statement) -> bool:
 
 
 def _check_whole(statement: Statement) -> None:
-    """A fold is one instruction's: none of its steps lies outside."""
+    """A reduction is one instruction's: none of its steps lies outside."""
     names = [loop.name for loop in statement.loops]
     for index in statement.reduced:
         parts = split(index, names)
         if parts is None or not parts[1].is_constant or parts[1].constant:
-            text = "a fold must lie in one instruction with all of its steps; some loops of it are outside"
-            raise MismatchError(text, Progress.LOOPS)
+            text = (
+                "a reduction must lie in one instruction with all of its steps; some loops of it are outside"
+            )
+            raise MismatchError(text, MatchProgress.LOOPS)
 
 
-def _check_start(statement: Statement, reduce: Reduce, item: Expr) -> None:
-    """The value that a fold starts from must not change it."""
+def _check_start(statement: Statement, reduce: ReduceMode, item: Expr) -> None:
+    """The value that a reduction starts from must not change it."""
     start = statement.init.value if isinstance(statement.init, Const) else None
     low, high = _bounds(item)
     neutral = {
-        Reduce.ADD: start == 0,
-        Reduce.MAXIMUM: start is not None and start <= low,
-        Reduce.MINIMUM: start is not None and start >= high,
+        ReduceMode.ADD: start == 0,
+        ReduceMode.MAXIMUM: start is not None and start <= low,
+        ReduceMode.MINIMUM: start is not None and start >= high,
     }
     if not neutral[reduce]:
-        text = f"a fold by {reduce.name.lower()} must start from a value that does not change it, not {start}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        name = reduce.name.lower()
+        text = f"a reduction by {name} must start from a value that does not change it, not {start}"
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 # --- forms of expressions ----------------------------------------------------------------------------------
@@ -340,43 +351,46 @@ _OPERATIONS = {
     BinaryOp.MAX: VectorOp.MAXIMUM,
     BinaryOp.MIN: VectorOp.MINIMUM,
 }
-_REDUCES = {BinaryOp.ADD: Reduce.ADD, BinaryOp.MAX: Reduce.MAXIMUM, BinaryOp.MIN: Reduce.MINIMUM}
-_SATURATE = {8: Function.SATURATE_INT8, 16: Function.SATURATE_INT16}
+_REDUCES = {BinaryOp.ADD: ReduceMode.ADD, BinaryOp.MAX: ReduceMode.MAXIMUM, BinaryOp.MIN: ReduceMode.MINIMUM}
+_SATURATE = {8: ElementFunction.SATURATE_INT8, 16: ElementFunction.SATURATE_INT16}
 _WIDE = (
     "{} must have one factor within int16 ({}) and one within int8: saturate_int16 and saturate_int8 make "
     "them so, as the machine does"
 )
 
 
-def _is_call(value: Expr, function: Function) -> bool:
-    return isinstance(value, Call) and value.function is function
+def _is_call(value: Expr, function: ElementFunction) -> bool:
+    return isinstance(value, ElementCall) and value.function is function
 
 
 def _can_be_first(value: Expr) -> bool:
-    return isinstance(value, Load) and value.buffer.scope in (Scope.ACTIVATION, Scope.ACCUMULATOR)
+    return isinstance(value, BufferLoad) and value.buffer.scope in (
+        MemoryScope.ACTIVATION,
+        MemoryScope.ACCUMULATOR,
+    )
 
 
 def _is_parameter(value: Expr) -> bool:
-    return isinstance(value, Load) and value.buffer.scope is Scope.PARAMETER
+    return isinstance(value, BufferLoad) and value.buffer.scope is MemoryScope.PARAMETER
 
 
-def _parameter(value: Expr, what: str) -> Load:
-    if isinstance(value, Load) and _is_parameter(value):
+def _parameter(value: Expr, what: str) -> BufferLoad:
+    if isinstance(value, BufferLoad) and _is_parameter(value):
         return value
     text = f"{what} must be an element of parameter memory, not {_named(value)}"
-    raise MismatchError(text, Progress.EXPRESSION)
+    raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def _check_int32(value: Binary) -> None:
     if value.dtype is not DType.INT32:
         text = f"{value.op!r} of {value.dtype} wraps where the machine does not: convert to int32 before"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def _clamp(value: Expr) -> tuple[Expr, float, float] | None:
     """min or max with a constant, or a saturation to int8: of what, to which ends."""
     match value:
-        case Call(function=Function.SATURATE_INT8, arguments=(inner,)):
+        case ElementCall(function=ElementFunction.SATURATE_INT8, arguments=(inner,)):
             return inner, *_type_bounds(DType.INT8)
         case (
             Binary(op=BinaryOp.MAX, a=inner, b=Const(value=end))
@@ -393,11 +407,11 @@ def _clamp(value: Expr) -> tuple[Expr, float, float] | None:
 
 def _named(value: Expr) -> str:
     match value:
-        case Load(buffer=buffer):
+        case BufferLoad(buffer=buffer):
             return f"one of {buffer.scope} buffer {buffer.name!r}"
         case Const(value=constant):
             return f"the constant {constant}"
-        case Call(function=function):
+        case ElementCall(function=function):
             return f"a {function}"
         case Binary(op=op):
             return f"an expression with {op!r}"
@@ -425,7 +439,7 @@ def _type_bounds(dtype: DType) -> tuple[float, float]:
 
 
 def _bounds(value: Expr) -> tuple[float, float]:
-    """What an expression is surely within, both ends included."""
+    """Bounds of an expression, both ends included."""
     low, high = _unwrapped(value)
     least, most = _type_bounds(value.dtype)
     return (low, high) if least <= low and high <= most else (least, most)

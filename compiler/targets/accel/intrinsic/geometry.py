@@ -1,4 +1,4 @@
-"""From the accesses of a nest to numeric loops: what depends only on extents and shapes."""
+"""From the accesses of a loop nest to numeric loops: what depends only on extents and shapes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,13 +6,12 @@ from math import prod
 from typing import Any
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, check_rectangular
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.compiler.tir.expr import Expr
+from tilewright.compiler.tir.expr import BufferLoad, Expr
 from tilewright.isa.instruction import Instruction, InstructionError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -21,10 +20,10 @@ Key = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
 """Extents of the loops and shapes of the buffers accessed."""
 
 
-class Access:
-    """Where a nest accesses a buffer: each index as strides over the loops and a base."""
+class AffineAccess:
+    """Where a loop nest accesses a buffer: each index as strides over the loops and a base."""
 
-    def __init__(self, load: Load, loops: tuple[Loop, ...]) -> None:
+    def __init__(self, load: BufferLoad, loops: tuple[Loop, ...]) -> None:
         self.buffer: Buffer = load.buffer
         names = [loop.name for loop in loops]
         self._indices = [self._split(index, names) for index in load.indices]
@@ -33,7 +32,7 @@ class Access:
         parts = split(Affine.of(index), names)
         if parts is None:
             text = f"an index of buffer {self.buffer.name!r} is not affine in the loops {', '.join(names)}"
-            raise MismatchError(f"{text}: split them, or leave them outside", Progress.ACCESS)
+            raise MismatchError(f"{text}: split them, or leave them outside", MatchProgress.ACCESS)
         return parts
 
     def flattened(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Affine]:
@@ -74,34 +73,36 @@ class Pattern:
             try:
                 found = self.kind(**self.fields, **further)
             except InstructionError as error:
-                raise MismatchError(str(error), Progress.LIMITS) from error
+                raise MismatchError(str(error), MatchProgress.LIMITS) from error
             self._made[values] = found
         return found
 
 
 class Geometry:
-    """The loops and accesses of one nest.
+    """The loops and accesses of one loop nest.
 
     Raises:
         MismatchError: if the loops are not rectangular, or an index is not affine in them.
     """
 
-    def __init__(self, loops: tuple[Loop, ...], loads: Sequence[Load]) -> None:
+    def __init__(self, loops: tuple[Loop, ...], loads: Sequence[BufferLoad]) -> None:
         check_rectangular(loops)
         self.loops = loops
-        self.accesses = [Access(load, loops) for load in loads]
+        self.accesses = [AffineAccess(load, loops) for load in loads]
         self._extents = [compiled(loop.extent) for loop in loops]
 
     def key(self, env: Env, shapes: Shapes) -> Key:
-        """What a pattern depends on."""
+        """The key of a pattern: extents and shapes."""
         extents = tuple([extent(env) for extent in self._extents])
         return extents, tuple([shapes[access.buffer.name] for access in self.accesses])
 
-    def axes(self, key: Key, further: Sequence[tuple[int, ...]] = ()) -> tuple[list[Axis], list[Number]]:
+    def axes(
+        self, key: Key, further: Sequence[tuple[int, ...]] = ()
+    ) -> tuple[list[StridedLoop], list[Number]]:
         """The loops with the strides of the accesses and of `further` columns, and the accesses' bases."""
         extents, shapes = key
         flat = [access.flattened(shape) for access, shape in zip(self.accesses, shapes, strict=True)]
         columns = [strides for strides, _ in flat] + list(further)
         rows = zip(*columns, strict=True) if extents else ()
-        axes = [Axis(extent, tuple(row)) for extent, row in zip(extents, rows, strict=True)]
+        axes = [StridedLoop(extent, tuple(row)) for extent, row in zip(extents, rows, strict=True)]
         return axes, [compiled_sum(base) for _, base in flat]

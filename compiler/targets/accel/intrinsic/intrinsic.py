@@ -1,4 +1,4 @@
-"""What every intrinsic is: a nest matched once, and an instruction for each set of outer variables."""
+"""The interface of intrinsics: a loop nest matched once, an instruction for each set of outer variables."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tilewright.isa.instruction import Instruction
 
 
 class Intrinsic(ABC):
-    """A nest that is one instruction.
+    """A loop nest that is one instruction.
 
     Members:
         name: of the intrinsic.
@@ -21,7 +21,7 @@ class Intrinsic(ABC):
         memory: the global buffer of a load or store.
 
     Raises:
-        MismatchError: from the constructor, if the nest is not this intrinsic's, whatever the numbers.
+        MismatchError: from the constructor, if the loop nest is not this intrinsic's, whatever the numbers.
     """
 
     name: ClassVar[str]
@@ -30,10 +30,10 @@ class Intrinsic(ABC):
 
     @abstractmethod
     def __init__(self, nest: Nest, limits: Limits) -> None:
-        """Match the nest."""
+        """Match the loop nest."""
 
     @abstractmethod
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables, addresses relative to the first of each buffer.
 
         Args:

@@ -1,4 +1,4 @@
-"""What of a machine decides which nests are one instruction."""
+"""The parameters of a machine that decide which loop nests are one instruction."""
 
 from dataclasses import dataclass
 
@@ -22,9 +22,9 @@ class Limits:
 
     @classmethod
     def of(cls, config: Config) -> "Limits":
-        """Those of a configuration."""
+        """The limits of a configuration."""
         return cls(rows=config.rows, cols=config.cols, bus_bytes=config.bus_bytes)
 
     def transfer_bytes(self, memory: Memory) -> int:
-        """What offsets and strides in the memory outside must be a multiple of."""
+        """The unit in bytes of offsets and strides in the memory outside."""
         return min(self.cols * memory.element_bytes, self.bus_bytes)

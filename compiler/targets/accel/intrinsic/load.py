@@ -1,19 +1,25 @@
-"""The load intrinsic: chip[…] = global[…], a constant outside of the picture, or everywhere."""
+"""The load intrinsic: chip[…] = global[…], a constant outside of the feature map, or everywhere."""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import ABSENT, Axis, fitted, in_units, merged, without
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.axis import (
+    ABSENT,
+    StridedLoop,
+    fitted,
+    in_units,
+    merged,
+    without,
+)
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest
 from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
 from tilewright.compiler.tir.affine import Affine
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Select
-from tilewright.compiler.tir.expr import BufferLoad as Read
+from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Const, Expr, Select
 from tilewright.isa.instruction import Instruction, Load, specs
 
 _SPECS = specs(Load)
@@ -23,7 +29,7 @@ _CONDITIONS = OUTSIDE + 1
 """First column of strides that is a condition's."""
 
 State = tuple[int | None, ...] | None
-"""Of each condition, None where it holds for the whole tile, else its base. None alone: nothing is inside."""
+"""For each condition its base, or None where it holds for the whole tile. None alone: nothing is inside."""
 
 
 class Condition(NamedTuple):
@@ -33,15 +39,15 @@ class Condition(NamedTuple):
     base: Number
 
 
-class Clip(NamedTuple):
-    """The steps of a loop that are inside of the picture: from `first` up to but not including `end`."""
+class InsideRange(NamedTuple):
+    """The steps of a loop that are inside of the feature map: from `first` up to but not including `end`."""
 
     first: int
     end: int
 
 
 class LoadIntrinsic(Intrinsic):
-    """x is the loop that goes from vector to vector on the chip, y the one that the picture's border cuts."""
+    """x is the loop that goes from vector to vector on the chip, y the one that the padding shortens."""
 
     name: ClassVar[str] = "load"
 
@@ -49,7 +55,7 @@ class LoadIntrinsic(Intrinsic):
         statement = nest.only
         conditions, source, self._pad = _parts(statement.store.value)
         chip = statement.store.buffer
-        loads = [Read(chip, statement.store.indices), *([] if source is None else [source])]
+        loads = [BufferLoad(chip, statement.store.indices), *([] if source is None else [source])]
         self.memory = None if source is None else source.buffer
         self.operands = {"address": chip}
         self._memory = memory_of(*(load.buffer for load in loads))
@@ -58,7 +64,7 @@ class LoadIntrinsic(Intrinsic):
         self._conditions = [_condition(item, statement.loops) for item in conditions]
         self._patterns: dict[tuple[Key, State], Pattern] = {}
 
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables."""
         key = self._geometry.key(env, shapes)
         state = self._state(env, key[0])
@@ -89,26 +95,28 @@ class LoadIntrinsic(Intrinsic):
         return tuple(result)
 
     def _pattern(self, key: Key, state: State) -> Pattern:
-        active = [place for place, base in enumerate(state or ()) if base is not None]
-        axes, bases = self._geometry.axes(key, [self._conditions[place].strides for place in active])
+        active = [index for index, base in enumerate(state or ()) if base is not None]
+        axes, bases = self._geometry.axes(key, [self._conditions[index].strides for index in active])
         moved = len(self._geometry.accesses)
         axes = without(axes, (1,) * moved + (0,) * len(active), self._limits.cols)
         if state is None:
             return self._outside(axes, bases)
         loops = merged(axes)
         cuts = [base for base in state if base is not None]
-        clips = [_clip(loops, _CONDITIONS + place, base) for place, base in enumerate(cuts)]
+        clips = [_clip(loops, _CONDITIONS + index, base) for index, base in enumerate(cuts)]
         sides = {axis: _common([clip for cut, clip in clips if cut is axis], axis) for axis, _ in clips}
         if any(side.end <= side.first for side in sides.values()):
             return self._outside(axes, bases)
         x, y, z = self._roles(loops, list(sides))
         return self._inside((x, y, z), sides, bases)
 
-    def _inside(self, roles: Sequence[Axis], sides: dict[Axis, Clip], bases: list[Number]) -> Pattern:
+    def _inside(
+        self, roles: Sequence[StridedLoop], sides: dict[StridedLoop, InsideRange], bases: list[Number]
+    ) -> Pattern:
         fields = {"memory": int(self._memory), "pad_value": self._pad}
         start = 0
         for name, axis, pads in zip("xyz", roles, (("left", "right"), ("top", "bottom"), ()), strict=True):
-            first, end = sides.get(axis, Clip(0, axis.extent))
+            first, end = sides.get(axis, InsideRange(0, axis.extent))
             fields[f"n_{name}"] = end - first
             if axis.extent > 1:
                 start += first * axis.strides[OUTSIDE]
@@ -118,18 +126,18 @@ class LoadIntrinsic(Intrinsic):
         chip, outside = bases
         return Pattern(Load, fields, (chip, lambda env: outside(env) + start))
 
-    def _strides(self, name: str, axis: Axis) -> dict[str, int]:
+    def _strides(self, name: str, axis: StridedLoop) -> dict[str, int]:
         fields = {f"stride_{name}": self._bytes(axis.strides[OUTSIDE], f"the stride of {name}")}
         if name != "x":
             fields[f"chip_stride_{name}"] = self._on_chip(name, axis)
         return fields
 
-    def _on_chip(self, name: str, axis: Axis) -> int:
+    def _on_chip(self, name: str, axis: StridedLoop) -> int:
         return in_units(axis.strides[CHIP], self._limits.cols, f"the stride of {name} on the chip")
 
-    def _outside(self, axes: list[Axis], bases: list[Number]) -> Pattern:
+    def _outside(self, axes: list[StridedLoop], bases: list[Number]) -> Pattern:
         """A tile of padding only: rows that are all above or below of nothing."""
-        loops = merged([Axis(axis.extent, (axis.strides[CHIP],)) for axis in axes])
+        loops = merged([StridedLoop(axis.extent, (axis.strides[CHIP],)) for axis in axes])
         x, y, z = self._roles(loops, [])
         top = min(y.extent, _PAD)
         fields = {"n_x": x.extent, "n_y": 0, "n_z": z.extent, "pad_top": top, "pad_bottom": y.extent - top}
@@ -138,56 +146,58 @@ class LoadIntrinsic(Intrinsic):
                 fields[f"chip_stride_{name}"] = self._on_chip(name, axis)
         return Pattern(Load, {"memory": int(self._memory), "pad_value": self._pad, **fields}, bases)
 
-    def _roles(self, loops: list[Axis], cut: list[Axis]) -> tuple[Axis, Axis, Axis]:
+    def _roles(
+        self, loops: list[StridedLoop], cut: list[StridedLoop]
+    ) -> tuple[StridedLoop, StridedLoop, StridedLoop]:
         """x, y and z: x dense on the chip, y cut if one but x is, z the rest."""
         inner = [axis for axis in loops if axis.strides[CHIP] == self._limits.cols][:1]
         others = [axis for axis in loops if axis not in inner]
         others.sort(key=lambda axis: (axis not in cut, abs(axis.strides[CHIP])))
         if any(axis in cut for axis in others[1:]):
             text = "the border cuts two loops that are no rows of vectors on the chip: leave one outside"
-            raise MismatchError(text, Progress.LOOPS)
+            raise MismatchError(text, MatchProgress.LOOPS)
         maxima = [_SPECS[f"n_{name}"].maximum for name in "xyz"]
         x, y, z = fitted([*(inner or [ABSENT]), *others], maxima, "over vectors")
         if any(axis not in (x, y) for axis in cut):
             text = f"a loop cut by the border must be at most {maxima[1]} long, not {cut[0].extent}"
-            raise MismatchError(text, Progress.LIMITS)
+            raise MismatchError(text, MatchProgress.LIMITS)
         return x, y, z
 
     def _bytes(self, elements: int, what: str) -> int:
         return in_bytes(elements, self._memory, self._limits, what)
 
 
-def _clip(loops: list[Axis], column: int, base: int) -> tuple[Axis, Clip]:
+def _clip(loops: list[StridedLoop], column: int, base: int) -> tuple[StridedLoop, InsideRange]:
     """The loop that a condition cuts, and what it leaves of it."""
     cut = [axis for axis in loops if axis.strides[column]]
     if len(cut) != 1:
         text = f"a condition cuts {len(cut)} loops at once: leave all but one of them outside"
-        raise MismatchError(text, Progress.LOOPS)
+        raise MismatchError(text, MatchProgress.LOOPS)
     (axis,) = cut
     stride = axis.strides[column]
     if stride > 0:
-        return axis, Clip(max(0, -(base // stride)), axis.extent)
-    return axis, Clip(0, min(axis.extent, base // -stride + 1))
+        return axis, InsideRange(max(0, -(base // stride)), axis.extent)
+    return axis, InsideRange(0, min(axis.extent, base // -stride + 1))
 
 
-def _common(clips: Sequence[Clip], axis: Axis) -> Clip:
-    return Clip(max(clip.first for clip in clips), min(clip.end for clip in clips))
+def _common(clips: Sequence[InsideRange], axis: StridedLoop) -> InsideRange:
+    return InsideRange(max(clip.first for clip in clips), min(clip.end for clip in clips))
 
 
 # --- the value ---------------------------------------------------------------------------------------------
 
 
-def _parts(value: Expr) -> tuple[list[Affine], Read | None, int]:
+def _parts(value: Expr) -> tuple[list[Affine], BufferLoad | None, int]:
     """The conditions (each a sum that must not be negative), the element inside, and the constant outside."""
     match value:
-        case Read():
+        case BufferLoad():
             return [], value, 0
         case Const():
             return [], None, _pad(value)
-        case Select(condition=condition, then=Read() as source, otherwise=Const() as constant):
+        case Select(condition=condition, then=BufferLoad() as source, otherwise=Const() as constant):
             return _sums(condition), source, _pad(constant)
     text = "an element, a constant, or select(inside, element, constant) is expected"
-    raise MismatchError(text, Progress.EXPRESSION)
+    raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def _pad(constant: Const) -> int:
@@ -195,7 +205,7 @@ def _pad(constant: Const) -> int:
     if isinstance(value, int) and spec.minimum <= value <= spec.maximum:
         return value
     raise MismatchError(
-        f"padding must be from {spec.minimum} to {spec.maximum}, not {value}", Progress.LIMITS
+        f"padding must be from {spec.minimum} to {spec.maximum}, not {value}", MatchProgress.LIMITS
     )
 
 
@@ -209,12 +219,12 @@ def _sums(condition: Expr) -> list[Affine]:
             return [Affine.of(b) - Affine.of(a)]
         case Binary(op=BinaryOp.LT, a=a, b=b):
             return [Affine.of(b) - Affine.of(a) + Affine((), -1)]
-    raise MismatchError("inside must be comparisons < and <= that all hold", Progress.EXPRESSION)
+    raise MismatchError("inside must be comparisons < and <= that all hold", MatchProgress.EXPRESSION)
 
 
 def _condition(total: Affine, loops: Sequence[Loop]) -> Condition:
     parts = split(total, [loop.name for loop in loops])
     if parts is None:
-        raise MismatchError("the border is not affine in the loops", Progress.ACCESS)
+        raise MismatchError("the border is not affine in the loops", MatchProgress.ACCESS)
     strides, rest = parts
     return Condition(strides, compiled_sum(rest))

@@ -1,19 +1,15 @@
-"""A nest as an intrinsic sees it: loops around assignments, their indices simple sums of loop variables."""
+"""A loop nest as an intrinsic sees it: loops around assignments, whose indices are sums of loop variables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import Binary, Const, Expr
-from tilewright.compiler.tir.expr import BufferLoad as Load
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import Binary, BufferLoad, Const, Expr
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import Allocate, Block, For, IterKind, Seq, Stmt
-from tilewright.compiler.tir.stmt import BufferStore as Store
-from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
+from tilewright.compiler.tir.stmt import Allocate, Block, BufferStore, For, IntrinsicStmt, IterKind, Seq, Stmt
 from tilewright.compiler.tir.walk import block_indices, constant, map_store, nodes, substitute, variables
 
 
@@ -27,7 +23,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Statement:
-    """One assignment with the loops of the nest around it.
+    """One assignment with the loops of the loop nest around it.
 
     Members:
         name: of its block.
@@ -39,13 +35,13 @@ class Statement:
 
     name: str
     loops: tuple[Loop, ...]
-    store: Store
+    store: BufferStore
     init: Expr | None = None
     reduced: tuple[Affine, ...] = ()
 
     def added(self) -> tuple[Binary, Expr] | None:
         """The value, if it combines what was there with an item, and the item."""
-        old = Load(self.store.buffer, self.store.indices)
+        old = BufferLoad(self.store.buffer, self.store.indices)
         match self.store.value:
             case Binary(a=a, b=b) as value if old in (a, b):
                 return value, b if a == old else a
@@ -54,36 +50,38 @@ class Statement:
 
 @dataclass(frozen=True)
 class Nest:
-    """The assignments of a nest in order; all but the last are to `lane` buffers."""
+    """The assignments of a loop nest in order; all but the last are to `lane` buffers."""
 
     statements: tuple[Statement, ...]
 
     @property
     def last(self) -> Statement:
-        """What the nest is for."""
+        """The statement that writes the result."""
         return self.statements[-1]
 
     @property
     def only(self) -> Statement:
-        """The statement of a nest that has one.
+        """The statement of a loop nest that has one.
 
         Raises:
             MismatchError: if there are several.
         """
         if len(self.statements) > 1:
             raise MismatchError(
-                f"one assignment is expected, not {len(self.statements)}", Progress.EXPRESSION
+                f"one assignment is expected, not {len(self.statements)}", MatchProgress.EXPRESSION
             )
         return self.last
 
-    def reads(self) -> frozenset[Scope]:
+    def reads(self) -> frozenset[MemoryScope]:
         """The scopes that are read, `lane` aside."""
         values = (statement.store.value for statement in self.statements)
-        found = {node.buffer.scope for value in values for node in nodes(value) if isinstance(node, Load)}
-        return frozenset(found - {Scope.LANE})
+        found = {
+            node.buffer.scope for value in values for node in nodes(value) if isinstance(node, BufferLoad)
+        }
+        return frozenset(found - {MemoryScope.LANE})
 
     def without(self, name: str) -> "Nest":
-        """The nest with a loop outside."""
+        """The loop nest with a loop outside."""
         return Nest(
             tuple(
                 replace(statement, loops=tuple(loop for loop in statement.loops if loop.name != name))
@@ -93,31 +91,33 @@ class Nest:
 
 
 def parse(stmt: Stmt, domain: Domain) -> Nest:
-    """The nest that a statement is.
+    """The loop nest that a statement is.
 
     Args:
         stmt: loops, lane buffers and blocks.
         domain: the loops around, outermost first.
 
     Raises:
-        MismatchError: if it is no nest of one result.
+        MismatchError: if it is no loop nest of one result.
     """
     found = _statements(stmt, _Around(domain, (), {}))
     *before, last = found
-    if last.store.buffer.scope is Scope.LANE or any(s.store.buffer.scope is not Scope.LANE for s in before):
+    if last.store.buffer.scope is MemoryScope.LANE or any(
+        s.store.buffer.scope is not MemoryScope.LANE for s in before
+    ):
         names = ", ".join(repr(s.name) for s in found)
         text = f"several results, of blocks {names}: an instruction has one, what is before lies in lanes"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
     return Nest(tuple(found))
 
 
 @dataclass(frozen=True)
 class _Around:
-    """What is around a statement of a nest.
+    """The loops around a statement of a loop nest.
 
     Members:
         domain: all loops.
-        loops: those of the nest, but for those of one step.
+        loops: those of the loop nest, but for those of one step.
         known: the variables of the latter.
     """
 
@@ -135,8 +135,8 @@ class _Around:
     def simple(self, expression: Expr) -> Expr:
         return simplify(substitute(expression, self.known), self.domain)
 
-    def store(self, store: Store) -> Store:
-        return Store(store.buffer, tuple(map(self.simple, store.indices)), self.simple(store.value))
+    def store(self, store: BufferStore) -> BufferStore:
+        return BufferStore(store.buffer, tuple(map(self.simple, store.indices)), self.simple(store.value))
 
 
 def _statements(stmt: Stmt, around: _Around) -> list[Statement]:
@@ -145,20 +145,20 @@ def _statements(stmt: Stmt, around: _Around) -> list[Statement]:
             return _statements(body, around.inside(var.name, extent))
         case Seq(body=body):
             return [statement for part in body for statement in _statements(part, around)]
-        case Allocate(buffer=Buffer(scope=Scope.LANE), body=body):
+        case Allocate(buffer=Buffer(scope=MemoryScope.LANE), body=body):
             return _statements(body, around)
         case Block():
             return [_of_block(stmt, around)]
-        case Store():
+        case BufferStore():
             return [Statement(stmt.buffer.name, around.loops, around.store(stmt))]
         case Allocate(buffer=buffer):
             text = (
                 f"buffer {buffer.name!r} of scope {buffer.scope} inside: only lanes exist in an instruction"
             )
-            raise MismatchError(text, Progress.EXPRESSION)
-        case Intrinsic(name=name):
-            raise MismatchError(f"intrinsic {name!r} inside of another", Progress.EXPRESSION)
-    raise MismatchError(f"a statement that no instruction has: {stmt!r}", Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
+        case IntrinsicStmt(name=name):
+            raise MismatchError(f"intrinsic {name!r} inside of another", MatchProgress.EXPRESSION)
+    raise MismatchError(f"a statement that no instruction has: {stmt!r}", MatchProgress.EXPRESSION)
 
 
 def _of_block(block: Block, around: _Around) -> Statement:
@@ -183,4 +183,4 @@ def check_rectangular(loops: tuple[Loop, ...]) -> None:
             text = (
                 f"the extent of loop {loop.name!r} depends on {sorted(inner)}, loops of the same instruction"
             )
-            raise MismatchError(text, Progress.ACCESS)
+            raise MismatchError(text, MatchProgress.ACCESS)

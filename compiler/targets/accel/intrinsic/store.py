@@ -3,14 +3,14 @@
 from typing import ClassVar
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Env
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, merged
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
 from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
-from tilewright.compiler.tir.expr import BufferLoad as Read
+from tilewright.compiler.tir.expr import BufferLoad
 from tilewright.isa.instruction import Instruction, Store, specs
 
 _SPECS = specs(Store)
@@ -28,16 +28,16 @@ class StoreIntrinsic(Intrinsic):
     def __init__(self, nest: Nest, limits: Limits) -> None:
         statement = nest.only
         source = statement.store.value
-        if not isinstance(source, Read):
-            raise MismatchError("elements must be stored as they are", Progress.EXPRESSION)
+        if not isinstance(source, BufferLoad):
+            raise MismatchError("elements must be stored as they are", MatchProgress.EXPRESSION)
         self.memory = statement.store.buffer
         self.operands = {"address": source.buffer}
         self._memory = memory_of(source.buffer, self.memory)
         self._limits = limits
-        self._geometry = Geometry(statement.loops, (source, Read(self.memory, statement.store.indices)))
+        self._geometry = Geometry(statement.loops, (source, BufferLoad(self.memory, statement.store.indices)))
         self._patterns: dict[Key, Pattern] = {}
 
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables."""
         key = self._geometry.key(env, shapes)
         pattern = self._patterns.get(key)
@@ -64,7 +64,7 @@ class StoreIntrinsic(Intrinsic):
                 fields[f"chip_stride_{name}"] = vectors
         return Pattern(Store, fields, bases)
 
-    def _lanes(self, axes: list[Axis], key: Key) -> tuple[int, list[Axis]]:
+    def _lanes(self, axes: list[StridedLoop], key: Key) -> tuple[int, list[StridedLoop]]:
         """How many lanes are stored, and the loops over vectors."""
         cols = self._limits.cols
         along = [axis for axis in axes if axis.strides == (1, 1) and axis.extent <= cols]
@@ -72,7 +72,7 @@ class StoreIntrinsic(Intrinsic):
             text = (
                 f"a loop over up to {cols} lanes (stride 1 on the chip and in memory) of vectors is missing"
             )
-            raise MismatchError(text, Progress.LANES)
+            raise MismatchError(text, MatchProgress.LANES)
         return along[0].extent, [axis for axis in axes if axis is not along[0]]
 
     def _bytes(self, elements: int, what: str) -> int:

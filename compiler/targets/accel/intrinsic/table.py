@@ -1,9 +1,9 @@
-"""Which intrinsic a nest is for, by the scopes that it writes and reads."""
+"""The table of intrinsics: chosen for a loop nest by the scopes that it writes and reads."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.load import LoadIntrinsic
@@ -11,12 +11,12 @@ from tilewright.compiler.targets.accel.intrinsic.matrix import MatrixIntrinsic
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
 from tilewright.compiler.targets.accel.intrinsic.store import StoreIntrinsic
 from tilewright.compiler.targets.accel.intrinsic.vector import VectorIntrinsic
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 
 INTRINSICS: Mapping[str, type[Intrinsic]] = MappingProxyType(
     {kind.name: kind for kind in (LoadIntrinsic, StoreIntrinsic, MatrixIntrinsic, VectorIntrinsic)}
 )
-"""By name."""
+"""The intrinsics by name."""
 
 
 def intrinsic_of(nest: Nest) -> type[Intrinsic]:
@@ -28,20 +28,20 @@ def intrinsic_of(nest: Nest) -> type[Intrinsic]:
     written, read = nest.last.store.buffer.scope, nest.reads()
     if len(nest.statements) > 1:
         return VectorIntrinsic
-    if written is not Scope.GLOBAL and (Scope.GLOBAL in read or not read):
+    if written is not MemoryScope.GLOBAL and (MemoryScope.GLOBAL in read or not read):
         return LoadIntrinsic
-    if written is Scope.GLOBAL and Scope.GLOBAL not in read:
+    if written is MemoryScope.GLOBAL and MemoryScope.GLOBAL not in read:
         return StoreIntrinsic
-    if Scope.WEIGHT in read:
+    if MemoryScope.WEIGHT in read:
         return MatrixIntrinsic
-    if written in (Scope.ACTIVATION, Scope.ACCUMULATOR, Scope.TABLE):
+    if written in (MemoryScope.ACTIVATION, MemoryScope.ACCUMULATOR, MemoryScope.TABLE):
         return VectorIntrinsic
     text = f"no instruction writes {written} memory from {', '.join(sorted(read)) or 'nothing'}"
-    raise MismatchError(text, Progress.EXPRESSION)
+    raise MismatchError(text, MatchProgress.EXPRESSION)
 
 
 def matched(nest: Nest, limits: Limits) -> Intrinsic:
-    """The nest as the intrinsic that it is for.
+    """The loop nest as the intrinsic that it is for.
 
     Raises:
         MismatchError: if it is not of its form.

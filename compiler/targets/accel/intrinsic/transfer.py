@@ -1,8 +1,8 @@
-"""What loads and stores share: the memory of the chip, and the columns of their strides."""
+"""Common to loads and stores: the memory of the chip, and the columns of their strides."""
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.axis import in_units
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.isa.memory import Memory
@@ -22,7 +22,7 @@ def memory_of(chip: Buffer, *others: Buffer) -> Memory:
     for buffer in (chip, *others):
         if buffer.dtype is not dtype:
             text = f"{memory.label} memory holds {dtype}, and buffer {buffer.name!r} is {buffer.dtype}"
-            raise MismatchError(text, Progress.EXPRESSION)
+            raise MismatchError(text, MatchProgress.EXPRESSION)
     return memory
 
 

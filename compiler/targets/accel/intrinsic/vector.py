@@ -1,21 +1,19 @@
-"""The vector intrinsic: up to two loops over results and two that fold, and the value of `expression`."""
+"""The vector intrinsic: up to two loops over results and two that reduce, and the value of `expression`."""
 
 from typing import ClassVar
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.intrinsic.affine import Env
-from tilewright.compiler.targets.accel.intrinsic.axis import Axis, fitted, in_units, merged, without
-from tilewright.compiler.targets.accel.intrinsic.error import MismatchError, Progress
-from tilewright.compiler.targets.accel.intrinsic.expression import Value, value_of
+from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged, without
+from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
+from tilewright.compiler.targets.accel.intrinsic.expression import VectorValue, value_of
 from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.isa.instruction import Destination, Instruction, SourceA, SourceB, Vector, specs
-from tilewright.isa.instruction import ReduceMode as Reduce
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import BufferLoad
+from tilewright.isa.instruction import Destination, Instruction, ReduceMode, SourceA, SourceB, Vector, specs
 from tilewright.isa.memory import Memory
 from tilewright.numerics.table import ENTRIES
 
@@ -24,7 +22,7 @@ _TABLE = f"a table must be written whole, {ENTRIES} entries one after the other,
 
 
 class VectorIntrinsic(Intrinsic):
-    """Loops that move the destination are over results, the others fold; parameters stay where they are.
+    """Loops that move the destination are over results, the others reduce; parameters stay where they are.
 
     A table is written whole, entry after entry; it has no address.
 
@@ -37,19 +35,19 @@ class VectorIntrinsic(Intrinsic):
         store = nest.last.store
         self._value = value_of(nest)
         self._limits = limits
-        loads = {"destination": Load(store.buffer, store.indices), "a": self._value.item.a}
-        if isinstance(self._value.item.b, Load):
+        loads = {"destination": BufferLoad(store.buffer, store.indices), "a": self._value.item.a}
+        if isinstance(self._value.item.b, BufferLoad):
             loads["b"] = self._value.item.b
         parameters = (self._value.bias, self._value.scale, self._value.item.factor)
         self._parameters = [load for load in parameters if load is not None]
         self._moving = len(loads)
         self.operands = _operands(loads, self._parameters)
-        self._is_table = store.buffer.scope is Scope.TABLE
+        self._is_table = store.buffer.scope is MemoryScope.TABLE
         self._geometry = Geometry(self._value.loops, [*loads.values(), *self._parameters])
         self._constant = _constant_fields(self._value, store.buffer)
         self._patterns: dict[Key, Pattern] = {}
 
-    def fold(self, env: Env, shapes: Shapes) -> Instruction:
+    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
         """The instruction with these outer variables."""
         key = self._geometry.key(env, shapes)
         pattern = self._patterns.get(key)
@@ -58,13 +56,13 @@ class VectorIntrinsic(Intrinsic):
         cols = self._limits.cols
         addresses = [in_units(base(env), cols, "a first element") for base in pattern.bases]
         if self._is_table and addresses[0]:
-            raise MismatchError(_TABLE.format(f"from entry {addresses[0]} on"), Progress.LIMITS)
+            raise MismatchError(_TABLE.format(f"from entry {addresses[0]} on"), MatchProgress.LIMITS)
         parameters = addresses[self._moving :]
-        if any(place != parameters[0] + step for step, place in enumerate(parameters)):
+        if any(index != parameters[0] + step for step, index in enumerate(parameters)):
             text = (
                 f"parameters must lie one after the other (bias, scale, factor), not at vectors {parameters}"
             )
-            raise MismatchError(text, Progress.LIMITS)
+            raise MismatchError(text, MatchProgress.LIMITS)
         first = int(self._is_table)
         kept = addresses[first : first + len(self.operands)]
         return pattern.instruction(tuple(self.operands), tuple(kept))
@@ -75,50 +73,52 @@ class VectorIntrinsic(Intrinsic):
         for axis in axes:
             if any(axis.strides[self._moving :]):
                 text = f"a loop of {axis.extent} steps moves the parameters: leave it outside"
-                raise MismatchError(text, Progress.LOOPS)
+                raise MismatchError(text, MatchProgress.LOOPS)
         results = _ordered([axis for axis in axes if axis.strides[0]])
-        folds = _ordered([axis for axis in axes if not axis.strides[0]])
-        if folds and self._value.reduce is Reduce.NONE:
-            text = f"a loop of {folds[0].extent} steps writes the same results again: leave it outside"
-            raise MismatchError(text, Progress.LOOPS)
+        reductions = _ordered([axis for axis in axes if not axis.strides[0]])
+        if reductions and self._value.reduce is ReduceMode.NONE:
+            text = f"a loop of {reductions[0].extent} steps writes the same results again: leave it outside"
+            raise MismatchError(text, MatchProgress.LOOPS)
         if self._is_table and [(axis.extent, axis.strides[0]) for axis in results] != [
             (ENTRIES, self._limits.cols)
         ]:
             raise MismatchError(
-                _TABLE.format(f"in loops of {[axis.extent for axis in results]}"), Progress.LOOPS
+                _TABLE.format(f"in loops of {[axis.extent for axis in results]}"), MatchProgress.LOOPS
             )
         fields = self._loop_fields((1, 0), results, "over results")
-        fields |= self._loop_fields((3, 2), folds, "that fold")
+        fields |= self._loop_fields((3, 2), reductions, "that reduce")
         return Pattern(Vector, {**self._constant, **fields}, bases)
 
-    def _loop_fields(self, places: tuple[int, int], axes: list[Axis], what: str) -> dict[str, int]:
+    def _loop_fields(self, indices: tuple[int, int], axes: list[StridedLoop], what: str) -> dict[str, int]:
         fields = {}
-        loops = fitted(axes, [_SPECS[f"n_{place}"].maximum for place in places], what)
+        loops = fitted(axes, [_SPECS[f"n_{index}"].maximum for index in indices], what)
         names = ("destination", "a", "b")[: self._moving]
-        for place, axis in zip(places, loops, strict=True):
-            fields[f"n_{place}"] = axis.extent
+        for index, axis in zip(indices, loops, strict=True):
+            fields[f"n_{index}"] = axis.extent
             for name, stride in zip(names, axis.strides, strict=False):
-                has_stride = f"{name}_stride_{place}" in _SPECS and not (
+                has_stride = f"{name}_stride_{index}" in _SPECS and not (
                     self._is_table and name == "destination"
                 )
                 if axis.extent > 1 and has_stride:
                     vectors = in_units(stride, self._limits.cols, f"a stride of {name}")
-                    fields[f"{name}_stride_{place}"] = vectors
+                    fields[f"{name}_stride_{index}"] = vectors
         return fields
 
 
-def _ordered(axes: list[Axis]) -> list[Axis]:
+def _ordered(axes: list[StridedLoop]) -> list[StridedLoop]:
     """Innermost first: what moves a least."""
     return sorted(axes, key=lambda axis: abs(axis.strides[1]))
 
 
-def _operands(loads: dict[str, Load], parameters: list[Load]) -> dict[str, Buffer]:
+def _operands(loads: dict[str, BufferLoad], parameters: list[BufferLoad]) -> dict[str, Buffer]:
     """The buffer of each address field."""
-    operands = {name: load.buffer for name, load in loads.items() if load.buffer.scope is not Scope.TABLE}
+    operands = {
+        name: load.buffer for name, load in loads.items() if load.buffer.scope is not MemoryScope.TABLE
+    }
     names = {load.buffer.name for load in parameters}
     if len(names) > 1:
         text = f"bias, scale and factor must lie in one buffer, not in {', '.join(sorted(names))}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
     if parameters:
         operands["parameter"] = parameters[0].buffer
     return operands
@@ -126,16 +126,16 @@ def _operands(loads: dict[str, Load], parameters: list[Load]) -> dict[str, Buffe
 
 def _memory(buffer: Buffer) -> str:
     """The name of the memory of a buffer, whose elements must be those of the memory."""
-    if buffer.scope is Scope.TABLE and buffer.dtype is DType.INT8:
+    if buffer.scope is MemoryScope.TABLE and buffer.dtype is DType.INT8:
         return Destination.TABLE.name
     memory = Memory[buffer.scope.name]
     if buffer.dtype is not (DType.INT8 if memory.element_bytes == 1 else DType.INT32):
         text = f"{memory.label} memory does not hold {buffer.dtype}, the elements of buffer {buffer.name!r}"
-        raise MismatchError(text, Progress.EXPRESSION)
+        raise MismatchError(text, MatchProgress.EXPRESSION)
     return memory.name
 
 
-def _constant_fields(value: Value, destination: Buffer) -> dict[str, int]:
+def _constant_fields(value: VectorValue, destination: Buffer) -> dict[str, int]:
     """All fields that are no addresses, counts and strides."""
     fields = {
         "op": int(value.item.op),
@@ -146,9 +146,9 @@ def _constant_fields(value: Value, destination: Buffer) -> dict[str, int]:
         "bias": int(value.bias is not None),
         "requantise": int(value.scale is not None),
     }
-    if destination.scope is not Scope.ACCUMULATOR:
+    if destination.scope is not MemoryScope.ACCUMULATOR:
         fields |= {"lo": value.lo, "hi": value.hi, "lookup": int(value.is_looked_up)}
-    if isinstance(value.item.b, Load):
+    if isinstance(value.item.b, BufferLoad):
         fields["b_from"] = int(SourceB[_memory(value.item.b.buffer)])
     else:
         fields |= {"b_from": int(SourceB.CONSTANT), "immediate": value.item.b}

@@ -1,1 +1,1 @@
-"""What each integer operator becomes on the accelerator: tensor expressions in its layouts and a schedule."""
+"""Integer operators on the accelerator: tensor expressions in its layouts, and schedules."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.cost.problem import Convolution
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.epilogue import finish, with_residual
-from tilewright.compiler.targets.accel.operator.picture import padded
+from tilewright.compiler.targets.accel.operator.padding import padded
 from tilewright.compiler.targets.accel.operator.table import looked_up, table_parameter, table_stages
 from tilewright.compiler.te import (
     Tensor,
@@ -34,7 +34,7 @@ class ConvolutionNest:
         lookup: whether the result is looked up in a table.
     """
 
-    sizes: Convolution
+    sizes: BlockedConvolution
     height: int
     width: int
     pads: tuple[int, int]
@@ -85,7 +85,7 @@ class ConvolutionNest:
             operand = window[i, at_y, at_x, s * config.rows + r]
             return cast(operand, DType.INT32) * cast(weight[o, s, ky, kx, i, r, c], DType.INT32)
 
-        height, width = sizes.sums(sizes.out_height, 0), sizes.sums(sizes.out_width, 1)
+        height, width = sizes.accumulators(sizes.out_height, 0), sizes.accumulators(sizes.out_width, 1)
         return compute(
             (sizes.out_blocks, height, width, config.cols),
             lambda o, y, x, c: sum_of(product(o, y, x, c), (s, ky, kx, i, r)),

@@ -1,4 +1,4 @@
-"""What every integer operator ends with: bias, requantisation, zero point, clamp."""
+"""The epilogue of integer operators: bias, requantisation, zero point, clamp."""
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.te import Tensor, cast, clamp, requantise, saturate, saturating_add

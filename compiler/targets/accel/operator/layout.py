@@ -15,7 +15,7 @@ Int32Array = NDArray[np.int32]
 
 
 def blocks(channels: int, config: Config) -> int:
-    """Blocks of `cols` lanes that hold so many channels."""
+    """The number of blocks of `cols` lanes that hold `channels` channels."""
     return -(-channels // config.cols)
 
 

@@ -1,4 +1,4 @@
-"""Which operator becomes what."""
+"""Lowers operators of the network to tensor expressions and schedules."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +43,7 @@ _LOWERINGS: dict[type[Operator], Callable[..., list[Lowered]]] = {
 }
 
 OPERATORS = tuple(_LOWERINGS)
-"""What the machine does."""
+"""The operators that the machine computes."""
 
 
 def lower(

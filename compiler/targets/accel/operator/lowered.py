@@ -13,7 +13,7 @@ from tilewright.compiler.tir.stmt import PrimFunc
 
 @dataclass(frozen=True, kw_only=True)
 class Lowered:
-    """What an operator becomes.
+    """An operator, lowered to tensor expressions and a schedule.
 
     Members:
         program: its tensor expressions; the only output is its result.
@@ -23,7 +23,7 @@ class Lowered:
             operator it is.
         constants: the contents of the other parameters, in the layout of the machine.
         least_instructions: that the schedule makes, at least.
-        origin: where in the result's picture (y, x) the output begins, if it is only a part of it.
+        origin: where in the result's feature map (y, x) the output begins, if it is only a part of it.
         first_block: of the result: with which the output begins; it may have fewer.
         first_blocks: of the inputs that are tensors: which block their parameters begin with, if not 0.
     """

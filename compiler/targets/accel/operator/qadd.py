@@ -31,7 +31,7 @@ def lower_qadd(
         width=width,
         operands=2,
         parameter_vectors=len(rows),
-        keeps_sums=True,
+        keeps_accumulators=True,
     )
     return [
         Lowered(

@@ -14,7 +14,7 @@ from tilewright.compiler.ops.quantised.convolution import dense_weights
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.window import swept
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
-from tilewright.compiler.targets.accel.cost.problem import Convolution
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
@@ -29,7 +29,7 @@ from tilewright.numerics.table import ENTRIES
 
 _X, _WEIGHT, _BIAS, _SCALE, _RESIDUAL, _FACTOR = range(6)
 _PART_CYCLES = 400
-"""Of a part of a layer: until its first products, and behind its last; about."""
+"""Cycles of a part of a layer until its first products and behind its last, about."""
 
 
 def lower_qconv2d(
@@ -73,7 +73,7 @@ def lower_in_ranges(
     Args:
         operator: without groups.
         x: type of the input.
-        constants: weights of all channels, bias, scale and so on, in their places.
+        constants: weights of all channels, bias, scale and so on, in the order of the operands.
         ranges: of each block of the result the blocks of the input with weights: first, and behind the last.
         config: the machine.
     """
@@ -160,7 +160,7 @@ def _dense(
         schedule=convolution_schedule(
             tiling, pooled=sizes.pools, residual=operator.residual, lookup=operator.lookup
         ),
-        least_instructions=instructions_of(tiling.cut),
+        least_instructions=instructions_of(tiling.tile_sizes),
         tensors=_tensors(operator),
         constants={
             "weight": weight_tiles(weight, config),
@@ -170,10 +170,10 @@ def _dense(
     )
 
 
-def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> Convolution:
+def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> BlockedConvolution:
     out = operator.infer(*types)[0].numbers
     weight, pool = types[_WEIGHT].numbers, operator.pool
-    return Convolution(
+    return BlockedConvolution(
         out_blocks=blocks(out[1], config),
         out_height=out[2],
         out_width=out[3],
@@ -204,7 +204,7 @@ def _table(
 
 
 def _tensors(operator: QConv2d) -> dict[str, int]:
-    """Places of the operands that are pictures."""
+    """Positions of the operands that are feature maps."""
     return {"x": _X, **({"residual": _RESIDUAL} if operator.residual else {})}
 
 
@@ -224,7 +224,7 @@ def _depthwise(
         dilations=operator.dilations,
         # The residual is added by an instruction of its own.
         operands=1 + operator.residual,
-        keeps_sums=operator.residual,
+        keeps_accumulators=operator.residual,
         parameter_vectors=FACTOR + operator.residual + height * width,
     )
     nest = WindowNest(

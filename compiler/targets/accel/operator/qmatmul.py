@@ -10,7 +10,7 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulTransposed
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
-from tilewright.compiler.targets.accel.cost.problem import Convolution
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
@@ -31,7 +31,7 @@ def lower_qmatmul(
     """
     inputs, groups, pixels = types[0].numbers[1:]
     outputs = operator.infer(*types)[0].numbers[1]
-    sizes = Convolution(
+    sizes = BlockedConvolution(
         out_blocks=blocks(outputs, config),
         out_height=1,
         out_width=pixels,
@@ -44,20 +44,23 @@ def lower_qmatmul(
         raise TilingError(f"w must have columns for {sizes.in_blocks} whole blocks, not {columns}")
     tiling = choose(sizes, config)
     # Each group has weights of its own, so that no tile holds two.
-    tiling = replace(tiling, cut=replace(tiling.cut, height=1, first_height=None, first_blocks=None))
+    tiling = replace(
+        tiling,
+        tile_sizes=replace(tiling.tile_sizes, height=1, first_height=None, first_reduction_blocks=None),
+    )
     rows = [np.full(outputs, value, np.int32) for value in (0, operator.scale)]
     return [
         Lowered(
             program=_program(operator, sizes, groups, config),
             schedule=convolution_schedule(tiling, pooled=False, residual=False, copied=True),
-            least_instructions=groups * instructions_of(tiling.cut),
+            least_instructions=groups * instructions_of(tiling.tile_sizes),
             tensors={"x": 0, "weight": 1},
             constants={"parameters": parameter_vectors(rows, config)},
         )
     ]
 
 
-def _program(operator: QMatmul, sizes: Convolution, groups: int, config: Config) -> TensorProgram:
+def _program(operator: QMatmul, sizes: BlockedConvolution, groups: int, config: Config) -> TensorProgram:
     """Stages input, weights, sums, result, with the loops of a convolution."""
     lanes, rows = config.cols, config.rows
     x = placeholder((sizes.in_blocks, groups, sizes.out_width, lanes), DType.INT8, "x")
@@ -81,7 +84,9 @@ def _program(operator: QMatmul, sizes: Convolution, groups: int, config: Config)
     return TensorProgram.of("products", [x, weight, parameters], [compute(results, value, "result")])
 
 
-def _weights(operator: QMatmul, sizes: Convolution, groups: int, config: Config) -> tuple[Tensor, Tensor]:
+def _weights(
+    operator: QMatmul, sizes: BlockedConvolution, groups: int, config: Config
+) -> tuple[Tensor, Tensor]:
     """w in the memory outside, and in tiles [block of outputs][group][block of inputs][slice][row][lane]."""
     shape = (sizes.out_blocks, groups, sizes.in_blocks, config.slices, config.rows, config.cols)
     outputs, _, inputs, slices, rows, lanes = shape

@@ -1,4 +1,4 @@
-"""What moves elements of feature maps: rows and columns by loads and stores, lanes by the matrix engine."""
+"""Moves elements of feature maps: rows and columns by loads and stores, lanes by the matrix engine."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from tilewright.isa.config import Config
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
 
 _COPY = QConv2d((1, 1), (0, 0, 0, 0), (1, 1), 1, 0, 0, -128, 127)
-"""With weights of 1 and the scale 1: what moves int8 values from lane to lane."""
+"""The scale 1: with weights of 1, a convolution moves int8 values from lane to lane."""
 
 
 def lower_qpad2d(
@@ -35,7 +35,7 @@ def lower_qpad2d(
 def lower_qconcat(
     operator: QConcat, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
-    """A copy of each operand into its place of the result's picture, or into its blocks, which are whole."""
+    """A copy of each operand into its slice of the result's feature map, or into its whole blocks."""
     found = []
     whole = QPad2d((0, 0, 0, 0))
     for number, (x, start) in enumerate(zip(types, operator.starts(*types), strict=False)):
@@ -79,15 +79,15 @@ def lower_qgather(
     operator: QGather, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> list[Lowered]:
     """Channels in another order: products with weights of one 1 a row, which are exact."""
-    places = np.array(operator.channels)
-    taken = np.flatnonzero(places != NOWHERE)
-    weight = np.zeros((len(places), types[0].numbers[1], 1, 1), np.int8)
-    weight[taken, places[taken]] = 1
-    bias = np.where(places == NOWHERE, operator.fill, 0).astype(np.int32)
-    scale = np.full(len(places), pack_scale(*quantise_multiplier(np.array(1.0))), np.int32)
+    indices = np.array(operator.channels)
+    taken = np.flatnonzero(indices != NOWHERE)
+    weight = np.zeros((len(indices), types[0].numbers[1], 1, 1), np.int8)
+    weight[taken, indices[taken]] = 1
+    bias = np.where(indices == NOWHERE, operator.fill, 0).astype(np.int32)
+    scale = np.full(len(indices), pack_scale(*quantise_multiplier(np.array(1.0))), np.int32)
     ranges = []
-    for first in range(0, len(places), config.cols):
-        read = places[first : first + config.cols]
+    for first in range(0, len(indices), config.cols):
+        read = indices[first : first + config.cols]
         read = read[read != NOWHERE] // config.cols
         ranges.append((int(read.min()), int(read.max()) + 1) if len(read) else (0, 1))
     return lower_in_ranges(_COPY, types[0], [None, weight, bias, scale], ranges, config)

@@ -29,7 +29,7 @@ def lower_qmul(
         width=width,
         operands=2,
         parameter_vectors=FACTOR + 1,
-        keeps_sums=True,
+        keeps_accumulators=True,
     )
     # (a - za)(b - zb) = (a - za) b + a (-zb) + za zb: the right factor of a product must fit int8.
     values = (operator.za * operator.zb, operator.scale, -operator.zb)

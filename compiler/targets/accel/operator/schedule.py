@@ -1,9 +1,7 @@
-"""Default schedules: primitives that cut an operator's loops as its tiling says."""
+"""Default schedules: primitives that tile an operator's loops as its tiling says."""
 
 from tilewright.compiler.schedule import (
-    BufferDepth as Versions,
-)
-from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -16,7 +14,7 @@ from tilewright.compiler.schedule import (
 )
 from tilewright.compiler.targets.accel.cost.problem import Tiling
 from tilewright.compiler.targets.accel.window_tiling import WindowTiling
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 
 Schedule = tuple[Primitive, ...]
 
@@ -27,21 +25,21 @@ TILE = "tile"
 def convolution_schedule(
     tiling: Tiling, *, pooled: bool, residual: bool, lookup: bool = False, copied: bool = False
 ) -> Schedule:
-    """Of `ConvolutionNest.function`; `copied` says whether its weights are a stage."""
-    cut, versions = tiling.cut, tiling.versions
+    """The schedule of `ConvolutionNest.program`; `copied` says whether its weights are a stage."""
+    tile_sizes, depths = tiling.tile_sizes, tiling.depths
     primitives: list[Primitive] = [
-        *_cut_results(cut.height, cut.width, cut.first_height),
-        Split("tile_o", cut.group_blocks, "og", "ob"),
+        *_tile_results(tile_sizes.height, tile_sizes.width, tile_sizes.first_height),
+        Split("tile_o", tile_sizes.outer_blocks, "og", "ob"),
         Split("ob", tiling.threads, "oo", "oi"),
         Reorder(("og", "yo", "xo", "oo", "oi", "yi", "xi", "tile_c")),
         ComputeAt("result", "oi"),
-        *(_fold("pooled") if pooled else ()),
+        *(_reduce_in_lanes("pooled") if pooled else ()),
         ComputeAt("sums", "oi"),
-        SetScope("sums", Scope.ACCUMULATOR),
-        Versions("sums", versions.sums),
-        Split("sums_ky", cut.taps[0], "kyo", "kyi"),
-        Split("sums_kx", cut.taps[1], "kxo", "kxi"),
-        _split("sums_i", cut.chunk_blocks, cut.first_blocks, "yo", "io", "ii"),
+        SetScope("sums", MemoryScope.ACCUMULATOR),
+        BufferDepth("sums", depths.accumulators),
+        Split("sums_ky", tile_sizes.taps[0], "kyo", "kyi"),
+        Split("sums_kx", tile_sizes.taps[1], "kxo", "kxi"),
+        _split("sums_i", tile_sizes.reduction_blocks, tile_sizes.first_reduction_blocks, "yo", "io", "ii"),
         Reorder(
             (
                 "kyo",
@@ -58,21 +56,21 @@ def convolution_schedule(
                 "sums_c",
             )
         ),
-        *_bring_stage("input", "io", versions.inputs),
+        *_load_stage("input", "io", depths.inputs),
         *(
-            _bring_stage("weights", "sums_s", versions.weights, Scope.WEIGHT)
+            _load_stage("weights", "sums_s", depths.weights, MemoryScope.WEIGHT)
             if copied
-            else _bring("sums", "weight", Scope.WEIGHT, "weights", "sums_s", versions.weights)
+            else _cache_read("sums", "weight", MemoryScope.WEIGHT, "weights", "sums_s", depths.weights)
         ),
-        # Behind the sums, which are waited for.
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "result_o", versions.parameters),
-        Versions(TILE, versions.results),
+        # Behind the accumulators, which are waited for.
+        *_cache_read("result", "parameters", MemoryScope.PARAMETER, "vectors", "result_o", depths.parameters),
+        BufferDepth(TILE, depths.results),
     ]
     if tiling.threads > 1:
         primitives.append(VirtualThread("oi"))
     if residual:
-        primitives += _bring(
-            "result", "residual", Scope.ACTIVATION, "shortcut", "result_o", versions.residuals
+        primitives += _cache_read(
+            "result", "residual", MemoryScope.ACTIVATION, "shortcut", "result_o", depths.residuals
         )
     return (*primitives, *(_fill_tables() if lookup else ()))
 
@@ -80,73 +78,75 @@ def convolution_schedule(
 def window_schedule(
     tiling: WindowTiling, *, parameters: bool = False, residual: bool = False, lookup: bool = False
 ) -> Schedule:
-    """Of the nests of `WindowNest`."""
+    """The schedule of the loop nests of `WindowNest`."""
     primitives = [
-        *_cut_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *(_keep("fold", tiling.sum_versions) if residual else _fold("fold")),
-        *_bring_stage("input", "xo", tiling.input_versions),
-        Versions(TILE, tiling.result_versions),
+        *(_keep("reduced", tiling.accumulator_depth) if residual else _reduce_in_lanes("reduced")),
+        *_load_stage("input", "xo", tiling.input_depth),
+        BufferDepth(TILE, tiling.result_depth),
     ]
     if parameters:
-        primitives += _bring_stage("vectors", "xo", tiling.parameter_versions, Scope.PARAMETER)
+        primitives += _load_stage("vectors", "xo", tiling.parameter_depth, MemoryScope.PARAMETER)
     if residual:
-        primitives += _bring("result", "residual", Scope.ACTIVATION, "shortcut", "xo", tiling.input_versions)
+        primitives += _cache_read(
+            "result", "residual", MemoryScope.ACTIVATION, "shortcut", "xo", tiling.input_depth
+        )
     return (*primitives, *(_fill_tables() if lookup else ()))
 
 
 def addition_schedule(tiling: WindowTiling) -> Schedule:
-    """Of `AdditionNest.function`."""
+    """The schedule of `AdditionNest.program`."""
     return (
-        *_cut_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *_keep("sums", tiling.sum_versions),
-        *_bring("sums", "a", Scope.ACTIVATION, "a_tile", "xo", tiling.input_versions),
-        *_bring("result", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
-        Versions(TILE, tiling.result_versions),
+        *_keep("sums", tiling.accumulator_depth),
+        *_cache_read("sums", "a", MemoryScope.ACTIVATION, "a_tile", "xo", tiling.input_depth),
+        *_cache_read("result", "b", MemoryScope.ACTIVATION, "b_tile", "xo", tiling.input_depth),
+        *_cache_read("result", "parameters", MemoryScope.PARAMETER, "vectors", "xo", tiling.parameter_depth),
+        BufferDepth(TILE, tiling.result_depth),
     )
 
 
 def product_schedule(tiling: WindowTiling) -> Schedule:
-    """Of the loops of `lower_qmul`: both sums wait in banks of their own."""
-    versions = max(1, tiling.sum_versions // 2)
+    """The schedule of the loops of `lower_qmul`: both accumulators wait in banks of their own."""
+    depth = max(1, tiling.accumulator_depth // 2)
     return (
-        *_cut_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *_keep("products", versions),
-        *_keep("shifted", versions),
-        *_bring_stage("a_tile", "xo", tiling.input_versions),
-        *_bring("products", "b", Scope.ACTIVATION, "b_tile", "xo", tiling.input_versions),
-        *_bring("result", "parameters", Scope.PARAMETER, "vectors", "xo", tiling.parameter_versions),
-        Versions(TILE, tiling.result_versions),
+        *_keep("products", depth),
+        *_keep("shifted", depth),
+        *_load_stage("a_tile", "xo", tiling.input_depth),
+        *_cache_read("products", "b", MemoryScope.ACTIVATION, "b_tile", "xo", tiling.input_depth),
+        *_cache_read("result", "parameters", MemoryScope.PARAMETER, "vectors", "xo", tiling.parameter_depth),
+        BufferDepth(TILE, tiling.result_depth),
     )
 
 
 def lookup_schedule(tiling: WindowTiling) -> Schedule:
-    """Of the loops of `lower_qlookup`."""
+    """The schedule of the loops of `lower_qlookup`."""
     return (
-        *_cut_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
-        *_bring("result", "x", Scope.ACTIVATION, "x_tile", "xo", tiling.input_versions),
-        Versions(TILE, tiling.result_versions),
+        *_cache_read("result", "x", MemoryScope.ACTIVATION, "x_tile", "xo", tiling.input_depth),
+        BufferDepth(TILE, tiling.result_depth),
         *_fill_tables(),
     )
 
 
 def _fill_tables() -> Schedule:
     """The stages of `table_stages`, once for all results."""
-    return (SetScope("entries", Scope.ACTIVATION), SetScope("tables", Scope.TABLE))
+    return (SetScope("entries", MemoryScope.ACTIVATION), SetScope("tables", MemoryScope.TABLE))
 
 
-def _cut_results(height: int, width: int, first_height: int | None = None) -> Schedule:
+def _tile_results(height: int, width: int, first_height: int | None = None) -> Schedule:
     """Results leave through a tile on the chip."""
     return (
-        CacheWrite("result", Scope.ACTIVATION, TILE),
+        CacheWrite("result", MemoryScope.ACTIVATION, TILE),
         _split("tile_y", height, first_height, "yo", "yo", "yi"),
         Split("tile_x", width, "xo", "xi"),
     )
@@ -159,21 +159,21 @@ def _split(loop: str, factor: int, first: int | None, at: str, outer: str, inner
     return SplitFirst(loop, factor, first, at, outer, inner)
 
 
-def _fold(stage: str) -> Schedule:
+def _reduce_in_lanes(stage: str) -> Schedule:
     """A reduction in the lanes, item by item of the instruction that takes its result."""
-    return (ComputeAt(stage, "result_c"), SetScope(stage, Scope.LANE))
+    return (ComputeAt(stage, "result_c"), SetScope(stage, MemoryScope.LANE))
 
 
-def _keep(stage: str, versions: int) -> Schedule:
-    """Sums of the vector engine that wait for a second instruction."""
-    return (ComputeAt(stage, "xo"), SetScope(stage, Scope.ACCUMULATOR), Versions(stage, versions))
+def _keep(stage: str, depth: int) -> Schedule:
+    """Accumulators of the vector engine that wait for a second instruction."""
+    return (ComputeAt(stage, "xo"), SetScope(stage, MemoryScope.ACCUMULATOR), BufferDepth(stage, depth))
 
 
-def _bring_stage(stage: str, loop: str, versions: int, scope: Scope = Scope.ACTIVATION) -> Schedule:
-    """A stage that only copies, such as a padded picture, is loaded where it is needed."""
-    return (ComputeAt(stage, loop), SetScope(stage, scope), Versions(stage, versions))
+def _load_stage(stage: str, loop: str, depth: int, scope: MemoryScope = MemoryScope.ACTIVATION) -> Schedule:
+    """A stage that only copies, such as a padded feature map, is loaded where it is needed."""
+    return (ComputeAt(stage, loop), SetScope(stage, scope), BufferDepth(stage, depth))
 
 
-def _bring(block: str, buffer: str, scope: Scope, name: str, loop: str, versions: int) -> Schedule:
+def _cache_read(block: str, buffer: str, scope: MemoryScope, name: str, loop: str, depth: int) -> Schedule:
     """A parameter of the function is loaded where it is needed."""
-    return (CacheRead(block, buffer, scope, name), ComputeAt(name, loop), Versions(name, versions))
+    return (CacheRead(block, buffer, scope, name), ComputeAt(name, loop), BufferDepth(name, depth))

@@ -27,7 +27,7 @@ def table_stages(table: Tensor) -> Tensor:
 
 
 def looked_up(tables: Tensor, value: Expr, lane: Expr) -> Expr:
-    """What a lane's table has for an int8 value."""
+    """The entry of a lane's table for an int8 value."""
     return tables[cast(value, DType.INT64) - FIRST, lane]
 
 

@@ -8,9 +8,7 @@ import pytest
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
-    BufferDepth as Versions,
-)
-from tilewright.compiler.schedule import (
+    BufferDepth,
     CacheRead,
     CacheWrite,
     ComputeAt,
@@ -19,11 +17,11 @@ from tilewright.compiler.schedule import (
     Split,
     VirtualThread,
 )
+from tilewright.compiler.targets.accel.allocation import AllocationError
 from tilewright.compiler.targets.accel.build import BuildError, build
 from tilewright.compiler.targets.accel.enumerate import EnumerateError
-from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.compiler.targets.accel.tensorise import TensoriseError
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Const
 from tilewright.isa.config import PRESETS
 from tilewright.isa.fault import Cause, Fault, FaultEngine
@@ -59,18 +57,18 @@ def product():
     return te.lower("product", [a, b], [sums])
 
 
-def tiled(rows=5, threads=1, versions=2):
+def tiled(rows=5, threads=1, depth=2):
     primitives = [
-        CacheWrite("sums", Scope.ACCUMULATOR, "tile"),
+        CacheWrite("sums", MemoryScope.ACCUMULATOR, "tile"),
         Split("tile_y", rows, "yo", "yi"),
         Reorder(("yo", "tile_o", "yi", "tile_c")),
         ComputeAt("sums", "tile_o"),
         Reorder(("sums_i", "sums_o", "sums_y", "sums_r", "sums_c")),
-        CacheRead("sums", "a", Scope.ACTIVATION, "rows"),
+        CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
         ComputeAt("rows", "sums_i"),
-        CacheRead("sums", "b", Scope.WEIGHT, "weights"),
+        CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
         ComputeAt("weights", "sums_i"),
-        *(Versions(name, versions) for name in ("tile", "rows", "weights")),
+        *(BufferDepth(name, depth) for name in ("tile", "rows", "weights")),
     ]
     return primitives + ([VirtualThread("tile_o")] if threads > 1 else [])
 
@@ -92,7 +90,7 @@ def expected(inputs):
     return np.einsum("iyr,oirc->oyc", a, b)
 
 
-@pytest.mark.parametrize("choices", [{}, {"rows": 12}, {"threads": 2}, {"versions": 1}])
+@pytest.mark.parametrize("choices", [{}, {"rows": 12}, {"threads": 2}, {"depth": 1}])
 def test_a_product_is_numpys(device, choices):
     inputs = arrays()
     ran = built(**choices).run(device, inputs)
@@ -109,9 +107,9 @@ def test_constants_are_loads_of_no_buffer(device):
         (1, 2, LANES), lambda o, y, c: te.cast(a[o, y, c], INT32) + te.cast(border[o, y, c], INT32), "total"
     )
     primitives = [
-        CacheWrite("total", Scope.ACCUMULATOR, "tile"),
-        SetScope("border", Scope.ACTIVATION),
-        CacheRead("total", "a", Scope.ACTIVATION, "rows"),
+        CacheWrite("total", MemoryScope.ACCUMULATOR, "tile"),
+        SetScope("border", MemoryScope.ACTIVATION),
+        CacheRead("total", "a", MemoryScope.ACTIVATION, "rows"),
     ]
     function = schedule.apply(te.lower("bordered", [a], [total]), primitives)
     inputs = {"a": np.arange(2 * LANES, dtype=np.int8).reshape(1, 2, LANES)}
@@ -130,8 +128,8 @@ def test_a_run_tells_cycles_counters_and_times(device):
     assert (result.finish[:-1] >= result.start[:-1]).all()
 
 
-def test_more_versions_are_faster(device):
-    one, two = (built(versions=count).run(device, arrays()).result.cycles for count in (1, 2))
+def test_a_larger_depth_is_faster(device):
+    one, two = (built(depth=count).run(device, arrays()).result.cycles for count in (1, 2))
     assert two < one
 
 
@@ -150,8 +148,8 @@ def test_what_lies_between_stages_has_memory_of_its_own(device):
     primitives = []
     for block, source in (("low", "a"), ("high", "low")):
         primitives += [
-            CacheRead(block, source, Scope.ACTIVATION, f"{block}_in"),
-            CacheWrite(block, Scope.ACTIVATION, f"{block}_out"),
+            CacheRead(block, source, MemoryScope.ACTIVATION, f"{block}_in"),
+            CacheWrite(block, MemoryScope.ACTIVATION, f"{block}_out"),
         ]
     kernel = build(schedule.apply(te.lower("clip", [a], [high]), primitives), TINY)
     assert [region.name for region in kernel.executable.regions] == ["a", "high", "low"]
@@ -213,17 +211,17 @@ def test_there_are_only_so_many_base_registers():
         build(te.lower("most", inputs, [result]), TINY)
 
 
-def test_threads_need_versions_and_tiles_must_fit():
-    with pytest.raises(EnumerateError, match="give it one for each virtual thread"):
-        built(threads=2, versions=1)
+def test_threads_need_depth_and_tiles_must_fit():
+    with pytest.raises(EnumerateError, match="give it an instance for each virtual thread"):
+        built(threads=2, depth=1)
     whole = [
-        CacheWrite("sums", Scope.ACCUMULATOR, "tile"),
-        CacheRead("sums", "a", Scope.ACTIVATION, "rows"),
-        CacheRead("sums", "b", Scope.WEIGHT, "weights"),
+        CacheWrite("sums", MemoryScope.ACCUMULATOR, "tile"),
+        CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
+        CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
     ]
     small = replace(TINY, accumulator_vectors=16)
     with pytest.raises(
-        PlaceError, match=r"accumulator memory must fit 2 banks of 16 vectors, .* tile 1 x 24"
+        AllocationError, match=r"accumulator memory must fit 2 banks of 16 vectors, .* tile 1 x 24"
     ):
         build(schedule.apply(product(), whole), small)
 
@@ -262,10 +260,10 @@ def test_scopes_of_sums_are_the_users_to_name(device):
         sums.shape, lambda o, y, c: te.cast(te.clamp(sums[o, y, c], -100, 90), INT8), "result"
     )
     primitives = [
-        SetScope("sums", Scope.ACCUMULATOR),
-        CacheRead("sums", "a", Scope.ACTIVATION, "rows"),
-        CacheRead("sums", "b", Scope.WEIGHT, "weights"),
-        CacheWrite("result", Scope.ACTIVATION, "tile"),
+        SetScope("sums", MemoryScope.ACCUMULATOR),
+        CacheRead("sums", "a", MemoryScope.ACTIVATION, "rows"),
+        CacheRead("sums", "b", MemoryScope.WEIGHT, "weights"),
+        CacheWrite("result", MemoryScope.ACTIVATION, "tile"),
     ]
     kernel = build(schedule.apply(te.lower("dense", [a, b], [result]), primitives), TINY)
     rng = np.random.default_rng(2)

@@ -16,11 +16,10 @@ from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.schedule import BufferDepth as Versions
-from tilewright.compiler.schedule import VirtualThread
+from tilewright.compiler.schedule import BufferDepth, VirtualThread
 from tilewright.compiler.targets.accel import compile as compile_module
 from tilewright.compiler.targets.accel.compile import PASSES, LengthError, compile_function
-from tilewright.compiler.targets.accel.layer_schedule import Part, default_schedules
+from tilewright.compiler.targets.accel.layer_schedule import LayerPart, default_schedules
 from tilewright.compiler.targets.accel.operator.layout import parameter_vectors
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
@@ -157,14 +156,14 @@ def test_layers_of_one_structure_run_alike():
 
 def test_a_schedule_is_of_its_layer_alone_though_another_has_its_structure():
     alone = compile_function(TWINS, TINY)
-    schedule = default_schedules(TWINS, TINY)[Part("r")]
-    plain = tuple(replace(each, depth=1) if isinstance(each, Versions) else each for each in schedule)
+    schedule = default_schedules(TWINS, TINY)[LayerPart("r")]
+    plain = tuple(replace(each, depth=1) if isinstance(each, BufferDepth) else each for each in schedule)
     plain = tuple(each for each in plain if not isinstance(each, VirtualThread))
     # Two tiles where one would do.
     small = tuple(
         replace(each, factor=1) if getattr(each, "loop", "") == "tile_x" else each for each in plain
     )
-    given = compile_function(TWINS, TINY, schedules={Part("r"): small})
+    given = compile_function(TWINS, TINY, schedules={LayerPart("r"): small})
     assert given.layers[0] == alone.layers[0]
     assert given.layers[1].count > alone.layers[1].count
 
@@ -172,7 +171,8 @@ def test_a_schedule_is_of_its_layer_alone_though_another_has_its_structure():
 def test_who_observes_is_told_of_every_layer():
     told = []
     compile_function(TWINS, TINY, observe=lambda layer, name, text: told.append((layer, name, bool(text))))
-    before = [(layer, name, True) for layer in "ar" for name in ("lower", "schedule", "tensorise", "tasks")]
+    passes = ("te", "lower", "schedule", "tensorise", "tasks")
+    before = [(layer, name, True) for layer in "ar" for name in passes]
     assert told == [*before, ("a", "assembler", True), ("r", "assembler", True)]
     assert {name for _, name, _ in told} == set(PASSES)
 

@@ -13,8 +13,8 @@ from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
 from tilewright.compiler.targets.accel.cost.loop_order import order
-from tilewright.compiler.targets.accel.cost.problem import Convolution, Cut, Tiling, Versions
-from tilewright.compiler.targets.accel.layer_schedule import Part
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution, BufferDepths, TileSizes, Tiling
+from tilewright.compiler.targets.accel.layer_schedule import LayerPart
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
 from tilewright.isa.config import PRESETS
@@ -35,7 +35,7 @@ CASES = {
 
 def convolution(inputs, outputs, kernel, stride):
     cols = REFERENCE.cols
-    return Convolution(
+    return BlockedConvolution(
         out_blocks=outputs // cols,
         out_height=SIZE // stride,
         out_width=SIZE // stride,
@@ -80,55 +80,64 @@ def test_the_event_model_takes_as_long_as_the_machine(case):
 
 
 @pytest.mark.parametrize(
-    "first", [{}, {"first_height": 4}, {"first_height": 8, "first_blocks": 1}, {"first_blocks": 4}], ids=str
+    "first",
+    [
+        {},
+        {"first_height": 4},
+        {"first_height": 8, "first_reduction_blocks": 1},
+        {"first_reduction_blocks": 4},
+    ],
+    ids=str,
 )
 def test_the_event_model_goes_the_way_of_the_schedule(first):
-    # Groups, tiles and chunks of two sizes each: none of the loops can be mistaken for another.
-    cut = Cut(
+    # Outer tiles, tiles and reduction tiles of two sizes each: none of the loops can be mistaken for another.
+    tile_sizes = TileSizes(
         convolution=convolution(64, 112, 1, 1),
         config=REFERENCE,
-        group_blocks=4,
+        outer_blocks=4,
         height=6,
         width=SIZE,
         taps=(1, 1),
-        chunk_blocks=3,
+        reduction_blocks=3,
         **first,
     )
-    versions = Versions(inputs=4, weights=16, sums=4, results=4, residuals=1, parameters=4)
-    tiling = Tiling(cut=cut, versions=versions, threads=3, cycles=0)
+    depths = BufferDepths(inputs=4, weights=16, accumulators=4, results=4, residuals=1, parameters=4)
+    tiling = Tiling(tile_sizes=tile_sizes, depths=depths, threads=3, cycles=0)
     schedule = convolution_schedule(tiling, pooled=False, residual=False)
-    model = compile_function(layer(64, 112, 1, 1), REFERENCE, schedules={Part("layer"): schedule})
+    model = compile_function(layer(64, 112, 1, 1), REFERENCE, schedules={LayerPart("layer"): schedule})
     found = [work for work in model.executable.program() if isinstance(work, Matrix)]
-    expected = list(order(cut, tiling.threads))
+    expected = list(order(tile_sizes, tiling.threads))
     assert [work.n_y * work.n_x for work in found] == [tile.height * tile.width for tile, _, _ in expected]
-    assert [work.n_ci for work in found] == [chunk.blocks for _, chunk, _ in expected]
-    assert len(found) == instructions_of(cut)
+    assert [work.n_ci for work in found] == [reduction_tile.blocks for _, reduction_tile, _ in expected]
+    assert len(found) == instructions_of(tile_sizes)
 
 
-def test_versions_and_threads_hide_loads():
-    cut = Cut(
+def test_depths_and_threads_hide_loads():
+    tile_sizes = TileSizes(
         convolution=convolution(128, 256, 1, 2),
         config=REFERENCE,
-        group_blocks=16,
+        outer_blocks=16,
         height=7,
         width=7,
         taps=(1, 1),
-        chunk_blocks=2,
+        reduction_blocks=2,
     )
-    plenty = Versions(inputs=8, weights=64, sums=18, results=18, residuals=1, parameters=16)
-    turns, one_by_one = (modelled_cycles(cut, plenty, threads) for threads in (16, 1))
-    assert turns < one_by_one
-    assert modelled_cycles(cut, replace(plenty, inputs=1), 1) > one_by_one
-    # With one version, weights are loaded, waited for and used one after the other.
-    weights = read_cycles(REFERENCE, cut.taps[0] * cut.taps[1], cut.weight_vectors * REFERENCE.cols)
-    alone = weights + ASSUMED_LATENCY_CYCLES + cut.sum_vectors * cut.chunk_blocks
-    assert modelled_cycles(cut, replace(plenty, weights=1), 1) > instructions_of(cut) * alone
+    plenty = BufferDepths(inputs=8, weights=64, accumulators=18, results=18, residuals=1, parameters=16)
+    interleaved, one_by_one = (modelled_cycles(tile_sizes, plenty, threads) for threads in (16, 1))
+    assert interleaved < one_by_one
+    assert modelled_cycles(tile_sizes, replace(plenty, inputs=1), 1) > one_by_one
+    # With depth one, weights are loaded, waited for and used one after the other.
+    weights = read_cycles(
+        REFERENCE, tile_sizes.taps[0] * tile_sizes.taps[1], tile_sizes.weight_vectors * REFERENCE.cols
+    )
+    alone = weights + ASSUMED_LATENCY_CYCLES + tile_sizes.accumulator_vectors * tile_sizes.reduction_blocks
+    assert modelled_cycles(tile_sizes, replace(plenty, weights=1), 1) > instructions_of(tile_sizes) * alone
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_limit_stops_only_what_exceeds_it(case):
     tiling = choose(convolution(*CASES[case]), REFERENCE)
-    arguments = (tiling.cut, tiling.versions, tiling.threads)
+    arguments = (tiling.tile_sizes, tiling.depths, tiling.threads)
     for share in (0.5, 0.9, 0.99, 0.9999, 1, 1.1):
         limit = int(tiling.cycles * share)
         found = cycles_within(*arguments, limit)

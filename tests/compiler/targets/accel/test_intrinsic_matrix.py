@@ -8,8 +8,8 @@ from task_machine import check, machine
 from task_program import Conv, accumulate, allocated, as_int32, assign, at, buffer, copy, nest, wide
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.stmt import PrimFunc as Program
+from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.instruction import Matrix
 
 CONV = st.builds(
@@ -43,14 +43,14 @@ def matrices(work):
 def product(loops, x_shape, w_shape, sums_shape, access):
     """acc += x · w over `loops`, all loaded whole; `access`: indices of acc, x, w, and the reduced ones."""
     x, w, y = buffer("x", x_shape), buffer("w", w_shape), wide("y", sums_shape)
-    xa, wa = buffer("xa", x_shape, Scope.ACTIVATION), buffer("wa", w_shape, Scope.WEIGHT)
-    sums = buffer("sums", sums_shape, Scope.ACCUMULATOR)
+    xa, wa = buffer("xa", x_shape, MemoryScope.ACTIVATION), buffer("wa", w_shape, MemoryScope.WEIGHT)
+    sums = buffer("sums", sums_shape, MemoryScope.ACCUMULATOR)
 
     def body(*v):
         acc, xi, wi, reduced = access(*v)
         return accumulate(at(sums, *acc), as_int32(at(xa, *xi)) * as_int32(at(wa, *wi)), reduced)
 
-    return Program(
+    return PrimFunc(
         "product",
         (x, w, y),
         1,
@@ -173,14 +173,14 @@ def test_rows_that_are_no_slice_are_told():
 
 def test_a_sum_that_starts_elsewhere_is_told():
     x, y = buffer("x", (4, 4)), wide("y", (4, 4))
-    xa, wa = buffer("xa", (4, 4), Scope.ACTIVATION), buffer("wa", (4, 4), Scope.WEIGHT)
-    sums = buffer("sums", (4, 4), Scope.ACCUMULATOR)
+    xa, wa = buffer("xa", (4, 4), MemoryScope.ACTIVATION), buffer("wa", (4, 4), MemoryScope.WEIGHT)
+    sums = buffer("sums", (4, 4), MemoryScope.ACCUMULATOR)
 
     def body(m, r, c):
         item = as_int32(at(xa, m, r)) * as_int32(at(wa, r, c))
         return accumulate(at(sums, m, c), item, [r], init=7)
 
-    program = Program(
+    program = PrimFunc(
         "f",
         (x, y),
         1,

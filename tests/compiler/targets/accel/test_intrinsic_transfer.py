@@ -8,9 +8,9 @@ from task_machine import check, machine
 from task_program import allocated, assign, at, buffer, copy, int8, int32, nest, wide
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Select, both
-from tilewright.compiler.tir.stmt import PrimFunc as Program
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.instruction import Load, Store
 
 EXTENT = st.integers(1, 4)
@@ -23,7 +23,7 @@ def through(chip, x, y, source, outer=()):
         fill = copy(chip, chip.shape, lambda *index: source(o, index))
         return allocated([chip], fill, copy_out(chip, y, o))
 
-    return Program("copy", (x, y), 1, nest(outer, step))
+    return PrimFunc("copy", (x, y), 1, nest(outer, step))
 
 
 def copy_out(chip, y, o):
@@ -57,7 +57,7 @@ def blocks(draw):
 def test_a_load_pads_where_the_border_cuts(block, pad):
     planes, height, width, rows, columns, y0, x0, step_y, step_x = block
     x, y = buffer("x", (planes, height, width, 4)), buffer("y", (planes, rows, columns, 4))
-    chip = buffer("chip", y.shape, Scope.ACTIVATION)
+    chip = buffer("chip", y.shape, MemoryScope.ACTIVATION)
 
     def source(_, index):
         z, i, j, lane = index
@@ -73,7 +73,7 @@ def test_a_load_pads_where_the_border_cuts(block, pad):
 def test_tiles_at_every_border(reverse):
     """One intrinsic, folded for inner tiles, cut ones, and one of padding only."""
     x, y = buffer("x", (6, 6, 4)), buffer("y", (4, 4, 3, 3, 4))
-    chip = buffer("chip", (3, 3, 4), Scope.ACTIVATION)
+    chip = buffer("chip", (3, 3, 4), MemoryScope.ACTIVATION)
 
     def source(outer, index):
         (a, b), (i, j, lane) = outer, index
@@ -93,12 +93,12 @@ def test_tiles_at_every_border(reverse):
 
 def test_more_rows_of_padding_than_one_side_has():
     x, y = buffer("x", (4, 4)), buffer("y", (300, 3, 4))
-    chip = buffer("chip", y.shape, Scope.ACTIVATION)
+    chip = buffer("chip", y.shape, MemoryScope.ACTIVATION)
     halves = [
         nest((300, columns, 4), lambda i, j, c, f=first: assign(at(chip, i, j + f, c), int8(-3)))
         for first, columns in ((0, 2), (2, 1))
     ]
-    program = Program("f", (x, y), 1, allocated([chip], *halves, copy(y, y.shape, lambda *i: at(chip, *i))))
+    program = PrimFunc("f", (x, y), 1, allocated([chip], *halves, copy(y, y.shape, lambda *i: at(chip, *i))))
     first, second = only(check(program, machine()), Load)
     assert (first.pad_top, first.pad_bottom, first.n_x, first.chip_stride_y) == (255, 45, 2, 3)
     assert (second.n_x, second.n_y, second.address) == (1, 0, 2)
@@ -106,21 +106,21 @@ def test_more_rows_of_padding_than_one_side_has():
 
 def test_dense_rows_are_one_long_run():
     x, y = buffer("x", (3, 4, 5, 4)), buffer("y", (3, 4, 5, 4))
-    chip = buffer("chip", x.shape, Scope.WEIGHT)
+    chip = buffer("chip", x.shape, MemoryScope.WEIGHT)
     (load,) = only(check(through(chip, x, y, lambda _, index: at(x, *index)), machine()), Load)
     assert (load.n_z, load.n_y, load.n_x, load.stride_x) == (1, 1, 60, 4)
 
 
 def test_rows_of_a_wider_picture_are_rows():
     x, y = buffer("x", (3, 6, 5, 4)), buffer("y", (3, 4, 5, 4))
-    chip = buffer("chip", y.shape, Scope.ACTIVATION)
+    chip = buffer("chip", y.shape, MemoryScope.ACTIVATION)
     work = check(through(chip, x, y, lambda _, index: at(x, *index)), machine())
     (load,), (store,) = only(work, Load), only(work, Store)
     assert (load.n_y, load.n_x, load.stride_y, load.chip_stride_y) == (3, 20, 120, 20)
     assert (store.n_x, store.stride_x, store.bytes) == (60, 4, 4)
 
 
-@pytest.mark.parametrize("scope", [Scope.PARAMETER, Scope.ACCUMULATOR])
+@pytest.mark.parametrize("scope", [MemoryScope.PARAMETER, MemoryScope.ACCUMULATOR])
 def test_vectors_of_int32(scope):
     x, y = wide("x", (5, 3, 4)), wide("y", (2, 3, 4))
     chip = buffer("chip", y.shape, scope)
@@ -136,16 +136,16 @@ def test_vectors_of_int32(scope):
 @settings(max_examples=15)
 def test_a_store_takes_its_loops_in_any_order(order, shape, step):
     x, y = buffer("x", (*shape, 4)), buffer("y", (*(shape[axis] * step for axis in order), 4))
-    chip = buffer("chip", x.shape, Scope.ACTIVATION)
+    chip = buffer("chip", x.shape, MemoryScope.ACTIVATION)
     fill = copy(chip, chip.shape, lambda *index: at(x, *index))
 
     def out(*index):
         *outer, lane = index
         return assign(at(y, *(outer[axis] * step for axis in order), lane), at(chip, *index))
 
-    back = buffer("back", y.shape, Scope.ACTIVATION)
+    back = buffer("back", y.shape, MemoryScope.ACTIVATION)
     zero = allocated([back], *_cleared(back, y))
-    program = Program("f", (x, y), 1, allocated([chip], zero, fill, nest(chip.shape, out)))
+    program = PrimFunc("f", (x, y), 1, allocated([chip], zero, fill, nest(chip.shape, out)))
     work = check(program, machine())
     assert len(only(work, Store)) == 2
 
@@ -158,21 +158,21 @@ def _cleared(back, y):
 
 def test_a_store_of_some_lanes_writes_their_bytes():
     x, y = buffer("x", (3, 8)), buffer("y", (3, 8))
-    chip = buffer("chip", x.shape, Scope.ACTIVATION)
+    chip = buffer("chip", x.shape, MemoryScope.ACTIVATION)
     fill = copy(chip, chip.shape, lambda *index: at(x, *index))
     some = nest((3, 3), lambda i, lane: assign(at(y, i, lane), at(chip, i, lane)))
     rest = nest((3, 8), lambda i, lane: assign(at(y, i, lane), at(chip, i, lane)))
-    work = check(Program("f", (x, y), 1, allocated([chip], fill, rest, some)), machine(cols=8))
+    work = check(PrimFunc("f", (x, y), 1, allocated([chip], fill, rest, some)), machine(cols=8))
     assert [store.bytes for store in only(work, Store)] == [8, 3]
 
 
 def test_long_runs_are_split_into_rows():
     length = 70_000
     x, y = buffer("x", (length, 4)), buffer("y", (4,))
-    chip = buffer("chip", x.shape, Scope.ACTIVATION)
+    chip = buffer("chip", x.shape, MemoryScope.ACTIVATION)
     fill = copy(chip, chip.shape, lambda *index: at(x, *index))
     out = nest((4,), lambda lane: assign(at(y, lane), at(chip, 0, lane)))
-    function = tensorise(Program("f", (x, y), 1, allocated([chip], fill, out)), limits_of(machine()))
+    function = tensorise(PrimFunc("f", (x, y), 1, allocated([chip], fill, out)), limits_of(machine()))
     (load, _) = (task.instruction for task in tasks(function, "layer", machine()))
     assert (load.n_x, load.n_y) == (35_000, 2)
     assert (load.stride_y, load.chip_stride_y) == (140_000, 35_000)
@@ -180,7 +180,7 @@ def test_long_runs_are_split_into_rows():
 
 def test_a_surplus_loop_stays_outside():
     x, y = buffer("x", (2, 3, 4, 5, 4)), buffer("y", (2, 2, 2, 2, 4))
-    chip = buffer("chip", (2, 2, 2, 2, 4), Scope.ACTIVATION)
+    chip = buffer("chip", (2, 2, 2, 2, 4), MemoryScope.ACTIVATION)
     work = check(through(chip, x, y, lambda _, index: at(x, *index)), machine())
     assert len(only(work, Load)) == 2
 
@@ -194,7 +194,7 @@ def refusal(chip, x, source, config=None):
 
 def test_an_unaligned_row_is_refused():
     text = refusal(
-        buffer("chip", (3, 4), Scope.ACTIVATION),
+        buffer("chip", (3, 4), MemoryScope.ACTIVATION),
         buffer("x", (3, 6)),
         lambda _, index: at(buffer("x", (3, 6)), *index),
     )
@@ -205,13 +205,13 @@ def test_an_unaligned_row_is_refused():
 
 def test_missing_lanes_are_refused():
     x = buffer("x", (3, 8))
-    text = refusal(buffer("chip", (3, 8), Scope.ACTIVATION), x, lambda _, index: at(x, *index))
+    text = refusal(buffer("chip", (3, 8), MemoryScope.ACTIVATION), x, lambda _, index: at(x, *index))
     assert "a loop of 4 steps over the lanes" in text
     assert "there is one of 8 steps" in text
 
 
 def test_a_border_across_two_loops_leaves_one_outside():
     x, y = buffer("x", (6, 6, 4)), buffer("y", (3, 3, 4))
-    chip = buffer("chip", y.shape, Scope.ACTIVATION)
+    chip = buffer("chip", y.shape, MemoryScope.ACTIVATION)
     source = lambda _, index: Select(index[0] + index[1] < 3, at(x, *index), int8(0))  # noqa: E731
     assert len(only(check(through(chip, x, y, source), machine()), Load)) == 3

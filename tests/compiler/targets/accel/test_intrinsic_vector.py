@@ -19,23 +19,18 @@ from task_program import (
 )
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
-from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, as_expr
-from tilewright.compiler.tir.expr import ElementCall as Call
-from tilewright.compiler.tir.expr import ElementFunction as Function
-from tilewright.compiler.tir.stmt import Allocate, Seq
-from tilewright.compiler.tir.stmt import PrimFunc as Program
-from tilewright.isa.instruction import Destination, SourceB, Vector, VectorOp
-from tilewright.isa.instruction import ReduceMode as Reduce
+from tilewright.compiler.tir.buffer import Buffer, MemoryScope
+from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, ElementCall, ElementFunction, as_expr
+from tilewright.compiler.tir.stmt import Allocate, PrimFunc, Seq
+from tilewright.isa.instruction import Destination, ReduceMode, SourceB, Vector, VectorOp
 
 SHAPE = (3, 2, 4)
 
 
 def saturate(value, bits):
     narrow = DType.INT8 if bits == 8 else DType.INT16
-    function = Function.SATURATE_INT8 if bits == 8 else Function.SATURATE_INT16
-    return Cast(DType.INT32, Call(function, (value,), narrow))
+    function = ElementFunction.SATURATE_INT8 if bits == 8 else ElementFunction.SATURATE_INT16
+    return Cast(DType.INT32, ElementCall(function, (value,), narrow))
 
 
 def least(a, b):
@@ -57,9 +52,14 @@ class Operands:
         lanes = (5, shape[-1])
         self.outside = [buffer("xa", shape), buffer("xb", shape), wide("xs", shape), wide("xt", shape)]
         self.outside.append(wide("xp", lanes))
-        scopes = [Scope.ACTIVATION, Scope.ACTIVATION, Scope.ACCUMULATOR, Scope.ACCUMULATOR]
+        scopes = [
+            MemoryScope.ACTIVATION,
+            MemoryScope.ACTIVATION,
+            MemoryScope.ACCUMULATOR,
+            MemoryScope.ACCUMULATOR,
+        ]
         self.chip = [buffer(n, shape, scope) for n, scope in zip("abst", scopes, strict=True)]
-        self.chip.append(buffer("p", lanes, Scope.PARAMETER))
+        self.chip.append(buffer("p", lanes, MemoryScope.PARAMETER))
         self.a, self.b, self.s, self.t, self.p = self.chip
 
     def fills(self):
@@ -72,10 +72,10 @@ def program(operands: Operands, out: Buffer, work):
     y = buffer("y", out.shape) if out.dtype is DType.INT8 else wide("y", out.shape)
     stored = copy(y, y.shape, lambda *i: at(out, *i))
     body = allocated([*operands.chip, out], *operands.fills(), work, stored)
-    return Program("f", (*operands.outside, y), 1, body)
+    return PrimFunc("f", (*operands.outside, y), 1, body)
 
 
-def elementwise(value, scope=Scope.ACTIVATION):
+def elementwise(value, scope=MemoryScope.ACTIVATION):
     """A program of one vector nest; `value` of the operands and the indices."""
     operands = Operands()
     out = buffer("out", SHAPE, scope)
@@ -95,7 +95,7 @@ FORMS = {
     "pass": lambda o, *i: at(o.a, *i),
     "relu": lambda o, *i: most(at(o.a, *i), int8(0)),
     "relu of sums": lambda o, *i: narrow(at(o.s, *i), 0, 100),
-    "saturated": lambda o, *i: Call(Function.SATURATE_INT8, (at(o.s, *i),), DType.INT8),
+    "saturated": lambda o, *i: ElementCall(ElementFunction.SATURATE_INT8, (at(o.s, *i),), DType.INT8),
     "clamps in clamps": lambda o, *i: Cast(
         DType.INT8, most(least(most(least(at(o.s, *i), int32(90)), int32(-90)), int32(80)), int32(-120))
     ),
@@ -122,10 +122,10 @@ FORMS = {
     ),
     "scaled": lambda o, *i: scaled(at(o.s, *i), o.p, (1,), i[-1]),
     "scaled without a bias": lambda o, *i: narrow(
-        Call(Function.REQUANTISE, (at(o.s, *i), at(o.p, 1, i[-1])), DType.INT32) - 5
+        ElementCall(ElementFunction.REQUANTISE, (at(o.s, *i), at(o.p, 1, i[-1])), DType.INT32) - 5
     ),
     "bias alone": lambda o, *i: narrow(
-        Call(Function.SATURATING_ADD, (at(o.p, 1, i[-1]), at(o.s, *i)), DType.INT32)
+        ElementCall(ElementFunction.SATURATING_ADD, (at(o.p, 1, i[-1]), at(o.s, *i)), DType.INT32)
     ),
 }
 WIDE_FORMS = {
@@ -134,9 +134,12 @@ WIDE_FORMS = {
     "maximum with a constant": lambda o, *i: most(at(o.s, *i), int32(1 << 18)),
     "multiply by a constant": lambda o, *i: as_int32(at(o.a, *i)) * 77,
     "multiply add": lambda o, *i: at(o.s, *i) + saturate(at(o.p, 4, i[-1]), 16) * as_int32(at(o.b, *i)),
-    "scaled": lambda o, *i: Call(
-        Function.REQUANTISE,
-        (Call(Function.SATURATING_ADD, (at(o.s, *i), at(o.p, 0, i[-1])), DType.INT32), at(o.p, 1, i[-1])),
+    "scaled": lambda o, *i: ElementCall(
+        ElementFunction.REQUANTISE,
+        (
+            ElementCall(ElementFunction.SATURATING_ADD, (at(o.s, *i), at(o.p, 0, i[-1])), DType.INT32),
+            at(o.p, 1, i[-1]),
+        ),
         DType.INT32,
     ),
 }
@@ -150,30 +153,34 @@ def test_int8_results(form):
 
 @pytest.mark.parametrize("form", WIDE_FORMS.values(), ids=WIDE_FORMS)
 def test_int32_results(form):
-    assert only(elementwise(form, Scope.ACCUMULATOR)).to == Destination.ACCUMULATOR
+    assert only(elementwise(form, MemoryScope.ACCUMULATOR)).to == Destination.ACCUMULATOR
 
 
-# --- folds -------------------------------------------------------------------------------------------------
+# --- reductions --------------------------------------------------------------------------------------------
 
 
 def lane(shape=(4,), dtype=DType.INT32):
-    return Buffer("lane", tuple(as_expr(extent) for extent in shape), dtype, Scope.LANE)
+    return Buffer("lane", tuple(as_expr(extent) for extent in shape), dtype, MemoryScope.LANE)
 
 
 def window(item, finish, init=0, op=BinaryOp.ADD, kernel=(3, 2), stride=2, dtype=DType.INT32):
-    """Results of windows over the operands, folded in lanes."""
+    """Results of windows over the operands, reduced in lanes."""
     operands = Operands((7, 6, 4))
-    out, fold = buffer("out", (3, 3, 4), Scope.ACTIVATION), lane(dtype=dtype)
+    out, reduced = buffer("out", (3, 3, 4), MemoryScope.ACTIVATION), lane(dtype=dtype)
 
     def result(y, x):
         taps = nest(
             (*kernel, 4),
             lambda ky, kx, c: accumulate(
-                at(fold, c), item(operands, y * stride + ky, x * stride + kx, c, ky, kx), [ky, kx], init, op
+                at(reduced, c),
+                item(operands, y * stride + ky, x * stride + kx, c, ky, kx),
+                [ky, kx],
+                init,
+                op,
             ),
         )
-        last = nest((4,), lambda c: assign(at(out, y, x, c), finish(operands, at(fold, c), c)))
-        return Allocate(fold, Seq((taps, last)))
+        last = nest((4,), lambda c: assign(at(out, y, x, c), finish(operands, at(reduced, c), c)))
+        return Allocate(reduced, Seq((taps, last)))
 
     return program(operands, out, nest((3, 3), result))
 
@@ -182,7 +189,7 @@ def test_average_pooling():
     vector = only(
         window(lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: scaled(t, o.p, (0,), c))
     )
-    assert (vector.op, vector.reduce, vector.n_2, vector.n_3) == (VectorOp.PASS, Reduce.ADD, 3, 2)
+    assert (vector.op, vector.reduce, vector.n_2, vector.n_3) == (VectorOp.PASS, ReduceMode.ADD, 3, 2)
 
 
 @pytest.mark.parametrize("kernel", [(3, 2), (1, 1), (1, 4), (2, 1)])
@@ -198,7 +205,7 @@ def test_maximum_pooling_of_int8(kernel):
             DType.INT8,
         )
     )
-    assert vector.reduce == Reduce.MAXIMUM
+    assert vector.reduce == ReduceMode.MAXIMUM
 
 
 def test_maximum_pooling_of_sums_and_scaling():
@@ -222,7 +229,7 @@ def test_minimum_pooling():
             BinaryOp.MIN,
         )
     )
-    assert vector.reduce == Reduce.MINIMUM
+    assert vector.reduce == ReduceMode.MINIMUM
 
 
 def test_a_depthwise_convolution():
@@ -237,9 +244,9 @@ def test_a_depthwise_convolution():
     assert (vector.b_stride_2, vector.b_stride_3, vector.b_stride_1) == (2, 1, 0)
 
 
-def test_lanes_that_fold_nothing_stand_for_their_value():
+def test_lanes_that_reduce_nothing_stand_for_their_value():
     operands = Operands()
-    out, held = buffer("out", SHAPE, Scope.ACTIVATION), lane((2, 4))
+    out, held = buffer("out", SHAPE, MemoryScope.ACTIVATION), lane((2, 4))
     work = nest(
         (3,),
         lambda y: Allocate(
@@ -258,36 +265,36 @@ def test_lanes_that_fold_nothing_stand_for_their_value():
 def test_a_lane_of_one_element_at_the_innermost_loop():
     # As compute_at leaves it: one element, and a loop of one step for each of its axes.
     operands = Operands((7, 6, 4))
-    out, fold = buffer("out", (3, 3, 4), Scope.ACTIVATION), lane((1, 1, 1))
+    out, reduced = buffer("out", (3, 3, 4), MemoryScope.ACTIVATION), lane((1, 1, 1))
 
     def result(y, x, c):
         def tap(i, j, k, ky, kx):
             pixel = at(operands.s, (y + i) * 2 + ky, (x + j) * 2 + kx, c + k)
-            return accumulate(at(fold, i, j, k), pixel, [ky, kx], -(1 << 31), BinaryOp.MAX)
+            return accumulate(at(reduced, i, j, k), pixel, [ky, kx], -(1 << 31), BinaryOp.MAX)
 
-        last = assign(at(out, y, x, c), scaled(at(fold, 0, 0, 0), operands.p, (0,), c))
-        return Allocate(fold, Seq((nest((1, 1, 1, 2, 2), tap), last)))
+        last = assign(at(out, y, x, c), scaled(at(reduced, 0, 0, 0), operands.p, (0,), c))
+        return Allocate(reduced, Seq((nest((1, 1, 1, 2, 2), tap), last)))
 
     vector = only(program(operands, out, nest((3, 3, 4), result)))
     assert (vector.n_0, vector.n_1, vector.n_2, vector.n_3) == (3, 3, 2, 2)
 
 
-def test_a_fold_into_accumulators():
+def test_a_reduction_into_accumulators():
     operands = Operands()
-    out = buffer("out", (2, 4), Scope.ACCUMULATOR)
+    out = buffer("out", (2, 4), MemoryScope.ACCUMULATOR)
     work = nest((3, 2, 4), lambda y, x, c: accumulate(at(out, x, c), as_int32(at(operands.a, y, x, c)), [y]))
     vector = only(program(operands, out, work))
-    assert (vector.n_1, vector.n_3, vector.reduce) == (2, 3, Reduce.ADD)
+    assert (vector.n_1, vector.n_3, vector.reduce) == (2, 3, ReduceMode.ADD)
 
 
-def test_a_picture_is_folded_by_two_loops():
+def test_a_feature_map_is_reduced_by_two_loops():
     operands = Operands((17, 19, 4))
-    out, fold = buffer("out", (4,), Scope.ACTIVATION), lane()
+    out, reduced = buffer("out", (4,), MemoryScope.ACTIVATION), lane()
     taps = nest(
-        (17, 19, 4), lambda y, x, c: accumulate(at(fold, c), as_int32(at(operands.a, y, x, c)), [y, x])
+        (17, 19, 4), lambda y, x, c: accumulate(at(reduced, c), as_int32(at(operands.a, y, x, c)), [y, x])
     )
-    last = nest((4,), lambda c: assign(at(out, c), scaled(at(fold, c), operands.p, (0,), c)))
-    vector = only(program(operands, out, Allocate(fold, Seq((taps, last)))))
+    last = nest((4,), lambda c: assign(at(out, c), scaled(at(reduced, c), operands.p, (0,), c)))
+    vector = only(program(operands, out, Allocate(reduced, Seq((taps, last)))))
     assert vector.n_2 * vector.n_3 == 17 * 19
 
 
@@ -297,7 +304,7 @@ def test_a_change_in_place():
     work = copy(a, SHAPE, lambda *i: most(at(a, *i), int8(3)))
     y = buffer("y", SHAPE)
     body = allocated(operands.chip, *operands.fills(), work, copy(y, SHAPE, lambda *i: at(a, *i)))
-    only(Program("f", (*operands.outside, y), 1, body))
+    only(PrimFunc("f", (*operands.outside, y), 1, body))
 
 
 # --- tables ---
@@ -305,9 +312,12 @@ def test_a_change_in_place():
 
 def looked_up(value, *, entries=256, first=0, offset=128, lane=lambda c: c):
     """A program that fills the lanes' tables, and looks a value of the operands up in them."""
-    operands, out = Operands(), buffer("out", SHAPE, Scope.ACTIVATION)
+    operands, out = Operands(), buffer("out", SHAPE, MemoryScope.ACTIVATION)
     outside = buffer("xe", (256, 4))
-    rows, tables = buffer("rows", (256, 4), Scope.ACTIVATION), buffer("tables", (256, 4), Scope.TABLE)
+    rows, tables = (
+        buffer("rows", (256, 4), MemoryScope.ACTIVATION),
+        buffer("tables", (256, 4), MemoryScope.TABLE),
+    )
     filled = copy(rows, rows.shape, lambda *i: at(outside, *i))
     written = nest((entries, 4), lambda e, c: assign(at(tables, e + first, c), at(rows, e, c)))
 
@@ -319,7 +329,7 @@ def looked_up(value, *, entries=256, first=0, offset=128, lane=lambda c: c):
     stored = copy(y, SHAPE, lambda *i: at(out, *i))
     buffers = [*operands.chip, rows, tables, out]
     body = allocated(buffers, *operands.fills(), filled, work, stored)
-    return Program("f", (*operands.outside, outside, y), 1, body)
+    return PrimFunc("f", (*operands.outside, outside, y), 1, body)
 
 
 LOOKED_UP = {
@@ -366,23 +376,26 @@ REFUSED = {
         at(o.s, *i) + as_int32(at(o.a, *i)) * as_int32(at(o.b, *i))
     ),
     "one side of a saturating_add must be a parameter": lambda o, *i: narrow(
-        Call(Function.SATURATING_ADD, (at(o.s, *i), at(o.t, *i)), DType.INT32)
+        ElementCall(ElementFunction.SATURATING_ADD, (at(o.s, *i), at(o.t, *i)), DType.INT32)
     ),
     "the scale must be an element of parameter memory, not one of accumulator": lambda o, *i: narrow(
-        Call(Function.REQUANTISE, (at(o.s, *i), at(o.t, *i)), DType.INT32)
+        ElementCall(ElementFunction.REQUANTISE, (at(o.s, *i), at(o.t, *i)), DType.INT32)
     ),
     "the first operand must be an element of activation or accumulator memory": lambda o, *i: narrow(
         at(o.p, 0, i[-1])
     ),
     "parameters must lie one after the other": lambda o, *i: narrow(
-        Call(
-            Function.REQUANTISE,
-            (Call(Function.SATURATING_ADD, (at(o.s, *i), at(o.p, 0, i[-1])), DType.INT32), at(o.p, 2, i[-1])),
+        ElementCall(
+            ElementFunction.REQUANTISE,
+            (
+                ElementCall(ElementFunction.SATURATING_ADD, (at(o.s, *i), at(o.p, 0, i[-1])), DType.INT32),
+                at(o.p, 2, i[-1]),
+            ),
             DType.INT32,
         )
     ),
     "must be from -128 to 127, not 200": lambda o, *i: narrow(
-        Call(Function.REQUANTISE, (at(o.s, *i), at(o.p, 1, i[-1])), DType.INT32) + 200
+        ElementCall(ElementFunction.REQUANTISE, (at(o.s, *i), at(o.p, 1, i[-1])), DType.INT32) + 200
     ),
 }
 
@@ -395,34 +408,34 @@ def test_what_the_machine_would_compute_otherwise_is_refused(text):
     assert "out[" in found
 
 
-def test_a_fold_from_another_start_is_refused():
+def test_a_reduction_from_another_start_is_refused():
     program = window(lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: narrow(t), 5)
-    assert "a fold by add must start from a value that does not change it, not 5" in refusal(program)
+    assert "a reduction by add must start from a value that does not change it, not 5" in refusal(program)
 
 
-def test_a_fold_of_maxima_from_above_is_refused():
+def test_a_reduction_of_maxima_from_above_is_refused():
     program = window(
         lambda o, y, x, c, *_: as_int32(at(o.a, y, x, c)), lambda o, t, c: narrow(t), -127, BinaryOp.MAX
     )
-    assert "a fold by maximum must start" in refusal(program)
+    assert "a reduction by maximum must start" in refusal(program)
 
 
-def test_too_many_folding_loops_are_refused():
+def test_too_many_reducing_loops_are_refused():
     operands = Operands((7, 6, 4))
-    out, fold = buffer("out", (4,), Scope.ACTIVATION), lane()
+    out, reduced = buffer("out", (4,), MemoryScope.ACTIVATION), lane()
     taps = nest(
         (2, 2, 2, 4),
         lambda i, j, k, c: accumulate(
-            at(fold, c), as_int32(at(operands.a, i * 3 + j, j + k * 3, c)), [i, j, k]
+            at(reduced, c), as_int32(at(operands.a, i * 3 + j, j + k * 3, c)), [i, j, k]
         ),
     )
-    last = nest((4,), lambda c: assign(at(out, c), narrow(at(fold, c))))
-    assert "do not fit fields" in refusal(program(operands, out, Allocate(fold, Seq((taps, last)))))
+    last = nest((4,), lambda c: assign(at(out, c), narrow(at(reduced, c))))
+    assert "do not fit fields" in refusal(program(operands, out, Allocate(reduced, Seq((taps, last)))))
 
 
 def test_parameters_of_another_block_leave_its_loop_outside():
     operands = Operands()
-    out = buffer("out", SHAPE, Scope.ACTIVATION)
+    out = buffer("out", SHAPE, MemoryScope.ACTIVATION)
     work = copy(out, SHAPE, lambda y, x, c: scaled(at(operands.s, y, x, c), operands.p, (y,), c))
     found = vectors(check(program(operands, out, work), machine()))
     assert [(vector.parameter, vector.n_1) for vector in found] == [(0, 2), (1, 2), (2, 2)]

@@ -12,23 +12,22 @@ from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.schedule import BufferDepth as Versions
-from tilewright.compiler.schedule import ScheduleError, Split, VirtualThread
+from tilewright.compiler.schedule import BufferDepth, ScheduleError, Split, VirtualThread
+from tilewright.compiler.targets.accel.allocation import AllocationError
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
-    Part,
+    LayerPart,
     default_schedules,
     parse_schedules,
     print_schedules,
 )
-from tilewright.compiler.targets.accel.place import PlaceError
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
 from tilewright.runtime.model_runner import ModelRunner
 from tilewright.runtime.sim_device import SimDevice
 
 TINY = PRESETS["tiny"]
-CONVOLUTION = Part('/conv "1" # a')
+CONVOLUTION = LayerPart('/conv "1" # a')
 """Names may hold anything."""
 
 
@@ -100,9 +99,9 @@ def test_another_tile_size_changes_the_cycles_and_no_byte(graph, defaults):
     assert answer(graph, {CONVOLUTION: schedule}) != answer(graph)
 
 
-def test_one_version_of_everything_computes_the_same(graph, defaults):
+def test_depth_one_of_everything_computes_the_same(graph, defaults):
     bare = tuple(
-        replace(p, depth=1) if isinstance(p, Versions) else p
+        replace(p, depth=1) if isinstance(p, BufferDepth) else p
         for p in defaults[CONVOLUTION]
         if not isinstance(p, VirtualThread)
     )
@@ -111,9 +110,9 @@ def test_one_version_of_everything_computes_the_same(graph, defaults):
 
 def test_a_layer_that_is_none_is_refused(graph, defaults):
     with pytest.raises(LayerError, match=r"must be of the layers .*'pool', not of layer \"conv9\""):
-        compile_function(graph, TINY, schedules={Part("conv9"): defaults[CONVOLUTION]})
+        compile_function(graph, TINY, schedules={LayerPart("conv9"): defaults[CONVOLUTION]})
     with pytest.raises(LayerError, match='not of layer "pool" part 99'):
-        compile_function(graph, TINY, schedules={Part("pool", 99): ()})
+        compile_function(graph, TINY, schedules={LayerPart("pool", 99): ()})
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_a_layer_that_is_none_is_refused(graph, defaults):
     [
         (Split, "tile_y", {"loop": "tile_w"}, "there is no loop tile_w"),
         (Split, "tile_y", {"factor": 0}, "the factor must be at least 1, not 0"),
-        (Versions, "sums", {"buffer": "totals"}, "there is no buffer totals"),
+        (BufferDepth, "sums", {"buffer": "totals"}, "there is no buffer totals"),
     ],
 )
 def test_a_primitive_that_cannot_be_applied_is_refused_with_its_layer(
@@ -141,9 +140,11 @@ def test_a_schedule_that_no_instruction_can_follow_is_refused_with_its_layer(gra
 
 
 def test_what_does_not_fit_the_chip_is_refused_with_its_layer(graph, defaults):
-    schedule = changed(defaults[CONVOLUTION], Versions, "sums", depth=999)
+    schedule = changed(defaults[CONVOLUTION], BufferDepth, "sums", depth=999)
     schedule = changed(schedule, Split, "tile_y", factor=1)
-    with pytest.raises(PlaceError, match=r"layer '/conv .*sums 27 x 8: use smaller tiles or fewer versions"):
+    with pytest.raises(
+        AllocationError, match=r"layer '/conv .*sums 27 x 8: use smaller tiles or smaller depths"
+    ):
         compile_function(graph, TINY, schedules={CONVOLUTION: schedule})
 
 

@@ -85,8 +85,8 @@ def check(operator, arrays, config, scheduled):
     got = np.full(expected.shape, 99, np.int16)
     for part in lower(operator, types, constants, config):
         inputs = {
-            name: _from(in_blocks(arrays[place][0], config, rng), part.first_blocks.get(name, 0), name, part)
-            for name, place in part.tensors.items()
+            name: _from(in_blocks(arrays[index][0], config, rng), part.first_blocks.get(name, 0), name, part)
+            for name, index in part.tensors.items()
         }
         function = apply(part.function, part.schedule) if scheduled else part.function
         (result,) = run(function, {**inputs, **part.constants}).values()
@@ -271,7 +271,7 @@ def test_groups_are_parted_in_the_cheapest_way(data):
     ranges = [(low, low + data.draw(st.integers(1, 9))) for low in lows]
     products, loads = data.draw(st.integers(1, 400)), data.draw(st.integers(1, 400))
     found = runs(ranges, products, loads)
-    assert [place for part in found for place in range(*part)] == list(range(count))
+    assert [index for part in found for index in range(*part)] == list(range(count))
     cuts = [[0, *cut, count] for size in range(count) for cut in combinations(range(1, count), size)]
     ways = [list(pairwise(cut)) for cut in cuts]
     least = min(_cost(way, ranges, products, loads) for way in ways)

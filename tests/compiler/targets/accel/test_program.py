@@ -7,8 +7,7 @@ import pytest
 
 from task_list import Product, chip_buffer, global_buffer, instance, load_task, random_tasks
 from tilewright.compiler.targets.accel.program import LayerSpan, ProgramError, assemble
-from tilewright.compiler.targets.memory_plan import TensorLiveRange as Lifetime
-from tilewright.compiler.targets.memory_plan import plan_memory
+from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.isa.checker import CheckError, check
 from tilewright.isa.config import PRESETS
 from tilewright.isa.encoding import encode_program
@@ -133,7 +132,7 @@ def test_tensors_that_live_together_lie_apart():
     for _ in range(200):
         firsts = [r.randint(0, 20) for _ in range(r.randint(0, 12))]
         tensors = [
-            Lifetime(str(k), r.randint(1, 5000), first, first + r.randint(0, 6))
+            TensorLiveRange(str(k), r.randint(1, 5000), first, first + r.randint(0, 6))
             for k, first in enumerate(firsts)
         ]
         offsets, size_bytes = plan_memory(tensors, 256)
@@ -146,12 +145,16 @@ def test_tensors_that_live_together_lie_apart():
 
 
 def test_a_chain_takes_two_buffers():
-    chain = [Lifetime(str(layer), 1000, layer, layer + 1) for layer in range(10)]
+    chain = [TensorLiveRange(str(layer), 1000, layer, layer + 1) for layer in range(10)]
     offsets, size_bytes = plan_memory(chain, 64)
     assert set(offsets.values()) == {0, 1024}
     assert size_bytes == 2024
 
 
 def test_a_gap_is_used_where_it_is_large_enough():
-    tensors = [Lifetime("a", 3000, 0, 1), Lifetime("b", 2000, 1, 9), Lifetime("c", 1000, 5, 6)]
+    tensors = [
+        TensorLiveRange("a", 3000, 0, 1),
+        TensorLiveRange("b", 2000, 1, 9),
+        TensorLiveRange("c", 1000, 5, 6),
+    ]
     assert plan_memory(tensors, 64)[0] == {"a": 0, "b": 3008, "c": 0}

@@ -5,11 +5,9 @@ import pytest
 from task_machine import check, machine
 from task_program import Conv, accumulate, allocated, as_int32, assign, at, buffer, copy, int8, nest
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
-from tilewright.compiler.tir.buffer import MemoryScope as Scope
+from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Binary, BinaryOp, minimum
-from tilewright.compiler.tir.stmt import Allocate, Block, For, LoopKind
-from tilewright.compiler.tir.stmt import IntrinsicStmt as Intrinsic
-from tilewright.compiler.tir.stmt import PrimFunc as Program
+from tilewright.compiler.tir.stmt import Allocate, Block, For, IntrinsicStmt, LoopKind, PrimFunc
 from tilewright.compiler.tir.walk import statements
 from tilewright.isa.config import PRESETS
 
@@ -17,7 +15,7 @@ from tilewright.isa.config import PRESETS
 def marked(program, config=None):
     """Names of the intrinsics in their order, each with how many loops are inside."""
     function = tensorise(program, limits_of(config or machine()))
-    found = [s for s in statements(function.body) if isinstance(s, Intrinsic)]
+    found = [s for s in statements(function.body) if isinstance(s, IntrinsicStmt)]
     return [(s.name, sum(isinstance(inner, For) for inner in statements(s))) for s in found]
 
 
@@ -35,7 +33,7 @@ def test_a_convolution_is_five_kinds_of_instruction():
 def test_every_block_is_inside_of_one_intrinsic():
     function = tensorise(Conv(threads=3, tile=(2, 5)).program(), limits_of(machine()))
     blocks = sum(isinstance(s, Block) for s in statements(function.body))
-    inside = [s for s in statements(function.body) if isinstance(s, Intrinsic)]
+    inside = [s for s in statements(function.body) if isinstance(s, IntrinsicStmt)]
     assert sum(isinstance(s, Block) for top in inside for s in statements(top)) == blocks
 
 
@@ -46,7 +44,7 @@ def test_tensorising_again_changes_nothing():
 
 def test_virtual_threads_stay_outside():
     x, y = buffer("x", (4, 3, 4)), buffer("y", (4, 3, 4))
-    a = buffer("a", (3, 4), Scope.ACTIVATION, 4)
+    a = buffer("a", (3, 4), MemoryScope.ACTIVATION, 4)
 
     def thread(t):
         return allocated(
@@ -55,27 +53,27 @@ def test_virtual_threads_stay_outside():
             nest((3, 4), lambda i, c: assign(at(y, t, i, c), at(a, i, c))),
         )
 
-    program = Program("f", (x, y), 1, nest([4], thread, LoopKind.VIRTUAL_THREAD))
+    program = PrimFunc("f", (x, y), 1, nest([4], thread, LoopKind.VIRTUAL_THREAD))
     assert marked(program) == [("load", 2), ("store", 2)]
     # A copy that could be one instruction still is one for each thread.
-    b = buffer("b", (4, 3, 4), Scope.ACTIVATION)
+    b = buffer("b", (4, 3, 4), MemoryScope.ACTIVATION)
     both = nest(
         [4],
         lambda t: nest((3, 4), lambda i, c: assign(at(y, t, i, c), at(b, t, i, c))),
         LoopKind.VIRTUAL_THREAD,
     )
-    program = Program("f", (x, y), 1, allocated([b], copy(b, b.shape, lambda *i: at(x, *i)), both))
+    program = PrimFunc("f", (x, y), 1, allocated([b], copy(b, b.shape, lambda *i: at(x, *i)), both))
     assert marked(program) == [("load", 3), ("store", 2)]
 
 
 def test_a_field_too_small_leaves_a_loop_outside():
     # Rows of 4998 results are two loops of the instruction: a third one over rows is too many.
     x, y = buffer("x", (3, 5000, 4)), buffer("y", (3, 4998, 4))
-    a, out = buffer("a", x.shape, Scope.ACTIVATION), buffer("out", y.shape, Scope.ACTIVATION)
+    a, out = buffer("a", x.shape, MemoryScope.ACTIVATION), buffer("out", y.shape, MemoryScope.ACTIVATION)
     work = nest(
         (3, 4998, 4), lambda i, j, c: assign(at(out, i, j, c), Binary(BinaryOp.MAX, at(a, i, j, c), int8(0)))
     )
-    program = Program(
+    program = PrimFunc(
         "f",
         (x, y),
         1,
@@ -89,36 +87,36 @@ def test_a_field_too_small_leaves_a_loop_outside():
 def test_a_global_copy_is_no_instruction():
     x, y = buffer("x", (3, 4)), buffer("y", (3, 4))
     with pytest.raises(TensoriseError, match="no instruction writes global memory from global"):
-        tensorise(Program("f", (x, y), 1, copy(y, y.shape, lambda *i: at(x, *i))), limits_of(machine()))
+        tensorise(PrimFunc("f", (x, y), 1, copy(y, y.shape, lambda *i: at(x, *i))), limits_of(machine()))
 
 
 def test_weights_are_only_loaded():
     x, y = buffer("x", (3, 4)), buffer("y", (3, 4))
-    a, w = buffer("a", (3, 4), Scope.ACTIVATION), buffer("w", (3, 4), Scope.WEIGHT)
+    a, w = buffer("a", (3, 4), MemoryScope.ACTIVATION), buffer("w", (3, 4), MemoryScope.WEIGHT)
     body = allocated([a, w], copy(a, a.shape, lambda *i: at(x, *i)), copy(w, w.shape, lambda *i: at(a, *i)))
     with pytest.raises(TensoriseError, match="no instruction writes weight memory from activation"):
-        tensorise(Program("f", (x, y), 1, body), limits_of(machine()))
+        tensorise(PrimFunc("f", (x, y), 1, body), limits_of(machine()))
 
 
 def test_an_extent_that_depends_on_an_inner_loop_is_told():
     x, y = buffer("x", (4, 4, 4)), buffer("y", (4, 4, 4))
-    a = buffer("a", (4, 4, 4), Scope.ACTIVATION)
+    a = buffer("a", (4, 4, 4), MemoryScope.ACTIVATION)
     triangle = nest((4,), lambda i: nest((i + 1, 4), lambda j, c: assign(at(a, i, j, c), at(x, i, j, c))))
     out = nest((4,), lambda i: nest((i + 1, 4), lambda j, c: assign(at(y, i, j, c), at(a, i, j, c))))
-    program = Program("f", (x, y), 1, allocated([a], triangle, out))
+    program = PrimFunc("f", (x, y), 1, allocated([a], triangle, out))
     # Rows of different lengths are one load each.
     assert marked(program) == [("load", 2), ("store", 2)]
 
 
 def test_a_tail_that_is_no_instruction_is_told():
     x, y = buffer("x", (3, 2, 4)), buffer("y", (3, 2, 4))
-    a = buffer("a", (3, 2, 4), Scope.ACTIVATION)
+    a = buffer("a", (3, 2, 4), MemoryScope.ACTIVATION)
 
     def tile(o):
         lanes = minimum(4, 10 - 4 * o)
         return nest((2, lanes), lambda i, c: assign(at(a, o, i, c), at(x, o, i, c)))
 
-    program = Program(
+    program = PrimFunc(
         "f", (x, y), 1, allocated([a], nest((3,), tile), copy(y, y.shape, lambda *i: at(a, *i)))
     )
     with pytest.raises(TensoriseError, match=r"a loop of 4 steps over the lanes.* there is one of 2 steps"):
@@ -127,15 +125,15 @@ def test_a_tail_that_is_no_instruction_is_told():
 
 def test_a_product_of_three_is_told_with_its_nest():
     x, y = buffer("x", (4, 4)), buffer("y", (4, 4))
-    a, w = buffer("a", (4, 4), Scope.ACTIVATION), buffer("w", (4, 4), Scope.WEIGHT)
-    sums = buffer("sums", (4, 4), Scope.ACCUMULATOR)
+    a, w = buffer("a", (4, 4), MemoryScope.ACTIVATION), buffer("w", (4, 4), MemoryScope.WEIGHT)
+    sums = buffer("sums", (4, 4), MemoryScope.ACCUMULATOR)
 
     def body(m, r, c):
         item = as_int32(at(a, m, r)) * as_int32(at(w, r, c)) * as_int32(at(w, r, c))
         return accumulate(at(sums, m, c), item, [r])
 
     loads = (copy(chip, chip.shape, lambda *i: at(x, *i)) for chip in (a, w))
-    program = Program("f", (x, y), 1, allocated([a, w, sums], *loads, nest((4, 4, 4), body)))
+    program = PrimFunc("f", (x, y), 1, allocated([a, w, sums], *loads, nest((4, 4, 4), body)))
     with pytest.raises(TensoriseError) as error:
         tensorise(program, limits_of(machine()))
     text = str(error.value)

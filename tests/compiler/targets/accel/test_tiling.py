@@ -6,17 +6,19 @@ from math import inf
 import numpy as np
 import pytest
 
-from tilewright.compiler.targets.accel.cost.bound import _first_turn, _Loads
+from tilewright.compiler.targets.accel.cost.bound import _first_slot, _Loads
 from tilewright.compiler.targets.accel.cost.event_model import modelled_cycles
-from tilewright.compiler.targets.accel.cost.problem import Convolution
+from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.cost.space import Candidates, parts, uneven
 from tilewright.compiler.targets.accel.tiling import TilingError, _Contest, choose
 from tilewright.isa.config import PRESETS
 
 RESNET = {
-    "C2": Convolution(out_blocks=4, out_height=56, out_width=56, in_blocks=4, kernel=(3, 3)),
-    "C5": Convolution(out_blocks=8, out_height=28, out_width=28, in_blocks=4, kernel=(1, 1), strides=(2, 2)),
-    "C12": Convolution(out_blocks=32, out_height=7, out_width=7, in_blocks=32, kernel=(3, 3)),
+    "C2": BlockedConvolution(out_blocks=4, out_height=56, out_width=56, in_blocks=4, kernel=(3, 3)),
+    "C5": BlockedConvolution(
+        out_blocks=8, out_height=28, out_width=28, in_blocks=4, kernel=(1, 1), strides=(2, 2)
+    ),
+    "C12": BlockedConvolution(out_blocks=32, out_height=7, out_width=7, in_blocks=32, kernel=(3, 3)),
 }
 
 
@@ -25,45 +27,45 @@ RESNET = {
 def test_every_buffer_of_a_tiling_fits_a_bank(layer: str, preset: str) -> None:
     convolution, config = RESNET[layer], PRESETS[preset]
     tiling = choose(convolution, config)
-    cut = tiling.cut
-    height = max(cut.height, cut.first_height or 0)
-    blocks = max(cut.chunk_blocks, cut.first_blocks or 0)
+    tile_sizes = tiling.tile_sizes
+    height = max(tile_sizes.height, tile_sizes.first_height or 0)
+    blocks = max(tile_sizes.reduction_blocks, tile_sizes.first_reduction_blocks or 0)
     rows, columns = (
-        convolution.inputs(height, cut.taps[0], 0),
-        convolution.inputs(cut.width, cut.taps[1], 1),
+        convolution.inputs(height, tile_sizes.taps[0], 0),
+        convolution.inputs(tile_sizes.width, tile_sizes.taps[1], 1),
     )
     assert blocks * rows * columns <= config.activation_vectors
-    assert cut.taps[0] * cut.taps[1] * blocks * config.rows <= config.weight_vectors
-    sums = convolution.sums(height, 0) * convolution.sums(cut.width, 1)
-    assert sums <= config.accumulator_vectors
-    assert tiling.versions.sums * sums <= config.accumulator_banks * config.accumulator_vectors
+    assert tile_sizes.taps[0] * tile_sizes.taps[1] * blocks * config.rows <= config.weight_vectors
+    accumulators = convolution.accumulators(height, 0) * convolution.accumulators(tile_sizes.width, 1)
+    assert accumulators <= config.accumulator_vectors
+    assert tiling.depths.accumulators * accumulators <= config.accumulator_banks * config.accumulator_vectors
 
 
 @pytest.mark.parametrize("layer", RESNET)
 @pytest.mark.parametrize("preset", ["tiny", "reference"])
 def test_every_thread_has_sums_and_results_of_its_own(layer: str, preset: str) -> None:
     for tiling in Candidates(RESNET[layer], PRESETS[preset]).best():
-        assert min(tiling.versions.sums, tiling.versions.results) >= tiling.threads
-        assert tiling.cut.fits
+        assert min(tiling.depths.accumulators, tiling.depths.results) >= tiling.threads
+        assert tiling.tile_sizes.fits
 
 
 def test_uneven_sizes_are_taken_where_they_save_cycles() -> None:
     config = PRESETS["reference"]
-    small_chunks_first = choose(
-        Convolution(out_blocks=4, out_height=14, out_width=14, in_blocks=12, kernel=(1, 1)), config
+    small_reduction_tiles_first = choose(
+        BlockedConvolution(out_blocks=4, out_height=14, out_width=14, in_blocks=12, kernel=(1, 1)), config
     )
-    cut = small_chunks_first.cut
-    assert cut.first_blocks is not None
-    assert cut.first_blocks < cut.chunk_blocks
+    tile_sizes = small_reduction_tiles_first.tile_sizes
+    assert tile_sizes.first_reduction_blocks is not None
+    assert tile_sizes.first_reduction_blocks < tile_sizes.reduction_blocks
     high_tiles_first = choose(
-        Convolution(out_blocks=2, out_height=28, out_width=28, in_blocks=9, kernel=(1, 1)), config
+        BlockedConvolution(out_blocks=2, out_height=28, out_width=28, in_blocks=9, kernel=(1, 1)), config
     )
-    cut = high_tiles_first.cut
-    assert cut.first_height is not None
-    assert cut.first_height > cut.height
-    for tiling in (small_chunks_first, high_tiles_first):
-        cut = replace(tiling.cut, first_blocks=None, first_height=None)
-        assert modelled_cycles(cut, tiling.versions, tiling.threads) > tiling.cycles
+    tile_sizes = high_tiles_first.tile_sizes
+    assert tile_sizes.first_height is not None
+    assert tile_sizes.first_height > tile_sizes.height
+    for tiling in (small_reduction_tiles_first, high_tiles_first):
+        tile_sizes = replace(tiling.tile_sizes, first_reduction_blocks=None, first_height=None)
+        assert modelled_cycles(tile_sizes, tiling.depths, tiling.threads) > tiling.cycles
 
 
 def test_parts_are_the_sizes_of_even_cuts() -> None:
@@ -80,7 +82,7 @@ def test_an_estimate_is_never_below_the_products() -> None:
 
 def test_a_refusal_names_the_memory_that_is_too_small() -> None:
     config = replace(PRESETS["tiny"], activation_vectors=16)
-    huge = Convolution(
+    huge = BlockedConvolution(
         out_blocks=1,
         out_height=1,
         out_width=1,
@@ -94,7 +96,7 @@ def test_a_refusal_names_the_memory_that_is_too_small() -> None:
 
 
 def test_rows_of_tiles_before_a_pooling_are_even() -> None:
-    lenet = Convolution(
+    lenet = BlockedConvolution(
         out_blocks=2,
         out_height=14,
         out_width=14,
@@ -104,15 +106,17 @@ def test_rows_of_tiles_before_a_pooling_are_even() -> None:
         pool_strides=(2, 2),
     )
     unpooled = replace(lenet, pool_kernel=(1, 1), pool_strides=(1, 1))
-    assert all(tiling.cut.first_height is None for tiling in uneven(choose(lenet, PRESETS["reference"])))
-    assert any(tiling.cut.first_height for tiling in uneven(choose(unpooled, PRESETS["reference"])))
+    assert all(
+        tiling.tile_sizes.first_height is None for tiling in uneven(choose(lenet, PRESETS["reference"]))
+    )
+    assert any(tiling.tile_sizes.first_height for tiling in uneven(choose(unpooled, PRESETS["reference"])))
 
 
-def turns_one_by_one(block: int, chunks: int, threads: int, inputs: int, weights: int) -> int:
-    """What the closed form of the first turn stands for."""
-    part, inputs, weights = block // chunks, inputs // chunks, weights // chunks
+def slots_one_by_one(block: int, reduction_tiles: int, threads: int, inputs: int, weights: int) -> int:
+    """What the closed form of the first interleave slot stands for."""
+    part, inputs, weights = block // reduction_tiles, inputs // reduction_tiles, weights // reduction_tiles
     bus = array = 0
-    for _ in range(chunks):
+    for _ in range(reduction_tiles):
         bus += inputs
         array = max(array, bus + weights) + threads * part
         bus += threads * weights
@@ -120,10 +124,10 @@ def turns_one_by_one(block: int, chunks: int, threads: int, inputs: int, weights
     return array
 
 
-def test_the_first_turn_in_closed_form_is_that_of_its_chunks() -> None:
+def test_the_first_slot_in_closed_form_is_that_of_its_reduction_tiles() -> None:
     rng = np.random.default_rng(3)
     block, inputs, weights = (rng.integers(0, 900, 500) for _ in range(3))
-    chunks, threads = (rng.integers(1, 9, 500) for _ in range(2))
+    reduction_tiles, threads = (rng.integers(1, 9, 500) for _ in range(2))
     load = _Loads(
         inputs=inputs,
         weights=weights,
@@ -131,13 +135,13 @@ def test_the_first_turn_in_closed_form_is_that_of_its_chunks() -> None:
         weights_again=False,
         further=0,
         tiles=1,
-        groups=1,
+        outer_tiles=1,
         blocks=threads,
-        chunks=chunks,
+        reduction_tiles=reduction_tiles,
         threads=threads,
     )
-    expected = list(map(turns_one_by_one, block, chunks, threads, inputs, weights))
-    assert _first_turn(block, load).tolist() == expected
+    expected = list(map(slots_one_by_one, block, reduction_tiles, threads, inputs, weights))
+    assert _first_slot(block, load).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ def test_the_first_turn_in_closed_form_is_that_of_its_chunks() -> None:
 def test_what_the_event_model_leaves_out_changes_no_choice(
     monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int], size: int, kernel: int
 ) -> None:
-    convolution = Convolution(
+    convolution = BlockedConvolution(
         out_blocks=blocks[1], out_height=size, out_width=size, in_blocks=blocks[0], kernel=(kernel, kernel)
     )
     found = choose.__wrapped__(convolution, PRESETS["reference"])

@@ -33,7 +33,7 @@ def bare(instruction):
 
 
 def tokens(program):
-    """(giver, taker) of each token, by places in the program."""
+    """(producer, consumer) of each token, by positions in the program."""
     given = {}
     found = []
     for index, instruction in enumerate(program):
@@ -45,10 +45,14 @@ def tokens(program):
     return found
 
 
-def without(program, giver, taker):
+def without(program, producer, consumer):
     result = list(program)
-    result[giver] = replace(result[giver], signal=result[giver].signal & ~(1 << result[taker].engine))
-    result[taker] = replace(result[taker], wait=result[taker].wait & ~(1 << program[giver].engine))
+    result[producer] = replace(
+        result[producer], signal=result[producer].signal & ~(1 << result[consumer].engine)
+    )
+    result[consumer] = replace(
+        result[consumer], wait=result[consumer].wait & ~(1 << program[producer].engine)
+    )
     return result
 
 
@@ -65,8 +69,8 @@ def test_any_program_becomes_sound_and_stays_the_same_otherwise(seed):
 def test_every_token_is_needed(seed):
     config, program = draw(seed, length=24, token_capacity=15)
     done = with_tokens(program, config)
-    for giver, taker in tokens(done):
-        problems = check(without(done, giver, taker), config).problems
+    for producer, consumer in tokens(done):
+        problems = check(without(done, producer, consumer), config).problems
         assert {problem.kind for problem in problems} == {ProblemKind.HAZARD}
 
 
@@ -93,7 +97,7 @@ def test_more_tokens_than_a_counter_holds_are_merged(capacity, depth):
 
 def test_merged_tokens_are_spread_evenly():
     done = with_tokens(lead(40), replace(TINY, token_capacity=10))
-    delays = [giver - (taker - 40) for giver, taker in tokens(done)]
+    delays = [producer - (consumer - 40) for producer, consumer in tokens(done)]
     assert max(delays) <= 7
 
 

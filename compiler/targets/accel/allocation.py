@@ -1,6 +1,6 @@
-"""Places: the first vector on the chip of every instance that tasks name.
+"""Allocation: the address on the chip, a vector, of every instance that tasks name.
 
-Each buffer has a slot for each of its versions, which its instances use in turns; a slot lies in one bank.
+Each buffer has as many slots as its depth, which its instances use round-robin; a slot lies in one bank.
 Buffers that live one after the other share memory. Each group of buffers that live at the same time begins
 where the group before ended, so that its first loads find what has been free for longest.
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.bank import Demand, friction, share
-from tilewright.compiler.targets.accel.life import Use, groups, uses
+from tilewright.compiler.targets.accel.bank import Demand, conflict_cost, share
+from tilewright.compiler.targets.accel.live_range import Use, groups, uses
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.isa.config import Config
@@ -23,22 +23,22 @@ from tilewright.isa.memory import Memory
 from tilewright.numerics.error import TilewrightError
 
 
-class PlaceError(TilewrightError):
+class AllocationError(TilewrightError):
     """Buffers that do not fit the memories on the chip."""
 
 
-def place(tasks: Sequence[Task], config: Config) -> dict[Instance, int]:
-    """The first vector of each instance, in the memory of its scope.
+def allocate(tasks: Sequence[Task], config: Config) -> dict[Instance, int]:
+    """The address of each instance: its first vector, in the memory of its scope.
 
     An instance lives from the first to the last task that names it; those that live at the same time have no
     vector in common.
 
     Raises:
-        PlaceError: naming the buffers that want more than there is, and how much.
+        AllocationError: naming the buffers that want more than there is, and how much.
     """
     table = TaskTable.of(tasks)
-    places = Chip(config).place(Allocation(table, config)).tolist()
-    return dict(zip(table.instances, places, strict=True))
+    addresses = Chip(config).assign(Allocation(table, config)).tolist()
+    return dict(zip(table.instances, addresses, strict=True))
 
 
 # --- what depends on the tasks alone -----------------------------------------------------------------------
@@ -49,8 +49,8 @@ class _Slot:
     """Room for one instance at a time.
 
     Members:
-        demand: what it is for.
-        bank: which of those that its group shares.
+        demand: of the buffer that it is for.
+        bank: which of the banks that its group shares.
         last: the last task that uses what lies in it.
     """
 
@@ -78,11 +78,11 @@ class Allocation:
     """The slots of a list of tasks.
 
     Members:
-        groups: in their order, by memory.
-        instances: how many there are.
+        groups: buffers that live at the same time, by memory, in the order of their first tasks.
+        instances: how many instances there are.
 
     Raises:
-        PlaceError: naming the buffers that want more than there is, and how much.
+        AllocationError: naming the buffers that want more than there is, and how much.
     """
 
     def __init__(self, table: TaskTable, config: Config) -> None:
@@ -99,18 +99,18 @@ class Allocation:
         """Banks that the buffers share, and the slot of each instance."""
         demands = [use.demand() for use in found]
         at = {use.buffer: number for number, use in enumerate(found)}
-        apart = {(at[use.buffer], at[other]) for use in found for other in use.apart}
+        interfering = {(at[use.buffer], at[other]) for use in found for other in use.interferes}
         banks, depth = self._config.banks(memory), self._config.depth(memory)
-        chosen = share(demands, apart, banks, depth)
+        chosen = share(demands, interfering, banks, depth)
         if chosen is None:
-            raise PlaceError(self._refusal(memory, found, demands))
+            raise AllocationError(self._refusal(memory, found, demands))
         slots: list[_Slot] = []
         instances: list[int] = []
         taken: list[int] = []
         for use, demand, own_banks in zip(found, demands, chosen, strict=True):
-            turns, lasts = _take_turns(use, len(own_banks))
-            instances += use.lives
-            taken += [len(slots) + slot for slot in turns]
+            assigned, lasts = _assign_slots(use, len(own_banks))
+            instances += use.live_ranges
+            taken += [len(slots) + slot for slot in assigned]
             slots += [_Slot(demand, bank, last) for bank, last in zip(own_banks, lasts, strict=True)]
         return _Shared(tuple(slots), np.array(instances, np.int64), np.array(taken, np.int64))
 
@@ -119,21 +119,21 @@ class Allocation:
         wants = ", ".join(f"{demand.name} {demand.slots} x {demand.vectors}" for demand in demands)
         return (
             f"layer {layers}: buffers in {memory.label} memory must fit {self._config.banks(memory)} banks of"
-            f" {self._config.depth(memory)} vectors, each version in one bank and operands of one vector"
-            f" instruction in different ones, not {wants}: use smaller tiles or fewer versions"
+            f" {self._config.depth(memory)} vectors, each instance in one bank and operands of one vector"
+            f" instruction in different ones, not {wants}: use smaller tiles or smaller depths"
         )
 
 
-def _take_turns(use: Use, count: int) -> tuple[list[int], list[int]]:
-    """Of each instance, in time, the slot that has been free for longest; of each slot its last task."""
+def _assign_slots(use: Use, count: int) -> tuple[list[int], list[int]]:
+    """For each instance, in time, the slot that has been free for longest; for each slot its last task."""
     lasts, taken = [-1] * count, []
-    for life in use.lives.values():
+    for live_range in use.live_ranges.values():
         last = min(lasts)
-        if last >= life.first:
+        if last >= live_range.first:
             text = f"layer {use.layer!r}: more than {count} instances of buffer {use.buffer.name!r}"
-            raise PlaceError(f"{text} live at the same time: give it more versions")
+            raise AllocationError(f"{text} live at the same time: give it a larger depth")
         slot = lasts.index(last)
-        lasts[slot] = life.last
+        lasts[slot] = live_range.last
         taken.append(slot)
     return taken, lasts
 
@@ -147,13 +147,13 @@ class Chip:
     def __init__(self, config: Config) -> None:
         self._memories = {memory: _Memory(memory, config) for memory in Memory}
 
-    def place(self, allocation: Allocation) -> IntArray:
-        """The first vector of each instance of a list of tasks that follows all that were placed so far."""
-        places = np.zeros(allocation.instances, np.int64)
+    def assign(self, allocation: Allocation) -> IntArray:
+        """Addresses of the instances of a list of tasks that follows all that were allocated so far."""
+        addresses = np.zeros(allocation.instances, np.int64)
         for group in allocation.groups:
             for memory, shared in group.items():
-                places[shared.instances] = self._memories[memory].place(shared.slots)[shared.taken]
-        return places
+                addresses[shared.instances] = self._memories[memory].assign(shared.slots)[shared.taken]
+        return addresses
 
 
 class _Memory:
@@ -165,30 +165,30 @@ class _Memory:
         self._before: list[list[Demand]] = [[] for _ in range(self._banks)]
         self._starts = [0] * self._banks
 
-    def place(self, slots: Sequence[_Slot]) -> IntArray:
-        """The first vector of each slot of buffers that live at the same time."""
-        names, places = self._names(slots), np.zeros(len(slots), np.int64)
+    def assign(self, slots: Sequence[_Slot]) -> IntArray:
+        """The address of each slot of buffers that live at the same time."""
+        names, addresses = self._names(slots), np.zeros(len(slots), np.int64)
         for bank, name in names.items():
             inside = [number for number, slot in enumerate(slots) if slot.bank == bank]
             sizes = [slots[number].demand.vectors for number in inside]
-            addresses = _laid_out(sizes, self._starts[name], self._depth)
-            places[inside] = np.array(addresses) + name * self._depth
+            offsets = _laid_out(sizes, self._starts[name], self._depth)
+            addresses[inside] = np.array(offsets) + name * self._depth
             # The first of those that are used last.
-            longest = max(range(len(inside)), key=lambda place: slots[inside[place]].last)
+            longest = max(range(len(inside)), key=lambda index: slots[inside[index]].last)
             self._before[name] = [slots[number].demand for number in inside]
-            self._starts[name] = (addresses[longest] + sizes[longest]) % self._depth
-        return places
+            self._starts[name] = (offsets[longest] + sizes[longest]) % self._depth
+        return addresses
 
     def _names(self, slots: Sequence[_Slot]) -> dict[int, int]:
-        """Which bank each chosen one is: that whose last contents are least in the way of what comes."""
+        """The physical bank of each chosen one: where the conflict cost with its last contents is least."""
         free, names = list(range(self._banks)), dict[int, int]()
         for bank in sorted({slot.bank for slot in slots}):
             comes = dict.fromkeys(slot.demand for slot in slots if slot.bank == bank)
 
-            def conflict(name: int, comes: Mapping[Demand, None] = comes) -> int:
-                return sum(friction(old, new) for old in self._before[name] for new in comes)
+            def cost(name: int, comes: Mapping[Demand, None] = comes) -> int:
+                return sum(conflict_cost(old, new) for old in self._before[name] for new in comes)
 
-            names[bank] = min(free, key=conflict)
+            names[bank] = min(free, key=cost)
             free.remove(names[bank])
         return names
 

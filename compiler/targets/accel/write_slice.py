@@ -1,36 +1,33 @@
-"""Loop programs fitted into larger ones: results as a slice, names of their own."""
+"""Loop programs that write into a slice of a larger array, and buffers with a prefix."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import BufferLoad as Load
-from tilewright.compiler.tir.expr import Const, Expr
-from tilewright.compiler.tir.stmt import Allocate, Block, Stmt
-from tilewright.compiler.tir.stmt import BufferStore as Store
-from tilewright.compiler.tir.stmt import PrimFunc as Function
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr
+from tilewright.compiler.tir.stmt import Allocate, Block, BufferStore, PrimFunc, Stmt
 from tilewright.compiler.tir.walk import map_exprs, rewrite, rewrite_stmt
 
 
-def embed(function: Function, shape: tuple[int, ...], origin: tuple[int, ...]) -> Function:
-    """The function whose last parameter is a larger array, of which it writes a part.
+def write_into_slice(function: PrimFunc, shape: tuple[int, ...], origin: tuple[int, ...]) -> PrimFunc:
+    """The function with a larger array as its last parameter, of which it writes a slice.
 
     Args:
         function: only writes its last parameter.
-        shape: of the whole.
-        origin: of the part.
+        shape: of the larger array.
+        origin: index of the first element of the slice.
     """
     part = function.parameters[-1]
     whole = replace(part, shape=tuple(Const(extent) for extent in shape))
 
-    def moved(store: Store) -> Store:
+    def moved(store: BufferStore) -> BufferStore:
         if store.buffer != part:
             return store
         indices = (
             index if not offset else index + offset
             for index, offset in zip(store.indices, origin, strict=True)
         )
-        return Store(whole, tuple(indices), store.value)
+        return BufferStore(whole, tuple(indices), store.value)
 
     def change(stmt: Stmt) -> Stmt:
         if isinstance(stmt, Block):
@@ -41,15 +38,16 @@ def embed(function: Function, shape: tuple[int, ...], origin: tuple[int, ...]) -
     return replace(function, parameters=(*function.parameters[:-1], whole), body=body)
 
 
-def named(function: Function, prefix: str) -> Function:
+def with_prefix(function: PrimFunc, prefix: str) -> PrimFunc:
     """The function with `prefix` and a dot before the name of each buffer."""
     return _with_buffers(function, lambda buffer: replace(buffer, name=f"{prefix}.{buffer.name}"))
 
 
-def _with_buffers(function: Function, change: Callable[[Buffer], Buffer]) -> Function:
+def _with_buffers(function: PrimFunc, change: Callable[[Buffer], Buffer]) -> PrimFunc:
     def value(expr: Expr) -> Expr:
         return rewrite(
-            expr, lambda node: replace(node, buffer=change(node.buffer)) if isinstance(node, Load) else node
+            expr,
+            lambda node: replace(node, buffer=change(node.buffer)) if isinstance(node, BufferLoad) else node,
         )
 
     def stmt(node: Stmt) -> Stmt:

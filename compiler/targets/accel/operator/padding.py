@@ -1,4 +1,4 @@
-"""Padded pictures."""
+"""Padded feature maps."""
 
 from tilewright.compiler.te import Tensor, both, compute, select
 from tilewright.compiler.tir.expr import Const, Expr
@@ -7,15 +7,15 @@ from tilewright.compiler.tir.expr import Const, Expr
 def padded(
     x: Tensor, size: tuple[int, int], before: tuple[int, int], value: int, name: str, step_y: int = 1
 ) -> Tensor:
-    """A window of a picture that may reach beyond it.
+    """A window of a feature map that may reach beyond it.
 
     Args:
         x: [blocks][height][width][lanes].
         size: (height, width) of the result.
-        before: (rows, columns) of the result before the picture.
+        before: (rows, columns) of the result before the feature map.
         value: what lies outside.
         name: of the stage.
-        step_y: rows of the picture from one row of the result to the next.
+        step_y: rows of the feature map from one row of the result to the next.
     """
     blocks, height, width, lanes = x.shape
 

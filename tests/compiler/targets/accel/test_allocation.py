@@ -5,8 +5,8 @@ from itertools import combinations, product
 import pytest
 
 from task_list import Product, chip_buffer, global_buffer, instance, load_task, random_tasks
+from tilewright.compiler.targets.accel.allocation import AllocationError, allocate
 from tilewright.compiler.targets.accel.bank import Demand, fits, share
-from tilewright.compiler.targets.accel.place import PlaceError, place
 from tilewright.compiler.targets.accel.task import Task
 from tilewright.isa.config import PRESETS
 from tilewright.isa.instruction import Destination, Matrix, SourceA, SourceB, Store, Vector, VectorOp
@@ -21,8 +21,8 @@ def demand(name, vectors, slots, writer, reader, memory=Memory.ACTIVATION):
     return Demand(name, memory, vectors, slots, frozenset([writer]), frozenset([reader]))
 
 
-def shared(demands, apart=(), banks=4, depth=DEPTH):
-    chosen = share(demands, apart, banks, depth)
+def shared(demands, interfering=(), banks=4, depth=DEPTH):
+    chosen = share(demands, interfering, banks, depth)
     return None if chosen is None else [sorted(set(slots)) for slots in chosen]
 
 
@@ -40,7 +40,7 @@ def test_buffers_of_different_engines_have_banks_of_their_own():
     assert len(set().union(*sets)) == 4
 
 
-def test_versions_of_accumulators_alternate_between_banks():
+def test_instances_of_accumulators_alternate_between_banks():
     sums = demand("sums", 100, 4, MATRIX, VECTOR, Memory.ACCUMULATOR)
     assert share([sums], [], 2, 1024) == [[0, 1, 0, 1]]
 
@@ -49,7 +49,7 @@ def test_a_buffer_that_one_engine_fills_and_another_reads_may_take_one_bank():
     assert shared([demand("tiles", 512, 4, LOAD, MATRIX)]) == [[0]]
 
 
-def test_what_must_be_apart_is_apart_though_others_share():
+def test_what_interferes_is_separate_though_others_share():
     demands = [
         demand("input", 900, 1, LOAD, MATRIX),
         demand("residual", 900, 1, LOAD, VECTOR),
@@ -59,10 +59,10 @@ def test_what_must_be_apart_is_apart_though_others_share():
     assert shared(demands, [(1, 2), (0, 1)], banks=2) is None
 
 
-def test_slots_that_must_be_apart_take_a_bank_each():
-    turns = demand("turns", 10, 3, VECTOR, VECTOR)
-    assert share([turns], [(0, 0)], 4, DEPTH) == [[0, 1, 2]]
-    assert share([replace(turns, slots=5)], [(0, 0)], 4, DEPTH) is None
+def test_slots_that_interfere_take_a_bank_each():
+    alternating = demand("alternating", 10, 3, VECTOR, VECTOR)
+    assert share([alternating], [(0, 0)], 4, DEPTH) == [[0, 1, 2]]
+    assert share([replace(alternating, slots=5)], [(0, 0)], 4, DEPTH) is None
 
 
 def test_a_memory_may_be_filled_to_the_last_vector():
@@ -83,14 +83,14 @@ def test_many_banks_are_shared_out_as_well():
     assert all(not set(a) & set(b) for a, b in combinations(sets, 2))
 
 
-def test_operands_that_the_vector_engine_may_combine_are_asked_to_fit_apart():
+def test_operands_that_the_vector_engine_may_combine_must_fit_in_different_banks():
     pooled = [
         demand("input", DEPTH // 2 + 1, 2, LOAD, VECTOR),
         demand("output", DEPTH // 2 + 1, 2, VECTOR, STORE),
     ]
     assert fits(pooled, REFERENCE)
     assert not fits([*pooled, demand("other", DEPTH // 3, 1, LOAD, VECTOR)], REFERENCE)
-    assert fits([*pooled, demand("other", DEPTH // 3, 1, LOAD, VECTOR)], REFERENCE, apart=[(0, 1)])
+    assert fits([*pooled, demand("other", DEPTH // 3, 1, LOAD, VECTOR)], REFERENCE, interfering=[(0, 1)])
 
 
 def test_random_choices_keep_every_hard_rule():
@@ -103,25 +103,25 @@ def test_random_choices_keep_every_hard_rule():
             )
             for k in range(count)
         ]
-        apart = {pair for pair in combinations(range(count), 2) if r.random() < 0.3}
-        apart |= {(k, k) for k in range(count) if r.random() < 0.1}
-        chosen = share(demands, apart, banks, 100)
+        interfering = {pair for pair in combinations(range(count), 2) if r.random() < 0.3}
+        interfering |= {(k, k) for k in range(count) if r.random() < 0.1}
+        chosen = share(demands, interfering, banks, 100)
         if chosen is not None:
-            assert_sound(demands, apart, chosen, banks)
+            assert_sound(demands, interfering, chosen, banks)
 
 
-def assert_sound(demands, apart, chosen, banks):
+def assert_sound(demands, interfering, chosen, banks):
     used = [0] * banks
     for wanted, slots in zip(demands, chosen, strict=True):
         assert len(slots) == wanted.slots
         for bank in slots:
             used[bank] += wanted.vectors
     assert max(used) <= 100
-    for a, b in apart:
+    for a, b in interfering:
         assert not set(chosen[a]) & set(chosen[b]) if a != b else len(set(chosen[a])) == len(chosen[a])
 
 
-def exists(demands, apart, banks):
+def exists(demands, interfering, banks):
     """Whether any banks at all would do, by trying all."""
     owners = [k for k, wanted in enumerate(demands) for _ in range(wanted.slots)]
     for guess in product(range(banks), repeat=len(owners)):
@@ -129,7 +129,7 @@ def exists(demands, apart, banks):
         for owner, bank in zip(owners, guess, strict=True):
             used[bank] += demands[owner].vectors
             sets[owner].append(bank)
-        if max(used) <= 100 and all(set(sets[a]).isdisjoint(sets[b]) for a, b in apart):
+        if max(used) <= 100 and all(set(sets[a]).isdisjoint(sets[b]) for a, b in interfering):
             return True
     return False
 
@@ -144,15 +144,17 @@ def test_what_fits_is_found():
             )
             for k in range(count)
         ]
-        apart = {pair for pair in combinations(range(count), 2) if r.random() < 0.3}
+        interfering = {pair for pair in combinations(range(count), 2) if r.random() < 0.3}
         if sum(wanted.slots for wanted in demands) <= 6:
-            assert (share(demands, apart, banks, 100) is not None) == exists(demands, apart, banks)
+            assert (share(demands, interfering, banks, 100) is not None) == exists(
+                demands, interfering, banks
+            )
 
 
-# --- places ------------------------------------------------------------------------------------------------
+# --- addresses ---------------------------------------------------------------------------------------------
 
 
-def lives(tasks):
+def live_ranges(tasks):
     found = {}
     for at, task in enumerate(tasks):
         for used in task.operands.values():
@@ -160,48 +162,51 @@ def lives(tasks):
     return found
 
 
-def assert_apart(tasks, config):
+def assert_disjoint(tasks, config):
     """Instances lie in one bank, those that live at the same time have no vector in common."""
-    places, found = place(tasks, config), lives(tasks)
-    assert places.keys() == found.keys()
-    for one in places:
+    addresses, found = allocate(tasks, config), live_ranges(tasks)
+    assert addresses.keys() == found.keys()
+    for one in addresses:
         depth = config.depth(Memory[one.buffer.scope.name])
-        assert places[one] // depth == (places[one] + one.vectors - 1) // depth
-    for one, other in combinations(places, 2):
+        assert addresses[one] // depth == (addresses[one] + one.vectors - 1) // depth
+    for one, other in combinations(addresses, 2):
         same_memory = one.buffer.scope == other.buffer.scope
         together = found[one][0] <= found[other][1] and found[other][0] <= found[one][1]
         if same_memory and together:
-            assert places[one] + one.vectors <= places[other] or places[other] + other.vectors <= places[one]
-    return places
+            assert (
+                addresses[one] + one.vectors <= addresses[other]
+                or addresses[other] + other.vectors <= addresses[one]
+            )
+    return addresses
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_instances_that_live_together_have_no_vector_in_common(seed):
-    assert_apart(random_tasks(random.Random(seed), 4), REFERENCE)
+    assert_disjoint(random_tasks(random.Random(seed), 4), REFERENCE)
 
 
-def test_the_instances_of_a_buffer_take_turns():
+def test_the_instances_of_a_buffer_alternate():
     work = Product(REFERENCE, 32, 64, 64, 32)
     tasks = list(work.tasks())
-    places = assert_apart(tasks, REFERENCE)
-    sums = [places[used] for used in lives(tasks) if used.buffer is work.buffers["sums"]]
+    addresses = assert_disjoint(tasks, REFERENCE)
+    sums = [addresses[used] for used in live_ranges(tasks) if used.buffer is work.buffers["sums"]]
     assert sums == [0, 1024, 0, 1024]
 
 
 def test_the_next_layer_begins_where_the_last_one_ended():
     first, second = (Product(REFERENCE, 32, 64, 32, 32, layer) for layer in ("first", "second"))
     tasks = [*first.tasks(), *second.tasks()]
-    places = place(tasks, REFERENCE)
-    weights = [places[used] for used in lives(tasks) if used.buffer.scope == "weight"]
+    addresses = allocate(tasks, REFERENCE)
+    weights = [addresses[used] for used in live_ranges(tasks) if used.buffer.scope == "weight"]
     assert weights == [0, 64, 128, 192]
 
 
 def test_the_next_layer_keeps_the_banks_of_those_in_the_same_role():
     first, second = (Product(REFERENCE, 32, 64, 32, 32, layer) for layer in ("first", "second"))
-    places = place([*first.tasks(), *second.tasks()], REFERENCE)
+    addresses = allocate([*first.tasks(), *second.tasks()], REFERENCE)
     banks = {
         (used.buffer.name): address // DEPTH
-        for used, address in places.items()
+        for used, address in addresses.items()
         if used.buffer.scope == "activation"
     }
     assert banks["first.band"] == banks["second.band"] != banks["first.results"] == banks["second.results"]
@@ -211,7 +216,7 @@ def test_a_layer_that_fills_the_memory_starts_anew():
     first, second = (chip_buffer(name, Memory.WEIGHT) for name in ("first", "second"))
     outside, whole = global_buffer("outside"), REFERENCE.weight_vectors
     used = [instance(first, 0, 100), instance(second, 0, whole)]
-    assert list(place([load_task(one, outside) for one in used], REFERENCE).values()) == [0, 0]
+    assert list(allocate([load_task(one, outside) for one in used], REFERENCE).values()) == [0, 0]
 
 
 def test_a_layer_that_would_meet_itself_round_the_end_starts_anew():
@@ -221,17 +226,17 @@ def test_a_layer_that_would_meet_itself_round_the_end_starts_anew():
         for name, vectors in (("first", 100), ("long", whole - 190), ("short", 190))
     )
     tasks = [load_task(used, outside) for used in (first, long, short, long)]
-    places = assert_apart(tasks, REFERENCE)
-    assert (places[long], places[short]) == (0, whole - 190)
+    addresses = assert_disjoint(tasks, REFERENCE)
+    assert (addresses[long], addresses[short]) == (0, whole - 190)
 
 
 def test_parts_that_follow_each_other_share_memory():
     outside = global_buffer("outside")
     used = [instance(chip_buffer(str(k), Memory.PARAMETER), 0, 400) for k in range(3)]
     tasks = [load_task(one, outside) for one in used]
-    assert len(place(tasks, REFERENCE)) == 3
-    with pytest.raises(PlaceError, match=r"2 1 x 400: use smaller tiles or fewer versions"):
-        place([*tasks, *tasks], REFERENCE)
+    assert len(allocate(tasks, REFERENCE)) == 3
+    with pytest.raises(AllocationError, match=r"2 1 x 400: use smaller tiles or smaller depths"):
+        allocate([*tasks, *tasks], REFERENCE)
 
 
 def added(a, b, destination):
@@ -243,39 +248,45 @@ def added(a, b, destination):
 
 def test_operands_of_a_vector_instruction_lie_in_different_banks():
     a, b, c = (instance(chip_buffer(name, Memory.ACTIVATION), 0, 4) for name in "abc")
-    places = place([added(a, b, c)], REFERENCE)
-    assert len({places[used] // DEPTH for used in (a, b, c)}) == 3
+    addresses = allocate([added(a, b, c)], REFERENCE)
+    assert len({addresses[used] // DEPTH for used in (a, b, c)}) == 3
     few = replace(REFERENCE, activation_banks=2)
-    in_place = place([added(a, b, a)], few)
+    in_place = allocate([added(a, b, a)], few)
     assert in_place[a] // DEPTH != in_place[b] // DEPTH
-    with pytest.raises(PlaceError, match="operands of one vector instruction in different ones"):
-        place([added(a, b, c)], few)
+    with pytest.raises(AllocationError, match="operands of one vector instruction in different ones"):
+        allocate([added(a, b, c)], few)
 
 
 def test_instances_of_one_buffer_that_meet_lie_in_different_banks():
-    buffer = chip_buffer("turns", Memory.ACTIVATION, 3)
+    buffer = chip_buffer("alternating", Memory.ACTIVATION, 3)
     a, b, c = (instance(buffer, number, 4) for number in range(3))
-    places = place([added(a, b, c)], REFERENCE)
-    assert len({places[used] // DEPTH for used in (a, b, c)}) == 3
+    addresses = allocate([added(a, b, c)], REFERENCE)
+    assert len({addresses[used] // DEPTH for used in (a, b, c)}) == 3
 
 
-def test_more_instances_than_versions_are_refused():
+def test_more_instances_than_the_depth_are_refused():
     buffer, outside = chip_buffer("narrow", Memory.WEIGHT, 1), global_buffer("outside")
     a, b = (instance(buffer, number, 4) for number in range(2))
     matrix = Task("layer", Matrix(), {"weight": a}, None)
-    with pytest.raises(PlaceError, match="more than 1 instances of buffer 'narrow' live at the same time"):
-        place([load_task(a, outside), load_task(b, outside), matrix], REFERENCE)
+    with pytest.raises(
+        AllocationError, match="more than 1 instances of buffer 'narrow' live at the same time"
+    ):
+        allocate([load_task(a, outside), load_task(b, outside), matrix], REFERENCE)
 
 
-def test_instances_that_one_instruction_names_need_a_version_each():
+def test_instances_that_one_instruction_names_need_a_slot_each():
     buffer, outside = chip_buffer("narrow", Memory.WEIGHT, 1), global_buffer("outside")
     a, b = (instance(buffer, number, 4) for number in range(2))
     both = Task("layer", Matrix(), {"weight": a, "activation": b}, None)
-    with pytest.raises(PlaceError, match="more than 1 instances of buffer 'narrow' live at the same time"):
-        place([load_task(a, outside), both], REFERENCE)
+    with pytest.raises(
+        AllocationError, match="more than 1 instances of buffer 'narrow' live at the same time"
+    ):
+        allocate([load_task(a, outside), both], REFERENCE)
 
 
 def test_a_slot_larger_than_a_bank_is_refused():
     large = instance(chip_buffer("large", Memory.ACCUMULATOR), 0, REFERENCE.accumulator_vectors + 1)
-    with pytest.raises(PlaceError, match=r"layer 'layer': .*2 banks of 1024 vectors.* not large 1 x 1025"):
-        place([Task("layer", Store(bytes=16), {"address": large}, global_buffer("outside"))], REFERENCE)
+    with pytest.raises(
+        AllocationError, match=r"layer 'layer': .*2 banks of 1024 vectors.* not large 1 x 1025"
+    ):
+        allocate([Task("layer", Store(bytes=16), {"address": large}, global_buffer("outside"))], REFERENCE)

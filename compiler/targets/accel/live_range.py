@@ -26,7 +26,7 @@ _ENGINES = {
 
 @dataclass(frozen=True)
 class LiveRange:
-    """An instance, and the places of the first and the last task that names it."""
+    """An instance, and the positions of the first and the last task that names it."""
 
     instance: Instance
     first: int
@@ -35,22 +35,23 @@ class LiveRange:
 
 @dataclass
 class Use:
-    """How tasks use a buffer.
+    """The use of a buffer by tasks.
 
     Members:
         buffer: which one.
         layer: of the first task that uses it.
-        lives: of its instances, by number, in the order of their first tasks.
+        live_ranges: of its instances, by number, in the order of their first tasks.
         writers, readers: the engines.
-        apart: buffers that must not share a bank with it; itself, if its instances must not with each other.
+        interferes: buffers that must not share a bank with it; itself, if its instances must not with each
+            other.
     """
 
     buffer: Buffer
     layer: str
-    lives: dict[int, LiveRange] = field(default_factory=dict)
+    live_ranges: dict[int, LiveRange] = field(default_factory=dict)
     writers: set[Engine] = field(default_factory=set)
     readers: set[Engine] = field(default_factory=set)
-    apart: set[Buffer] = field(default_factory=set)
+    interferes: set[Buffer] = field(default_factory=set)
 
     @property
     def memory(self) -> Memory:
@@ -59,21 +60,21 @@ class Use:
 
     @property
     def first(self) -> int:
-        """Place of the first task that uses it."""
-        return next(iter(self.lives.values())).first
+        """Position of the first task that uses it."""
+        return next(iter(self.live_ranges.values())).first
 
     @property
     def last(self) -> int:
-        """Place of the last task that uses it."""
-        return max(life.last for life in self.lives.values())
+        """Position of the last task that uses it."""
+        return max(live_range.last for live_range in self.live_ranges.values())
 
     def demand(self) -> Demand:
-        """What it wants of its memory."""
+        """Its demand on its memory."""
         return Demand(
             name=self.buffer.name,
             memory=self.memory,
-            vectors=max(1, *(life.instance.vectors for life in self.lives.values())),
-            slots=min(self.buffer.depth, len(self.lives)),
+            vectors=max(1, *(live_range.instance.vectors for live_range in self.live_ranges.values())),
+            slots=min(self.buffer.depth, len(self.live_ranges)),
             writers=frozenset(self.writers),
             readers=frozenset(self.readers),
         )
@@ -88,24 +89,24 @@ def uses(table: TaskTable) -> list[Use]:
     np.maximum.at(lasts, instances, rows)
     first_rows = rows[order][firsts]
     found: dict[Buffer, Use] = {}
-    for place in np.argsort(firsts, kind="stable").tolist():
-        number, first = int(named[place]), int(first_rows[place])
+    for index in np.argsort(firsts, kind="stable").tolist():
+        number, first = int(named[index]), int(first_rows[index])
         instance = table.instances[number]
         use = found.get(instance.buffer)
         if use is None:
             use = found[instance.buffer] = Use(instance.buffer, _layer_at(table.layers, first))
-        use.lives[number] = LiveRange(instance, first, int(lasts[number]))
+        use.live_ranges[number] = LiveRange(instance, first, int(lasts[number]))
     for number, engine, write in np.unique(np.stack([instances, engines, writes], axis=1), axis=0).tolist():
         use = found[table.instances[number].buffer]
         (use.writers if write else use.readers).add(Engine(engine))
-    for one, other in _apart(table):
-        found[one].apart.add(other)
-        found[other].apart.add(one)
+    for one, other in _interferences(table):
+        found[one].interferes.add(other)
+        found[other].interferes.add(one)
     return list(found.values())
 
 
 def _operands(table: TaskTable) -> NDArray[np.int64]:
-    """Of every operand its task, instance and engine, and whether it is written: int64[n, 4]."""
+    """Task, instance and engine of every operand, and whether it is written: int64[n, 4]."""
     blocks = []
     for opcode, names in OPERANDS.items():
         part = table.classes[opcode]
@@ -123,7 +124,7 @@ def _layer_at(layers: Sequence[LayerSpan], row: int) -> str:
     return next(span.name for span in layers if row < span.first + span.count)
 
 
-def _apart(table: TaskTable) -> Iterator[tuple[Buffer, Buffer]]:
+def _interferences(table: TaskTable) -> Iterator[tuple[Buffer, Buffer]]:
     """The pairs of buffers whose instances a vector instruction needs in different banks."""
     operands = table.classes[Opcode.VECTOR].operands
     for one, other in combinations(("destination", "a", "b"), 2):
