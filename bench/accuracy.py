@@ -1,12 +1,12 @@
-"""Accuracy of trained networks in the accelerator's integers, beside their floats and ONNX Runtime's integers.
+"""Accuracy of trained networks in the accelerator's integers, beside floats and ONNX Runtime's integers.
 
     python bench/accuracy.py --folder FOLDER [--only NAMES]
 
 The folder holds `models/` and `data/`: LeNet and the MNIST test set, EfficientNet-Lite0 and 20 pictures of
 ImageNet, a classifier of the direction of text lines and 400 of these. Networks of floats are calibrated on
-pictures that do not count: the first ones, but for the 20 of ImageNet, which are too few to part. Integers
-run on the CPU; the simulator gives the same bytes for the first sample, which is checked. `dB` is the distance
-of the logits to those of the floats: 10 log10 of the ratio of their squares to those of the differences.
+the first pictures, some of those that are asked. Integers run on the CPU; the simulator gives the same bytes
+for the first sample, which is checked. `dB` is the distance of the logits to those of the floats: 10 log10
+of the ratio of their squares to those of the differences.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tilewright.cli.table import format_table
 
 HEADER = ("network", "samples", "float", "int8", "peer's int8", "dB", "peer's dB", "sim = cpu")
 PIXELS = 224
-CALIBRATION = 100
+CALIBRATION = 200
 
 Floats = NDArray[np.float32]
 
@@ -64,8 +64,8 @@ class Accuracy:
 
     Members:
         samples: how many were asked.
-        floats, integers, peer: the share of right answers in floats, in the accelerator's integers, and in the
-            peer's; the last is None for networks without scales.
+        floats, integers, peer: the share of right answers in floats, in the accelerator's integers, and in
+            the peer's; the last is None for networks without scales.
         decibels, peer_decibels: distances of the logits to those of the floats.
         same: whether simulator and CPU give the same bytes.
     """

@@ -12,6 +12,8 @@ from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 
 _POINTS = 4096
 """At which the function is looked at."""
+_FEW = _POINTS // 64
+"""Below this, an end is not flat: some points of every function are near its end."""
 _TOLERANCE = 0.25
 """Steps of the result's integers that may be lost at an end."""
 
@@ -53,5 +55,6 @@ def _curved(operator: Pointwise, seen: Range) -> Range:
 
 
 def _flat(is_near: Array) -> int:
-    """The last of the first points that are all near."""
-    return int(np.argmin(is_near)) - 1 if not is_near.all() else len(is_near) - 1
+    """The last of the first points that are all near; 0 if these are few."""
+    last = int(np.argmin(is_near)) - 1 if not is_near.all() else len(is_near) - 1
+    return last if last >= _FEW else 0

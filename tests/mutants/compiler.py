@@ -17,7 +17,23 @@ _SEQUENCE = suite("compiler/quantise/test_sequence.py")
 _MATMUL = suite("compiler/quantise/test_matmul.py")
 _TOKENS = suite("compiler/quantise/test_tokens.py")
 
+_SATURATION = suite("compiler/quantise/test_saturation.py")
+
 _NETWORKS = (
+    Mutant(
+        name="quantise-only-the-lower-flat-end",
+        file="compiler/quantise/saturation.py",
+        old="last = _POINTS - 1 - _flat(np.abs(values[::-1] - values[-1]) <= slack)",
+        new="last = _POINTS - 1",
+        check=_SATURATION,
+    ),
+    Mutant(
+        name="quantise-flat-ends-that-others-read",
+        file="compiler/quantise/saturation.py",
+        old="return len(function.consumers[x]) == 1 and x not in",
+        new="return x not in",
+        check=_SATURATION,
+    ),
     Mutant(
         name="quantise-what-is-joined-in-scales-of-its-own",
         file="compiler/quantise/insertion.py",
