@@ -25,6 +25,7 @@ from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
 from tilewright.compiler.pipeline import HOST_PASSES, PASSES
+from tilewright.compiler.quantise.calibration import RangeMethod, range_method
 from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
@@ -40,6 +41,7 @@ def compile(
     *,
     config: str | Config = "reference",
     calibration: Mapping[str, ArrayLike] | None = None,
+    ranges: str = RangeMethod.MIN_MAX,
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
@@ -53,6 +55,8 @@ def compile(
         config: of the accelerator: a preset's name, a TOML file, or a `Config`.
         calibration: typical inputs by name, some hundred samples along the first axis; they choose the scales
             of a network of floats. One that has scales itself (QDQ) keeps them.
+        ranges: how calibration chooses the range of a value's integers: "min-max", all that was seen, or
+            "mean-square", where the squared errors are least in the mean.
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
@@ -70,6 +74,7 @@ def compile(
         sized(load_onnx(model), sizes or {}),
         machine,
         calibration=calibration,
+        ranges=ranges,
         accelerator=accelerator,
         schedules=schedules,
         progress=progress,
@@ -82,12 +87,14 @@ def compile_named(
     config: Config,
     *,
     calibration: Mapping[str, ArrayLike] | None = None,
+    ranges: str = RangeMethod.MIN_MAX,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
     """As `compile`, of a network that was read."""
+    method = range_method(ranges)
     if observe is not None:
         observe("", "input", print_function(named.function))
     named = _passed(named, PASSES, observe)
@@ -107,7 +114,7 @@ def compile_named(
             "or accelerator=False for the CPU in floats"
         )
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    return package_of(split_network(named, config, data, schedules, progress, observe), config)
+    return package_of(split_network(named, config, data, schedules, progress, observe, method), config)
 
 
 def explain_named(named: NamedFunction, config: Config) -> Explanation:

@@ -4,9 +4,9 @@
 
 The folder holds `models/` and `data/`: LeNet and the MNIST test set, EfficientNet-Lite0 and 20 pictures of
 ImageNet, a classifier of the direction of text lines and 400 of these. Networks of floats are calibrated on
-the first pictures, some of those that are asked. Integers run on the CPU; the simulator gives the same bytes
-for the first sample, which is checked. `dB` is the distance of the logits to those of the floats: 10 log10
-of the ratio of their squares to those of the differences.
+the first pictures, some of those that are asked, in both ways to choose ranges. Integers run on the CPU;
+the simulator gives the same bytes for the first sample, which is checked. `dB` is the distance of the logits
+to those of the floats: 10 log10 of the ratio of their squares to those of the differences.
 """
 
 import argparse
@@ -23,7 +23,8 @@ from PIL import Image
 import tilewright
 from tilewright.cli.table import format_table
 
-HEADER = ("network", "samples", "float", "int8", "peer's int8", "dB", "peer's dB", "sim = cpu")
+HEADER = ("network", "ranges", "samples", "float", "int8", "peer's int8", "dB", "peer's dB", "sim = cpu")
+RANGES = ("min-max", "mean-square")
 PIXELS = 224
 CALIBRATION = 200
 
@@ -87,11 +88,11 @@ class Accuracy:
         return (name, f"{self.samples:,}", *own, peer, f"{self.decibels:.2f}", peer_decibels, same)
 
 
-def measured(task: Task) -> Accuracy:
+def measured(task: Task, ranges: str) -> Accuracy:
     """The answers of a network and of its peers."""
     expected = peer_logits(task.floats, task.inputs)
     calibration = None if task.calibration is None else {_input(task.model): task.calibration}
-    package = tilewright.compile(task.model, calibration=calibration, sizes=task.sizes)
+    package = tilewright.compile(task.model, calibration=calibration, ranges=ranges, sizes=task.sizes)
     given = {package.inputs[0]: task.inputs}
     found = np.asarray(package.run(given, device="cpu").outputs[package.outputs[0]])
     one = package.run({package.inputs[0]: task.inputs[:1]})
@@ -197,8 +198,10 @@ def main() -> None:
     rows = []
     for task in tasks(arguments.folder):
         if not wanted or task.name in wanted:
-            rows.append(measured(task).row(task.name))
-            print("  ".join(rows[-1]), flush=True)
+            for ranges in ("",) if task.has_scales else RANGES:
+                row = measured(task, ranges or RANGES[0]).row(task.name)
+                rows.append((row[0], ranges, *row[1:]))
+                print("  ".join(rows[-1]), flush=True)
     print(format_table(HEADER, rows))
 
 

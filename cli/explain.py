@@ -68,7 +68,7 @@ def _explained(args: argparse.Namespace) -> "tuple[Explanation, bool]":
     args.float = False
     network = open_network(args)
     if network.package is not None:
-        refuse_options(args, ("calibrate",), "it is compiled already")
+        refuse_options(args, ("calibrate", "ranges"), "it is compiled already")
         return network.package.explain(), False
     calibration = None if args.calibrate is None else network.inputs.read(args.calibrate)
     network = sized_network(network, args, {args.calibrate: calibration})
@@ -76,7 +76,12 @@ def _explained(args: argparse.Namespace) -> "tuple[Explanation, bool]":
         if calibration is None and not has_scales(network.source.function):
             return explain_named(network.source, network.config), True
         package = compile_named(
-            network.source, network.config, calibration=calibration, accelerator=True, progress=say
+            network.source,
+            network.config,
+            calibration=calibration,
+            ranges=args.ranges or "min-max",
+            accelerator=True,
+            progress=say,
         )
     except TilewrightError as error:
         raise TilewrightError(f"{args.file}: {error}") from None

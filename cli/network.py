@@ -140,6 +140,7 @@ def compile_network(
             named,
             network.config,
             calibration=calibration,
+            ranges=args.ranges or "min-max",
             accelerator=not args.float,
             schedules=schedules,
             progress=say,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVICES
 
-MODEL_OPTIONS = ("input", "labels", "calibrate", "output", "report", "float", "size")
+MODEL_OPTIONS = ("input", "labels", "calibrate", "ranges", "output", "report", "float", "size")
 PROGRAM_OPTIONS = ("memory", "dump")
 _CALIBRATE = "data for quantisation, in the forms of --input"
 
@@ -65,6 +65,14 @@ def add_network_options(
         "--calibrate",
         metavar="FILE",
         help=calibrate_help,
+    )
+    group.add_argument(
+        "--ranges",
+        choices=("min-max", "mean-square"),
+        help=(
+            "how the calibration chooses the range of a value's integers: all that was seen, or where the "
+            "squared errors are least in the mean (default: min-max)"
+        ),
     )
     group.add_argument(
         "--size",

@@ -14,6 +14,7 @@ from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.network.target import ACCELERATOR, Accelerator, HostTarget
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
+from tilewright.compiler.quantise.calibration import RangeMethod
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.quantise import has_scales, quantise
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
@@ -66,6 +67,7 @@ def split_network(
     schedules: Schedules | None = None,
     progress: Progress = unheard,
     observe: Observe | None = None,
+    ranges: RangeMethod = RangeMethod.MIN_MAX,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
 
@@ -78,6 +80,7 @@ def split_network(
         schedules: of layers that shall not have their default schedule.
         progress: is told what is being done.
         observe: is told what each pass made.
+        ranges: how the calibration chooses the ranges of values.
 
     Raises:
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
@@ -93,7 +96,7 @@ def split_network(
         inputs = _inputs_of_parts(
             split, calibration, share_of(progress, "measuring what the parts are given")
         )
-        work = _Work(config, inputs, schedules or {}, progress, observe)
+        work = _Work(config, inputs, schedules or {}, progress, observe, ranges)
         parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
         if not refused:
             work.check_schedules()
@@ -128,6 +131,7 @@ class _Work:
     schedules: Schedules
     progress: Progress
     observe: Observe | None
+    ranges: RangeMethod
     layers: list[str] = field(default_factory=list)
 
     def parts(self, equations: list[Equation]) -> tuple[dict[Value, Part], Verdicts]:
@@ -162,7 +166,8 @@ class _Work:
         if not has_scales(body):
             calibration = dict(zip(names, self.inputs[equation.results[0]], strict=True))
         self.progress(f"quantising {what}")
-        integers = quantise(source, calibration, share_of(self.progress, f"calibrating {what}"))
+        share = share_of(self.progress, f"calibrating {what}")
+        integers = quantise(source, calibration, share, self.ranges)
         if self.observe is not None:
             self.observe(body.name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.quantise.error import QuantiseError
+from tilewright.compiler.quantise.histogram import Histogram
 from tilewright.numerics.progress import Share
 
 _CHUNK_BYTES = 1 << 28
@@ -29,8 +31,34 @@ class Range:
         return Range(min(self.low, other.low), max(self.high, other.high))
 
 
+class RangeMethod(StrEnum):
+    """How data choose the range of a value's integers.
+
+    `MIN_MAX`: from the least to the greatest value seen. `MEAN_SQUARE`: where the mean of the squared errors
+    is least; rare large values become the end of the range, and all others finer.
+    """
+
+    MIN_MAX = "min-max"
+    MEAN_SQUARE = "mean-square"
+
+
+def range_method(name: str) -> RangeMethod:
+    """The method of that name.
+
+    Raises:
+        QuantiseError: if there is none.
+    """
+    try:
+        return RangeMethod(name)
+    except ValueError:
+        raise QuantiseError(f"ranges must be one of {', '.join(RangeMethod)}, not {name!r}") from None
+
+
 def measure_ranges(
-    named: NamedFunction, calibration: Mapping[str, Array], share: Share | None = None
+    named: NamedFunction,
+    calibration: Mapping[str, Array],
+    share: Share | None = None,
+    method: RangeMethod = RangeMethod.MIN_MAX,
 ) -> dict[Value, Range]:
     """The range of each parameter, and of each value of an equation that is no constant.
 
@@ -38,6 +66,7 @@ def measure_ranges(
         named: of floats, as recognised.
         calibration: by name, samples along the first axis.
         share: is told how many samples have been measured.
+        method: how the data choose it.
 
     Raises:
         EvaluationError: if the data are not inputs of this function.
@@ -48,10 +77,13 @@ def measure_ranges(
     if zero:
         raise QuantiseError(f"calibration data must be typical inputs, and {zero} is 0 in all samples")
     ranges: dict[Value, Range] = {}
+    histograms: dict[Value, Histogram] = {}
 
     def widen(what: str, value: Value, array: Array) -> None:
         seen = _range(what, array)
         ranges[value] = seen.joined(ranges[value]) if value in ranges else seen
+        if method is RangeMethod.MEAN_SQUARE:
+            histograms.setdefault(value, Histogram()).add(array)
 
     def observe(equation: Equation, value: Value, array: Array) -> None:
         if not isinstance(equation.operator, Constant):
@@ -65,6 +97,8 @@ def measure_ranges(
         run(function, *arrays, observe=observe)
         if share is not None:
             share(min(start + step, samples), samples)
+    for value, histogram in histograms.items():
+        ranges[value] = Range(*histogram.best_range(ranges[value].low, ranges[value].high))
     return ranges
 
 

@@ -203,6 +203,19 @@ def test_names_that_are_no_texts_are_refused(names):
         from_bytes(pack({**header, "outputs": names}, sections))
 
 
+def test_calibration_chooses_ranges_in_two_ways():
+    rare = {"x": np.concatenate([X["x"]] * 2000)}
+    rare["x"][0, 0, 0, 0] = 12.0
+    scales = {}
+    for ranges in ("min-max", "mean-square"):
+        package = tilewright.compile(MODEL, config="tiny", calibration=rare, ranges=ranges)
+        first, *_ = package.parts.values()
+        scales[ranges] = first.model.inputs[0].scale
+    assert scales["mean-square"] < 0.7 * scales["min-max"]
+    with pytest.raises(TilewrightError, match="ranges must be one of min-max, mean-square, not 'best'"):
+        tilewright.compile(MODEL, config="tiny", calibration=X, ranges="best")
+
+
 def test_the_module_says_what_it_has():
     assert set(tilewright.__all__) == set(dir(tilewright))
     with pytest.raises(AttributeError, match="it has Config"):

@@ -60,6 +60,17 @@ def test_named_data_calibrate_without_a_word(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_ranges_are_chosen_in_one_of_two_ways(capsys):
+    found = []
+    for ranges in ("min-max", "mean-square"):
+        assert run("--input", "x.npz", "--calibrate", "x.npz", "--ranges", ranges, "--json") == 0
+        found.append(json.loads(capsys.readouterr().out)["config"])
+    assert found == ["reference"] * 2
+    with pytest.raises(SystemExit):
+        run("--input", "x.npz", "--ranges", "best")
+    assert "invalid choice: 'best'" in capsys.readouterr().err
+
+
 def test_the_cpu_needs_no_machine(capsys):
     assert run("--input", "x.npz", "--json") == 0
     found = json.loads(capsys.readouterr().out)

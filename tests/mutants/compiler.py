@@ -19,7 +19,23 @@ _TOKENS = suite("compiler/quantise/test_tokens.py")
 
 _SATURATION = suite("compiler/quantise/test_saturation.py")
 
+_HISTOGRAM = suite("compiler/quantise/test_histogram.py")
+
 _NETWORKS = (
+    Mutant(
+        name="histogram-loses-what-is-there-when-it-widens",
+        file="compiler/quantise/histogram.py",
+        old="self.counts[_SIDE // 2 : _SIDE // 2 + _SIDE] = pairs",
+        new="self.counts[:_SIDE] = pairs",
+        check=_HISTOGRAM,
+    ),
+    Mutant(
+        name="histogram-what-is-outside-loses-nothing",
+        file="compiler/quantise/histogram.py",
+        old="outside = self._below(lows)[:, None] + self._above(highs)[None, :]",
+        new="outside = 0.0",
+        check=_HISTOGRAM,
+    ),
     Mutant(
         name="quantise-only-the-lower-flat-end",
         file="compiler/quantise/saturation.py",
