@@ -65,11 +65,10 @@ def layer(inputs, outputs, kernel, stride):
     )
 
 
-def simulated_cycles(inputs, *sizes):
+def simulated_cycles(inputs, *sizes, schedules=None):
     environment = Environment(latency=ASSUMED_LATENCY_CYCLES)
-    runner = ModelRunner(
-        compile_function(layer(inputs, *sizes), REFERENCE), SimDevice(REFERENCE), environment
-    )
+    model = compile_function(layer(inputs, *sizes), REFERENCE, schedules=schedules)
+    runner = ModelRunner(model, SimDevice(REFERENCE), environment)
     return runner.run({"x": np.zeros((1, inputs, SIZE, SIZE), np.float32)}).cycles
 
 
@@ -77,6 +76,16 @@ def simulated_cycles(inputs, *sizes):
 def test_the_event_model_takes_as_long_as_the_machine(case):
     expected = simulated_cycles(*CASES[case])
     assert choose(convolution(*CASES[case]), REFERENCE).cycles == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("shallow", [{"weights": 1}, {"weights": 2}, {"inputs": 1}, {"accumulators": 1}])
+def test_buffers_of_little_depth_take_as_long_as_on_the_machine(shallow):
+    tiling = choose(convolution(*CASES["pointwise"]), REFERENCE)
+    tiling = replace(tiling, depths=replace(tiling.depths, **shallow), threads=1)
+    schedule = convolution_schedule(tiling, pooled=False, residual=False)
+    expected = simulated_cycles(*CASES["pointwise"], schedules={LayerPart("layer"): schedule})
+    found = modelled_cycles(tiling.tile_sizes, tiling.depths, tiling.threads)
+    assert found == pytest.approx(expected, rel=0.03)
 
 
 @pytest.mark.parametrize(
