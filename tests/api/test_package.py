@@ -204,16 +204,22 @@ def test_names_that_are_no_texts_are_refused(names):
 
 
 def test_calibration_chooses_ranges_in_two_ways():
-    rare = {"x": np.concatenate([X["x"]] * 2000)}
+    network = model(
+        [helper.make_node("Conv", ["x", "w"], ["y"], "layer")],
+        {"x": (None, 3, 48, 48)},
+        {"y": (None, 1, 48, 48)},
+        w=np.ones((1, 3, 1, 1), np.float32),
+    )
+    rare = {"x": RNG.normal(0, 1, (100, 3, 48, 48)).astype(np.float32)}
     rare["x"][0, 0, 0, 0] = 12.0
     scales = {}
     for ranges in ("min-max", "mean-square"):
-        package = tilewright.compile(MODEL, config="tiny", calibration=rare, ranges=ranges)
-        first, *_ = package.parts.values()
-        scales[ranges] = first.model.inputs[0].scale
+        package = tilewright.compile(network, config="tiny", calibration=rare, ranges=ranges)
+        (part,) = package.parts.values()
+        scales[ranges] = part.model.inputs[0].scale
     assert scales["mean-square"] < 0.7 * scales["min-max"]
     with pytest.raises(TilewrightError, match="ranges must be one of min-max, mean-square, not 'best'"):
-        tilewright.compile(MODEL, config="tiny", calibration=X, ranges="best")
+        tilewright.compile(network, config="tiny", calibration=rare, ranges="best")
 
 
 def test_the_module_says_what_it_has():
