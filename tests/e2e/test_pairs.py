@@ -55,6 +55,7 @@ def test_every_pair_of_operators_is_drawn():
         assert beside >= 5, move
 
 
+@pytest.mark.slow
 def test_every_form_of_a_convolution_is_drawn():
     """What a convolution may take of what stands behind it, whole, in groups and depthwise."""
     drawn = Counter()

@@ -171,6 +171,7 @@ def nested(count):
     return function
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [chain(DEEP), nested(DEEP)], ids=["equations", "levels"])
 def test_ten_thousand_of_anything_are_no_problem(function):
     verify(function)

@@ -9,6 +9,8 @@ from tilewright.compiler.quantise.error import QuantiseError
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
 RNG = np.random.default_rng(11)
+QUICK = 6
+"""Of the random networks, those among the unit tests."""
 SPREAD = 0.04
 """Of errors, as a part of the result's span."""
 
@@ -33,7 +35,9 @@ def operators(named):
     return [each.operator.name for each in named.function.equations if each.operands]
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.slow if seed >= QUICK else ()) for seed in range(30)]
+)
 def test_random_networks_over_tokens_answer_alike_and_close(seed):
     model, samples = drawn(seed)
     found = check_devices(integers(model, samples), samples)
