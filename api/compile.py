@@ -126,7 +126,7 @@ def explain_named(named: NamedFunction, config: Config) -> Explanation:
     reason = why_not_by_sample(named)
     if reason:
         return on_host(named, config, _all_refused(named.function, reason)).explain()
-    return package_of(placed_network(named), config).explain()
+    return package_of(placed_network(named, config), config).explain()
 
 
 def package_of(split: SplitNetwork, config: Config) -> Package:

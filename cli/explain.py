@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tilewright.cli.machine import DEFAULT_CONFIG
-from tilewright.cli.option import add_network_options
+from tilewright.cli.option import RANGES, add_network_options
 from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _explained(args: argparse.Namespace) -> "tuple[Explanation, bool]":
     """The explanation, and whether nothing was compiled for it."""
     from tilewright.api.compile import compile_named, explain_named
-    from tilewright.cli.network import open_network, sized_network
+    from tilewright.cli.network import note_own_scales, open_network, sized_network
     from tilewright.cli.option import refuse_options
     from tilewright.compiler.quantise.quantise import has_scales
     from tilewright.isa.error import TilewrightError
@@ -72,6 +72,7 @@ def _explained(args: argparse.Namespace) -> "tuple[Explanation, bool]":
         return network.package.explain(), False
     calibration = None if args.calibrate is None else network.inputs.read(args.calibrate)
     network = sized_network(network, args, {args.calibrate: calibration})
+    note_own_scales(network, args)
     try:
         if calibration is None and not has_scales(network.source.function):
             return explain_named(network.source, network.config), True
@@ -79,7 +80,7 @@ def _explained(args: argparse.Namespace) -> "tuple[Explanation, bool]":
             network.source,
             network.config,
             calibration=calibration,
-            ranges=args.ranges or "min-max",
+            ranges=args.ranges or RANGES[0],
             accelerator=True,
             progress=say,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tilewright.cli.inputs import Ports, inputs_of
 from tilewright.cli.kind import Kind, kind_of
 from tilewright.cli.machine import DEFAULT_CONFIG
-from tilewright.cli.option import refuse_options, sizes_of
+from tilewright.cli.option import RANGES, refuse_options, sizes_of
 from tilewright.cli.program import choose_config
 from tilewright.cli.terminal import note, say
 
@@ -134,13 +134,14 @@ def compile_network(
 
     named = network.source
     if not args.float:
+        note_own_scales(network, args)
         calibration = _calibration(network, calibration, inputs)
     try:
         package = compile_named(
             named,
             network.config,
             calibration=calibration,
-            ranges=args.ranges or "min-max",
+            ranges=args.ranges or RANGES[0],
             accelerator=not args.float,
             schedules=schedules,
             progress=say,
@@ -222,6 +223,15 @@ def _read_onnx(path: str, sizes: Mapping[str, int]) -> "NamedFunction":
         return sized(named, sizes)
     except TilewrightError as error:
         raise TilewrightError(f"{path}: {error}") from None
+
+
+def note_own_scales(network: OpenedNetwork, args: argparse.Namespace) -> None:
+    """Say that options of quantisation do nothing where the network was quantised before."""
+    from tilewright.compiler.quantise.quantise import has_scales
+
+    given = [f"--{name}" for name in ("calibrate", "ranges") if getattr(args, name)]
+    if given and has_scales(network.source.function):
+        note(f"{network.path} has scales of its own, which {' and '.join(given)} cannot change")
 
 
 def _calibration(

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVICES
 
+RANGES = ("min-max", "mean-square")
+"""The quantiser's ways to choose ranges, the default first: it is not imported before it is needed."""
 MODEL_OPTIONS = ("input", "labels", "calibrate", "ranges", "output", "report", "float", "size")
 PROGRAM_OPTIONS = ("memory", "dump")
 _CALIBRATE = "data for quantisation, in the forms of --input"
@@ -68,7 +70,7 @@ def add_network_options(
     )
     group.add_argument(
         "--ranges",
-        choices=("min-max", "mean-square"),
+        choices=RANGES,
         help=(
             "how the calibration chooses the range of a value's integers: all that was seen, or where the "
             "squared errors are least in the mean (default: min-max)"

@@ -86,7 +86,7 @@ def split_network(
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
     """
     one = named.one_sample()
-    target = Accelerator(judge(one.function, transposes=config.cols <= MOST_TRANSPOSED_LANES))
+    target = _accelerator(one, config)
     while True:
         progress("partitioning")
         found = partition(one.function, (target, HostTarget()))
@@ -104,18 +104,24 @@ def split_network(
         target = Accelerator(target.verdicts, {**target.refused, **refused})
 
 
-def placed_network(named: NamedFunction) -> SplitNetwork:
+def placed_network(named: NamedFunction, config: Config) -> SplitNetwork:
     """The network in kernels, by judging and partitioning alone: nothing is compiled, there are no parts.
 
     What turns out not to fit the machine only when it is compiled is not known here.
 
     Args:
         named: of floats, or with scales; sizes behind the batch are numbers.
+        config: of the accelerator.
     """
     one = named.one_sample()
-    target = Accelerator(judge(one.function))
+    target = _accelerator(one, config)
     found = partition(one.function, (target, HostTarget()))
     return SplitNetwork(one.with_function(found.function), {}, _reasons(found, target))
+
+
+def _accelerator(one: NamedFunction, config: Config) -> Accelerator:
+    """The accelerator, with what it refuses before anything is compiled."""
+    return Accelerator(judge(one.function, transposes=config.cols <= MOST_TRANSPOSED_LANES))
 
 
 @dataclass

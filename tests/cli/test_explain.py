@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
+from tests.onnx_network import OnnxNetwork
 
 from split_network import X, save_nodes, save_split, save_tokens
 from tilewright.cli.main import COMMANDS, main
@@ -50,6 +52,30 @@ def test_calibration_and_judging_agree_here(capsys):
     assert judged == compiled
     assert judged["shares"] == {"accelerator": 1, "cpu": 0}
     assert judged["programs"] == 2
+
+
+def save_heads(path):
+    """A product of two activations whose second one is transposed; inputs for it."""
+    rng = np.random.default_rng(4)
+    network = OnnxNetwork({"x": (1, 5, 10)}, opset=20)
+    heads = []
+    for order in ([0, 2, 1, 3], [0, 2, 3, 1]):
+        made = network.add("MatMul", "x", rng.normal(0, 0.3, (10, 8)))
+        heads.append(
+            network.add("Transpose", network.add("Reshape", made, np.array([0, 5, 2, 4])), perm=order)
+        )
+    onnx.save(network.model(network.add("MatMul", *heads)), path)
+    np.savez("heads.npz", x=rng.normal(0, 1, (3, 5, 10)).astype(np.float32))
+
+
+@pytest.mark.parametrize(("config", "programs"), [("reference", 1), ("large-128", 2)])
+def test_judging_knows_which_machines_transpose(capsys, config, programs):
+    save_heads("heads.onnx")
+    judged = explained(capsys, "heads.onnx", "--config", config)
+    compiled = explained(capsys, "heads.onnx", "--calibrate", "heads.npz", "--config", config)
+    assert (judged.pop("compiled"), compiled.pop("compiled")) == (False, True)
+    assert judged == compiled
+    assert judged["programs"] == programs
 
 
 def test_a_package_explains_itself(capsys):

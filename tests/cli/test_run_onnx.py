@@ -3,11 +3,15 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
+from tests.onnx_network import OnnxNetwork
 
 from onnx_file import WEIGHT, X, Y, save_network
 from tilewright.cli.main import main
+from tilewright.cli.option import RANGES
+from tilewright.compiler.quantise.calibration import RangeMethod
 
 CALIBRATED = "quantisation is calibrated on"
 
@@ -69,6 +73,25 @@ def test_ranges_are_chosen_in_one_of_two_ways(capsys):
     with pytest.raises(SystemExit):
         run("--input", "x.npz", "--ranges", "best")
     assert "invalid choice: 'best'" in capsys.readouterr().err
+
+
+def test_the_ways_are_those_of_the_quantiser():
+    assert tuple(RangeMethod) == RANGES
+
+
+@pytest.mark.parametrize("command", ["run", "compile", "explain"])
+def test_options_of_quantisation_change_nothing_where_a_network_has_scales_and_it_says_so(capsys, command):
+    network = OnnxNetwork({"x": (1, 3, 4, 4)}, opset=20)
+    quantised = network.add("QuantizeLinear", "x", 0.02, np.int8(0))
+    read = network.add("DequantizeLinear", quantised, 0.02, np.int8(0))
+    back = network.add("QuantizeLinear", network.add("Relu", read), 0.02, np.int8(-128))
+    onnx.save(network.model(network.add("DequantizeLinear", back, 0.02, np.int8(-128))), "qdq.onnx")
+    own = {"run": ["--input", "x.npz"], "compile": ["-o", "qdq.twx"], "explain": []}[command]
+    assert main([command, "qdq.onnx", *own, "--calibrate", "x.npz", "--ranges", "mean-square"]) == 0
+    expected = "qdq.onnx has scales of its own, which --calibrate and --ranges cannot change"
+    assert expected in capsys.readouterr().err
+    assert main([command, "qdq.onnx", *own]) == 0
+    assert "scales of its own" not in capsys.readouterr().err
 
 
 def test_the_cpu_needs_no_machine(capsys):
