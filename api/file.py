@@ -79,15 +79,6 @@ def load(path: str | os.PathLike[str]) -> Package:
         raise ExecutableError(f"{os.fspath(path)}: {error}") from None
 
 
-def is_package(data: bytes) -> bool:
-    """Whether the bytes of a file are those of a package, rather than of a program.
-
-    Raises:
-        ExecutableError: if they are of neither.
-    """
-    return PACKAGE in unpack(data)[0]
-
-
 def from_bytes(data: bytes) -> Package:
     """The package of the bytes of a file.
 

@@ -33,7 +33,7 @@ class ModelError(TilewrightError):
 
 
 @dataclass(frozen=True)
-class View:
+class HostView:
     """A step from a tensor as its user sees it to the order in which a device has its elements.
 
     Members:
@@ -91,7 +91,7 @@ class Binding:
     offset: int
     scale: float
     zero_point: int
-    views: tuple[View, ...] = ()
+    views: tuple[HostView, ...] = ()
 
     def __post_init__(self) -> None:
         problems = [text for holds, text in self._requirements() if not holds]
@@ -103,7 +103,7 @@ class Binding:
         yield isinstance(self.name, str) and bool(self.name), "its name must be a text that is not empty"
         axes = _is_axes(self.shape) and _is_axes(self.picture) and len(self.picture) == 3
         yield axes, f"shape and picture must be positive sizes, not {self.shape!r} and {self.picture!r}"
-        views = isinstance(self.views, tuple) and all(isinstance(each, View) for each in self.views)
+        views = isinstance(self.views, tuple) and all(isinstance(each, HostView) for each in self.views)
         yield views, f"views must be views, not {self.views!r}"
         fits = not axes or not views or self._is_filled
         steps = f", step by step ({', '.join(map(str, self.views))})" if views and self.views else ""
@@ -299,7 +299,7 @@ def _entry(kind: type[Any], members: Mapping[str, Any]) -> Any:
 def _member(name: str, value: Any) -> Any:
     if not isinstance(value, list):
         return value
-    return tuple(_entry(View, each) if name == "views" else each for each in value)
+    return tuple(_entry(HostView, each) if name == "views" else each for each in value)
 
 
 # --- what must hold ----------------------------------------------------------------------------------------

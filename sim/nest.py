@@ -46,12 +46,6 @@ def _first_step(lowest: int, highest: int, stride: int, low: int, high: int) -> 
 
 
 @compiled
-def bank_of(state: Any, memory: int, vector: int) -> int:
-    """The bank that a vector lies in."""
-    return vector // state.depth[memory]
-
-
-@compiled
 def bank_span(state: Any, memory: int, address: int, unit: int, space: int) -> tuple[int, int]:
     """First and last + 1 address of the bank in which `address` lies, in units of 1 / `unit` vectors.
 

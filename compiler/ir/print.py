@@ -96,13 +96,6 @@ class _Writer:
             self.pieces.append(_leaf(value))
 
 
-def attribute_text(value: Any) -> str:
-    """An attribute of an operator as text."""
-    writer = _Writer()
-    writer.attribute(value)
-    return "".join(writer.pieces)
-
-
 def _leaf(value: Any) -> str:
     match value:
         case DType():

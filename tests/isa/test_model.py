@@ -8,7 +8,7 @@ import pytest
 import network
 from tilewright.isa.container import ExecutableError
 from tilewright.isa.executable import Executable
-from tilewright.isa.model import Binding, Layer, Model, ModelError, View, is_model
+from tilewright.isa.model import Binding, HostView, Layer, Model, ModelError, is_model
 from tilewright.isa.region import Region
 
 MODEL = network.make_model(graph="graph é", tensors=b"\0\1")
@@ -148,7 +148,7 @@ def test_every_reason_is_told_at_once():
         ("scale", float("nan"), "scale must be a finite number above 0"),
         ("zero_point", 128, "zero_point must be an int8, not 128"),
         ("views", 3, "views must be views, not 3"),
-        ("views", (View((5, 6), (5, 7), (1, 0)),), "must have as many elements, step by step"),
+        ("views", (HostView((5, 6), (5, 7), (1, 0)),), "must have as many elements, step by step"),
     ],
 )
 def test_a_binding_that_cannot_be_is_refused(member, value, message):
@@ -169,11 +169,11 @@ def test_a_binding_that_cannot_be_is_refused(member, value, message):
 )
 def test_a_view_that_cannot_be_is_refused(sizes, padded, order):
     with pytest.raises(ModelError, match="must"):
-        View(sizes, padded, order)
+        HostView(sizes, padded, order)
 
 
 def test_views_read_back(tmp_path):
-    views = (View((5, 6), (5, 6), (1, 0)), View((6, 5), (6, 5), (1, 0)))
+    views = (HostView((5, 6), (5, 6), (1, 0)), HostView((6, 5), (6, 5), (1, 0)))
     model = network.make_model(inputs=(replace(network.INPUT, views=views),))
     model.save(tmp_path / "a.twx")
     assert Model.load(tmp_path / "a.twx") == model

@@ -7,7 +7,7 @@ import pytest
 
 import network
 from tilewright.isa.config import PRESETS
-from tilewright.isa.model import View
+from tilewright.isa.model import HostView
 from tilewright.runtime.layout import from_memory, to_memory
 
 
@@ -36,11 +36,11 @@ def test_what_was_laid_out_is_read_back(config, shape):
 @pytest.mark.parametrize("config", ["tiny", "reference"])
 def test_views_put_elements_in_another_order(config):
     """Of [rows, columns, channels], two by two pixels as channels; below the last row are zero points."""
-    first = View((3, 6, 5), (3, 6, 5), (2, 0, 1))
+    first = HostView((3, 6, 5), (3, 6, 5), (2, 0, 1))
     views = (
         first,
-        View((5, 3, 6), (5, 4, 6), (0, 1, 2)),
-        View((5, 2, 2, 3, 2), (5, 2, 2, 3, 2), (0, 2, 4, 1, 3)),
+        HostView((5, 3, 6), (5, 4, 6), (0, 1, 2)),
+        HostView((5, 2, 2, 3, 2), (5, 2, 2, 3, 2), (0, 2, 4, 1, 3)),
     )
     binding = replace(network.INPUT, shape=(3, 6, 5), picture=(20, 2, 3), views=views)
     x = values((3, 6, 5))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.dtype import DType
@@ -20,11 +19,10 @@ from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.heads import HEADS
 from tilewright.compiler.ops.quantised.operator import QuantisedOperator
 from tilewright.compiler.ops.quantised.quantise import Quantise
-from tilewright.compiler.targets.accel.operator.lower import OPERATORS, lower
-from tilewright.compiler.targets.accel.tiling import TilingError
+from tilewright.compiler.targets.accel.operator.lower import OPERATORS
 from tilewright.compiler.targets.accel.view import MemoryView, is_view, views
 from tilewright.isa.config import Config
-from tilewright.isa.model import View
+from tilewright.isa.model import HostView
 from tilewright.numerics.error import TilewrightError
 
 _VIEWS = (Reshape, Transpose)
@@ -52,7 +50,7 @@ class TensorPort:
     value: Value
     scale: float = 1.0
     zero_point: int = 0
-    views: tuple[View, ...] = ()
+    views: tuple[HostView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,9 @@ def network_of(named: NamedFunction, config: Config) -> AccelNetwork:
     layers = tuple(each for each in function.equations if isinstance(each.operator, OPERATORS))
     parts = [each for each in layers if is_view(each.operator, config)]
     found = {value: view for each in parts for value, view in views(each, config).items()}
-    found |= {each.result: MemoryView(each.operands[0], 0) for each in function.equations if _has_rows(each)}
+    found |= {
+        each.result: MemoryView(each.operands[0], 0) for each in function.equations if _is_row_view(each)
+    }
     seen |= {*(each.result for each in layers), *found}
     others = [each for each in function.equations if not isinstance(each.operator, Constant)]
     rejected = [each for each in others if seen.isdisjoint(each.results)]
@@ -141,7 +141,7 @@ def network_of(named: NamedFunction, config: Config) -> AccelNetwork:
     )
 
 
-def _has_rows(equation: Equation) -> bool:
+def _is_row_view(equation: Equation) -> bool:
     """Whether feature maps get other rows, with all their pixels in order, or heads become rows."""
     if isinstance(equation.operator, HEADS):
         return True
@@ -149,37 +149,6 @@ def _has_rows(equation: Equation) -> bool:
         return False
     before, after = equation.operands[0].type, equation.result.type
     return after.dtype is DType.INT8 and feature_map_shape(before)[0] == feature_map_shape(after)[0]
-
-
-def refusal(equation: Equation, config: Config) -> str | None:
-    """Why an equation cannot run on the accelerator; None if it can.
-
-    Args:
-        equation: of a function of integers; its batch may be of any size.
-        config: the machine.
-    """
-    operator = equation.operator
-    if not isinstance(operator, OPERATORS):
-        return f"the accelerator has no {operator.name}"
-    if is_view(operator, config):
-        return None
-    types = [_alone(value.type) for value in equation.operands]
-    unknown = next((tensor for tensor in types if not tensor.is_known), None)
-    if unknown is not None:
-        return f"all sizes but the batch must be known, not {unknown}"
-    # Tilings depend on shapes alone.
-    constants = [np.zeros(each.numbers, each.dtype.numpy) for each in types]
-    try:
-        lower(operator, types, list(constants), config)
-    except TilingError as error:
-        return str(error)
-    return None
-
-
-def _alone(tensor: TensorType) -> TensorType:
-    """The type for one sample, if it has a batch."""
-    symbolic = tensor.shape[:1] and not isinstance(tensor.shape[0], int)
-    return tensor.with_shape((1, *tensor.shape[1:])) if symbolic else tensor
 
 
 def _units(layers: Sequence[Equation]) -> tuple[Unit, ...]:
@@ -228,24 +197,24 @@ def _quantised(function: Function, value: Value) -> list[tuple[Equation, list[Eq
     return found
 
 
-def _views(passed: Sequence[Equation]) -> tuple[View, ...]:
+def _views(passed: Sequence[Equation]) -> tuple[HostView, ...]:
     """What views of the host do, first to last; none where the order of all elements stays."""
     found = []
     for equation in passed:
         before, operator = equation.operands[0].type.numbers, equation.operator
         order = operator.permutation if isinstance(operator, Transpose) else tuple(range(len(before)))
         padded = equation.result.type.numbers if isinstance(operator, Pad) else before
-        found.append(View(before, padded, order))
+        found.append(HostView(before, padded, order))
     return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
 
 
-def _views_back(passed: Sequence[Equation]) -> tuple[View, ...]:
+def _views_back(passed: Sequence[Equation]) -> tuple[HostView, ...]:
     """The inverse of what views of the host do, last to first, from the result to the value."""
     found = []
     for equation in passed:
         after, operator = equation.result.type.numbers, equation.operator
         order = inverse(operator.permutation) if isinstance(operator, Transpose) else tuple(range(len(after)))
-        found.append(View(after, after, order))
+        found.append(HostView(after, after, order))
     return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
 
 

@@ -11,23 +11,20 @@ from pathlib import Path
 from llvmlite import binding as llvm
 from llvmlite import ir
 
-from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import Primitive
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
-from tilewright.compiler.te import Tensor, lower, placeholder
+from tilewright.compiler.te import Tensor, placeholder
 from tilewright.compiler.te.reduction import ReductionResult
 from tilewright.compiler.te.stage import buffers_of
 from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.compiler.tir.expr import Expr, Var
 from tilewright.compiler.tir.printer import print_expr
 from tilewright.compiler.tir.stmt import PrimFunc
-from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Progress, unheard
 
 ENTRY = "entry"
@@ -104,11 +101,6 @@ class KernelBuilder:
 def stage_text(values: Sequence[Expr]) -> str:
     """Expressions with their types, as far as these do not follow."""
     return "; ".join(f"{value.dtype} {print_expr(value)}" for value in values)
-
-
-def looped(builder: KernelBuilder, result: Tensor, steps: Sequence[Primitive]) -> PrimFunc:
-    """The scheduled loops of a kernel builder."""
-    return schedule.apply(lower("kernel", builder.inputs, [result]), steps)
 
 
 class Code:
@@ -253,7 +245,3 @@ class StepRunner:
         self._engine = load_code(code, machine)
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.execute = prototype(self._engine.get_function_address("execute"))
-
-
-class HostError(TilewrightError):
-    """A function that the host cannot compile or run."""

@@ -321,20 +321,6 @@ def irregular_kernel(reader: Reader, equation: Equation) -> KernelSpec:
     return kernel_spec(builder, out, [])
 
 
-def found_kernel(reader: Reader, equation: Equation) -> KernelSpec:
-    """Positions of elements that are not 0, and their number."""
-    (x,) = equation.operands
-    line = _whole(reader, x)
-    size = line.shape[0]
-    flags = compute((size,), lambda k: cast(cast(line[k], DType.BOOL), DType.UINT8), "flags")
-    positions, count = irregular.found(flags, name="out")
-    builder = reader.builder
-    builder.key.append(f"nonzero {x.type}")
-    return KernelSpec(
-        "\n".join(builder.key), builder.arguments, lambda: lower("kernel", builder.inputs, [positions, count])
-    )
-
-
 def _whole(reader: Reader, value: Value) -> Tensor:
     view = reader.views[value]
     return reader.builder.source(Argument(view.buffer), (value.type.elements,), value.type.dtype)

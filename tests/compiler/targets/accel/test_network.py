@@ -9,7 +9,6 @@ from tests.layers import BATCH, Node, network, reshape
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.named import NamedFunction
-from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
@@ -18,7 +17,7 @@ from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.targets.accel.compile import compile_function
-from tilewright.compiler.targets.accel.network import NetworkError, refusal
+from tilewright.compiler.targets.accel.network import NetworkError
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.requantise import pack_scale
 from tilewright.runtime.model_runner import ModelRunner
@@ -80,31 +79,3 @@ def test_everything_that_cannot_run_is_named_at_once():
         compile_function(network({"x": (1, 3, 6, 10)}, nodes, ("y",)), TINY)
     for part in ("'d' (dequantise)", "'limit' (clip)", "'again' (quantise)", "'view' (reshape)"):
         assert part in str(caught.value)
-
-
-def test_an_equation_says_why_it_cannot_be_a_layer():
-    convolution, pool = of_int8().function.equations[-2:]
-    assert refusal(convolution, TINY) is None
-    assert refusal(pool, TINY) is None
-    assert refusal(of_int8(1).function.equations[-1], TINY) is None
-    b = Builder("f")
-    x = b.parameter("x", TensorType(DType.FLOAT32, (BATCH, 3)))
-    b.emit(Clip(0.0, 1.0), x)
-    assert refusal(b.function(x).equations[0], TINY) == "the accelerator has no clip"
-    wide = replace(convolution, operands=(wide_map(), *convolution.operands[1:]))
-    assert "all sizes but the batch must be known" in refusal(wide, TINY)
-
-
-def test_a_layer_too_large_for_the_memories_says_so():
-    kernel = QMaxPool2d(Window((40, 40)))
-    b = Builder("f")
-    y = b.emit(kernel, b.parameter("x", TensorType(DType.INT8, (BATCH, 4, 40, 40))))
-    (equation,) = b.function(y).equations
-    assert refusal(equation, PRESETS["reference"]) is None
-    assert refusal(equation, SMALLEST)
-
-
-def wide_map():
-    """A feature map of a width that is not known."""
-    b = Builder("f")
-    return b.parameter("x", TensorType(DType.INT8, (BATCH, 5, 6, Size.of("w"))))
