@@ -74,10 +74,6 @@ class Fusion:
         while self._settle():
             pass
 
-    def is_inline(self, value: Value) -> bool:
-        """Whether the value is part of expressions."""
-        return value not in self.materialised
-
     def _require(self, equation: Equation) -> None:
         """Materialise the values that must lie in memory in any case."""
         operator = equation.operator

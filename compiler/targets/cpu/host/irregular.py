@@ -93,19 +93,3 @@ def scattered(x, positions, updates, reduction):  # type: ignore[no-untyped-def]
 
 REDUCTIONS = {"none": 0, "add": 1, "mul": 2, "min": 3, "max": 4}
 """The numbers of the reductions of `scattered`, by name."""
-
-
-@te.hybrid
-def found(x):  # type: ignore[no-untyped-def]
-    """Positions of the elements that are not 0, in order, then anything; and how many there are."""
-    positions = te.output(x.shape, np.int64)
-    count = te.output((), np.int64)
-    total = 0
-    for k in range(x.shape[0]):
-        if x[k] != 0:
-            positions[total] = k
-            total += 1
-    for k in range(total, x.shape[0]):
-        positions[k] = 0
-    count[()] = total
-    return positions, count

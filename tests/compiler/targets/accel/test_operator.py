@@ -168,6 +168,14 @@ def test_a_table_needs_room_for_its_entries():
         lower(QLookup(), types, [None, np.zeros(256, np.int8)], SMALL)
 
 
+def test_a_pooling_too_large_for_the_memories_says_so():
+    kernel, types = QMaxPool2d(Window((40, 40))), [TensorType(DType.INT8, (1, 4, 40, 40))]
+    assert lower(kernel, types, [None], PRESETS["reference"])
+    small = replace(PRESETS["tiny"], activation_banks=2, activation_vectors=16, accumulator_vectors=16)
+    with pytest.raises(TilingError):
+        lower(kernel, types, [None], small)
+
+
 DEPTHWISE = {
     "pads": QConv2d((1, 1), (2, 1, 0, 1), (1, 1), 10, 5, -3, -100, 90),
     "strides": QConv2d((1, 2), (1, 1, 1, 0), (1, 1), 10, -128, 3, -128, 127),
