@@ -15,18 +15,31 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tests.mutants import accel, compiler, gates, host, meaning, runtime, schedule, simulator
+from tests.mutants import (
+    accel,
+    accel_intrinsic,
+    compiler,
+    gates,
+    gates_control,
+    host,
+    meaning,
+    runtime,
+    schedule,
+    simulator,
+)
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import ROOT, StaleError, Tree, mutated
 from tests.mutants.verdict import Outcome, judge, run_check
 
 MUTANTS = (
     *gates.MUTANTS,
+    *gates_control.MUTANTS,
     *simulator.MUTANTS,
     *meaning.MUTANTS,
     *compiler.MUTANTS,
     *schedule.MUTANTS,
     *accel.MUTANTS,
+    *accel_intrinsic.MUTANTS,
     *host.MUTANTS,
     *runtime.MUTANTS,
 )
