@@ -1,11 +1,13 @@
 """How often values occur, and the range of integers that loses least of them."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir.array import Array
+from tilewright.numerics.exact_sum import total
 from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 
 _SIDE = 2048
@@ -19,7 +21,8 @@ _LEAST_PART = 0.25
 class Histogram:
     """Counts of values in equal bins around 0, which become wider as larger values come.
 
-    Bins are powers of two wide: which one a value is in is exact, and so the same on every machine.
+    Bins are powers of two wide: which one a value is in is exact. Sums over bins have the same bits
+    everywhere (`exact_sum`), so that every machine chooses the same range.
 
     Members:
         counts: int64 [2 · bins on a side].
@@ -39,7 +42,8 @@ class Histogram:
         self.counts += np.bincount(places, minlength=2 * _SIDE)
 
     def _widen(self, largest: float) -> None:
-        wanted = float(2.0 ** np.ceil(np.log2(largest)))
+        fraction, exponent = math.frexp(largest)
+        wanted = math.ldexp(1.0, exponent - 1 if fraction == 0.5 else exponent)
         if not self.limit:
             self.limit = wanted
         while self.limit < wanted:
@@ -74,8 +78,8 @@ class Histogram:
     def _below(self, ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of the squared distances of values below each of some ends."""
         distance = np.maximum(ends[:, None] - self._middles[None, :], 0.0)
-        return np.asarray((distance**2 * self.counts).sum(axis=1), np.float64)
+        return np.asarray(total(distance**2 * self.counts, (1,)), np.float64)
 
     def _above(self, ends: NDArray[np.float64]) -> NDArray[np.float64]:
         distance = np.maximum(self._middles[None, :] - ends[:, None], 0.0)
-        return np.asarray((distance**2 * self.counts).sum(axis=1), np.float64)
+        return np.asarray(total(distance**2 * self.counts, (1,)), np.float64)
