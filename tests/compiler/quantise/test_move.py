@@ -211,7 +211,7 @@ def test_what_the_host_reads_of_a_quantised_network_is_cut_behind_its_dequantisa
 
     x = passed(branches(network, 4, 6, x=passed("x")))
     model = network.model(network.add("Softmax", x, axis=1))
-    first, last = placed_network(load(model)).named.function.equations
+    first, last = placed_network(load(model), TINY).named.function.equations
     assert (first.operator.target, last.operator.target) == (ACCELERATOR, HOST)
     assert [value.type.dtype for value in first.results] == [DType.FLOAT32]
 

@@ -80,7 +80,7 @@ def test_a_network_of_sequences_is_close_and_alike(case):
 
 
 def test_a_classifier_of_sounds_is_one_program():
-    (kernel,) = placed_network(load(model("a classifier of sounds"))).named.function.equations
+    (kernel,) = placed_network(load(model("a classifier of sounds")), TINY).named.function.equations
     assert kernel.operator.target == ACCELERATOR
 
 
