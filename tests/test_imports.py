@@ -57,13 +57,26 @@ TABLE = {
             "frontend/*": names("onnx google"),
         },
     ),
+    "tune": Allowed(
+        rooms=names("numerics isa compiler"),
+        packages=names("numpy"),
+        exceptions={
+            "model.py": names("xgboost"),
+            "hardware.py": names("optuna"),
+            "front.py": names("moocore"),
+            "page.py": names("plotly"),
+            "cluster.py": names("distributed"),
+        },
+    ),
     "api": Allowed(
-        rooms=names("numerics isa runtime compiler"),
+        rooms=names("numerics isa runtime compiler tune"),
         packages=names("numpy"),
         exceptions={"onnx_backend.py": names("onnx")},
     ),
     "fpga": Allowed(rooms=names("isa hw"), packages=names("amaranth")),
-    "cli": Allowed(rooms=names("numerics isa hw sim runtime compiler api fpga"), packages=names("numpy PIL")),
+    "cli": Allowed(
+        rooms=names("numerics isa hw sim runtime compiler tune api fpga"), packages=names("numpy PIL")
+    ),
 }
 
 

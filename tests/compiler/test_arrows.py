@@ -13,6 +13,7 @@ ARROWS = {
     "tir": "dtype",
     "te": "dtype tir",
     "schedule": "tir",
+    "space": "",
     # What the language of networks is spoken with; `emit` belongs to the primitives that it emits.
     "ops/primitive": "dtype ir",
     "ops/nn": "dtype ir ops/primitive",
@@ -26,8 +27,8 @@ ARROWS = {
     "ops/registry": "ir",
     "quantise": "dtype ir ops/primitive ops/nn ops/quantised",
     "targets/memory_plan": "",
-    "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule targets/memory_plan",
-    "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule targets/memory_plan",
+    "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
+    "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
     "network": "ir ops/primitive partition quantise targets/accel",
     "pipeline": "frontend/onnx passes quantise targets/accel",
     "frontend": "",

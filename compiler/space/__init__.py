@@ -1,0 +1,1 @@
+"""What may vary: knobs, points, and the spaces that they span."""
