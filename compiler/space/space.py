@@ -66,7 +66,7 @@ class Space:
     def positions(self, numbers: NDArray[np.int64]) -> Positions:
         """Of the points with these numbers [n], from 0 to size − 1; the last knob runs first."""
         shape = tuple(len(knob.values) for knob in self.knobs)
-        found: Positions = np.stack(np.unravel_index(numbers, shape), axis=-1).astype(np.int64)
+        found: Positions = np.array(np.unravel_index(numbers, shape), np.int64).T
         return found
 
     def numbers(self, positions: Positions) -> NDArray[np.int64]:
