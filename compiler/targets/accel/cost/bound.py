@@ -44,6 +44,13 @@ def cycles_of(tile_sizes: TileSizes, depths: BufferDepths, threads: Number) -> N
     return busy + tile_sizes.accumulator_vectors + store + np.maximum(0, (threads - 1) * (store - part))
 
 
+def array_and_bus_cycles(
+    tile_sizes: TileSizes, depths: BufferDepths, threads: Number
+) -> tuple[Number, Number]:
+    """Cycles for which the array is busy, and the bus with loads, of the whole convolution."""
+    return _matrix(tile_sizes, threads), _loads(tile_sizes, depths, threads).total
+
+
 def _most(*numbers: Number) -> Number:
     return reduce(np.maximum, numbers)
 
