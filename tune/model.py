@@ -21,7 +21,9 @@ from tilewright.tune.feature import Table, stack
 _VERSION = 1
 _PRIOR_POINTS = 8
 """As many points as speak for the prior before any is measured."""
-_COMMON = {"tree_method": "hist", "nthread": 1, "seed": 0, "base_score": 0.5, "verbosity": 0}
+_BASE = 0.5
+"""What trees are added to. Another number is lost, silently, where xgboost 3.0 reads files of 3.2."""
+_COMMON = {"tree_method": "hist", "nthread": 1, "seed": 0, "base_score": _BASE, "verbosity": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +120,8 @@ class CostModel:
         weights = np.concatenate([np.full(len(each.costs), each.weight) for each in samples])
         labels = np.concatenate(rest)
         offset = float(np.average(labels, weights=weights))
-        parameters = {**boosting.parameters, "objective": "reg:squarederror", "base_score": 0.0}
-        booster = _train(parameters, boosting.rounds, table, labels - offset, weights)
+        parameters = {**boosting.parameters, "objective": "reg:squarederror"}
+        booster = _train(parameters, boosting.rounds, table, labels - offset + _BASE, weights)
         return cls(names=table.names, slope=slope, offset=offset, booster=booster)
 
     def predict(self, table: Table) -> NDArray[np.float64]:
@@ -129,7 +131,7 @@ class CostModel:
             TuneError: if their features are not those that it has learned from.
         """
         table.require(self.names, "this model of costs")
-        return self.slope * table.prior + self.offset + _predict(self.booster, table)
+        return self.slope * table.prior + self.offset - _BASE + _predict(self.booster, table)
 
     @property
     def importance(self) -> Mapping[str, float]:
@@ -147,6 +149,7 @@ class CostModel:
             "features": list(self.names),
             "slope": self.slope,
             "offset": self.offset,
+            "probe": _probe(self.booster, len(self.names)),
             "xgboost": _xgboost().__version__,
             "sha256": hashlib.sha256(trees).hexdigest(),
         }
@@ -172,6 +175,11 @@ class CostModel:
         if booster.num_features() != len(names):
             raise TuneError(
                 f"{path} must name {booster.num_features()} features, not {len(names)}: train it anew"
+            )
+        if abs(_probe(booster, len(names)) - head["probe"]) > 1e-5:
+            raise TuneError(
+                f"{path}: xgboost {xgboost.__version__} reads other numbers than xgboost "
+                f"{head.get('xgboost')} wrote: train the model anew"
             )
         return cls(names=names, slope=head["slope"], offset=head["offset"], booster=booster)
 
@@ -264,6 +272,12 @@ def _predict(booster: Any, table: Table) -> NDArray[np.float64]:
     return np.asarray(foretold, np.float64)
 
 
+def _probe(booster: Any, count: int) -> float:
+    """What the trees say of a point whose features are all 0."""
+    data = _xgboost().DMatrix(np.zeros((1, count), np.float32), nthread=1)
+    return float(booster.predict(data)[0])
+
+
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     """The two files of a model, of which the first has been looked at."""
     try:
@@ -282,8 +296,8 @@ def _problem_of_head(head: object, trees: bytes) -> str | None:
     names = head.get("features")
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         return "must list the names of its features"
-    if not all(isinstance(head.get(name), float) for name in ("slope", "offset")):
-        return "must have the numbers slope and offset"
+    if not all(isinstance(head.get(name), float) for name in ("slope", "offset", "probe")):
+        return "must have the numbers slope, offset and probe"
     if head.get("sha256") != hashlib.sha256(trees).hexdigest():
         return "must lie beside its own trees, not those of another model"
     return None

@@ -1,5 +1,6 @@
 """Models learn what the prior does not say, are the same twice, and refuse features that they do not know."""
 
+import hashlib
 import json
 import sys
 
@@ -164,14 +165,18 @@ def test_a_file_that_is_no_model_is_refused(saved, text):
 
 
 def test_trees_that_xgboost_cannot_read_are_refused(saved):
-    import hashlib
-
     saved.with_suffix(".ubj").write_bytes(b"{}")
     changed(saved, sha256=hashlib.sha256(b"{}").hexdigest(), xgboost="99.0")
     with pytest.raises(TuneError, match=r"xgboost \S+ cannot read trees of xgboost 99.0: train"):
         CostModel.load(saved)
     saved.with_suffix(".ubj").unlink()
     with pytest.raises(TuneError, match="cannot be read"):
+        CostModel.load(saved)
+
+
+def test_trees_that_say_something_else_than_when_they_were_written_are_refused(saved):
+    changed(saved, probe=json.loads(saved.read_text())["probe"] + 0.5, xgboost="99.0")
+    with pytest.raises(TuneError, match=r"reads other numbers than xgboost 99.0 wrote: train"):
         CostModel.load(saved)
 
 
