@@ -128,9 +128,12 @@ def test_workers_are_kept_and_hear_of_a_runner_once(warm):
 
 def test_many_runners_are_told_apart(warm):
     jobs = [job(n, runner=Large(bytes(n + 1))) for n in range(100)]
-    again = [jobs[n % 3] for n in range(7)]
-    found = list(warm([*jobs, *again]))
-    assert len(found) == 107
+    again = [jobs[n % 3] for n in range(7)] + [jobs[97 + n % 3] for n in range(13)]
+    found = list(warm(jobs))
+    processes = {worker._process.pid for worker in warm._workers}
+    found += warm(again)
+    assert len(found) == 120
+    assert processes == {worker._process.pid for worker in warm._workers}
     assert all(outcome.cost == each.point.number("n") + 1 for each, outcome in found)
 
 
@@ -198,6 +201,18 @@ def test_workers_end_with_who_started_them(tmp_path, name):
     until(lambda: not is_alive(int(path.read_text())))
 
 
+def test_a_worker_ends_at_its_timeout_though_who_started_it_has_stopped(tmp_path):
+    path = tmp_path / "pid"
+    tests = os.path.dirname(os.path.dirname(__file__))
+    script = INTERRUPTED.format(tests=tests, path=str(path)).replace("ms=60_000)", "ms=60_000, timeout=0.7)")
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL) as run:
+        until(lambda: path.exists() and path.read_text())
+        run.send_signal(signal.SIGSTOP)
+        assert is_alive(int(path.read_text()))
+        until(lambda: not is_alive(int(path.read_text())))
+        run.kill()
+
+
 def test_a_board_is_used_by_one_job_at_a_time(warm, tmp_path):
     path = tmp_path / "log"
     uses = [job(n, "use", path=str(path), ms=20, resource="board:a") for n in range(8)]
@@ -205,6 +220,12 @@ def test_a_board_is_used_by_one_job_at_a_time(warm, tmp_path):
     assert {outcome.kind for outcome in found.values()} == {Kind.OK}
     assert overlaps(path) == []
     assert len(path.read_text().splitlines()) == 16
+
+
+def test_jobs_of_a_pool_do_not_wait_for_each_other_where_patience_counts():
+    with ProcessPool(workers=2, patience=Patience(board_seconds=0)) as pool:
+        found = measured(pool, [job(n, "wait", ms=100, resource="board:b") for n in range(4)])
+    assert {outcome.kind for outcome in found.values()} == {Kind.OK}
 
 
 def test_a_board_is_used_by_one_run_at_a_time(warm, tmp_path):
