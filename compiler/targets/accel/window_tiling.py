@@ -42,7 +42,7 @@ def choose_windows(
     ]
     if not found:
         raise TilingError(_refusal(windows, config))
-    even = _modelled(sorted(found, key=window_cycles))
+    even = _modelled(sorted(found, key=lambda tiling: int(window_cycles(tiling))))
     uneven = _modelled(each for tiling in even[:_MADE_UNEVEN] for each in _uneven(space, tiling))
     return min((*even, *uneven), key=lambda tiling: tiling.cycles)
 

@@ -12,7 +12,12 @@ from tilewright.compiler.space.space import Columns, Space
 from tilewright.compiler.targets.accel.cost.candidate import parts
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, Number
 from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling, window_room
-from tilewright.compiler.targets.accel.cost.window_bound import WindowCosts, window_cycles
+from tilewright.compiler.targets.accel.cost.window_bound import (
+    WindowCosts,
+    first_and_last,
+    window_busy,
+    window_cycles,
+)
 from tilewright.compiler.targets.accel.cost.window_model import modelled_window_cycles
 from tilewright.isa.config import Config
 
@@ -130,17 +135,40 @@ class WindowSpace:
 
     def estimate(self, columns: Columns) -> NDArray[np.float64]:
         """Cycles of points in closed form."""
-        return np.array([window_cycles(each) for each in self._tilings(columns)], np.float64)
+        return np.asarray(window_cycles(self._tilings(columns)), np.float64)
 
     def features(self, columns: Columns) -> NDArray[np.float32]:
         """`FEATURES` of points [n, features]."""
-        facts = np.array([_facts(each) for each in self._tilings(columns)], np.float64)
-        return np.log2(np.maximum(facts, 1e-9)).astype(np.float32)
+        tiling = self._tilings(columns)
+        busy, first, last = window_busy(tiling), *first_and_last(tiling)
+        tiles = self.windows.height * self.windows.width / (tiling.height * tiling.width)
+        found = (
+            busy.work,
+            busy.load / busy.work,
+            busy.store / busy.work,
+            tiles,
+            tiling.height * tiling.width,
+            tiling.input_depth,
+            tiling.result_depth,
+            first.load / busy.work,
+            last.work / busy.work,
+        )
+        return np.stack([np.log2(np.maximum(each, 1e-9)) for each in found], axis=1).astype(np.float32)
 
-    def _tilings(self, columns: Columns) -> list[WindowTiling]:
-        names = tuple(columns)
-        rows = np.stack([columns[name] for name in names], axis=1).tolist()
-        return [self.tiling(Point(dict(zip(names, row, strict=True)))) for row in rows]
+    def _tilings(self, columns: Columns) -> WindowTiling:
+        height, first = columns["height"], columns["first_height"]
+        return WindowTiling(
+            windows=self.windows,
+            config=self.config,
+            height=height,
+            width=columns["width"],
+            first_height=np.where(first == 0, height, first),
+            input_depth=columns["input_stages"],
+            result_depth=columns["result_stages"],
+            accumulator_depth=columns["accumulator_stages"],
+            parameter_depth=1,
+            latency_cycles=self.latency_cycles,
+        )
 
     # --- what fits -----------------------------------------------------------------------------------------
 
@@ -188,23 +216,3 @@ class WindowSpace:
             ),
             *stages,
         ]
-
-
-def _facts(tiling: WindowTiling) -> tuple[float, ...]:
-    """What `FEATURES` are logarithms of."""
-    costs, blocks = WindowCosts(tiling), tiling.windows.blocks
-    tiles = costs.tiles
-    work = blocks * sum(map(costs.work, tiles))
-    bus = blocks * (costs.parameters + sum(map(costs.load, tiles)))
-    store = blocks * sum(tile.store for tile in tiles)
-    return (
-        work,
-        bus / work,
-        store / work,
-        len(tiles),
-        tiling.height * tiling.width,
-        tiling.input_depth,
-        tiling.result_depth,
-        costs.load(tiles[0]) / work,
-        costs.work(tiles[-1]) / work,
-    )
