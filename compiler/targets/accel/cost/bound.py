@@ -51,6 +51,11 @@ def array_and_bus_cycles(
     return _matrix(tile_sizes, threads), _loads(tile_sizes, depths, threads).total
 
 
+def store_cycles(tile_sizes: TileSizes) -> Number:
+    """Cycles of the bus for the results of the average tile of a block."""
+    return _whole(_store(tile_sizes) * _average_tile(tile_sizes))
+
+
 def _most(*numbers: Number) -> Number:
     return reduce(np.maximum, numbers)
 

@@ -1,6 +1,6 @@
 """Every tiling of windows as a point: tiles, stages of buffers, another height of the first row of tiles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ from tilewright.compiler.space.knob import Knob
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Columns, Space
 from tilewright.compiler.targets.accel.cost.candidate import parts
+from tilewright.compiler.targets.accel.cost.occupancy import Occupancy, window_occupancy
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, Number
 from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling, window_room
 from tilewright.compiler.targets.accel.cost.window_bound import (
@@ -26,6 +27,7 @@ MAX_DEPTH = 4
 MOST_RESULTS = 4095
 """Rows or columns of a tile: the fields of windows have 12 bits."""
 _DEPTHS = {"input_stages": "inputs", "result_stages": "results", "accumulator_stages": "accumulators"}
+_BUFFER_DEPTHS = ("input_depth", "result_depth", "accumulator_depth", "parameter_depth")
 FEATURES = (
     "work",
     "bus_per_work",
@@ -88,25 +90,36 @@ class WindowSpace:
             latency_cycles=self.latency_cycles,
         )
 
-    def deepest(self, height: int, width: int, first_height: int | None = None) -> WindowTiling | None:
-        """The tiling of these sizes with the largest depths of use; None if it does not fit."""
-        most = max(height, first_height or 0)
-        room = window_room(self.windows, self.config, most, width)
-        fits = room.is_enough and max(most, width) <= MOST_RESULTS
-        if not fits or not self._is_seen(height, first_height or 0):
-            return None
+    def fits(self, height: Number, width: Number) -> Number:
+        """Whether tiles of these sizes fit; ints, or int64[n]."""
+        is_small = np.maximum(height, width) <= MOST_RESULTS
+        return window_room(self.windows, self.config, height, width).is_enough & is_small
+
+    def all_deepest(self, height: Number, width: Number) -> WindowTiling:
+        """The tilings of these sizes with the largest depths of use, where they fit; ints, or int64[n]."""
+        room = window_room(self.windows, self.config, height, width)
         return WindowTiling(
             windows=self.windows,
             config=self.config,
             height=height,
             width=width,
-            first_height=first_height,
-            input_depth=min(room.inputs, MAX_DEPTH),
-            result_depth=min(room.results, MAX_DEPTH),
-            accumulator_depth=min(room.accumulators, MAX_DEPTH) if self.windows.keeps_accumulators else 1,
+            input_depth=np.minimum(room.inputs, MAX_DEPTH),
+            result_depth=np.minimum(room.results, MAX_DEPTH),
+            accumulator_depth=np.minimum(room.accumulators, MAX_DEPTH)
+            if self.windows.keeps_accumulators
+            else 1,
             parameter_depth=min(room.parameters, self.windows.blocks),
             latency_cycles=self.latency_cycles,
         )
+
+    def deepest(self, height: int, width: int, first_height: int | None = None) -> WindowTiling | None:
+        """The tiling of these sizes with the largest depths of use; None if it does not fit."""
+        most = max(height, first_height or 0)
+        if not self.fits(most, width) or not self._is_seen(height, first_height or 0):
+            return None
+        deepest = self.all_deepest(most, width)
+        depths = {name: int(getattr(deepest, name)) for name in _BUFFER_DEPTHS}
+        return replace(deepest, height=height, first_height=first_height, **depths)
 
     def point(self, tiling: WindowTiling) -> Point:
         """The point of a tiling."""
@@ -124,6 +137,10 @@ class WindowSpace:
     def cycles(self, point: Point) -> int:
         """By the event model."""
         return modelled_window_cycles(self.tiling(point))
+
+    def occupancy(self, point: Point) -> Occupancy:
+        """The work of each engine."""
+        return window_occupancy(self.tiling(point))
 
     def instructions(self, point: Point) -> int:
         """Instructions of the machine."""
