@@ -203,6 +203,9 @@ class _Layers:
         for unit in self._network.layers:
             try:
                 for part, lowered in lowered_parts(self._network, unit, self._config):
+                    if part not in self._schedules:
+                        # Searched now, so that all layers that do not fit are told together.
+                        _ = lowered.default
                     found[part] = unit, lowered
             except TilingError as error:
                 problems.append(f"layer {unit.name!r} ({unit.operator.name}): {error}")
