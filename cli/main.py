@@ -18,6 +18,7 @@ COMMANDS: tuple[str, ...] = (
     "run",
     "compile",
     "explain",
+    "cotune",
     "asm",
     "disasm",
     "check",

@@ -69,7 +69,15 @@ def legal_network(named: NamedFunction, config: Config) -> AccelNetwork:
         NetworkError: if the machine cannot do all of it.
     """
     verify(named.function)
-    alone = named.one_sample()
+    return legal_sample(named.one_sample(), config)
+
+
+def legal_sample(alone: NamedFunction, config: Config) -> AccelNetwork:
+    """The same of a sound function that is for one sample already.
+
+    Raises:
+        NetworkError: if the machine cannot do all of it.
+    """
     return network_of(alone.with_function(legalise(alone.function, config)), config)
 
 

@@ -27,7 +27,6 @@ MAX_DEPTH = 4
 MOST_RESULTS = 4095
 """Rows or columns of a tile: the fields of windows have 12 bits."""
 _DEPTHS = {"input_stages": "inputs", "result_stages": "results", "accumulator_stages": "accumulators"}
-_BUFFER_DEPTHS = ("input_depth", "result_depth", "accumulator_depth", "parameter_depth")
 FEATURES = (
     "work",
     "bus_per_work",
@@ -118,8 +117,14 @@ class WindowSpace:
         if not self.fits(most, width) or not self._is_seen(height, first_height or 0):
             return None
         deepest = self.all_deepest(most, width)
-        depths = {name: int(getattr(deepest, name)) for name in _BUFFER_DEPTHS}
-        return replace(deepest, height=height, first_height=first_height, **depths)
+        return replace(
+            deepest,
+            height=height,
+            first_height=first_height,
+            input_depth=int(deepest.input_depth),
+            result_depth=int(deepest.result_depth),
+            accumulator_depth=int(deepest.accumulator_depth),
+        )
 
     def point(self, tiling: WindowTiling) -> Point:
         """The point of a tiling."""

@@ -14,6 +14,7 @@ from tilewright.compiler.targets.accel.cost import convolution_space, window_spa
 from tilewright.compiler.targets.accel.cost.convolution_space import ConvolutionSpace
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, BlockedConvolution, Tiling
+from tilewright.compiler.targets.accel.cost.relevant import convolution_machine, window_machine
 from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling
 from tilewright.compiler.targets.accel.cost.window_space import WindowSpace
 from tilewright.compiler.targets.accel.operator.schedule import Schedule, convolution_schedule
@@ -64,6 +65,10 @@ class Tunable(Protocol):
         """All that decides what a point costs, but the machine: JSON."""
 
     @property
+    def machine(self) -> Config:
+        """The least machine with which `likely` and `default` cost the same."""
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """Of `Tilings.features`."""
 
@@ -109,6 +114,11 @@ class TunableConvolution:
     def key(self) -> str:
         """Its sizes."""
         return _key(self.kind, self.convolution, lookup=self.lookup, groups=self.groups)
+
+    @property
+    def machine(self) -> Config:
+        """By `convolution_machine`."""
+        return convolution_machine(self.convolution, self.config)
 
     def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> ConvolutionSpace:
         """Its space."""
@@ -165,6 +175,11 @@ class TunableWindows:
     def key(self) -> str:
         """Its sizes."""
         return _key(self.kind, self.windows, loops=self.loops)
+
+    @property
+    def machine(self) -> Config:
+        """By `window_machine`."""
+        return window_machine(self.windows, self.config)
 
     def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> WindowSpace:
         """Its space."""
