@@ -1,6 +1,6 @@
 """What there is to tune on the accelerator: every distinct layer of a package as a task."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +42,10 @@ class TunableLayer:
         return f"{first.layer}{f'.{first.number}' if first.number else ''}" + (
             f" × {count}" if count > 1 else ""
         )
+
+    def has_name(self, names: Sequence[str]) -> bool:
+        """Whether a layer of it has one of these names."""
+        return any(part.layer in names for _, part in self.layers)
 
 
 def key_of(tunable: Tunable, config: Config, latency_cycles: int) -> Key:
@@ -88,7 +92,8 @@ def _tunable_layer(
     config: Config, lowered: Lowered, layer: tuple[Value, LayerPart], latency_cycles: int, device: str
 ) -> TunableLayer:
     tunable = lowered.tunable
-    tilings, default = tunable.tilings(latency_cycles), tunable.default(latency_cycles)
+    # The default is what is compiled without tuning, whatever the latency.
+    tilings, default = tunable.tilings(latency_cycles), lowered.default
     key = key_of(tunable, config, latency_cycles)
     task = Task(
         key=key.structure,
