@@ -275,6 +275,10 @@ class _Tiles:
             step(a, b)
             return
         axis = reductions[0]
+        if axis.is_unrolled and (steps := constant(axis.extent)) is not None:
+            for number in range(steps):
+                self._reduction_loops(reductions[1:], *self._moved(a, b, axis, index(number).ir), step)
+            return
         zero, extent = ir.Constant(INDEX_TYPE, 0), self._statements.scalar(axis.extent)
         with self._statements.counted(zero, extent, axis.name) as at:
             self._reduction_loops(reductions[1:], *self._moved(a, b, axis, at), step)
@@ -314,9 +318,9 @@ def _merged(reductions: Sequence[ContractionLoop]) -> Iterator[ContractionLoop]:
 
 
 def _composed(outer: ContractionLoop, inner: ContractionLoop) -> ContractionLoop | None:
-    """Both loops as one, if each step of the outer one is all steps of the inner one."""
+    """Both loops as one, if each step of the outer one is all steps of the inner one, which is a loop."""
     counts = constant(outer.extent), constant(inner.extent)
-    if counts[0] is None or counts[1] is None:
+    if counts[0] is None or counts[1] is None or inner.is_unrolled or outer.is_unrolled:
         return None
     if (outer.a, outer.b) != (inner.a * counts[1], inner.b * counts[1]):
         return None

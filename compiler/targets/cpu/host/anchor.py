@@ -22,7 +22,8 @@ from tilewright.compiler.targets.cpu.host.kernel import Argument, KernelBuilder
 from tilewright.compiler.targets.cpu.host.narrow import zero_of
 from tilewright.compiler.targets.cpu.host.template import KernelSpec, Reader
 from tilewright.compiler.targets.cpu.machine import HostMachine
-from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import convolution
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes

@@ -26,7 +26,8 @@ from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Reorder, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
