@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.addition import AdditionNest
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import addition_schedule
-from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.compiler.targets.accel.window_tiling import choose_windows
 from tilewright.isa.config import Config
 
 

@@ -15,6 +15,7 @@ from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.window import swept
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of
 from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
@@ -23,7 +24,7 @@ from tilewright.compiler.targets.accel.operator.schedule import convolution_sche
 from tilewright.compiler.targets.accel.operator.table import tables_of
 from tilewright.compiler.targets.accel.operator.window import WindowNest
 from tilewright.compiler.targets.accel.tiling import choose
-from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.compiler.targets.accel.window_tiling import choose_windows
 from tilewright.isa.config import Config
 from tilewright.numerics.table import ENTRIES
 
@@ -226,6 +227,8 @@ def _depthwise(
         operands=1 + operator.residual,
         keeps_accumulators=operator.residual,
         parameter_vectors=FACTOR + operator.residual + height * width,
+        source=(types[_X].numbers[2], types[_X].numbers[3]),
+        before=operator.pads[:2],
     )
     nest = WindowNest(
         sizes=sizes,

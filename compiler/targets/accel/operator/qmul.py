@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qmul import QMul
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish, with_residual
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import product_schedule
-from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.compiler.targets.accel.window_tiling import choose_windows
 from tilewright.compiler.te import Tensor, TensorProgram, cast, compute, placeholder, saturate
 from tilewright.compiler.tir.expr import Expr
 from tilewright.isa.config import Config

@@ -44,7 +44,7 @@ def parts(extent: int) -> list[int]:
 class Candidates:
     """All even tilings that fit, as arrays, with their cycles in closed form."""
 
-    def __init__(self, convolution: BlockedConvolution, config: Config) -> None:
+    def __init__(self, convolution: BlockedConvolution, config: Config, latency_cycles: int) -> None:
         rows = [
             (*tile, *taps, blocks, outer, threads)
             for tile in _tiles(convolution, config)
@@ -52,7 +52,7 @@ class Candidates:
             for outer, threads in _interleavings(convolution, config, taps, blocks)
         ]
         self._numbers = np.array(rows, np.int64).reshape(-1, 7)
-        self._convolution, self._config = convolution, config
+        self._convolution, self._config, self._latency = convolution, config, latency_cycles
         tile_sizes, threads = self._tile_sizes(*self._numbers.T), self._numbers[:, 6]
         depths = _depths(tile_sizes, threads)
         room = np.minimum(depths.accumulators, depths.results) >= threads
@@ -73,6 +73,7 @@ class Candidates:
             width=width,
             taps=(rows, columns),
             reduction_blocks=blocks,
+            latency_cycles=self._latency,
         )
 
     def best(self) -> Iterator[Tiling]:
