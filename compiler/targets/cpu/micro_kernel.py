@@ -165,7 +165,7 @@ class _Tiles:
     def write(self) -> None:
         """All tiles, in registers of vectors."""
         vectors = -(-self._lanes // self._kernel.lanes)
-        rows, columns = _tile(len(self._rows), vectors, self._statements.features.registers)
+        rows, columns = register_cut(len(self._rows), vectors, self._statements.features.registers)
         for column in range(0, vectors, columns):
             for row in range(0, len(self._rows), rows):
                 self._tile(self._rows[row : row + rows], range(column, min(column + columns, vectors)))
@@ -327,8 +327,11 @@ def _composed(outer: ContractionLoop, inner: ContractionLoop) -> ContractionLoop
     return ContractionLoop(inner.name, Const(counts[0] * counts[1]), inner.a, inner.b, 0)
 
 
-def _tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:
-    """Rows and vectors of a tile: those with the fewest reads for each product that split evenly."""
+def register_cut(rows: int, vectors: int, registers: int) -> tuple[int, int]:
+    """Rows and vectors of a tile that are in registers together.
+
+    Those with the fewest reads for each product that split evenly.
+    """
     choices = []
     for columns in range(1, vectors + 1):
         most = (registers - columns - SPARE_REGISTERS) // columns

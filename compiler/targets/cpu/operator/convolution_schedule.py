@@ -1,8 +1,10 @@
 """How the loops of a convolution run on the host: tiles, the order of the loops, copies, threads."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from tilewright.compiler.schedule import (
     ComputeAt,
@@ -189,4 +191,18 @@ class ConvolutionSchedule:
 
 
 Schedules = Mapping[str, ConvolutionSchedule]
-"""Schedules that were found to be good, by `convolution_key`."""
+"""Schedules that were found to be good on the machine that is compiled for, by `convolution_key`."""
+NO_SCHEDULES: Schedules = MappingProxyType({})
+
+
+def convolution_key(sizes: ConvolutionSizes, *, is_shared: bool) -> str:
+    """All that good schedules depend on besides the machine, as canonical JSON.
+
+    Args:
+        sizes: of the convolution; what fills its padding does not count.
+        is_shared: whether several threads run it.
+    """
+    names = ("height", "width", "channels", "outputs", "kernel", "strides", "dilations", "pads")
+    fields = {name: getattr(sizes, name) for name in names}
+    fields |= {"kind": "convolution", "type": str(sizes.dtype), "threads": "all" if is_shared else "one"}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"))
