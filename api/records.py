@@ -1,7 +1,7 @@
 """Records of measurements as a compiler takes them: for each layer the best point that was measured."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -61,6 +61,10 @@ def _fits(tunable: Tunable, point: Point) -> bool:
         return False
 
 
+def unnoted(text: str) -> None:
+    """Tells nobody."""
+
+
 @cache
 def shipped_records() -> Records:
     """What was measured for presets and networks that are part of the benches."""
@@ -73,9 +77,18 @@ def shipped_records() -> Records:
 
 
 def choose_by(
-    source: RecordSource, config: Config, latency_cycles: int = DEFAULT_LATENCY_CYCLES
-) -> TunedPoints | Choose:
-    """Names points by records, for a machine.
+    source: RecordSource,
+    config: Config,
+    latency_cycles: int = DEFAULT_LATENCY_CYCLES,
+    note: Callable[[str], object] = unnoted,
+) -> Choose:
+    """What names points of layers by records, for a machine.
+
+    Args:
+        source: of records.
+        config: the machine.
+        latency_cycles: of the memory whose records count.
+        note: is told of each line of a file that is no record.
 
     Raises:
         TuneError: if a file has none.
@@ -89,5 +102,8 @@ def choose_by(
         records = source
     else:
         paths = [source] if isinstance(source, str | os.PathLike) else source
-        records = Records(record for path in paths for record in read_records(path).records)
+        readings = [read_records(path) for path in paths]
+        for text in (text for reading in readings for text in reading.notes):
+            note(text)
+        records = Records(record for reading in readings for record in reading.records)
     return TunedPoints(records=records, config=config, latency_cycles=latency_cycles)

@@ -1,11 +1,12 @@
 """How many points each search measures until it has 99 % of the best speed, on layers of the accelerator.
 
-    python bench/layer_tuning.py [--layers C8,C11] [--machines reference,starved] [--seeds 10] [--records FILE]
+    python bench/layer_tuning.py [--layers C8,C11] [--machines reference,starved] [--records FILE]
 
-The best is the best of all that any search or seed measured. `random` draws from one pool of points that fit, in
-another order for each seed; `prior alone` is the top of the event model, `models` learns over it; `default` is
-what the compiler chooses. `starved` is the reference with a quarter of its memories and a latency of 100.
-Every point is compiled, run and compared with the answer; with --records nothing is measured twice.
+The best is the best of all that any search or seed measured. `random` draws from one pool of points that
+fit, in another order for each seed; `prior alone` is the top of the event model, `models` learns over it;
+`default` is what the compiler chooses. `starved` is the reference with a quarter of its memories and a
+latency of 100. Every point is compiled, run and compared with the answer; with --records none is measured
+twice.
 
 Of these layers the machine's own model knows nearly all: they are the easy case. `models without prior` shows
 what learning from knobs alone would take.
@@ -135,8 +136,8 @@ def _report(name: str, machine: str, options: argparse.Namespace, session: Sessi
     costs = traces["random"][0].costs
     head = (
         f"{name}, {machine}: {task.space.size:,} points; of {len(costs)} by chance "
-        f"{np.mean(costs <= best / SHARE):.2%} within {SHARE:.0%}, median / best {np.median(costs) / best:.1f}; best {best:,.0f} cycles, "
-        f"default {best / default:.2%} of it"
+        f"{np.mean(costs <= best / SHARE):.2%} within {SHARE:.0%}, median / best "
+        f"{np.median(costs) / best:.1f}; best {best:,.0f} cycles, default {best / default:.2%} of it"
     )
     rows = [_row(search, found, best) for search, found in traces.items()]
     return head + "\n" + format_table(("search", f"to {SHARE:.0%}", "reached at the end", "rank"), rows)

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES
-from tilewright.cli.option import add_network_options
+from tilewright.cli.option import NO_RECORDS, add_network_options
 from tilewright.cli.table import format_table
 from tilewright.cli.terminal import note, say
 
@@ -139,6 +139,7 @@ def _refuse(args: argparse.Namespace, records: str) -> None:
 
     args.input = args.labels = None
     args.float = False
+    args.records = []
     if args.cluster is not None:
         refuse_options(args, ("workers",), "the cluster's workers measure")
     if args.workers is not None and args.workers < 1:
@@ -177,6 +178,8 @@ def _package(args: argparse.Namespace) -> "Package":
     calibration = None if args.calibrate is None else network.inputs.read(args.calibrate)
     network = sized_network(network, args, {args.calibrate: calibration})
     note_own_scales(network, args)
+    # What tuned layers are compared with has default schedules.
+    args.records = [NO_RECORDS]
     return compile_network(network, args, calibration, None)
 
 
