@@ -72,7 +72,7 @@ class Space:
     def numbers(self, positions: Positions) -> NDArray[np.int64]:
         """The numbers [n] of points."""
         shape = tuple(len(knob.values) for knob in self.knobs)
-        return np.ravel_multi_index(tuple(positions.T), shape).astype(np.int64)
+        return np.asarray(np.ravel_multi_index(tuple(positions.T), shape), np.int64)
 
     def columns(self, positions: Positions) -> Columns:
         """The values of points by knob."""

@@ -6,7 +6,8 @@ import pytest
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine
-from tilewright.compiler.targets.cpu.operator.matmul import MatmulSizes, column_panels, matmul
+from tilewright.compiler.targets.cpu.operator.matmul import column_panels, matmul
+from tilewright.compiler.targets.cpu.operator.matmul_sizes import MatmulSizes
 from tilewright.compiler.targets.cpu.operator.register_tile import product_lanes
 
 

@@ -1,0 +1,1 @@
+"""Searches: each proposes points and learns from their outcomes, by one protocol."""
