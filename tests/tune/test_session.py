@@ -69,9 +69,14 @@ def test_a_point_on_its_way_is_not_measured_beside_itself(tmp_path):
     path = tmp_path / "log"
     twice = job(1, "use", path=str(path), ms=50)
     with ProcessPool(workers=2) as pool, Session() as session:
-        found = list(session(pool, [(KEY, twice), (KEY, replace(twice)), (KEY, job(2))]))
-    assert sorted(each.point.number("n") for _, each, _ in found) == [1, 1, 2]
-    assert len(path.read_text().splitlines()) == 2
+        found = list(session(pool, [(KEY, twice), (OTHER, twice), (KEY, replace(twice)), (KEY, job(2))]))
+    assert sorted((key.machine, each.point.number("n")) for key, each, _ in found) == [
+        ("12ab", 1),
+        ("12ab", 1),
+        ("12ab", 2),
+        ("34cd", 1),
+    ]
+    assert len(path.read_text().splitlines()) == 4
 
 
 def test_known_outcomes_come_before_more_jobs_are_taken():
