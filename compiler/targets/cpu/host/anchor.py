@@ -78,7 +78,7 @@ class Anchor:
     sizes: ConvolutionSizes
     samples: int
     order: Order
-    schedules: Schedules = NO_SCHEDULES
+    schedules: Schedules
 
     @property
     def schedule(self) -> ConvolutionSchedule | None:
