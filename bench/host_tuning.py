@@ -179,8 +179,8 @@ def table(layer: Layer, other: Layer, records: Records, seeds: int, trials: int)
     near = float((costs <= best / SHARE).mean())
     head = (
         f"{layer.name}: {len(known)} points, {len(known) - len(costs)} without a cost; default "
-        f"{best / default:.1%} of the best ({best * 1e6:.0f} us), {near:.1%} of the points "
-        f"within {1 - SHARE:.0%}, median of all {float(np.median(costs)) / best:.2f} x; "
+        f"{best / default:.1%} of the best ({best * 1e6:.0f} us), {near:.1%} of the points within "
+        f"{1 - SHARE:.0%}, median of all {float(np.median(costs)) / best:.2f} x; "
         f"rank of the estimate {rank:.2f}"
     )
     return head + "\n" + format_table(["search", f"points to {SHARE:.0%} of the best", "of random's"], rows)

@@ -130,6 +130,11 @@ def _require(holds: bool, text: str) -> None:
 
 def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Contraction:
     loops, block = _chain(stmt)
+    own = {loop.var.name for loop in loops}
+    bent = [loop.var.name for loop in loops if variables(loop.extent) & own]
+    _require(
+        not bent, f"{', '.join(bent)} must be as long in all of the loop nest: split by a factor that divides"
+    )
     inside = {**domain, **{loop.var.name: loop.extent for loop in loops}}
     c = BufferLoad(block.body.buffer, block.body.indices)
     one, other = _factors(kind, block, c)

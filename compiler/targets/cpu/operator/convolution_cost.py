@@ -29,8 +29,31 @@ PORTS, LATENCY_CYCLES = 2.0, 4.0
 """Vector instructions, or loads, that begin in a cycle; the time of one."""
 CALL_CYCLES, SHARE_CYCLES = 30.0, 3000.0
 """To enter and leave a tile; to hand out a loop to threads."""
-INSTRUCTIONS = {DotInstruction.AVX2: 3.0, DotInstruction.PLAIN: 12.0}
-"""Of a product of int8 vectors, where it is more than one."""
+
+
+@dataclass(frozen=True)
+class StepInstructions:
+    """Vector instructions of a step of the reduction.
+
+    Members:
+        product: for each vector of products.
+        row: for each pixel, beside its load.
+        vector: for each vector of weights, beside its load.
+    """
+
+    product: float
+    row: float
+    vector: float
+
+
+ONE = StepInstructions(1.0, 0.0, 0.0)
+PAIRED = {
+    DotInstruction.AVX2: StepInstructions(product=2.0, row=2.0, vector=1.0),
+    DotInstruction.PLAIN: StepInstructions(product=8.0, row=4.0, vector=4.0),
+}
+"""Where int8 is widened (`lane_kernel.PairKernel`)."""
+HIDDEN = 0.1
+"""Of the shorter of computing and reading, what is left beside the longer."""
 PAIR_LANES = 4
 """Lanes of a vector of sums of `lane_kernel.PairKernel`."""
 
@@ -61,8 +84,7 @@ class ConvolutionCost:
     @cached_property
     def vectors(self) -> Numbers:
         """Of a panel, as micro-kernels have them."""
-        is_paired = not self.sizes.is_float and self.features.dot in INSTRUCTIONS
-        lanes = PAIR_LANES if is_paired else self.features.vector_bytes // WORD_BYTES
+        lanes = PAIR_LANES if self.instructions is not ONE else self.features.vector_bytes // WORD_BYTES
         return -(-self.columns["lanes"] // lanes)
 
     @cached_property
@@ -94,16 +116,18 @@ class ConvolutionCost:
         return found[:, 0], found[:, 1]
 
     @property
-    def instructions(self) -> float:
-        """Of a product of vectors."""
-        return 1.0 if self.sizes.is_float else INSTRUCTIONS.get(self.features.dot, 1.0)
+    def instructions(self) -> StepInstructions:
+        """Of a step."""
+        return ONE if self.sizes.is_float else PAIRED.get(self.features.dot, ONE)
 
     def _step_cycles(self, pixels: Numbers) -> Floats:
         """Of one step of the reduction of a tile of so many pixels."""
         height, width = self.cut
         height = np.minimum(height, pixels)
         pieces = np.ceil(pixels / height) * np.ceil(self.vectors / width)
-        busy = np.maximum(height * width * self.instructions, height + width) / PORTS
+        each = self.instructions
+        count = height * width * each.product + height * each.row + width * each.vector
+        busy = np.maximum(count, height + width) / PORTS
         cycles: Floats = pieces * (np.maximum(busy, LATENCY_CYCLES) + 1.0 / self.columns["unroll"])
         return cycles
 
@@ -200,7 +224,13 @@ class ConvolutionCost:
     @cached_property
     def seconds(self) -> Floats:
         """All of it."""
-        cycles = self.tile_cycles + self.weight_cycles + self.input_cycles + self.copy_cycles
+        # What is read in order is there before it is needed, mostly.
+        read = self.weight_cycles + self.input_cycles
+        cycles = (
+            np.maximum(self.tile_cycles, read)
+            + HIDDEN * np.minimum(self.tile_cycles, read)
+            + self.copy_cycles
+        )
         shared = np.where(self.has("threads", Threads.NONE) | (self.threads == 1), 0.0, SHARE_CYCLES)
         seconds: Floats = (cycles / self.speed_up + shared) / HERTZ
         return seconds

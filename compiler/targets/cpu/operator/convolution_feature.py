@@ -49,7 +49,12 @@ _FEATURES: dict[str, Describe] = {
     "pieces": lambda c: np.ceil(c.pixels / c.cut[0]) * np.ceil(c.vectors / c.cut[1]),
     "share of registers": lambda c: (_at_once(c) + c.cut[1] + 2) / c.features.registers,
     "loads a product": lambda c: (c.cut[0] + c.cut[1]) / _at_once(c),
-    "waits a product": lambda c: np.maximum(1.0, PORTS * LATENCY_CYCLES / (_at_once(c) * c.instructions)),
+    "instructions a product": lambda c: (
+        c.instructions.product + c.instructions.row / c.cut[1] + c.instructions.vector / c.cut[0]
+    ),
+    "waits a product": lambda c: np.maximum(
+        1.0, PORTS * LATENCY_CYCLES / (_at_once(c) * c.instructions.product)
+    ),
     "unroll": lambda c: c.columns["unroll"],
     # --- of all tiles
     "log visits": lambda c: np.log2(c.visits),
