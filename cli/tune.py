@@ -43,6 +43,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--space", action="store_true", help="print the spaces and how dense good points lie; end"
     )
+    _add_budget(parser)
+    _add_place(parser)
+    add_network_options(parser.add_argument_group("networks"), "an .npz file with typical inputs")
+    parser.add_argument(
+        "--json", action="store_true", help="print one object: every layer with what was found"
+    )
+    return parser
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
     budget = parser.add_argument_group("how long")
     budget.add_argument(
         "--trials",
@@ -59,6 +69,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="tune these alone, and what is equal to them",
     )
     budget.add_argument("--seed", type=int, default=0, help="of all chance (default: %(default)s)")
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where")
     where.add_argument(
         "--config",
@@ -79,11 +92,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="ADDRESS",
         help="measure on the workers of this Dask scheduler: see docs/cluster.md",
     )
-    add_network_options(parser.add_argument_group("networks"), "an .npz file with typical inputs")
-    parser.add_argument(
-        "--json", action="store_true", help="print one object: every layer with what was found"
-    )
-    return parser
 
 
 def _names(text: str) -> list[str]:
