@@ -13,6 +13,7 @@ _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _MATMUL = suite("compiler/quantise/test_matmul.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
 _EVENT_MODEL = suite(f"{_ACCEL}/test_event_model.py")
+_WINDOW_MODEL = suite(f"{_ACCEL}/test_window_model.py")
 _SCHEDULE_TEXT = suite(f"{_ACCEL}/test_layer_schedule.py")
 
 _MOVE = suite("compiler/quantise/test_move.py")
@@ -321,14 +322,14 @@ _SCHEDULES = (
     ),
     Mutant(
         name="schedule-a-depth-too-large",
-        file=f"{_ACCEL}/cost/space.py",
+        file=f"{_ACCEL}/cost/candidate.py",
         old="tile_sizes.slots(Memory.ACCUMULATOR, tile_sizes.accumulator_vectors), most",
         new="tile_sizes.slots(Memory.ACCUMULATOR, tile_sizes.accumulator_vectors) + 1, most",
         check=suite(f"{_ACCEL}/test_tiling.py"),
     ),
     Mutant(
         name="schedule-threads-without-room",
-        file=f"{_ACCEL}/cost/space.py",
+        file=f"{_ACCEL}/cost/candidate.py",
         old="np.minimum(depths.accumulators, depths.results) >= threads",
         new="np.minimum(depths.accumulators, depths.results) > threads // 2",
         check=suite(f"{_ACCEL}/test_tiling.py"),
@@ -336,7 +337,7 @@ _SCHEDULES = (
     Mutant(
         name="schedule-outer-tiles-inside-of-tiles",
         file=f"{_ACCEL}/operator/schedule.py",
-        old='Reorder(("og", "yo", "xo", "oo", "oi",',
+        old='Reorder((*tiling.order, "oo", "oi",',
         new='Reorder(("yo", "xo", "og", "oo", "oi",',
         check=_EVENT_MODEL,
     ),
@@ -349,7 +350,7 @@ _SCHEDULES = (
     ),
     Mutant(
         name="event-model-a-depth-too-large",
-        file=f"{_ACCEL}/cost/event_model.py",
+        file=f"{_ACCEL}/cost/engines.py",
         old="if len(self.ready) < self.size:",
         new="if len(self.ready) <= self.size:",
         check=_EVENT_MODEL,
@@ -363,10 +364,38 @@ _SCHEDULES = (
     ),
     Mutant(
         name="event-model-without-the-fetch",
-        file=f"{_ACCEL}/cost/event_model.py",
+        file=f"{_ACCEL}/cost/engines.py",
         old="busy += self._fetch * self._fetch_behind(begin, busy)",
         new="busy += 0",
         check=_EVENT_MODEL,
+    ),
+    Mutant(
+        name="event-model-the-loops-of-tiles-exchanged",
+        file=f"{_ACCEL}/cost/loop_order.py",
+        old="tiles[at[ROW_LOOP] + at[COLUMN_LOOP]]",
+        new="tiles[at[ROW_LOOP]]",
+        check=_EVENT_MODEL,
+    ),
+    Mutant(
+        name="window-model-without-parameters",
+        file=f"{_ACCEL}/cost/window_bound.py",
+        old="            last_work=vector_occupancy(windows.parameter_vectors,",
+        new="            last_work=vector_occupancy(0 * windows.parameter_vectors,",
+        check=_WINDOW_MODEL,
+    ),
+    Mutant(
+        name="window-model-padding-for-nothing",
+        file=f"{_ACCEL}/cost/window.py",
+        old="if self.source is None:",
+        new="if True:",
+        check=_WINDOW_MODEL,
+    ),
+    Mutant(
+        name="window-model-results-that-leave-at-once",
+        file=f"{_ACCEL}/cost/window_model.py",
+        old="self._results.finish(number, self._end)",
+        new="self._results.finish(number, ready)",
+        check=_WINDOW_MODEL,
     ),
     Mutant(
         name="schedules-line-of-a-section",

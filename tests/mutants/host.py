@@ -54,7 +54,7 @@ MUTANTS = (
     ),
     Mutant(
         name="host-padding",
-        file=f"{_CPU}/operator/convolution.py",
+        file=f"{_CPU}/operator/convolution_sizes.py",
         old="self.zero_point + (0 if self.is_float or self.is_signed else SIGN)",
         new="self.zero_point",
         check=_CONVOLUTION,
@@ -89,8 +89,8 @@ MUTANTS = (
     ),
     Mutant(
         name="host-slices-of-rows",
-        file=f"{_CPU}/operator/convolution.py",
-        old="step=tile.rows * stride,",
+        file=f"{_CPU}/operator/convolution_schedule.py",
+        old="step=self.rows * stride,",
         new="step=stride,",
         check=_CONVOLUTION,
     ),

@@ -15,9 +15,14 @@ from dataclasses import replace
 from functools import cache
 from math import inf
 
+from tilewright.compiler.targets.accel.cost.candidate import Candidates, uneven
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
-from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution, TileSizes, Tiling
-from tilewright.compiler.targets.accel.cost.space import Candidates, uneven
+from tilewright.compiler.targets.accel.cost.problem import (
+    ASSUMED_LATENCY_CYCLES,
+    BlockedConvolution,
+    TileSizes,
+    Tiling,
+)
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 from tilewright.numerics.error import TilewrightError
@@ -35,13 +40,15 @@ class TilingError(TilewrightError):
 
 
 @cache
-def choose(convolution: BlockedConvolution, config: Config) -> Tiling:
+def choose(
+    convolution: BlockedConvolution, config: Config, latency_cycles: int = ASSUMED_LATENCY_CYCLES
+) -> Tiling:
     """The tiling with the fewest cycles, of those that were tried.
 
     Raises:
         TilingError: if none fits.
     """
-    found = Candidates(convolution, config)
+    found = Candidates(convolution, config, latency_cycles)
     if not len(found):
         raise TilingError(_refusal(convolution, config))
     even = _Contest()
@@ -87,7 +94,7 @@ class _Contest:
             if left < 0:
                 return
             limit = self._limit(tiling.tile_sizes.width)
-            cycles = cycles_within(tiling.tile_sizes, tiling.depths, tiling.threads, limit)
+            cycles = cycles_within(tiling, limit)
             self._found.append((tiling, cycles))
             if cycles is not None:
                 self._note(tiling.tile_sizes.width, cycles)
@@ -97,7 +104,7 @@ class _Contest:
         tied = self._tied()
         for index, (tiling, cycles) in enumerate(self._found):
             if cycles is None and tiling.tile_sizes.width in tied:
-                cycles = modelled_cycles(tiling.tile_sizes, tiling.depths, tiling.threads)
+                cycles = modelled_cycles(tiling)
                 self._found[index] = tiling, cycles
 
     def _limit(self, width: int) -> float:

@@ -1,177 +1,72 @@
-"""Tilings of what the vector engine does alone: windows over one block of channels at a time."""
+"""Chooses tilings of windows: of all the best by a closed form go through the event model.
 
-from dataclasses import dataclass
+The best of these do so again with a first row of tiles of another height: a low one is loaded soon, and with
+a high one less is left to do when all is loaded.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 
-from tilewright.compiler.targets.accel.cost.bound import (
-    ASSUMED_LATENCY_CYCLES,
-    read_cycles,
-    sizes,
-    write_cycles,
-)
-from tilewright.compiler.targets.accel.cost.space import parts
+from tilewright.compiler.targets.accel.cost.candidate import parts
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
+from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling
+from tilewright.compiler.targets.accel.cost.window_bound import window_cycles
+from tilewright.compiler.targets.accel.cost.window_model import modelled_window_cycles, tasks_of
+from tilewright.compiler.targets.accel.cost.window_space import WindowSpace
 from tilewright.compiler.targets.accel.tiling import TilingError
-from tilewright.isa.config import INSTRUCTION_BYTES, Config
+from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
-from tilewright.isa.timing import item_interval, vector_depth
 
-_MAX_DEPTH = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Windows:
-    """Sizes of windows over feature maps; channels in blocks of `cols`.
-
-    Members:
-        blocks, height, width: of the results.
-        kernel, strides, dilations: (y, x).
-        operands: feature maps that are read: two for a sum and for what has a residual.
-        parameter_vectors: of a block.
-        keeps_accumulators: whether a first instruction leaves accumulators for a second one.
-    """
-
-    blocks: int
-    height: int
-    width: int
-    kernel: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    dilations: tuple[int, int] = (1, 1)
-    operands: int = 1
-    parameter_vectors: int = 0
-    keeps_accumulators: bool = False
-
-    def inputs(self, results: int, axis: int) -> int:
-        """Input pixels along an axis that this many results need."""
-        return (results - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis] + 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowTiling:
-    """The tile sizes and buffer depths of windows.
-
-    Members:
-        height, width: results of a tile.
-        input_depth: of each operand's buffer.
-        result_depth, accumulator_depth, parameter_depth: of the other buffers.
-        cycles: estimated for all windows.
-    """
-
-    height: int
-    width: int
-    input_depth: int
-    result_depth: int
-    accumulator_depth: int
-    parameter_depth: int
-    cycles: int
+_MODELLED_TASKS = 3000
+"""How many tasks at most go through the event model, of even and of uneven tilings."""
+_MADE_UNEVEN = 2
+_FIRST_HEIGHTS = 12
 
 
 @cache
-def choose_windows(windows: Windows, config: Config) -> WindowTiling:
-    """The tiling with the fewest estimated cycles.
+def choose_windows(
+    windows: Windows, config: Config, latency_cycles: int = ASSUMED_LATENCY_CYCLES
+) -> WindowTiling:
+    """The tiling with the fewest cycles, of those that were tried.
 
     Raises:
         TilingError: if not even one result fits the machine.
     """
-    tilings = (
-        _tiling(windows, config, height, width)
+    space = WindowSpace(windows=windows, config=config, latency_cycles=latency_cycles)
+    found = [
+        tiling
         for height in parts(windows.height)
         for width in parts(windows.width)
-        if max(height, width) < 4096
-    )
-    found = [tiling for tiling in tilings if tiling is not None]
+        if (tiling := space.deepest(height, width)) is not None
+    ]
     if not found:
         raise TilingError(_refusal(windows, config))
-    return min(found, key=lambda tiling: tiling.cycles)
+    even = _modelled(sorted(found, key=lambda tiling: int(window_cycles(tiling))))
+    uneven = _modelled(each for tiling in even[:_MADE_UNEVEN] for each in _uneven(space, tiling))
+    return min((*even, *uneven), key=lambda tiling: tiling.cycles)
 
 
-def _tiling(windows: Windows, config: Config, height: int, width: int) -> WindowTiling | None:
-    read = windows.inputs(height, 0) * windows.inputs(width, 1)
-    depth = config.activation_vectors
-    banks = max(1, (config.activation_banks - 1) // windows.operands)
-    accumulators = config.accumulator_banks * (config.accumulator_vectors // (height * width))
-    parameters = _slots(config, Memory.PARAMETER, windows.parameter_vectors)
-    # With two banks and two operands, an operand shares its bank with the results.
-    room = depth // 2 if config.activation_banks < 1 + windows.operands else depth
-    if (
-        read > room
-        or height * width > room
-        or not parameters
-        or (windows.keeps_accumulators and not accumulators)
-    ):
-        return None
-    input_depth = min(banks * (room // read), _MAX_DEPTH)
-    return WindowTiling(
-        height=height,
-        width=width,
-        input_depth=input_depth,
-        result_depth=min(room // (height * width), _MAX_DEPTH),
-        accumulator_depth=max(1, min(accumulators, _MAX_DEPTH)),
-        parameter_depth=min(parameters, windows.blocks),
-        cycles=_cycles(windows, config, height, width, input_depth),
-    )
+def _modelled(tilings: Iterable[WindowTiling]) -> list[WindowTiling]:
+    """The first ones by the event model's cycles, least first, until it has had enough tasks."""
+    left, found = _MODELLED_TASKS, list[WindowTiling]()
+    for tiling in tilings:
+        left -= tasks_of(tiling)
+        if found and left < 0:
+            break
+        found.append(replace(tiling, cycles=modelled_window_cycles(tiling)))
+    return sorted(found, key=lambda tiling: tiling.cycles)
 
 
-def _slots(config: Config, memory: Memory, vectors: int) -> int:
-    return config.banks(memory) * (config.depth(memory) // vectors) if vectors else 1
-
-
-def _cycles(windows: Windows, config: Config, height: int, width: int, input_depth: int) -> int:
-    """Engines side by side, but for the loads of the first tile and the results of the last one."""
-    tiles = [
-        (count_y * count_x * windows.blocks, _Tile(windows, config, rows, columns))
-        for rows, count_y in sizes(windows.height, height)
-        for columns, count_x in sizes(windows.width, width)
-    ]
-    first, last = tiles[0][1], tiles[-1][1]
-    alone = (
-        first.load + ASSUMED_LATENCY_CYCLES + last.work + vector_depth(config.requant_interval) + last.store
-    )
-    if input_depth == 1 and (len(tiles) > 1 or tiles[0][0] > 1):
-        return alone + sum(count * (tile.load + tile.work + tile.store) for count, tile in tiles)
-    parameters = windows.blocks * read_cycles(config, 1, 4 * config.cols * windows.parameter_vectors)
-    busy = (
-        parameters + sum(count * tile.load for count, tile in tiles),
-        sum(count * tile.work for count, tile in tiles),
-        sum(count * tile.store for count, tile in tiles),
-    )
-    return max(busy) + alone
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """Cycles of the engines for a tile of results of one block."""
-
-    windows: Windows
-    config: Config
-    height: int
-    width: int
-
-    @property
-    def load(self) -> int:
-        """Cycles of the bus for operands and instructions."""
-        windows, cols = self.windows, self.config.cols
-        rows = min(windows.inputs(self.height, 0), windows.inputs(windows.height, 0))
-        operand = read_cycles(self.config, rows, windows.inputs(self.width, 1) * cols)
-        instructions = windows.operands + 2 + windows.keeps_accumulators
-        fetch = instructions * INSTRUCTION_BYTES // self.config.bus_bytes
-        return windows.operands * operand + fetch
-
-    @property
-    def work(self) -> int:
-        """Cycles of the vector engine."""
-        windows, interval = self.windows, self.config.requant_interval
-        results, reduced = self.height * self.width, windows.kernel[0] * windows.kernel[1]
-        requantised, read = int(windows.parameter_vectors > 0), windows.parameter_vectors
-        if not windows.keeps_accumulators:
-            return read + results * reduced * item_interval(requantised, reduced, interval)
-        # The second instruction waits for the first one's last accumulator.
-        first, second = results * reduced, results * item_interval(requantised, 1, interval)
-        return read + first + second + vector_depth(interval) + 1
-
-    @property
-    def store(self) -> int:
-        """Cycles of the bus for results."""
-        return write_cycles(self.config, self.height, self.width * self.config.cols)
+def _uneven(space: WindowSpace, tiling: WindowTiling) -> Iterator[WindowTiling]:
+    """The same with other heights of the first row of tiles."""
+    most = min(2 * tiling.height, tiling.windows.height - 1)
+    firsts = [first for first in range(1, most + 1) if first != tiling.height]
+    step = max(1, -(-len(firsts) // _FIRST_HEIGHTS))
+    for first in firsts[::step]:
+        found = space.deepest(tiling.height, tiling.width, first)
+        if found is not None:
+            yield found
 
 
 def _refusal(windows: Windows, config: Config) -> str:

@@ -13,10 +13,8 @@ from tilewright.compiler.targets.accel.cost.problem import BufferDepths, Number,
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.timing import ACCUMULATOR_DISTANCE, GENERATOR_SETUP, tile_period
 
-ASSUMED_LATENCY_CYCLES = 40
-"""Latency of the memory outside, unknown at compile time: between a fast one and a slow one."""
-_BURST_CYCLES = ASSUMED_LATENCY_CYCLES + 8
-"""Cycles for which a burst's room is taken beside its beats."""
+_BURST_CYCLES = 8
+"""Cycles for which a burst's room is taken beside its beats and the memory's latency."""
 _INSTRUCTION_CYCLES = GENERATOR_SETUP
 """Cycles that load and store lose from one instruction to the next."""
 _UNHIDDEN = 16
@@ -44,6 +42,13 @@ def cycles_of(tile_sizes: TileSizes, depths: BufferDepths, threads: Number) -> N
     busy = busy + load.total // _UNHIDDEN
     part = matrix // (load.steps * load.blocks * tile_sizes.reduction_tiles)
     return busy + tile_sizes.accumulator_vectors + store + np.maximum(0, (threads - 1) * (store - part))
+
+
+def array_and_bus_cycles(
+    tile_sizes: TileSizes, depths: BufferDepths, threads: Number
+) -> tuple[Number, Number]:
+    """Cycles for which the array is busy, and the bus with loads, of the whole convolution."""
+    return _matrix(tile_sizes, threads), _loads(tile_sizes, depths, threads).total
 
 
 def _most(*numbers: Number) -> Number:
@@ -140,7 +145,7 @@ def _loads(tile_sizes: TileSizes, depths: BufferDepths, threads: Number) -> _Loa
     convolution = tile_sizes.convolution
     parts = tile_sizes.reduction_tiles * tile_sizes.config.slices
     tile, reduction_tile = _average_tile(tile_sizes), _average_reduction_tile(tile_sizes)
-    one_input = _read_cycles(tile_sizes.config, _input_rows(tile_sizes), _input_row_bytes(tile_sizes))
+    one_input = _read_cycles(tile_sizes, _input_rows(tile_sizes), _input_row_bytes(tile_sizes))
     inputs = _whole(tile_sizes.reduction_tiles * one_input * tile * reduction_tile)
     residuals = _whole(_store(tile_sizes) * tile_sizes.outer_blocks * tile) if convolution.residual else 0
     return _Loads(
@@ -223,38 +228,50 @@ def _input_row_bytes(tile_sizes: TileSizes) -> Number:
 def _one_weight(tile_sizes: TileSizes) -> Number:
     whole = tile_sizes.reduction_blocks == tile_sizes.convolution.in_blocks
     rows = np.where(whole, 1, tile_sizes.taps[0] * tile_sizes.taps[1])
-    return _read_cycles(tile_sizes.config, rows, tile_sizes.weight_vectors * tile_sizes.config.cols // rows)
+    return _read_cycles(tile_sizes, rows, tile_sizes.weight_vectors * tile_sizes.config.cols // rows)
 
 
 def _store(tile_sizes: TileSizes) -> Number:
     """Cycles of the bus for the results of one tile and block."""
     config = tile_sizes.config
-    return np.maximum(
-        *_bus_cycles(config, tile_sizes.height, tile_sizes.width * config.cols, config.outstanding_writes)
+    return many_write_cycles(
+        config, tile_sizes.height, tile_sizes.width * config.cols, tile_sizes.latency_cycles
     )
 
 
-def _read_cycles(config: Config, rows: Number, row_bytes: Number) -> Number:
+def _read_cycles(tile_sizes: TileSizes, rows: Number, row_bytes: Number) -> Number:
+    return many_read_cycles(tile_sizes.config, rows, row_bytes, tile_sizes.latency_cycles)
+
+
+def many_read_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
     """`read_cycles` of many."""
-    return np.maximum(*_bus_cycles(config, rows, row_bytes, config.outstanding_reads)) + _INSTRUCTION_CYCLES
+    cycles = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency_cycles)
+    return np.maximum(*cycles) + _INSTRUCTION_CYCLES
 
 
-def read_cycles(config: Config, rows: int, row_bytes: int) -> int:
+def read_cycles(config: Config, rows: int, row_bytes: int, latency_cycles: int) -> int:
     """Cycles of the bus for a load of rows, each dense in memory."""
-    beats, bursts = _bus_cycles(config, rows, row_bytes, config.outstanding_reads)
+    beats, bursts = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency_cycles)
     return int(max(beats, bursts)) + _INSTRUCTION_CYCLES
 
 
-def write_cycles(config: Config, rows: int, row_bytes: int) -> int:
+def many_write_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
+    """`write_cycles` of many."""
+    return np.maximum(*_bus_cycles(config, rows, row_bytes, config.outstanding_writes, latency_cycles))
+
+
+def write_cycles(config: Config, rows: int, row_bytes: int, latency_cycles: int) -> int:
     """Cycles of the bus for a store of rows."""
-    return int(max(_bus_cycles(config, rows, row_bytes, config.outstanding_writes)))
+    return int(max(_bus_cycles(config, rows, row_bytes, config.outstanding_writes, latency_cycles)))
 
 
-def _bus_cycles(config: Config, rows: Number, row_bytes: Number, outstanding: int) -> tuple[Number, Number]:
+def _bus_cycles(
+    config: Config, rows: Number, row_bytes: Number, outstanding: int, latency_cycles: int
+) -> tuple[Number, Number]:
     """Cycles for the beats of rows, and for their bursts, `outstanding` at a time: the larger counts."""
     bursts = rows * -(-row_bytes // config.burst_bytes)
     beats = rows * row_bytes // min(config.bus_bytes, config.cols)
-    return beats, bursts * _BURST_CYCLES // outstanding
+    return beats, bursts * (latency_cycles + _BURST_CYCLES) // outstanding
 
 
 def _fetch(tile_sizes: TileSizes) -> Number:

@@ -1,17 +1,17 @@
 """The event model of a tiled convolution: when each engine is done, task by task.
 
-Engines take their tasks in order; an instance of a buffer is replaced once its last user is done. What bus,
-queues and banks of accumulators hold up is counted; ports of other banks are not.
+The engines are those of `Engines`; what banks of accumulators hold up is counted, too, ports of other banks
+are not.
 
 A model stops early where it cannot end within a limit: the array must still stream what is left.
 """
 
-from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import deque
 from math import inf
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.bound import read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.engines import Engines, Pool
 from tilewright.compiler.targets.accel.cost.loop_order import (
     InterleaveSlot,
     ReductionTile,
@@ -19,21 +19,15 @@ from tilewright.compiler.targets.accel.cost.loop_order import (
     interleave_slots,
     tiles_of,
 )
-from tilewright.compiler.targets.accel.cost.problem import BufferDepths, TileSizes
-from tilewright.isa.config import INSTRUCTION_BYTES
+from tilewright.compiler.targets.accel.cost.problem import TileSizes, Tiling
 from tilewright.isa.timing import (
     ACCUMULATOR_DISTANCE,
-    LANDING_VISIBLE,
-    LANDING_WRITE,
     item_interval,
     matrix_depth,
     tile_period,
     vector_depth,
     vector_occupancy,
 )
-
-_LANDING_CYCLES = ASSUMED_LATENCY_CYCLES + LANDING_VISIBLE + LANDING_WRITE
-"""Cycles from the last request of a load to its finish."""
 
 
 def instructions_of(tile_sizes: TileSizes) -> int:
@@ -56,27 +50,25 @@ def _least_instructions(tile_sizes: TileSizes) -> int:
     return matrix + inputs + weights + blocks + results
 
 
-def cycles_within(tile_sizes: TileSizes, depths: BufferDepths, threads: int, limit: float) -> int | None:
+def cycles_within(tiling: Tiling, limit: float) -> int | None:
     """Cycles of the whole convolution; None if they are surely more than `limit`.
 
     Args:
-        tile_sizes: of the convolution.
-        depths: of its buffers; at least one for each thread of what threads do not share.
-        threads: output blocks that are interleaved.
+        tiling: with depths of at least one for each thread of what threads do not share.
         limit: from here on the number is of no interest.
     """
-    model = _EventModel(tile_sizes, depths)
-    left = _streamed_cycles(tile_sizes) + model.least_tail_cycles()
-    for slot in interleave_slots(tile_sizes, threads):
+    model = _EventModel(tiling)
+    left = _streamed_cycles(tiling.tile_sizes) + model.least_tail_cycles()
+    for slot in interleave_slots(tiling):
         if model.stream + left > limit:
             return None
         left -= model.add(slot)
     return model.end()
 
 
-def modelled_cycles(tile_sizes: TileSizes, depths: BufferDepths, threads: int) -> int:
+def modelled_cycles(tiling: Tiling) -> int:
     """Cycles of the whole convolution: `cycles_within` no limit."""
-    cycles = cycles_within(tile_sizes, depths, threads, inf)
+    cycles = cycles_within(tiling, inf)
     assert cycles is not None, "without a limit it goes to the end"
     return cycles
 
@@ -96,63 +88,6 @@ def _vectors(tile_sizes: TileSizes, tile: ResultTile) -> int:
 
 
 # --- when it is done ---------------------------------------------------------------------------------------
-
-
-class _Pool:
-    """The instances of a buffer that exist at a time.
-
-    Members:
-        size: how many.
-        ready: by contents, when these can be used; least recently used first.
-        done: by contents, when their last user so far is done.
-    """
-
-    __slots__ = ("done", "ready", "size")
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.ready: OrderedDict[int, int] = OrderedDict()
-        self.done: dict[int, int] = {}
-
-    def make_room(self) -> int:
-        """When new contents can replace the oldest."""
-        if len(self.ready) < self.size:
-            return 0
-        oldest, _ = self.ready.popitem(last=False)
-        return self.done.pop(oldest)
-
-    def put(self, contents: int, ready: int) -> None:
-        """New contents, once there is room."""
-        self.ready[contents] = self.done[contents] = ready
-
-    def finish(self, contents: int, done: int) -> None:
-        """A user of contents is done; they may be gone."""
-        if contents in self.ready:
-            self.done[contents] = done
-
-
-class _Queue:
-    """An engine and its queue.
-
-    Members:
-        free: when it can take its next task.
-        starts: of its tasks so far, rising.
-        numbers: of its instructions so far, among those of all engines.
-    """
-
-    __slots__ = ("free", "numbers", "starts")
-
-    def __init__(self) -> None:
-        self.free = 0
-        self.starts: list[int] = []
-        self.numbers: list[int] = []
-
-    def issue(self, begin: int, busy: int) -> int:
-        """When a task starts that can at `begin` and takes the engine for so long."""
-        begin = max(begin, self.free)
-        self.starts.append(begin)
-        self.free = begin + busy
-        return begin
 
 
 class _TileTimes(NamedTuple):
@@ -230,13 +165,13 @@ class _Costs:
         reduced = convolution.pool_kernel[0] * convolution.pool_kernel[1]
         interval = item_interval(1, reduced, config.requant_interval)
         items, row_bytes = tile.height * tile.width * reduced, tile.width * config.cols
-        vectors = _vectors(self._tile_sizes, tile)
+        vectors, latency = _vectors(self._tile_sizes, tile), self._tile_sizes.latency_cycles
         return _TileTimes(
             vectors=vectors,
             period=tile_period(vectors, config.rows),
             vector_cycles=vector_occupancy(convolution.parameter_vectors, items, interval, 0),
-            store_cycles=write_cycles(config, tile.height, row_bytes),
-            residual_cycles=read_cycles(config, tile.height, row_bytes),
+            store_cycles=write_cycles(config, tile.height, row_bytes, latency),
+            residual_cycles=read_cycles(config, tile.height, row_bytes, latency),
         )
 
     def steps(self, slot: InterleaveSlot) -> list[_Step]:
@@ -248,6 +183,7 @@ class _Costs:
 
     def _step(self, tile: ResultTile, reduction_tile: ReductionTile) -> _Step:
         convolution, config = self._tile_sizes.convolution, self._tile_sizes.config
+        latency = self._tile_sizes.latency_cycles
         input_rows = reduction_tile.blocks * convolution.inputs(tile.height, reduction_tile.rows, 0)
         input_row_bytes = convolution.inputs(tile.width, reduction_tile.columns, 1) * config.cols
         is_dense = reduction_tile.blocks == convolution.in_blocks
@@ -260,35 +196,30 @@ class _Costs:
             number=reduction_tile.number,
             last=reduction_tile.last,
             tiles=reduction_tile.tiles,
-            input_cycles=read_cycles(config, input_rows, input_row_bytes),
-            weight_cycles=read_cycles(config, weight_rows, weight_bytes // weight_rows),
+            input_cycles=read_cycles(config, input_rows, input_row_bytes, latency),
+            weight_cycles=read_cycles(config, weight_rows, weight_bytes // weight_rows, latency),
             weights=key * config.slices * convolution.out_blocks,
         )
 
 
-class _EventModel:
+class _EventModel(Engines):
     """The state of the modelled machine.
 
     Members:
         stream: the end of the last stream of the array.
     """
 
-    def __init__(self, tile_sizes: TileSizes, depths: BufferDepths) -> None:
+    def __init__(self, tiling: Tiling) -> None:
+        tile_sizes, depths = tiling.tile_sizes, tiling.depths
         config = tile_sizes.config
+        super().__init__(config, tile_sizes.latency_cycles, _least_instructions(tile_sizes))
+        self._working = self._matrix_queue
         self._tile_sizes, self._costs = tile_sizes, _Costs(tile_sizes)
         self._blocks, self._slices, self._rows = tile_sizes.convolution.out_blocks, config.slices, config.rows
         self._reduction_tiles = max(tile_sizes.reduction_tiles, tile_sizes.first_reduction_tiles)
-        self._inputs, self._weights = _Pool(depths.inputs), _Pool(depths.weights)
-        self._accumulators, self._results = _Pool(depths.accumulators), _Pool(depths.results)
-        self._parameters, self._residuals = _Pool(depths.parameters), _Pool(depths.residuals)
-        self._load_queue, self._matrix_queue = _Queue(), _Queue()
-        self._vector_queue, self._store_queue = _Queue(), _Queue()
-        self._queue_depth, self._fetch = config.queue_depth, INSTRUCTION_BYTES // config.bus_bytes
-        self._buffered = config.fetch_buffer_instructions
-        self._burst_cycles = config.burst_bytes // config.bus_bytes
-        # Instructions so far: when the last was dispatched, how many, how many are fetched, of how many.
-        self._dispatched, self._number, self._fetched = 0, 0, 0
-        self._total = _least_instructions(tile_sizes)
+        self._inputs, self._weights = Pool(depths.inputs), Pool(depths.weights)
+        self._accumulators, self._results = Pool(depths.accumulators), Pool(depths.results)
+        self._parameters, self._residuals = Pool(depths.parameters), Pool(depths.residuals)
         self.stream = 0
         # For which accumulators the array streamed last.
         self._last_accumulators = -1
@@ -301,7 +232,7 @@ class _EventModel:
         self._matrix_depth = matrix_depth(config.rows, config.cols)
         self._vector_depth = vector_depth(config.requant_interval)
         self._parameter_cycles = read_cycles(
-            config, 1, 4 * config.cols * tile_sizes.convolution.parameter_vectors
+            config, 1, 4 * config.cols * tile_sizes.convolution.parameter_vectors, tile_sizes.latency_cycles
         )
 
     def least_tail_cycles(self) -> int:
@@ -309,7 +240,7 @@ class _EventModel:
         times = self._costs.times(tiles_of(self._tile_sizes)[-1])
         accumulators = times.vectors - 1 - times.period + self._matrix_depth
         results = times.vector_cycles + self._vector_depth
-        return accumulators + results + times.store_cycles + _LANDING_CYCLES + 1
+        return accumulators + results + times.store_cycles + self.landing_cycles + 1
 
     def add(self, slot: InterleaveSlot) -> int:
         """Model an interleave slot, and what begins or ends with it.
@@ -352,28 +283,7 @@ class _EventModel:
         """The position of accumulators among those that leave; -1 if they left."""
         return next((n for n, each in enumerate(self._leaving) if each.accumulators == accumulators), -1)
 
-    # The two methods below are most of the work: what they call is written out in them.
-
-    def _load(self, pool: _Pool, contents: int, busy: int) -> None:
-        """Fill an instance, unless the contents are still there; they count as used."""
-        ready = pool.ready
-        if contents in ready:
-            ready.move_to_end(contents)
-            return
-        queue = self._load_queue
-        begin = self._dispatch(queue)
-        if len(ready) >= pool.size:
-            room = pool.done.pop(ready.popitem(last=False)[0])
-            if room > begin:
-                begin = room
-        if queue.free > begin:
-            begin = queue.free
-        # Instructions come over the same bus.
-        if self._fetched < self._total:
-            busy += self._fetch * self._fetch_behind(begin, busy)
-        queue.starts.append(begin)
-        queue.free = end = begin + busy
-        ready[contents] = pool.done[contents] = end + _LANDING_CYCLES
+    # What this method calls is written out in it: it is most of the work, with `_load`.
 
     def _multiply(
         self, accumulators: int, inputs: int, weights: int, times: _TileTimes, tiles: int, adds: bool
@@ -442,39 +352,4 @@ class _EventModel:
         self._results.put(accumulators, done)
         busy = leaving.times.store_cycles
         begin = self._store_queue.issue(max(leaving.stored, done), busy)
-        self._results.done[accumulators] = self._end = begin + busy + _LANDING_CYCLES + 1
-
-    # --- engines ---
-
-    def _fetch_behind(self, begin: int, busy: int) -> int:
-        """Fetch instructions beside a load that begins then, as far ahead as queues and buffer have room."""
-        ahead = min(self._ahead(self._load_queue, begin), self._ahead(self._matrix_queue, begin))
-        left = min(self._number + ahead + self._buffered, self._total) - self._fetched
-        if left <= 0:
-            return 0
-        # Fetch and load alternate, a burst each; before the first load only the buffer is filled.
-        most = 2 + busy // self._burst_cycles if self._fetched else self._buffered
-        count = left if left < most else most
-        self._fetched += count
-        return count
-
-    def _ahead(self, queue: _Queue, time: int) -> int:
-        """Instructions until an engine's queue is full: as many as for the engine's last `room` ones."""
-        starts, room = queue.starts, self._queue_depth
-        if starts and starts[-1] > time:
-            # Starts rise.
-            room -= min(room, len(starts) - bisect_right(starts, time))
-            if room == 0:
-                return 0
-        return self._number - queue.numbers[-room] if room <= len(queue.numbers) else 2 * self._queue_depth
-
-    def _dispatch(self, queue: _Queue) -> int:
-        """When the next task of an engine can be in its queue."""
-        starts, depth = queue.starts, self._queue_depth
-        dispatched = self._dispatched + self._fetch
-        if len(starts) >= depth and starts[-depth] >= dispatched:
-            dispatched = starts[-depth] + 1
-        self._dispatched = dispatched
-        self._number += 1
-        queue.numbers.append(self._number)
-        return dispatched + 1
+        self._results.done[accumulators] = self._end = begin + busy + self.landing_cycles + 1

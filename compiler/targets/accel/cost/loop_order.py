@@ -2,9 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.cost.problem import TileSizes
+from tilewright.compiler.targets.accel.cost.problem import (
+    COLUMN_LOOP,
+    OUTER_LOOP,
+    ROW_LOOP,
+    TileSizes,
+    Tiling,
+)
 
 
 @dataclass(frozen=True)
@@ -61,23 +68,37 @@ class InterleaveSlot(NamedTuple):
     blocks: Sequence[int]
 
 
-def interleave_slots(tile_sizes: TileSizes, threads: int) -> Iterator[InterleaveSlot]:
+def interleave_slots(tiling: Tiling) -> Iterator[InterleaveSlot]:
     """The interleave slots in the order of the schedule."""
+    tile_sizes = tiling.tile_sizes
     blocks = range(tile_sizes.convolution.out_blocks)
     later = _reduction_tiles(tile_sizes, tile_sizes.reduction_blocks)
     first_blocks = tile_sizes.first_reduction_blocks
     sooner = _reduction_tiles(tile_sizes, first_blocks) if first_blocks else later
-    tiles = tiles_of(tile_sizes)
-    for outer in range(0, len(blocks), tile_sizes.outer_blocks):
+    for outer, tile in _outer_iterations(tiling):
         members = blocks[outer : outer + tile_sizes.outer_blocks]
-        for tile in tiles:
-            for first in range(0, len(members), threads):
-                yield InterleaveSlot(tile, later if tile.row else sooner, members[first : first + threads])
+        for first in range(0, len(members), tiling.threads):
+            yield InterleaveSlot(tile, later if tile.row else sooner, members[first : first + tiling.threads])
 
 
-def order(tile_sizes: TileSizes, threads: int) -> Iterator[tuple[ResultTile, ReductionTile, int]]:
+def _outer_iterations(tiling: Tiling) -> Iterator[tuple[int, ResultTile]]:
+    """First output block and tile of each iteration of the loops of `order`."""
+    tile_sizes = tiling.tile_sizes
+    tiles = tiles_of(tile_sizes)
+    columns = tile_sizes.row_tiles
+    extents = {
+        OUTER_LOOP: range(0, tile_sizes.convolution.out_blocks, tile_sizes.outer_blocks),
+        ROW_LOOP: range(0, len(tiles), columns),
+        COLUMN_LOOP: range(columns),
+    }
+    for values in product(*(extents[loop] for loop in tiling.order)):
+        at = dict(zip(tiling.order, values, strict=True))
+        yield at[OUTER_LOOP], tiles[at[ROW_LOOP] + at[COLUMN_LOOP]]
+
+
+def order(tiling: Tiling) -> Iterator[tuple[ResultTile, ReductionTile, int]]:
     """Tile, reduction tile and output block of the matrix instructions, in the order of the schedule."""
-    for slot in interleave_slots(tile_sizes, threads):
+    for slot in interleave_slots(tiling):
         for reduction_tile in slot.reduction_tiles:
             for block in slot.blocks:
                 yield slot.tile, reduction_tile, block

@@ -9,6 +9,17 @@ from tilewright.isa.memory import Memory
 Number = Any
 """An int; or int64[n], for n tilings of one convolution at once: then all that follows is int64[n], too."""
 
+ASSUMED_LATENCY_CYCLES = 40
+"""Latency of the memory outside, where none is named: between a fast one and a slow one."""
+OUTER_LOOP, ROW_LOOP, COLUMN_LOOP = "og", "yo", "xo"
+"""Loops of a schedule: over groups of output blocks, rows of tiles, tiles in a row."""
+ORDERS = (
+    (OUTER_LOOP, ROW_LOOP, COLUMN_LOOP),
+    (OUTER_LOOP, COLUMN_LOOP, ROW_LOOP),
+    (ROW_LOOP, OUTER_LOOP, COLUMN_LOOP),
+)
+"""Orders of these, outermost first; that with groups innermost is one group of all blocks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BlockedConvolution:
@@ -81,6 +92,7 @@ class TileSizes:
         taps: kernel rows and columns of a reduction tile.
         reduction_blocks: input blocks of a reduction tile.
         first_height, first_reduction_blocks: the sizes of the first row of tiles, if others there.
+        latency_cycles: of the memory outside.
     """
 
     convolution: BlockedConvolution
@@ -92,6 +104,7 @@ class TileSizes:
     reduction_blocks: Number
     first_height: int | None = None
     first_reduction_blocks: int | None = None
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES
 
     # --- what it needs on the chip ---
 
@@ -213,10 +226,12 @@ class Tiling:
         tile_sizes: what is computed at a time.
         depths: what is kept on the chip.
         threads: output blocks of an outer tile that are interleaved.
-        cycles: estimated for the whole convolution.
+        cycles: estimated for the whole convolution, if they were.
+        order: of the loops around a tile: one of `ORDERS`.
     """
 
     tile_sizes: TileSizes
     depths: BufferDepths
     threads: int
-    cycles: int
+    cycles: int = 0
+    order: tuple[str, ...] = ORDERS[0]

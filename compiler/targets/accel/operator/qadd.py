@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.addition import AdditionNest
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import addition_schedule
-from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.isa.config import Config
 
 
@@ -36,7 +37,9 @@ def lower_qadd(
     return [
         Lowered(
             program=nest.program("addition"),
-            schedule=addition_schedule(choose_windows(sizes, config)),
+            tunable=TunableWindows(
+                windows=sizes, config=config, loops="addition", primitives=addition_schedule
+            ),
             tensors={"a": 0, "b": 1},
             constants={"parameters": parameter_vectors(rows, config)},
         )

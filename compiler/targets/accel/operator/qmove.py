@@ -11,12 +11,13 @@ from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.qgather import NOWHERE, QGather
 from tilewright.compiler.ops.quantised.qpad2d import QPad2d
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.qconv2d import lower_in_ranges
 from tilewright.compiler.targets.accel.operator.schedule import window_schedule
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.compiler.targets.accel.operator.window import WindowNest
-from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
 from tilewright.isa.config import Config
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
 
@@ -56,7 +57,14 @@ def _copy(
     origin: tuple[int, int],
 ) -> Lowered:
     _, channels, height, width = x.numbers
-    sizes = Windows(blocks=blocks(channels, config), height=size[0], width=size[1], strides=operator.strides)
+    sizes = Windows(
+        blocks=blocks(channels, config),
+        height=size[0],
+        width=size[1],
+        strides=operator.strides,
+        source=(height, width),
+        before=operator.pads[:2],
+    )
     nest = WindowNest(
         sizes=sizes,
         height=height,
@@ -69,7 +77,7 @@ def _copy(
     )
     return Lowered(
         program=nest.maximum(name, config.cols),
-        schedule=window_schedule(choose_windows(sizes, config)),
+        tunable=TunableWindows(windows=sizes, config=config, loops="copy", primitives=window_schedule),
         tensors={"x": operand},
         origin=origin,
     )

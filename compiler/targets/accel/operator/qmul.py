@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qmul import QMul
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish, with_residual
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import product_schedule
-from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.compiler.te import Tensor, TensorProgram, cast, compute, placeholder, saturate
 from tilewright.compiler.tir.expr import Expr
 from tilewright.isa.config import Config
@@ -37,7 +38,9 @@ def lower_qmul(
     return [
         Lowered(
             program=_program(operator, sizes, types[1].numbers[2:], config.cols),
-            schedule=product_schedule(choose_windows(sizes, config)),
+            tunable=TunableWindows(
+                windows=sizes, config=config, loops="product", primitives=product_schedule
+            ),
             tensors={"a": 0, "b": 1},
             constants={"parameters": parameter_vectors(rows, config)},
         )

@@ -1,6 +1,7 @@
 """Poolings of integers on the vector engine."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.window import Window
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import window_schedule
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.compiler.targets.accel.operator.window import WindowNest
-from tilewright.compiler.targets.accel.window_tiling import Windows, choose_windows
 from tilewright.isa.config import Config
 
 _LOWEST = -128
@@ -26,19 +28,20 @@ def lower_qmax_pool2d(
 ) -> list[Lowered]:
     """The loops of a maximum pooling."""
     out = operator.infer(*types)[0].numbers
-    sizes = _sizes(operator.window, out, out[2:], config, 0)
+    before = operator.window.pads[:2]
+    sizes = _sizes(operator.window, types[0], out[2:], before, config, 0)
     nest = WindowNest(
         sizes=sizes,
         height=types[0].numbers[2],
         width=types[0].numbers[3],
-        before=operator.window.pads[:2],
+        before=before,
         fill=_LOWEST,
         zero_point=0,
         lo=operator.lo,
         hi=operator.hi,
     )
-    schedule = window_schedule(choose_windows(sizes, config))
-    return [Lowered(program=nest.maximum("max_pool", config.cols), schedule=schedule, tensors={"x": 0})]
+    tunable = TunableWindows(windows=sizes, config=config, loops="maximum", primitives=window_schedule)
+    return [Lowered(program=nest.maximum("max_pool", config.cols), tunable=tunable, tensors={"x": 0})]
 
 
 def lower_qaverage_pool2d(
@@ -79,15 +82,16 @@ def _average(
     config: Config,
 ) -> Lowered:
     window = operator.window
-    sizes = _sizes(window, x.numbers, size, config, 2)
+    before = (
+        window.pads[0] - origin[0] * window.strides[0],
+        window.pads[1] - origin[1] * window.strides[1],
+    )
+    sizes = _sizes(window, x, size, before, config, 2)
     nest = WindowNest(
         sizes=sizes,
         height=x.numbers[2],
         width=x.numbers[3],
-        before=(
-            window.pads[0] - origin[0] * window.strides[0],
-            window.pads[1] - origin[1] * window.strides[1],
-        ),
+        before=before,
         fill=operator.input_zero_point,
         zero_point=operator.zero_point,
         lo=operator.lo,
@@ -97,7 +101,12 @@ def _average(
     rows = [np.full(x.numbers[1], value, np.int32) for value in (operator.bias, scale)]
     return Lowered(
         program=nest.average("average_pool", config.cols),
-        schedule=window_schedule(choose_windows(sizes, config), parameters=True),
+        tunable=TunableWindows(
+            windows=sizes,
+            config=config,
+            loops="average",
+            primitives=partial(window_schedule, parameters=True),
+        ),
         tensors={"x": 0},
         constants={"parameters": parameter_vectors(rows, config)},
         origin=origin,
@@ -105,13 +114,21 @@ def _average(
 
 
 def _sizes(
-    window: Window, shape: tuple[int, ...], size: tuple[int, ...], config: Config, parameter_vectors: int
+    window: Window,
+    x: TensorType,
+    size: tuple[int, ...],
+    before: tuple[int, int],
+    config: Config,
+    parameter_vectors: int,
 ) -> Windows:
+    _, channels, *source = x.numbers
     return Windows(
-        blocks=blocks(shape[1], config),
+        blocks=blocks(channels, config),
         height=size[0],
         width=size[1],
         kernel=window.kernel,
         strides=window.strides,
         parameter_vectors=parameter_vectors,
+        source=(source[0], source[1]),
+        before=before,
     )

@@ -13,7 +13,7 @@ from tilewright.compiler.schedule import (
     VirtualThread,
 )
 from tilewright.compiler.targets.accel.cost.problem import Tiling
-from tilewright.compiler.targets.accel.window_tiling import WindowTiling
+from tilewright.compiler.targets.accel.cost.window import WindowTiling
 from tilewright.compiler.tir.buffer import MemoryScope
 
 Schedule = tuple[Primitive, ...]
@@ -31,7 +31,7 @@ def convolution_schedule(
         *_tile_results(tile_sizes.height, tile_sizes.width, tile_sizes.first_height),
         Split("tile_o", tile_sizes.outer_blocks, "og", "ob"),
         Split("ob", tiling.threads, "oo", "oi"),
-        Reorder(("og", "yo", "xo", "oo", "oi", "yi", "xi", "tile_c")),
+        Reorder((*tiling.order, "oo", "oi", "yi", "xi", "tile_c")),
         ComputeAt("result", "oi"),
         *(_reduce_in_lanes("pooled") if pooled else ()),
         ComputeAt("sums", "oi"),
@@ -80,7 +80,7 @@ def window_schedule(
 ) -> Schedule:
     """The schedule of the loop nests of `WindowNest`."""
     primitives = [
-        *_tile_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width, tiling.first_height),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
         *(_keep("reduced", tiling.accumulator_depth) if residual else _reduce_in_lanes("reduced")),
@@ -99,7 +99,7 @@ def window_schedule(
 def addition_schedule(tiling: WindowTiling) -> Schedule:
     """The schedule of `AdditionNest.program`."""
     return (
-        *_tile_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width, tiling.first_height),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
         *_keep("sums", tiling.accumulator_depth),
@@ -114,7 +114,7 @@ def product_schedule(tiling: WindowTiling) -> Schedule:
     """The schedule of the loops of `lower_qmul`: both accumulators wait in banks of their own."""
     depth = max(1, tiling.accumulator_depth // 2)
     return (
-        *_tile_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width, tiling.first_height),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
         *_keep("products", depth),
@@ -129,7 +129,7 @@ def product_schedule(tiling: WindowTiling) -> Schedule:
 def lookup_schedule(tiling: WindowTiling) -> Schedule:
     """The schedule of the loops of `lower_qlookup`."""
     return (
-        *_tile_results(tiling.height, tiling.width),
+        *_tile_results(tiling.height, tiling.width, tiling.first_height),
         Reorder(("tile_o", "yo", "xo", "yi", "xi", "tile_c")),
         ComputeAt("result", "xo"),
         *_cache_read("result", "x", MemoryScope.ACTIVATION, "x_tile", "xo", tiling.input_depth),

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, SCALE, finish, with_residual
 from tilewright.compiler.targets.accel.operator.padding import padded
 from tilewright.compiler.targets.accel.operator.table import looked_up, table_parameter, table_stages
-from tilewright.compiler.targets.accel.window_tiling import Windows
 from tilewright.compiler.te import (
     Tensor,
     TensorProgram,

@@ -10,10 +10,17 @@ from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.compile import compile_function
-from tilewright.compiler.targets.accel.cost.bound import ASSUMED_LATENCY_CYCLES, read_cycles
+from tilewright.compiler.targets.accel.cost.bound import read_cycles
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
 from tilewright.compiler.targets.accel.cost.loop_order import order
-from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution, BufferDepths, TileSizes, Tiling
+from tilewright.compiler.targets.accel.cost.problem import (
+    ASSUMED_LATENCY_CYCLES,
+    ORDERS,
+    BlockedConvolution,
+    BufferDepths,
+    TileSizes,
+    Tiling,
+)
 from tilewright.compiler.targets.accel.layer_schedule import LayerPart
 from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose
@@ -84,7 +91,7 @@ def test_buffers_of_little_depth_take_as_long_as_on_the_machine(shallow):
     tiling = replace(tiling, depths=replace(tiling.depths, **shallow), threads=1)
     schedule = convolution_schedule(tiling, pooled=False, residual=False)
     expected = simulated_cycles(*CASES["pointwise"], schedules={LayerPart("layer"): schedule})
-    found = modelled_cycles(tiling.tile_sizes, tiling.depths, tiling.threads)
+    found = modelled_cycles(tiling)
     assert found == pytest.approx(expected, rel=0.03)
 
 
@@ -98,24 +105,25 @@ def test_buffers_of_little_depth_take_as_long_as_on_the_machine(shallow):
     ],
     ids=str,
 )
-def test_the_event_model_goes_the_way_of_the_schedule(first):
+@pytest.mark.parametrize("loops", ORDERS, ids=" ".join)
+def test_the_event_model_goes_the_way_of_the_schedule(first, loops):
     # Outer tiles, tiles and reduction tiles of two sizes each: none of the loops can be mistaken for another.
     tile_sizes = TileSizes(
         convolution=convolution(64, 112, 1, 1),
         config=REFERENCE,
         outer_blocks=4,
         height=6,
-        width=SIZE,
+        width=8,
         taps=(1, 1),
         reduction_blocks=3,
         **first,
     )
     depths = BufferDepths(inputs=4, weights=16, accumulators=4, results=4, residuals=1, parameters=4)
-    tiling = Tiling(tile_sizes=tile_sizes, depths=depths, threads=3, cycles=0)
+    tiling = Tiling(tile_sizes=tile_sizes, depths=depths, threads=3, order=loops)
     schedule = convolution_schedule(tiling, pooled=False, residual=False)
     model = compile_function(layer(64, 112, 1, 1), REFERENCE, schedules={LayerPart("layer"): schedule})
     found = [work for work in model.executable.program() if isinstance(work, Matrix)]
-    expected = list(order(tile_sizes, tiling.threads))
+    expected = list(order(tiling))
     assert [work.n_y * work.n_x for work in found] == [tile.height * tile.width for tile, _, _ in expected]
     assert [work.n_ci for work in found] == [reduction_tile.blocks for _, reduction_tile, _ in expected]
     assert len(found) == instructions_of(tile_sizes)
@@ -132,23 +140,30 @@ def test_depths_and_threads_hide_loads():
         reduction_blocks=2,
     )
     plenty = BufferDepths(inputs=8, weights=64, accumulators=18, results=18, residuals=1, parameters=16)
-    interleaved, one_by_one = (modelled_cycles(tile_sizes, plenty, threads) for threads in (16, 1))
-    assert interleaved < one_by_one
-    assert modelled_cycles(tile_sizes, replace(plenty, inputs=1), 1) > one_by_one
+
+    def cycles(threads, **depths):
+        return modelled_cycles(
+            Tiling(tile_sizes=tile_sizes, depths=replace(plenty, **depths), threads=threads)
+        )
+
+    assert cycles(16) < cycles(1)
+    assert cycles(1, inputs=1) > cycles(1)
     # With depth one, weights are loaded, waited for and used one after the other.
     weights = read_cycles(
-        REFERENCE, tile_sizes.taps[0] * tile_sizes.taps[1], tile_sizes.weight_vectors * REFERENCE.cols
+        REFERENCE,
+        tile_sizes.taps[0] * tile_sizes.taps[1],
+        tile_sizes.weight_vectors * REFERENCE.cols,
+        ASSUMED_LATENCY_CYCLES,
     )
     alone = weights + ASSUMED_LATENCY_CYCLES + tile_sizes.accumulator_vectors * tile_sizes.reduction_blocks
-    assert modelled_cycles(tile_sizes, replace(plenty, weights=1), 1) > instructions_of(tile_sizes) * alone
+    assert cycles(1, weights=1) > instructions_of(tile_sizes) * alone
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_limit_stops_only_what_exceeds_it(case):
     tiling = choose(convolution(*CASES[case]), REFERENCE)
-    arguments = (tiling.tile_sizes, tiling.depths, tiling.threads)
     for share in (0.5, 0.9, 0.99, 0.9999, 1, 1.1):
         limit = int(tiling.cycles * share)
-        found = cycles_within(*arguments, limit)
+        found = cycles_within(tiling, limit)
         assert found == tiling.cycles or (found is None and limit < tiling.cycles)
-    assert cycles_within(*arguments, tiling.cycles // 2) is None
+    assert cycles_within(tiling, tiling.cycles // 2) is None

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.targets.accel.cost.bound import _first_slot, _Loads
+from tilewright.compiler.targets.accel.cost.candidate import Candidates, parts, uneven
 from tilewright.compiler.targets.accel.cost.event_model import modelled_cycles
-from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
-from tilewright.compiler.targets.accel.cost.space import Candidates, parts, uneven
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, BlockedConvolution
 from tilewright.compiler.targets.accel.tiling import TilingError, _Contest, choose
 from tilewright.isa.config import PRESETS
 
@@ -44,7 +44,7 @@ def test_every_buffer_of_a_tiling_fits_a_bank(layer: str, preset: str) -> None:
 @pytest.mark.parametrize("layer", RESNET)
 @pytest.mark.parametrize("preset", ["tiny", "reference"])
 def test_every_thread_has_sums_and_results_of_its_own(layer: str, preset: str) -> None:
-    for tiling in Candidates(RESNET[layer], PRESETS[preset]).best():
+    for tiling in Candidates(RESNET[layer], PRESETS[preset], ASSUMED_LATENCY_CYCLES).best():
         assert min(tiling.depths.accumulators, tiling.depths.results) >= tiling.threads
         assert tiling.tile_sizes.fits
 
@@ -65,7 +65,7 @@ def test_uneven_sizes_are_taken_where_they_save_cycles() -> None:
     assert tile_sizes.first_height > tile_sizes.height
     for tiling in (small_reduction_tiles_first, high_tiles_first):
         tile_sizes = replace(tiling.tile_sizes, first_reduction_blocks=None, first_height=None)
-        assert modelled_cycles(tile_sizes, tiling.depths, tiling.threads) > tiling.cycles
+        assert modelled_cycles(replace(tiling, tile_sizes=tile_sizes)) > tiling.cycles
 
 
 def test_parts_are_the_sizes_of_even_cuts() -> None:
