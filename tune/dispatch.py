@@ -116,6 +116,7 @@ class Dispatch:
         self._sent: set[str] = set()
         self._flights: list[_Flight] = []
         self._missing_since: dict[str, float] = {}
+        self._is_heard = True
         self._is_gone = False
         self._is_measuring = False
 
@@ -177,9 +178,10 @@ class Dispatch:
         machines = self._link.machines() if is_up else None
         self._looked_at = monotonic()
         self._fleet.update(machines or {})
-        if machines is not None:
+        self._is_heard = machines is not None
+        if self._is_heard:
             self._missing_since.pop(_SCHEDULER, None)
-        self._is_gone = machines is None and not self._left(_SCHEDULER)
+        self._is_gone = not self._is_heard and not self._left(_SCHEDULER)
 
     def _forget_what_is_missing(self) -> None:
         self._missing_since.clear()
@@ -235,7 +237,7 @@ class Dispatch:
                 yield ticket, Outcome(kind=Kind.LOST, detail=reason or self._absence(resource))
 
     def _absence(self, resource: str) -> str:
-        if self._is_gone or not self._link.is_up():
+        if not self._is_heard:
             return f"the scheduler at {self._link.address} is gone"
         return (
             f"no machine offers {resource}: start one with "

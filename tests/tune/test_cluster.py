@@ -202,7 +202,9 @@ def test_without_machines_jobs_are_lost_in_bounded_time(dask, tmp_path):
     assert {outcome.kind for outcome in found.values()} == {Kind.LOST}
 
 
-def test_a_scheduler_that_is_restarted_costs_no_outcome(dask, tmp_path):
+@pytest.mark.parametrize("connect_seconds", [2.0, 20.0], ids=["Dask gave up", "Dask waits"])
+def test_a_scheduler_that_is_restarted_costs_no_outcome(dask, tmp_path, monkeypatch, connect_seconds):
+    monkeypatch.setattr("tilewright.tune.cluster._CONNECT_SECONDS", connect_seconds)
     path, records = tmp_path / "pid", tmp_path / "r.jsonl"
     scheduler = dask.scheduler()
     worker = dask.worker("sim=1")
@@ -211,7 +213,7 @@ def test_a_scheduler_that_is_restarted_costs_no_outcome(dask, tmp_path):
         the_process(path)
         scheduler.end()
         worker.end()
-        sleep(1)
+        sleep(3)
         dask.scheduler()
         dask.worker("sim=1")
 

@@ -178,11 +178,22 @@ def test_without_a_scheduler_all_jobs_are_lost_after_one_wait():
     link = Played(a="answer")
     link.is_there = False
     start = monotonic()
-    outcomes = measured(link, map(job, range(40)), patience=0.2)
-    assert 0.2 < monotonic() - start < 2
+    jobs = [job(n, resource=f"board:{n % 10}") for n in range(40)]
+    outcomes = measured(link, jobs, patience=0.2)
+    assert 0.2 < monotonic() - start < 1.5
     assert {outcome.detail for outcome in outcomes} == {"the scheduler at played is gone"}
-    assert link.restored[0] > 0.1
-    assert link.restored[-1] == 0
+
+
+def test_a_later_call_waits_for_the_scheduler_anew():
+    link = Played(a="answer")
+    dispatch = Dispatch(link, patience_seconds=0.1)
+    for _ in range(2):
+        link.is_there, link.restored = False, []
+        assert {outcome.kind for _, outcome in dispatch([job(0)])} == {Kind.LOST}
+        assert link.restored[0] > 0.05
+        assert link.restored[-1] == 0
+    link.is_there = True
+    assert {outcome.kind for _, outcome in dispatch([job(0)])} == {Kind.OK}
 
 
 def test_a_scheduler_that_does_not_answer_counts_as_gone(monkeypatch):
