@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-from tilewright.api.accel_task import key_of
+from tilewright.api.accel_task import SIM, key_of
 from tilewright.compiler.space.error import SpaceError
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.operator.tunable import Choose, Tunable, choose_defaults
@@ -33,17 +33,19 @@ class TunedPoints:
         records: of any layers, machines and latencies.
         config: the machine.
         latency_cycles: of the memory whose records count.
+        device: that measured: "sim" or "rtl".
         used: the structures of layers that have another point than their default.
     """
 
     records: Records
     config: Config
     latency_cycles: int = DEFAULT_LATENCY_CYCLES
+    device: str = SIM
     used: set[str] = field(default_factory=set)
 
     def __call__(self, tunable: Tunable) -> Point | None:
         """The best point of a layer; None where its default is the best, or nothing is known."""
-        key = key_of(tunable, self.config, self.latency_cycles)
+        key = key_of(tunable, self.config, self.latency_cycles, self.device)
         best = self.records.best(key)
         if best is None or best.outcome.cost is None or not _fits(tunable, best.point):
             return None

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tilewright.api.accel_task import ACCEL, TunableLayer, key_of, tunable_layers
 from tilewright.api.device import machine_of
 from tilewright.api.error import PackageError
 from tilewright.api.package import Package
 from tilewright.api.records import TunedPoints
+from tilewright.api.tunable_layer import TunableLayer
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.network.split import Part
 from tilewright.compiler.space.error import SpaceError
@@ -21,7 +21,8 @@ from tilewright.tune.allocate import Progress, turns
 from tilewright.tune.harness import Budget, Trial, steps
 from tilewright.tune.measure import Job, Measure
 from tilewright.tune.outcome import Kind, Outcome
-from tilewright.tune.record import Key, Record
+from tilewright.tune.record import Record
+from tilewright.tune.record_index import Records
 from tilewright.tune.search.search import Search
 from tilewright.tune.session import Session
 
@@ -38,15 +39,15 @@ class Step:
         layer: of which structure.
         trial: the point, its outcome, the best so far.
         done: points measured so far, of all layers.
-        cycles, default_cycles: of all layers, each alone, by the best points so far and by the defaults; None
+        cost, default_cost: of all layers, each alone, by the best points so far and by the defaults; None
             while a default is unknown.
     """
 
     layer: TunableLayer
     trial: Trial
     done: int
-    cycles: float | None
-    default_cycles: float | None
+    cost: float | None
+    default_cost: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class TunedLayer:
 
     Members:
         layer: which.
-        default_cycles, cycles: of one of its layers, by the default and by the best point; None if it
+        default_cost, cost: of one of its layers, by the default and by the best point; None if it
             could not be measured.
         point: the best.
         trials: how many points were measured, now and before.
@@ -63,8 +64,8 @@ class TunedLayer:
     """
 
     layer: TunableLayer
-    default_cycles: float | None
-    cycles: float | None
+    default_cost: float | None
+    cost: float | None
     point: Point | None
     trials: int
     failures: dict[Kind, int]
@@ -89,41 +90,21 @@ class Tuning:
     """A run of tuning.
 
     Members:
-        package: with programs.
+        layers: what is tuned.
         session: what was measured before, and where outcomes are kept.
         measure: measures.
-        latency_cycles: of the memory.
-        device: that runs programs: "sim" or "rtl".
         seed: of all chance.
-        only: names of layers that are tuned; all if there is none.
-        layers: its distinct layers on the accelerator, the longest first.
 
-    Raises:
-        PackageError: if nothing of it runs on the accelerator, or it has no layer of a name.
     """
 
-    package: Package
+    layers: Sequence[TunableLayer]
     session: Session
     measure: Measure
-    latency_cycles: int = 16
-    device: str = "sim"
     seed: int = 0
-    only: Sequence[str] = ()
-    layers: list[TunableLayer] = field(init=False)
     _searches: list[Search] = field(init=False)
 
     def __post_init__(self) -> None:
-        found = tunable_layers(self.package, self.latency_cycles, self.device)
-        self.layers = [layer for layer in found if not self.only or layer.has_name(self.only)]
-        missing = [name for name in self.only if not any(layer.has_name([name]) for layer in found)]
-        if not found or missing:
-            raise PackageError(_nothing(found, missing))
         self._searches = [self._search(layer, number) for number, layer in enumerate(self.layers)]
-
-    def key(self, layer: TunableLayer) -> Key:
-        """Under which costs of a layer are kept."""
-        key = key_of(layer.runner.lowered.tunable, self.package.config, self.latency_cycles)
-        return key if self.device == "sim" else replace(key, target=f"{ACCEL}-{self.device}")
 
     def _search(self, layer: TunableLayer, number: int) -> Search:
         """The search for a layer, which knows what was measured before."""
@@ -131,13 +112,13 @@ class Tuning:
         from tilewright.tune.search.guided import GuidedSearch
 
         search = GuidedSearch(layer.task, self.seed + number)
-        points, outcomes = [], list[Outcome]()
-        for point, outcome in self.session.records.outcomes(self.key(layer)).items():
-            if outcome.is_final and _is_in(layer, point):
-                points.append(point)
-                outcomes.append(outcome)
-        if points:
-            search.learn(layer.task.space.positions_of(points), outcomes)
+        known = {
+            point: outcome
+            for point, outcome in self.session.records.outcomes(layer.key).items()
+            if outcome.is_final and _is_in(layer, point)
+        }
+        if known:
+            search.learn(layer.task.space.positions_of(list(known)), list(known.values()))
         return search
 
     # --- running -------------------------------------------------------------------------------------------
@@ -173,13 +154,10 @@ class Tuning:
             )
 
     def _turn(self, number: int, count: int) -> Iterator[Trial]:
-        layer, key = self.layers[number], self.key(self.layers[number])
+        layer = self.layers[number]
 
         def measured(points: Sequence[Point]) -> Iterable[tuple[Point, Outcome]]:
-            jobs = [
-                (key, Job(runner=layer.runner, point=point, timeout_seconds=TIMEOUT_SECONDS))
-                for point in points
-            ]
+            jobs = [(layer.key, _job(layer, point)) for point in points]
             return ((job.point, outcome) for _, job, outcome in self.session(self.measure, jobs))
 
         for step in steps(self._searches[number], measured, Budget(trials=count), batch=count):
@@ -187,13 +165,13 @@ class Tuning:
                 yield step
 
     def _totals(self) -> dict[str, float | None]:
-        """`cycles` and `default_cycles` of a step."""
+        """`cost` and `default_cost` of a step."""
         found = self.results()
-        pairs = [(each.cycles, each.default_cycles, len(each.layer.layers)) for each in found]
+        pairs = [(each.cost, each.default_cost, len(each.layer.names)) for each in found]
         if any(default is None for _, default, _ in pairs):
-            return {"cycles": None, "default_cycles": None}
-        best = sum(count * (cycles or 0) for cycles, _, count in pairs)
-        return {"cycles": best, "default_cycles": sum(count * (default or 0) for _, default, count in pairs)}
+            return {"cost": None, "default_cost": None}
+        best = sum(count * (cost or 0) for cost, _, count in pairs)
+        return {"cost": best, "default_cost": sum(count * (default or 0) for _, default, count in pairs)}
 
     # --- results -------------------------------------------------------------------------------------------
 
@@ -202,7 +180,7 @@ class Tuning:
         return [self._result(layer) for layer in self.layers]
 
     def _result(self, layer: TunableLayer) -> TunedLayer:
-        records, key = self.session.records, self.key(layer)
+        records, key = self.session.records, layer.key
         default = None if layer.task.default is None else records.known(key, layer.task.default)
         best, outcomes = records.best(key), records.outcomes(key).values()
         if best is not None and default is not None and default.cost == best.outcome.cost:
@@ -210,36 +188,64 @@ class Tuning:
         kinds = [outcome.kind for outcome in outcomes if outcome.kind is not Kind.OK]
         return TunedLayer(
             layer=layer,
-            default_cycles=None if default is None else default.cost,
-            cycles=None if best is None else best.outcome.cost,
+            default_cost=None if default is None else default.cost,
+            cost=None if best is None else best.outcome.cost,
             point=None if best is None else best.point,
             trials=len(outcomes),
             failures={kind: kinds.count(kind) for kind in Kind if kind in kinds},
         )
 
-    def tuned(self) -> TunedPackage:
-        """The package by the best points, program by program where all of it is faster."""
-        points = TunedPoints(
-            records=self.session.records, config=self.package.config, latency_cycles=self.latency_cycles
-        )
-        parts, before, after = dict[Value, Part](), 0, 0
-        for value, part in self.package.parts.items():
-            model = compile_function(part.integers, self.package.config, choose=points)
-            tuned = replace(part, model=model)
-            cycles, tuned_cycles = self._cycles(part), self._cycles(tuned)
-            parts[value] = tuned if tuned_cycles < cycles else part
-            before, after = before + cycles, after + min(cycles, tuned_cycles)
-        return TunedPackage(package=replace(self.package, parts=parts), default_cycles=before, cycles=after)
 
-    def _cycles(self, part: Part) -> int:
-        """Of a program, whose time no data changes."""
-        device = machine_of(self.device, self.package.config)
-        executable = part.model.executable
-        given = {each.base: bytes(each.size_bytes) for each in executable.regions if each.base == INPUTS}
-        if part.model.constants:
-            given[CONSTANTS] = part.model.constants
-        environment = Environment(latency=self.latency_cycles)
-        return device.run(executable, given, environment, check=False).cycles
+def tuned_package(
+    package: Package, records: Records, latency_cycles: int = 16, device: str = "sim"
+) -> TunedPackage:
+    """A package by the best points in records, program by program where all of it is faster.
+
+    Args:
+        package: with programs by default schedules.
+        records: of its layers.
+        latency_cycles: of the memory.
+        device: that runs the programs: "sim" or "rtl".
+    """
+    points = TunedPoints(records=records, config=package.config, latency_cycles=latency_cycles, device=device)
+    parts, before, after = dict[Value, Part](), 0, 0
+    for value, part in package.parts.items():
+        tuned = replace(part, model=compile_function(part.integers, package.config, choose=points))
+        cycles, tuned_cycles = (program_cycles(each, latency_cycles, device) for each in (part, tuned))
+        parts[value] = tuned if tuned_cycles < cycles else part
+        before, after = before + cycles, after + min(cycles, tuned_cycles)
+    return TunedPackage(package=replace(package, parts=parts), default_cycles=before, cycles=after)
+
+
+def program_cycles(part: Part, latency_cycles: int, device: str = "sim") -> int:
+    """Of a program, whose time no data changes."""
+    executable = part.model.executable
+    given = {each.base: bytes(each.size_bytes) for each in executable.regions if each.base == INPUTS}
+    if part.model.constants:
+        given[CONSTANTS] = part.model.constants
+    machine, environment = machine_of(device, executable.config), Environment(latency=latency_cycles)
+    return machine.run(executable, given, environment, check=False).cycles
+
+
+def chosen_layers(layers: Sequence[TunableLayer], names: Sequence[str]) -> list[TunableLayer]:
+    """Those layers that have one of these names; all if there are no names.
+
+    Raises:
+        PackageError: if there is no layer, or none of a name.
+    """
+    if not layers:
+        raise PackageError(
+            "a network must have layers there to be tuned: `tilewright explain` says what runs where"
+        )
+    missing = [name for name in names if not any(layer.has_name([name]) for layer in layers)]
+    if missing:
+        known = ", ".join(sorted(name for layer in layers for name in layer.names))
+        raise PackageError(f"layers to tune must be of {known}, not {', '.join(missing)}")
+    return [layer for layer in layers if not names or layer.has_name(names)]
+
+
+def _job(layer: TunableLayer, point: Point) -> Job:
+    return Job(runner=layer.runner, point=point, timeout_seconds=TIMEOUT_SECONDS, resource=layer.resource)
 
 
 def _is_in(layer: TunableLayer, point: Point) -> bool:
@@ -248,10 +254,3 @@ def _is_in(layer: TunableLayer, point: Point) -> bool:
         return layer.task.space.refuse(point) is None
     except SpaceError:
         return False
-
-
-def _nothing(found: Sequence[TunableLayer], missing: Sequence[str]) -> str:
-    if not found:
-        return "a network must have layers on the accelerator to be tuned: `tilewright explain` says why not"
-    known = ", ".join(sorted({part.layer for layer in found for _, part in layer.layers}))
-    return f"layers to tune must be of {known}, not {', '.join(missing)}"

@@ -22,8 +22,9 @@ from mobilenet_layers import network as mobilenet_network
 from resnet_layers import LAYERS as RESNET
 from single_layer import convolution_network
 
-from tilewright.api.accel_task import TunableLayer, key_of, tunable_layers
+from tilewright.api.accel_task import accel_layers
 from tilewright.api.file import package_of_model
+from tilewright.api.tunable_layer import TunableLayer
 from tilewright.cli.table import format_table
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.space.point import Point
@@ -90,20 +91,16 @@ class Measured:
 
     Members:
         layer: which.
-        config, latency_cycles: the machine.
         session, measure: where outcomes come from.
     """
 
     layer: TunableLayer
-    config: Config
-    latency_cycles: int
     session: Session
     measure: Measure
 
     def __call__(self, points: Sequence[Point]) -> Iterable[tuple[Point, Outcome]]:
         """The points with their outcomes."""
-        key = key_of(self.layer.runner.lowered.tunable, self.config, self.latency_cycles)
-        jobs = [(key, Job(runner=self.layer.runner, point=point)) for point in points]
+        jobs = [(self.layer.key, Job(runner=self.layer.runner, point=point)) for point in points]
         return ((job.point, outcome) for _, job, outcome in self.session(self.measure, jobs))
 
 
@@ -117,8 +114,8 @@ def _network(name: str) -> NamedFunction:
 def _report(name: str, machine: str, options: argparse.Namespace, session: Session, measure: Measure) -> str:
     config, latency = MACHINES[machine]
     package = package_of_model(compile_function(_network(name), config))
-    (layer,) = tunable_layers(package, latency)
-    measured = Measured(layer, config, latency, session, measure)
+    (layer,) = accel_layers(package, latency)
+    measured = Measured(layer, session, measure)
     task, seeds = layer.task, range(options.seeds)
     pool = task.space.sample(np.random.default_rng(0), options.pool)
     traces = {

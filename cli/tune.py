@@ -12,6 +12,7 @@ from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
     from tilewright.api.package import Package
+    from tilewright.api.tunable_layer import TunableLayer
     from tilewright.api.tuning import TunedLayer, TunedPackage, Tuning
     from tilewright.tune.harness import Budget
     from tilewright.tune.measure import Measure
@@ -106,24 +107,18 @@ def run(args: argparse.Namespace) -> int:
     package = _package(args)
     if budget is None:
         return _print_spaces(args, package)
-    from tilewright.api.tuning import Tuning
+    from tilewright.api.tuning import Tuning, tuned_package
     from tilewright.tune.session import Session
+
+    layers = _layers(args, package)
 
     with Session(records) as session, closing(_measure(args)) as measure:
         for each in session.notes:
             note(each)
-        tuning = Tuning(
-            package=package,
-            session=session,
-            measure=measure,
-            latency_cycles=args.latency,
-            device=args.device,
-            seed=args.seed,
-            only=args.layers,
-        )
-        is_whole = _search(tuning, budget(len(tuning.layers)))
+        tuning = Tuning(layers=layers, session=session, measure=measure, seed=args.seed)
+        is_whole = _search(tuning, budget(len(layers)))
         say("comparing the whole network")
-        tuned = tuning.tuned()
+        tuned = tuned_package(package, session.records, args.latency, args.device)
     say("")
     if args.package_file is not None:
         from tilewright.api.file import to_bytes
@@ -191,6 +186,15 @@ def _package(args: argparse.Namespace) -> "Package":
     return compile_network(network, args, calibration, None)
 
 
+def _layers(args: argparse.Namespace, package: "Package") -> "list[TunableLayer]":
+    """The layers to tune, by the options."""
+    from tilewright.api.accel_task import accel_layers
+    from tilewright.api.tuning import chosen_layers
+
+    say("looking for layers")
+    return chosen_layers(accel_layers(package, args.latency, args.device), args.layers)
+
+
 def _measure(args: argparse.Namespace) -> "Measure":
     if args.cluster is not None:
         from tilewright.tune.cluster import Cluster
@@ -209,8 +213,8 @@ def _search(tuning: "Tuning", budget: "Budget") -> bool:
     try:
         for step in tuning.steps(budget):
             faster = ""
-            if step.cycles and step.default_cycles:
-                faster = f", {step.default_cycles / step.cycles:.3f} × the default's speed"
+            if step.cost and step.default_cost:
+                faster = f", {step.default_cost / step.cost:.3f} × the default's speed"
             share = None if budget.trials is None else min(1.0, step.done / budget.trials)
             say(
                 f"{step.done}{most} points{faster}; {step.layer.name}: {step.trial.best_cost:,.0f} cycles",
@@ -243,14 +247,14 @@ def _print_result(args: argparse.Namespace, tuning: "Tuning", tuned: "TunedPacka
 
 def _row(each: "TunedLayer") -> tuple[str, ...]:
     failures = ", ".join(f"{count} {kind}" for kind, count in each.failures.items())
-    if each.cycles is None or each.default_cycles is None or each.point is None:
+    if each.cost is None or each.default_cost is None or each.point is None:
         return each.layer.name, "", "", "", str(each.trials), failures, ""
     is_default = each.point == each.layer.task.default
     return (
         each.layer.name,
-        f"{each.default_cycles:,.0f}",
-        f"{each.cycles:,.0f}",
-        f"{each.default_cycles / each.cycles:.3f}",
+        f"{each.default_cost:,.0f}",
+        f"{each.cost:,.0f}",
+        f"{each.default_cost / each.cost:.3f}",
         str(each.trials),
         failures,
         "the default" if is_default else _changes(each),
@@ -271,9 +275,9 @@ def _report(tuning: "Tuning", results: "list[TunedLayer]", tuned: "TunedPackage"
         "cycles": tuned.cycles,
         "layers": [
             {
-                "names": [str(part) for _, part in each.layer.layers],
-                "default_cycles": each.default_cycles,
-                "cycles": each.cycles,
+                "names": list(each.layer.names),
+                "default_cycles": each.default_cost,
+                "cycles": each.cost,
                 "point": None if each.point is None else dict(each.point),
                 "trials": each.trials,
                 "failures": {str(kind): count for kind, count in each.failures.items()},
@@ -284,14 +288,9 @@ def _report(tuning: "Tuning", results: "list[TunedLayer]", tuned: "TunedPackage"
 
 
 def _print_spaces(args: argparse.Namespace, package: "Package") -> int:
-    from tilewright.api.accel_task import tunable_layers
     from tilewright.tune.density import SHARES, density
 
-    layers = [
-        layer
-        for layer in tunable_layers(package, args.latency)
-        if not args.layers or layer.has_name(args.layers)
-    ]
+    layers = _layers(args, package)
     found = []
     for number, layer in enumerate(layers):
         say(f"looking at {layer.name}", number / len(layers))

@@ -10,11 +10,11 @@ from tests.compiler.targets.accel.test_window_model import layer as windows_laye
 
 import tilewright.api.tuning as tuning_module
 from tilewright.api.accel_runner import AccelRunner
-from tilewright.api.accel_task import key_of, tunable_layers
+from tilewright.api.accel_task import accel_layers, key_of
 from tilewright.api.error import PackageError
 from tilewright.api.file import package_of_model
 from tilewright.api.records import TunedPoints, choose_by
-from tilewright.api.tuning import Tuning
+from tilewright.api.tuning import Tuning, chosen_layers, tuned_package
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.operator.tunable import choose_defaults
@@ -36,7 +36,7 @@ def package():
 
 
 def tune(package, session, trials=12, **options):
-    tuning = Tuning(package=package, session=session, measure=Inline(), **options)
+    tuning = Tuning(layers=accel_layers(package, 16), session=session, measure=Inline(), **options)
     return tuning, list(tuning.steps(Budget(trials=trials)))
 
 
@@ -46,14 +46,14 @@ def test_the_default_is_measured_first_and_the_best_is_never_slower(package):
     (result,) = tuning.results()
     assert steps[0].trial.point == result.layer.task.default
     assert [step.done for step in steps] == list(range(1, 13))
-    assert result.cycles <= result.default_cycles == steps[0].trial.outcome.cost
+    assert result.cost <= result.default_cost == steps[0].trial.outcome.cost
     assert result.trials == 12
 
 
 def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(package, tmp_path):
     path = tmp_path / "records.jsonl"
     with Session(path) as session:
-        tuning = Tuning(package=package, session=session, measure=Inline())
+        tuning = Tuning(layers=accel_layers(package, 16), session=session, measure=Inline())
         for step in tuning.steps(Budget(trials=12)):
             if step.done == 5:
                 break
@@ -68,10 +68,10 @@ def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(package, tmp_
 
 def test_the_tuned_network_gives_the_same_answers_in_fewer_cycles(package):
     with Session() as session:
-        tuning, _ = tune(package, session, trials=40)
-        tuned = tuning.tuned()
+        tuning, _ = tune(package, session, trials=24)
+        tuned = tuned_package(package, session.records)
         (result,) = tuning.results()
-    assert result.cycles < result.default_cycles
+    assert result.cost < result.default_cost
     assert tuned.cycles < tuned.default_cycles
     x = {"x": np.random.default_rng(1).normal(0, 3, (1, 64, 14, 14)).astype(np.float32)}
     before, after = package.run(x), tuned.package.run(x)
@@ -82,30 +82,32 @@ def test_the_tuned_network_gives_the_same_answers_in_fewer_cycles(package):
 
 def test_a_program_that_is_slower_as_a_whole_keeps_its_defaults(package, monkeypatch):
     with Session() as session:
-        tuning, _ = tune(package, session, trials=40)
+        tune(package, session, trials=24)
         # As if layers that are faster alone held each other up.
         cycles = iter((1000, 1001))
-        monkeypatch.setattr(tuning_module.Tuning, "_cycles", lambda self, part: next(cycles))
-        tuned = tuning.tuned()
+        monkeypatch.setattr(tuning_module, "program_cycles", lambda *arguments: next(cycles))
+        tuned = tuned_package(package, session.records)
     assert tuned.package.parts == package.parts
     assert tuned.cycles == tuned.default_cycles == 1000
 
 
 def test_layers_of_one_structure_are_one_task():
     named = layer(64, 64, 1, 1)
-    (one,) = tunable_layers(package_of_model(compile_function(named, REFERENCE)), 16)
+    (one,) = accel_layers(package_of_model(compile_function(named, REFERENCE)), 16)
     assert one.name == "layer"
     assert one.task.weight == pytest.approx(one.runner.lowered.tunable.tilings(16).cycles(one.task.default))
 
 
 def test_layers_that_are_not_there_are_named(package):
-    with Session() as session, pytest.raises(PackageError, match="must be of layer, not other"):
-        Tuning(package=package, session=session, measure=Inline(), only=["other"])
+    with pytest.raises(PackageError, match="must be of layer, not other"):
+        chosen_layers(accel_layers(package, 16), ["other"])
+    with pytest.raises(PackageError, match="must have layers there"):
+        chosen_layers([], [])
 
 
 @pytest.mark.parametrize("device", ["sim"])
 def test_a_runner_refuses_and_measures_and_finds_wrong_answers(device, monkeypatch):
-    (found,) = tunable_layers(
+    (found,) = accel_layers(
         package_of_model(compile_function(windows_layer("addition"), REFERENCE)), 16, device
     )
     runner, default = found.runner, found.task.default
@@ -133,7 +135,7 @@ def test_a_runner_refuses_and_measures_and_finds_wrong_answers(device, monkeypat
 
 def records_of(package, costs):
     """Records of the only layer: of its default, and of another point."""
-    (found,) = tunable_layers(package, 16)
+    (found,) = accel_layers(package, 16)
     other = Point({**found.task.default, "result_stages": "single"})
     key = key_of(found.runner.lowered.tunable, package.config, 16)
     points = (found.task.default, other)
