@@ -172,7 +172,8 @@ def test_who_measures_without_an_outcome_is_told():
 
 def test_a_consumer_that_stops_ends_what_runs(tmp_path):
     path = tmp_path / "pid"
-    jobs = [(KEY, job(0)), (KEY, job(1, "tell", path=str(path), ms=60_000))]
+    # The first is given to the first worker that is ready, so it runs when the other is answered.
+    jobs = [(KEY, job(1, "tell", path=str(path), ms=60_000)), (KEY, job(0))]
     with ProcessPool(workers=2) as pool, Session() as session:
         running = session(pool, jobs)
         next(running)
