@@ -11,7 +11,7 @@ PROGRAMS ?= 2000
 export AMARANTH_USE_YOSYS := builtin
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint fuzz mutants bench clean
+.PHONY: help env demo test lint fuzz mutants xgboost-versions bench clean
 
 help:
 	@echo "make demo    a matrix product and handwritten digits, on the simulator and in the gates"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint    format, lint and types alone"
 	@echo "make fuzz    the random tests with many new examples"
 	@echo "make mutants small mistakes put into a copy of the tree: each must turn a check red"
+	@echo "make xgboost-versions  the models of cost under the oldest xgboost that is allowed, too"
 	@echo "make bench   the measurements"
 	@echo "make clean   remove the environment and everything built"
 
@@ -55,6 +56,13 @@ fuzz: env
 
 mutants: env
 	$(BIN)/python -m tests.mutants
+
+# Beside .venv: the same Python, numpy and scipy, another xgboost.
+OLDEST_XGBOOST := 3.0.0
+xgboost-versions: env
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .venv/xgboost-$(OLDEST_XGBOOST) 'xgboost-cpu==$(OLDEST_XGBOOST)'
+	TILEWRIGHT_XGBOOST_PATHS=.venv/xgboost-$(OLDEST_XGBOOST) $(BIN)/pytest tests/tune/test_model_versions.py
 
 bench: env
 	@for script in $(sort $(wildcard bench/*.py)); do echo "$$script"; $(BIN)/python $$script || exit 1; done

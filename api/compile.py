@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from tilewright.api.error import PackageError
 from tilewright.api.explanation import Explanation
 from tilewright.api.package import Package
+from tilewright.api.records import SHIPPED, RecordSource, choose_by
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names
@@ -28,6 +29,7 @@ from tilewright.compiler.pipeline import HOST_PASSES, PASSES
 from tilewright.compiler.quantise.calibration import RangeMethod, range_method
 from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
+from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.isa.config import Config, load_config
 from tilewright.numerics.progress import Progress, unheard
 
@@ -45,6 +47,7 @@ def compile(
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
+    records: RecordSource = SHIPPED,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
@@ -60,6 +63,8 @@ def compile(
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
+        records: files of measurements, as `tilewright tune` keeps them: layers have the best schedule that
+            was measured for this configuration. "shipped" are those of presets that come along; None: none.
         progress: is told what is being done, and how much of it is; see `numerics.progress`.
         observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
             layer's name), one of `pipeline.STAGES`, and the text.
@@ -77,6 +82,7 @@ def compile(
         ranges=ranges,
         accelerator=accelerator,
         schedules=schedules,
+        choose=choose_by(records, machine),
         progress=progress,
         observe=observe,
     )
@@ -90,10 +96,15 @@ def compile_named(
     ranges: str = RangeMethod.MIN_MAX,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
+    choose: Choose = choose_defaults,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
-    """As `compile`, of a network that was read."""
+    """As `compile`, of a network that was read.
+
+    Args:
+        choose: names points of layers on the accelerator that have no schedule.
+    """
     method = range_method(ranges)
     if observe is not None:
         observe("", "input", print_function(named.function))
@@ -114,7 +125,9 @@ def compile_named(
             "or accelerator=False for the CPU in floats"
         )
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    return package_of(split_network(named, config, data, schedules, progress, observe, method), config)
+    return package_of(
+        split_network(named, config, data, schedules, progress, observe, method, choose), config
+    )
 
 
 def explain_named(named: NamedFunction, config: Config) -> Explanation:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tilewright.cli.inputs import Ports, inputs_of
 from tilewright.cli.kind import Kind, kind_of
 from tilewright.cli.machine import DEFAULT_CONFIG
-from tilewright.cli.option import RANGES, refuse_options, sizes_of
+from tilewright.cli.option import NO_RECORDS, RANGES, refuse_options, sizes_of
 from tilewright.cli.program import choose_config
 from tilewright.cli.terminal import note, say
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.network.split import Observe
     from tilewright.compiler.schedule import Primitive
     from tilewright.compiler.targets.accel.layer_schedule import LayerPart, Schedules
+    from tilewright.compiler.targets.accel.operator.tunable import Choose
     from tilewright.isa.config import Config
     from tilewright.runtime.model_input import Samples
 
@@ -61,7 +62,7 @@ def open_network(args: argparse.Namespace) -> OpenedNetwork:
     if kind is Kind.PROGRAM:
         raise TilewrightError(f"{path}: must be a network (ONNX) or a compiled model, not a program")
     if kind is not Kind.ONNX:
-        refuse_options(args, ("size", "float"), "it is compiled already")
+        refuse_options(args, ("size", "float", "records"), "it is compiled already")
         package = _read_package(path, kind)
         choose_config(path, package.config, args.config)
         return OpenedNetwork(
@@ -118,7 +119,7 @@ def compile_network(
 
     Args:
         network: of any kind.
-        args: with `float`.
+        args: with `float`, `records` and `latency`.
         calibration: samples that the user names for quantisation, if any.
         inputs: samples to run, whose first ones calibrate otherwise; a note says so.
         schedules: of layers that shall not have their default schedule.
@@ -144,6 +145,7 @@ def compile_network(
             ranges=args.ranges or RANGES[0],
             accelerator=not args.float,
             schedules=schedules,
+            choose=choose_of(args, network.config),
             progress=say,
             observe=observe,
         )
@@ -173,8 +175,30 @@ def read_schedules(path: str) -> "Schedules":
         raise TilewrightError(f"{path}: {error}") from None
 
 
-def used_schedules(package: "Package", given: "Schedules") -> str:
-    """The schedule of each layer as text: the given ones, and the default ones of the others.
+def choose_of(args: argparse.Namespace, config: "Config") -> "Choose":
+    """What names points of layers: the records that the user gives, or those that come along.
+
+    Args:
+        args: with `records` and `latency`.
+        config: of the machine.
+
+    Raises:
+        TilewrightError: if a file has no records, or with "none" there are others.
+        OSError: if one cannot be read.
+    """
+    from tilewright.api.records import SHIPPED, choose_by
+    from tilewright.isa.error import TilewrightError
+
+    names = args.records
+    if NO_RECORDS in names:
+        if len(names) > 1:
+            raise TilewrightError(f"--records {NO_RECORDS} must stand alone, not beside other records")
+        return choose_by(None, config)
+    return choose_by(names or SHIPPED, config, args.latency, note)
+
+
+def used_schedules(package: "Package", given: "Schedules", choose: "Choose") -> str:
+    """The schedule of each layer as text: the given ones, and those that are chosen for the others.
 
     Raises:
         TilewrightError: if layers of two programs have one name.
@@ -184,7 +208,7 @@ def used_schedules(package: "Package", given: "Schedules") -> str:
 
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
-        own = default_schedules(part.integers, package.config)
+        own = default_schedules(part.integers, package.config, choose)
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

@@ -4,14 +4,16 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
 from amaranth.lib import wiring
 
 from tilewright.fpga.datapath import Datapath
-from tilewright.fpga.flow import SPEED_GRADES, RouteTarget, route, synthesise
-from tilewright.fpga.report import parse_report
+from tilewright.fpga.flow import ROUTER, SPEED_GRADES, RouteTarget, route, synthesise, tool_version
+from tilewright.fpga.report import RouteReport, parse_report
+from tilewright.fpga.row import append_row
 from tilewright.hw.fetch import Fetch
 from tilewright.hw.load import LoadEngine
 from tilewright.hw.matrix import MatrixEngine
@@ -50,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--build-dir", type=Path, default=Path("build/fpga"), help="where files are kept")
     result.add_argument("--synthesis-only", action="store_true", help="count cells, route nothing")
     result.add_argument("--json", action="store_true", help="print one JSON object")
+    result.add_argument("--append", type=Path, metavar="FILE.csv", help="also write a line there, if routed")
     return result
 
 
@@ -64,9 +67,18 @@ def run(args: argparse.Namespace) -> int:
         target = RouteTarget(package=args.package, speed_grade=args.speed_grade, clock_mhz=args.clock)
         report = parse_report(route(folder, target, seed=args.seed))
         text = report.table()
+        if args.append is not None:
+            append_row(args.append, _row(args, target, report))
         result |= {"seed": args.seed, "speed_grade": args.speed_grade} | report.to_json()
     print(json.dumps(result) if args.json else f"{args.part} of {args.config}\n{text}")
     return 0
+
+
+def _row(args: argparse.Namespace, target: RouteTarget, report: RouteReport) -> dict[str, str | int | float]:
+    """The line of a routed part in a file of such, by column."""
+    known = {"name": Path(args.config).stem, "part": args.part} | asdict(load_config(args.config))
+    how = asdict(target) | {"seed": args.seed, "tool": tool_version(ROUTER)}
+    return known | how | {"lut": report.uses["LUT4"].used, "mhz": round(report.achieved_mhz, 2)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

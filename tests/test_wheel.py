@@ -12,13 +12,13 @@ from repository import ROOT, packages, rooms, tracked_files
 
 
 def shipped_files() -> set[str]:
-    """The tracked sources and type markers of the rooms, under their names in the wheel."""
+    """The tracked sources, data and type markers of the rooms, under their names in the wheel."""
     relative = [path.relative_to(ROOT) for path in tracked_files()]
     inside = (path for path in relative if len(path.parts) == 1 or path.parts[0] in rooms())
     return {
         f"tilewright/{path.as_posix()}"
         for path in inside
-        if path.suffix in (".py", ".cpp", ".h") or path.name == "py.typed"
+        if path.suffix in (".py", ".cpp", ".h", ".csv") or path.name == "py.typed"
     }
 
 

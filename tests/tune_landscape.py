@@ -93,3 +93,44 @@ def with_prior(landscape: Landscape, *, noise: float, sign: float = 1.0, refine:
 
     better = (lambda positions: foretell(positions, noise / 4)) if refine else None
     return replace(landscape, task=replace(landscape.task, estimate=estimate, refine=better))
+
+
+# --- tasks of one kind -------------------------------------------------------------------------------------
+
+
+def layer(height: int, width: int, channels: int, *, bus_bytes: int = 8) -> Landscape:
+    """Tiles of a layer: each costs its start, and the longer of its sums and its transfers; edges are waste.
+
+    Its features are those of any such layer: what its tiles are, not how large the layer is.
+    """
+
+    def parts(columns):
+        sizes = zip((height, width, channels), ("tile_y", "tile_x", "tile_c"), strict=True)
+        counts = np.prod([-(-size // columns[name]) for size, name in sizes], axis=0).astype(float)
+        y, x, c = (columns[name].astype(float) for name in ("tile_y", "tile_x", "tile_c"))
+        sums = y * x * np.ceil(c / 16) * 16
+        inputs = (y + 2) * (x + 2) * c
+        moved = np.where(
+            columns["order"] == 0, inputs + 9 * c, np.where(columns["order"] == 1, 2 * inputs, 9 * c * y)
+        )
+        return counts, y * x * c, sums, moved / bus_bytes, 40.0 / np.minimum(columns["depth"], 3)
+
+    def cost_of(positions):
+        counts, _, sums, transfers, start = parts(SPACE.columns(positions))
+        return counts * (start + np.maximum(sums, transfers) + 0.2 * np.minimum(sums, transfers))
+
+    def features(columns):
+        counts, volume, sums, transfers, start = parts(columns)
+        useful = height * width * channels / (counts * volume)
+        rows = (
+            np.log(volume),
+            np.log(sums / volume),
+            np.log(transfers / volume),
+            start / volume,
+            np.log(useful),
+        )
+        return np.stack([*rows, columns["order"]], axis=1).astype(np.float32)
+
+    names = ("log volume", "log sums", "log transfers", "start", "log useful", "order in use")
+    task = _task(f"layer {height} {width} {channels}, bus {bus_bytes}")
+    return Landscape(replace(task, features=features, feature_names=names), cost_of)

@@ -54,7 +54,7 @@ class Candidates:
         self._numbers = np.array(rows, np.int64).reshape(-1, 7)
         self._convolution, self._config, self._latency = convolution, config, latency_cycles
         tile_sizes, threads = self._tile_sizes(*self._numbers.T), self._numbers[:, 6]
-        depths = _depths(tile_sizes, threads)
+        depths = depths_of(tile_sizes, threads)
         room = np.minimum(depths.accumulators, depths.results) >= threads
         kept = np.flatnonzero(tile_sizes.fits & room)
         self._numbers, self._depths = self._numbers[kept], _each(depths, lambda array: array[kept])
@@ -183,7 +183,7 @@ def uneven(tiling: Tiling) -> Iterator[Tiling]:
     ]
     for each in uneven_sizes:
         if each.fits and each.accumulator_vectors <= each.config.accumulator_vectors:
-            depths = _each(_depths(each, tiling.threads), int)
+            depths = _each(depths_of(each, tiling.threads), int)
             if min(depths.accumulators, depths.results) >= tiling.threads:
                 yield replace(tiling, tile_sizes=each, depths=depths)
 
@@ -201,7 +201,7 @@ def _falling(extent: int, counts: Iterable[int]) -> list[tuple[int, int]]:
     return sorted({(first, later) for first, later in found if later < first <= 2 * later})
 
 
-def _depths(tile_sizes: TileSizes, threads: Number) -> BufferDepths:
+def depths_of(tile_sizes: TileSizes, threads: Number) -> BufferDepths:
     """The largest depths for which there is room and use."""
     convolution, config = tile_sizes.convolution, tile_sizes.config
     reduction_tiles = np.maximum(tile_sizes.reduction_tiles, tile_sizes.first_reduction_tiles)

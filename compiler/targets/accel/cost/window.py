@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, Number
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
 
@@ -33,7 +33,7 @@ class Windows:
     source: tuple[int, int] | None = None
     before: tuple[int, int] = (0, 0)
 
-    def inputs(self, results: int, axis: int) -> int:
+    def inputs(self, results: Number, axis: int) -> Number:
         """Input pixels along an axis that this many results need."""
         return (results - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis] + 1
 
@@ -41,9 +41,9 @@ class Windows:
         """Input pixels along an axis that lie in memory, of those that results from `first` on need."""
         count = self.inputs(results, axis)
         if self.source is None:
-            return count
+            return int(count)
         begin = first * self.strides[axis] - self.before[axis]
-        return max(0, min(begin + count, self.source[axis]) - max(begin, 0))
+        return int(max(0, min(begin + count, self.source[axis]) - max(begin, 0)))
 
     @property
     def reduced(self) -> int:
@@ -53,7 +53,7 @@ class Windows:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowTiling:
-    """The tile sizes and buffer depths of windows on a machine.
+    """The tile sizes and buffer depths of windows on a machine; or many at once, as arrays.
 
     Members:
         windows, config: what is tiled, for which machine.
@@ -67,12 +67,12 @@ class WindowTiling:
 
     windows: Windows
     config: Config
-    height: int
-    width: int
-    first_height: int | None = None
-    input_depth: int
-    result_depth: int
-    accumulator_depth: int
+    height: Number
+    width: Number
+    first_height: Number | None = None
+    input_depth: Number
+    result_depth: Number
+    accumulator_depth: Number
     parameter_depth: int
     latency_cycles: int = ASSUMED_LATENCY_CYCLES
     cycles: int = 0
@@ -100,19 +100,26 @@ class WindowRoom:
         results, accumulators, parameters: of the others.
     """
 
-    inputs: int
-    results: int
-    accumulators: int
+    inputs: Number
+    results: Number
+    accumulators: Number
     parameters: int
 
     @property
-    def is_enough(self) -> bool:
+    def is_enough(self) -> Number:
         """Whether there is room for one of each."""
-        return min(self.inputs, self.results, self.accumulators, self.parameters) > 0
+        has_all = (self.inputs > 0) & (self.results > 0) & (self.accumulators > 0)
+        return has_all & (self.parameters > 0)
 
 
-def window_room(windows: Windows, config: Config, height: int, width: int) -> WindowRoom:
-    """What fits, where input and results each have banks of their own, or halves of one."""
+def window_room(windows: Windows, config: Config, height: Number, width: Number) -> WindowRoom:
+    """What fits, where input and results each have banks of their own, or halves of one.
+
+    Args:
+        windows: sizes.
+        config: the machine.
+        height, width: of a tile at most; ints, or int64[n] for many at once.
+    """
     read, written = windows.inputs(height, 0) * windows.inputs(width, 1), height * width
     banks = max(1, (config.activation_banks - 1) // windows.operands)
     # With two banks and two operands, an operand shares its bank with the results.
@@ -121,10 +128,10 @@ def window_room(windows: Windows, config: Config, height: int, width: int) -> Wi
     return WindowRoom(
         inputs=banks * (room // read),
         results=room // written,
-        accumulators=_slots(config, Memory.ACCUMULATOR, written if windows.keeps_accumulators else 0),
-        parameters=_slots(config, Memory.PARAMETER, windows.parameter_vectors),
+        accumulators=_slots(config, Memory.ACCUMULATOR, written) if windows.keeps_accumulators else 1,
+        parameters=_slots(config, Memory.PARAMETER, vectors) if (vectors := windows.parameter_vectors) else 1,
     )
 
 
-def _slots(config: Config, memory: Memory, vectors: int) -> int:
-    return config.banks(memory) * (config.depth(memory) // vectors) if vectors else 1
+def _slots(config: Config, memory: Memory, vectors: Number) -> Number:
+    return config.banks(memory) * (config.depth(memory) // vectors)

@@ -2,27 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
 
 from tilewright.compiler.schedule import Primitive
+from tilewright.compiler.space.point import Point
+from tilewright.compiler.targets.accel.operator.tunable import Choose, Tunable
 from tilewright.compiler.te import TensorProgram
 from tilewright.compiler.tir.stmt import PrimFunc
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lowered:
-    """An operator, lowered to tensor expressions and a schedule.
+    """An operator, lowered to tensor expressions that may be scheduled in many ways.
 
     Members:
         program: its tensor expressions; the only output is its result.
         function: the loops of these.
-        schedule: what makes them fit the machine.
+        tunable: the schedules that make them fit the machine.
         tensors: for each input parameter that is a tensor of the network, by its name, which input of the
             operator it is.
         constants: the contents of the other parameters, in the layout of the machine.
-        least_instructions: that the schedule makes, at least.
         origin: where in the result's feature map (y, x) the output begins, if it is only a part of it.
         first_block: of the result: with which the output begins; it may have fewer.
         first_blocks: of the inputs that are tensors: which block their parameters begin with, if not 0.
@@ -30,13 +32,35 @@ class Lowered:
 
     program: TensorProgram
     function: PrimFunc = field(init=False)
-    schedule: tuple[Primitive, ...]
+    tunable: Tunable
     tensors: Mapping[str, int]
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    least_instructions: int = 0
     origin: tuple[int, int] = (0, 0)
     first_block: int = 0
     first_blocks: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "function", self.program.lower())
+
+    @cached_property
+    def default(self) -> Point:
+        """What the cost model chooses: a search, made when it is asked for.
+
+        Raises:
+            TilingError: if nothing fits the machine.
+        """
+        return self.tunable.default()
+
+    @property
+    def schedule(self) -> tuple[Primitive, ...]:
+        """The default schedule."""
+        return self.tunable.schedule(self.default)
+
+    def chosen(self, choose: Choose) -> Point:
+        """The point that is named, or the default.
+
+        Raises:
+            TilingError: if nothing fits the machine.
+        """
+        point = choose(self.tunable)
+        return self.default if point is None else point

@@ -12,7 +12,7 @@ from tilewright.compiler.targets.accel.operator.addition import AdditionNest
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import addition_schedule
-from tilewright.compiler.targets.accel.window_tiling import choose_windows
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.isa.config import Config
 
 
@@ -37,7 +37,9 @@ def lower_qadd(
     return [
         Lowered(
             program=nest.program("addition"),
-            schedule=addition_schedule(choose_windows(sizes, config)),
+            tunable=TunableWindows(
+                windows=sizes, config=config, loops="addition", primitives=addition_schedule
+            ),
             tensors={"a": 0, "b": 1},
             constants={"parameters": parameter_vectors(rows, config)},
         )

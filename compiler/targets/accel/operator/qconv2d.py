@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -13,18 +14,16 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.convolution import dense_weights
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.window import swept
-from tilewright.compiler.targets.accel.cost.event_model import instructions_of
 from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.convolution import ConvolutionNest
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule, window_schedule
+from tilewright.compiler.targets.accel.operator.schedule import window_schedule
 from tilewright.compiler.targets.accel.operator.table import tables_of
+from tilewright.compiler.targets.accel.operator.tunable import TunableConvolution, TunableWindows
 from tilewright.compiler.targets.accel.operator.window import WindowNest
-from tilewright.compiler.targets.accel.tiling import choose
-from tilewright.compiler.targets.accel.window_tiling import choose_windows
 from tilewright.isa.config import Config
 from tilewright.numerics.table import ENTRIES
 
@@ -155,13 +154,9 @@ def _dense(
     )
     weight = constants[_WEIGHT]
     assert weight is not None, "verified: weights are constants"
-    tiling = choose(sizes, config)
     return Lowered(
         program=nest.program("convolution", config),
-        schedule=convolution_schedule(
-            tiling, pooled=sizes.pools, residual=operator.residual, lookup=operator.lookup
-        ),
-        least_instructions=instructions_of(tiling.tile_sizes),
+        tunable=TunableConvolution(convolution=sizes, config=config, lookup=operator.lookup),
         tensors=_tensors(operator),
         constants={
             "weight": weight_tiles(weight, config),
@@ -244,11 +239,13 @@ def _depthwise(
     taps = weight.reshape(channels, -1).T.astype(np.int32)
     return Lowered(
         program=nest.depthwise("depthwise", config.cols, residual=operator.residual),
-        schedule=window_schedule(
-            choose_windows(sizes, config),
-            parameters=True,
-            residual=operator.residual,
-            lookup=operator.lookup,
+        tunable=TunableWindows(
+            windows=sizes,
+            config=config,
+            loops="depthwise, looked up" if operator.lookup else "depthwise",
+            primitives=partial(
+                window_schedule, parameters=True, residual=operator.residual, lookup=operator.lookup
+            ),
         ),
         tensors=_tensors(operator),
         constants={

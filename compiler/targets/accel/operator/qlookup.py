@@ -17,7 +17,7 @@ from tilewright.compiler.targets.accel.operator.table import (
     table_stages,
     tables_of,
 )
-from tilewright.compiler.targets.accel.window_tiling import choose_windows
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.compiler.te import TensorProgram, compute, placeholder
 from tilewright.isa.config import Config
 
@@ -37,7 +37,7 @@ def lower_qlookup(
     return [
         Lowered(
             program=TensorProgram.of("lookup", [given, table], [result]),
-            schedule=lookup_schedule(choose_windows(sizes, config)),
+            tunable=TunableWindows(windows=sizes, config=config, loops="lookup", primitives=lookup_schedule),
             tensors={"x": 0},
             constants={"table": tables_of(entries, config)},
         )

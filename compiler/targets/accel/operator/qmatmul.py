@@ -1,6 +1,5 @@
 """Products of two activations on the matrix engine: one of them lies in memory as weights do."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +8,12 @@ from numpy.typing import NDArray
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulTransposed
-from tilewright.compiler.targets.accel.cost.event_model import instructions_of
 from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.operator.schedule import convolution_schedule
-from tilewright.compiler.targets.accel.tiling import TilingError, choose
+from tilewright.compiler.targets.accel.operator.tunable import TunableConvolution
+from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.te import Tensor, TensorProgram, cast, compute, placeholder, reduce_axis, sum_of
 from tilewright.compiler.tir.expr import Expr
 from tilewright.isa.config import Config
@@ -42,18 +40,11 @@ def lower_qmatmul(
     columns = types[1].numbers[3]
     if columns != sizes.in_blocks * config.cols and not isinstance(operator, QMatmulTransposed):
         raise TilingError(f"w must have columns for {sizes.in_blocks} whole blocks, not {columns}")
-    tiling = choose(sizes, config)
-    # Each group has weights of its own, so that no tile holds two.
-    tiling = replace(
-        tiling,
-        tile_sizes=replace(tiling.tile_sizes, height=1, first_height=None, first_reduction_blocks=None),
-    )
     rows = [np.full(outputs, value, np.int32) for value in (0, operator.scale)]
     return [
         Lowered(
             program=_program(operator, sizes, groups, config),
-            schedule=convolution_schedule(tiling, pooled=False, residual=False, copied=True),
-            least_instructions=groups * instructions_of(tiling.tile_sizes),
+            tunable=TunableConvolution(convolution=sizes, config=config, groups=groups),
             tensors={"x": 0, "weight": 1},
             constants={"parameters": parameter_vectors(rows, config)},
         )

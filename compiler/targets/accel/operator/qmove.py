@@ -16,8 +16,8 @@ from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.qconv2d import lower_in_ranges
 from tilewright.compiler.targets.accel.operator.schedule import window_schedule
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.compiler.targets.accel.operator.window import WindowNest
-from tilewright.compiler.targets.accel.window_tiling import choose_windows
 from tilewright.isa.config import Config
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
 
@@ -77,7 +77,7 @@ def _copy(
     )
     return Lowered(
         program=nest.maximum(name, config.cols),
-        schedule=window_schedule(choose_windows(sizes, config)),
+        tunable=TunableWindows(windows=sizes, config=config, loops="copy", primitives=window_schedule),
         tensors={"x": operand},
         origin=origin,
     )

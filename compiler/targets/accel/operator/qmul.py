@@ -13,7 +13,7 @@ from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish, 
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import product_schedule
-from tilewright.compiler.targets.accel.window_tiling import choose_windows
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.compiler.te import Tensor, TensorProgram, cast, compute, placeholder, saturate
 from tilewright.compiler.tir.expr import Expr
 from tilewright.isa.config import Config
@@ -38,7 +38,9 @@ def lower_qmul(
     return [
         Lowered(
             program=_program(operator, sizes, types[1].numbers[2:], config.cols),
-            schedule=product_schedule(choose_windows(sizes, config)),
+            tunable=TunableWindows(
+                windows=sizes, config=config, loops="product", primitives=product_schedule
+            ),
             tensors={"a": 0, "b": 1},
             constants={"parameters": parameter_vectors(rows, config)},
         )

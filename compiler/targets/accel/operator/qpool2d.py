@@ -1,6 +1,7 @@
 """Poolings of integers on the vector engine."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import window_schedule
+from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
 from tilewright.compiler.targets.accel.operator.window import WindowNest
-from tilewright.compiler.targets.accel.window_tiling import choose_windows
 from tilewright.isa.config import Config
 
 _LOWEST = -128
@@ -39,8 +40,8 @@ def lower_qmax_pool2d(
         lo=operator.lo,
         hi=operator.hi,
     )
-    schedule = window_schedule(choose_windows(sizes, config))
-    return [Lowered(program=nest.maximum("max_pool", config.cols), schedule=schedule, tensors={"x": 0})]
+    tunable = TunableWindows(windows=sizes, config=config, loops="maximum", primitives=window_schedule)
+    return [Lowered(program=nest.maximum("max_pool", config.cols), tunable=tunable, tensors={"x": 0})]
 
 
 def lower_qaverage_pool2d(
@@ -100,7 +101,12 @@ def _average(
     rows = [np.full(x.numbers[1], value, np.int32) for value in (operator.bias, scale)]
     return Lowered(
         program=nest.average("average_pool", config.cols),
-        schedule=window_schedule(choose_windows(sizes, config), parameters=True),
+        tunable=TunableWindows(
+            windows=sizes,
+            config=config,
+            loops="average",
+            primitives=partial(window_schedule, parameters=True),
+        ),
         tensors={"x": 0},
         constants={"parameters": parameter_vectors(rows, config)},
         origin=origin,

@@ -1,0 +1,168 @@
+"""How an operator's loops may be scheduled: every tiling as a point, one of them chosen by the cost model."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.space.point import Point
+from tilewright.compiler.space.space import Columns, Space
+from tilewright.compiler.targets.accel.cost import convolution_space, window_space
+from tilewright.compiler.targets.accel.cost.convolution_space import ConvolutionSpace
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, BlockedConvolution
+from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling
+from tilewright.compiler.targets.accel.cost.window_space import WindowSpace
+from tilewright.compiler.targets.accel.operator.schedule import Schedule, convolution_schedule
+from tilewright.compiler.targets.accel.tiling import choose
+from tilewright.compiler.targets.accel.window_tiling import choose_windows
+from tilewright.isa.config import Config
+
+
+class Tilings(Protocol):
+    """The space of an operator's tilings on one machine, and what its own model says of them."""
+
+    @property
+    def space(self) -> Space:
+        """The knobs and what fits."""
+
+    def cycles(self, point: Point) -> int:
+        """By the event model."""
+
+    def instructions(self, point: Point) -> int:
+        """Instructions that a point makes, at least."""
+
+    def estimate(self, columns: Columns) -> NDArray[np.float64]:
+        """Cycles of many points in closed form."""
+
+    def features(self, columns: Columns) -> NDArray[np.float32]:
+        """What tells points apart on any operator of the kind and any machine [n, features]."""
+
+
+class Tunable(Protocol):
+    """An operator whose schedule may vary."""
+
+    @property
+    def kind(self) -> str:
+        """Which spaces are alike, so that what is learned of one holds for another."""
+
+    @property
+    def key(self) -> str:
+        """All that decides what a point costs, but the machine: JSON."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Of `Tilings.features`."""
+
+    def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Tilings:
+        """The space, for a memory of some latency."""
+
+    def default(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Point:
+        """What the cost model chooses.
+
+        Raises:
+            TilingError: if nothing fits the machine.
+        """
+
+    def schedule(self, point: Point) -> Schedule:
+        """The schedule of a point that fits."""
+
+
+Choose = Callable[[Tunable], Point | None]
+"""Names the point of an operator that shall not have its default; None for all others."""
+
+
+def choose_defaults(tunable: Tunable) -> Point | None:
+    """Names no points."""
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunableConvolution:
+    """A convolution, or a product of two activations, on the matrix engine.
+
+    Members:
+        convolution, config: what is tiled, for which machine.
+        lookup: whether its results are looked up in a table.
+        groups: of a product of two activations, whose weights are a stage; 0 for a convolution.
+    """
+
+    convolution: BlockedConvolution
+    config: Config
+    lookup: bool = False
+    groups: int = 0
+    kind = "convolution"
+    feature_names = convolution_space.FEATURES
+
+    @property
+    def key(self) -> str:
+        """Its sizes."""
+        return _key(self.kind, self.convolution, lookup=self.lookup, groups=self.groups)
+
+    def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> ConvolutionSpace:
+        """Its space."""
+        return ConvolutionSpace(
+            convolution=self.convolution,
+            config=self.config,
+            latency_cycles=latency_cycles,
+            groups=self.groups,
+        )
+
+    def default(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Point:
+        """The search of `choose`; of a product each group has weights of its own: no tile holds two."""
+        tiling = choose(self.convolution, self.config, latency_cycles)
+        point = self.tilings(latency_cycles).point(tiling)
+        single = {"height": 1, "first_height": 0, "first_reduction_blocks": 0} if self.groups else {}
+        return Point({**point, **single})
+
+    def schedule(self, point: Point) -> Schedule:
+        """Primitives for the loops of `ConvolutionNest`, or of a product."""
+        return convolution_schedule(
+            self.tilings().tiling(point),
+            pooled=self.convolution.pools,
+            residual=self.convolution.residual,
+            lookup=self.lookup,
+            copied=self.groups > 0,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunableWindows:
+    """What the vector engine does alone.
+
+    Members:
+        windows, config: what is tiled, for which machine.
+        loops: names the loops, for which `primitives` are.
+        primitives: the schedule of a tiling.
+    """
+
+    windows: Windows
+    config: Config
+    loops: str
+    primitives: Callable[[WindowTiling], Schedule]
+    kind = "windows"
+    feature_names = window_space.FEATURES
+
+    @property
+    def key(self) -> str:
+        """Its sizes."""
+        return _key(self.kind, self.windows, loops=self.loops)
+
+    def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> WindowSpace:
+        """Its space."""
+        return WindowSpace(windows=self.windows, config=self.config, latency_cycles=latency_cycles)
+
+    def default(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Point:
+        """The search of `choose_windows`."""
+        tilings = self.tilings(latency_cycles)
+        return tilings.point(choose_windows(self.windows, self.config, latency_cycles))
+
+    def schedule(self, point: Point) -> Schedule:
+        """Primitives for its loops."""
+        return self.primitives(self.tilings().tiling(point))
+
+
+def _key(kind: str, sizes: BlockedConvolution | Windows, **further: Any) -> str:
+    return json.dumps({"kind": kind, **further, **asdict(sizes)}, sort_keys=True, separators=(",", ":"))
