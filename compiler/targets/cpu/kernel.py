@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from operator import add
 from typing import Any
 
@@ -130,7 +129,10 @@ def compile_function(
     machine = HostMachine.host() if machine is None else machine
     text = str(emit_module([function], contract=contract, parallel=parallel, machine=machine))
     store = ObjectStore() if store is None else store
-    produce = partial(object_code, text, machine)
+
+    def produce() -> bytes:
+        return object_code(text, machine)
+
     code = store.cached(produce, text, machine.key) if keep else produce()
     if parallel:
         install_pool(store)

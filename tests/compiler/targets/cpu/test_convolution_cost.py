@@ -59,9 +59,12 @@ def test_what_counting_tells():
 
 
 def test_tiles_at_the_edge_count_with_their_size():
-    """Five tiles of 6 and 4 columns are not seven of 6."""
-    even, odd = seconds(columns=4, rows=1), seconds(columns=5, rows=1)
-    assert 0.7 < odd / even < 1.3
+    """A tile of 6 columns and one of 1 are not two of 6."""
+    odd, even = (
+        float(cost_of(replace(SIZES, width=width, is_float=True), rows=1, columns=6).tile_cycles[0])
+        for width in (7, 12)
+    )
+    assert odd < 0.9 * even
 
 
 def test_threads_that_share_nothing_are_not_faster():
