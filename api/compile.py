@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,10 @@ from numpy.typing import ArrayLike
 
 from tilewright.api.error import PackageError
 from tilewright.api.explanation import Explanation
+from tilewright.api.host_task import host_schedules
 from tilewright.api.package import Package
-from tilewright.api.records import SHIPPED, RecordSource, choose_by
+from tilewright.api.records import DEFAULT_LATENCY_CYCLES, SHIPPED, RecordSource, records_of
+from tilewright.api.tuned_package import tuned_package
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names
@@ -29,9 +32,9 @@ from tilewright.compiler.pipeline import HOST_PASSES, PASSES
 from tilewright.compiler.quantise.calibration import RangeMethod, range_method
 from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
-from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.isa.config import Config, load_config
 from tilewright.numerics.progress import Progress, unheard
+from tilewright.tune.record_index import Records
 
 _SHOWN_LABELS = 4
 Source = str | os.PathLike[str] | bytes | Any
@@ -82,7 +85,7 @@ def compile(
         ranges=ranges,
         accelerator=accelerator,
         schedules=schedules,
-        choose=choose_by(records, machine),
+        records=records_of(records),
         progress=progress,
         observe=observe,
     )
@@ -96,15 +99,37 @@ def compile_named(
     ranges: str = RangeMethod.MIN_MAX,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
-    choose: Choose = choose_defaults,
+    records: Records | None = None,
+    latency_cycles: int = DEFAULT_LATENCY_CYCLES,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
     """As `compile`, of a network that was read.
 
     Args:
-        choose: names points of layers on the accelerator that have no schedule.
+        records: measurements of layers; the best points are taken where no schedules are given.
+        latency_cycles: of the memory whose records count.
     """
+    package = _compiled(named, config, calibration, ranges, accelerator, schedules, progress, observe)
+    if not records:
+        return package
+    package = replace(package, host_schedules=host_schedules(records))
+    if schedules:
+        return package
+    progress("comparing with what was measured")
+    return tuned_package(package, records, latency_cycles)
+
+
+def _compiled(
+    named: NamedFunction,
+    config: Config,
+    calibration: Mapping[str, ArrayLike] | None,
+    ranges: str,
+    accelerator: bool | None,
+    schedules: Schedules | None,
+    progress: Progress,
+    observe: Observe | None,
+) -> Package:
     method = range_method(ranges)
     if observe is not None:
         observe("", "input", print_function(named.function))
@@ -125,9 +150,7 @@ def compile_named(
             "or accelerator=False for the CPU in floats"
         )
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    return package_of(
-        split_network(named, config, data, schedules, progress, observe, method, choose), config
-    )
+    return package_of(split_network(named, config, data, schedules, progress, observe, method), config)
 
 
 def explain_named(named: NamedFunction, config: Config) -> Explanation:

@@ -5,12 +5,17 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.space.error import SpaceError
 from tilewright.compiler.space.space import Columns
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.convolution_cost import ConvolutionCost
 from tilewright.compiler.targets.cpu.operator.convolution_feature import FEATURE_NAMES, described
-from tilewright.compiler.targets.cpu.operator.convolution_schedule import ConvolutionSchedule, convolution_key
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
+    ConvolutionSchedule,
+    convolution_key,
+    convolution_of_key,
+)
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.convolution_space import (
     convolution_space,
@@ -19,6 +24,7 @@ from tilewright.compiler.targets.cpu.operator.convolution_space import (
     schedule_of,
 )
 from tilewright.compiler.targets.cpu.pool import processors
+from tilewright.tune.record import Key
 from tilewright.tune.record_index import Records
 from tilewright.tune.task import Task
 
@@ -66,9 +72,24 @@ def _features(counts: "partial[ConvolutionCost]", columns: Columns) -> NDArray[n
 def host_schedules(records: Records) -> dict[str, ConvolutionSchedule]:
     """The best known schedules of this machine's convolutions, by their keys: what `compile_host` takes.
 
-    Raises:
-        SpaceError: if a point is none of a convolution's.
+    A record counts only beside one of the default, and if it is better; one of a point that is no more, not.
     """
     here = [key for key in records.keys() if (key.target, key.machine) == (TARGET, host_text())]  # noqa: SIM118
-    best = ((key.structure, records.best(key)) for key in here)
-    return {structure: schedule_of(record.point) for structure, record in best if record is not None}
+    found = {key.structure: _better(records, key) for key in here}
+    return {structure: schedule for structure, schedule in found.items() if schedule is not None}
+
+
+def _better(records: Records, key: Key) -> ConvolutionSchedule | None:
+    """The schedule that was faster than the default."""
+    sizes, is_shared = convolution_of_key(key.structure)
+    features = Features.of(HostMachine.host())
+    space, best = convolution_space(sizes, features, is_shared=is_shared), records.best(key)
+    default = point_of(default_schedule(sizes, features, is_shared=is_shared))
+    known = records.known(key, default)
+    if best is None or best.outcome.cost is None or known is None or known.cost is None:
+        return None
+    try:
+        fits = space.refuse(best.point) is None
+    except SpaceError:
+        return None
+    return schedule_of(best.point) if fits and best.outcome.cost < known.cost else None

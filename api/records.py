@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 from tilewright.api.accel_task import SIM, key_of
+from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.space.error import SpaceError
 from tilewright.compiler.space.point import Point
-from tilewright.compiler.targets.accel.operator.tunable import Choose, Tunable, choose_defaults
+from tilewright.compiler.targets.accel.layer_schedule import legal_network, lowered_parts
+from tilewright.compiler.targets.accel.operator.tunable import Tunable
 from tilewright.isa.config import Config
 from tilewright.tune.record import read_line
 from tilewright.tune.record_file import read_records
@@ -34,14 +36,12 @@ class TunedPoints:
         config: the machine.
         latency_cycles: of the memory whose records count.
         device: that measured: "sim" or "rtl".
-        used: the structures of layers that have another point than their default.
     """
 
     records: Records
     config: Config
     latency_cycles: int = DEFAULT_LATENCY_CYCLES
     device: str = SIM
-    used: set[str] = field(default_factory=set)
 
     def __call__(self, tunable: Tunable) -> Point | None:
         """The best point of a layer; None where its default is the best, or nothing is known."""
@@ -52,8 +52,18 @@ class TunedPoints:
         default = self.records.known(key, tunable.default())
         if default is None or default.cost is None or default.cost <= best.outcome.cost:
             return None
-        self.used.add(tunable.key)
         return best.point
+
+    def has_any(self, named: NamedFunction) -> bool:
+        """Whether a layer of a function of integers has another point than its default."""
+        machine = self.config.digest().hex()
+        if all(key.machine != machine for key in self.records.keys()):  # noqa: SIM118
+            return False
+        network = legal_network(named, self.config)
+        parts = (
+            lowered for unit in network.layers for _, lowered in lowered_parts(network, unit, self.config)
+        )
+        return any(self(lowered.tunable) is not None for lowered in parts)
 
 
 def _fits(tunable: Tunable, point: Point) -> bool:
@@ -78,18 +88,11 @@ def shipped_records() -> Records:
     return Records(map(read_line, lines))
 
 
-def choose_by(
-    source: RecordSource,
-    config: Config,
-    latency_cycles: int = DEFAULT_LATENCY_CYCLES,
-    note: Callable[[str], object] = unnoted,
-) -> Choose:
-    """What names points of layers by records, for a machine.
+def records_of(source: RecordSource, note: Callable[[str], object] = unnoted) -> Records:
+    """The records of a source.
 
     Args:
-        source: of records.
-        config: the machine.
-        latency_cycles: of the memory whose records count.
+        source: files, records, those that come along, or nothing.
         note: is told of each line of a file that is no record.
 
     Raises:
@@ -97,15 +100,13 @@ def choose_by(
         OSError: if a file cannot be read.
     """
     if source is None:
-        return choose_defaults
+        return Records()
     if source == SHIPPED:
-        records = shipped_records()
-    elif isinstance(source, Records):
-        records = source
-    else:
-        paths = [source] if isinstance(source, str | os.PathLike) else source
-        readings = [read_records(path) for path in paths]
-        for text in (text for reading in readings for text in reading.notes):
-            note(text)
-        records = Records(record for reading in readings for record in reading.records)
-    return TunedPoints(records=records, config=config, latency_cycles=latency_cycles)
+        return shipped_records()
+    if isinstance(source, Records):
+        return source
+    paths = [source] if isinstance(source, str | os.PathLike) else source
+    readings = [read_records(path) for path in paths]
+    for text in (text for reading in readings for text in reading.notes):
+        note(text)
+    return Records(record for reading in readings for record in reading.records)

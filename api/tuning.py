@@ -5,24 +5,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tilewright.api.device import machine_of
 from tilewright.api.error import PackageError
-from tilewright.api.package import Package
-from tilewright.api.records import TunedPoints
 from tilewright.api.tunable_layer import TunableLayer
-from tilewright.compiler.ir.function import Value
-from tilewright.compiler.network.split import Part
 from tilewright.compiler.space.error import SpaceError
 from tilewright.compiler.space.point import Point
-from tilewright.compiler.targets.accel.compile import compile_function
-from tilewright.isa.model import CONSTANTS, INPUTS
-from tilewright.runtime.device import Environment
 from tilewright.tune.allocate import Progress, turns
 from tilewright.tune.harness import Budget, Trial, steps
 from tilewright.tune.measure import Job, Measure
 from tilewright.tune.outcome import Kind, Outcome
 from tilewright.tune.record import Record
-from tilewright.tune.record_index import Records
 from tilewright.tune.search.search import Search
 from tilewright.tune.session import Session
 
@@ -69,20 +60,6 @@ class TunedLayer:
     point: Point | None
     trials: int
     failures: dict[Kind, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TunedPackage:
-    """A package with the schedules that were found.
-
-    Members:
-        package: compiled anew; a program that was not faster as a whole keeps its default schedules.
-        default_cycles, cycles: of all programs, as they run.
-    """
-
-    package: Package
-    default_cycles: int
-    cycles: int
 
 
 @dataclass
@@ -194,37 +171,6 @@ class Tuning:
             trials=len(outcomes),
             failures={kind: kinds.count(kind) for kind in Kind if kind in kinds},
         )
-
-
-def tuned_package(
-    package: Package, records: Records, latency_cycles: int = 16, device: str = "sim"
-) -> TunedPackage:
-    """A package by the best points in records, program by program where all of it is faster.
-
-    Args:
-        package: with programs by default schedules.
-        records: of its layers.
-        latency_cycles: of the memory.
-        device: that runs the programs: "sim" or "rtl".
-    """
-    points = TunedPoints(records=records, config=package.config, latency_cycles=latency_cycles, device=device)
-    parts, before, after = dict[Value, Part](), 0, 0
-    for value, part in package.parts.items():
-        tuned = replace(part, model=compile_function(part.integers, package.config, choose=points))
-        cycles, tuned_cycles = (program_cycles(each, latency_cycles, device) for each in (part, tuned))
-        parts[value] = tuned if tuned_cycles < cycles else part
-        before, after = before + cycles, after + min(cycles, tuned_cycles)
-    return TunedPackage(package=replace(package, parts=parts), default_cycles=before, cycles=after)
-
-
-def program_cycles(part: Part, latency_cycles: int, device: str = "sim") -> int:
-    """Of a program, whose time no data changes."""
-    executable = part.model.executable
-    given = {each.base: bytes(each.size_bytes) for each in executable.regions if each.base == INPUTS}
-    if part.model.constants:
-        given[CONSTANTS] = part.model.constants
-    machine, environment = machine_of(device, executable.config), Environment(latency=latency_cycles)
-    return machine.run(executable, given, environment, check=False).cycles
 
 
 def chosen_layers(layers: Sequence[TunableLayer], names: Sequence[str]) -> list[TunableLayer]:

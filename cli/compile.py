@@ -44,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
     from tilewright.api.file import to_bytes
     from tilewright.cli.dump import Dump
     from tilewright.cli.network import (
-        choose_of,
         compile_network,
         open_network,
         read_schedules,
@@ -69,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     files = {args.model_file: to_bytes(package, say)}
     say("")
     if args.schedules is not None:
-        files[args.schedules] = used_schedules(package, schedules, choose_of(args, package.config)).encode()
+        files[args.schedules] = used_schedules(package, schedules, args).encode()
     dumped = {} if dump is None else dump.files(args.dump_folder or f"{args.model_file}.dump")
     files |= dumped
     with new_folders(dumped):
@@ -94,7 +93,7 @@ def _refuse(args: argparse.Namespace) -> None:
     if args.input is None:
         refuse_options(args, ("labels", "output", "report", "trace"), "give --input FILE with them")
     if args.float:
-        refuse_options(args, ("schedules", "schedule", "records"), "--float has no layers on the accelerator")
+        refuse_options(args, ("schedules", "schedule"), "--float has no layers on the accelerator")
     refuse_model_options(args)
     outputs = (args.model_file, args.output, args.report, args.trace, args.schedules)
     require_apart(outputs, (*model_inputs(args), args.schedule))

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tilewright.compiler.network.split import Observe
     from tilewright.compiler.schedule import Primitive
     from tilewright.compiler.targets.accel.layer_schedule import LayerPart, Schedules
-    from tilewright.compiler.targets.accel.operator.tunable import Choose
     from tilewright.isa.config import Config
     from tilewright.runtime.model_input import Samples
+    from tilewright.tune.record_index import Records
 
 FIRST_INPUTS = 100
 """Samples that calibrate where the user names no data for it."""
@@ -145,7 +145,8 @@ def compile_network(
             ranges=args.ranges or RANGES[0],
             accelerator=not args.float,
             schedules=schedules,
-            choose=choose_of(args, network.config),
+            records=_records(args),
+            latency_cycles=args.latency,
             progress=say,
             observe=observe,
         )
@@ -175,40 +176,45 @@ def read_schedules(path: str) -> "Schedules":
         raise TilewrightError(f"{path}: {error}") from None
 
 
-def choose_of(args: argparse.Namespace, config: "Config") -> "Choose":
-    """What names points of layers: the records that the user gives, or those that come along.
+def _records(args: argparse.Namespace) -> "Records":
+    """The records that the user gives, or those that come along.
 
     Args:
-        args: with `records` and `latency`.
-        config: of the machine.
+        args: with `records`.
 
     Raises:
         TilewrightError: if a file has no records, or with "none" there are others.
         OSError: if one cannot be read.
     """
-    from tilewright.api.records import SHIPPED, choose_by
+    from tilewright.api.records import SHIPPED, records_of
     from tilewright.isa.error import TilewrightError
 
-    names = args.records
-    if NO_RECORDS in names:
-        if len(names) > 1:
+    if NO_RECORDS in args.records:
+        if len(args.records) > 1:
             raise TilewrightError(f"--records {NO_RECORDS} must stand alone, not beside other records")
-        return choose_by(None, config)
-    return choose_by(names or SHIPPED, config, args.latency, note)
+        return records_of(None)
+    return records_of(args.records or SHIPPED, note)
 
 
-def used_schedules(package: "Package", given: "Schedules", choose: "Choose") -> str:
-    """The schedule of each layer as text: the given ones, and those that are chosen for the others.
+def used_schedules(package: "Package", given: "Schedules", args: argparse.Namespace) -> str:
+    """The schedule of each layer as text: the given ones, and those that the others have.
 
+    Args:
+        package: compiled with `records` and `latency` of `args`.
+        given: that the user names.
+        args: of the command.
     Raises:
         TilewrightError: if layers of two programs have one name.
     """
+    from tilewright.api.records import TunedPoints
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
+    from tilewright.compiler.targets.accel.operator.tunable import choose_defaults
     from tilewright.isa.error import TilewrightError
 
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
-        own = default_schedules(part.integers, package.config, choose)
+        points = TunedPoints(records=_records(args), config=package.config, latency_cycles=args.latency)
+        own = default_schedules(part.integers, package.config, points if part.is_tuned else choose_defaults)
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

@@ -13,12 +13,13 @@ from tilewright.cli.terminal import note, say
 if TYPE_CHECKING:
     from tilewright.api.package import Package
     from tilewright.api.tunable_layer import TunableLayer
-    from tilewright.api.tuning import TunedLayer, TunedPackage, Tuning
+    from tilewright.api.tuning import TunedLayer, Tuning
     from tilewright.tune.harness import Budget
     from tilewright.tune.measure import Measure
 
 DEFAULT_TRIALS_A_LAYER = 48
-_DEVICES = ("sim", "rtl")
+_CPU = "cpu"
+_DEVICES = ("sim", "rtl", _CPU)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -79,7 +80,16 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help=f"a preset or a TOML file, where the file does not say it (default: {DEFAULT_CONFIG})",
     )
-    where.add_argument("--device", choices=_DEVICES, default=_DEVICES[0], help="default: %(default)s")
+    where.add_argument(
+        "--device",
+        choices=_DEVICES,
+        default=_DEVICES[0],
+        help="whose kernels: the accelerator's on sim or rtl in cycles, this host's on cpu in seconds "
+        "(default: %(default)s)",
+    )
+    where.add_argument(
+        "--float", action="store_true", help="with cpu: the network in floats, all of it there"
+    )
     where.add_argument(
         "--latency",
         metavar="CYCLES",
@@ -107,7 +117,8 @@ def run(args: argparse.Namespace) -> int:
     package = _package(args)
     if budget is None:
         return _print_spaces(args, package)
-    from tilewright.api.tuning import Tuning, tuned_package
+    from tilewright.api.tuned_package import package_cycles, tuned_package
+    from tilewright.api.tuning import Tuning
     from tilewright.tune.session import Session
 
     layers = _layers(args, package)
@@ -117,16 +128,20 @@ def run(args: argparse.Namespace) -> int:
             note(each)
         tuning = Tuning(layers=layers, session=session, measure=measure, seed=args.seed)
         is_whole = _search(tuning, budget(len(layers)))
-        say("comparing the whole network")
-        tuned = tuned_package(package, session.records, args.latency, args.device)
+        tuned, cycles = package, None
+        if args.device != _CPU:
+            say("comparing the whole network")
+            tuned = tuned_package(package, session.records, args.latency, args.device)
+            default, found = (package_cycles(each, args.latency, args.device) for each in (package, tuned))
+            cycles = default, found
     say("")
     if args.package_file is not None:
         from tilewright.api.file import to_bytes
         from tilewright.cli.output import write_files
 
-        write_files({args.package_file: to_bytes(tuned.package, say)})
+        write_files({args.package_file: to_bytes(tuned, say)})
         say("")
-    _print_result(args, tuning, tuned, records)
+    _print_result(args, tuning, cycles, records)
     return 0 if is_whole else 130
 
 
@@ -141,7 +156,12 @@ def _refuse(args: argparse.Namespace, records: str) -> None:
     from tilewright.isa.error import TilewrightError
 
     args.input = args.labels = None
-    args.float = False
+    if args.float and args.device != _CPU:
+        refuse_options(args, ("float",), f"the accelerator has integers: give --device {_CPU}")
+    if args.package_file is not None and args.device == _CPU:
+        raise TilewrightError(
+            f"-o must be for the accelerator: compile --records {records} takes what was found"
+        )
     args.records = []
     if args.cluster is not None:
         refuse_options(args, ("workers",), "the cluster's workers measure")
@@ -189,9 +209,12 @@ def _package(args: argparse.Namespace) -> "Package":
 def _layers(args: argparse.Namespace, package: "Package") -> "list[TunableLayer]":
     """The layers to tune, by the options."""
     from tilewright.api.accel_task import accel_layers
+    from tilewright.api.host_layers import host_layers
     from tilewright.api.tuning import chosen_layers
 
     say("looking for layers")
+    if args.device == _CPU:
+        return chosen_layers(host_layers(package), args.layers)
     return chosen_layers(accel_layers(package, args.latency, args.device), args.layers)
 
 
@@ -217,7 +240,8 @@ def _search(tuning: "Tuning", budget: "Budget") -> bool:
                 faster = f", {step.default_cost / step.cost:.3f} × the default's speed"
             share = None if budget.trials is None else min(1.0, step.done / budget.trials)
             say(
-                f"{step.done}{most} points{faster}; {step.layer.name}: {step.trial.best_cost:,.0f} cycles",
+                f"{step.done}{most} points{faster}; {step.layer.name}: "
+                f"{_cost(step.trial.best_cost, step.layer)}",
                 share,
             )
     except KeyboardInterrupt:
@@ -231,17 +255,24 @@ def _search(tuning: "Tuning", budget: "Budget") -> bool:
 # --- printing ----------------------------------------------------------------------------------------------
 
 
-def _print_result(args: argparse.Namespace, tuning: "Tuning", tuned: "TunedPackage", records: str) -> None:
+def _cost(cost: float, layer: "TunableLayer") -> str:
+    """A cost with its unit."""
+    return f"{cost:,.0f} cycles" if layer.key.unit == "cycles" else f"{cost * 1e6:,.1f} µs"
+
+
+def _print_result(
+    args: argparse.Namespace, tuning: "Tuning", cycles: tuple[int, int] | None, records: str
+) -> None:
     results = tuning.results()
     if args.json:
-        print(json.dumps(_report(tuning, results, tuned), indent=2))
+        print(json.dumps(_report(results, cycles), indent=2))
         return
     header = ("layer", "default", "best", "speed", "trials", "without an answer", "point")
     print(format_table(header, [_row(each) for each in results]))
-    ratio = tuned.default_cycles / tuned.cycles
-    print(
-        f"\nall programs: {tuned.default_cycles:,} cycles by default, {tuned.cycles:,} tuned ({ratio:.3f} ×)"
-    )
+    print("")
+    if cycles is not None:
+        default, best = cycles
+        print(f"all programs: {default:,} cycles by default, {best:,} tuned ({default / best:.3f} ×)")
     print(f"measurements are in {records}: tilewright compile --records {records} takes the best")
 
 
@@ -252,8 +283,8 @@ def _row(each: "TunedLayer") -> tuple[str, ...]:
     is_default = each.point == each.layer.task.default
     return (
         each.layer.name,
-        f"{each.default_cost:,.0f}",
-        f"{each.cost:,.0f}",
+        _cost(each.default_cost, each.layer),
+        _cost(each.cost, each.layer),
         f"{each.default_cost / each.cost:.3f}",
         str(each.trials),
         failures,
@@ -269,15 +300,16 @@ def _changes(each: "TunedLayer") -> str:
     return " ".join(f"{name}={value}" for name, value in point.items() if known.get(name) != value)
 
 
-def _report(tuning: "Tuning", results: "list[TunedLayer]", tuned: "TunedPackage") -> dict[str, Any]:
+def _report(results: "list[TunedLayer]", cycles: tuple[int, int] | None) -> dict[str, Any]:
     return {
-        "default_cycles": tuned.default_cycles,
-        "cycles": tuned.cycles,
+        "default_cycles": None if cycles is None else cycles[0],
+        "cycles": None if cycles is None else cycles[1],
         "layers": [
             {
                 "names": list(each.layer.names),
-                "default_cycles": each.default_cost,
-                "cycles": each.cost,
+                "unit": each.layer.key.unit,
+                "default_cost": each.default_cost,
+                "cost": each.cost,
                 "point": None if each.point is None else dict(each.point),
                 "trials": each.trials,
                 "failures": {str(kind): count for kind, count in each.failures.items()},

@@ -19,7 +19,6 @@ from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.quantise import has_scales, quantise
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_network
-from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
@@ -39,11 +38,13 @@ class Part:
         source: its body, in floats, with names for its values.
         integers: the same in integers.
         model: its program.
+        is_tuned: whether layers have points by records.
     """
 
     source: NamedFunction
     integers: NamedFunction
     model: Model
+    is_tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,6 @@ def split_network(
     progress: Progress = unheard,
     observe: Observe | None = None,
     ranges: RangeMethod = RangeMethod.MIN_MAX,
-    choose: Choose = choose_defaults,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
 
@@ -83,7 +83,6 @@ def split_network(
         progress: is told what is being done.
         observe: is told what each pass made.
         ranges: how the calibration chooses the ranges of values.
-        choose: names points of layers without a schedule.
 
     Raises:
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
@@ -99,7 +98,7 @@ def split_network(
         inputs = _inputs_of_parts(
             split, calibration, share_of(progress, "measuring what the parts are given")
         )
-        work = _Work(config, inputs, schedules or {}, progress, observe, ranges, choose)
+        work = _Work(config, inputs, schedules or {}, progress, observe, ranges)
         parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
         if not refused:
             work.check_schedules()
@@ -141,7 +140,6 @@ class _Work:
     progress: Progress
     observe: Observe | None
     ranges: RangeMethod
-    choose: Choose
     layers: list[str] = field(default_factory=list)
 
     def parts(self, equations: list[Equation]) -> tuple[dict[Value, Part], Verdicts]:
@@ -189,7 +187,6 @@ class _Work:
             _within(body.name, self.observe),
             {part: each for part, each in self.schedules.items() if part.layer in own},
             share_of(self.progress, f"compiling {what}"),
-            self.choose,
         )
         return Part(source, integers, model)
 

@@ -82,7 +82,9 @@ class Anchor:
 
     @property
     def schedule(self) -> ConvolutionSchedule | None:
-        """Of the micro-kernels; None for the default."""
+        """Of the micro-kernels; None for the default, and for what is vectorised channel by channel."""
+        if self.is_channelwise:
+            return None
         return self.schedules.get(convolution_key(self.sizes, is_shared=self._is_shared))
 
     @property

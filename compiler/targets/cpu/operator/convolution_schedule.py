@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
+from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import (
     ComputeAt,
     Fuse,
@@ -206,3 +208,14 @@ def convolution_key(sizes: ConvolutionSizes, *, is_shared: bool) -> str:
     fields = {name: getattr(sizes, name) for name in names}
     fields |= {"kind": "convolution", "type": str(sizes.dtype), "threads": "all" if is_shared else "one"}
     return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def convolution_of_key(key: str) -> tuple[ConvolutionSizes, bool]:
+    """The sizes that a key of `convolution_key` is of, and whether several threads run it."""
+    fields = json.loads(key)
+    is_float, is_shared = fields.pop("type") == str(DType.FLOAT32), fields.pop("threads") == "all"
+    del fields["kind"]
+    sizes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return ConvolutionSizes(**sizes, is_float=is_float), is_shared
