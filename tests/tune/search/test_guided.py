@@ -6,6 +6,8 @@ from statistics import median
 import numpy as np
 import pytest
 
+from tilewright.compiler.space.knob import Knob
+from tilewright.compiler.space.space import Space
 from tilewright.tune.error import TuneError
 from tilewright.tune.feature import describe
 from tilewright.tune.harness import Budget, run, trials_to
@@ -14,7 +16,8 @@ from tilewright.tune.search import level
 from tilewright.tune.search.guided import GuidedSearch
 from tilewright.tune.search.plain import RandomSearch
 from tilewright.tune.search.prior import PriorSearch
-from tune_landscape import bowl, layer, with_prior
+from tilewright.tune.task import Task
+from tune_landscape import bowl, layer, outcome, with_prior
 
 
 def reached(make, landscape, share=0.95, trials=128, seeds=3):
@@ -109,6 +112,28 @@ def test_it_recovers_from_a_prior_that_misleads():
     landscape = with_prior(bowl(1), noise=0.3, sign=-1)
     assert reached(guided(landscape), landscape) <= 128
     assert reached(alone(landscape), landscape) > 128
+
+
+def test_a_share_of_each_batch_is_drawn_by_chance():
+    landscape = with_prior(bowl(1), noise=0.1)
+    estimates = np.sort(landscape.cost_of(landscape.task.space.all_that_fit()))
+    for explored, expected in ((0.0, 0), (0.1, 3.6), (0.5, 18)):
+        search = GuidedSearch(landscape.task, explored=explored)
+        proposed = landscape.cost_of(search.propose(41))[1:]
+        assert (proposed > estimates[len(estimates) // 10]).sum() == pytest.approx(
+            expected, abs=0.2 * expected + 1
+        )
+    assert (landscape.cost_of(GuidedSearch(landscape.task).propose(41))[1:] > np.median(estimates)).any()
+
+
+def test_evolution_goes_where_neither_chance_nor_neighbours_lead():
+    knobs = tuple(Knob(f"k{n}", tuple(range(16))) for n in range(6))
+    task = Task(key="large", target="synthetic", machine="none", space=Space(knobs), unit="cycles")
+    seen = task.space.sample(np.random.default_rng(0), 100)
+    search = GuidedSearch(task, explored=0.0)
+    search.learn(seen, [outcome(float(np.exp(row.sum() / 20))) for row in seen])
+    proposed = search.propose(8)
+    assert proposed.sum(axis=1).mean() < seen.sum(axis=1).min() - 2
 
 
 def test_what_is_expected_is_said_as_soon_as_something_is():
