@@ -112,7 +112,7 @@ class ConvolutionCost:
         """Pixels and vectors that are in registers together."""
         pairs, places = np.unique(np.stack([self.pixels, self.vectors]), axis=1, return_inverse=True)
         cuts = [register_cut(int(p), int(v), self.features.registers) for p, v in pairs.T]
-        found = np.array(cuts, np.int64)[places.reshape(-1)]
+        found = np.array(cuts, np.int64).reshape(-1, 2)[places.reshape(-1)]
         return found[:, 0], found[:, 1]
 
     @property
