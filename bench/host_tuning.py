@@ -11,7 +11,7 @@ seeds.
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +29,7 @@ from tilewright.compiler.targets.cpu.operator.convolution_sizes import Convoluti
 from tilewright.compiler.targets.cpu.operator.convolution_space import schedule_of
 from tilewright.numerics.error import TilewrightError
 from tilewright.tune.feature import describe
-from tilewright.tune.harness import Budget, over_seeds, quartiles, trials_to
+from tilewright.tune.harness import Budget, Trial, quartiles, steps
 from tilewright.tune.model import CostModel, Samples
 from tilewright.tune.outcome import Kind, Outcome
 from tilewright.tune.rank import spearman
@@ -132,58 +132,80 @@ def outcomes(layer: Layer, points: Sequence[Point]) -> Iterator[tuple[Point, Out
 def searches(layer: Layer, other: Layer, records: Records) -> dict[str, Callable[[int], Search]]:
     """Searches by name, none of which is told the default."""
     task = replace(layer.task, default=None)
-    blind = replace(task, estimate=None)
-    learned = transferred(other, records)
+    blind = blind_to(task)
+    learned, learned_blind = (
+        transferred(other, each, records) for each in (other.task, blind_to(other.task))
+    )
     return {
         "random": lambda seed: RandomSearch(task, seed),
         "genetic": lambda seed: GeneticSearch(task, seed),
         "annealing": lambda seed: AnnealingSearch(task, seed),
         "model, no estimate": lambda seed: GuidedSearch(blind, seed),
+        "the same, with transfer": lambda seed: GuidedSearch(blind, seed, transferred=learned_blind),
         "model over estimate": lambda seed: GuidedSearch(task, seed),
-        "the same, with transfer": lambda seed: GuidedSearch(task, seed, transferred=learned),
+        "estimate and transfer": lambda seed: GuidedSearch(task, seed, transferred=learned),
     }
 
 
-def transferred(other: Layer, records: Records) -> CostModel:
-    """What some points of the other convolution tell."""
+def blind_to(task: Task) -> Task:
+    """The task without the compiler's estimate."""
+    return replace(task, estimate=None)
+
+
+def transferred(other: Layer, task: Task, records: Records) -> CostModel:
+    """What some points of the other convolution tell; its task has an estimate or not."""
     costs = {point: each.cost for point, each in records.outcomes(other.key).items() if each.cost}
     drawn = np.random.default_rng(0).permutation(len(costs))[:KNOWN]
     points = [list(costs)[at] for at in drawn]
-    table = describe(other.task, other.task.space.positions_of(points), portable=True)
-    return CostModel.fit([Samples(table=table, costs=np.array([costs[point] for point in points]))])
+    table = describe(task, task.space.positions_of(points), portable=True)
+    relative = task.estimate is None
+    samples = Samples(table=table, costs=np.array([costs[point] for point in points]))
+    return CostModel.fit([samples], relative=relative)
+
+
+def points_to(search: Search, known: Mapping[Point, Outcome], cost: float, trials: int) -> int | None:
+    """How many points a search measures until one costs no more than this; None if it does not get there."""
+
+    def measure_points(points: Sequence[Point]) -> list[tuple[Point, Outcome]]:
+        return [(point, known[point]) for point in points]
+
+    for step in steps(search, measure_points, Budget(trials=trials), batch=BATCH):
+        if isinstance(step, Trial) and step.best_cost <= cost:
+            return step.number
+    return None
 
 
 def table(layer: Layer, other: Layer, records: Records, seeds: int, trials: int) -> str:
     """What searches need, and what is known of the space."""
     known = records.outcomes(layer.key)
     costs = np.array([outcome.cost for outcome in known.values() if outcome.cost is not None])
-    positions = layer.task.space.positions_of([point for point, each in known.items() if each.cost])
-    assert layer.task.default is not None
-    assert layer.task.estimate is not None
-    default, best = known[layer.task.default].cost, float(costs.min())
-    assert default is not None
-    rank = spearman(layer.task.estimate(layer.task.space.columns(positions)), costs)
-    rows, first = [], None
+    best, rows, first = float(costs.min()), [], None
     for name, make in searches(layer, other, records).items():
-        traces = over_seeds(
-            make,
-            lambda points: [(point, known[point]) for point in points],
-            Budget(trials=trials),
-            seeds=range(seeds),
-            batch=BATCH,
-        )
-        found = quartiles([trials_to(trace, SHARE, best) for trace in traces])
+        numbers = [points_to(make(seed), known, best / SHARE, trials) for seed in range(seeds)]
+        found = quartiles(numbers)
         first = first or found.median
         share = f"{found.median / first:.2f}" if first and found.median else "–"
         rows.append([name, str(found), share])
-    near = float((costs <= best / SHARE).mean())
-    head = (
-        f"{layer.name}: {len(known)} points, {len(known) - len(costs)} without a cost; default "
-        f"{best / default:.1%} of the best ({best * 1e6:.0f} us), {near:.1%} of the points within "
-        f"{1 - SHARE:.0%}, median of all {float(np.median(costs)) / best:.2f} x; "
-        f"rank of the estimate {rank:.2f}"
+    head = ["search", f"points to {SHARE:.0%} of the best", "of random's"]
+    return f"{landscape(layer, known)}\n{format_table(head, rows)}"
+
+
+def landscape(layer: Layer, known: Mapping[Point, Outcome]) -> str:
+    """What was measured of a space, in a line."""
+    task = layer.task
+    points = [point for point, outcome in known.items() if outcome.cost is not None]
+    costs = np.array([known[point].cost for point in points], np.float64)
+    assert task.default is not None
+    assert task.estimate is not None
+    default, best = known[task.default].cost, float(costs.min())
+    assert default is not None
+    rank = spearman(task.estimate(task.space.columns(task.space.positions_of(points))), costs)
+    return (
+        f"{layer.name}: {len(known)} points, {len(known) - len(points)} without a cost; best "
+        f"{best * 1e6:.0f} us, default {best / default:.1%} of its speed, "
+        f"{float((costs <= best / SHARE).mean()):.1%} of the points within {1 - SHARE:.0%}, median "
+        f"{float(np.median(costs)) / best:.2f} x; rank of the estimate {rank:.2f}"
     )
-    return head + "\n" + format_table(["search", f"points to {SHARE:.0%} of the best", "of random's"], rows)
 
 
 def main() -> int:

@@ -37,6 +37,13 @@ def test_every_point_has_an_estimate_and_features(dot, is_float, threads):
     assert np.isfinite(table).all()
 
 
+def test_of_no_point_there_is_nothing():
+    space = convolution_space(SIZES, AVX2, is_shared=True)
+    cost = ConvolutionCost(SIZES, AVX2, 2, space.columns(space.all_that_fit()[:0]))
+    assert len(cost.seconds) == 0
+    assert described(cost).shape == (0, len(FEATURE_NAMES))
+
+
 def cost_of(sizes=SIZES, threads=1, **changes):
     schedule = replace(
         ConvolutionSchedule.default(sizes, AVX2), copy=Copy.WHOLE, threads=Threads.NONE, **changes
