@@ -8,55 +8,38 @@ from numpy.typing import NDArray
 
 from tilewright.api.accel_runner import AccelRunner
 from tilewright.api.package import Package
-from tilewright.compiler.ir.function import Value
+from tilewright.api.tunable_layer import TunableLayer
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Positions
-from tilewright.compiler.targets.accel.layer_schedule import LayerPart, legal_network, lowered_parts
+from tilewright.compiler.targets.accel.layer_schedule import legal_network, lowered_parts
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import Tilings, Tunable
 from tilewright.isa.config import Config
 from tilewright.tune.record import Key
 from tilewright.tune.task import Task
 
-ACCEL = "accel"
+ACCEL, SIM = "accel", "sim"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TunableLayer:
-    """A structure that layers of a package share.
+def key_of(tunable: Tunable, config: Config, latency_cycles: int, device: str = SIM) -> Key:
+    """What costs of a layer's schedules are costs of.
 
-    Members:
-        task: its space, with the cycles of all these layers by the default schedule as weight.
-        runner: measures a point of it.
-        layers: which ones: the kernel's first result, and the layer's part.
+    Args:
+        tunable: the layer's.
+        config: the machine.
+        latency_cycles: of its memory.
+        device: that measured: "sim" or "rtl".
     """
-
-    task: Task
-    runner: AccelRunner
-    layers: tuple[tuple[Value, LayerPart], ...]
-
-    @property
-    def name(self) -> str:
-        """The first layer, and how many others there are."""
-        first, count = self.layers[0][1], len(self.layers)
-        return f"{first.layer}{f'.{first.number}' if first.number else ''}" + (
-            f" × {count}" if count > 1 else ""
-        )
-
-
-def key_of(tunable: Tunable, config: Config, latency_cycles: int) -> Key:
-    """What costs of a layer's schedules are costs of."""
-    environment = Point({"latency": latency_cycles})
     return Key(
         structure=tunable.key,
-        target=ACCEL,
+        target=ACCEL if device == SIM else f"{ACCEL}-{device}",
         machine=config.digest().hex(),
-        environment=environment,
+        environment=Point({"latency": latency_cycles}),
         unit="cycles",
     )
 
 
-def tunable_layers(package: Package, latency_cycles: int, device: str = "sim") -> list[TunableLayer]:
+def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> list[TunableLayer]:
     """The distinct layers of a package on the accelerator, the longest first.
 
     Args:
@@ -65,31 +48,33 @@ def tunable_layers(package: Package, latency_cycles: int, device: str = "sim") -
         device: that measures: "sim" or "rtl".
     """
     found: dict[str, TunableLayer] = {}
-    for value, part, lowered in _layers(package):
+    for name, lowered in _layers(package):
         key = lowered.tunable.key
-        if key in found:
-            known = found[key]
-            task = replace(known.task, weight=known.task.weight * (1 + 1 / len(known.layers)))
-            found[key] = replace(known, task=task, layers=(*known.layers, (value, part)))
+        known = found.get(key)
+        if known is None:
+            found[key] = _tunable_layer(package.config, lowered, name, latency_cycles, device)
         else:
-            found[key] = _tunable_layer(package.config, lowered, (value, part), latency_cycles, device)
+            count = len(known.names)
+            task = replace(known.task, weight=known.task.weight * (count + 1) / count)
+            found[key] = replace(known, task=task, names=(*known.names, name))
     return sorted(found.values(), key=lambda layer: -layer.task.weight)
 
 
-def _layers(package: Package) -> Iterator[tuple[Value, LayerPart, Lowered]]:
-    for value, part in package.parts.items():
+def _layers(package: Package) -> Iterator[tuple[str, Lowered]]:
+    for part in package.parts.values():
         network = legal_network(part.integers, package.config)
         for unit in network.layers:
-            for name, lowered in lowered_parts(network, unit, package.config):
-                yield value, name, lowered
+            for (layer, number), lowered in lowered_parts(network, unit, package.config):
+                yield f"{layer} part {number}" if number else layer, lowered
 
 
 def _tunable_layer(
-    config: Config, lowered: Lowered, layer: tuple[Value, LayerPart], latency_cycles: int, device: str
+    config: Config, lowered: Lowered, name: str, latency_cycles: int, device: str
 ) -> TunableLayer:
     tunable = lowered.tunable
-    tilings, default = tunable.tilings(latency_cycles), tunable.default(latency_cycles)
-    key = key_of(tunable, config, latency_cycles)
+    # The default is what is compiled without tuning, whatever the latency.
+    tilings, default = tunable.tilings(latency_cycles), lowered.default
+    key = key_of(tunable, config, latency_cycles, device)
     task = Task(
         key=key.structure,
         target=key.target,
@@ -105,7 +90,7 @@ def _tunable_layer(
         weight=float(tilings.cycles(default)),
     )
     runner = AccelRunner(lowered=lowered, config=config, latency_cycles=latency_cycles, device=device)
-    return TunableLayer(task=task, runner=runner, layers=(layer,))
+    return TunableLayer(names=(name,), key=key, task=task, runner=runner)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tilewright.isa.error import TilewrightError
 COMMANDS: tuple[str, ...] = (
     "run",
     "compile",
+    "tune",
     "explain",
     "cotune",
     "asm",

@@ -23,6 +23,7 @@ from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
 from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.isa.config import Config
 
 _HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+([0-9]{1,9}))?\s*(?:#.*)?')
@@ -42,12 +43,15 @@ class LayerPart(NamedTuple):
 Schedules = Mapping[LayerPart, tuple[Primitive, ...]]
 
 
-def default_schedules(named: NamedFunction, config: Config) -> dict[LayerPart, tuple[Primitive, ...]]:
+def default_schedules(
+    named: NamedFunction, config: Config, choose: Choose = choose_defaults
+) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
     Args:
         named: quantised, as `compile_function` takes it.
         config: the machine.
+        choose: names points of layers.
 
     Raises:
         NetworkError: if the machine cannot do all of it.
@@ -55,7 +59,7 @@ def default_schedules(named: NamedFunction, config: Config) -> dict[LayerPart, t
     """
     network = legal_network(named, config)
     return {
-        part: lowered.schedule
+        part: lowered.tunable.schedule(lowered.chosen(choose))
         for unit in network.layers
         for part, lowered in lowered_parts(network, unit, config)
     }

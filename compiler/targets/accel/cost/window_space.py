@@ -195,11 +195,11 @@ class WindowSpace:
     # --- what fits -----------------------------------------------------------------------------------------
 
     def _is_seen(self, height: Number, first_height: Number) -> Number:
-        """Whether a reduction in the lanes is seen to be read item by item.
+        """Whether a reduction in the lanes, be it of one pixel, is seen to be read item by item.
 
         Bounds are known where the first row of tiles is the highest one only if the others are all alike.
         """
-        if self.windows.reduced == 1:
+        if self.windows.keeps_accumulators and self.windows.reduced == 1:
             return np.ones_like(height, np.bool_)
         return (first_height <= height) | ((self.windows.height - first_height) % height == 0)
 
@@ -234,7 +234,7 @@ class WindowSpace:
             ),
             (
                 self._is_seen(height, first),
-                "where windows have several pixels, a high first row of tiles must leave rows of one height",
+                "a high first row of tiles must leave rows of one height, but for sums and products",
             ),
             *stages,
         ]
