@@ -92,11 +92,16 @@ def record(task, point, cost, machine=None, target="cpu"):
     return Record(key=key, point=point, outcome=Outcome(kind=Kind.OK, cost=cost))
 
 
+def points_of(task):
+    return task.space.points(task.space.sample(np.random.default_rng(0), 3))
+
+
 def test_the_best_schedules_of_this_machine_are_found_in_records():
     task = convolution_task(SIZES, is_shared=True)
-    first, second, third = task.space.points(task.space.sample(np.random.default_rng(0), 3))
+    first, second, third = points_of(task)
     records = Records(
         [
+            record(task, task.default, 3e-3),
             record(task, first, 2e-3),
             record(task, second, 1e-3),
             record(task, third, 1e-4, machine="another"),
@@ -105,3 +110,11 @@ def test_the_best_schedules_of_this_machine_are_found_in_records():
     )
     assert task.machine == host_text()
     assert host_schedules(records) == {task.key: schedule_of(second)}
+
+
+def test_what_was_not_faster_than_the_default_is_not_taken():
+    task = convolution_task(SIZES, is_shared=True)
+    first, second, _ = points_of(task)
+    alone = [record(task, first, 2e-3), record(task, second, 1e-3)]
+    assert host_schedules(Records(alone)) == {}
+    assert host_schedules(Records([*alone, record(task, task.default, 1e-3)])) == {}
