@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES
-from tilewright.cli.option import add_network_options
+from tilewright.cli.option import NO_RECORDS, add_network_options
 from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
@@ -202,7 +202,9 @@ def _package(args: argparse.Namespace, file: str, base: "Config") -> "Package":
     from tilewright.cli.kind import Kind, kind_of
     from tilewright.cli.network import compile_network, open_network, sized_network
 
-    own = argparse.Namespace(**vars(args), file=file, config=None, float=False, input=None)
+    own = argparse.Namespace(
+        **vars(args), file=file, config=None, float=False, input=None, records=[NO_RECORDS]
+    )
     network = open_network(own)
     if kind_of(file) is not Kind.ONNX:
         return network.package or compile_network(network, own, None, None)
