@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,10 @@ from numpy.typing import ArrayLike
 
 from tilewright.api.error import PackageError
 from tilewright.api.explanation import Explanation
+from tilewright.api.host_task import host_schedules
 from tilewright.api.package import Package
+from tilewright.api.records import DEFAULT_LATENCY_CYCLES, SHIPPED, RecordSource, records_of
+from tilewright.api.tuned_package import tuned_package
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names
@@ -30,6 +34,7 @@ from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
 from tilewright.numerics.progress import Progress, unheard
+from tilewright.tune.record_index import Records
 
 _SHOWN_LABELS = 4
 Source = str | os.PathLike[str] | bytes | Any
@@ -45,6 +50,7 @@ def compile(
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
+    records: RecordSource = SHIPPED,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
@@ -60,6 +66,8 @@ def compile(
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
+        records: files of measurements, as `tilewright tune` keeps them: layers have the best schedule that
+            was measured for this configuration. "shipped" are those of presets that come along; None: none.
         progress: is told what is being done, and how much of it is; see `numerics.progress`.
         observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
             layer's name), one of `pipeline.STAGES`, and the text.
@@ -77,6 +85,7 @@ def compile(
         ranges=ranges,
         accelerator=accelerator,
         schedules=schedules,
+        records=records_of(records),
         progress=progress,
         observe=observe,
     )
@@ -90,10 +99,37 @@ def compile_named(
     ranges: str = RangeMethod.MIN_MAX,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
+    records: Records | None = None,
+    latency_cycles: int = DEFAULT_LATENCY_CYCLES,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
-    """As `compile`, of a network that was read."""
+    """As `compile`, of a network that was read.
+
+    Args:
+        records: measurements of layers; the best points are taken where no schedules are given.
+        latency_cycles: of the memory whose records count.
+    """
+    package = _compiled(named, config, calibration, ranges, accelerator, schedules, progress, observe)
+    if not records:
+        return package
+    package = replace(package, host_schedules=host_schedules(records))
+    if schedules:
+        return package
+    progress("comparing with what was measured")
+    return tuned_package(package, records, latency_cycles)
+
+
+def _compiled(
+    named: NamedFunction,
+    config: Config,
+    calibration: Mapping[str, ArrayLike] | None,
+    ranges: str,
+    accelerator: bool | None,
+    schedules: Schedules | None,
+    progress: Progress,
+    observe: Observe | None,
+) -> Package:
     method = range_method(ranges)
     if observe is not None:
         observe("", "input", print_function(named.function))

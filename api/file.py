@@ -17,7 +17,10 @@ from tilewright.compiler.network.split import Part
 from tilewright.compiler.network.target import ACCELERATOR
 from tilewright.compiler.ops.registry import operators
 from tilewright.compiler.partition.assign import Refusal
+from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.cpu.cache import ObjectStore, StoredCode
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import Schedules
+from tilewright.compiler.targets.cpu.operator.convolution_space import point_of, schedule_of
 from tilewright.isa.container import ExecutableError, pack, read_file, unpack, well_formed
 from tilewright.isa.executable import PACKAGE, Executable, check_isa, config_of
 from tilewright.isa.instruction import ISA_VERSION
@@ -26,6 +29,7 @@ from tilewright.isa.output_file import write_files
 from tilewright.numerics.progress import Progress, unheard
 
 PACKAGE_FORMAT = 1
+_SCHEDULES = "host_schedules"
 _MODULE, _TENSORS, _PROGRAM, _HOST = "module", "tensors", "program.", "host"
 
 
@@ -36,7 +40,7 @@ def to_bytes(package: Package, progress: Progress = unheard) -> bytes:
     """
     package.prepare(progress=progress)
     function, codes = package.named.function, sorted(package.store.codes.items())
-    header = {
+    header: dict[str, Any] = {
         PACKAGE: PACKAGE_FORMAT,
         "isa_version": ISA_VERSION,
         "config": asdict(package.config),
@@ -49,6 +53,9 @@ def to_bytes(package: Package, progress: Progress = unheard) -> bytes:
             {"digest": digest, "machine": code.machine, "bytes": len(code.data)} for digest, code in codes
         ],
     }
+    if package.host_schedules:
+        points = {key: dict(point_of(schedule)) for key, schedule in package.host_schedules.items()}
+        header[_SCHEDULES] = points
     module = Module({function.name: function})
     sections = {_MODULE: print_module(module).encode(), _TENSORS: save_tensors(tensors_of(module))}
     for number, part in enumerate(package.parts.values()):
@@ -103,7 +110,8 @@ def from_bytes(data: bytes) -> Package:
         models = [Model.from_executable(_program(sections, n)) for n in range(len(programs))]
         parts = _parts(function, dict(zip(programs, models, strict=True)))
         refusals = tuple(_refusal(each) for each in header["refusals"])
-        return Package(named, config, parts, refusals, _store(header["host"], sections[_HOST]))
+        store = _store(header["host"], sections[_HOST])
+        return Package(named, config, parts, refusals, store, _schedules(header.get(_SCHEDULES, {})))
 
 
 def package_of_model(model: Model) -> Package:
@@ -129,6 +137,11 @@ def _texts(values: Any) -> tuple[str, ...]:
 def _refusal(members: Mapping[str, Any]) -> Refusal:
     _texts(list(members.values()))
     return Refusal(**members)
+
+
+def _schedules(points: Mapping[str, Mapping[str, Any]]) -> Schedules:
+    """The schedules of convolutions on the host."""
+    return {key: schedule_of(Point(point)) for key, point in points.items()}
 
 
 def _store(index: Sequence[Mapping[str, Any]], data: bytes) -> ObjectStore:

@@ -29,6 +29,7 @@ from tilewright.compiler.partition.dependence import Dependence
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
 from tilewright.compiler.targets.cpu.network import HostNetwork
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import Schedules
 from tilewright.isa.config import Config
 from tilewright.numerics.progress import Progress, unheard
 from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, Environment
@@ -49,6 +50,7 @@ class Package:
         parts: of each kernel on the accelerator, by its first result.
         refusals: why operators do not run on the accelerator.
         store: machine code of the host that is carried along.
+        host_schedules: of convolutions on the host, that shall not have their default schedule.
     """
 
     named: NamedFunction
@@ -56,6 +58,7 @@ class Package:
     parts: Mapping[Value, Part]
     refusals: tuple[Refusal, ...] = ()
     store: ObjectStore = field(default_factory=ObjectStore, repr=False, compare=False)
+    host_schedules: Schedules = field(default_factory=dict, repr=False)
     _programs: dict[Value, HostProgram] = field(default_factory=dict, repr=False)
     _networks: dict[int, HostNetwork] = field(default_factory=dict, repr=False)
 
@@ -159,14 +162,21 @@ class Package:
         first = kernel.results[0]
         if first not in self._programs:
             assert isinstance(kernel.operator, Kernel)
-            self._programs[first] = compile_host(kernel.operator.body, store=self.store, progress=progress)
+            self._programs[first] = compile_host(
+                kernel.operator.body,
+                store=self.store,
+                progress=progress,
+                schedules=self.host_schedules,
+            )
         self._programs[first].tell(progress)
         return self._programs[first]
 
     def network(self, part: Part) -> HostNetwork:
         """Machine code of the host for a part on the accelerator, with the same bytes."""
         if id(part) not in self._networks:
-            self._networks[id(part)] = HostNetwork(part.integers, store=self.store)
+            self._networks[id(part)] = HostNetwork(
+                part.integers, store=self.store, schedules=self.host_schedules
+            )
         return self._networks[id(part)]
 
     def prepare(self, device: str = "sim", progress: Progress = unheard) -> None:

@@ -30,7 +30,8 @@ from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.layout import aligned, aligned_empty
-from tilewright.compiler.targets.cpu.operator.matmul import MatmulSizes, column_panels, matmul
+from tilewright.compiler.targets.cpu.operator.matmul import column_panels, matmul
+from tilewright.compiler.targets.cpu.operator.matmul_sizes import MatmulSizes
 from tilewright.compiler.targets.cpu.operator.register_tile import product_lanes
 
 Array = NDArray[Any]

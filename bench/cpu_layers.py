@@ -34,7 +34,7 @@ from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine
-from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layer import float_layer, integer_layer
 from tilewright.compiler.targets.cpu.operator.layout import aligned, aligned_empty, starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes

@@ -17,7 +17,9 @@ from tilewright.isa.error import TilewrightError
 COMMANDS: tuple[str, ...] = (
     "run",
     "compile",
+    "tune",
     "explain",
+    "cotune",
     "asm",
     "disasm",
     "check",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tilewright.cli.inputs import Ports, inputs_of
 from tilewright.cli.kind import Kind, kind_of
 from tilewright.cli.machine import DEFAULT_CONFIG
-from tilewright.cli.option import RANGES, refuse_options, sizes_of
+from tilewright.cli.option import NO_RECORDS, RANGES, refuse_options, sizes_of
 from tilewright.cli.program import choose_config
 from tilewright.cli.terminal import note, say
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.targets.accel.layer_schedule import LayerPart, Schedules
     from tilewright.isa.config import Config
     from tilewright.runtime.model_input import Samples
+    from tilewright.tune.record_index import Records
 
 FIRST_INPUTS = 100
 """Samples that calibrate where the user names no data for it."""
@@ -61,7 +62,7 @@ def open_network(args: argparse.Namespace) -> OpenedNetwork:
     if kind is Kind.PROGRAM:
         raise TilewrightError(f"{path}: must be a network (ONNX) or a compiled model, not a program")
     if kind is not Kind.ONNX:
-        refuse_options(args, ("size", "float"), "it is compiled already")
+        refuse_options(args, ("size", "float", "records"), "it is compiled already")
         package = _read_package(path, kind)
         choose_config(path, package.config, args.config)
         return OpenedNetwork(
@@ -118,7 +119,7 @@ def compile_network(
 
     Args:
         network: of any kind.
-        args: with `float`.
+        args: with `float`, `records` and `latency`.
         calibration: samples that the user names for quantisation, if any.
         inputs: samples to run, whose first ones calibrate otherwise; a note says so.
         schedules: of layers that shall not have their default schedule.
@@ -144,6 +145,8 @@ def compile_network(
             ranges=args.ranges or RANGES[0],
             accelerator=not args.float,
             schedules=schedules,
+            records=_records(args),
+            latency_cycles=args.latency,
             progress=say,
             observe=observe,
         )
@@ -173,18 +176,45 @@ def read_schedules(path: str) -> "Schedules":
         raise TilewrightError(f"{path}: {error}") from None
 
 
-def used_schedules(package: "Package", given: "Schedules") -> str:
-    """The schedule of each layer as text: the given ones, and the default ones of the others.
+def _records(args: argparse.Namespace) -> "Records":
+    """The records that the user gives, or those that come along.
 
+    Args:
+        args: with `records`.
+
+    Raises:
+        TilewrightError: if a file has no records, or with "none" there are others.
+        OSError: if one cannot be read.
+    """
+    from tilewright.api.records import SHIPPED, records_of
+    from tilewright.isa.error import TilewrightError
+
+    if NO_RECORDS in args.records:
+        if len(args.records) > 1:
+            raise TilewrightError(f"--records {NO_RECORDS} must stand alone, not beside other records")
+        return records_of(None)
+    return records_of(args.records or SHIPPED, note)
+
+
+def used_schedules(package: "Package", given: "Schedules", args: argparse.Namespace) -> str:
+    """The schedule of each layer as text: the given ones, and those that the others have.
+
+    Args:
+        package: compiled with `records` and `latency` of `args`.
+        given: that the user names.
+        args: of the command.
     Raises:
         TilewrightError: if layers of two programs have one name.
     """
+    from tilewright.api.records import TunedPoints
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
+    from tilewright.compiler.targets.accel.operator.tunable import choose_defaults
     from tilewright.isa.error import TilewrightError
 
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
-        own = default_schedules(part.integers, package.config)
+        points = TunedPoints(records=_records(args), config=package.config, latency_cycles=args.latency)
+        own = default_schedules(part.integers, package.config, points if part.is_tuned else choose_defaults)
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

@@ -7,7 +7,8 @@ from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVIC
 
 RANGES = ("min-max", "mean-square")
 """The quantiser's ways to choose ranges, the default first: it is not imported before it is needed."""
-MODEL_OPTIONS = ("input", "labels", "calibrate", "ranges", "output", "report", "float", "size")
+MODEL_OPTIONS = ("input", "labels", "calibrate", "ranges", "output", "report", "float", "size", "records")
+NO_RECORDS, SHIPPED_RECORDS = "none", "shipped"
 PROGRAM_OPTIONS = ("memory", "dump")
 _CALIBRATE = "data for quantisation, in the forms of --input"
 
@@ -49,6 +50,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add_network_options(group)
+    group.add_argument(
+        "--records",
+        metavar=f"FILE|{NO_RECORDS}",
+        action="append",
+        default=[],
+        help=(
+            "layers have the best schedule in these records of `tilewright tune`, for this configuration and "
+            "--latency; may be given several times (default: those that come along)"
+        ),
+    )
     group.add_argument("--labels", metavar="FILE.npy", help="the right class of each sample: prints top-1")
     group.add_argument(
         "--float",

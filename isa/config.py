@@ -22,6 +22,26 @@ _EXAMPLE = "such as rows = 16"
 IN_FLIGHT = 8
 """Instructions that one engine may have started and not finished."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class FieldRange:
+    """What a size of a machine may be.
+
+    Members:
+        low, high: the least and the most.
+        is_power_of_two: whether only powers of two are allowed between.
+    """
+
+    low: int
+    high: int
+    is_power_of_two: bool
+
+    @property
+    def powers_of_two(self) -> tuple[int, ...]:
+        """The powers of two that are allowed, rising."""
+        return tuple(1 << k for k in range(self.high.bit_length()) if self.low <= 1 << k <= self.high)
+
+
 _POWER_OF_TWO_RANGES = {
     "rows": (4, 128),
     "cols": (4, 128),
@@ -43,6 +63,14 @@ _RANGES = {
     "queue_depth": (1, 64),
     "token_capacity": (1, 255),
 }
+
+FIELD_RANGES: Mapping[str, FieldRange] = MappingProxyType(
+    {
+        name: FieldRange(low=low, high=high, is_power_of_two=name in _POWER_OF_TWO_RANGES)
+        for name, (low, high) in (_POWER_OF_TWO_RANGES | _RANGES).items()
+    }
+)
+"""By the name of a field of `Config`. What fields must be to each other, only a `Config` says."""
 
 
 class ConfigError(TilewrightError):
@@ -88,11 +116,11 @@ class Config:
             raise ConfigError("; ".join(problems))
 
     def _problems(self) -> Iterator[str]:
-        for name, (low, high) in (_POWER_OF_TWO_RANGES | _RANGES).items():
+        for name, known in FIELD_RANGES.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                yield f"{name} must be an integer from {low} to {high}, not {_shown(value)}"
-            elif name in _POWER_OF_TWO_RANGES and value & (value - 1):
+            if not isinstance(value, int) or isinstance(value, bool) or not known.low <= value <= known.high:
+                yield f"{name} must be an integer from {known.low} to {known.high}, not {_shown(value)}"
+            elif known.is_power_of_two and value & (value - 1):
                 yield f"{name} must be a power of two, not {_shown(value)}"
         yield from self._relations()
 
@@ -165,6 +193,11 @@ class Config:
     def peak_macs(self) -> int:
         """Products a cycle at full use of the array."""
         return self.rows * self.cols
+
+    @property
+    def chip_bytes(self) -> int:
+        """Bytes of all memories on the chip."""
+        return sum(self.vectors(memory) * self.vector_bytes(memory) for memory in Memory)
 
     def digest(self) -> bytes:
         """8 bytes that name this configuration: stamped in programs, readable from the hardware."""

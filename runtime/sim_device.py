@@ -61,6 +61,20 @@ class SimDevice:
             require_sound(executable, image)
         return _SimProgram(self._simulator, executable, image, environment)
 
+    def time(
+        self,
+        executable: Executable,
+        regions: Mapping[int, bytes],
+        environment: Environment = DEFAULT_ENVIRONMENT,
+    ) -> SimResult:
+        """What a program takes, without what it does to data: no data changes the time; unchecked.
+
+        Raises:
+            LoadError: if program, regions and device do not fit each other.
+        """
+        image = load(executable, regions, self.config)
+        return _SimProgram(self._simulator, executable, image, environment).time
+
     def _warm_up(self) -> None:
         """Have the simulator compiled, or read from its cache, before a run is timed."""
         memory = DEFAULT_ENVIRONMENT.memory(INSTRUCTION_BYTES)
@@ -83,7 +97,7 @@ class _SimProgram:
         """Run it; see `device.Prepared.run`."""
         self._image.write(regions)
         begun = time.perf_counter()
-        result = self._time
+        result = self.time
         self._simulator.apply(result, self._outside)
         return DeviceResult(
             regions=self._image.regions(),
@@ -99,7 +113,8 @@ class _SimProgram:
         )
 
     @cached_property
-    def _time(self) -> SimResult:
+    def time(self) -> SimResult:
+        """When everything happens."""
         return self._simulator.time(
             self._code,
             dram=self._image.dram,

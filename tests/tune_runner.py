@@ -109,6 +109,12 @@ def tell(point: Point) -> None:
     wait(point)
 
 
+def tell_first(point: Point) -> None:
+    """Whoever comes first is named and waited for."""
+    if not Path(point.word("path")).exists():
+        tell(point)
+
+
 DEEDS = {
     "answer": lambda point: None,
     "wait": wait,
@@ -128,6 +134,7 @@ DEEDS = {
     "eat": eat,
     "use": use,
     "tell": tell,
+    "tell first": tell_first,
 }
 
 

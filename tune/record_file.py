@@ -27,6 +27,17 @@ class Reading:
     notes: tuple[str, ...]
 
 
+def read_records(path: str | os.PathLike[str]) -> Reading:
+    """All records of a file that is there, and why other lines are none.
+
+    Raises:
+        TuneError: if it is a file of something else.
+        OSError: if it cannot be read.
+    """
+    with RecordFile(path, is_read_only=True) as file:
+        return file.read()
+
+
 class RecordFile:
     """A file of records, opened to read and append; a context manager.
 
@@ -35,15 +46,17 @@ class RecordFile:
 
     Args:
         path: of the file; made if it is not there.
+        is_read_only: whether it must be there, and nothing is appended.
 
     Raises:
         TuneError: if it is a file of something else.
         OSError: if it cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, is_read_only: bool = False) -> None:
         self.path = Path(path)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDONLY if is_read_only else os.O_RDWR | os.O_APPEND | os.O_CREAT
+        self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
         try:
             self._refuse_other_files()
         except BaseException:

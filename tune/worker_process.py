@@ -10,6 +10,8 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
 from math import inf
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -53,6 +55,11 @@ class Packed:
 
     number: int
     data: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """Names it among machines."""
+        return sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,11 +38,13 @@ class Part:
         source: its body, in floats, with names for its values.
         integers: the same in integers.
         model: its program.
+        is_tuned: whether layers have points by records.
     """
 
     source: NamedFunction
     integers: NamedFunction
     model: Model
+    is_tuned: bool = False
 
 
 @dataclass(frozen=True)

@@ -384,6 +384,13 @@ _SCHEDULES = (
         check=_WINDOW_MODEL,
     ),
     Mutant(
+        name="window-space-uneven-rows-of-reductions-in-lanes",
+        file=f"{_ACCEL}/cost/window_space.py",
+        old="if self.windows.keeps_accumulators and self.windows.reduced == 1:",
+        new="if True:",
+        check=suite(f"{_ACCEL}/test_tunable.py"),
+    ),
+    Mutant(
         name="window-model-padding-for-nothing",
         file=f"{_ACCEL}/cost/window.py",
         old="if self.source is None:",

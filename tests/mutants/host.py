@@ -7,6 +7,7 @@ _KERNEL = suite(f"{_CPU}/test_micro_kernel.py")
 _CONVOLUTION = suite(f"{_CPU}/test_convolution.py")
 _NETWORK = suite(f"{_CPU}/test_network.py")
 _ELEMENT = suite(f"{_CPU}/test_element.py")
+_SCHEDULE = suite(f"{_CPU}/test_convolution_schedule.py")
 _MATMUL = suite(f"{_CPU}/test_matmul.py")
 
 MUTANTS = (
@@ -54,7 +55,7 @@ MUTANTS = (
     ),
     Mutant(
         name="host-padding",
-        file=f"{_CPU}/operator/convolution.py",
+        file=f"{_CPU}/operator/convolution_sizes.py",
         old="self.zero_point + (0 if self.is_float or self.is_signed else SIGN)",
         new="self.zero_point",
         check=_CONVOLUTION,
@@ -89,8 +90,8 @@ MUTANTS = (
     ),
     Mutant(
         name="host-slices-of-rows",
-        file=f"{_CPU}/operator/convolution.py",
-        old="step=tile.rows * stride,",
+        file=f"{_CPU}/operator/convolution_schedule.py",
+        old="step=self.rows * stride,",
         new="step=stride,",
         check=_CONVOLUTION,
     ),
@@ -114,5 +115,47 @@ MUTANTS = (
         old="whole[: len(b), : b.shape[1]] = b",
         new="whole[: len(b) - 1, : b.shape[1]] = b[:-1]",
         check=_MATMUL,
+    ),
+    Mutant(
+        name="host-unrolled-steps",
+        file=f"{_CPU}/micro_kernel.py",
+        old="index(number).ir), step)",
+        new="index(0).ir), step)",
+        check=_KERNEL,
+    ),
+    Mutant(
+        name="host-loops-that-change-their-length",
+        file=f"{_CPU}/contraction.py",
+        old="if variables(loop.extent) & own]",
+        new="if False]",
+        check=_KERNEL,
+    ),
+    Mutant(
+        name="host-parts-of-a-reduction",
+        file=f"{_CPU}/operator/convolution_schedule.py",
+        old='Split("sums_k", self.depth, "sums_part", "sums_step")',
+        new='Split("sums_k", self.depth - 1, "sums_part", "sums_step")',
+        check=_SCHEDULE,
+    ),
+    Mutant(
+        name="host-rule-of-slices",
+        file=f"{_CPU}/operator/convolution_rule.py",
+        old="is_slice & (order == place(Order.PANELS))",
+        new="is_slice & False",
+        check=_SCHEDULE,
+    ),
+    Mutant(
+        name="host-strides-of-an-input-as-it-lies",
+        file=f"{_CPU}/operator/convolution.py",
+        old="strides = sizes.window_strides if is_copied else sizes.strides",
+        new="strides = sizes.window_strides",
+        check=_SCHEDULE,
+    ),
+    Mutant(
+        name="host-code-of-another-schedule",
+        file=f"{_CPU}/host/anchor.py",
+        old="key.append(repr(self.schedule))",
+        new="pass",
+        check=suite(f"{_CPU}/host/test_schedules.py"),
     ),
 )

@@ -49,6 +49,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_the_outcome_of_its_job_alone(warm, fault):
     timeout = 0.2 if FAULTS[fault][0] is Kind.TIMEOUT else 30
@@ -60,7 +61,6 @@ def test_a_fault_is_the_outcome_of_its_job_alone(warm, fault):
     assert all(each.kind is Kind.OK and each.cost == point.number("n") + 1 for point, each in found.items())
 
 
-@pytest.mark.slow
 def test_all_faults_at_once_still_leave_one_outcome_each(warm):
     jobs = [job(n, fault, timeout=0.2) for n, fault in enumerate(FAULTS)]
     found = measured(warm, jobs)
@@ -162,7 +162,8 @@ def test_starting_does_not_count_as_measuring():
 
 def test_a_consumer_that_stops_ends_what_runs_and_can_begin_again(warm, tmp_path):
     path = tmp_path / "pid"
-    running = warm([job(0), job(1, "tell", path=str(path), ms=60_000)])
+    # The first is given to the first worker that is ready, so it runs when the other is answered.
+    running = warm([job(1, "tell", path=str(path), ms=60_000), job(0)])
     next(running)
     until(lambda: path.exists() and path.read_text())
     with pytest.raises(TuneError, match="must finish its jobs"):
@@ -310,8 +311,10 @@ def test_where_no_worker_can_start_every_job_is_lost(monkeypatch, executable):
 
 
 def test_a_late_look_does_not_make_a_right_answer_late(warm):
-    running = warm([job(0), job(1, "wait", ms=50, timeout=0.2)])
-    next(running)
+    while sum(worker.is_ready for worker in warm._workers) < 2:
+        measured(warm, [job(n, "wait", ms=100) for n in range(2)])
+    running = warm([job(1, "wait", ms=100, timeout=0.2), job(2, "wait", ms=50)])
+    assert next(running)[0].point.number("n") == 2
     sleep(0.8)
     assert next(running)[1].kind is Kind.OK
 

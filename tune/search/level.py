@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.space.space import Positions
 from tilewright.tune.feature import Table, based_on
-from tilewright.tune.model import CostModel, RefusalModel, Samples
+from tilewright.tune.model import CostModel, Objective, RefusalModel, Samples
 
 Describe = Callable[[Positions], Table]
 
@@ -52,7 +52,8 @@ class Level:
         """Make models anew from all points whose outcome is known; costs are infinite where there is none."""
         table, has_cost = self.table(positions), np.isfinite(costs)
         if has_cost.sum() >= _ENOUGH:
-            self._cost = CostModel.fit([Samples(table=table.rows(has_cost), costs=costs[has_cost])])
+            samples = Samples(table=table.rows(has_cost), costs=costs[has_cost])
+            self._cost = CostModel.fit([samples], objective=Objective.ORDER)
             self._spread = float(np.log(costs[has_cost]).std())
             self.knows_something = True
         judged = has_cost | refused

@@ -15,6 +15,7 @@ from tilewright.compiler.ir.print import print_function as print_ir
 from tilewright.compiler.ir.print import tensors_of
 from tilewright.compiler.ir.tensor_file import save_tensors
 from tilewright.compiler.schedule import Primitive, apply
+from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.allocation import Allocation, AllocationError
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import (
@@ -26,6 +27,7 @@ from tilewright.compiler.targets.accel.layer_schedule import (
 from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, feature_map_shape
 from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.compiler.targets.accel.program import LayerSpan, Program, Work, assemble_works
 from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
@@ -78,6 +80,7 @@ def compile_function(
     observe: Observe | None = None,
     schedules: Schedules | None = None,
     share: Share | None = None,
+    choose: Choose = choose_defaults,
 ) -> Model:
     """The model that runs a function of integers on a machine.
 
@@ -88,6 +91,7 @@ def compile_function(
         observe: is told what each pass makes of each layer.
         schedules: of layers that shall not have their default schedule; the results are the same.
         share: is told how many parts of layers have been scheduled.
+        choose: names points of the other layers; the results are the same.
 
     Raises:
         LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
@@ -98,7 +102,7 @@ def compile_function(
     """
     network = legal_network(named, config)
     with _without_search_for_cycles():
-        parts = _Layers(network, config, observe, schedules or {}).parts(share)
+        parts = _Layers(network, config, observe, schedules or {}, choose).parts(share)
         plan = _Plan(network, config)
         works = [part.work(plan) for part in parts]
         program = assemble_works(works, config, plan.sizes())
@@ -172,12 +176,18 @@ class _Layers:
     """Makes the parts of a network, one after the other."""
 
     def __init__(
-        self, network: AccelNetwork, config: Config, observe: Observe | None, schedules: Schedules
+        self,
+        network: AccelNetwork,
+        config: Config,
+        observe: Observe | None,
+        schedules: Schedules,
+        choose: Choose,
     ) -> None:
         self._network, self._config, self._observe = network, config, observe
         # By all that decides how a part runs: its loops, how they are scheduled, and where its result lies.
         self._templates: dict[tuple[PrimFunc, tuple[Primitive, ...], Shape, Shape], _Template] = {}
-        self._schedules = schedules
+        self._schedules, self._choose = schedules, choose
+        self._points: dict[LayerPart, Point] = {}
         self._most = most_instructions(network, config)
         self._count = 0
 
@@ -188,8 +198,10 @@ class _Layers:
         if unsupported:
             known = ", ".join(repr(unit.name) for unit in self._network.layers)
             raise LayerError(f"schedules must be of the layers {known}, not of {unsupported}")
-        defaults = [each for part, (_, each) in lowered.items() if part not in self._schedules]
-        self._check_count(sum(each.least_instructions for each in defaults))
+        counts = (
+            lowered[part][1].tunable.tilings().instructions(point) for part, point in self._points.items()
+        )
+        self._check_count(sum(counts))
         made: list[_Part] = []
         for part, (unit, each) in lowered.items():
             made.append(self._part(unit, part, each))
@@ -204,8 +216,8 @@ class _Layers:
             try:
                 for part, lowered in lowered_parts(self._network, unit, self._config):
                     if part not in self._schedules:
-                        # Searched now, so that all layers that do not fit are told together.
-                        _ = lowered.default
+                        # Now, so that all layers that do not fit are told together.
+                        self._points[part] = lowered.chosen(self._choose)
                     found[part] = unit, lowered
             except TilingError as error:
                 problems.append(f"layer {unit.name!r} ({unit.operator.name}): {error}")
@@ -222,8 +234,9 @@ class _Layers:
 
     def _part(self, unit: Unit, part: LayerPart, lowered: Lowered) -> _Part:
         given = self._schedules.get(part)
+        schedule = lowered.tunable.schedule(self._points[part]) if given is None else given
         try:
-            template = self._template(unit, part, lowered, lowered.schedule if given is None else given)
+            template = self._template(unit, part, lowered, schedule)
         except TilewrightError as error:
             if given is None or isinstance(error, AllocationError):
                 raise

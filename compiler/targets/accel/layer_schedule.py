@@ -23,6 +23,7 @@ from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
 from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
+from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.isa.config import Config
 
 _HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+([0-9]{1,9}))?\s*(?:#.*)?')
@@ -42,12 +43,15 @@ class LayerPart(NamedTuple):
 Schedules = Mapping[LayerPart, tuple[Primitive, ...]]
 
 
-def default_schedules(named: NamedFunction, config: Config) -> dict[LayerPart, tuple[Primitive, ...]]:
+def default_schedules(
+    named: NamedFunction, config: Config, choose: Choose = choose_defaults
+) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
     Args:
         named: quantised, as `compile_function` takes it.
         config: the machine.
+        choose: names points of layers.
 
     Raises:
         NetworkError: if the machine cannot do all of it.
@@ -55,7 +59,7 @@ def default_schedules(named: NamedFunction, config: Config) -> dict[LayerPart, t
     """
     network = legal_network(named, config)
     return {
-        part: lowered.schedule
+        part: lowered.tunable.schedule(lowered.chosen(choose))
         for unit in network.layers
         for part, lowered in lowered_parts(network, unit, config)
     }
@@ -69,7 +73,15 @@ def legal_network(named: NamedFunction, config: Config) -> AccelNetwork:
         NetworkError: if the machine cannot do all of it.
     """
     verify(named.function)
-    alone = named.one_sample()
+    return legal_sample(named.one_sample(), config)
+
+
+def legal_sample(alone: NamedFunction, config: Config) -> AccelNetwork:
+    """The same of a sound function that is for one sample already.
+
+    Raises:
+        NetworkError: if the machine cannot do all of it.
+    """
     return network_of(alone.with_function(legalise(alone.function, config)), config)
 
 

@@ -18,7 +18,7 @@ from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Cast, Const, Expr, Var
 from tilewright.compiler.tir.printer import print_stmt
 from tilewright.compiler.tir.simplify import simplify
-from tilewright.compiler.tir.stmt import Block, For, Stmt
+from tilewright.compiler.tir.stmt import Block, For, LoopKind, Stmt
 from tilewright.compiler.tir.walk import block_indices, constant, substitute, variables
 
 GROUP = 4
@@ -49,13 +49,21 @@ class MicroKernelMismatchError(CpuError):
 
 @dataclass(frozen=True)
 class ContractionLoop:
-    """A loop: one step moves the accesses to a, b and c by that many elements."""
+    """A loop: one step moves the accesses to a, b and c by that many elements.
+
+    Members:
+        name: of its variable.
+        extent: steps.
+        a, b, c: elements that one step moves.
+        is_unrolled: whether its steps are written one behind the other.
+    """
 
     name: str
     extent: Expr
     a: int
     b: int
     c: int
+    is_unrolled: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,11 @@ def _require(holds: bool, text: str) -> None:
 
 def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Contraction:
     loops, block = _chain(stmt)
+    own = {loop.var.name for loop in loops}
+    bent = [loop.var.name for loop in loops if variables(loop.extent) & own]
+    _require(
+        not bent, f"{', '.join(bent)} must be as long in all of the loop nest: split by a factor that divides"
+    )
     inside = {**domain, **{loop.var.name: loop.extent for loop in loops}}
     c = BufferLoad(block.body.buffer, block.body.indices)
     one, other = _factors(kind, block, c)
@@ -130,9 +143,7 @@ def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Contrac
     orders = [(one, other)] if kind == DOT else [(one, other), (other, one)]
     for a, b in orders:
         axes = [
-            ContractionLoop(
-                loop.var.name, loop.extent, *(accesses[load][1][loop.var.name] for load in (a, b, c))
-            )
+            _contraction_loop(loop, *(accesses[load][1][loop.var.name] for load in (a, b, c)))
             for loop in loops
         ]
         # A single lane is one too; where there are several, a loop of one step is none of them.
@@ -145,6 +156,10 @@ def _matched(kind: str, stmt: Stmt, domain: Domain, strides: Strides) -> Contrac
             names = tuple(loop.var.name for loop in loops)
             return Contraction(kind, block, names, rows, reductions, lanes[0], *operands)
     raise _DifferenceError(f"one loop must move c by 1, b by {unit} and a not at all: {_moves(axes)}")
+
+
+def _contraction_loop(loop: For, a: int, b: int, c: int) -> ContractionLoop:
+    return ContractionLoop(loop.var.name, loop.extent, a, b, c, loop.kind is LoopKind.UNROLL)
 
 
 def _chain(stmt: Stmt) -> tuple[list[For], Block]:

@@ -110,6 +110,7 @@ def compile_function(
     parallel: bool = True,
     machine: HostMachine | None = None,
     store: ObjectStore | None = None,
+    keep: bool = True,
 ) -> CompiledFunction:
     """A function as machine code for this machine; from the cache if it was compiled before.
 
@@ -119,6 +120,7 @@ def compile_function(
         parallel: whether parallel loops run on several threads.
         machine: one whose code this machine runs; None for this one.
         store: machine code that is carried along, and gets what is used; None: the disk alone.
+        keep: whether the code is looked up and kept; what is measured once is not.
 
     Raises:
         CpuError: if the host cannot run it.
@@ -127,7 +129,11 @@ def compile_function(
     machine = HostMachine.host() if machine is None else machine
     text = str(emit_module([function], contract=contract, parallel=parallel, machine=machine))
     store = ObjectStore() if store is None else store
-    code = store.cached(lambda: object_code(text, machine), text, machine.key)
+
+    def produce() -> bytes:
+        return object_code(text, machine)
+
+    code = store.cached(produce, text, machine.key) if keep else produce()
     if parallel:
         install_pool(store)
     return CompiledFunction(function, load_code(code, machine))

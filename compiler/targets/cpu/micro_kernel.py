@@ -165,7 +165,7 @@ class _Tiles:
     def write(self) -> None:
         """All tiles, in registers of vectors."""
         vectors = -(-self._lanes // self._kernel.lanes)
-        rows, columns = _tile(len(self._rows), vectors, self._statements.features.registers)
+        rows, columns = register_cut(len(self._rows), vectors, self._statements.features.registers)
         for column in range(0, vectors, columns):
             for row in range(0, len(self._rows), rows):
                 self._tile(self._rows[row : row + rows], range(column, min(column + columns, vectors)))
@@ -275,6 +275,10 @@ class _Tiles:
             step(a, b)
             return
         axis = reductions[0]
+        if axis.is_unrolled and (steps := constant(axis.extent)) is not None:
+            for number in range(steps):
+                self._reduction_loops(reductions[1:], *self._moved(a, b, axis, index(number).ir), step)
+            return
         zero, extent = ir.Constant(INDEX_TYPE, 0), self._statements.scalar(axis.extent)
         with self._statements.counted(zero, extent, axis.name) as at:
             self._reduction_loops(reductions[1:], *self._moved(a, b, axis, at), step)
@@ -314,17 +318,20 @@ def _merged(reductions: Sequence[ContractionLoop]) -> Iterator[ContractionLoop]:
 
 
 def _composed(outer: ContractionLoop, inner: ContractionLoop) -> ContractionLoop | None:
-    """Both loops as one, if each step of the outer one is all steps of the inner one."""
+    """Both loops as one, if each step of the outer one is all steps of the inner one, which is a loop."""
     counts = constant(outer.extent), constant(inner.extent)
-    if counts[0] is None or counts[1] is None:
+    if counts[0] is None or counts[1] is None or inner.is_unrolled or outer.is_unrolled:
         return None
     if (outer.a, outer.b) != (inner.a * counts[1], inner.b * counts[1]):
         return None
     return ContractionLoop(inner.name, Const(counts[0] * counts[1]), inner.a, inner.b, 0)
 
 
-def _tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:
-    """Rows and vectors of a tile: those with the fewest reads for each product that split evenly."""
+def register_cut(rows: int, vectors: int, registers: int) -> tuple[int, int]:
+    """Rows and vectors of a tile that are in registers together.
+
+    Those with the fewest reads for each product that split evenly.
+    """
     choices = []
     for columns in range(1, vectors + 1):
         most = (registers - columns - SPARE_REGISTERS) // columns

@@ -23,8 +23,9 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import NO_SCHEDULES, Schedules
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
-from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, LoweredOperator
+from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, LoweredOperator, lower_operator
 
 Array = NDArray[Any]
 Step = Callable[[Sequence[Array]], Array]
@@ -33,8 +34,6 @@ PORTS = (Quantise, Dequantise, Reshape, Transpose)
 """Operators that numpy does: a pass over a value at the border of the network, or a view."""
 CHUNK_SAMPLES = 64
 """Computed together, operator by operator: weights stay near, and values do not grow with the samples."""
-PARALLEL_WORK = 1 << 24
-"""Operations of an operator from which threads are worth waking."""
 
 
 class HostNetwork:
@@ -45,7 +44,11 @@ class HostNetwork:
     """
 
     def __init__(
-        self, named: NamedFunction, machine: HostMachine | None = None, store: ObjectStore | None = None
+        self,
+        named: NamedFunction,
+        machine: HostMachine | None = None,
+        store: ObjectStore | None = None,
+        schedules: Schedules = NO_SCHEDULES,
     ) -> None:
         """Compile a function.
 
@@ -53,14 +56,16 @@ class HostNetwork:
             named: of integers, verified; on any number of samples.
             machine: one whose code this machine runs; None for this one.
             store: machine code that is carried along, and gets what is used; None: the disk alone.
+            schedules: of convolutions, in the place of defaults.
 
         Raises:
-            CpuError: listing every equation that has no compiled form.
+            CpuError: listing every equation that has no compiled form; or if the sizes or the machine do
+                not allow a schedule.
         """
         self.named = named
         self._function = named.one_sample().function
         self._machine = HostMachine.host() if machine is None else machine
-        self._store = store
+        self._store, self._schedules = store, schedules
         self._fixed: dict[Value, Array] = {}
         moving = [each for each in self._function.equations if not self._fold(each)]
         _refuse_others(moving)
@@ -105,8 +110,8 @@ class HostNetwork:
         if isinstance(equation.operator, PORTS):
             return _port(equation.operator, types[0], equation.result.type)
         arrays = [self._fixed.get(value) for value in equation.operands]
-        lower = OPERATORS[type(equation.operator)]
-        lowered = lower(equation.operator, types, arrays, Features.of(self._machine))
+        features = Features.of(self._machine)
+        lowered = lower_operator(equation.operator, types, arrays, features, self._schedules)
         return _layer(lowered, equation.result.type, self._machine, self._store)
 
 
@@ -138,8 +143,7 @@ def _layer(
     lowered: LoweredOperator, result: TensorType, machine: HostMachine, store: ObjectStore | None
 ) -> Step:
     """The compiled kernel, called for each sample."""
-    parallel = lowered.work >= PARALLEL_WORK
-    kernel = compile_function(lowered.function, parallel=parallel, machine=machine, store=store)
+    kernel = compile_function(lowered.function, parallel=lowered.is_shared, machine=machine, store=store)
     shape = host_shape(result)
     # What is no constant comes in the order of the operator's inputs.
     order = sorted(argument for argument in lowered.arguments if isinstance(argument, int))

@@ -7,6 +7,7 @@ work some hundred microseconds long before it sleeps. A call from inside of anot
 thread's runs, does all of its iterations itself.
 """
 
+import os
 from functools import cache
 
 from llvmlite import binding as llvm
@@ -22,6 +23,11 @@ JOIN_SPINS = 1 << 14
 """The number of polls before the caller yields its processor, to a worker perhaps."""
 SHARES_PER_THREAD = 2
 """A range is what is left over threads times this: few ranges, small ones at the end, when others wait."""
+
+
+def processors() -> int:
+    """The threads that share a parallel loop on this machine: one for each processor, up to a limit."""
+    return min(os.sysconf("SC_NPROCESSORS_ONLN"), THREADS_MAXIMUM)
 
 
 def pool_text() -> str:

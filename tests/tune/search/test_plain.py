@@ -53,6 +53,14 @@ def test_the_prior_alone_goes_down_its_list():
     assert trace.costs[1] == landscape.best
 
 
+def test_the_refinement_orders_the_list_where_there_is_one():
+    landscape = with_prior(bowl(), noise=0.5, refine=True)
+    refined = landscape.task.refine(
+        run(PriorSearch(landscape.task), landscape.measure, Budget(trials=50)).positions
+    )
+    assert (np.diff(refined[1:]) >= 0).all()
+
+
 def test_of_a_space_that_is_too_large_to_list_evolution_finds_what_the_estimate_likes():
     knobs = tuple(Knob(f"k{n}", tuple(range(16))) for n in range(6))
 

@@ -51,6 +51,11 @@ def array_and_bus_cycles(
     return _matrix(tile_sizes, threads), _loads(tile_sizes, depths, threads).total
 
 
+def store_cycles(tile_sizes: TileSizes) -> Number:
+    """Cycles of the bus for the results of the average tile of a block."""
+    return _whole(_store(tile_sizes) * _average_tile(tile_sizes))
+
+
 def _most(*numbers: Number) -> Number:
     return reduce(np.maximum, numbers)
 
@@ -234,21 +239,18 @@ def _one_weight(tile_sizes: TileSizes) -> Number:
 def _store(tile_sizes: TileSizes) -> Number:
     """Cycles of the bus for the results of one tile and block."""
     config = tile_sizes.config
-    return np.maximum(
-        *_bus_cycles(
-            config,
-            tile_sizes.height,
-            tile_sizes.width * config.cols,
-            config.outstanding_writes,
-            tile_sizes.latency_cycles,
-        )
+    return many_write_cycles(
+        config, tile_sizes.height, tile_sizes.width * config.cols, tile_sizes.latency_cycles
     )
 
 
 def _read_cycles(tile_sizes: TileSizes, rows: Number, row_bytes: Number) -> Number:
+    return many_read_cycles(tile_sizes.config, rows, row_bytes, tile_sizes.latency_cycles)
+
+
+def many_read_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
     """`read_cycles` of many."""
-    config, latency = tile_sizes.config, tile_sizes.latency_cycles
-    cycles = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency)
+    cycles = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency_cycles)
     return np.maximum(*cycles) + _INSTRUCTION_CYCLES
 
 
@@ -256,6 +258,11 @@ def read_cycles(config: Config, rows: int, row_bytes: int, latency_cycles: int) 
     """Cycles of the bus for a load of rows, each dense in memory."""
     beats, bursts = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency_cycles)
     return int(max(beats, bursts)) + _INSTRUCTION_CYCLES
+
+
+def many_write_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
+    """`write_cycles` of many."""
+    return np.maximum(*_bus_cycles(config, rows, row_bytes, config.outstanding_writes, latency_cycles))
 
 
 def write_cycles(config: Config, rows: int, row_bytes: int, latency_cycles: int) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.compiler.targets.accel.cost.bound import cycles_of
 from tilewright.compiler.targets.accel.cost.problem import (
@@ -45,13 +46,12 @@ class Candidates:
     """All even tilings that fit, as arrays, with their cycles in closed form."""
 
     def __init__(self, convolution: BlockedConvolution, config: Config, latency_cycles: int) -> None:
-        rows = [
-            (*tile, *taps, blocks, outer, threads)
+        tiles = [
+            (*tile, *taps, blocks)
             for tile in _tiles(convolution, config)
             for taps, blocks in _reduction_tiles(convolution, config, *tile)
-            for outer, threads in _interleavings(convolution, config, taps, blocks)
         ]
-        self._numbers = np.array(rows, np.int64).reshape(-1, 7)
+        self._numbers = _with_interleavings(np.array(tiles, np.int64).reshape(-1, 5), convolution, config)
         self._convolution, self._config, self._latency = convolution, config, latency_cycles
         tile_sizes, threads = self._tile_sizes(*self._numbers.T), self._numbers[:, 6]
         depths = depths_of(tile_sizes, threads)
@@ -147,15 +147,23 @@ def _reduction_tiles(
     return fitting[:_REDUCTION_TILES_TRIED]
 
 
-def _interleavings(
-    convolution: BlockedConvolution, config: Config, taps: tuple[int, int], blocks: int
-) -> Iterator[tuple[int, int]]:
-    """Sizes of outer tiles, each with some numbers of threads."""
-    kernel = convolution.kernel
-    whole = taps == kernel and blocks == convolution.in_blocks and config.slices == 1
+def _with_interleavings(
+    tiles: NDArray[np.int64], convolution: BlockedConvolution, config: Config
+) -> NDArray[np.int64]:
+    """Each of the tiles [n, 5] with all outer tiles and threads behind it [m, 7]."""
+    whole = (*convolution.kernel, convolution.in_blocks)
+    is_one = (tiles[:, 2:] == whole).all(axis=1) & (config.slices == 1)
+    further = [np.array(list(_interleavings(convolution, one)), np.int64) for one in (False, True)]
+    places = np.repeat(np.arange(len(tiles)), np.where(is_one, len(further[1]), len(further[0])))
+    behind = [np.empty((0, 2), np.int64), *(further[int(one)] for one in is_one)]
+    return np.hstack((tiles[places], np.concatenate(behind)))
+
+
+def _interleavings(convolution: BlockedConvolution, is_one: bool) -> Iterator[tuple[int, int]]:
+    """Sizes of outer tiles, each with some numbers of threads, which reductions of one step do not need."""
     for outer in _outer_sizes(convolution.out_blocks):
         counts = [1]
-        if not whole:
+        if not is_one:
             counts += [threads for threads in (2, 4, 8, 16, 32) if threads < outer]
             counts += [outer] if outer > 1 else []
         yield from ((outer, threads) for threads in counts)

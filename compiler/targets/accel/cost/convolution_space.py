@@ -12,6 +12,7 @@ from tilewright.compiler.space.space import Columns, Space
 from tilewright.compiler.targets.accel.cost.bound import array_and_bus_cycles, cycles_of
 from tilewright.compiler.targets.accel.cost.candidate import depths_of, parts
 from tilewright.compiler.targets.accel.cost.event_model import instructions_of, modelled_cycles
+from tilewright.compiler.targets.accel.cost.occupancy import Occupancy, convolution_occupancy
 from tilewright.compiler.targets.accel.cost.problem import (
     ASSUMED_LATENCY_CYCLES,
     ORDERS,
@@ -136,6 +137,10 @@ class ConvolutionSpace:
     def cycles(self, point: Point) -> int:
         """By the event model."""
         return self._repeats * modelled_cycles(self.tiling(point))
+
+    def occupancy(self, point: Point) -> Occupancy:
+        """The work of each engine."""
+        return convolution_occupancy(self.tiling(point)).times(self._repeats)
 
     def instructions(self, point: Point) -> int:
         """Matrix instructions, for each of which the event model takes some microseconds."""

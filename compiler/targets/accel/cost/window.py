@@ -53,7 +53,7 @@ class Windows:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowTiling:
-    """The tile sizes and buffer depths of windows on a machine.
+    """The tile sizes and buffer depths of windows on a machine; or many at once, as arrays.
 
     Members:
         windows, config: what is tiled, for which machine.
@@ -67,12 +67,12 @@ class WindowTiling:
 
     windows: Windows
     config: Config
-    height: int
-    width: int
-    first_height: int | None = None
-    input_depth: int
-    result_depth: int
-    accumulator_depth: int
+    height: Number
+    width: Number
+    first_height: Number | None = None
+    input_depth: Number
+    result_depth: Number
+    accumulator_depth: Number
     parameter_depth: int
     latency_cycles: int = ASSUMED_LATENCY_CYCLES
     cycles: int = 0

@@ -1,9 +1,17 @@
-"""The cycles of tiled windows, estimated in closed form: engines side by side."""
+"""The cycles of the parts of tiled windows, and of all of them in closed form: engines side by side."""
 
 from itertools import accumulate
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.cost.bound import read_cycles, write_cycles
+import numpy as np
+
+from tilewright.compiler.targets.accel.cost.bound import (
+    many_read_cycles,
+    many_write_cycles,
+    read_cycles,
+    write_cycles,
+)
+from tilewright.compiler.targets.accel.cost.problem import Number
 from tilewright.compiler.targets.accel.cost.window import WindowTiling
 from tilewright.isa.config import INSTRUCTION_BYTES
 from tilewright.isa.timing import item_interval, vector_depth, vector_occupancy
@@ -38,8 +46,7 @@ class WindowCosts:
         windows, config = tiling.windows, tiling.config
         self._tiling, self._windows, self._config = tiling, windows, config
         self._latency = tiling.latency_cycles
-        row_bytes = 4 * config.cols * windows.parameter_vectors
-        self.parameters = read_cycles(config, 1, row_bytes, self._latency) if row_bytes else 0
+        self.parameters = _parameter_cycles(tiling)
         self.instructions = windows.operands + 2 + windows.keeps_accumulators
         self.tiles = self._tiles()
 
@@ -71,29 +78,91 @@ class WindowCosts:
             store=write_cycles(config, height, width * config.cols, self._latency),
         )
 
-    def work(self, tile: WindowTile) -> int:
-        """Cycles of the vector engine, whose second instruction waits for the first one."""
-        gap = vector_depth(self._config.requant_interval) + 1 if tile.first_work else 0
-        return tile.first_work + gap + tile.last_work
 
-    def load(self, tile: WindowTile) -> int:
-        """Cycles of the bus for all operands and for the instructions."""
-        fetch = self.instructions * INSTRUCTION_BYTES // self._config.bus_bytes
-        return self._windows.operands * tile.load + fetch
+def window_cycles(tiling: WindowTiling) -> Number:
+    """Cycles of all windows: engines side by side, but for the first loads and the last results.
 
-
-def window_cycles(tiling: WindowTiling) -> int:
-    """Cycles of all windows: engines side by side, but for the first loads and the last results."""
-    costs, blocks = WindowCosts(tiling), tiling.windows.blocks
-    first, last = costs.tiles[0], costs.tiles[-1]
-    load = blocks * (costs.parameters + sum(map(costs.load, costs.tiles)))
-    work = blocks * sum(map(costs.work, costs.tiles))
-    store = blocks * sum(tile.store for tile in costs.tiles)
-    alone = costs.load(first) + tiling.latency_cycles + costs.work(last) + last.store
-    alone += vector_depth(tiling.config.requant_interval)
-    is_one = blocks * len(costs.tiles) == 1
-    if tiling.input_depth == 1 and not is_one:
-        return alone + load + work + store
+    Args:
+        tiling: of ints; or of int64[n], for n tilings at once. Padding counts as if it were loaded.
+    """
+    windows, config = tiling.windows, tiling.config
+    busy, first, last = window_busy(tiling), *first_and_last(tiling)
+    alone = first.load + tiling.latency_cycles + last.work + last.store
+    alone = alone + vector_depth(config.requant_interval)
+    is_one = (windows.blocks == 1) & (tiling.height >= windows.height) & (tiling.width >= windows.width)
     # With one buffer of results, the vector engine waits for the store.
-    busy = work + store if tiling.result_depth == 1 and not is_one else max(work, store)
-    return max(load, busy) + alone
+    computed = np.where(
+        (tiling.result_depth == 1) & ~is_one, busy.work + busy.store, np.maximum(busy.work, busy.store)
+    )
+    hidden = np.maximum(busy.load, computed)
+    serial = busy.load + busy.work + busy.store
+    return alone + np.where((tiling.input_depth == 1) & ~is_one, serial, hidden)
+
+
+class WindowBusy(NamedTuple):
+    """Cycles for which engines are busy: the bus with loads, the vector engine, the bus with stores."""
+
+    load: Number
+    work: Number
+    store: Number
+
+
+def window_busy(tiling: WindowTiling) -> WindowBusy:
+    """Of all windows."""
+    windows = tiling.windows
+    tiles = [
+        (count_y * count_x, _busy(tiling, height, width))
+        for height, count_y in _row_sizes(tiling)
+        for width, count_x in _column_sizes(tiling)
+    ]
+    load, work, store = (
+        windows.blocks * sum(count * each[n] for count, each in tiles) for n in range(len(WindowBusy._fields))
+    )
+    return WindowBusy(load + windows.blocks * _parameter_cycles(tiling), work, store)
+
+
+def first_and_last(tiling: WindowTiling) -> tuple[WindowBusy, WindowBusy]:
+    """Of the first tile and of the last one."""
+    (top, _), (height, further), (low, is_low) = _row_sizes(tiling)
+    (whole, many), (rest, is_rest) = _column_sizes(tiling)
+    width = np.where(many > 0, whole, rest)
+    last_height = np.where(is_low > 0, low, np.where(further > 0, height, top))
+    last_width = np.where(is_rest > 0, rest, width)
+    return _busy(tiling, top, width), _busy(tiling, last_height, last_width)
+
+
+def _row_sizes(tiling: WindowTiling) -> list[tuple[Number, Number]]:
+    """Heights of rows of tiles, and how often each comes: of the first, of further ones, of the last."""
+    whole = tiling.windows.height
+    height = tiling.height
+    first = np.minimum(height if tiling.first_height is None else tiling.first_height, whole)
+    left = whole - first
+    return [(first, np.ones_like(first)), (height, left // height), (left % height, np.sign(left % height))]
+
+
+def _column_sizes(tiling: WindowTiling) -> list[tuple[Number, Number]]:
+    whole, width = tiling.windows.width, tiling.width
+    return [(width, whole // width), (whole % width, np.sign(whole % width))]
+
+
+def _busy(tiling: WindowTiling, height: Number, width: Number) -> WindowBusy:
+    """Cycles of a tile of one block."""
+    windows, config, latency = tiling.windows, tiling.config, tiling.latency_cycles
+    interval, items = config.requant_interval, height * width
+    rows, columns = windows.inputs(height, 0), windows.inputs(width, 1)
+    if windows.source is not None:
+        rows, columns = np.minimum(rows, windows.source[0]), np.minimum(columns, windows.source[1])
+    fetch = (windows.operands + 2 + windows.keeps_accumulators) * INSTRUCTION_BYTES // config.bus_bytes
+    load = windows.operands * many_read_cycles(config, rows, columns * config.cols, latency) + fetch
+    left = 1 if windows.keeps_accumulators else windows.reduced
+    each = item_interval(int(windows.parameter_vectors > 0), left, interval)
+    work = vector_occupancy(windows.parameter_vectors, items * left, each, 0)
+    if windows.keeps_accumulators:
+        # The second instruction waits for the first one.
+        work = work + vector_occupancy(0, items * windows.reduced, 1, 0) + vector_depth(interval) + 1
+    return WindowBusy(load, work, many_write_cycles(config, height, width * config.cols, latency))
+
+
+def _parameter_cycles(tiling: WindowTiling) -> int:
+    row_bytes = 4 * tiling.config.cols * tiling.windows.parameter_vectors
+    return read_cycles(tiling.config, 1, row_bytes, tiling.latency_cycles) if row_bytes else 0

@@ -1,6 +1,6 @@
 """Every tiling of windows as a point: tiles, stages of buffers, another height of the first row of tiles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,9 +10,15 @@ from tilewright.compiler.space.knob import Knob
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Columns, Space
 from tilewright.compiler.targets.accel.cost.candidate import parts
+from tilewright.compiler.targets.accel.cost.occupancy import Occupancy, window_occupancy
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, Number
 from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling, window_room
-from tilewright.compiler.targets.accel.cost.window_bound import WindowCosts, window_cycles
+from tilewright.compiler.targets.accel.cost.window_bound import (
+    WindowCosts,
+    first_and_last,
+    window_busy,
+    window_cycles,
+)
 from tilewright.compiler.targets.accel.cost.window_model import modelled_window_cycles
 from tilewright.isa.config import Config
 
@@ -83,24 +89,41 @@ class WindowSpace:
             latency_cycles=self.latency_cycles,
         )
 
-    def deepest(self, height: int, width: int, first_height: int | None = None) -> WindowTiling | None:
-        """The tiling of these sizes with the largest depths of use; None if it does not fit."""
-        most = max(height, first_height or 0)
-        room = window_room(self.windows, self.config, most, width)
-        fits = room.is_enough and max(most, width) <= MOST_RESULTS
-        if not fits or not self._is_seen(height, first_height or 0):
-            return None
+    def fits(self, height: Number, width: Number) -> Number:
+        """Whether tiles of these sizes fit; ints, or int64[n]."""
+        is_small = np.maximum(height, width) <= MOST_RESULTS
+        return window_room(self.windows, self.config, height, width).is_enough & is_small
+
+    def all_deepest(self, height: Number, width: Number) -> WindowTiling:
+        """The tilings of these sizes with the largest depths of use, where they fit; ints, or int64[n]."""
+        room = window_room(self.windows, self.config, height, width)
         return WindowTiling(
             windows=self.windows,
             config=self.config,
             height=height,
             width=width,
-            first_height=first_height,
-            input_depth=min(room.inputs, MAX_DEPTH),
-            result_depth=min(room.results, MAX_DEPTH),
-            accumulator_depth=min(room.accumulators, MAX_DEPTH) if self.windows.keeps_accumulators else 1,
+            input_depth=np.minimum(room.inputs, MAX_DEPTH),
+            result_depth=np.minimum(room.results, MAX_DEPTH),
+            accumulator_depth=np.minimum(room.accumulators, MAX_DEPTH)
+            if self.windows.keeps_accumulators
+            else 1,
             parameter_depth=min(room.parameters, self.windows.blocks),
             latency_cycles=self.latency_cycles,
+        )
+
+    def deepest(self, height: int, width: int, first_height: int | None = None) -> WindowTiling | None:
+        """The tiling of these sizes with the largest depths of use; None if it does not fit."""
+        most = max(height, first_height or 0)
+        if not self.fits(most, width) or not self._is_seen(height, first_height or 0):
+            return None
+        deepest = self.all_deepest(most, width)
+        return replace(
+            deepest,
+            height=height,
+            first_height=first_height,
+            input_depth=int(deepest.input_depth),
+            result_depth=int(deepest.result_depth),
+            accumulator_depth=int(deepest.accumulator_depth),
         )
 
     def point(self, tiling: WindowTiling) -> Point:
@@ -120,6 +143,10 @@ class WindowSpace:
         """By the event model."""
         return modelled_window_cycles(self.tiling(point))
 
+    def occupancy(self, point: Point) -> Occupancy:
+        """The work of each engine."""
+        return window_occupancy(self.tiling(point))
+
     def instructions(self, point: Point) -> int:
         """Instructions of the machine."""
         tiling = self.tiling(point)
@@ -130,26 +157,49 @@ class WindowSpace:
 
     def estimate(self, columns: Columns) -> NDArray[np.float64]:
         """Cycles of points in closed form."""
-        return np.array([window_cycles(each) for each in self._tilings(columns)], np.float64)
+        return np.asarray(window_cycles(self._tilings(columns)), np.float64)
 
     def features(self, columns: Columns) -> NDArray[np.float32]:
         """`FEATURES` of points [n, features]."""
-        facts = np.array([_facts(each) for each in self._tilings(columns)], np.float64)
-        return np.log2(np.maximum(facts, 1e-9)).astype(np.float32)
+        tiling = self._tilings(columns)
+        busy, first, last = window_busy(tiling), *first_and_last(tiling)
+        tiles = self.windows.height * self.windows.width / (tiling.height * tiling.width)
+        found = (
+            busy.work,
+            busy.load / busy.work,
+            busy.store / busy.work,
+            tiles,
+            tiling.height * tiling.width,
+            tiling.input_depth,
+            tiling.result_depth,
+            first.load / busy.work,
+            last.work / busy.work,
+        )
+        return np.stack([np.log2(np.maximum(each, 1e-9)) for each in found], axis=1).astype(np.float32)
 
-    def _tilings(self, columns: Columns) -> list[WindowTiling]:
-        names = tuple(columns)
-        rows = np.stack([columns[name] for name in names], axis=1).tolist()
-        return [self.tiling(Point(dict(zip(names, row, strict=True)))) for row in rows]
+    def _tilings(self, columns: Columns) -> WindowTiling:
+        height, first = columns["height"], columns["first_height"]
+        return WindowTiling(
+            windows=self.windows,
+            config=self.config,
+            height=height,
+            width=columns["width"],
+            first_height=np.where(first == 0, height, first),
+            input_depth=columns["input_stages"],
+            result_depth=columns["result_stages"],
+            accumulator_depth=columns["accumulator_stages"],
+            parameter_depth=1,
+            latency_cycles=self.latency_cycles,
+        )
 
     # --- what fits -----------------------------------------------------------------------------------------
 
     def _is_seen(self, height: Number, first_height: Number) -> Number:
-        """Whether a reduction in the lanes is seen to be read item by item.
+        """Whether a reduction in the lanes, be it of one pixel, is seen to be read item by item.
 
         Bounds are known where the first row of tiles is the highest one only if the others are all alike.
         """
-        if self.windows.reduced == 1:
+        if self.windows.keeps_accumulators and self.windows.reduced == 1:
             return np.ones_like(height, np.bool_)
         return (first_height <= height) | ((self.windows.height - first_height) % height == 0)
 
@@ -184,27 +234,7 @@ class WindowSpace:
             ),
             (
                 self._is_seen(height, first),
-                "where windows have several pixels, a high first row of tiles must leave rows of one height",
+                "a high first row of tiles must leave rows of one height, but for sums and products",
             ),
             *stages,
         ]
-
-
-def _facts(tiling: WindowTiling) -> tuple[float, ...]:
-    """What `FEATURES` are logarithms of."""
-    costs, blocks = WindowCosts(tiling), tiling.windows.blocks
-    tiles = costs.tiles
-    work = blocks * sum(map(costs.work, tiles))
-    bus = blocks * (costs.parameters + sum(map(costs.load, tiles)))
-    store = blocks * sum(tile.store for tile in tiles)
-    return (
-        work,
-        bus / work,
-        store / work,
-        len(tiles),
-        tiling.height * tiling.width,
-        tiling.input_depth,
-        tiling.result_depth,
-        costs.load(tiles[0]) / work,
-        costs.work(tiles[-1]) / work,
-    )

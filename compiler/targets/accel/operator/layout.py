@@ -59,6 +59,11 @@ def parameter_vectors(rows: list[Int32Array], config: Config) -> Int32Array:
     return np.ascontiguousarray(padded.reshape(count, lanes // config.cols, config.cols).transpose(1, 0, 2))
 
 
+def packed_parameters(rows: list[Int32Array], config: Config) -> dict[str, Int32Array]:
+    """`parameter_vectors` as the constants of an operator that has no others."""
+    return {"parameters": parameter_vectors(rows, config)}
+
+
 def _pad(array: NDArray[Any], axis: int, multiple: int) -> NDArray[Any]:
     """Zeros behind `axis` up to a multiple."""
     widths = [(0, 0)] * array.ndim

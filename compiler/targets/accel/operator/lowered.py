@@ -1,6 +1,6 @@
 """An operator ready for the passes: loops, how to schedule them, and what its parameters are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.schedule import Primitive
 from tilewright.compiler.space.point import Point
-from tilewright.compiler.targets.accel.operator.tunable import Tunable
+from tilewright.compiler.targets.accel.operator.tunable import Choose, Tunable
 from tilewright.compiler.te import TensorProgram
 from tilewright.compiler.tir.stmt import PrimFunc
 
@@ -18,29 +18,41 @@ from tilewright.compiler.tir.stmt import PrimFunc
 class Lowered:
     """An operator, lowered to tensor expressions that may be scheduled in many ways.
 
+    Expressions and constants are made when they are asked for: what a machine costs is known without them.
+
     Members:
-        program: its tensor expressions; the only output is its result.
-        function: the loops of these.
+        build: makes its tensor expressions; the only output is its result.
         tunable: the schedules that make them fit the machine.
         tensors: for each input parameter that is a tensor of the network, by its name, which input of the
             operator it is.
-        constants: the contents of the other parameters, in the layout of the machine.
+        pack: makes the contents of the other parameters, in the layout of the machine.
         origin: where in the result's feature map (y, x) the output begins, if it is only a part of it.
         first_block: of the result: with which the output begins; it may have fewer.
         first_blocks: of the inputs that are tensors: which block their parameters begin with, if not 0.
     """
 
-    program: TensorProgram
-    function: PrimFunc = field(init=False)
+    build: Callable[[], TensorProgram]
     tunable: Tunable
     tensors: Mapping[str, int]
-    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    pack: Callable[[], Mapping[str, NDArray[Any]]] = dict
     origin: tuple[int, int] = (0, 0)
     first_block: int = 0
     first_blocks: Mapping[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "function", self.program.lower())
+    @cached_property
+    def program(self) -> TensorProgram:
+        """Its tensor expressions."""
+        return self.build()
+
+    @cached_property
+    def function(self) -> PrimFunc:
+        """The loops of these."""
+        return self.program.lower()
+
+    @cached_property
+    def constants(self) -> Mapping[str, NDArray[Any]]:
+        """The contents of parameters that are no tensors of the network."""
+        return self.pack()
 
     @cached_property
     def default(self) -> Point:
@@ -56,7 +68,11 @@ class Lowered:
         """The default schedule."""
         return self.tunable.schedule(self.default)
 
-    @property
-    def least_instructions(self) -> int:
-        """That the default schedule makes, at least."""
-        return self.tunable.tilings().instructions(self.default)
+    def chosen(self, choose: Choose) -> Point:
+        """The point that is named, or the default.
+
+        Raises:
+            TilingError: if nothing fits the machine.
+        """
+        point = choose(self.tunable)
+        return self.default if point is None else point

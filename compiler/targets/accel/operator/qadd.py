@@ -1,5 +1,6 @@
 """The sum of two activations of integers on the vector engine."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.addition import AdditionNest
-from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
+from tilewright.compiler.targets.accel.operator.layout import blocks, packed_parameters
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import addition_schedule
 from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
@@ -36,11 +37,11 @@ def lower_qadd(
     )
     return [
         Lowered(
-            program=nest.program("addition"),
+            build=partial(nest.program, "addition"),
             tunable=TunableWindows(
                 windows=sizes, config=config, loops="addition", primitives=addition_schedule
             ),
             tensors={"a": 0, "b": 1},
-            constants={"parameters": parameter_vectors(rows, config)},
+            pack=partial(packed_parameters, rows, config),
         )
     ]

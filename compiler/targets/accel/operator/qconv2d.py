@@ -21,7 +21,7 @@ from tilewright.compiler.targets.accel.operator.epilogue import FACTOR
 from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors, weight_tiles
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import window_schedule
-from tilewright.compiler.targets.accel.operator.table import tables_of
+from tilewright.compiler.targets.accel.operator.table import require_room_for_tables, tables_of
 from tilewright.compiler.targets.accel.operator.tunable import TunableConvolution, TunableWindows
 from tilewright.compiler.targets.accel.operator.window import WindowNest
 from tilewright.isa.config import Config
@@ -140,6 +140,8 @@ def _union(ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
 def _dense(
     operator: QConv2d, types: list[TensorType], constants: list[NDArray[Any] | None], config: Config
 ) -> Lowered:
+    if operator.lookup:
+        require_room_for_tables(config)
     sizes = _sizes(operator, types, config)
     nest = ConvolutionNest(
         sizes=sizes,
@@ -155,15 +157,21 @@ def _dense(
     weight = constants[_WEIGHT]
     assert weight is not None, "verified: weights are constants"
     return Lowered(
-        program=nest.program("convolution", config),
+        build=partial(nest.program, "convolution", config),
         tunable=TunableConvolution(convolution=sizes, config=config, lookup=operator.lookup),
         tensors=_tensors(operator),
-        constants={
-            "weight": weight_tiles(weight, config),
-            "parameters": parameter_vectors(_vectors(operator, constants), config),
-            **_table(operator, constants, config),
-        },
+        pack=partial(_dense_constants, operator, weight, constants, config),
     )
+
+
+def _dense_constants(
+    operator: QConv2d, weight: NDArray[Any], constants: list[NDArray[Any] | None], config: Config
+) -> dict[str, NDArray[Any]]:
+    return {
+        "weight": weight_tiles(weight, config),
+        "parameters": parameter_vectors(_vectors(operator, constants), config),
+        **_table(operator, constants, config),
+    }
 
 
 def _sizes(operator: QConv2d, types: list[TensorType], config: Config) -> BlockedConvolution:
@@ -209,6 +217,8 @@ def _depthwise(
 ) -> Lowered:
     weight = constants[_WEIGHT]
     assert weight is not None, "verified: weights are constants"
+    if operator.lookup:
+        require_room_for_tables(config)
     channels, _, height, width = weight.shape
     out = operator.infer(*types)[0].numbers
     sizes = Windows(
@@ -236,9 +246,8 @@ def _depthwise(
         hi=operator.hi,
         lookup=operator.lookup,
     )
-    taps = weight.reshape(channels, -1).T.astype(np.int32)
     return Lowered(
-        program=nest.depthwise("depthwise", config.cols, residual=operator.residual),
+        build=partial(nest.depthwise, "depthwise", config.cols, residual=operator.residual),
         tunable=TunableWindows(
             windows=sizes,
             config=config,
@@ -248,8 +257,15 @@ def _depthwise(
             ),
         ),
         tensors=_tensors(operator),
-        constants={
-            "parameters": parameter_vectors([*_vectors(operator, constants), *taps], config),
-            **_table(operator, constants, config),
-        },
+        pack=partial(_depthwise_constants, operator, weight, constants, config),
     )
+
+
+def _depthwise_constants(
+    operator: QConv2d, weight: NDArray[Any], constants: list[NDArray[Any] | None], config: Config
+) -> dict[str, NDArray[Any]]:
+    taps = weight.reshape(len(weight), -1).T.astype(np.int32)
+    return {
+        "parameters": parameter_vectors([*_vectors(operator, constants), *taps], config),
+        **_table(operator, constants, config),
+    }

@@ -1,5 +1,6 @@
 """Products of two activations on the matrix engine: one of them lies in memory as weights do."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulTransposed
 from tilewright.compiler.targets.accel.cost.problem import BlockedConvolution
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish
-from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
+from tilewright.compiler.targets.accel.operator.layout import blocks, packed_parameters
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import TunableConvolution
 from tilewright.compiler.targets.accel.tiling import TilingError
@@ -43,10 +44,10 @@ def lower_qmatmul(
     rows = [np.full(outputs, value, np.int32) for value in (0, operator.scale)]
     return [
         Lowered(
-            program=_program(operator, sizes, groups, config),
+            build=partial(_program, operator, sizes, groups, config),
             tunable=TunableConvolution(convolution=sizes, config=config, groups=groups),
             tensors={"x": 0, "weight": 1},
-            constants={"parameters": parameter_vectors(rows, config)},
+            pack=partial(packed_parameters, rows, config),
         )
     ]
 

@@ -1,6 +1,7 @@
 """Moves elements of feature maps: rows and columns by loads and stores, lanes by the matrix engine."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def _copy(
         hi=127,
     )
     return Lowered(
-        program=nest.maximum(name, config.cols),
+        build=partial(nest.maximum, name, config.cols),
         tunable=TunableWindows(windows=sizes, config=config, loops="copy", primitives=window_schedule),
         tensors={"x": operand},
         origin=origin,

@@ -1,5 +1,6 @@
 """The product of two activations of integers on the vector engine."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.compiler.targets.accel.operator.epilogue import FACTOR, finish, with_residual
-from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
+from tilewright.compiler.targets.accel.operator.layout import blocks, packed_parameters
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import product_schedule
 from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
@@ -37,12 +38,12 @@ def lower_qmul(
     rows = [np.full(channels, value, np.int32) for value in values]
     return [
         Lowered(
-            program=_program(operator, sizes, types[1].numbers[2:], config.cols),
+            build=partial(_program, operator, sizes, types[1].numbers[2:], config.cols),
             tunable=TunableWindows(
                 windows=sizes, config=config, loops="product", primitives=product_schedule
             ),
             tensors={"a": 0, "b": 1},
-            constants={"parameters": parameter_vectors(rows, config)},
+            pack=partial(packed_parameters, rows, config),
         )
     ]
 

@@ -12,7 +12,7 @@ from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.targets.accel.cost.window import Windows
-from tilewright.compiler.targets.accel.operator.layout import blocks, parameter_vectors
+from tilewright.compiler.targets.accel.operator.layout import blocks, packed_parameters
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.schedule import window_schedule
 from tilewright.compiler.targets.accel.operator.tunable import TunableWindows
@@ -41,7 +41,8 @@ def lower_qmax_pool2d(
         hi=operator.hi,
     )
     tunable = TunableWindows(windows=sizes, config=config, loops="maximum", primitives=window_schedule)
-    return [Lowered(program=nest.maximum("max_pool", config.cols), tunable=tunable, tensors={"x": 0})]
+    build = partial(nest.maximum, "max_pool", config.cols)
+    return [Lowered(build=build, tunable=tunable, tensors={"x": 0})]
 
 
 def lower_qaverage_pool2d(
@@ -100,7 +101,7 @@ def _average(
     scale = dict(operator.scales)[int(count)]
     rows = [np.full(x.numbers[1], value, np.int32) for value in (operator.bias, scale)]
     return Lowered(
-        program=nest.average("average_pool", config.cols),
+        build=partial(nest.average, "average_pool", config.cols),
         tunable=TunableWindows(
             windows=sizes,
             config=config,
@@ -108,7 +109,7 @@ def _average(
             primitives=partial(window_schedule, parameters=True),
         ),
         tensors={"x": 0},
-        constants={"parameters": parameter_vectors(rows, config)},
+        pack=partial(packed_parameters, rows, config),
         origin=origin,
     )
 

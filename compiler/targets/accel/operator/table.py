@@ -32,7 +32,12 @@ def looked_up(tables: Tensor, value: Expr, lane: Expr) -> Expr:
 
 
 def tables_of(table: NDArray[Any], config: Config) -> Int8Array:
-    """The same table, int8 (256,), for each lane: [256][lanes].
+    """The same table, int8 (256,), for each lane: [256][lanes]."""
+    return np.repeat(table.astype(np.int8)[:, None], config.cols, axis=1)
+
+
+def require_room_for_tables(config: Config) -> None:
+    """Refuse a machine without room for the entries.
 
     Raises:
         TilingError: if no bank of the machine holds the entries on their way to the lanes.
@@ -42,4 +47,3 @@ def tables_of(table: NDArray[Any], config: Config) -> Int8Array:
             f"a bank of activation memory must hold {ENTRIES} vectors, the entries of a table, not "
             f"{config.activation_vectors}"
         )
-    return np.repeat(table.astype(np.int8)[:, None], config.cols, axis=1)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,14 @@ from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Columns, Space
 from tilewright.compiler.targets.accel.cost import convolution_space, window_space
 from tilewright.compiler.targets.accel.cost.convolution_space import ConvolutionSpace
-from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, BlockedConvolution
+from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, BlockedConvolution, Tiling
+from tilewright.compiler.targets.accel.cost.relevant import convolution_machine, window_machine
 from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling
 from tilewright.compiler.targets.accel.cost.window_space import WindowSpace
 from tilewright.compiler.targets.accel.operator.schedule import Schedule, convolution_schedule
-from tilewright.compiler.targets.accel.tiling import choose
-from tilewright.compiler.targets.accel.window_tiling import choose_windows
+from tilewright.compiler.targets.accel.tiling import choose, likely
+from tilewright.compiler.targets.accel.window_tiling import choose_windows, likely_windows
 from tilewright.isa.config import Config
 
 
@@ -31,6 +33,9 @@ class Tilings(Protocol):
     def cycles(self, point: Point) -> int:
         """By the event model."""
 
+    def occupancy(self, point: Point) -> Occupancy:
+        """The work of each engine, in closed form."""
+
     def instructions(self, point: Point) -> int:
         """Instructions that a point makes, at least."""
 
@@ -39,6 +44,13 @@ class Tilings(Protocol):
 
     def features(self, columns: Columns) -> NDArray[np.float32]:
         """What tells points apart on any operator of the kind and any machine [n, features]."""
+
+
+class Likely(NamedTuple):
+    """A point, and its cycles by the event model."""
+
+    point: Point
+    cycles: int
 
 
 class Tunable(Protocol):
@@ -51,6 +63,10 @@ class Tunable(Protocol):
     @property
     def key(self) -> str:
         """All that decides what a point costs, but the machine: JSON."""
+
+    @property
+    def machine(self) -> Config:
+        """The least machine with which `likely` and `default` cost the same."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -66,8 +82,24 @@ class Tunable(Protocol):
             TilingError: if nothing fits the machine.
         """
 
+    def likely(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Likely:
+        """About the default, in a tenth of its time: to compare machines by.
+
+        Raises:
+            TilingError: if nothing fits the machine.
+        """
+
     def schedule(self, point: Point) -> Schedule:
         """The schedule of a point that fits."""
+
+
+Choose = Callable[[Tunable], Point | None]
+"""Names the point of an operator that shall not have its default; None for all others."""
+
+
+def choose_defaults(tunable: Tunable) -> Point | None:
+    """Names no points."""
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +124,11 @@ class TunableConvolution:
         """Its sizes."""
         return _key(self.kind, self.convolution, lookup=self.lookup, groups=self.groups)
 
+    @property
+    def machine(self) -> Config:
+        """By `convolution_machine`."""
+        return convolution_machine(self.convolution, self.config)
+
     def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> ConvolutionSpace:
         """Its space."""
         return ConvolutionSpace(
@@ -103,8 +140,15 @@ class TunableConvolution:
 
     def default(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Point:
         """The search of `choose`; of a product each group has weights of its own: no tile holds two."""
-        tiling = choose(self.convolution, self.config, latency_cycles)
-        point = self.tilings(latency_cycles).point(tiling)
+        return self._point(choose(self.convolution, self.config, latency_cycles))
+
+    def likely(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Likely:
+        """By `likely`."""
+        tiling = likely(self.convolution, self.config, latency_cycles)
+        return Likely(self._point(tiling), max(1, self.groups) * tiling.cycles)
+
+    def _point(self, tiling: Tiling) -> Point:
+        point = self.tilings().point(tiling)
         single = {"height": 1, "first_height": 0, "first_reduction_blocks": 0} if self.groups else {}
         return Point({**point, **single})
 
@@ -141,6 +185,11 @@ class TunableWindows:
         """Its sizes."""
         return _key(self.kind, self.windows, loops=self.loops)
 
+    @property
+    def machine(self) -> Config:
+        """By `window_machine`."""
+        return window_machine(self.windows, self.config)
+
     def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> WindowSpace:
         """Its space."""
         return WindowSpace(windows=self.windows, config=self.config, latency_cycles=latency_cycles)
@@ -149,6 +198,11 @@ class TunableWindows:
         """The search of `choose_windows`."""
         tilings = self.tilings(latency_cycles)
         return tilings.point(choose_windows(self.windows, self.config, latency_cycles))
+
+    def likely(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Likely:
+        """By `likely_windows`."""
+        found = likely_windows(self.windows, self.config, latency_cycles)
+        return Likely(self.tilings(latency_cycles).point(found), found.cycles)
 
     def schedule(self, point: Point) -> Schedule:
         """Primitives for its loops."""

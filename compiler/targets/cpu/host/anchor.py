@@ -22,7 +22,14 @@ from tilewright.compiler.targets.cpu.host.kernel import Argument, KernelBuilder
 from tilewright.compiler.targets.cpu.host.narrow import zero_of
 from tilewright.compiler.targets.cpu.host.template import KernelSpec, Reader
 from tilewright.compiler.targets.cpu.machine import HostMachine
-from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import convolution
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
+    NO_SCHEDULES,
+    ConvolutionSchedule,
+    Schedules,
+    convolution_key,
+)
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
@@ -62,6 +69,7 @@ class Anchor:
         sizes: of the feature map and the windows.
         samples: the number of calls of the kernel.
         order: of the axes of the result.
+        schedules: that take the place of the default, where one is of these sizes.
     """
 
     reduction: Equation
@@ -70,10 +78,20 @@ class Anchor:
     sizes: ConvolutionSizes
     samples: int
     order: Order
+    schedules: Schedules
+
+    @property
+    def schedule(self) -> ConvolutionSchedule | None:
+        """Of the micro-kernels; None for the default, and for what is vectorised channel by channel."""
+        if self.is_channelwise:
+            return None
+        return self.schedules.get(convolution_key(self.sizes, is_shared=self._is_shared))
 
     @property
     def lanes(self) -> int:
         """The lanes of a panel of weights."""
+        if self.schedule is not None:
+            return self.schedule.lanes
         return panel_lanes(self.sizes.outputs, self.sizes.is_float, self.features)
 
     @property
@@ -168,9 +186,20 @@ class Anchor:
             f"{self.sizes!r} {self.features!r} {self.is_channelwise} {function}",
             text,
         ]
-        arguments, is_float = reader.builder.arguments, self.sizes.is_float
-        is_large = self._work >= PARALLEL_WORK
-        return KernelSpec("\n".join(key), arguments, lambda: self._loops(reader, value), is_float, is_large)
+        if self.schedule is not None and not self.is_channelwise:
+            key.append(repr(self.schedule))
+        return KernelSpec(
+            "\n".join(key),
+            reader.builder.arguments,
+            lambda: self._loops(reader, value),
+            self.sizes.is_float,
+            self._is_shared,
+        )
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether threads are woken for it."""
+        return self._work >= PARALLEL_WORK
 
     @property
     def _work(self) -> int:
@@ -196,7 +225,7 @@ class Anchor:
     def _loops(self, reader: Reader, value: Value) -> Loops:
         sizes, inputs, finish = self.sizes, reader.builder.inputs, self._finish(reader, value)
         if not self.is_channelwise:
-            return convolution("kernel", sizes, inputs, finish, self.features)
+            return convolution("kernel", sizes, inputs, finish, self.features, schedule=self.schedule)
         operator = self.reduction.operator
         if isinstance(operator, ReduceWindow):
             return WindowReduction(sizes, _POOLS[operator.function], tuple(inputs), finish).function("kernel")
@@ -265,8 +294,17 @@ class _SampleReader(Reader):
         return self.builder.source(Argument(view.buffer, 0, step_bytes), shape, view.dtype)[tuple(at[1:])]
 
 
-def anchor_of(reduction: Equation, machine: HostMachine, function: Function) -> Anchor | None:
-    """The anchor that does a reduction; None if none does."""
+def anchor_of(
+    reduction: Equation, machine: HostMachine, function: Function, schedules: Schedules = NO_SCHEDULES
+) -> Anchor | None:
+    """The anchor that does a reduction; None if none does.
+
+    Args:
+        reduction: the equation.
+        machine: that code is for.
+        function: it is of.
+        schedules: that take the place of defaults.
+    """
     operator, x = reduction.operator, reduction.operands[0]
     zero = zero_of(operator)
     if zero is None and any(value.type.dtype is not DType.FLOAT32 for value in reduction.operands):
@@ -288,14 +326,13 @@ def anchor_of(reduction: Equation, machine: HostMachine, function: Function) -> 
             is_float=zero is None,
             zero_point=zero or 0,
         )
-        return Anchor(reduction, function, features, sizes, samples, plain(3))
+        return Anchor(reduction, function, features, sizes, samples, plain(3), schedules)
     if isinstance(operator, ReduceWindow | Conv):
         windows = _window_sizes(reduction, zero)
-        return (
-            None
-            if windows is None
-            else Anchor(reduction, function, features, windows, x.type.numbers[0], channels_last(x.type.rank))
-        )
+        if windows is None:
+            return None
+        order = channels_last(x.type.rank)
+        return Anchor(reduction, function, features, windows, x.type.numbers[0], order, schedules)
     return None
 
 

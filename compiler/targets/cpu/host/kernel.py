@@ -16,6 +16,7 @@ from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import NO_SCHEDULES, Schedules
 from tilewright.compiler.targets.cpu.pool import install_pool
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.te import Tensor, placeholder
@@ -136,6 +137,7 @@ class Compiler:
     Args:
         machine: one whose code this machine runs.
         store: asked before the cache on disk, and given all code that is used; None: only the disk.
+        schedules: of convolutions and products of matrices, in the place of defaults.
 
     Members:
         kernels: the number of different kernels.
@@ -143,8 +145,10 @@ class Compiler:
         progress: is called with each step of the work.
     """
 
-    def __init__(self, machine: HostMachine, store: ObjectStore | None = None) -> None:
-        self.machine = machine
+    def __init__(
+        self, machine: HostMachine, store: ObjectStore | None = None, schedules: Schedules = NO_SCHEDULES
+    ) -> None:
+        self.machine, self.schedules = machine, schedules
         self.store = ObjectStore() if store is None else store
         self.compiled = 0
         self.progress: Progress = unheard

@@ -244,7 +244,7 @@ class _Planner:
         if _is_empty(reduction):
             self._filled(reduction, value)
             return
-        anchor = anchor_of(reduction, self.compiler.machine, self.function)
+        anchor = anchor_of(reduction, self.compiler.machine, self.function, self.compiler.schedules)
         if anchor is not None and self._anchor(anchor, value):
             return
         shape = reduction.result.type.numbers

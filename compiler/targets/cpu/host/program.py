@@ -21,6 +21,7 @@ from tilewright.compiler.targets.cpu.host.kernel import Compiler, StepRunner
 from tilewright.compiler.targets.cpu.host.plan import ARENA, FLAGS, KernelStep, Plan, RegionStep, plan
 from tilewright.compiler.targets.cpu.host.prepare import prepared
 from tilewright.compiler.targets.cpu.machine import HostMachine
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import NO_SCHEDULES, Schedules
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
 from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Progress, share_of, unheard
@@ -31,6 +32,7 @@ def compile_host(
     machine: HostMachine | None = None,
     store: ObjectStore | None = None,
     progress: Progress = unheard,
+    schedules: Schedules = NO_SCHEDULES,
 ) -> "HostProgram":
     """A function as machine code of this machine; results equal those of `ir.interpret.run`.
 
@@ -43,10 +45,14 @@ def compile_host(
         machine: one whose code this machine runs; None for this one.
         store: machine code that is carried along, and gets all that is used; None: the disk alone.
         progress: is told what is compiled.
+        schedules: of convolutions and products of matrices, in the place of defaults.
+
+    Raises:
+        CpuError: if the sizes or the machine do not allow a schedule.
     """
     module = function if isinstance(function, Module) else Module.of(function)
     main = function.main if isinstance(function, Module) else function
-    return HostProgram(module, main, machine, store, progress)
+    return HostProgram(module, main, machine, store, progress, schedules)
 
 
 class HostProgram:
@@ -55,7 +61,7 @@ class HostProgram:
     Args:
         module: functions that can be called.
         main: the function.
-        machine, store, progress: as in `compile_host`.
+        machine, store, progress, schedules: as in `compile_host`.
     """
 
     def __init__(
@@ -65,8 +71,9 @@ class HostProgram:
         machine: HostMachine | None,
         store: ObjectStore | None = None,
         progress: Progress = unheard,
+        schedules: Schedules = NO_SCHEDULES,
     ) -> None:
-        self._context = _Context(module, Compiler(machine or HostMachine.host(), store))
+        self._context = _Context(module, Compiler(machine or HostMachine.host(), store, schedules))
         self.tell(progress)
         self._depth = main.depth
         self._main = self._context.function(main)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN
 
 ALIGNMENT_BYTES = 64

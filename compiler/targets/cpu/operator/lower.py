@@ -26,7 +26,13 @@ from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import Reorder, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes, Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.convolution import Finish, Tail, convolution
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
+    NO_SCHEDULES,
+    Schedules,
+    convolution_key,
+)
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
@@ -49,6 +55,8 @@ from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
+PARALLEL_WORK = 1 << 24
+"""Operations of an operator from which threads are worth waking."""
 LOWEST = -128
 """Padding that no maximum takes."""
 
@@ -67,11 +75,20 @@ class LoweredOperator:
     arguments: tuple[int | Array, ...]
     work: int
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether threads are woken for it."""
+        return self.work >= PARALLEL_WORK
+
 
 def lower_qconv2d(
-    operator: QConv2d, types: list[TensorType], arrays: list[Array | None], features: Features
+    operator: QConv2d,
+    types: list[TensorType],
+    arrays: list[Array | None],
+    features: Features,
+    schedules: Schedules = NO_SCHEDULES,
 ) -> LoweredOperator:
-    """A convolution over all channels, or one for each."""
+    """A convolution over all channels, or one for each; schedules are of those without a pooling."""
     weight, bias, scale = (_constant(array) for array in arrays[1:4])
     # Micro-kernels know no groups: products with zeros instead.
     if operator.groups > 1 and not operator.geometry().is_depthwise(weight.shape):
@@ -92,9 +109,13 @@ def lower_qconv2d(
             "depthwise"
         )
     else:
-        lanes = panel_lanes(sizes.outputs, False, features)
+        is_shared = operator.macs(*types) >= PARALLEL_WORK
+        schedule = (
+            schedules.get(convolution_key(sizes, is_shared=is_shared)) if operator.pool is None else None
+        )
+        lanes = panel_lanes(sizes.outputs, False, features) if schedule is None else schedule.lanes
         constants |= {"weight": weight_panels(weight, sizes, lanes), "start": starts(weight, lanes)}
-        function = convolution("convolution", sizes, inputs, finish, features, tail)
+        function = convolution("convolution", sizes, inputs, finish, features, tail, schedule)
     return _lowered(function, {"x": 0, "residual": 4}, constants, operator.macs(*types))
 
 
@@ -278,6 +299,30 @@ OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QMatmul: lower_qmatmul,
 }
 """The operators that have a compiled form."""
+
+
+def lower_operator(
+    operator: Operator,
+    types: list[TensorType],
+    arrays: list[Array | None],
+    features: Features,
+    schedules: Schedules = NO_SCHEDULES,
+) -> LoweredOperator:
+    """An operator that is one of `OPERATORS` as a loop program.
+
+    Args:
+        operator: what it does.
+        types: of its operands, for one sample.
+        arrays: those that are constants.
+        features: of the machine.
+        schedules: of convolutions, in the place of defaults.
+
+    Raises:
+        CpuError: if the sizes or the machine do not allow a schedule.
+    """
+    if isinstance(operator, QConv2d):
+        return lower_qconv2d(operator, types, arrays, features, schedules)
+    return OPERATORS[type(operator)](operator, types, arrays, features)
 
 
 def _lowered(

@@ -1,73 +1,46 @@
 """Products of matrices: float32, or uint8 by int8 with exact sums in int32."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import (
-    CacheRead,
-    ComputeAt,
-    Parallel,
-    Primitive,
-    Reorder,
-    Split,
-    StorageAlign,
-    Vectorise,
-)
-from tilewright.compiler.targets.cpu.contraction import DOT, FMA, GROUP
+from tilewright.compiler.schedule import apply
+from tilewright.compiler.targets.cpu.contraction import GROUP
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.layout import aligned
-from tilewright.compiler.targets.cpu.operator.register_tile import product_lanes, rows_at_once
-from tilewright.compiler.targets.cpu.tensorise import Tensorise
+from tilewright.compiler.targets.cpu.operator.matmul_schedule import MatmulSchedule, check_matmul
+from tilewright.compiler.targets.cpu.operator.matmul_sizes import MatmulSizes
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, select, sum_of
-from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.stmt import PrimFunc
 
-DEPTH_BLOCK = 512
-"""Steps of a float reduction between visits of the results: rows of both operands stay in the first cache."""
-ROW_BLOCK = 16
-"""Tiles of rows that pass one panel: what they read stays in the second cache."""
-LEAST_ROW_BLOCK, PARTS = 4, 16
-"""Fewer tiles read panels too often; parts for threads to share, so that they end at one time."""
-PAGE_ROW, ODD_LINES = 32, 16
-"""Rows of a copied block are an odd number of half lines apart, so that they do not meet in one set."""
 
+def matmul(
+    name: str, sizes: MatmulSizes, features: Features, schedule: MatmulSchedule | None = None
+) -> PrimFunc:
+    """The scheduled loops: a, b as `column_panels` packs it with the lanes of the schedule -> c.
 
-@dataclass(frozen=True, kw_only=True)
-class MatmulSizes:
-    """c [rows, columns] = a [rows, depth] · b [depth, columns].
+    Args:
+        name: of the function.
+        sizes: of the product.
+        features: of the machine.
+        schedule: of the loops; None for `MatmulSchedule.default`.
 
-    Members:
-        rows, depth, columns: sizes.
-        is_float: float32; else a is uint8, b int8 and c int32.
+    Raises:
+        CpuError: if the sizes or the machine do not allow the schedule.
     """
-
-    rows: int
-    depth: int
-    columns: int
-    is_float: bool
-
-    @property
-    def steps(self) -> int:
-        """Steps of the reduction: groups of four for integers."""
-        return self.depth if self.is_float else -(-self.depth // GROUP)
-
-
-def matmul(name: str, sizes: MatmulSizes, features: Features) -> PrimFunc:
-    """The scheduled loops: a, b as `column_panels` packs it -> c."""
-    lanes = product_lanes(sizes.columns, sizes.is_float, features)
-    panels = -(-sizes.columns // lanes)
-    c = _float_sums(sizes, panels, lanes) if sizes.is_float else _integer_sums(sizes, panels, lanes)
+    if schedule is None:
+        schedule = MatmulSchedule.default(sizes, features)
+    else:
+        check_matmul(schedule, sizes, features)
+    panels = -(-sizes.columns // schedule.lanes)
+    sums = _float_sums if sizes.is_float else _integer_sums
+    c = sums(sizes, panels, schedule.lanes)
     inputs = {tensor.name: tensor for tensor in _placeholders(c)}
     function = lower(name, [inputs["a"], inputs["b"]], [c])
-    rows = rows_at_once(lanes, sizes.is_float, features)
-    steps = _float_steps(sizes, rows, lanes) if sizes.is_float else _integer_steps(sizes, rows, lanes)
-    return schedule.apply(function, steps)
+    return apply(function, schedule.steps(sizes))
 
 
 def column_panels(b: NDArray[Any], lanes: int) -> NDArray[Any]:
@@ -110,36 +83,3 @@ def _integer_sums(sizes: MatmulSizes, panels: int, lanes: int) -> Tensor:
         return sum_of(cast(left, DType.INT32) * cast(right, DType.INT32), (k, q))
 
     return compute((sizes.rows, sizes.columns), total, "c")
-
-
-def _float_steps(sizes: MatmulSizes, rows: int, lanes: int) -> list[Primitive]:
-    """Blocks of rows outside, for threads; in each, blocks of the depth, copied, pass all panels."""
-    tiles = -(-sizes.rows // rows)
-    tiles = min(ROW_BLOCK, max(LEAST_ROW_BLOCK, -(-tiles // PARTS)))
-    return [
-        Split("c_i", rows * tiles, "block", "row"),
-        Split("row", rows, "tile", "i"),
-        Split("c_j", lanes, "panel", "j"),
-        Split("c_k", DEPTH_BLOCK, "depth", "k"),
-        Reorder(("block", "depth", "panel", "tile", "i", "k", "j")),
-        CacheRead("c", "a", MemoryScope.GLOBAL, "near"),
-        ComputeAt("near", "depth"),
-        Vectorise("near_1"),
-        StorageAlign("near", 0, PAGE_ROW, ODD_LINES),
-        Tensorise("i", FMA),
-        Parallel("block"),
-    ]
-
-
-def _integer_steps(sizes: MatmulSizes, rows: int, lanes: int) -> list[Primitive]:
-    """Blocks of rows pass all panels; the whole depth at once, so that results are written once."""
-    padded = [Vectorise("whole_d"), Parallel("whole_i")] if sizes.depth % GROUP else []
-    return [
-        *padded,
-        Split("c_i", rows * ROW_BLOCK, "block", "row"),
-        Split("row", rows, "tile", "i"),
-        Split("c_j", lanes, "panel", "j"),
-        Reorder(("block", "panel", "tile", "i", "c_k", "j", "c_q")),
-        Tensorise("i", DOT),
-        Parallel("panel"),
-    ]

@@ -96,6 +96,27 @@ def with_padded_copy(
     return result
 
 
+def without_copy(function: PrimFunc, name: str, source: Buffer) -> PrimFunc:
+    """The function whose parameter `name` is the new parameter `source` itself, of the same shape."""
+    target = next(buffer for buffer in function.parameters if buffer.name == name)
+    parameters = tuple(source if buffer.name == name else buffer for buffer in function.parameters)
+    result = replace(function, parameters=parameters, body=_read(function.body, target, source))
+    verify(result)
+    return result
+
+
+def _read(stmt: Stmt, target: Buffer, source: Buffer, first: Expr | None = None) -> Stmt:
+    """The statement that reads another buffer instead, which begins with a row of it."""
+
+    def moved(expr: Expr) -> Expr:
+        if not (isinstance(expr, BufferLoad) and expr.buffer == target):
+            return expr
+        row, *others = expr.indices
+        return BufferLoad(source, (row if first is None else row - first, *others))
+
+    return map_exprs(stmt, lambda expr: rewrite(expr, moved))
+
+
 def _with_row_slice(
     stmt: Stmt, source: Buffer, target: Buffer, padded_map: PaddedFeatureMap, row_slice: RowSlice
 ) -> Stmt:
@@ -105,12 +126,7 @@ def _with_row_slice(
     first = stmt.var * row_slice.step
     local = replace(target, shape=(Const(row_slice.rows), *target.shape[1:]))
 
-    def moved(expr: Expr) -> Expr:
-        if not (isinstance(expr, BufferLoad) and expr.buffer == target):
-            return expr
-        return BufferLoad(local, (expr.indices[0] - first, *expr.indices[1:]))
-
-    body = map_exprs(stmt.body, lambda expr: rewrite(expr, moved))
+    body = _read(stmt.body, target, local, first)
     return replace(stmt, body=Allocate(local, Seq((*_copy(source, local, padded_map, first), body))))
 
 

@@ -32,21 +32,26 @@ def choose(result: tuple[int, int], outputs: int, is_float: bool, features: Feat
     """
     lanes = panel_lanes(outputs, is_float, features)
     most = rows_at_once(lanes, is_float, features)
-    columns = _even(result[1], most)
+    columns = even(result[1], most)
     at_once = max(1, most // columns)
     if not is_float and features.dot is DotInstruction.AMX:
         # A block of rows of sums is evenly spaced, and so ends with a row of the feature map.
         at_once = min(at_once, TILE_BLOCKS)
-    rows = _even(result[0], at_once) if columns == result[1] else 1
+    rows = even(result[0], at_once) if columns == result[1] else 1
     return RegisterTile(rows, columns, lanes)
 
 
 def panel_lanes(outputs: int, is_float: bool, features: Features) -> int:
     """Lanes of a panel: two vectors, or one where that holds all outputs."""
-    vector = 16 if features.vector_bytes == 64 else features.vector_bytes // WORD_BYTES
-    if not is_float and features.dot in (DotInstruction.AVX2, DotInstruction.PLAIN):
-        vector = 8
+    vector = vector_lanes(is_float, features)
     return vector if outputs <= vector else 2 * vector
+
+
+def vector_lanes(is_float: bool, features: Features) -> int:
+    """Lanes that micro-kernels take together: panels have multiples of them."""
+    if not is_float and features.dot in (DotInstruction.AVX2, DotInstruction.PLAIN):
+        return 8
+    return features.vector_bytes // WORD_BYTES
 
 
 def product_lanes(columns: int, is_float: bool, features: Features) -> int:
@@ -68,6 +73,6 @@ def rows_at_once(lanes: int, is_float: bool, features: Features) -> int:
     return (features.registers - 2 - vectors) // vectors
 
 
-def _even(count: int, most: int) -> int:
+def even(count: int, most: int) -> int:
     """The size of about equal parts, each at most `most`."""
     return -(-count // -(-count // most))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from tilewright.compiler import schedule
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, Split, Unroll, Vectorise
-from tilewright.compiler.targets.cpu.operator.convolution import NO_TAIL, ConvolutionSizes, Finish, Tail
+from tilewright.compiler.targets.cpu.operator.convolution import NO_TAIL, Finish, Tail
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import with_padded_copy
 from tilewright.compiler.te import (
     ReduceAxis,

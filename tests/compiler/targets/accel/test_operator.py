@@ -170,10 +170,12 @@ def test_a_table_needs_room_for_its_entries():
 
 def test_a_pooling_too_large_for_the_memories_says_so():
     kernel, types = QMaxPool2d(Window((40, 40))), [TensorType(DType.INT8, (1, 4, 40, 40))]
-    assert lower(kernel, types, [None], PRESETS["reference"])
+    (fitting,) = lower(kernel, types, [None], PRESETS["reference"])
+    assert fitting.default["height"] == 1
     small = replace(PRESETS["tiny"], activation_banks=2, activation_vectors=16, accumulator_vectors=16)
-    with pytest.raises(TilingError):
-        lower(kernel, types, [None], small)
+    (too_large,) = lower(kernel, types, [None], small)
+    with pytest.raises(TilingError, match="must hold 1600 vectors"):
+        _ = too_large.default
 
 
 DEPTHWISE = {

@@ -10,6 +10,7 @@ from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
+from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.targets.accel.compile import compile_function
@@ -47,6 +48,7 @@ OPERATORS = {
     "depthwise": (depthwise(1), 1, {"kernel": (3, 3), "parameter_vectors": 11, **PADDED}),
     "strided": (depthwise(2), 1, {"kernel": (3, 3), "strides": (2, 2), "parameter_vectors": 11, **PADDED}),
     "maximum": (QMaxPool2d(POOL), 1, {"kernel": (3, 3), "strides": (2, 2), **PADDED}),
+    "border": (QPad2d((1, 1, 1, 1), fill=7), 1, {"source": (SIZE, SIZE), "before": (1, 1)}),
     "addition": (
         QAdd(64, 16384, 0, SCALE, 0, -128, 127),
         2,
@@ -57,7 +59,7 @@ OPERATORS = {
 
 def windows(case):
     _, _, sizes = OPERATORS[case]
-    size = SIZE // sizes.get("strides", (1, 1))[0]
+    size = SIZE + 2 if case == "border" else SIZE // sizes.get("strides", (1, 1))[0]
     return Windows(blocks=CHANNELS // REFERENCE.cols, height=size, width=size, **sizes)
 
 

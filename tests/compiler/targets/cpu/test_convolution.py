@@ -13,7 +13,7 @@ from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.feature import DotInstruction, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine, assembly_text
-from tilewright.compiler.targets.cpu.operator.convolution import ConvolutionSizes
+from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layer import float_layer, integer_layer
 from tilewright.compiler.targets.cpu.operator.layout import starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes

@@ -8,7 +8,7 @@ from tests.compiler.targets.cpu.host_kernel import assert_same, interpreted
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.schedule import CacheRead, ComputeAt, Reorder, Split
+from tilewright.compiler.schedule import CacheRead, ComputeAt, Reorder, Split, Unroll
 from tilewright.compiler.targets.cpu import machine as machine_module
 from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.contraction import MicroKernelMismatchError
@@ -133,6 +133,28 @@ def test_tails_of_rows_and_lanes_are_written_for_their_size(host, monkeypatch):
     check(fma(17, 2, 40), [*tiles, Reorder(orders["fma"]), Tensorise("ii", "fma")], host, monkeypatch)
 
 
+def test_unrolled_steps_of_a_reduction_are_written_one_behind_the_other(host, monkeypatch):
+    steps = [Split("c_k", 4, "ko", "ki"), Reorder(("c_i", "ko", "ki")), Unroll("ki")]
+    check(dot(3, 8, 16), [*steps, Tensorise("c_i", "dot")], host, monkeypatch)
+    check(fma(3, 8, 16), [*steps, Tensorise("c_i", "fma")], host, monkeypatch)
+
+
+def test_an_unrolled_step_is_no_loop():
+    """One loop less in a loop nest around eight times as many products."""
+    machine = HostMachine.host()
+    steps = [Split("c_k", 8, "ko", "ki"), Reorder(("c_i", "ko", "ki"))]
+    plain, unrolled = (
+        str(
+            emit_module(
+                [schedule.apply(fma(1, 64, 16), [*steps, *more, Tensorise("c_i", "fma")])], machine=machine
+            )
+        )
+        for more in ([], [Unroll("ki")])
+    )
+    assert unrolled.count("fmul") == 8 * plain.count("fmul")
+    assert unrolled.count("phi") == plain.count("phi")
+
+
 def test_a_tensorised_nest_still_means_what_it_did():
     function = dot()
     inputs = arrays(function)
@@ -181,6 +203,14 @@ def test_a_row_must_not_move_b():
     c = te.compute((5, 16), lambda i, n: te.sum_of(a[i, k] * b[i, k, n], k), "c")
     assert "loop c_i moves results and b: leave it outside" in refused(
         te.lower("product", [a, b], [c]), "c_i", "fma"
+    )
+
+
+def test_loops_must_be_as_long_in_all_of_the_nest():
+    """The last part of a reduction is smaller, and the micro-kernel would read beyond it."""
+    parts = schedule.apply(dot(3, 8, 16), [Split("c_k", 5, "ko", "ki"), Reorder(("c_i", "ko", "ki"))])
+    assert "ki must be as long in all of the loop nest: split by a factor that divides" in refused(
+        parts, "c_i", "dot"
     )
 
 

@@ -1,0 +1,174 @@
+"""Searches for machines look at what fits, once each, the same for a seed, and go on from a journal."""
+
+import sys
+from dataclasses import fields, replace
+from math import log2
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilewright.isa.config import FIELD_RANGES, PRESETS, Config
+from tilewright.isa.error import TilewrightError
+from tilewright.tune.area import Area
+from tilewright.tune.budget import Board
+from tilewright.tune.error import TuneError
+from tilewright.tune.front import hypervolumes, values_of
+from tilewright.tune.hardware import SAMPLERS, Costs, HardwareStudy
+from tilewright.tune.hardware_space import HardwareSpace, shares_of
+
+BASE = PRESETS["reference"]
+BOARD = Board(family="xc7", lut=50_000, ff=100_000, dsp=300, bram=150, bus_bytes=(8, 16), source="made up")
+SPACE = HardwareSpace.around(BASE, fixed=("token_capacity",), allowed={"bus_bytes": BOARD.bus_bytes})
+
+
+class Form:
+    """Area in closed form."""
+
+    def area(self, config):
+        lut = 7_500 + 1_240 * config.cols + 8 * config.port_count
+        dsp = config.rows * config.cols + config.cols // config.requant_interval
+        return Area(lut=lut, ff=lut, dsp=dsp, bram=config.chip_bytes / 4096)
+
+
+def costs(config):
+    """More products and wide buses make it fast, small memories hardly slower."""
+    cycles = 4e8 / (config.rows * config.cols) + 2e6 / config.bus_bytes + 1e8 / config.activation_vectors
+    return Costs(cycles={"net": int(cycles)}, moved_bytes={"net": 1000})
+
+
+class Counted:
+    """An objective that notes what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, config):
+        self.asked.append(config)
+        return costs(config)
+
+
+def study(objective=costs, **options):
+    return HardwareStudy(SPACE, objective, Form(), BOARD, **options)
+
+
+def test_the_space_has_every_field_that_is_not_fixed():
+    names = {field.name for field in fields(Config)}
+    assert set(HardwareSpace.around(BASE).choices) == names
+    assert set(SPACE.choices) == names - {"token_capacity"}
+
+
+def test_choices_are_what_the_field_may_be_and_the_base_s_own():
+    for name, values in HardwareSpace.around(BASE).choices.items():
+        known = FIELD_RANGES[name]
+        assert list(values) == sorted(set(values))
+        assert known.low <= values[0]
+        assert values[-1] <= known.high
+        assert getattr(BASE, name) in values
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_places_and_machines_are_inverse(seed):
+    config = SPACE.draw(np.random.default_rng(seed))
+    assert SPACE.config(SPACE.places(config)) == config
+
+
+def test_what_is_not_in_the_space_is_refused():
+    with pytest.raises(TuneError, match="rows must be one of"):
+        SPACE.places(replace(BASE, rows=128, cols=128))
+    with pytest.raises(TuneError, match="not speed"):
+        HardwareSpace.around(BASE, fixed=("speed",))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_each_machine_is_looked_at_once_and_fits(sampler):
+    objective = Counted()
+    found = list(study(objective, sampler=sampler).run(25))
+    assert [each.config for each in found] == objective.asked
+    assert len(set(objective.asked)) == 25
+    assert objective.asked[0] == BASE
+    assert all(max(shares_of(each.area, BOARD).values()) <= 1 for each in found)
+    assert all(each.config.bus_bytes in BOARD.bus_bytes for each in found)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_seed_decides_all(sampler):
+    one, same, other = (
+        [each.config for each in study(sampler=sampler, seed=seed).run(20)] for seed in (3, 3, 4)
+    )
+    assert one == same
+    assert one != other
+
+
+def test_what_a_network_refuses_is_kept_with_its_reason_and_the_search_goes_on():
+    def objective(config):
+        if config.activation_vectors < 512:
+            raise TilewrightError("a bank is too small\nthe rest is for nobody")
+        return costs(config)
+
+    found = list(study(objective).run(20))
+    refused = [each for each in found if each.costs is None]
+    assert refused
+    assert {each.refusal for each in refused} == {"a bank is too small"}
+    assert all(each.config.activation_vectors < 512 for each in refused)
+
+
+def test_a_journal_is_gone_on_with_and_nothing_is_asked_again(tmp_path):
+    journal = tmp_path / "journal.jsonl"
+    first = Counted()
+    before = list(study(first, journal=journal).run(10))
+    again = Counted()
+    resumed = study(again, journal=journal)
+    assert resumed.evaluated == tuple(before)
+    assert list(resumed.run(10)) == []
+    after = list(resumed.run(13))
+    assert len(after) == len(again.asked) == 3
+    assert not set(again.asked) & set(first.asked)
+
+
+def test_a_journal_of_another_search_is_refused(tmp_path):
+    journal = tmp_path / "journal.jsonl"
+    list(study(journal=journal).run(2))
+    other = HardwareSpace.around(BASE, fixed=("rows",))
+    with pytest.raises(TuneError, match="name another"):
+        HardwareStudy(other, costs, Form(), BOARD, journal=journal)
+
+
+def test_a_base_that_does_not_fit_is_refused():
+    with pytest.raises(TuneError, match="dsp 272 of 10"):
+        HardwareStudy(SPACE, costs, Form(), replace(BOARD, dsp=10))
+
+
+def test_an_unknown_sampler_is_refused():
+    with pytest.raises(TuneError, match="sampler must be one of"):
+        study(sampler="luck")
+
+
+def test_without_optuna_the_remedy_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(TuneError, match=r"pip install 'tilewright\[tune\]'"):
+        study()
+
+
+def test_proposals_beat_random_ones():
+    def volume(sampler, seed):
+        found = list(study(sampler=sampler, seed=seed).run(40))
+        return hypervolumes(values_of(found, BOARD, found[0].costs.latency))[-1]
+
+    ours, random = (np.median([volume(sampler, seed) for seed in range(3)]) for sampler in ("tpe", "random"))
+    assert ours > random
+
+
+def test_importance_finds_what_decides():
+    search = study()
+    list(search.run(60))
+    shares = search.importance()
+    assert max(shares["lut"], key=shares["lut"].get) == "cols"
+    assert sum(shares["latency"].values()) == pytest.approx(1)
+    assert study().importance() == {}
+
+
+def test_the_latency_is_the_geometric_mean():
+    both = Costs(cycles={"a": 100, "b": 10_000}, moved_bytes={"a": 1, "b": 1})
+    assert log2(both.latency) == pytest.approx(log2(1000))

@@ -1,0 +1,353 @@
+"""The search for machines: proposals of Optuna or at random, each with an objective; resumed from a journal.
+
+Three of four machines are not a sampler's but neighbours of the front: steps of some sizes from a machine
+that nothing beats yet. What no machine can be, or the board has no room for, is rejected before anything is
+computed of its cost, and does not count as a call; Optuna is told of it as a point that breaks a constraint.
+A seed decides all.
+"""
+
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from tilewright.isa.config import Config, ConfigError
+from tilewright.isa.error import TilewrightError
+from tilewright.tune.area import Area
+from tilewright.tune.budget import Board
+from tilewright.tune.error import TuneError
+from tilewright.tune.hardware_space import HardwareSpace, shares_of
+
+SAMPLERS = ("tpe", "nsga", "random")
+OBJECTIVES = ("latency", "lut", "bram")
+"""What is made least: cycles in the geometric mean, shares of the board's tables and block RAMs."""
+_FIRST = 8
+"""Proposals that are drawn at random before the first one of a sampler, the base included."""
+SLOWEST = 2.0
+"""The cycles from which a machine is of no interest, of those of the first one."""
+_FEW, _NEAR, _SHRINKS = 0.5, 0.6, 0.6
+"""Chances that a neighbour differs in no further size, and by no further step; that it is smaller instead."""
+_TURN = 4
+"""The sampler proposes one machine of so many, neighbours of the front are the others."""
+_PATIENCE = 60
+"""Proposals in a row that bring nothing new until one is drawn at random."""
+_POPULATION = 24
+_NAME = "machines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a machine costs networks.
+
+    Members:
+        cycles, moved_bytes: of each network by name: of one sample, and of its bytes on the bus.
+    """
+
+    cycles: Mapping[str, int]
+    moved_bytes: Mapping[str, int]
+
+    @property
+    def latency(self) -> float:
+        """The geometric mean of the cycles: a network's share counts, not its size."""
+        return math.exp(sum(map(math.log, self.cycles.values())) / len(self.cycles))
+
+
+class AreaForm(Protocol):
+    """Says what machines take."""
+
+    def area(self, config: Config) -> Area:
+        """The area of a machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """A machine that a search looked at.
+
+    Members:
+        config, area: the machine, and what it takes.
+        costs: of the networks; None if it was refused.
+        refusal: why it cannot run them; else empty.
+    """
+
+    config: Config
+    area: Area
+    costs: Costs | None
+    refusal: str = ""
+
+
+Objective = Callable[[Config], Costs]
+"""Costs of a machine; raises TilewrightError where a network does not fit it."""
+
+
+class HardwareStudy:
+    """A search in a space of machines for one board.
+
+    Members:
+        space, board: what is searched, for which board.
+        evaluated: in their order, those of the journal first.
+
+    Args:
+        space: whose base is looked at first.
+        objective: the costs of a machine, called once for each.
+        area: the form of the board's family.
+        board: that machines must fit.
+        sampler: one of `SAMPLERS`.
+        seed: of all that is drawn.
+        journal: a file to which each machine is added, and from which a study goes on; JSON lines.
+
+    Raises:
+        TuneError: if Optuna is missing, the base does not fit, or the journal is of another search.
+    """
+
+    def __init__(
+        self,
+        space: HardwareSpace,
+        objective: Objective,
+        area: AreaForm,
+        board: Board,
+        *,
+        sampler: str = SAMPLERS[0],
+        seed: int = 0,
+        journal: Path | None = None,
+    ) -> None:
+        if sampler not in SAMPLERS:
+            raise TuneError(f"sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
+        self.space, self.board = space, board
+        self._objective, self._area = objective, area
+        lacks = list(board.lacks(space.base, area.area(space.base)))
+        if lacks:
+            raise TuneError(f"the machine to begin with must fit the board: {'; '.join(lacks)}")
+        self._rng = np.random.default_rng(seed)
+        self._known: dict[Config, Evaluated] = {}
+        self._optuna = _optuna()
+        self._study = self._opened(sampler, seed, journal)
+        self._is_random = sampler == "random"
+        self._distributions = {
+            name: self._optuna.distributions.IntDistribution(0, len(values) - 1)
+            for name, values in space.choices.items()
+        }
+        self._resume()
+
+    @property
+    def evaluated(self) -> tuple[Evaluated, ...]:
+        """All machines that were looked at."""
+        return tuple(self._known.values())
+
+    def run(self, calls: int) -> Iterator[Evaluated]:
+        """Look at machines until there are `calls` of them, each as it is found."""
+        while len(self._known) < calls:
+            trial, config = self._proposal()
+            yield self._evaluate(trial, config)
+
+    def importance(self) -> dict[str, dict[str, float]]:
+        """By objective how much each size decides whether a machine is among the better ones, most first.
+
+        By PED-ANOVA (Watanabe et al., 2023); shares of 1. Empty until machines differ.
+        """
+        evaluator = self._optuna.importance.PedAnovaImportanceEvaluator()
+        if sum(each.costs is not None for each in self._known.values()) < _FIRST:
+            return {}
+        with warnings.catch_warnings():
+            # That it looks at what makes targets small, as is wanted here.
+            warnings.simplefilter("ignore", UserWarning)
+            return {
+                objective: self._optuna.importance.get_param_importances(
+                    self._study, evaluator=evaluator, target=lambda trial, place=place: trial.values[place]
+                )
+                for place, objective in enumerate(OBJECTIVES)
+            }
+
+    # --- proposals -----------------------------------------------------------------------------------------
+
+    def _proposal(self) -> tuple[Any, Config]:
+        """The next machine that is new and fits."""
+        if not self._known:
+            return self._asked(self.space.base)
+        config = None
+        if self._is_random or len(self._known) < _FIRST:
+            config = self._drawn()
+        elif len(self._known) % _TURN:
+            config = self._neighbour()
+        for _ in range(_PATIENCE if config is None else 0):
+            trial = self._study.ask(self._distributions)
+            proposed = self._new(trial)
+            if proposed is not None:
+                return trial, proposed
+        return self._asked(config or self._drawn())
+
+    def _neighbour(self) -> Config | None:
+        """A machine some steps of some sizes beside one of the front; None if none is new and fits."""
+        best = self._best()
+        for _ in range(_PATIENCE if best else 0):
+            places = self.space.places(best[int(self._rng.integers(len(best)))])
+            config = self._valid(places | self._stepped(places))
+            if config is not None and self._is_new(config):
+                return config
+        return None
+
+    def _stepped(self, places: Mapping[str, int]) -> dict[str, int]:
+        """New places of some sizes: a few of them anywhere near, or many of them a step smaller."""
+        names, rng = self.space.names, self._rng
+        if rng.random() < _SHRINKS:
+            chosen = [name for name in names if rng.random() < 0.5]
+            return {name: max(places[name] - 1, 0) for name in chosen}
+        count = min(len(names), int(rng.geometric(_FEW)))
+        steps = {
+            name: int(rng.geometric(_NEAR)) * int(rng.choice((-1, 1)))
+            for name in rng.choice(names, count, replace=False).tolist()
+        }
+        return {
+            name: min(max(places[name] + step, 0), len(self.space.choices[name]) - 1)
+            for name, step in steps.items()
+        }
+
+    def _best(self) -> list[Config]:
+        """The front so far, of machines that are fast enough."""
+        known = [each for each in self._known.values() if each.costs and self._slowness(each.costs) <= 0]
+        values = np.array([self._values(each) for each in known]).reshape(-1, len(OBJECTIVES))
+        no_worse = (values[:, None] <= values[None]).all(axis=2)
+        better = (values[:, None] < values[None]).any(axis=2)
+        return [known[place].config for place in np.flatnonzero(~(no_worse & better).any(axis=0))]
+
+    def _slowness(self, costs: Costs) -> float:
+        """Above 0 where a machine is too slow to be of interest."""
+        first = next(iter(self._known.values())).costs
+        return costs.latency / (SLOWEST * first.latency) - 1 if first else 0.0
+
+    def _values(self, found: Evaluated) -> tuple[float, ...]:
+        shares = shares_of(found.area, self.board)
+        return (found.costs.latency if found.costs else math.inf, shares["lut"], shares["bram"])
+
+    def _valid(self, places: Mapping[str, int]) -> Config | None:
+        try:
+            return self.space.config(places)
+        except ConfigError:
+            return None
+
+    def _is_new(self, config: Config) -> bool:
+        """Whether it was not looked at, and fits."""
+        return config not in self._known and not list(self.board.lacks(config, self._area.area(config)))
+
+    def _drawn(self) -> Config:
+        for _ in range(_PATIENCE**2):
+            config = self.space.draw(self._rng)
+            if self._is_new(config):
+                return config
+        raise TuneError(
+            f"no further machine was found that fits the board, behind {len(self._known)} of them"
+        )
+
+    def _asked(self, config: Config) -> tuple[Any, Config]:
+        """A trial for a machine that was not proposed by the sampler; or one that waits in the journal."""
+        self._study.enqueue_trial(self.space.places(config))
+        trial = self._study.ask(self._distributions)
+        return trial, self.space.config(trial.params)
+
+    def _new(self, trial: Any) -> Config | None:
+        """The machine of a trial, if it is new and fits; else the sampler is told."""
+        state = self._optuna.trial.TrialState
+        config = self._valid(trial.params)
+        if config is None:
+            trial.set_constraint("machine", 1.0)
+            self._study.tell(trial, state=state.PRUNED)
+            return None
+        if config in self._known:
+            self._study.tell(trial, state=state.FAIL)
+            return None
+        area = self._area.area(config)
+        if list(self.board.lacks(config, area)):
+            self._constrain(trial, area)
+            self._study.tell(trial, state=state.PRUNED)
+            return None
+        return config
+
+    def _constrain(self, trial: Any, area: Area) -> None:
+        for name, share in shares_of(area, self.board).items():
+            trial.set_constraint(name, share - 1)
+
+    # --- costs ---------------------------------------------------------------------------------------------
+
+    def _evaluate(self, trial: Any, config: Config) -> Evaluated:
+        area = self._area.area(config)
+        try:
+            found = Evaluated(config=config, area=area, costs=self._objective(config))
+        except TilewrightError as error:
+            found = Evaluated(config=config, area=area, costs=None, refusal=str(error).splitlines()[0])
+        self._known[config] = found
+        self._tell(trial, found)
+        return found
+
+    def _tell(self, trial: Any, found: Evaluated) -> None:
+        trial.set_user_attr("refusal", found.refusal)
+        self._constrain(trial, found.area)
+        if found.costs is None:
+            trial.set_constraint("network", 1.0)
+            self._study.tell(trial, state=self._optuna.trial.TrialState.PRUNED)
+            return
+        trial.set_user_attr("cycles", dict(found.costs.cycles))
+        trial.set_user_attr("moved_bytes", dict(found.costs.moved_bytes))
+        trial.set_constraint("latency", self._slowness(found.costs))
+        self._study.tell(trial, self._values(found))
+
+    # --- the journal ---------------------------------------------------------------------------------------
+
+    def _opened(self, sampler: str, seed: int, journal: Path | None) -> Any:
+        optuna = self._optuna
+        backend = optuna.storages.journal
+        if journal is not None:
+            storage = optuna.storages.JournalStorage(backend.JournalFileBackend(str(journal)))
+        else:
+            storage = optuna.storages.InMemoryStorage()
+        samplers = optuna.samplers
+        made = {
+            # The first machines are drawn here, so that each of them fits.
+            "tpe": lambda: samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=1),
+            "nsga": lambda: samplers.NSGAIISampler(seed=seed, population_size=_POPULATION),
+            "random": lambda: samplers.RandomSampler(seed=seed),
+        }
+        return optuna.create_study(
+            storage=storage,
+            study_name=_NAME,
+            sampler=made[sampler](),
+            directions=["minimize"] * len(OBJECTIVES),
+            load_if_exists=True,
+        )
+
+    def _resume(self) -> None:
+        """Take over what the journal has; refuse another space's."""
+        own = json.dumps(
+            {
+                "base": self.space.base.to_toml(),
+                "choices": {k: list(v) for k, v in self.space.choices.items()},
+            }
+        )
+        found = self._study.user_attrs.setdefault("space", own) if self._study.trials else own
+        if found != own:
+            raise TuneError(
+                "the journal must be of this search, not of another base or other choices: name another"
+            )
+        self._study.set_user_attr("space", own)
+        for trial in self._study.get_trials(deepcopy=False):
+            if "refusal" in trial.user_attrs:
+                config = self.space.config(trial.params)
+                self._known[config] = self._read(config, trial.user_attrs)
+
+    def _read(self, config: Config, told: Mapping[str, Any]) -> Evaluated:
+        costs = Costs(cycles=told["cycles"], moved_bytes=told["moved_bytes"]) if "cycles" in told else None
+        return Evaluated(config=config, area=self._area.area(config), costs=costs, refusal=told["refusal"])
+
+
+def _optuna() -> ModuleType:
+    """Raises TuneError with the remedy where it is missing."""
+    try:
+        import optuna
+    except ImportError:
+        raise TuneError("the search for machines needs Optuna: pip install 'tilewright[tune]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
