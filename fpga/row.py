@@ -19,7 +19,7 @@ def append_row(path: Path, row: Mapping[str, str | int | float]) -> None:
             file.seek(0)
             lines = list(csv.reader(file))
             if lines and lines[0] != columns:
-                remedy = "append to a new file"
+                remedy = "give its lines what is missing, or append to a new file"
                 raise TilewrightError(f"{path} must have the columns {', '.join(columns)}: {remedy}")
             writer = csv.writer(file, lineterminator="\n")
             writer.writerows([row.values()] if lines else [columns, row.values()])

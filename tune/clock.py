@@ -38,6 +38,11 @@ class ClockModel:
     @classmethod
     @cache
     def fitted(cls) -> "ClockModel":
+        """The model by the machines that come along; made once."""
+        return cls.fit()
+
+    @classmethod
+    def fit(cls) -> "ClockModel":
         """The model: of both terms, or of the first alone if fewer than FEWEST were routed."""
         sample = _sample()
         used = len(TERMS) if len(sample.measured) >= FEWEST else 1

@@ -122,9 +122,5 @@ def _best(kinds: tuple[Ram, ...], depth: int, width: int) -> RamUse:
 
 def _cheapest(uses: list[RamUse], bits: int) -> RamUse:
     """Registers unless something costs less; of two kinds the first, unless the second costs less."""
-    best, limit = RamUse(name="ff", count=bits, cost=bits), bits
-    for use in uses:
-        if use.cost < limit:
-            # The tool keeps whole costs only.
-            best, limit = use, int(use.cost)
-    return best
+    registers = RamUse(name="ff", count=bits, cost=bits)
+    return min((registers, *uses), key=lambda use: use.cost)

@@ -50,9 +50,10 @@ class Regression:
     terms: tuple[str, ...]
     weights: tuple[float, ...]
 
-    def __call__(self, sample: "Sample") -> Numbers:
-        """The sums of points (points,), with what is known of them."""
-        sums: Numbers = sample.values @ np.asarray(self.weights) + sample.known
+    def sums(self, values: Numbers) -> Numbers:
+        """The sums (points,) of values (points, terms)."""
+        # Not a product of matrices: its last bits depend on how many points come together.
+        sums: Numbers = (values * np.asarray(self.weights)).sum(axis=1)
         return sums
 
     @classmethod
@@ -70,7 +71,7 @@ class Regression:
 
     def errors(self, sample: "Sample") -> Numbers:
         """Relative errors (points,), above 0 where the form says too much."""
-        return self(sample) / sample.measured - 1
+        return (self.sums(sample.values) + sample.known) / sample.measured - 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,10 @@
 """The memories of a machine, and the cells of a family that they become."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.instruction import Instruction, Load, Matrix, Store, Vector, specs
@@ -85,10 +88,11 @@ class StorageCells:
         selected_bits: bits of two-to-one multiplexers behind them.
     """
 
-    counts: Counter[str]
+    counts: Mapping[str, int]
     selected_bits: int
 
 
+@lru_cache(maxsize=1024)
 def storage_cells(config: Config, family: str) -> StorageCells:
     """The sum over `storages`. Block RAMs are exact: no other memory of the machine is in one."""
     counts: Counter[str] = Counter()
@@ -100,4 +104,4 @@ def storage_cells(config: Config, family: str) -> StorageCells:
         if use.name == "lut" and not storage.at_once:
             # What block RAM has inside: the register of what was read.
             counts["ff"] += storage.count * storage.width
-    return StorageCells(counts=counts, selected_bits=selected_bits)
+    return StorageCells(counts=MappingProxyType(counts), selected_bits=selected_bits)

@@ -68,7 +68,7 @@ def test_a_file_of_other_columns_is_not_appended_to(tmp_path):
     path = tmp_path / "runs.csv"
     append_row(path, {"name": "tiny", "lut": 1})
     before = path.read_text()
-    with pytest.raises(TilewrightError, match="columns name, ff: append to a new file"):
+    with pytest.raises(TilewrightError, match="columns name, ff: give its lines"):
         append_row(path, {"name": "tiny", "ff": 1})
     assert path.read_text() == before
 

@@ -7,6 +7,7 @@ from tilewright.tune.ram import ram_use, tables_use
 MEASURED = {
     # By yosys 0.70, of single memories; a cell is 4 tables on the 7 series, 6 with its port on the ECP5.
     "xc7": {
+        (4, 1): ("ff", 4),
         (8, 2): ("lut", 4 * 1),
         (16, 17): ("lut", 4 * 3),
         (64, 65): ("lut", 4 * 22),
