@@ -93,6 +93,16 @@ def test_each_machine_is_looked_at_once_and_fits(sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_small_space_is_looked_at_without_repeats(sampler):
+    names = {field.name for field in fields(Config)} - {"queue_depth", "requant_interval"}
+    small = HardwareSpace.around(BASE, fixed=names)
+    assert small.count == 18
+    search = HardwareStudy(small, costs, Form(), BOARD, sampler=sampler)
+    found = [each.config for each in search.run(14)]
+    assert len(found) == len(set(found)) == 14
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_seed_decides_all(sampler):
     one, same, other = (
         [each.config for each in study(sampler=sampler, seed=seed).run(20)] for seed in (3, 3, 4)
