@@ -31,7 +31,11 @@ _FIRST = 8
 """Proposals that are drawn at random before the first one of a sampler, the base included."""
 SLOWEST = 2.0
 """The cycles from which a machine is of no interest, of those of the first one."""
-_FEW, _NEAR, _SHRINKS = 0.5, 0.6, 0.6
+AS_FAST = 1.002
+"""The same of one that is no slower: nobody sees less."""
+_NO_SLOWER = 0.6
+"""Chance that the neighbour is one of a machine that is no slower than the first: what has to be beaten."""
+_FEW, _NEAR, _SHRINKS = 0.5, 0.6, 0.8
 """Chances that a neighbour differs in no further size, and by no further step; that it is smaller instead."""
 _TURN = 4
 """The sampler proposes one machine of so many, neighbours of the front are the others."""
@@ -184,8 +188,10 @@ class HardwareStudy:
     def _neighbour(self) -> Config | None:
         """A machine some steps of some sizes beside one of the front; None if none is new and fits."""
         best = self._best()
+        no_slower = [each for each in best if self._slowness(each.costs) <= AS_FAST / SLOWEST - 1]
         for _ in range(_PATIENCE if best else 0):
-            places = self.space.places(best[int(self._rng.integers(len(best)))])
+            near = no_slower if no_slower and self._rng.random() < _NO_SLOWER else best
+            places = self.space.places(near[int(self._rng.integers(len(near)))].config)
             config = self._valid(places | self._stepped(places))
             if config is not None and self._is_new(config):
                 return config
@@ -195,7 +201,8 @@ class HardwareStudy:
         """New places of some sizes: a few of them anywhere near, or many of them a step smaller."""
         names, rng = self.space.names, self._rng
         if rng.random() < _SHRINKS:
-            chosen = [name for name in names if rng.random() < 0.5]
+            share = rng.random()
+            chosen = [name for name in names if rng.random() < share]
             return {name: max(places[name] - 1, 0) for name in chosen}
         count = min(len(names), int(rng.geometric(_FEW)))
         steps = {
@@ -207,18 +214,18 @@ class HardwareStudy:
             for name, step in steps.items()
         }
 
-    def _best(self) -> list[Config]:
+    def _best(self) -> list[Evaluated]:
         """The front so far, of machines that are fast enough."""
         known = [each for each in self._known.values() if each.costs and self._slowness(each.costs) <= 0]
         values = np.array([self._values(each) for each in known]).reshape(-1, len(OBJECTIVES))
         no_worse = (values[:, None] <= values[None]).all(axis=2)
         better = (values[:, None] < values[None]).any(axis=2)
-        return [known[place].config for place in np.flatnonzero(~(no_worse & better).any(axis=0))]
+        return [known[place] for place in np.flatnonzero(~(no_worse & better).any(axis=0))]
 
-    def _slowness(self, costs: Costs) -> float:
+    def _slowness(self, costs: Costs | None) -> float:
         """Above 0 where a machine is too slow to be of interest."""
         first = next(iter(self._known.values())).costs
-        return costs.latency / (SLOWEST * first.latency) - 1 if first else 0.0
+        return costs.latency / (SLOWEST * first.latency) - 1 if first and costs else 0.0
 
     def _values(self, found: Evaluated) -> tuple[float, ...]:
         shares = shares_of(found.area, self.board)

@@ -163,7 +163,7 @@ def test_without_optuna_the_remedy_is_told(monkeypatch):
 
 def test_proposals_beat_random_ones():
     def volume(sampler, seed):
-        found = list(study(sampler=sampler, seed=seed).run(40))
+        found = list(study(sampler=sampler, seed=seed).run(80))
         return hypervolumes(values_of(found, BOARD, found[0].costs.latency))[-1]
 
     ours, random = (np.median([volume(sampler, seed) for seed in range(3)]) for sampler in ("tpe", "random"))
