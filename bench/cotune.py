@@ -40,6 +40,8 @@ LITE0 = Path(__file__).parents[2] / "shared" / "models" / "efficientnet-lite0-qd
 WAYS = ("tpe", "random", "random joint")
 EQUAL = 1.005
 """Cycles that count as equal: nearer than the models are to the simulator."""
+TRIED = 12
+"""Machines that are as fast by the models and measured, that with the least memory first, until one is so."""
 
 
 def packages(names: list[str], folder: Path | None, lite0: Path) -> dict[str, Any]:
@@ -107,16 +109,16 @@ def studies(board: str, cost: HardwareCost, trials: int, seeds: int) -> dict[str
     return found
 
 
-def least_memory(seen: list[Evaluated], base: Evaluated) -> Evaluated:
-    """The machine with the least memory on the chip that needs no more cycles for any network."""
+def as_fast(seen: list[Evaluated], base: Evaluated) -> list[Evaluated]:
+    """The machines that need no more cycles for any network, that with the least memory on the chip first."""
     assert base.costs is not None
-    equal = [
-        each
-        for each in seen
-        if each.costs is not None
-        and all(each.costs.cycles[name] <= EQUAL * cycles for name, cycles in base.costs.cycles.items())
-    ]
-    return min((*equal, base), key=lambda each: each.config.chip_bytes)
+    equal = [each for each in seen if each.costs is not None and is_equal(each.costs, base.costs)]
+    return sorted((*equal, base), key=lambda each: each.config.chip_bytes)
+
+
+def is_equal(costs: Costs, base: Costs) -> bool:
+    """Whether no network needs more cycles."""
+    return all(costs.cycles[name] <= EQUAL * cycles for name, cycles in base.cycles.items())
 
 
 def fastest(seen: list[Evaluated], network: str) -> Evaluated:
@@ -143,7 +145,7 @@ def report(board: str, found: Mapping[str, list[list[Evaluated]]], cost: Hardwar
     rows = []
     for way, runs in found.items():
         quartiles = Quartiles.of(curves[way])
-        memories = [least_memory(seen, base).config.chip_bytes / base.config.chip_bytes for seen in runs]
+        memories = [as_fast(seen, base)[0].config.chip_bytes / base.config.chip_bytes for seen in runs]
         gains = [
             f"{np.median([gain(base, fastest(seen, name), name) for seen in runs]):.2f}"
             for name in cost.networks
@@ -168,12 +170,18 @@ def report(board: str, found: Mapping[str, list[list[Evaluated]]], cost: Hardwar
 def _measure(base: Evaluated, runs: list[list[Evaluated]], cost: HardwareCost) -> None:
     """The least memory and the fastest machines of some seeds by the simulator."""
     seen = [each for run in runs for each in run]
-    chosen = {"preset": base, "least memory": least_memory(seen, base)}
-    chosen |= {f"fastest {name}": fastest(seen, name) for name in cost.networks}
     before = cost.measured(base.config)
+    measured = {base.config: before}
+    chosen = {"preset": base}
+    for each in as_fast(seen, base)[:TRIED]:
+        measured[each.config] = measured.get(each.config) or cost.measured(each.config)
+        if is_equal(measured[each.config], before):
+            chosen["least memory"] = each
+            break
+    chosen |= {f"fastest {name}": fastest(seen, name) for name in cost.networks}
     rows = []
     for label, each in chosen.items():
-        now = before if each is base else cost.measured(each.config)
+        now = measured[each.config] = measured.get(each.config) or cost.measured(each.config)
         gains = [f"{cycles:,} ({before.cycles[name] / cycles:.3f})" for name, cycles in now.cycles.items()]
         own, other = vars(each.config), vars(base.config)
         changed = " ".join(f"{name}={size}" for name, size in own.items() if size != other[name])

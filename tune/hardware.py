@@ -28,7 +28,7 @@ SAMPLERS = ("tpe", "nsga", "random")
 OBJECTIVES = ("latency", "lut", "bram")
 """What is made least: cycles in the geometric mean, shares of the board's tables and block RAMs."""
 _FIRST = 8
-"""Proposals that are drawn at random before the first one of a sampler, the base included."""
+"""Machines before the first proposal of a sampler: the base, its other arrays, and random ones."""
 SLOWEST = 2.0
 """The cycles from which a machine is of no interest, of those of the first one."""
 AS_FAST = 1.002
@@ -175,7 +175,8 @@ class HardwareStudy:
             return self._asked(self.space.base)
         config = None
         if self._is_random or len(self._known) < _FIRST:
-            config = self._drawn()
+            arrays = () if self._is_random else self.space.arrays()
+            config = next(filter(self._is_new, arrays), None) or self._drawn()
         elif len(self._known) % _TURN:
             config = self._neighbour()
         for _ in range(_PATIENCE if config is None else 0):

@@ -1,11 +1,12 @@
 """Machines that a search may propose: what each size of a machine may be."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
 from tilewright.isa.config import FIELD_RANGES, Config, ConfigError
+from tilewright.isa.memory import Memory
 from tilewright.tune.area import Area
 from tilewright.tune.budget import Board
 from tilewright.tune.error import TuneError
@@ -93,6 +94,30 @@ class HardwareSpace:
             if own not in values:
                 raise TuneError(f"{name} must be one of {', '.join(map(str, values))}, not {own}")
         return {name: values.index(getattr(config, name)) for name, values in self.choices.items()}
+
+    def arrays(self) -> list[Config]:
+        """The base with each other array of at least half its products, and memories of as many bytes.
+
+        Sorted by products, the most first: rows and columns trade against each other, which single steps do
+        not find.
+        """
+        found = []
+        for rows in self.choices.get("rows", (self.base.rows,)):
+            for cols in self.choices.get("cols", (self.base.cols,)):
+                depths = {name: getattr(self.base, name) * self.base.cols // cols for name in self._depths}
+                try:
+                    config = replace(self.base, rows=rows, cols=cols, **depths)
+                    self.places(config)
+                except (ConfigError, TuneError):
+                    continue
+                if config != self.base and 2 * config.peak_macs >= self.base.peak_macs:
+                    found.append(config)
+        return sorted(found, key=lambda config: -config.peak_macs)
+
+    @property
+    def _depths(self) -> list[str]:
+        """The names of memories' depths that vary."""
+        return [name for memory in Memory if (name := f"{memory.label}_vectors") in self.choices]
 
     def draw(self, rng: np.random.Generator) -> Config:
         """A random machine that there can be.

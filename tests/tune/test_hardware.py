@@ -182,3 +182,14 @@ def test_importance_finds_what_decides():
 def test_the_latency_is_the_geometric_mean():
     both = Costs(cycles={"a": 100, "b": 10_000}, moved_bytes={"a": 1, "b": 1})
     assert log2(both.latency) == pytest.approx(log2(1000))
+
+
+def test_other_arrays_have_as_much_memory_and_come_first():
+    arrays = SPACE.arrays()
+    assert replace(BASE, rows=8, cols=32).peak_macs in {each.peak_macs for each in arrays}
+    assert BASE not in arrays
+    assert {each.chip_bytes for each in arrays} == {BASE.chip_bytes}
+    assert all(2 * each.peak_macs >= BASE.peak_macs for each in arrays)
+    first = [each.config for each in study().run(8)][1:]
+    fitting = [each for each in arrays if not list(BOARD.lacks(each, Form().area(each)))]
+    assert first[: len(fitting)] == fitting[:7]
