@@ -32,14 +32,13 @@ from tilewright.isa.config import PRESETS, Config
 from tilewright.numerics.error import TilewrightError
 from tilewright.tune.area import AreaModel
 from tilewright.tune.budget import BOARDS
+from tilewright.tune.evaluated import Costs, Evaluated
 from tilewright.tune.front import Quartiles, calls_until, hypervolumes, values_of
-from tilewright.tune.hardware import Costs, Evaluated, HardwareStudy
+from tilewright.tune.hardware import HardwareStudy
 from tilewright.tune.hardware_space import HardwareSpace
 
 LITE0 = Path(__file__).parents[2] / "shared" / "models" / "efficientnet-lite0-qdq.onnx"
 WAYS = ("tpe", "random", "random joint")
-EQUAL = 1.005
-"""Cycles that count as equal: nearer than the models are to the simulator."""
 TRIED = 12
 """Machines that are as fast by the models and measured, that with the least memory first, until one is so."""
 
@@ -111,14 +110,8 @@ def studies(board: str, cost: HardwareCost, trials: int, seeds: int) -> dict[str
 
 def as_fast(seen: list[Evaluated], base: Evaluated) -> list[Evaluated]:
     """The machines that need no more cycles for any network, that with the least memory on the chip first."""
-    assert base.costs is not None
-    equal = [each for each in seen if each.costs is not None and is_equal(each.costs, base.costs)]
+    equal = [each for each in seen if each.is_as_fast_as(base)]
     return sorted((*equal, base), key=lambda each: each.config.chip_bytes)
-
-
-def is_equal(costs: Costs, base: Costs) -> bool:
-    """Whether no network needs more cycles."""
-    return all(costs.cycles[name] <= EQUAL * cycles for name, cycles in base.cycles.items())
 
 
 def fastest(seen: list[Evaluated], network: str) -> Evaluated:
@@ -175,7 +168,7 @@ def _measure(base: Evaluated, runs: list[list[Evaluated]], cost: HardwareCost) -
     chosen = {"preset": base}
     for each in as_fast(seen, base)[:TRIED]:
         measured[each.config] = measured.get(each.config) or cost.measured(each.config)
-        if is_equal(measured[each.config], before):
+        if measured[each.config].is_as_fast_as(before):
             chosen["least memory"] = each
             break
     chosen |= {f"fastest {name}": fastest(seen, name) for name in cost.networks}
