@@ -1,9 +1,9 @@
 """The search for machines: proposals of Optuna or at random, each with an objective; resumed from a journal.
 
 Most machines are not a sampler's: walks that take slack from the first and from the fastest machine, and
-neighbours of the front, steps of some sizes from a machine that nothing beats yet. What no machine can be, or the board has no room for, is rejected before anything is
-computed of its cost, and does not count as a call; Optuna is told of it as a point that breaks a constraint.
-A seed decides all.
+neighbours of the front, steps of some sizes from a machine that nothing beats yet. What no machine can be,
+or the board has no room for, is rejected before anything is computed of its cost, and does not count as a
+call; Optuna is told of it as a point that breaks a constraint. A seed decides all.
 """
 
 import enum
