@@ -29,8 +29,8 @@ from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
 from tilewright.compiler.pipeline import HOST_PASSES, PASSES
-from tilewright.compiler.quantise.calibration import RangeMethod, range_method
 from tilewright.compiler.quantise.quantise import has_scales
+from tilewright.compiler.quantise.range_method import RangeMethod, range_method
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
 from tilewright.numerics.progress import Progress, unheard
@@ -46,7 +46,7 @@ def compile(
     *,
     config: str | Config = "reference",
     calibration: Mapping[str, ArrayLike] | None = None,
-    ranges: str = RangeMethod.MIN_MAX,
+    ranges: str = RangeMethod.AUTO,
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
@@ -61,8 +61,9 @@ def compile(
         config: of the accelerator: a preset's name, a TOML file, or a `Config`.
         calibration: typical inputs by name, some hundred samples along the first axis; they choose the scales
             of a network of floats. One that has scales itself (QDQ) keeps them.
-        ranges: how calibration chooses the range of a value's integers: "min-max", all that was seen, or
-            "mean-square", where the squared errors are least in the mean.
+        ranges: how calibration chooses the range of a value's integers: "min-max", all that was seen;
+            "percentile", "entropy" or "mean-square", without rare large values; "auto", what of these makes
+            the network of integers nearest to that of floats, measured on the calibration data.
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
@@ -96,7 +97,7 @@ def compile_named(
     config: Config,
     *,
     calibration: Mapping[str, ArrayLike] | None = None,
-    ranges: str = RangeMethod.MIN_MAX,
+    ranges: str = RangeMethod.AUTO,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
     records: Records | None = None,

@@ -4,9 +4,10 @@
 
 The folder holds `models/` and `data/`: LeNet and the MNIST test set, EfficientNet-Lite0 and 20 pictures of
 ImageNet, a classifier of the direction of text lines and 400 of these. Networks of floats are calibrated on
-the first pictures, some of those that are asked, in both ways to choose ranges. Integers run on the CPU;
-the simulator gives the same bytes for the first sample, which is checked. `dB` is the distance of the logits
-to those of the floats: 10 log10 of the ratio of their squares to those of the differences.
+the first pictures, some of those that are asked, in every way to choose ranges (--ranges NAMES). Integers
+run on the CPU; the simulator gives the same bytes for the first sample, which is checked. `dB` is the
+distance of the outputs to those of the floats: 10 log10 of the ratio of their squares to those of the
+differences.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import tilewright
 from tilewright.cli.table import format_table
 
 HEADER = ("network", "ranges", "samples", "float", "int8", "peer's int8", "dB", "peer's dB", "sim = cpu")
-RANGES = ("min-max", "mean-square")
+RANGES = ("auto", "min-max", "percentile", "entropy", "mean-square")
 PIXELS = 224
 CALIBRATION = 200
 
@@ -190,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--only", default="", help="names of networks, with commas between")
+    parser.add_argument("--ranges", default=",".join(RANGES), help="ways to choose ranges (default: all)")
     arguments = parser.parse_args()
     if not (arguments.folder / "models").is_dir():
         print(f"skipped: {arguments.folder} has no trained networks: --folder FOLDER")
@@ -198,7 +200,7 @@ def main() -> None:
     rows = []
     for task in tasks(arguments.folder):
         if not wanted or task.name in wanted:
-            for ranges in ("",) if task.has_scales else RANGES:
+            for ranges in ("",) if task.has_scales else arguments.ranges.split(","):
                 row = measured(task, ranges or RANGES[0]).row(task.name)
                 rows.append((row[0], ranges, *row[1:]))
                 print("  ".join(rows[-1]), flush=True)

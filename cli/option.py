@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVICES
 
-RANGES = ("min-max", "mean-square")
+RANGES = ("auto", "min-max", "percentile", "entropy", "mean-square")
 """The quantiser's ways to choose ranges, the default first: it is not imported before it is needed."""
 MODEL_OPTIONS = ("input", "labels", "calibrate", "ranges", "output", "report", "float", "size", "records")
 NO_RECORDS, SHIPPED_RECORDS = "none", "shipped"
@@ -83,8 +83,8 @@ def add_network_options(
         "--ranges",
         choices=RANGES,
         help=(
-            "how the calibration chooses the range of a value's integers: all that was seen, or where the "
-            "squared errors are least in the mean (default: min-max)"
+            "how the calibration chooses the range of a value's integers: all that was seen; without rare "
+            "large values, in one of three ways; or what of these is best on the data (default: auto)"
         ),
     )
     group.add_argument(

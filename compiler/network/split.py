@@ -3,27 +3,25 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from tilewright.compiler.ir.array import Array
-from tilewright.compiler.ir.function import Equation, Function, Value
-from tilewright.compiler.ir.interpret import run
+from tilewright.compiler.ir.function import Equation, Value
 from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
-from tilewright.compiler.network.target import ACCELERATOR, Accelerator, HostTarget
+from tilewright.compiler.network.calibrated import CalibratedNetwork, calibrated_network, is_on_accelerator
+from tilewright.compiler.network.choice import integer_parts
+from tilewright.compiler.network.target import Accelerator, HostTarget
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
-from tilewright.compiler.quantise.calibration import RangeMethod
 from tilewright.compiler.quantise.judge import Verdicts, judge
-from tilewright.compiler.quantise.quantise import has_scales, quantise
+from tilewright.compiler.quantise.range_method import RangeMethod
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_network
 from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
 from tilewright.numerics.error import TilewrightError
-from tilewright.numerics.progress import Progress, Share, share_of, unheard
+from tilewright.numerics.progress import Progress, share_of, unheard
 
 Observe = Callable[[str, str, str], object]
 """Is told what a pass made: where ("" for the network, the kernel's name, or that / the layer's name), the
@@ -95,11 +93,9 @@ def split_network(
         if observe is not None:
             observe("", "partition", print_function(found.function))
         split = one.with_function(found.function)
-        inputs = _inputs_of_parts(
-            split, calibration, share_of(progress, "measuring what the parts are given")
-        )
-        work = _Work(config, inputs, schedules or {}, progress, observe, ranges)
-        parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
+        network = calibrated_network(split, calibration, progress)
+        work = _Work(network, config, schedules or {}, progress, observe, ranges)
+        parts, refused = work.parts()
         if not refused:
             work.check_schedules()
             return SplitNetwork(split, parts, _reasons(found, target))
@@ -134,21 +130,34 @@ class _Work:
         layers: names of the layers of all parts.
     """
 
+    network: CalibratedNetwork
     config: Config
-    inputs: Mapping[Value, tuple[Array, ...]]
     schedules: Schedules
     progress: Progress
     observe: Observe | None
     ranges: RangeMethod
     layers: list[str] = field(default_factory=list)
 
-    def parts(self, equations: list[Equation]) -> tuple[dict[Value, Part], Verdicts]:
+    def parts(self) -> tuple[dict[Value, Part], Verdicts]:
         """The parts that can be compiled, and the reasons why others cannot."""
-        parts: dict[Value, Part] = {}
         refused: Verdicts = {}
+        for equation, reason in self.network.refused.items():
+            refused |= _refuse(equation, reason)
+        if refused:
+            return {}, refused
+        self.progress("quantising")
+        integers, reasons = integer_parts(self.network, self.ranges, self.progress)
+        parts: dict[Value, Part] = {}
+        equations = list(filter(is_on_accelerator, self.network.split.function.equations))
         for number, equation in enumerate(equations):
+            first = equation.results[0]
             try:
-                parts[equation.results[0]] = self._part(equation, f"part {number + 1} of {len(equations)}")
+                if first in reasons:
+                    refused |= _refuse(equation, reasons[first])
+                else:
+                    parts[first] = self._part(
+                        equation, integers[first], f"part {number + 1} of {len(equations)}"
+                    )
             except LayerError:
                 raise
             except TilewrightError as error:
@@ -165,34 +174,21 @@ class _Work:
             if count > 1:
                 raise LayerError(f"{part} must be in one program to have a schedule, not in {count}")
 
-    def _part(self, equation: Equation, what: str) -> Part:
-        assert isinstance(equation.operator, Kernel)
-        body = equation.operator.body
-        names = tuple(value.name for value in body.parameters)
-        source = NamedFunction(body, names, tuple(value.name for value in body.results))
-        calibration = None
-        if not has_scales(body):
-            calibration = dict(zip(names, self.inputs[equation.results[0]], strict=True))
-        self.progress(f"quantising {what}")
-        share = share_of(self.progress, f"calibrating {what}")
-        integers = quantise(source, calibration, share, self.ranges)
+    def _part(self, equation: Equation, integers: NamedFunction, what: str) -> Part:
+        source, name = self.network.parts[equation.results[0]].source, integers.function.name
         if self.observe is not None:
-            self.observe(body.name, "integers", print_function(integers.function))
+            self.observe(name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")
         own = [each.name for each in legal_network(integers, self.config).layers] if self.schedules else []
         self.layers += own
         model = compile_function(
             integers,
             self.config,
-            _within(body.name, self.observe),
+            _within(name, self.observe),
             {part: each for part, each in self.schedules.items() if part.layer in own},
             share_of(self.progress, f"compiling {what}"),
         )
         return Part(source, integers, model)
-
-
-def _is_on_accelerator(equation: Equation) -> bool:
-    return isinstance(equation.operator, Kernel) and equation.operator.target == ACCELERATOR
 
 
 def _within(kernel: str, observe: Observe | None) -> Observe | None:
@@ -210,36 +206,3 @@ def _refuse(equation: Equation, reason: str) -> dict[Value, str]:
 
 def _reasons(found: Partition, target: Accelerator) -> tuple[Refusal, ...]:
     return tuple(each for each in found.refusals if each.target == target.name)
-
-
-def _inputs_of_parts(
-    split: NamedFunction, calibration: Mapping[str, Array] | None, share: Share
-) -> dict[Value, tuple[Array, ...]]:
-    """The inputs of the kernels on the accelerator, for all samples of the calibration."""
-    if calibration is None:
-        return {}
-    count = split.check(calibration)
-    rows: dict[Value, list[tuple[Array, ...]]] = {}
-    for sample in range(count):
-        arrays = [calibration[name][sample : sample + 1] for name in split.inputs]
-        for first, operands in _operands(split.function, arrays).items():
-            rows.setdefault(first, []).append(operands)
-        share(sample + 1, count)
-    return {first: tuple(map(np.concatenate, zip(*each, strict=True))) for first, each in rows.items()}
-
-
-def _operands(function: Function, arrays: list[Array]) -> dict[Value, tuple[Array, ...]]:
-    """The operands of each kernel on the accelerator, in floats."""
-    values = dict(zip(function.parameters, arrays, strict=True))
-    found: dict[Value, tuple[Array, ...]] = {}
-    wanted = sum(map(_is_on_accelerator, function.equations))
-    for equation in function.equations:
-        operands = tuple(values[value] for value in equation.operands)
-        if _is_on_accelerator(equation):
-            found[equation.results[0]] = operands
-        if len(found) == wanted:
-            # What the last one gives nobody asks for.
-            break
-        results = run(Function("kernel", equation.operands, (equation,), equation.results), *operands)
-        values.update(zip(equation.results, results, strict=True))
-    return found

@@ -21,20 +21,75 @@ _SATURATION = suite("compiler/quantise/test_saturation.py")
 
 _HISTOGRAM = suite("compiler/quantise/test_histogram.py")
 
+_RANGE_METHOD = suite("compiler/quantise/test_range_method.py")
+
+_CALIBRATION = suite("compiler/quantise/test_calibration.py")
+
+_CHOICE = suite("compiler/network/test_choice.py")
+
 _NETWORKS = (
     Mutant(
-        name="histogram-loses-what-is-there-when-it-widens",
+        name="histogram-of-the-lower-halves",
         file="compiler/quantise/histogram.py",
-        old="self.counts[_SIDE // 2 : _SIDE // 2 + _SIDE] = pairs",
-        new="self.counts[:_SIDE] = pairs",
+        old="_UPPER = 1 if np.little_endian else 0",
+        new="_UPPER = 0",
         check=_HISTOGRAM,
     ),
     Mutant(
-        name="histogram-what-is-outside-loses-nothing",
+        name="histogram-negative-bins-in-the-order-of-their-bits",
         file="compiler/quantise/histogram.py",
-        old="outside = self._below(lows)[:, None] + self._above(highs)[None, :]",
-        new="outside = 0.0",
+        old="np.arange(_BINS - 1, _POSITIVE - 1, -1)",
+        new="np.arange(_POSITIVE, _BINS)",
         check=_HISTOGRAM,
+    ),
+    Mutant(
+        name="percentiles-of-the-bins-before",
+        file="compiler/quantise/histogram.py",
+        old="above = np.cumsum(self.counts[::-1])[::-1] - self.counts",
+        new="above = np.cumsum(self.counts[::-1])[::-1]",
+        check=_HISTOGRAM,
+    ),
+    Mutant(
+        name="ranges-what-is-outside-loses-nothing",
+        file="compiler/quantise/range_method.py",
+        old="error = outside + values.total",
+        new="error = values.total",
+        check=_RANGE_METHOD,
+    ),
+    Mutant(
+        name="ranges-of-which-what-is-outside-is-forgotten",
+        file="compiler/quantise/range_method.py",
+        old="given[:, -1] += values.total - below[:, -1]",
+        new="given[:, -1] += 0",
+        check=_RANGE_METHOD,
+    ),
+    Mutant(
+        name="ranges-that-lose-on-all-samples",
+        file="compiler/network/choice.py",
+        old="problems or trial.share(better) >= trial.share(found)",
+        new="problems",
+        check=_CHOICE,
+    ),
+    Mutant(
+        name="ranges-judged-by-the-samples-that-they-are-of",
+        file="compiler/network/choice.py",
+        old="halves[half - 1]",
+        new="halves[half]",
+        check=_CHOICE,
+    ),
+    Mutant(
+        name="ranges-of-the-most-noise",
+        file="compiler/network/choice.py",
+        old="if min(shares) < _WORTH_WHILE * least:\n        least = min(shares)",
+        new="if True:\n        least = max(shares)",
+        check=_CHOICE,
+    ),
+    Mutant(
+        name="ranges-of-one-method-for-all-parts",
+        file="compiler/network/choice.py",
+        old="for part, choose in others[:_MOST_TRIALS]:",
+        new="for part, choose in others[:0]:",
+        check=_CHOICE,
     ),
     Mutant(
         name="quantise-only-the-lower-flat-end",
@@ -328,10 +383,10 @@ _INTEGERS = (
     ),
     Mutant(
         name="range-of-the-last-data",
-        file="compiler/quantise/calibration.py",
+        file="compiler/quantise/range_method.py",
         old="max(self.high, other.high)",
         new="self.high",
-        check=_QUANTISE,
+        check=_CALIBRATION,
     ),
     Mutant(
         name="pooling-of-what-others-read",

@@ -1,0 +1,121 @@
+"""How calibration becomes ranges: by a method that the user names, or by the best one, measured."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tilewright.compiler.ir.function import Value
+from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.network.calibrated import CalibratedNetwork, FloatPart
+from tilewright.compiler.quantise.calibration import Samples
+from tilewright.compiler.quantise.distance import noise_share
+from tilewright.compiler.quantise.quantise import integers
+from tilewright.compiler.quantise.range_method import CANDIDATES, METHODS, Choose, RangeMethod, all_seen
+from tilewright.compiler.targets.cpu.network import HostNetwork, Kernels
+from tilewright.numerics.error import TilewrightError
+from tilewright.numerics.progress import Progress
+
+_MOST_TRIALS = 64
+"""Networks of integers that are measured while parts take methods of their own."""
+_WORTH_WHILE = 0.9
+"""Of the noise, what another method must leave at most: half a decibel less."""
+_ALL = slice(None)
+Methods = Mapping[Value, Choose]
+"""How the ranges of each part are chosen."""
+
+
+def integer_parts(
+    network: CalibratedNetwork, method: RangeMethod, progress: Progress
+) -> tuple[dict[Value, NamedFunction], dict[Value, str]]:
+    """Each part of a network in integers; the reasons, where one cannot be.
+
+    With `AUTO`, the method is the one whose integers make the ends of the network nearest to those of the
+    floats: those of one half of the samples on the other half, and the reverse, if there are enough; and
+    never farther than those of `MIN_MAX` on all of them.
+    """
+    trial = _Trial(network)
+    plain = dict.fromkeys(network.parts, all_seen if method is RangeMethod.AUTO else METHODS[method])
+    found, refused = trial.integers(plain)
+    if method is not RangeMethod.AUTO or refused or not network.ends:
+        return found, refused
+    chosen = _best_methods(trial, plain, progress)
+    if chosen == plain:
+        return found, {}
+    progress("comparing with the whole range")
+    better, problems = trial.integers(chosen)
+    if problems or trial.share(better) >= trial.share(found):
+        return found, {}
+    return better, {}
+
+
+def _best_methods(trial: "_Trial", plain: Methods, progress: Progress) -> Methods:
+    """The methods of least noise: first one for all parts, then one after the other.
+
+    What gains next to nothing is not taken: the next samples may see it the other way round.
+    """
+    shares = []
+    for number, choose in enumerate(CANDIDATES):
+        progress("choosing ranges", number / len(CANDIDATES))
+        shares.append(trial.judged(dict.fromkeys(plain, choose)))
+    least, best = shares[0], plain
+    if min(shares) < _WORTH_WHILE * least:
+        least = min(shares)
+        best = dict.fromkeys(plain, CANDIDATES[shares.index(least)])
+    others = [(part, choose) for part in plain for choose in CANDIDATES] if len(plain) > 1 else []
+    for part, choose in others[:_MOST_TRIALS]:
+        methods = {**best, part: choose}
+        if choose is not best[part] and (share := trial.judged(methods)) < _WORTH_WHILE * least:
+            best, least = methods, share
+    return best
+
+
+@dataclass
+class _Trial:
+    """Measures networks of integers on the host, which has the accelerator's bytes.
+
+    Members:
+        network: in floats, on samples.
+        kernels: what was compiled for others.
+    """
+
+    network: CalibratedNetwork
+    kernels: Kernels = field(default_factory=dict)
+
+    def judged(self, methods: Methods) -> float:
+        """The noise of each half's ranges on the other, as a share of the signal; infinite if one fails."""
+        halves, found = self.network.halves, 0.0
+        for half in range(len(halves)):
+            parts, refused = self.integers(methods, half)
+            if refused:
+                return math.inf
+            found += self.share(parts, halves[half - 1]) / len(halves)
+        return found
+
+    def share(self, parts: Mapping[Value, NamedFunction], places: slice = _ALL) -> float:
+        """The noise of given parts, as a share of the signal."""
+        hosts = {value: HostNetwork(part, kernels=self.kernels) for value, part in parts.items()}
+
+        def run_part(value: Value, samples: Samples) -> Samples:
+            return hosts[value].run(samples)
+
+        found = self.network.run(run_part, places)
+        expected = {name: array[places] for name, array in self.network.ends.items()}
+        return noise_share(expected, found)
+
+    def integers(
+        self, methods: Methods, half: int | None = None
+    ) -> tuple[dict[Value, NamedFunction], dict[Value, str]]:
+        """The parts in integers, by what a half of the samples shows, or all of them."""
+        found: dict[Value, NamedFunction] = {}
+        refused: dict[Value, str] = {}
+        for value, part in self.network.parts.items():
+            try:
+                found[value] = _integers(part, methods[value], half)
+            except TilewrightError as error:
+                refused[value] = str(error)
+        return found, refused
+
+
+def _integers(part: FloatPart, choose: Choose, half: int | None) -> NamedFunction:
+    calibration = part.halves[half] if part.halves and half is not None else part.all
+    return integers(part.recognised, None if calibration is None else calibration.ranges(choose))
