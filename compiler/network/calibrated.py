@@ -75,13 +75,33 @@ class CalibratedNetwork:
             run_part: does them.
             places: of the samples.
         """
+        ends = ends_of(self.split.function)
+        values = self._values(run_part, places, ends)
+        return {value.name: values[value] for value in ends}
+
+    def outputs(self, run_part: RunPart) -> Samples:
+        """The outputs of the network for all samples, where something does the accelerator's kernels."""
+        values = self._values(run_part, slice(None), self.split.function.results)
+        names = zip(self.split.outputs, self.split.function.results, strict=True)
+        return {name: values[value] for name, value in names}
+
+    def float_outputs(self) -> Samples:
+        """The outputs of the network in floats."""
+
+        def kept(value: Value, samples: Samples) -> Samples:
+            part = self.parts[value]
+            return part.recognised.run(samples) if part.all is None else part.all.results
+
+        return self.outputs(kept)
+
+    def _values(self, run_part: RunPart, places: slice, wanted: Sequence[Value]) -> dict[Value, Array]:
+        """Values up to those that are wanted."""
         assert self.inputs is not None, "there are samples"
         inputs = [self.inputs[name][places] for name in self.split.inputs]
         function = self.split.function
         values = dict(zip(function.parameters, inputs, strict=True))
-        ends = ends_of(function)
         for equation in function.equations:
-            if all(value in values for value in ends):
+            if all(value in values for value in wanted):
                 break
             operands = [values[value] for value in equation.operands]
             if is_on_accelerator(equation):
@@ -92,7 +112,24 @@ class CalibratedNetwork:
             else:
                 results = by_sample(equation, operands, len(inputs[0]))
             values.update(zip(equation.results, results, strict=True))
-        return {value.name: values[value] for value in ends}
+        return values
+
+    def run_behind(self, first: Value, results: Samples) -> Samples:
+        """The ends for the first samples, in floats, where the kernel of that first result makes these."""
+        count = len(next(iter(results.values())))
+        is_behind = False
+
+        def run_part(value: Value, samples: Samples) -> Samples:
+            nonlocal is_behind
+            if value == first:
+                is_behind = True
+                return results
+            part = self.parts[value]
+            if not is_behind and part.all is not None:
+                return {name: array[:count] for name, array in part.all.results.items()}
+            return part.recognised.run(samples)
+
+        return self.run(run_part, slice(0, count))
 
 
 def calibrated_network(

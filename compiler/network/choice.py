@@ -24,28 +24,46 @@ Methods = Mapping[Value, Choose]
 """How the ranges of each part are chosen."""
 
 
+@dataclass(frozen=True)
+class IntegerParts:
+    """A network's parts in integers.
+
+    Members:
+        integers: of each part.
+        refused: why others cannot become such.
+        methods: how ranges were chosen.
+        noise: at the ends of the network on all samples, as a share of the signal; None: not measured.
+    """
+
+    integers: dict[Value, NamedFunction]
+    refused: dict[Value, str]
+    methods: Methods
+    noise: float | None = None
+
+
 def integer_parts(
-    network: CalibratedNetwork, method: RangeMethod, progress: Progress
-) -> tuple[dict[Value, NamedFunction], dict[Value, str]]:
+    network: CalibratedNetwork, method: RangeMethod, progress: Progress, kernels: Kernels | None = None
+) -> IntegerParts:
     """Each part of a network in integers; the reasons, where one cannot be.
 
     With `AUTO`, the method is the one whose integers make the ends of the network nearest to those of the
     floats: those of one half of the samples on the other half, and the reverse, if there are enough; and
     never farther than those of `MIN_MAX` on all of them.
     """
-    trial = _Trial(network)
+    trial = _Trial(network, {} if kernels is None else kernels)
     plain = dict.fromkeys(network.parts, all_seen if method is RangeMethod.AUTO else METHODS[method])
     found, refused = trial.integers(plain)
     if method is not RangeMethod.AUTO or refused or not network.ends:
-        return found, refused
+        return IntegerParts(found, refused, plain)
     chosen = _best_methods(trial, plain, progress)
+    as_it_is = IntegerParts(found, {}, plain, trial.share(found))
     if chosen == plain:
-        return found, {}
+        return as_it_is
     progress("comparing with the whole range")
     better, problems = trial.integers(chosen)
-    if problems or trial.share(better) >= trial.share(found):
-        return found, {}
-    return better, {}
+    if problems or as_it_is.noise is None or (noise := trial.share(better)) >= as_it_is.noise:
+        return as_it_is
+    return IntegerParts(better, {}, chosen, noise)
 
 
 def _best_methods(trial: "_Trial", plain: Methods, progress: Progress) -> Methods:

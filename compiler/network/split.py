@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tilewright.compiler.ir.array import Array
-from tilewright.compiler.ir.function import Equation, Value
-from tilewright.compiler.ir.kernel import Kernel
+from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
-from tilewright.compiler.network.calibrated import CalibratedNetwork, calibrated_network, is_on_accelerator
-from tilewright.compiler.network.choice import integer_parts
-from tilewright.compiler.network.target import Accelerator, HostTarget
+from tilewright.compiler.network.budget import AccuracyBudget
+from tilewright.compiler.network.calibrated import is_on_accelerator
+from tilewright.compiler.network.quantised import QuantisedNetwork, Quantiser
+from tilewright.compiler.network.target import Accelerator, HostTarget, refused_kernel
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
 from tilewright.compiler.quantise.judge import Verdicts, judge
@@ -53,11 +53,13 @@ class SplitNetwork:
         named: of kernels, for one sample.
         parts: of each kernel on the accelerator, by its first result.
         refusals: why equations do not run on the accelerator.
+        noise: of the integers on the calibration data, as a share of the signal; None if nobody measured it.
     """
 
     named: NamedFunction
     parts: Mapping[Value, Part]
     refusals: tuple[Refusal, ...]
+    noise: float | None = None
 
 
 def split_network(
@@ -68,6 +70,7 @@ def split_network(
     progress: Progress = unheard,
     observe: Observe | None = None,
     ranges: RangeMethod = RangeMethod.MIN_MAX,
+    budget: AccuracyBudget | None = None,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
 
@@ -81,25 +84,25 @@ def split_network(
         progress: is told what is being done.
         observe: is told what each pass made.
         ranges: how the calibration chooses the ranges of values.
+        budget: of the outputs; layers stay in floats until these are within it.
 
     Raises:
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
+        BudgetError: if there are no floats to compare with.
     """
-    one = named.one_sample()
-    target = _accelerator(one, config)
+    quantiser = Quantiser(named.one_sample(), calibration, ranges, progress)
+    target = accelerator_of(quantiser.one, config)
     while True:
-        progress("partitioning")
-        found = partition(one.function, (target, HostTarget()))
+        found = quantiser.quantised(target) if budget is None else quantiser.within(target, budget)
         if observe is not None:
-            observe("", "partition", print_function(found.function))
-        split = one.with_function(found.function)
-        network = calibrated_network(split, calibration, progress)
-        work = _Work(network, config, schedules or {}, progress, observe, ranges)
+            observe("", "partition", print_function(found.partition.function))
+        work = _Work(found, config, schedules or {}, progress, observe)
         parts, refused = work.parts()
         if not refused:
             work.check_schedules()
-            return SplitNetwork(split, parts, _reasons(found, target))
-        target = Accelerator(target.verdicts, {**target.refused, **refused})
+            reasons = _reasons(found.partition, found.target)
+            return SplitNetwork(found.network.split, parts, reasons, found.parts.noise)
+        target = target.without(refused)
 
 
 def placed_network(named: NamedFunction, config: Config) -> SplitNetwork:
@@ -112,12 +115,12 @@ def placed_network(named: NamedFunction, config: Config) -> SplitNetwork:
         config: of the accelerator.
     """
     one = named.one_sample()
-    target = _accelerator(one, config)
+    target = accelerator_of(one, config)
     found = partition(one.function, (target, HostTarget()))
     return SplitNetwork(one.with_function(found.function), {}, _reasons(found, target))
 
 
-def _accelerator(one: NamedFunction, config: Config) -> Accelerator:
+def accelerator_of(one: NamedFunction, config: Config) -> Accelerator:
     """The accelerator, with what it refuses before anything is compiled."""
     return Accelerator(judge(one.function, transposes=config.cols <= MOST_TRANSPOSED_LANES))
 
@@ -130,38 +133,26 @@ class _Work:
         layers: names of the layers of all parts.
     """
 
-    network: CalibratedNetwork
+    found: QuantisedNetwork
     config: Config
     schedules: Schedules
     progress: Progress
     observe: Observe | None
-    ranges: RangeMethod
     layers: list[str] = field(default_factory=list)
 
     def parts(self) -> tuple[dict[Value, Part], Verdicts]:
         """The parts that can be compiled, and the reasons why others cannot."""
-        refused: Verdicts = {}
-        for equation, reason in self.network.refused.items():
-            refused |= _refuse(equation, reason)
-        if refused:
-            return {}, refused
-        self.progress("quantising")
-        integers, reasons = integer_parts(self.network, self.ranges, self.progress)
         parts: dict[Value, Part] = {}
-        equations = list(filter(is_on_accelerator, self.network.split.function.equations))
+        refused: Verdicts = {}
+        equations = list(filter(is_on_accelerator, self.found.partition.function.equations))
         for number, equation in enumerate(equations):
-            first = equation.results[0]
+            what = f"part {number + 1} of {len(equations)}"
             try:
-                if first in reasons:
-                    refused |= _refuse(equation, reasons[first])
-                else:
-                    parts[first] = self._part(
-                        equation, integers[first], f"part {number + 1} of {len(equations)}"
-                    )
+                parts[equation.results[0]] = self._part(equation.results[0], what)
             except LayerError:
                 raise
             except TilewrightError as error:
-                refused |= _refuse(equation, str(error))
+                refused |= refused_kernel(equation, str(error))
         return parts, refused
 
     def check_schedules(self) -> None:
@@ -174,8 +165,9 @@ class _Work:
             if count > 1:
                 raise LayerError(f"{part} must be in one program to have a schedule, not in {count}")
 
-    def _part(self, equation: Equation, integers: NamedFunction, what: str) -> Part:
-        source, name = self.network.parts[equation.results[0]].source, integers.function.name
+    def _part(self, first: Value, what: str) -> Part:
+        source, integers = self.found.network.parts[first].source, self.found.parts.integers[first]
+        name = integers.function.name
         if self.observe is not None:
             self.observe(name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")
@@ -196,12 +188,6 @@ def _within(kernel: str, observe: Observe | None) -> Observe | None:
     if observe is None:
         return None
     return lambda layer, name, text: observe(f"{kernel}/{layer}", name, text)
-
-
-def _refuse(equation: Equation, reason: str) -> dict[Value, str]:
-    """All of a kernel goes to the host: which of its equations is to blame, the reason says."""
-    assert isinstance(equation.operator, Kernel)
-    return {each.results[0]: reason for each in equation.operator.body.equations if each.operands}
 
 
 def _reasons(found: Partition, target: Accelerator) -> tuple[Refusal, ...]:

@@ -25,6 +25,10 @@ _RANGE_METHOD = suite("compiler/quantise/test_range_method.py")
 
 _CALIBRATION = suite("compiler/quantise/test_calibration.py")
 
+_LAYER_NOISE = suite("compiler/network/test_layer_noise.py")
+
+_BUDGET = suite("compiler/network/test_budget.py")
+
 _CHOICE = suite("compiler/network/test_choice.py")
 
 _NETWORKS = (
@@ -66,8 +70,8 @@ _NETWORKS = (
     Mutant(
         name="ranges-that-lose-on-all-samples",
         file="compiler/network/choice.py",
-        old="problems or trial.share(better) >= trial.share(found)",
-        new="problems",
+        old="(noise := trial.share(better)) >= as_it_is.noise",
+        new="(noise := 0.0) > 0",
         check=_CHOICE,
     ),
     Mutant(
@@ -90,6 +94,48 @@ _NETWORKS = (
         old="for part, choose in others[:_MOST_TRIALS]:",
         new="for part, choose in others[:0]:",
         check=_CHOICE,
+    ),
+    Mutant(
+        name="noise-of-a-layer-behind-which-nothing-changes",
+        file="compiler/network/layer_noise.py",
+        old="changed = {**values, layer.value: layer.run(values)}",
+        new="changed = dict(values)",
+        check=_LAYER_NOISE,
+    ),
+    Mutant(
+        name="noise-of-layers-of-a-single-result",
+        file="compiler/network/layer_noise.py",
+        old="sums[value] = sums[value][0] + lost, sums[value][1] + all_",
+        new="sums[value] = lost, 1.0",
+        check=_LAYER_NOISE,
+    ),
+    Mutant(
+        name="budget-of-the-quietest-layers",
+        file="compiler/network/mixed.py",
+        old="key=lambda each: (-each.alone, each.macs)",
+        new="key=lambda each: (each.alone, each.macs)",
+        check=_BUDGET,
+    ),
+    Mutant(
+        name="budget-that-is-not-searched-back",
+        file="compiler/network/mixed.py",
+        old="while high - low > 1:",
+        new="while False:",
+        check=_BUDGET,
+    ),
+    Mutant(
+        name="budget-that-a-wrong-answer-is-within",
+        file="compiler/network/budget.py",
+        old="1 - agreement.same_share <= self.most_other",
+        new="agreement.same_share >= self.most_other",
+        check=_BUDGET,
+    ),
+    Mutant(
+        name="budget-that-leaves-nothing-in-floats",
+        file="compiler/network/quantised.py",
+        old="return with_floats(layers_in_floats(layers, budget, before, measure))",
+        new="return whole",
+        check=suite("compiler/network/test_quantised.py"),
     ),
     Mutant(
         name="quantise-only-the-lower-flat-end",

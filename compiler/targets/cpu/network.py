@@ -30,6 +30,8 @@ from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, LoweredOpe
 Array = NDArray[Any]
 Step = Callable[[Sequence[Array]], Array]
 """From the operands of an equation that are no constants to its result, for some samples."""
+Observe = Callable[[Value, Array], object]
+"""Is called with a value of the function for one sample, and what it is for some samples."""
 Kernels = dict[int, CompiledFunction]
 """Compiled loop programs by the identity of these, which they keep alive."""
 PORTS = (Quantise, Dequantise, Reshape, Transpose)
@@ -77,20 +79,24 @@ class HostNetwork:
         _refuse_others(moving)
         self._steps = [(each, self._step(each)) for each in moving]
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], observe: Observe | None = None) -> dict[str, Array]:
         """The results by name, for all samples along the first axis: as `NamedFunction.run`.
+
+        Args:
+            inputs: by name.
+            observe: is called with each value of an equation, of `CHUNK_SAMPLES` samples at a time.
 
         Raises:
             EvaluationError: if names, shapes or element types are wrong, or a value is NaN.
         """
         samples = self.named.check(inputs)
         parts = [
-            self._run({name: array[start : start + CHUNK_SAMPLES] for name, array in inputs.items()})
+            self._run({name: array[start : start + CHUNK_SAMPLES] for name, array in inputs.items()}, observe)
             for start in range(0, samples, CHUNK_SAMPLES)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def _run(self, inputs: Mapping[str, Array], observe: Observe | None) -> dict[str, Array]:
         function = self._function
         values = {
             value: to_host(inputs[name], value.type)
@@ -98,6 +104,8 @@ class HostNetwork:
         }
         for equation, step in self._steps:
             values[equation.result] = step([values[each] for each in equation.operands if each in values])
+            if observe is not None:
+                observe(equation.result, to_graph(values[equation.result], equation.result.type))
         return {
             name: to_graph(values[value], value.type)
             for name, value in zip(self.named.outputs, function.results, strict=True)

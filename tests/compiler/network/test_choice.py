@@ -11,7 +11,7 @@ from tilewright.compiler.network.choice import integer_parts
 from tilewright.compiler.network.split import placed_network
 from tilewright.compiler.pipeline import load_onnx
 from tilewright.compiler.quantise.distance import decibels, noise_share
-from tilewright.compiler.quantise.range_method import RangeMethod
+from tilewright.compiler.quantise.range_method import CANDIDATES, RangeMethod
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.progress import unheard
 
@@ -54,9 +54,9 @@ def share(named, parts, samples):
 
 
 def quantised(named, samples, method):
-    parts, refused = integer_parts(calibrated_network(split(named), samples, unheard), method, unheard)
-    assert not refused
-    return parts
+    found = integer_parts(calibrated_network(split(named), samples, unheard), method, unheard)
+    assert not found.refused
+    return found.integers
 
 
 @pytest.mark.parametrize("count", [40, 100])
@@ -93,11 +93,23 @@ def test_every_part_of_a_network_takes_the_method_that_the_results_want():
     assert len(calibrated.parts) == 2
     trial = choice._Trial(calibrated)
     shares = [
-        trial.share(integer_parts(calibrated, method, unheard)[0])
+        trial.share(integer_parts(calibrated, method, unheard).integers)
         for method in (RangeMethod.AUTO, RangeMethod.MIN_MAX, RangeMethod.MEAN_SQUARE)
     ]
     assert shares[0] <= min(shares)
     assert decibels(shares[0]) > decibels(shares[1]) + 5
+
+
+def test_parts_take_methods_of_their_own(monkeypatch):
+    calibrated = calibrated_network(split(network(["Softmax"])), plain(8), unheard)
+    wanted = dict(zip(calibrated.parts, (CANDIDATES[3], CANDIDATES[0]), strict=True))
+
+    def judged(self, methods):
+        return 0.5 ** sum(methods[part] is choose for part, choose in wanted.items())
+
+    monkeypatch.setattr(choice._Trial, "judged", judged)
+    plainly = dict.fromkeys(wanted, CANDIDATES[0])
+    assert choice._best_methods(choice._Trial(calibrated), plainly, unheard) == wanted
 
 
 def test_many_samples_are_halved_by_turns():
