@@ -8,7 +8,7 @@
     quantise            kernel, calibration           -> function of integers:
         recognise           convolutions, sums, limits, poolings, tables, views; batch norms folded
         calibrate           ranges and histograms of every value, by the interpreter
-        integer_parts       the method that makes ranges of these, by measuring the whole network
+        integer_parts       ranges, sizes of channels and biases of these, by measuring the whole network
         insert_quantisation where the machine writes int8
         lower               fusion groups to operators that are one unit of the machine
         fuse_pools          poolings behind convolutions

@@ -14,6 +14,7 @@ from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.network.target import ACCELERATOR
 from tilewright.compiler.quantise.calibration import Calibration, Samples, calibrate
 from tilewright.compiler.quantise.quantise import has_scales
+from tilewright.compiler.quantise.recipe import Prepared, Recipe, prepare
 from tilewright.compiler.quantise.recognise import recognise
 from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Progress, Share, share_of
@@ -44,6 +45,11 @@ class FloatPart:
     def all(self) -> Calibration | None:
         """What all samples show."""
         return reduce(Calibration.joined, self.halves) if self.halves else None
+
+    def prepared(self, recipe: Recipe, half: int | None = None) -> Prepared:
+        """It with all that its integers need, by what a half of the samples shows, or all of them."""
+        calibration = self.halves[half] if self.halves and half is not None else self.all
+        return prepare(self.recognised, calibration, recipe)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.named import NamedFunction
-from tilewright.compiler.network.calibrated import CalibratedNetwork, FloatPart
+from tilewright.compiler.network.calibrated import CalibratedNetwork
 from tilewright.compiler.quantise.calibration import Samples
 from tilewright.compiler.quantise.distance import noise_share
-from tilewright.compiler.quantise.quantise import integers
-from tilewright.compiler.quantise.range_method import CANDIDATES, METHODS, Choose, RangeMethod, all_seen
+from tilewright.compiler.quantise.range_method import CANDIDATES, METHODS, RangeMethod, all_seen
+from tilewright.compiler.quantise.recipe import Recipe
 from tilewright.compiler.targets.cpu.network import HostNetwork, Kernels
 from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Progress
@@ -19,9 +19,11 @@ _MOST_TRIALS = 64
 """Networks of integers that are measured while parts take methods of their own."""
 _WORTH_WHILE = 0.9
 """Of the noise, what another method must leave at most: half a decibel less."""
+_BETTER = 0.97
+"""Of the noise, what a refinement must leave at most."""
 _ALL = slice(None)
-Methods = Mapping[Value, Choose]
-"""How the ranges of each part are chosen."""
+Recipes = Mapping[Value, Recipe]
+"""How each part becomes integers."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,13 @@ class IntegerParts:
     Members:
         integers: of each part.
         refused: why others cannot become such.
-        methods: how ranges were chosen.
+        recipes: how they became integers.
         noise: at the ends of the network on all samples, as a share of the signal; None: not measured.
     """
 
     integers: dict[Value, NamedFunction]
     refused: dict[Value, str]
-    methods: Methods
+    recipes: Recipes
     noise: float | None = None
 
 
@@ -51,11 +53,12 @@ def integer_parts(
     never farther than those of `MIN_MAX` on all of them.
     """
     trial = _Trial(network, {} if kernels is None else kernels)
-    plain = dict.fromkeys(network.parts, all_seen if method is RangeMethod.AUTO else METHODS[method])
+    choose = all_seen if method is RangeMethod.AUTO else METHODS[method]
+    plain = dict.fromkeys(network.parts, Recipe(choose))
     found, refused = trial.integers(plain)
     if method is not RangeMethod.AUTO or refused or not network.ends:
         return IntegerParts(found, refused, plain)
-    chosen = _best_methods(trial, plain, progress)
+    chosen = _best_recipes(trial, plain, progress)
     as_it_is = IntegerParts(found, {}, plain, trial.share(found))
     if chosen == plain:
         return as_it_is
@@ -66,25 +69,38 @@ def integer_parts(
     return IntegerParts(better, {}, chosen, noise)
 
 
-def _best_methods(trial: "_Trial", plain: Methods, progress: Progress) -> Methods:
-    """The methods of least noise: first one for all parts, then one after the other.
+def _best_recipes(trial: "_Trial", plain: Recipes, progress: Progress) -> Recipes:
+    """The recipes of least noise: ranges, one method for all parts, then part by part; then refinements.
 
-    What gains next to nothing is not taken: the next samples may see it the other way round.
+    Ranges that gain next to nothing are not taken: the next samples may see it the other way round.
     """
     shares = []
     for number, choose in enumerate(CANDIDATES):
         progress("choosing ranges", number / len(CANDIDATES))
-        shares.append(trial.judged(dict.fromkeys(plain, choose)))
+        shares.append(trial.judged(dict.fromkeys(plain, Recipe(choose))))
     least, best = shares[0], plain
     if min(shares) < _WORTH_WHILE * least:
         least = min(shares)
-        best = dict.fromkeys(plain, CANDIDATES[shares.index(least)])
+        best = dict.fromkeys(plain, Recipe(CANDIDATES[shares.index(least)]))
     others = [(part, choose) for part in plain for choose in CANDIDATES] if len(plain) > 1 else []
     for part, choose in others[:_MOST_TRIALS]:
-        methods = {**best, part: choose}
-        if choose is not best[part] and (share := trial.judged(methods)) < _WORTH_WHILE * least:
-            best, least = methods, share
+        recipes = {**best, part: Recipe(choose)}
+        if recipes != best and (share := trial.judged(recipes)) < _WORTH_WHILE * least:
+            best, least = recipes, share
+    for refine in (_equalised, _corrected):
+        progress("refining weights")
+        recipes = {part: refine(recipe) for part, recipe in best.items()}
+        if (share := trial.judged(recipes)) < _BETTER * least:
+            best, least = recipes, share
     return best
+
+
+def _equalised(recipe: Recipe) -> Recipe:
+    return replace(recipe, is_equalised=True)
+
+
+def _corrected(recipe: Recipe) -> Recipe:
+    return replace(recipe, is_corrected=True)
 
 
 @dataclass
@@ -99,11 +115,11 @@ class _Trial:
     network: CalibratedNetwork
     kernels: Kernels = field(default_factory=dict)
 
-    def judged(self, methods: Methods) -> float:
+    def judged(self, recipes: Recipes) -> float:
         """The noise of each half's ranges on the other, as a share of the signal; infinite if one fails."""
         halves, found = self.network.halves, 0.0
         for half in range(len(halves)):
-            parts, refused = self.integers(methods, half)
+            parts, refused = self.integers(recipes, half)
             if refused:
                 return math.inf
             found += self.share(parts, halves[half - 1]) / len(halves)
@@ -121,19 +137,14 @@ class _Trial:
         return noise_share(expected, found)
 
     def integers(
-        self, methods: Methods, half: int | None = None
+        self, recipes: Recipes, half: int | None = None
     ) -> tuple[dict[Value, NamedFunction], dict[Value, str]]:
         """The parts in integers, by what a half of the samples shows, or all of them."""
         found: dict[Value, NamedFunction] = {}
         refused: dict[Value, str] = {}
         for value, part in self.network.parts.items():
             try:
-                found[value] = _integers(part, methods[value], half)
+                found[value] = part.prepared(recipes[value], half).integers()
             except TilewrightError as error:
                 refused[value] = str(error)
         return found, refused
-
-
-def _integers(part: FloatPart, choose: Choose, half: int | None) -> NamedFunction:
-    calibration = part.halves[half] if part.halves and half is not None else part.all
-    return integers(part.recognised, None if calibration is None else calibration.ranges(choose))

@@ -1,7 +1,7 @@
 """The noise of integers, layer by layer: as it has come together there, and what a layer alone adds."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,8 +15,8 @@ from tilewright.compiler.network.calibrated import CalibratedNetwork, FloatPart
 from tilewright.compiler.network.layer import Layer, layers_of
 from tilewright.compiler.quantise.calibration import Samples
 from tilewright.compiler.quantise.distance import energy, noise, noise_share
-from tilewright.compiler.quantise.quantise import TracedIntegers, traced_integers
-from tilewright.compiler.quantise.range_method import Range
+from tilewright.compiler.quantise.quantise import TracedIntegers
+from tilewright.compiler.quantise.recipe import Prepared
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.numerics.progress import Progress, unheard
 from tilewright.numerics.quantise import dequantise
@@ -48,7 +48,7 @@ class LayerNoise:
 
 def layer_noise(
     network: CalibratedNetwork,
-    ranges: Mapping[Value, Mapping[Value, Range]],
+    prepared: Mapping[Value, Prepared],
     progress: Progress = unheard,
     samples: int = ALONE_SAMPLES,
 ) -> tuple[LayerNoise, ...]:
@@ -56,22 +56,25 @@ def layer_noise(
 
     Args:
         network: on samples.
-        ranges: of each part's values.
+        prepared: each part, as it becomes integers.
         progress: is told what is being done.
         samples: on which layers are put in integers one by one, at most.
     """
-    traced = {value: traced_integers(part.recognised, ranges[value]) for value, part in network.parts.items()}
+    traced = {value: each.traced() for value, each in prepared.items()}
     given = _given(network, traced)
     found: list[LayerNoise] = []
-    for number, (value, part) in enumerate(network.parts.items()):
+    for number, (value, each) in enumerate(prepared.items()):
+        part = replace(network.parts[value], recognised=each.floats)
         what = f"measuring layers of part {number + 1} of {len(traced)}"
         layers = layers_of(traced[value])
         progress(what)
         within = _within(part, traced[value], layers, given[value])
-        alone = _alone(network, value, layers, samples, partial(progress, what))
+        expected = {name: array[:samples] for name, array in network.ends.items()}
+        ends = partial(network.run_behind, value)
+        alone = _alone(part, layers, expected, ends, partial(progress, what))
         found += [
-            LayerNoise(each.equation.label, each.equation.operator.name, each.macs, *pair)
-            for each, *pair in zip(layers, within, alone, strict=True)
+            LayerNoise(layer.equation.label, layer.equation.operator.name, layer.macs, *pair)
+            for layer, *pair in zip(layers, within, alone, strict=True)
         ]
     return tuple(found)
 
@@ -126,27 +129,33 @@ def _samples_at_once(part: FloatPart, count: int) -> int:
 
 
 def _alone(
-    network: CalibratedNetwork,
-    first: Value,
+    part: FloatPart,
     layers: list[Layer],
-    samples: int,
+    expected: Samples,
+    ends: Callable[[Samples], Samples],
     share: Callable[[float], object],
 ) -> list[float]:
-    """The noise at the ends of the network of each layer alone in integers, as a share of the signal."""
-    part = network.parts[first]
+    """The noise at the ends of the network of each layer alone in integers, as a share of the signal.
+
+    Args:
+        part: of the layers.
+        layers: of it.
+        expected: the ends in floats, for the first samples.
+        ends: those that follow from results of the part.
+        share: is told how much is done.
+    """
     assert part.all is not None, "it is calibrated"
-    count = len(next(iter(part.all.inputs.values())))
-    count = min(samples, count, _samples_at_once(part, count))
+    count = min(len(next(iter(expected.values()))), _samples_at_once(part, part.all.count))
     inputs = [part.all.inputs[name][:count] for name in part.recognised.inputs]
     values = dict(zip(part.recognised.function.parameters, inputs, strict=True))
     run(part.recognised.function, *inputs, observe=lambda _, value, array: values.update({value: array}))
-    expected = {name: array[:count] for name, array in network.ends.items()}
+    wanted = {name: array[:count] for name, array in expected.items()}
     found = []
     for number, layer in enumerate(layers):
         share(number / len(layers))
         changed = {**values, layer.value: layer.run(values)}
         results = _behind(part.recognised, layer.value, changed)
-        found.append(noise_share(expected, network.run_behind(first, results)))
+        found.append(noise_share(wanted, ends(results)))
     return found
 
 

@@ -113,9 +113,9 @@ class QuantisedNetwork:
 
     def layers(self, samples: int = ALONE_SAMPLES) -> tuple[LayerNoise, ...]:
         """The noise of each layer; see `layer_noise`."""
-        ranges = {
-            value: part.all.ranges(self.parts.methods[value])
+        prepared = {
+            value: part.prepared(self.parts.recipes[value])
             for value, part in self.network.parts.items()
             if part.all is not None
         }
-        return layer_noise(self.network, ranges, self.quantiser.progress, samples)
+        return layer_noise(self.network, prepared, self.quantiser.progress, samples)

@@ -29,6 +29,10 @@ _LAYER_NOISE = suite("compiler/network/test_layer_noise.py")
 
 _BUDGET = suite("compiler/network/test_budget.py")
 
+_EQUALISATION = suite("compiler/quantise/test_equalisation.py")
+
+_CORRECTION = suite("compiler/quantise/test_correction.py")
+
 _CHOICE = suite("compiler/network/test_choice.py")
 
 _NETWORKS = (
@@ -94,6 +98,48 @@ _NETWORKS = (
         old="for part, choose in others[:_MOST_TRIALS]:",
         new="for part, choose in others[:0]:",
         check=_CHOICE,
+    ),
+    Mutant(
+        name="equalisation-of-one-layer-alone",
+        file="compiler/quantise/equalisation.py",
+        old="{1: _multiplied(pair.second, weights, divisor), 2: bias}",
+        new="{1: weights, 2: bias}",
+        check=_EQUALISATION,
+    ),
+    Mutant(
+        name="equalisation-through-any-limit",
+        file="compiler/quantise/equalisation.py",
+        old="operator.low in (0.0, -math.inf) and operator.high == math.inf",
+        new="True",
+        check=_EQUALISATION,
+    ),
+    Mutant(
+        name="equalisation-of-what-others-read",
+        file="compiler/quantise/equalisation.py",
+        old="if len(readers) != 1 or value in function.results:",
+        new="if not readers:",
+        check=_EQUALISATION,
+    ),
+    Mutant(
+        name="equalisation-of-weights-as-they-were",
+        file="compiler/quantise/equalisation.py",
+        old="found = [changes.get(layer, {}).get(place) for place in (1, 2)]",
+        new="found = [None, None]",
+        check=_EQUALISATION,
+    ),
+    Mutant(
+        name="correction-to-the-wrong-side",
+        file="compiler/quantise/correction.py",
+        old="before - mean",
+        new="before + mean",
+        check=_CORRECTION,
+    ),
+    Mutant(
+        name="calibration-sums-of-the-last-samples",
+        file="compiler/quantise/calibration.py",
+        old="self.sums.get(value, 0.0) + total(",
+        new="total(",
+        check=_CALIBRATION,
     ),
     Mutant(
         name="noise-of-a-layer-behind-which-nothing-changes",
@@ -423,8 +469,8 @@ _INTEGERS = (
     Mutant(
         name="bias-beyond-its-scale",
         file="compiler/quantise/parameter.py",
-        old="np.maximum(largest / _WEIGHT_MAXIMUM, of_bias)",
-        new="(largest / _WEIGHT_MAXIMUM)",
+        old="np.maximum(symmetric_scales(weight), of_bias)",
+        new="symmetric_scales(weight)",
         check=_QUANTISE,
     ),
     Mutant(

@@ -12,6 +12,7 @@ from tilewright.compiler.network.split import placed_network
 from tilewright.compiler.pipeline import load_onnx
 from tilewright.compiler.quantise.distance import decibels, noise_share
 from tilewright.compiler.quantise.range_method import CANDIDATES, RangeMethod
+from tilewright.compiler.quantise.recipe import Recipe
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.progress import unheard
 
@@ -81,8 +82,8 @@ def test_chosen_ranges_never_lose_on_the_calibration_data(data, seed):
 def test_ranges_that_are_worse_on_all_samples_are_not_taken(monkeypatch):
     named, samples = network(["Relu"]), plain(64)
     expected = quantised(named, samples, RangeMethod.MIN_MAX)
-    last_is_best = iter([3.0, 2.0, 1.9, 1.0, 1.5, 1.5])
-    monkeypatch.setattr(choice._Trial, "judged", lambda self, methods: next(last_is_best))
+    last_is_best = iter([3.0, 2.0, 1.9, 1.0, 1.5, 1.5, 1.5, 1.5])
+    monkeypatch.setattr(choice._Trial, "judged", lambda self, recipes: next(last_is_best))
     auto = quantised(named, samples, RangeMethod.AUTO)
     assert share(named, auto, samples) == share(named, expected, samples)
 
@@ -100,16 +101,18 @@ def test_every_part_of_a_network_takes_the_method_that_the_results_want():
     assert decibels(shares[0]) > decibels(shares[1]) + 5
 
 
-def test_parts_take_methods_of_their_own(monkeypatch):
+def test_parts_take_methods_of_their_own_and_then_what_refines_them(monkeypatch):
     calibrated = calibrated_network(split(network(["Softmax"])), plain(8), unheard)
     wanted = dict(zip(calibrated.parts, (CANDIDATES[3], CANDIDATES[0]), strict=True))
 
-    def judged(self, methods):
-        return 0.5 ** sum(methods[part] is choose for part, choose in wanted.items())
+    def judged(self, recipes):
+        right = sum(recipes[part].choose is choose for part, choose in wanted.items())
+        refined = all(each.is_corrected and not each.is_equalised for each in recipes.values())
+        return 0.5**right * (0.9 if refined else 1.0)
 
     monkeypatch.setattr(choice._Trial, "judged", judged)
-    plainly = dict.fromkeys(wanted, CANDIDATES[0])
-    assert choice._best_methods(choice._Trial(calibrated), plainly, unheard) == wanted
+    found = choice._best_recipes(choice._Trial(calibrated), dict.fromkeys(wanted, Recipe()), unheard)
+    assert found == {part: Recipe(choose, is_corrected=True) for part, choose in wanted.items()}
 
 
 def test_many_samples_are_halved_by_turns():
@@ -135,7 +138,7 @@ def test_ranges_of_one_half_are_judged_by_the_other(monkeypatch):
     named, samples = network(["Relu"]), plain(64)
     trial = choice._Trial(calibrated_network(split(named), samples, unheard))
     seen = []
-    monkeypatch.setattr(trial, "integers", lambda methods, half: (half, {}))
+    monkeypatch.setattr(trial, "integers", lambda recipes, half: (half, {}))
     monkeypatch.setattr(trial, "share", lambda parts, places: seen.append((parts, places)) or 1.0)
     assert trial.judged({}) == 1.0
     assert seen == [(0, slice(32, 64)), (1, slice(0, 32))]

@@ -9,12 +9,12 @@ from tilewright.compiler.network.layer_noise import layer_noise
 from tilewright.compiler.network.split import placed_network
 from tilewright.compiler.pipeline import load_onnx
 from tilewright.compiler.quantise.distance import decibels, noise_share
-from tilewright.compiler.quantise.quantise import integers
-from tilewright.compiler.quantise.range_method import all_seen
+from tilewright.compiler.quantise.recipe import Recipe
 from tilewright.isa.config import PRESETS
 from tilewright.numerics.progress import unheard
 
 SHAPE = (3, 8, 8)
+PLAIN = Recipe()
 
 
 def network(between="Relu", coarse=False):
@@ -28,12 +28,12 @@ def network(between="Relu", coarse=False):
     return load_onnx(made.model(made.add("Conv", x, last, pads=[1] * 4)).SerializeToString())
 
 
-def measured(named, count=6):
+def measured(named, count=6, recipe=PLAIN):
     samples = {"x": np.random.default_rng(1).normal(0, 1, (count, *SHAPE)).astype(np.float32)}
     split = placed_network(named, PRESETS["tiny"]).named
     found = calibrated_network(split, samples, unheard)
-    ranges = {value: part.all.ranges(all_seen) for value, part in found.parts.items()}
-    return found, ranges, layer_noise(found, ranges)
+    prepared = {value: part.prepared(recipe) for value, part in found.parts.items()}
+    return found, prepared, layer_noise(found, prepared)
 
 
 def test_every_layer_is_there_with_its_products():
@@ -46,9 +46,9 @@ def test_every_layer_is_there_with_its_products():
 
 
 def test_the_last_layer_has_the_noise_of_the_network():
-    found, ranges, layers = measured(network())
+    found, prepared, layers = measured(network())
     ((value, part),) = found.parts.items()
-    results = integers(part.recognised, ranges[value]).run(part.all.inputs)
+    results = prepared[value].integers().run(part.all.inputs)
     assert layers[-1].within == pytest.approx(noise_share(found.ends, results), rel=1e-6)
 
 
@@ -68,10 +68,10 @@ def test_layers_of_several_parts_are_measured_at_the_ends_of_the_network():
     assert len(found.parts) == 2
     assert [each.label for each in layers] == ["n0", "n2", "n4"]
     part = list(found.parts.values())[-1]
-    results = integers(part.recognised, part.all.ranges(all_seen)).run(part.all.inputs)
+    results = part.prepared(PLAIN).integers().run(part.all.inputs)
     assert layers[-1].alone == noise_share(found.ends, results)
     first = next(iter(found.parts))
-    made = integers(found.parts[first].recognised, found.parts[first].all.ranges(all_seen))
+    made = found.parts[first].prepared(PLAIN).integers()
     both = noise_share(found.ends, found.run_behind(first, made.run(found.inputs)))
     assert layers[0].alone + layers[1].alone == pytest.approx(both, rel=0.5)
 
@@ -80,3 +80,15 @@ def test_the_same_samples_are_taken_alone_whatever_more_there_are():
     one, more = (measured(network(), count)[2] for count in (8, 20))
     assert [each.label for each in one] == [each.label for each in more]
     assert one[0].within != more[0].within
+
+
+def test_refined_layers_are_measured_as_they_are():
+    refined = Recipe(is_equalised=True, is_corrected=True)
+    found, prepared, layers = measured(network(), recipe=refined)
+    assert [each.label for each in layers] == ["n0", "n2", "n4"]
+    ((value, part),) = found.parts.items()
+    results = prepared[value].integers().run(part.all.inputs)
+    assert layers[-1].within == pytest.approx(noise_share(found.ends, results), rel=1e-6)
+    for each in layers:
+        assert decibels(each.within) > 30
+        assert decibels(each.alone) > 30

@@ -28,6 +28,8 @@ def assert_same(one, other):
     assert one.histograms.keys() == other.histograms.keys()
     for value, histogram in one.histograms.items():
         np.testing.assert_array_equal(histogram.counts, other.histograms[value].counts)
+    for value, array in one.sums.items():
+        np.testing.assert_allclose(array, other.sums[value], rtol=1e-12)
     for name, array in one.results.items():
         np.testing.assert_array_equal(array, other.results[name])
 
