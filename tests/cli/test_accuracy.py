@@ -19,7 +19,7 @@ def files(tmp_path, monkeypatch):
     """A network that integers ruin by its second layer, one that they do not, and data."""
     monkeypatch.chdir(tmp_path)
     np.savez("x.npz", x=np.random.default_rng(1).normal(0, 1, (6, *SHAPE)).astype(np.float32))
-    for name, factor in (("ruined.onnx", 1e5), ("sound.onnx", 1.0)):
+    for name, factor in (("ruined.onnx", 1e7), ("sound.onnx", 1.0)):
         rng, made = np.random.default_rng(3), OnnxNetwork({"x": (1, *SHAPE)})
         x = made.add("Relu", made.add("Conv", "x", rng.normal(0, 0.5, (8, 3, 3, 3)), pads=[1] * 4))
         weight, last = rng.normal(0, 0.5, (8, 8, 1, 1)), rng.normal(0, 0.5, (4, 8, 3, 3))
