@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tilewright.api.accuracy import Accuracy, accuracy
     from tilewright.api.compile import compile
     from tilewright.api.explanation import Explanation
     from tilewright.api.file import load
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tilewright.runtime.device import Environment
 
 _PLACES = {
+    "accuracy": "tilewright.api.accuracy",
+    "Accuracy": "tilewright.api.accuracy",
     "compile": "tilewright.api.compile",
     "load": "tilewright.api.file",
     "Explanation": "tilewright.api.explanation",
@@ -33,6 +36,7 @@ _PLACES = {
     "TilewrightError": "tilewright.numerics.error",
 }
 __all__ = [
+    "Accuracy",
     "Config",
     "Environment",
     "Explanation",
@@ -40,6 +44,7 @@ __all__ = [
     "Package",
     "RunResult",
     "TilewrightError",
+    "accuracy",
     "compile",
     "load",
 ]

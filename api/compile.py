@@ -24,13 +24,14 @@ from tilewright.compiler.ir.size import Size, SizeName
 from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.network.batch import mixing
+from tilewright.compiler.network.budget import parse_budget
 from tilewright.compiler.network.split import Observe, SplitNetwork, placed_network, split_network
 from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
 from tilewright.compiler.pipeline import HOST_PASSES, PASSES
-from tilewright.compiler.quantise.calibration import RangeMethod, range_method
 from tilewright.compiler.quantise.quantise import has_scales
+from tilewright.compiler.quantise.range_method import RangeMethod, range_method
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
 from tilewright.numerics.progress import Progress, unheard
@@ -46,7 +47,8 @@ def compile(
     *,
     config: str | Config = "reference",
     calibration: Mapping[str, ArrayLike] | None = None,
-    ranges: str = RangeMethod.MIN_MAX,
+    ranges: str = RangeMethod.AUTO,
+    accuracy_budget: str | None = None,
     sizes: Mapping[str, int] | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
@@ -62,8 +64,12 @@ def compile(
         config: of the accelerator: a preset's name, a TOML file, or a `Config`.
         calibration: typical inputs by name, some hundred samples along the first axis; they choose the scales
             of a network of floats. One that has scales itself (QDQ) keeps them.
-        ranges: how calibration chooses the range of a value's integers: "min-max", all that was seen, or
-            "mean-square", where the squared errors are least in the mean.
+        ranges: how calibration chooses the range of a value's integers: "min-max", all that was seen;
+            "percentile", "entropy" or "mean-square", without rare large values; "auto", what of these makes
+            the network of integers nearest to that of floats, measured on the calibration data.
+        accuracy_budget: "30dB": the outputs' least ratio of signal to noise on the calibration data; "1%":
+            the most of its samples that may have another largest output than in floats. The fewest layers
+            that this takes stay in floats, on the CPU. None: all that can become integers does.
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
@@ -84,6 +90,7 @@ def compile(
         machine,
         calibration=calibration,
         ranges=ranges,
+        accuracy_budget=accuracy_budget,
         accelerator=accelerator,
         schedules=schedules,
         records=records_of(records),
@@ -97,7 +104,8 @@ def compile_named(
     config: Config,
     *,
     calibration: Mapping[str, ArrayLike] | None = None,
-    ranges: str = RangeMethod.MIN_MAX,
+    ranges: str = RangeMethod.AUTO,
+    accuracy_budget: str | None = None,
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
     records: Records | None = None,
@@ -111,7 +119,9 @@ def compile_named(
         records: measurements of layers; the best points are taken where no schedules are given.
         latency_cycles: of the memory whose records count.
     """
-    package = _compiled(named, config, calibration, ranges, accelerator, schedules, progress, observe)
+    package = _compiled(
+        named, config, calibration, ranges, accuracy_budget, accelerator, schedules, progress, observe
+    )
     if not records:
         return package
     package = replace(package, host_schedules=host_schedules(records))
@@ -126,12 +136,14 @@ def _compiled(
     config: Config,
     calibration: Mapping[str, ArrayLike] | None,
     ranges: str,
+    accuracy_budget: str | None,
     accelerator: bool | None,
     schedules: Schedules | None,
     progress: Progress,
     observe: Observe | None,
 ) -> Package:
     method = range_method(ranges)
+    budget = None if accuracy_budget is None else parse_budget(accuracy_budget)
     if observe is not None:
         observe("", "input", print_function(named.function))
     named = _passed(named, PASSES, observe)
@@ -151,7 +163,8 @@ def _compiled(
             "or accelerator=False for the CPU in floats"
         )
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    return package_of(split_network(named, config, data, schedules, progress, observe, method), config)
+    split = split_network(named, config, data, schedules, progress, observe, method, budget)
+    return package_of(split, config)
 
 
 def explain_named(named: NamedFunction, config: Config) -> Explanation:
@@ -166,9 +179,14 @@ def explain_named(named: NamedFunction, config: Config) -> Explanation:
     return package_of(placed_network(named, config), config).explain()
 
 
+def prepared_network(named: NamedFunction) -> NamedFunction:
+    """A network behind the passes that come before it is split."""
+    return _passed(named, PASSES)
+
+
 def package_of(split: SplitNetwork, config: Config) -> Package:
     """The package of a network that is split."""
-    return Package(split.named, config, split.parts, split.refusals)
+    return Package(split.named, config, split.parts, split.refusals, noise=split.noise)
 
 
 def on_host(named: NamedFunction, config: Config, refusals: tuple[Refusal, ...]) -> Package:

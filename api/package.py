@@ -51,6 +51,8 @@ class Package:
         refusals: why operators do not run on the accelerator.
         store: machine code of the host that is carried along.
         host_schedules: of convolutions on the host, that shall not have their default schedule.
+        noise: of the integers on the calibration data, as a share of the signal; None if nobody measured it,
+            or the package is from a file.
     """
 
     named: NamedFunction
@@ -59,6 +61,7 @@ class Package:
     refusals: tuple[Refusal, ...] = ()
     store: ObjectStore = field(default_factory=ObjectStore, repr=False, compare=False)
     host_schedules: Schedules = field(default_factory=dict, repr=False)
+    noise: float | None = field(default=None, compare=False)
     _programs: dict[Value, HostProgram] = field(default_factory=dict, repr=False)
     _networks: dict[int, HostNetwork] = field(default_factory=dict, repr=False)
 

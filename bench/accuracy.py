@@ -4,13 +4,16 @@
 
 The folder holds `models/` and `data/`: LeNet and the MNIST test set, EfficientNet-Lite0 and 20 pictures of
 ImageNet, a classifier of the direction of text lines and 400 of these. Networks of floats are calibrated on
-the first pictures, some of those that are asked, in both ways to choose ranges. Integers run on the CPU;
-the simulator gives the same bytes for the first sample, which is checked. `dB` is the distance of the logits
-to those of the floats: 10 log10 of the ratio of their squares to those of the differences.
+the first pictures, some of those that are asked, in every way to choose ranges (--ranges NAMES). Integers
+run on the CPU; the simulator gives the same bytes for the first sample, which is checked. `dB` is the
+distance of the outputs to those of the floats: 10 log10 of the ratio of their squares to those of the
+differences. The peer's int8 is the network's own if it has such, else what ONNX Runtime's quantiser makes of
+the same calibration data (QDQ, int8, weights by channel, ranges by min-max), exact in integers.
 """
 
 import argparse
 import gzip
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +21,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime import quantization as quantisation
 from PIL import Image
 
 import tilewright
 from tilewright.cli.table import format_table
 
 HEADER = ("network", "ranges", "samples", "float", "int8", "peer's int8", "dB", "peer's dB", "sim = cpu")
-RANGES = ("min-max", "mean-square")
+RANGES = ("auto", "min-max", "percentile", "entropy", "mean-square")
 PIXELS = 224
 CALIBRATION = 200
 
@@ -66,7 +70,7 @@ class Accuracy:
     Members:
         samples: how many were asked.
         floats, integers, peer: the share of right answers in floats, in the accelerator's integers, and in
-            the peer's; the last is None for networks without scales.
+            the peer's; the last is None if nobody asked it.
         decibels, peer_decibels: distances of the logits to those of the floats.
         same: whether simulator and CPU give the same bytes.
     """
@@ -88,15 +92,21 @@ class Accuracy:
         return (name, f"{self.samples:,}", *own, peer, f"{self.decibels:.2f}", peer_decibels, same)
 
 
-def measured(task: Task, ranges: str) -> Accuracy:
-    """The answers of a network and of its peers."""
+def measured(task: Task, ranges: str, asks_peer: bool) -> Accuracy:
+    """The answers of a network and of its peers.
+
+    Args:
+        task: what is asked.
+        ranges: how the calibration chooses ranges.
+        asks_peer: whether ONNX Runtime's integers are asked, too.
+    """
     expected = peer_logits(task.floats, task.inputs)
     calibration = None if task.calibration is None else {_input(task.model): task.calibration}
     package = tilewright.compile(task.model, calibration=calibration, ranges=ranges, sizes=task.sizes)
     given = {package.inputs[0]: task.inputs}
     found = np.asarray(package.run(given, device="cpu").outputs[package.outputs[0]])
     one = package.run({package.inputs[0]: task.inputs[:1]})
-    peer = peer_logits(task.model, task.inputs) if task.has_scales else None
+    peer = _peer(task) if asks_peer else None
     return Accuracy(
         samples=len(task.inputs),
         floats=_right(expected, task),
@@ -106,6 +116,34 @@ def measured(task: Task, ranges: str) -> Accuracy:
         peer_decibels=None if peer is None else decibels(expected, peer),
         same=np.array_equal(one.outputs[package.outputs[0]], found[:1]),
     )
+
+
+def _peer(task: Task) -> Floats:
+    """What ONNX Runtime's integers answer: those of the network, or those that it makes itself."""
+    if task.calibration is None:
+        return peer_logits(task.model, task.inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "int8.onnx"
+        quantisation.quantize_static(
+            str(task.model),
+            str(path),
+            _Samples(_input(task.model), task.calibration),
+            per_channel=True,
+            activation_type=quantisation.QuantType.QInt8,
+            weight_type=quantisation.QuantType.QInt8,
+        )
+        return peer_logits(path, task.inputs)
+
+
+class _Samples(quantisation.CalibrationDataReader):
+    """Calibration data as ONNX Runtime asks for them: sample by sample."""
+
+    def __init__(self, name: str, arrays: Floats) -> None:
+        self._rows = ({name: each[None]} for each in arrays)
+
+    def get_next(self) -> dict[str, Floats] | None:
+        """The next sample, or None."""
+        return next(self._rows, None)
 
 
 def peer_logits(path: Path, inputs: Floats) -> Floats:
@@ -190,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--only", default="", help="names of networks, with commas between")
+    parser.add_argument("--ranges", default=",".join(RANGES), help="ways to choose ranges (default: all)")
     arguments = parser.parse_args()
     if not (arguments.folder / "models").is_dir():
         print(f"skipped: {arguments.folder} has no trained networks: --folder FOLDER")
@@ -198,8 +237,9 @@ def main() -> None:
     rows = []
     for task in tasks(arguments.folder):
         if not wanted or task.name in wanted:
-            for ranges in ("",) if task.has_scales else RANGES:
-                row = measured(task, ranges or RANGES[0]).row(task.name)
+            for ranges in ("",) if task.has_scales else arguments.ranges.split(","):
+                is_first = not rows or rows[-1][0] != task.name
+                row = measured(task, ranges or RANGES[0], is_first).row(task.name)
                 rows.append((row[0], ranges, *row[1:]))
                 print("  ".join(rows[-1]), flush=True)
     print(format_table(HEADER, rows))

@@ -19,6 +19,7 @@ COMMANDS: tuple[str, ...] = (
     "compile",
     "tune",
     "explain",
+    "accuracy",
     "cotune",
     "asm",
     "disasm",

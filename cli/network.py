@@ -1,6 +1,7 @@
 """Networks as commands take them: ONNX, to be split and compiled here, or compiled before."""
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tilewright.runtime.model_input import Samples
     from tilewright.tune.record_index import Records
 
+_MUCH_NOISE = 0.1
+"""Of integers, as a share of the signal, from which on the answers of a network mean little: 10 dB."""
 FIRST_INPUTS = 100
 """Samples that calibrate where the user names no data for it."""
 
@@ -143,6 +146,7 @@ def compile_network(
             network.config,
             calibration=calibration,
             ranges=args.ranges or RANGES[0],
+            accuracy_budget=getattr(args, "accuracy_budget", None),
             accelerator=not args.float,
             schedules=schedules,
             records=_records(args),
@@ -155,6 +159,7 @@ def compile_network(
     say("")
     if not args.float and not package.parts:
         _note_host(network.path, package)
+    _note_noise(network.path, package)
     return package
 
 
@@ -300,6 +305,17 @@ def _note_host(path: str, package: "Package") -> None:
     one = len({each.reason for each in package.refusals}) == 1
     why = "" if most is None else f": {most.reason}" if one else f": {most.label}: {most.reason}"
     note(f"nothing of it runs on the accelerator{why} (tilewright explain {path} says more)")
+
+
+def _note_noise(path: str, package: "Package") -> None:
+    """Say that integers ruin the network, and what helps."""
+    noise = package.noise
+    if noise is not None and noise > _MUCH_NOISE:
+        note(
+            f"integers ruin it: on the calibration data they are {-10 * math.log10(noise):.1f} dB from the "
+            "floats: --accuracy-budget 20dB leaves the layers that cost most in floats (tilewright accuracy "
+            f"{path} says which)"
+        )
 
 
 def _sizes_in(named: "NamedFunction", path: str, samples: "Samples") -> dict[str, int]:

@@ -5,9 +5,20 @@ from collections.abc import Iterable
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVICES
 
-RANGES = ("min-max", "mean-square")
+RANGES = ("auto", "min-max", "percentile", "entropy", "mean-square")
 """The quantiser's ways to choose ranges, the default first: it is not imported before it is needed."""
-MODEL_OPTIONS = ("input", "labels", "calibrate", "ranges", "output", "report", "float", "size", "records")
+MODEL_OPTIONS = (
+    "input",
+    "labels",
+    "calibrate",
+    "ranges",
+    "accuracy_budget",
+    "output",
+    "report",
+    "float",
+    "size",
+    "records",
+)
 NO_RECORDS, SHIPPED_RECORDS = "none", "shipped"
 PROGRAM_OPTIONS = ("memory", "dump")
 _CALIBRATE = "data for quantisation, in the forms of --input"
@@ -50,6 +61,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add_network_options(group)
+    add_budget_option(group)
     group.add_argument(
         "--records",
         metavar=f"FILE|{NO_RECORDS}",
@@ -83,8 +95,8 @@ def add_network_options(
         "--ranges",
         choices=RANGES,
         help=(
-            "how the calibration chooses the range of a value's integers: all that was seen, or where the "
-            "squared errors are least in the mean (default: min-max)"
+            "how the calibration chooses the range of a value's integers: all that was seen; without rare "
+            "large values, in one of three ways; or what of these is best on the data (default: auto)"
         ),
     )
     group.add_argument(
@@ -96,6 +108,19 @@ def add_network_options(
         help=(
             "a number for a symbolic size of the network's inputs (default: as the data have it); the batch "
             "may stay open"
+        ),
+    )
+
+
+def add_budget_option(group: argparse._ActionsContainer) -> None:
+    """How much a network may lose."""
+    group.add_argument(
+        "--accuracy-budget",
+        metavar="DB|PERCENT",
+        help=(
+            "30dB: the outputs' ratio of signal to noise must be at least that on the calibration data; 1%%: "
+            "at most that share of its samples may have another largest output than in floats. The fewest "
+            "layers that this takes stay in floats, on the CPU"
         ),
     )
 
@@ -134,7 +159,7 @@ def refuse_options(args: argparse.Namespace, names: Iterable[str], reason: str) 
     """
     from tilewright.isa.error import TilewrightError
 
-    given = [f"--{name}" for name in names if getattr(args, name, None)]
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name, None)]
     if given:
         raise TilewrightError(f"{args.file}: {' and '.join(given)} cannot be used: {reason}")
 
@@ -160,6 +185,13 @@ def _region_file(text: str) -> tuple[int, str]:
     if not number.isdecimal() or not separator or not path:
         raise argparse.ArgumentTypeError(f"must be N=FILE, N a base register, not {text!r}")
     return int(number), path
+
+
+def positive(text: str) -> int:
+    """A number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1, not {text!r}")
+    return int(text)
 
 
 def _named_size(text: str) -> tuple[str, int]:

@@ -82,7 +82,7 @@ def refuse_model_options(args: argparse.Namespace) -> None:
         refuse_options(args, _ON_MACHINES, "the CPU has no cycles, give --device sim or rtl")
     if args.float:
         refuse_options(args, _ON_MACHINES, "the CPU, where --float runs, has no cycles")
-        refuse_options(args, ("calibrate", "ranges"), "--float quantises nothing")
+        refuse_options(args, ("calibrate", "ranges", "accuracy_budget"), "--float quantises nothing")
 
 
 def read_given(args: argparse.Namespace, network: OpenedNetwork) -> Given:
@@ -99,7 +99,7 @@ def read_given(args: argparse.Namespace, network: OpenedNetwork) -> Given:
         labels = read_labels(args.labels, len(next(iter(samples.values()))), _classes(args, network))
     calibration = None if args.calibrate is None else network.inputs.read(args.calibrate)
     if network.package is not None:
-        refuse_options(args, ("calibrate", "ranges"), "it is compiled already")
+        refuse_options(args, ("calibrate", "ranges", "accuracy_budget"), "it is compiled already")
     return Given(samples=samples, labels=labels, calibration=calibration)
 
 

@@ -7,7 +7,8 @@
         partition           most products on the accelerator, fewest programs, fewest bytes between
     quantise            kernel, calibration           -> function of integers:
         recognise           convolutions, sums, limits, poolings, tables, views; batch norms folded
-        measure_ranges      of every value, by the interpreter
+        calibrate           ranges and histograms of every value, by the interpreter
+        integer_parts       ranges, sizes of channels and biases of these, by measuring the whole network
         insert_quantisation where the machine writes int8
         lower               fusion groups to operators that are one unit of the machine
         fuse_pools          poolings behind convolutions

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tilewright.compiler.ir.function import Equation, Function
+from tilewright.compiler.ir.kernel import Kernel
 from tilewright.compiler.quantise.judge import Verdicts
 
 ACCELERATOR = "accelerator"
@@ -30,6 +31,16 @@ class Accelerator:
         """Why it cannot run an equation."""
         first = equation.results[0]
         return self.verdicts.get(first) or self.refused.get(first)
+
+    def without(self, refused: Verdicts) -> "Accelerator":
+        """The accelerator that refuses more."""
+        return Accelerator(self.verdicts, {**self.refused, **refused})
+
+
+def refused_kernel(equation: Equation, reason: str) -> Verdicts:
+    """All equations of a kernel, with the reason: which of them is to blame, that says."""
+    assert isinstance(equation.operator, Kernel)
+    return {each.results[0]: reason for each in equation.operator.body.equations if each.operands}
 
 
 @dataclass(frozen=True)

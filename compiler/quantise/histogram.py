@@ -1,85 +1,99 @@
-"""How often values occur, and the range of integers that loses least of them."""
+"""How often values occur: what calibration keeps of the data beside the least and the greatest of them."""
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir.array import Array
-from tilewright.numerics.exact_sum import total
-from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 
-_SIDE = 2048
-"""Bins on either side of 0."""
-_CANDIDATES = 48
-"""Ends that are tried on either side: from the last value down to a quarter of it."""
-_LEAST_PART = 0.25
+Real = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+_BINS = 1 << 16
+_POSITIVE = _BINS >> 1
+_LARGEST = float(np.finfo(np.float32).max)
+_UPPER = 1 if np.little_endian else 0
+"""The place of a float32's upper half among its two halves."""
 
 
 @dataclass
 class Histogram:
-    """Counts of values in equal bins around 0, which become wider as larger values come.
+    """Counts of float32 by their upper half: sign, exponent and 7 bits of the fraction.
 
-    Bins are powers of two wide: which one a value is in is exact. Sums over bins have the same bits
-    everywhere (`exact_sum`), so that every machine chooses the same range.
+    A bin is at most 2^-7 of its values wide. Counts are exact and of no order: any machine, and any way to
+    cut the data into parts, gives the same.
 
     Members:
-        counts: int64 [2 · bins on a side].
-        limit: what the last bin ends at, a power of two.
+        counts: int64 [65536], by the upper half as a number.
     """
 
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2 * _SIDE, np.int64))
-    limit: float = 0.0
+    counts: Counts = field(default_factory=lambda: np.zeros(_BINS, np.int64))
 
     def add(self, values: Array) -> None:
         """Count finite values, float32 of any shape."""
-        largest = float(np.abs(values).max(initial=0))
-        if largest > 0:
-            self._widen(largest)
-        scaled = values.reshape(-1) * np.float32(_SIDE / self.limit) if self.limit else values.reshape(-1)
-        places = np.clip(np.floor(scaled).astype(np.int64) + _SIDE, 0, 2 * _SIDE - 1)
-        self.counts += np.bincount(places, minlength=2 * _SIDE)
+        halves = np.ascontiguousarray(values).reshape(-1).view(np.uint16)[_UPPER::2]
+        self.counts += np.bincount(halves, minlength=_BINS)
 
-    def _widen(self, largest: float) -> None:
-        fraction, exponent = math.frexp(largest)
-        wanted = math.ldexp(1.0, exponent - 1 if fraction == 0.5 else exponent)
-        if not self.limit:
-            self.limit = wanted
-        while self.limit < wanted:
-            pairs = self.counts.reshape(-1, 2).sum(axis=1)
-            self.counts = np.zeros_like(self.counts)
-            self.counts[_SIDE // 2 : _SIDE // 2 + _SIDE] = pairs
-            self.limit *= 2
+    def joined(self, other: "Histogram") -> "Histogram":
+        """The counts of both."""
+        return Histogram(self.counts + other.counts)
 
-    def best_range(self, low: float, high: float) -> tuple[float, float]:
-        """The range whose 256 integers have the least mean square error.
+    def distribution(self) -> "Distribution":
+        """The bins that are not empty."""
+        order = np.concatenate([np.arange(_BINS - 1, _POSITIVE - 1, -1), np.arange(_POSITIVE)])
+        order = order[self.counts[order] > 0]
+        near, far = _edge(order), _edge(order + 1)
+        is_negative = order >= _POSITIVE
+        return Distribution(
+            np.where(is_negative, far, near), np.where(is_negative, near, far), self.counts[order]
+        )
 
-        A value inside loses a twelfth of the square of a step in the mean; one outside, its distance.
 
-        Args:
-            low, high: the least and the greatest value; 0 counts as one.
-        """
-        low, high = min(low, 0.0), max(high, 0.0)
-        if low == high:
-            return low, high
-        parts = np.linspace(1.0, _LEAST_PART, _CANDIDATES)
-        lows, highs = (low * parts if low else np.zeros(1)), (high * parts if high else np.zeros(1))
-        outside = self._below(lows)[:, None] + self._above(highs)[None, :]
-        steps = (highs[None, :] - lows[:, None]) / (INT8_MAXIMUM - INT8_MINIMUM)
-        error = outside + self.counts.sum() * steps**2 / 12
-        row, column = np.unravel_index(int(np.argmin(error)), error.shape)
-        return float(lows[row]), float(highs[column])
+def _edge(upper: NDArray[np.int64]) -> Real:
+    """The finite float nearest to that whose upper half is that number, and whose lower half is 0."""
+    words = (upper.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return np.clip(words.astype(np.float64), -_LARGEST, _LARGEST)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Bins of values in ascending order, none of them empty.
+
+    Members:
+        lower, upper: ends of each bin.
+        counts: of values in each.
+    """
+
+    lower: Real
+    upper: Real
+    counts: Counts
 
     @property
-    def _middles(self) -> NDArray[np.float64]:
-        return np.asarray((np.arange(-_SIDE, _SIDE) + 0.5) * (self.limit / _SIDE), np.float64)
+    def total(self) -> int:
+        """Values in all bins."""
+        return int(self.counts.sum())
 
-    def _below(self, ends: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sum of the squared distances of values below each of some ends."""
-        distance = np.maximum(ends[:, None] - self._middles[None, :], 0.0)
-        return np.asarray(total(distance**2 * self.counts, (1,)), np.float64)
+    @property
+    def middles(self) -> Real:
+        """Of the bins."""
+        return (self.lower + self.upper) / 2
 
-    def _above(self, ends: NDArray[np.float64]) -> NDArray[np.float64]:
-        distance = np.maximum(self._middles[None, :] - ends[:, None], 0.0)
-        return np.asarray(total(distance**2 * self.counts, (1,)), np.float64)
+    def percentiles(self, share: float) -> tuple[float, float]:
+        """Ends outside of which at most that share of all values lies on either side."""
+        allowed = int(np.floor(share * self.total))
+        below = np.cumsum(self.counts) - self.counts
+        above = np.cumsum(self.counts[::-1])[::-1] - self.counts
+        first = int(np.flatnonzero(below <= allowed)[-1])
+        last = int(np.flatnonzero(above <= allowed)[0])
+        return float(self.lower[first]), float(self.upper[last])
+
+    def counts_below(self, ends: Real) -> Real:
+        """Of each of some ends: how many values lie below it, if they are spread evenly in their bins."""
+        before = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.float64)
+        place = np.searchsorted(self.upper, ends, side="left")
+        inside = np.minimum(place, len(self.counts) - 1)
+        width = self.upper[inside] - self.lower[inside]
+        part = np.clip((ends - self.lower[inside]) / width, 0.0, 1.0)
+        found = before[inside] + part * self.counts[inside]
+        return np.where(place == len(self.counts), before[-1], found)

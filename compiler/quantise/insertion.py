@@ -25,7 +25,6 @@ from tilewright.compiler.ops.primitive.reshape import Reshape
 from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
-from tilewright.compiler.quantise.calibration import Range
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.group import is_sum
 from tilewright.compiler.quantise.parameter import (
@@ -34,6 +33,7 @@ from tilewright.compiler.quantise.parameter import (
     residual_is_fine,
     symmetric_parameters,
 )
+from tilewright.compiler.quantise.range_method import Range
 from tilewright.compiler.quantise.recognise_move import MOVES
 from tilewright.compiler.quantise.saturation import without_flat_ends
 

@@ -61,6 +61,11 @@ def lower(function: Function) -> Function:
     Raises:
         QuantiseError: naming every equation that cannot be taken.
     """
+    return lower_traced(function)[0]
+
+
+def lower_traced(function: Function) -> tuple[Function, dict[Value, QuantisedValue]]:
+    """As `lower`, and what became of the result of each quantise equation."""
     b, problems = IntegerBuilder(function), []
     for equation in function.equations:
         if isinstance(equation.operator, Quantise) and (problem := _lower_group(b, equation)):
@@ -73,7 +78,7 @@ def lower(function: Function) -> Function:
         raise QuantiseError(f"{function.name!r} cannot be quantised: {'; '.join(dict.fromkeys(problems))}")
     result = b.function(*results)
     verify(result)
-    return result
+    return result, b.integers
 
 
 def _lower_group(b: IntegerBuilder, end: Equation) -> str | None:

@@ -80,10 +80,15 @@ def weight_scales(weight: Array, bias: Real, x: QuantParams, y: QuantParams, res
         x, y: of the input and of the result.
         residual: scale of the activation that is added, if there is one.
     """
-    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
     least = max(_SMALLEST_RATIO * y.scale, residual / _FACTOR_MAXIMUM) / x.scale
     of_bias = np.abs(bias) / (x.scale * _BIAS_LIMIT)
-    return np.asarray(np.maximum(np.maximum(largest / _WEIGHT_MAXIMUM, of_bias), least))
+    return np.asarray(np.maximum(np.maximum(symmetric_scales(weight), of_bias), least))
+
+
+def symmetric_scales(weight: Array) -> Real:
+    """A scale for each output channel: its largest weight (O, …) is the largest integer."""
+    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
+    return np.asarray(largest / _WEIGHT_MAXIMUM)
 
 
 def quantise_weights(weight: Array, scale: Real) -> NDArray[np.int8]:

@@ -7,7 +7,7 @@ import numpy as np
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.nn.pointwise import Pointwise
-from tilewright.compiler.quantise.calibration import Range
+from tilewright.compiler.quantise.range_method import Range
 from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 
 _POINTS = 4096

@@ -96,6 +96,15 @@ def on_another_machine() -> str:
     return f"{array}: {soon.cycles:,} cycles, {later.cycles:,} behind a slow memory"
 
 
+def near_floats() -> str:
+    """How near each layer's integers are to floats."""
+    found = tilewright.accuracy(NETWORK, pictures(400, 440))
+    lines = [
+        f"{each.label:35} {each.snr_db:4.1f} dB, alone {each.alone_snr_db:4.1f} dB" for each in found.layers
+    ]
+    return "\n".join([*lines, f"outputs {found.snr_db:.1f} dB, {found.same_share:.0%} the same answers"])
+
+
 def in_floats() -> str:
     """The network as it is, on the CPU."""
     package = tilewright.compile(NETWORK, accelerator=False)

@@ -203,7 +203,7 @@ def test_names_that_are_no_texts_are_refused(names):
         from_bytes(pack({**header, "outputs": names}, sections))
 
 
-def test_calibration_chooses_ranges_in_two_ways():
+def test_calibration_chooses_ranges_as_the_user_says():
     network = model(
         [helper.make_node("Conv", ["x", "w"], ["y"], "layer")],
         {"x": (None, 3, 48, 48)},
@@ -213,17 +213,19 @@ def test_calibration_chooses_ranges_in_two_ways():
     rare = {"x": RNG.normal(0, 1, (100, 3, 48, 48)).astype(np.float32)}
     rare["x"][0, 0, 0, 0] = 12.0
     scales = {}
-    for ranges in ("min-max", "mean-square"):
+    for ranges in ("auto", "min-max", "percentile", "entropy", "mean-square"):
         package = tilewright.compile(network, config="tiny", calibration=rare, ranges=ranges)
         (part,) = package.parts.values()
         scales[ranges] = part.model.inputs[0].scale
     assert scales["mean-square"] < 0.7 * scales["min-max"]
-    with pytest.raises(TilewrightError, match="ranges must be one of min-max, mean-square, not 'best'"):
+    assert scales["percentile"] < 0.7 * scales["min-max"]
+    assert scales["auto"] < 0.8 * scales["min-max"]
+    with pytest.raises(TilewrightError, match=r"ranges must be one of auto, min-max, .*, not 'best'"):
         tilewright.compile(network, config="tiny", calibration=rare, ranges="best")
 
 
 def test_the_module_says_what_it_has():
     assert set(tilewright.__all__) == set(dir(tilewright))
-    with pytest.raises(AttributeError, match="it has Config"):
+    with pytest.raises(AttributeError, match="it has Accuracy, Config"):
         tilewright.nothing  # noqa: B018
     assert issubclass(PackageError, TilewrightError)

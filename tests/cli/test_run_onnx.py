@@ -11,7 +11,7 @@ from tests.onnx_network import OnnxNetwork
 from onnx_file import WEIGHT, X, Y, save_network
 from tilewright.cli.main import main
 from tilewright.cli.option import RANGES
-from tilewright.compiler.quantise.calibration import RangeMethod
+from tilewright.compiler.quantise.range_method import RangeMethod
 
 CALIBRATED = "quantisation is calibrated on"
 
@@ -64,7 +64,7 @@ def test_named_data_calibrate_without_a_word(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_ranges_are_chosen_in_one_of_two_ways(capsys):
+def test_ranges_are_chosen_as_the_user_says(capsys):
     found = []
     for ranges in ("min-max", "mean-square"):
         assert run("--input", "x.npz", "--calibrate", "x.npz", "--ranges", ranges, "--json") == 0

@@ -29,7 +29,7 @@ ARROWS = {
     "targets/memory_plan": "",
     "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
     "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
-    "network": "ir ops/primitive partition quantise targets/accel",
+    "network": "dtype ir ops/primitive partition quantise targets/accel targets/cpu",
     "pipeline": "frontend/onnx passes quantise targets/accel",
     "frontend": "",
 }

@@ -63,9 +63,16 @@ MUTANTS = (
     Mutant(
         name="host-padding",
         file=f"{_CPU}/operator/convolution_sizes.py",
-        old="self.zero_point + (0 if self.is_float or self.is_signed else SIGN)",
-        new="self.zero_point",
+        old="fill=self.zero_point + self._sign",
+        new="fill=self.zero_point",
         check=_CONVOLUTION,
+    ),
+    Mutant(
+        name="host-padding-of-zero-points-that-are-arguments",
+        file=f"{_CPU}/operator/convolution_sizes.py",
+        old="fill=zero_point + self._sign",
+        new="fill=zero_point",
+        check=_NETWORK,
     ),
     Mutant(
         name="host-padding-of-poolings",

@@ -21,7 +21,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Features
-from tilewright.compiler.targets.cpu.kernel import compile_function
+from tilewright.compiler.targets.cpu.kernel import CompiledFunction, compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import NO_SCHEDULES, Schedules
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
@@ -30,6 +30,10 @@ from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, LoweredOpe
 Array = NDArray[Any]
 Step = Callable[[Sequence[Array]], Array]
 """From the operands of an equation that are no constants to its result, for some samples."""
+Observe = Callable[[Value, Array], object]
+"""Is called with a value of the function for one sample, and what it is for some samples."""
+Kernels = dict[int, CompiledFunction]
+"""Compiled loop programs by the identity of these, which they keep alive."""
 PORTS = (Quantise, Dequantise, Reshape, Transpose)
 """Operators that numpy does: a pass over a value at the border of the network, or a view."""
 CHUNK_SAMPLES = 64
@@ -49,6 +53,7 @@ class HostNetwork:
         machine: HostMachine | None = None,
         store: ObjectStore | None = None,
         schedules: Schedules = NO_SCHEDULES,
+        kernels: Kernels | None = None,
     ) -> None:
         """Compile a function.
 
@@ -57,6 +62,8 @@ class HostNetwork:
             machine: one whose code this machine runs; None for this one.
             store: machine code that is carried along, and gets what is used; None: the disk alone.
             schedules: of convolutions, in the place of defaults.
+            kernels: what other networks compiled, for the same machine and store, and gets what this one
+                compiles; None: nothing.
 
         Raises:
             CpuError: listing every equation that has no compiled form; or if the sizes or the machine do
@@ -66,25 +73,30 @@ class HostNetwork:
         self._function = named.one_sample().function
         self._machine = HostMachine.host() if machine is None else machine
         self._store, self._schedules = store, schedules
+        self._kernels: Kernels = {} if kernels is None else kernels
         self._fixed: dict[Value, Array] = {}
         moving = [each for each in self._function.equations if not self._fold(each)]
         _refuse_others(moving)
         self._steps = [(each, self._step(each)) for each in moving]
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], observe: Observe | None = None) -> dict[str, Array]:
         """The results by name, for all samples along the first axis: as `NamedFunction.run`.
+
+        Args:
+            inputs: by name.
+            observe: is called with each value of an equation, of `CHUNK_SAMPLES` samples at a time.
 
         Raises:
             EvaluationError: if names, shapes or element types are wrong, or a value is NaN.
         """
         samples = self.named.check(inputs)
         parts = [
-            self._run({name: array[start : start + CHUNK_SAMPLES] for name, array in inputs.items()})
+            self._run({name: array[start : start + CHUNK_SAMPLES] for name, array in inputs.items()}, observe)
             for start in range(0, samples, CHUNK_SAMPLES)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def _run(self, inputs: Mapping[str, Array], observe: Observe | None) -> dict[str, Array]:
         function = self._function
         values = {
             value: to_host(inputs[name], value.type)
@@ -92,6 +104,8 @@ class HostNetwork:
         }
         for equation, step in self._steps:
             values[equation.result] = step([values[each] for each in equation.operands if each in values])
+            if observe is not None:
+                observe(equation.result, to_graph(values[equation.result], equation.result.type))
         return {
             name: to_graph(values[value], value.type)
             for name, value in zip(self.named.outputs, function.results, strict=True)
@@ -112,7 +126,16 @@ class HostNetwork:
         arrays = [self._fixed.get(value) for value in equation.operands]
         features = Features.of(self._machine)
         lowered = lower_operator(equation.operator, types, arrays, features, self._schedules)
-        return _layer(lowered, equation.result.type, self._machine, self._store)
+        return _layer(self._compiled(lowered), lowered, equation.result.type)
+
+    def _compiled(self, lowered: LoweredOperator) -> CompiledFunction:
+        # Loop programs of convolutions are kept: the same sizes are the same object.
+        key = id(lowered.function)
+        if key not in self._kernels:
+            self._kernels[key] = compile_function(
+                lowered.function, parallel=lowered.is_shared, machine=self._machine, store=self._store
+            )
+        return self._kernels[key]
 
 
 def _refuse_others(equations: Sequence[Equation]) -> None:
@@ -139,11 +162,8 @@ def _port(
     return step
 
 
-def _layer(
-    lowered: LoweredOperator, result: TensorType, machine: HostMachine, store: ObjectStore | None
-) -> Step:
+def _layer(kernel: CompiledFunction, lowered: LoweredOperator, result: TensorType) -> Step:
     """The compiled kernel, called for each sample."""
-    kernel = compile_function(lowered.function, parallel=lowered.is_shared, machine=machine, store=store)
     shape = host_shape(result)
     # What is no constant comes in the order of the operator's inputs.
     order = sorted(argument for argument in lowered.arguments if isinstance(argument, int))

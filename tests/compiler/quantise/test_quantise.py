@@ -34,9 +34,7 @@ from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.pipeline import load_onnx, quantise
-from tilewright.compiler.quantise import calibration
 from tilewright.compiler.quantise.error import QuantiseError
-from tilewright.compiler.quantise.recognise import recognise
 
 INTEGER = (QConv2d, QMaxPool2d, QAveragePool2d, QAdd)
 SUM = Map("add")
@@ -227,14 +225,6 @@ def test_a_pooling_is_alone_where_another_reads_what_it_pools():
     _, found, error = integers(builder.network())
     assert [type(each) for each in found] == [QConv2d, QMaxPool2d, QAdd]
     assert error.max() < 4
-
-
-def test_ranges_of_data_in_parts_are_those_of_the_whole(monkeypatch):
-    graph = recognise(build((conv2d(), 5, 6, 3, 3), (relu,)))
-    inputs = random_input(np.random.default_rng(1), graph, 20)
-    whole = calibration.measure_ranges(graph, inputs)
-    monkeypatch.setattr(calibration, "_CHUNK_BYTES", 1)
-    assert calibration.measure_ranges(graph, inputs) == whole
 
 
 def test_a_network_without_scales_needs_data():

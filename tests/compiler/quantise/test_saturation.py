@@ -10,7 +10,7 @@ from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops import emit as e
 from tilewright.compiler.ops.nn.activation import HardSwish
 from tilewright.compiler.ops.nn.pointwise import Pointwise
-from tilewright.compiler.quantise.calibration import Range
+from tilewright.compiler.quantise.range_method import Range
 from tilewright.compiler.quantise.saturation import without_flat_ends
 
 VECTOR = TensorType(DType.FLOAT32, (8,))

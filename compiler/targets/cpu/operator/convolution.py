@@ -83,6 +83,7 @@ def convolution(
     features: Features,
     tail: Tail = NO_TAIL,
     schedule: ConvolutionSchedule | None = None,
+    zero_point: Expr | None = None,
 ) -> PrimFunc:
     """The scheduled loops: x [height, width · channels], weight, (start,) and what `finish` reads -> result.
 
@@ -98,6 +99,7 @@ def convolution(
         tail: the stages between sums and `finish`.
         schedule: the order of the loops; None for `ConvolutionSchedule.default`. Of a convolution with a
             pooling only its tile and its unrolling count.
+        zero_point: the padding of the input, where it is an element of a further parameter.
 
     Raises:
         CpuError: if the sizes or the machine do not allow the schedule.
@@ -120,7 +122,8 @@ def convolution(
     if not is_copied:
         return without_copy(function, "padded", sizes.source)
     row_slice = schedule.row_slice(sizes) if tail.pool is None else None
-    return with_padded_copy(function, "padded", sizes.source, sizes.padded_map, row_slice)
+    padded_map = sizes.padded_map_of(zero_point)
+    return with_padded_copy(function, "padded", sizes.source, padded_map, row_slice)
 
 
 def _padded(sizes: ConvolutionSizes, is_copied: bool, features: Features) -> Tensor:

@@ -1,6 +1,6 @@
 """Sizes of convolutions of feature maps [height, width, channels]."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from tilewright.compiler.dtype import DType
@@ -8,7 +8,7 @@ from tilewright.compiler.targets.cpu.contraction import GROUP
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN, PaddedFeatureMap
 from tilewright.compiler.tir.buffer import Buffer
-from tilewright.compiler.tir.expr import Const
+from tilewright.compiler.tir.expr import Const, Expr
 
 Pair = tuple[int, int]
 
@@ -117,5 +117,15 @@ class ConvolutionSizes:
             left=left * self.channels,
             rows=max(height, pixels[0] + top),
             columns=max(width * self.channels + beyond, (pixels[1] + left) * self.channels),
-            fill=self.zero_point + (0 if self.is_float or self.is_signed else SIGN),
+            fill=self.zero_point + self._sign,
         )
+
+    def padded_map_of(self, zero_point: Expr | None) -> PaddedFeatureMap:
+        """The padded feature map; with that zero point, int32, unless it is None."""
+        return (
+            self.padded_map if zero_point is None else replace(self.padded_map, fill=zero_point + self._sign)
+        )
+
+    @property
+    def _sign(self) -> int:
+        return 0 if self.is_float or self.is_signed else SIGN

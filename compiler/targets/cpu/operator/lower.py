@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -29,6 +30,7 @@ from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.convolution import Finish, Tail, convolution
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
     NO_SCHEDULES,
+    ConvolutionSchedule,
     Schedules,
     convolution_key,
 )
@@ -50,7 +52,7 @@ from tilewright.compiler.te import (
     select,
     sum_of,
 )
-from tilewright.compiler.tir.expr import Const, Expr
+from tilewright.compiler.tir.expr import BufferLoad, Const, Expr
 from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
@@ -59,6 +61,8 @@ PARALLEL_WORK = 1 << 24
 """Operations of an operator from which threads are worth waking."""
 LOWEST = -128
 """Padding that no maximum takes."""
+_KEPT_FUNCTIONS = 1024
+"""Loop programs of convolutions that a process keeps."""
 
 
 @dataclass(frozen=True)
@@ -94,29 +98,60 @@ def lower_qconv2d(
     if operator.groups > 1 and not operator.geometry().is_depthwise(weight.shape):
         weight, operator = dense_weights(weight, operator.groups), replace(operator, groups=1)
         types = [types[0], TensorType(DType.INT8, weight.shape), *types[2:]]
-    sizes, constants = _sizes(operator, types), {"bias": bias, "scale": scale}
-    residual = []
+    sizes, numbers = _sizes(operator, types), _Numbers.of(operator, operator.input_zero_point)
+    constants = {"bias": bias, "scale": scale, "numbers": numbers}
     if operator.residual:
         constants["factor"] = _constant(arrays[5])
-        residual = [placeholder((*sizes.result, sizes.outputs), DType.INT8, "residual")]
-    parameters = [placeholder((sizes.outputs,), DType.INT32, name) for name in constants]
-    finish, inputs = _finish(operator, *parameters[:2]), [*residual, *parameters]
-    tail = Tail(_add(residual[0], parameters[2]) if residual else None, operator.pool)
+    macs = operator.macs(*types)
     if operator.geometry().is_depthwise(weight.shape):
         constants["weight"] = weight[:, 0].transpose(1, 2, 0)
-        taps = placeholder(constants["weight"].shape, DType.INT8, "weight")
-        function = WindowReduction(sizes, depthwise(taps), (taps, *inputs), finish, tail).function(
-            "depthwise"
-        )
+        function = _depthwise(sizes, operator.residual, operator.pool)
     else:
-        is_shared = operator.macs(*types) >= PARALLEL_WORK
+        is_shared = macs >= PARALLEL_WORK
         schedule = (
             schedules.get(convolution_key(sizes, is_shared=is_shared)) if operator.pool is None else None
         )
         lanes = panel_lanes(sizes.outputs, False, features) if schedule is None else schedule.lanes
         constants |= {"weight": weight_panels(weight, sizes, lanes), "start": starts(weight, lanes)}
-        function = convolution("convolution", sizes, inputs, finish, features, tail, schedule)
-    return _lowered(function, {"x": 0, "residual": 4}, constants, operator.macs(*types))
+        function = _convolution(sizes, operator.residual, operator.pool, features, schedule)
+    return _lowered(function, {"x": 0, "residual": 4}, constants, macs)
+
+
+@lru_cache(_KEPT_FUNCTIONS)
+def _convolution(
+    sizes: ConvolutionSizes,
+    residual: bool,
+    pool: Window | None,
+    features: Features,
+    schedule: ConvolutionSchedule | None,
+) -> PrimFunc:
+    """The loop program of convolutions of these sizes, whatever their scales and zero points are."""
+    inputs, finish, tail, zero_point = _behind_sums(sizes, residual, pool)
+    return convolution("convolution", sizes, inputs, finish, features, tail, schedule, zero_point)
+
+
+@lru_cache(_KEPT_FUNCTIONS)
+def _depthwise(sizes: ConvolutionSizes, residual: bool, pool: Window | None) -> PrimFunc:
+    """The same of convolutions of each channel by itself."""
+    inputs, finish, tail, zero_point = _behind_sums(sizes, residual, pool)
+    taps = placeholder((*sizes.kernel, sizes.channels), DType.INT8, "weight")
+    window = WindowReduction(sizes, depthwise(taps), (taps, *inputs), finish, tail, zero_point)
+    return window.function("depthwise")
+
+
+def _behind_sums(
+    sizes: ConvolutionSizes, residual: bool, pool: Window | None
+) -> tuple[list[Tensor], Finish, Tail, Expr]:
+    """Further parameters of a convolution, what is behind its sums, and what fills its padding."""
+    names = ("bias", "scale", *(["factor"] if residual else []))
+    parameters = [placeholder((sizes.outputs,), DType.INT32, name) for name in names]
+    numbers = _Numbers()
+    inputs = [*parameters, numbers.tensor]
+    add = None
+    if residual:
+        inputs.insert(0, placeholder((*sizes.result, sizes.outputs), DType.INT8, "residual"))
+        add = _add(inputs[0], parameters[2])
+    return inputs, _finish(numbers, *parameters[:2]), Tail(add, pool), numbers.fill
 
 
 def lower_qmax_pool2d(
@@ -136,35 +171,46 @@ def lower_qaverage_pool2d(
     operator: QAveragePool2d, types: list[TensorType], arrays: list[Array | None], features: Features
 ) -> LoweredOperator:
     """Sums in windows, each with the scale of its number of pixels."""
-    sizes = _window_sizes(operator.window, types[0], operator.input_zero_point)
-    words = dict(operator.scales)
+    sizes, words = _window_sizes(operator.window, types[0]), dict(operator.scales)
     counts = operator.window.counts(*types[0].numbers[2:])
     scale = aligned(np.vectorize(words.__getitem__, otypes=[np.int32])(counts))
-    scales = placeholder(scale.shape, DType.INT32, "scale")
+    numbers = _Numbers.of(operator, operator.input_zero_point, operator.bias)
+    work = prod(sizes.kernel) * types[0].elements
+    return _lowered(_average(sizes), {"x": 0}, {"scale": scale, "numbers": numbers}, work)
+
+
+@lru_cache(_KEPT_FUNCTIONS)
+def _average(sizes: ConvolutionSizes) -> PrimFunc:
+    scales, numbers = placeholder(sizes.result, DType.INT32, "scale"), _Numbers(further=1)
 
     def finish(value: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
-        biased = saturating_add(value, Const(operator.bias, DType.INT32))
-        return _clamped(requantise(biased, scales[y, x]), operator)
+        return numbers.clamped(requantise(saturating_add(value, numbers.further(0)), scales[y, x]))
 
-    function = WindowReduction(sizes, total, (scales,), finish).function("average")
-    return _lowered(function, {"x": 0}, {"scale": scale}, prod(sizes.kernel) * types[0].elements)
+    inputs = scales, numbers.tensor
+    return WindowReduction(sizes, total, inputs, finish, zero_point=numbers.fill).function("average")
 
 
 def lower_qadd(
     operator: QAdd, types: list[TensorType], arrays: list[Array | None], features: Features
 ) -> LoweredOperator:
     """The sum of two activations."""
-    shape = (types[0].elements,)
-    a, b = (placeholder(shape, DType.INT8, name) for name in "ab")
+    elements = types[0].elements
+    numbers = _Numbers.of(operator, 0, operator.ka, operator.kb, operator.bias, operator.scale)
+    return _lowered(_addition(elements), {"a": 0, "b": 1}, {"numbers": numbers}, elements)
+
+
+@lru_cache(_KEPT_FUNCTIONS)
+def _addition(elements: int) -> PrimFunc:
+    a, b = (placeholder((elements,), DType.INT8, name) for name in "ab")
+    numbers = _Numbers(further=4)
+    ka, kb, bias, scale = map(numbers.further, range(4))
 
     def element(i: Expr) -> Expr:
-        value = cast(a[i], DType.INT32) * operator.ka + cast(b[i], DType.INT32) * operator.kb
-        biased = saturating_add(value, Const(operator.bias, DType.INT32))
-        return _clamped(requantise(biased, Const(operator.scale, DType.INT32)), operator)
+        value = cast(a[i], DType.INT32) * ka + cast(b[i], DType.INT32) * kb
+        return numbers.clamped(requantise(saturating_add(value, bias), scale))
 
-    function = lower("addition", [a, b], [compute(shape, element, "result")])
-    function = schedule.apply(function, [Vectorise("result_i")])
-    return _lowered(function, {"a": 0, "b": 1}, {}, types[0].elements)
+    function = lower("addition", [a, b, numbers.tensor], [compute((elements,), element, "result")])
+    return schedule.apply(function, [Vectorise("result_i")])
 
 
 def lower_qmul(
@@ -172,19 +218,26 @@ def lower_qmul(
 ) -> LoweredOperator:
     """The product of two activations; b may be one pixel for all of a."""
     _, channels, *size = types[0].numbers
-    shape = (prod(size), channels)
-    repeats = types[0].shape != types[1].shape
+    numbers = _Numbers.of(operator, 0, operator.za, operator.zb, operator.scale)
+    function = _product(prod(size), channels, types[0].shape != types[1].shape)
+    return _lowered(function, {"a": 0, "b": 1}, {"numbers": numbers}, types[0].elements)
+
+
+@lru_cache(_KEPT_FUNCTIONS)
+def _product(pixels: int, channels: int, repeats: bool) -> PrimFunc:
+    shape = (pixels, channels)
     a = placeholder(shape, DType.INT8, "a")
     b = placeholder((1, channels) if repeats else shape, DType.INT8, "b")
+    numbers = _Numbers(further=3)
+    za, zb, scale = map(numbers.further, range(3))
 
     def element(p: Expr, c: Expr) -> Expr:
         factor = b[0, c] if repeats else b[p, c]
-        value = (cast(a[p, c], DType.INT32) - operator.za) * (cast(factor, DType.INT32) - operator.zb)
-        return _clamped(requantise(value, Const(operator.scale, DType.INT32)), operator)
+        value = (cast(a[p, c], DType.INT32) - za) * (cast(factor, DType.INT32) - zb)
+        return numbers.clamped(requantise(value, scale))
 
-    function = lower("product", [a, b], [compute(shape, element, "result")])
-    function = schedule.apply(function, [Vectorise("result_c")])
-    return _lowered(function, {"a": 0, "b": 1}, {}, types[0].elements)
+    function = lower("product", [a, b, numbers.tensor], [compute(shape, element, "result")])
+    return schedule.apply(function, [Vectorise("result_c")])
 
 
 def lower_qmatmul(
@@ -338,8 +391,41 @@ def _lowered(
     return LoweredOperator(function, tuple(arguments), work)
 
 
-def _finish(operator: QConv2d, bias: Tensor, scale: Tensor) -> Finish:
-    return lambda value, y, x, c: _clamped(requantise(saturating_add(value, bias[c]), scale[c]), operator)
+def _finish(numbers: "_Numbers", bias: Tensor, scale: Tensor) -> Finish:
+    return lambda value, y, x, c: numbers.clamped(requantise(saturating_add(value, bias[c]), scale[c]))
+
+
+class _Numbers:
+    """What calibration chose of an operator, but for arrays: an argument, not a part of the code.
+
+    So operators of the same sizes are one loop program, which is compiled once.
+
+    Members:
+        tensor: the parameter, int32: what fills the padding, the zero point and the limits of the result, and
+            further numbers.
+    """
+
+    def __init__(self, further: int = 0) -> None:
+        self.tensor = placeholder((4 + further,), DType.INT32, "numbers")
+
+    @staticmethod
+    def of(operator: QConv2d | QAveragePool2d | QAdd | QMul, fill: int, *further: int) -> NDArray[np.int32]:
+        """The argument."""
+        return np.array([fill, operator.zero_point, operator.lo, operator.hi, *further], np.int32)
+
+    def further(self, place: int) -> Expr:
+        """A further number."""
+        return self.tensor[4 + place]
+
+    @property
+    def fill(self) -> Expr:
+        """The padding of the input."""
+        return BufferLoad(self.tensor.buffer, (Const(0),))
+
+    def clamped(self, value: Expr) -> Expr:
+        """The int8 of a requantised sum."""
+        zero_point, lo, hi = (self.tensor[place] for place in (1, 2, 3))
+        return cast(clamp(value + zero_point, lo, hi), DType.INT8)
 
 
 def _add(residual: Tensor, factor: Tensor) -> Finish:
@@ -347,7 +433,7 @@ def _add(residual: Tensor, factor: Tensor) -> Finish:
     return lambda value, y, x, c: value + cast(residual[y, x, c], DType.INT32) * factor[c]
 
 
-def _clamped(value: Expr, operator: QConv2d | QAveragePool2d | QAdd | QMul | QMatmul) -> Expr:
+def _clamped(value: Expr, operator: QMatmul) -> Expr:
     return cast(clamp(value + operator.zero_point, operator.lo, operator.hi), DType.INT8)
 
 
@@ -368,12 +454,11 @@ def _sizes(operator: QConv2d, types: list[TensorType]) -> ConvolutionSizes:
         strides=operator.strides,
         dilations=operator.dilations,
         pads=operator.pads,
-        zero_point=operator.input_zero_point,
         is_signed=operator.geometry().is_depthwise(types[1].numbers),
     )
 
 
-def _window_sizes(window: Window, x: TensorType, fill: int) -> ConvolutionSizes:
+def _window_sizes(window: Window, x: TensorType, fill: int = 0) -> ConvolutionSizes:
     _, channels, height, width = x.numbers
     return ConvolutionSizes(
         height=height,

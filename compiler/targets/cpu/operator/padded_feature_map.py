@@ -38,7 +38,8 @@ class PaddedFeatureMap:
         steps: the steps, in rows and columns of the source, between those that are copied.
         top, left: padding: rows above, elements before each row.
         rows, columns: of the padded feature map, in rows and elements.
-        fill: the value of the padding, in the type of the padded feature map.
+        fill: the value of the padding, in the type of the padded feature map; an int32 expression where it
+            is only known when the function runs.
     """
 
     pixels: tuple[int, int]
@@ -48,7 +49,7 @@ class PaddedFeatureMap:
     left: int
     rows: int
     columns: int
-    fill: int | float
+    fill: int | float | Expr
 
     @property
     def row(self) -> int:
@@ -173,7 +174,8 @@ def _fill(
     name: str, target: Buffer, padded_map: PaddedFeatureMap, row: tuple[Var, Expr], columns: tuple[int, int]
 ) -> Stmt:
     """Elements of a row of the padded feature map, that many below a variable."""
-    value = Const(padded_map.fill, target.dtype)
+    fill = padded_map.fill
+    value = Cast(target.dtype, fill) if isinstance(fill, Expr) else Const(fill, target.dtype)
 
     def store(line: Expr, column: Expr) -> BufferStore:
         return BufferStore(target, (simplify(line + row[1]), _after(column, columns[0])), value)

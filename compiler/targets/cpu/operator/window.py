@@ -39,6 +39,7 @@ class WindowReduction:
         inputs: further parameters, which `reduce` and `finish` read.
         finish: makes the result of a reduction, or of what the tail makes of reductions.
         tail: the stages between reduction and `finish`.
+        zero_point: the padding of the input, where it is an element of a further parameter.
     """
 
     sizes: ConvolutionSizes
@@ -46,10 +47,11 @@ class WindowReduction:
     inputs: tuple[Tensor, ...]
     finish: Finish
     tail: Tail = NO_TAIL
+    zero_point: Expr | None = None
 
     def function(self, name: str) -> PrimFunc:
         """The scheduled loops: x [height, width · channels], the inputs -> result."""
-        sizes, padded_map = self.sizes, self.sizes.padded_map
+        sizes, padded_map = self.sizes, self.sizes.padded_map_of(self.zero_point)
         padded = placeholder((padded_map.rows, padded_map.columns), sizes.source.dtype, "padded")
         shape = (*sizes.result, sizes.outputs)
         reduced = compute(shape, lambda y, x, c: self._window(padded, y, x, c), "reduced")
