@@ -67,7 +67,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="run all of it on the CPU, in floats: nothing is quantised, any network goes",
     )
     group.add_argument("--output", metavar="FILE.npz", help="write the outputs by name")
-    group.add_argument("--report", metavar="FILE.html", help="write a page with the cycles of every layer")
+    group.add_argument(
+        "--report",
+        metavar="FILE.html",
+        help="write a page of where the time goes: engines, layers and what bounds them, roofline, bytes",
+    )
 
 
 def add_network_options(

@@ -14,7 +14,7 @@ from tilewright.cli.network import OpenedNetwork, compile_network, open_network,
 from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, marks_of, refuse_timeline
-from tilewright.cli.summary import engine_counters, format_report, layer_reports, traffic
+from tilewright.cli.summary import engine_counters, format_report, layer_reports, report_lines, traffic
 from tilewright.cli.terminal import cycle_progress, note, say
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tilewright.api.result import RunResult
     from tilewright.runtime.device import Environment
     from tilewright.runtime.model_input import Samples
-    from tilewright.runtime.trace import ProgramRun
 
 _ON_MACHINES = ("trace", "timeline")
 """Options of what has cycles."""
@@ -137,7 +136,9 @@ def finish_run(
     files: Mapping[str, bytes],
 ) -> None:
     """Write what was asked for, all or none, `files` among it, and print the report."""
-    runs = program_runs(package, result)
+    from tilewright.api.layer_time import programs_of
+
+    runs = [(executable, first) for executable, first, _ in programs_of(package, result)]
     report = {
         **describe(package, result),
         "config": config_name(package.config, args.config),
@@ -148,9 +149,10 @@ def finish_run(
     if args.output:
         wanted[args.output] = npz_bytes(result.outputs)
     if args.report:
-        from tilewright.cli.report import html_page
+        from tilewright.api.run_page import page_of
 
-        wanted[args.report] = html_page(Path(args.file).name, report)
+        title = Path(args.file).name
+        wanted[args.report] = page_of(package, result, title, list(report_lines(report))).html().encode()
     if args.trace:
         from tilewright.runtime.trace import timelines_json
 
@@ -161,12 +163,6 @@ def finish_run(
         return
     answer = format_answer(result, given.labels) if given.samples is not None else ""
     print("\n\n".join(part for part in (answer, format_report(report), drawing) if part))
-
-
-def program_runs(package: "Package", result: "RunResult") -> "list[ProgramRun]":
-    """Each program with what a machine says of it; none of the CPU."""
-    models = [part.model for part in package.parts.values()]
-    return [(model.executable, each.first) for model, each in zip(models, result.programs, strict=False)]
 
 
 def describe(package: "Package", result: "RunResult") -> dict[str, Any]:
@@ -191,8 +187,18 @@ def describe(package: "Package", result: "RunResult") -> dict[str, Any]:
         **traffic(first),
         **steps,
         "host": dict(result.host_seconds),
-        "layers": layer_reports(result.programs),
+        "layers": _layers(package, result),
     }
+
+
+def _layers(package: "Package", result: "RunResult") -> list[dict[str, Any]]:
+    """What each layer took, with what bounds it."""
+    from tilewright.api.layer_time import layer_times_of
+
+    return [
+        {**report, "bound": time.bound, "moved_bytes": time.moved.total}
+        for report, time in zip(layer_reports(result.programs), layer_times_of(package, result), strict=True)
+    ]
 
 
 # --- details -----------------------------------------------------------------------------------------------
