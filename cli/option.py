@@ -30,8 +30,11 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trace",
-        metavar="FILE.json",
-        help="write a timeline for chrome://tracing or Perfetto, of the first sample",
+        metavar="FILE.pftrace|FILE.json",
+        help=(
+            "write every instruction of the first sample: FILE.pftrace for ui.perfetto.dev, with queues, "
+            "waits, tokens and bytes; any other name for chrome://tracing"
+        ),
     )
     parser.add_argument("--json", action="store_true", help="print one object: cycles, counters, utilization")
 

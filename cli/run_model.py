@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tilewright.api.result import RunResult
     from tilewright.runtime.device import Environment
     from tilewright.runtime.model_input import Samples
+    from tilewright.runtime.perfetto import Band
 
 _ON_MACHINES = ("trace", "timeline")
 """Options of what has cycles."""
@@ -154,9 +155,9 @@ def finish_run(
         title = Path(args.file).name
         wanted[args.report] = page_of(package, result, title, list(report_lines(report))).html().encode()
     if args.trace:
-        from tilewright.runtime.trace import timelines_json
+        from tilewright.runtime.trace_file import trace_file
 
-        wanted[args.trace] = timelines_json(runs)
+        wanted[args.trace] = trace_file(args.trace, runs, _bands(package, result))
     write_files(wanted)
     if args.json:
         print(json.dumps(report, indent=2))
@@ -189,6 +190,15 @@ def describe(package: "Package", result: "RunResult") -> dict[str, Any]:
         "host": dict(result.host_seconds),
         "layers": _layers(package, result),
     }
+
+
+def _bands(package: "Package", result: "RunResult") -> "list[Band]":
+    """The cycles that count as each layer's."""
+    from tilewright.api.layer_time import layer_times_of
+    from tilewright.runtime.perfetto import Band
+
+    times = layer_times_of(package, result)
+    return [Band(each.profile.layer.name, *each.window) for each in times if each.profile.cycles]
 
 
 def _layers(package: "Package", result: "RunResult") -> list[dict[str, Any]]:

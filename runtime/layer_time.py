@@ -124,41 +124,41 @@ def _of_program(
 # --- bytes -------------------------------------------------------------------------------------------------
 
 
-def _moved(table: ProgramTable, config: Config, profiles: Sequence[LayerProfile]) -> list[LayerBytes]:
-    layer_of = np.full(len(table), len(profiles))
-    for place, profile in enumerate(profiles):
-        layer_of[profile.layer.first : profile.layer.first + profile.layer.count] = place
-    columns = {
-        "instructions": _summed(layer_of, np.full(len(table), INSTRUCTION_BYTES), len(profiles)),
-        "results": _summed(
-            *_transferred(table, config, layer_of, Opcode.STORE, tuple(Memory)), len(profiles)
-        ),
-    }
-    for name in ("weights", "parameters", "activations"):
-        memories = tuple(memory for memory in Memory if _LOADED.get(memory, "activations") == name)
-        rows = _transferred(table, config, layer_of, Opcode.LOAD, memories)
-        columns[name] = _summed(*rows, len(profiles))
-    lists = {name: column.tolist() for name, column in columns.items()}
-    return [LayerBytes(**{name: column[k] for name, column in lists.items()}) for k in range(len(profiles))]
-
-
-def _transferred(
-    table: ProgramTable,
-    config: Config,
-    layer_of: NDArray[np.intp],
-    opcode: Opcode,
-    memories: tuple[Memory, ...],
+def transferred_bytes(
+    table: ProgramTable, config: Config, opcode: Opcode, memories: Sequence[Memory] = tuple(Memory)
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The layer and the bytes of each transfer with one of some memories."""
+    """The places and the bytes of transfers on the bus.
+
+    Args:
+        table: of a program.
+        config: of the machine.
+        opcode: loads or stores.
+        memories: only those with one of these.
+    """
     rows, fields = table.classes[opcode].rows, table.classes[opcode].fields
     chosen = np.isin(fields["memory"], memories)
     vector_bytes = np.array([config.vector_bytes(memory) for memory in Memory])[fields["memory"][chosen]]
     vectors = fields["n_z"][chosen] * fields["n_y"][chosen] * fields["n_x"][chosen]
-    return layer_of[rows[chosen]], vectors * vector_bytes
+    return rows[chosen], vectors * vector_bytes
 
 
-def _summed(layer_of: NDArray[np.intp], counts: NDArray[np.int64], layers: int) -> NDArray[np.int64]:
+def _moved(table: ProgramTable, config: Config, profiles: Sequence[LayerProfile]) -> list[LayerBytes]:
+    layer_of = np.full(len(table), len(profiles))
+    for place, profile in enumerate(profiles):
+        layer_of[profile.layer.first : profile.layer.first + profile.layer.count] = place
+    found = {
+        "instructions": (np.arange(len(table)), np.full(len(table), INSTRUCTION_BYTES)),
+        "results": transferred_bytes(table, config, Opcode.STORE),
+    }
+    for name in ("weights", "parameters", "activations"):
+        memories = [memory for memory in Memory if _LOADED.get(memory, "activations") == name]
+        found[name] = transferred_bytes(table, config, Opcode.LOAD, memories)
+    columns = {name: _summed(layer_of[rows], each, len(profiles)) for name, (rows, each) in found.items()}
+    return [LayerBytes(**{name: column[k] for name, column in columns.items()}) for k in range(len(profiles))]
+
+
+def _summed(layer_of: NDArray[np.intp], counts: NDArray[np.int64], layers: int) -> list[int]:
     """Counts by layer; those behind the last layer belong to none."""
     sums = np.zeros(layers + 1, np.int64)
     np.add.at(sums, layer_of, counts)
-    return sums[:layers]
+    return [int(each) for each in sums[:layers]]

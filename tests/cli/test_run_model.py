@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2
 from PIL import Image
 
 import network
@@ -134,6 +135,26 @@ def test_the_trace_is_of_one_sample():
     with open("trace.json") as file:
         events = [event for event in json.load(file)["traceEvents"] if event["ph"] == "X"]
     assert len(events) == Model.load("model.twx").instructions - 1
+
+
+def test_a_trace_of_perfetto_has_the_layers(capsys):
+    found = report(capsys, "--input", "x.npy", "--trace", "trace.pftrace")
+    with open("trace.pftrace", "rb") as file:
+        packets = perfetto_trace_pb2.Trace.FromString(file.read()).packet
+    tracks = {each.track_descriptor.name for each in packets if each.HasField("track_descriptor")}
+    assert tracks >= {"layers", "load", "matrix", "vector", "store", "queue", "wait", "run"}
+    names = {name.name for packet in packets for name in packet.interned_data.event_names}
+    assert names >= {layer["name"] for layer in found["layers"]}
+
+
+def test_layers_say_what_bounds_them(capsys):
+    found = report(capsys, "--input", "x.npy")
+    moved = sum(layer["moved_bytes"] for layer in found["layers"])
+    assert 0 <= found["fetch_bytes"] + found["load_bytes"] + found["store_bytes"] - moved <= 64
+    assert run("--input", "x.npy") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for layer in found["layers"]:
+        assert any(line.startswith(layer["name"]) and line.endswith(layer["bound"]) for line in lines)
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(capsys):

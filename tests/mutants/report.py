@@ -6,6 +6,8 @@ _TOKENS = suite("runtime/test_token_flow.py")
 _ENGINES = suite("runtime/test_engine_time.py")
 _LAYERS = suite("runtime/test_layer_time.py")
 _PAGE = suite("api/test_run_page.py")
+_TRACE = suite("runtime/test_perfetto.py")
+_WIRE = suite("runtime/test_protobuf.py")
 
 MUTANTS = (
     Mutant(
@@ -140,5 +142,68 @@ MUTANTS = (
         old='.replace("</", "<\\\\/")',
         new="",
         check=_PAGE,
+    ),
+    Mutant(
+        name="perfetto-varint-of-eight-bits",
+        file="runtime/protobuf.py",
+        old="while value > 0x7F:",
+        new="while value > 0xFF:",
+        check=_WIRE,
+    ),
+    Mutant(
+        name="perfetto-ends-at-the-finish",
+        file="runtime/perfetto.py",
+        old="heads.finish[flown] + 1 + first.cycle",
+        new="heads.finish[flown] + first.cycle",
+        check=_TRACE,
+    ),
+    Mutant(
+        name="perfetto-one-lane",
+        file="runtime/perfetto.py",
+        old="lanes = _overlap(",
+        new="lanes = 1 or _overlap(",
+        check=_TRACE,
+    ),
+    Mutant(
+        name="perfetto-flows-of-one-program",
+        file="runtime/perfetto.py",
+        old="    token = first.token\n",
+        new="    token = 0\n",
+        check=_TRACE,
+    ),
+    Mutant(
+        name="perfetto-flows-backwards",
+        file="runtime/perfetto.py",
+        old="found[giver] += fixed(47, token)",
+        new="found[giver] += fixed(48, token)",
+        check=_TRACE,
+    ),
+    Mutant(
+        name="perfetto-instructions-from-zero",
+        file="runtime/perfetto.py",
+        old="number(3, first.instruction + place)",
+        new="number(3, place)",
+        check=_TRACE,
+    ),
+    Mutant(
+        name="perfetto-bytes-too-few",
+        file="runtime/perfetto.py",
+        old="moved.append(size_bytes[finish >= 0])",
+        new="moved.append(size_bytes[finish >= 0] - 1)",
+        check=_TRACE,
+    ),
+    Mutant(
+        name="perfetto-out-of-order",
+        file="runtime/perfetto.py",
+        old="        self.events.sort(key=lambda event: event[0])\n",
+        new="",
+        check=_TRACE,
+    ),
+    Mutant(
+        name="perfetto-queued-at-the-dispatch",
+        file="runtime/perfetto.py",
+        old="timeline.dispatched[own] + 1, head",
+        new="timeline.dispatched[own], head",
+        check=_TRACE,
     ),
 )
