@@ -7,7 +7,11 @@ from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES, DEVIC
 
 RANGES = ("min-max", "mean-square")
 """The quantiser's ways to choose ranges, the default first: it is not imported before it is needed."""
-MODEL_OPTIONS = ("input", "labels", "calibrate", "ranges", "output", "report", "float", "size", "records")
+MODEL_OPTIONS = (
+    *("input", "labels", "calibrate", "ranges", "output", "report", "node_data", "float", "size", "records"),
+)
+NODE_DATA = ("cycles", "utilization", "moved_bytes", "bound")
+"""Kinds of node data, the default first: those of the API, which is not imported before it is needed."""
 NO_RECORDS, SHIPPED_RECORDS = "none", "shipped"
 PROGRAM_OPTIONS = ("memory", "dump")
 _CALIBRATE = "data for quantisation, in the forms of --input"
@@ -75,6 +79,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="write a page of where the time goes: engines, layers and what bounds them, roofline, bytes",
     )
+    group.add_argument(
+        "--node-data",
+        metavar="[KIND=]FILE.json",
+        action="append",
+        help=(
+            "write a figure of each node for Model Explorer: cycles (the default), utilization, moved_bytes "
+            "or bound; may be given several times"
+        ),
+    )
 
 
 def add_network_options(
@@ -141,7 +154,7 @@ def refuse_options(args: argparse.Namespace, names: Iterable[str], reason: str) 
     """
     from tilewright.isa.error import TilewrightError
 
-    given = [f"--{name}" for name in names if getattr(args, name, None)]
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name, None)]
     if given:
         raise TilewrightError(f"{args.file}: {' and '.join(given)} cannot be used: {reason}")
 
@@ -175,3 +188,12 @@ def _named_size(text: str) -> tuple[str, int]:
     if not name or not separator or not number.isdecimal():
         raise argparse.ArgumentTypeError(f"must be NAME=NUMBER, a number from 0, not {text!r}")
     return name, int(number)
+
+
+def node_data_of(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """The kind and the file of each `--node-data`; a name with "=" and no kind in front is a file's."""
+    found = []
+    for each in args.node_data or ():
+        kind, separator, path = each.partition("=")
+        found.append((kind, path) if separator and kind in NODE_DATA else (NODE_DATA[0], each))
+    return found

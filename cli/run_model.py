@@ -11,7 +11,7 @@ from tilewright.cli.answer import format_answer
 from tilewright.cli.data import npz_bytes, read_labels
 from tilewright.cli.machine import CPU, config_name, make_device
 from tilewright.cli.network import OpenedNetwork, compile_network, open_network, sized_network
-from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
+from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, node_data_of, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, marks_of, refuse_timeline
 from tilewright.cli.summary import engine_counters, format_report, layer_reports, report_lines, traffic
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tilewright.runtime.model_input import Samples
     from tilewright.runtime.perfetto import Band
 
-_ON_MACHINES = ("trace", "timeline")
+_ON_MACHINES = ("trace", "timeline", "node_data")
 """Options of what has cycles."""
 _CYCLES = ": no data changes the cycles"
 
@@ -56,7 +56,7 @@ def run_model(args: argparse.Namespace) -> int:
         refuse_options(args, ("labels", "output"), "give --input FILE with them")
     refuse_timeline(args)
     refuse_model_options(args)
-    outputs = (args.output, args.report, args.trace)
+    outputs = (args.output, args.report, args.trace, *(path for _, path in node_data_of(args)))
     require_apart(outputs, model_inputs(args))
     require_no_weights(args.file, outputs)
     environment = Environment(latency=args.latency, progress=cycle_progress())
@@ -158,6 +158,10 @@ def finish_run(
         from tilewright.runtime.trace_file import trace_file
 
         wanted[args.trace] = trace_file(args.trace, runs, _bands(package, result))
+    for kind, path in node_data_of(args):
+        from tilewright.api.node_data import node_data
+
+        wanted[path] = json.dumps(node_data(package, result, kind), indent=2).encode()
     write_files(wanted)
     if args.json:
         print(json.dumps(report, indent=2))

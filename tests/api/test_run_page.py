@@ -17,9 +17,11 @@ from tilewright.api.run_figures import intensity, performance
 from tilewright.api.run_page import RunPage
 from tilewright.isa.memory import Engine
 from tilewright.isa.model import CONSTANTS, INPUTS
+from tilewright.runtime.engine_time import engine_spans
 from tilewright.runtime.layer_time import layer_times
 from tilewright.runtime.profile import profile_layers
 from tilewright.runtime.sim_device import SimDevice
+from tilewright.runtime.trace import timeline_of
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 STATES = ["busy", *(f"waits for {engine.label}" for engine in Engine), "stalled"]
@@ -75,6 +77,19 @@ def test_text_is_escaped(html):
     assert "<title>net &amp; &lt;/script&gt;</title>" in html
     assert "<td>&lt;device&gt;</td>" in html
     assert html.count("</script>") == html.count("<script>") == 2
+
+
+def renamed(layer, name, cycles):
+    profile = replace(layer.profile, layer=replace(layer.profile.layer, name=name), cycles=cycles)
+    return replace(layer, profile=profile, window=(0, cycles))
+
+
+def test_names_of_layers_end_no_script(run):
+    layer = layer_times([run])[0]
+    found = page(run, layers=[renamed(layer, "</script><b>", 5)]).html()
+    assert found.count("</script>") == found.count("<script>") == 2
+    assert figures(found)["bytes"]["data"][0]["hovertext"] == ["</script><b>"]
+    assert '<td class="layer">&lt;/script&gt;&lt;b&gt;</td>' in found
 
 
 def test_the_timeline_has_every_cycle_that_was_counted(run, html):
@@ -183,43 +198,56 @@ def test_of_many_layers_the_text_stays_small(run):
 
 @pytest.mark.slow
 def test_a_browser_draws_every_cycle_of_any_range(run, html, tmp_path):
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip("needs a browser without a window: apt-get install chromium")
-    _, result, _ = run
+    executable, result, _ = run
     edges = [0, 7, result.cycles // 3, result.cycles]
-    script = f"""
-    const told = {{}};
-    window.onerror = message => {{ told.error = message; }};
-    told.ranges = {json.dumps(list(pairwise(edges)))}.map(([first, end]) => {{
-      place.emit("plotly_relayout", {{"xaxis.range[0]": first, "xaxis.range[1]": end}});
-      return place.data.filter(each => each.stackgroup).map(each => [each.stackgroup, each.name,
-        each.y.slice(0, -1).reduce((sum, share, k) => sum + share * (each.x[k + 1] - each.x[k]), 0)]);
-    }});
-    table.querySelectorAll("th")[3].click();
-    told.order = [...table.querySelectorAll(".layer")].map(each => each.textContent);
-    document.documentElement.dataset.told = JSON.stringify(told);
-    """
-    path = tmp_path / "page.html"
-    path.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom")
-    dom = subprocess.run(
-        [browser, *options, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
-    told = json.loads(re.search('data-told="([^"]*)"', dom)[1].replace("&quot;", '"'))
-    assert "error" not in told
-    for engine in Engine:
+    told = told_by_a_browser(
+        html,
+        tmp_path,
+        f"""told.ranges = {json.dumps(list(pairwise(edges)))}.map(([first, end]) => {{
+          place.emit("plotly_relayout", {{"xaxis.range[0]": first, "xaxis.range[1]": end}});
+          return place.data.filter(each => each.stackgroup).map(each => [each.stackgroup, each.name,
+            each.y.slice(0, -1).reduce((sum, share, k) => sum + share * (each.x[k + 1] - each.x[k]), 0)]);
+        }});""",
+    )
+    for engine, spans in engine_spans(executable, timeline_of(executable, result)).items():
         busy = [
             cycles
             for drawn in told["ranges"]
             for group, name, cycles in drawn
             if (group, name) == (engine.label, f"{engine.label} busy")
         ]
-        assert len(busy) == 3
-        assert sum(busy) == pytest.approx(result.counters[f"{engine.label}_busy"], abs=1e-6)
-    cycles = {profile.layer.name: profile.cycles for profile in run[2]}
-    assert told["order"] == sorted(cycles, key=lambda name: -cycles[name])
+        assert busy == pytest.approx(spans.busy.within(np.array(edges)).tolist(), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_browser_sorts_layers_by_number(run, tmp_path):
+    layer = layer_times([run])[0]
+    cycles = {"b": 999, "a": 1_000_000, "c": 20_000}
+    layers = [renamed(layer, name, count) for name, count in cycles.items()]
+    script = """told.orders = [3, 3, 1].map(column => {
+      table.querySelectorAll("th")[column].click();
+      return [...table.querySelectorAll(".layer")].map(each => each.textContent).join("");
+    });"""
+    told = told_by_a_browser(page(run, layers=layers).html(), tmp_path, script)
+    assert told["orders"] == ["acb", "bca", "cba"]
+
+
+def told_by_a_browser(html, folder, script):
+    """What a script says of the page when all is drawn: its `told`."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("needs a browser without a window: apt-get install chromium")
+    path = folder / "page.html"
+    script = f"""const told = {{}};
+    {script}
+    document.documentElement.dataset.told = JSON.stringify(told);"""
+    path.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom")
+    dom = subprocess.run(
+        [browser, *options, f"--user-data-dir={folder / 'profile'}", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    return json.loads(re.search('data-told="([^"]*)"', dom)[1].replace("&quot;", '"'))

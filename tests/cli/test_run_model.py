@@ -147,6 +147,19 @@ def test_a_trace_of_perfetto_has_the_layers(capsys):
     assert names >= {layer["name"] for layer in found["layers"]}
 
 
+def test_node_data_has_a_file_for_each_kind(capsys):
+    files = ("cycles.json", "utilization=use.json", "bound=why.json")
+    found = report(capsys, "--input", "x.npy", *(f"--node-data={each}" for each in files))
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    names = {"cycles": "cycles.json", "utilization": "use.json", "bound": "why.json"}
+    for kind, name in names.items():
+        with open(name, encoding="utf-8") as file:
+            results = json.load(file)["results"]
+        assert {node: each["value"] for node, each in results.items()} == pytest.approx(
+            {node: layer[kind] for node, layer in layers.items()}
+        )
+
+
 def test_layers_say_what_bounds_them(capsys):
     found = report(capsys, "--input", "x.npy")
     moved = sum(layer["moved_bytes"] for layer in found["layers"])
@@ -194,6 +207,11 @@ def test_names_in_the_report_are_text(capsys):
         (["--input", "x.npz", "--labels", "x.npz"], "x.npz: must be one array (.npy)"),
         (["--input", "x.npz", "--output", "a", "--report", "a"], "a: must be named for one output"),
         (["--input", "x.npz", "--output", "no/y.npz"], "no/y.npz: No such file or directory"),
+        (["--input", "x.npz", "--device", "cpu", "--node-data", "t"], "--node-data cannot be used: the CPU"),
+        (
+            ["--input", "x.npz", "--node-data", "a", "--node-data", "bound=a"],
+            "a: must be named for one output",
+        ),
         (["--input", "x.npz", "--device", "cpu", "--trace", "t"], "--trace cannot be used: the CPU has no"),
         (["--input", "names.npz"], "names.npz: 'X' must be an input of the model: x (5×2×3); input 'x' must"),
         (["--input", "shape.npy"], "shape.npy: input 'x' must be 5×2×3, or samples of that, not 12×4×2×3"),

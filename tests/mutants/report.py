@@ -7,6 +7,7 @@ _ENGINES = suite("runtime/test_engine_time.py")
 _LAYERS = suite("runtime/test_layer_time.py")
 _PAGE = suite("api/test_run_page.py")
 _TRACE = suite("runtime/test_perfetto.py")
+_NODES = suite("api/test_node_data.py")
 _WIRE = suite("runtime/test_protobuf.py")
 
 MUTANTS = (
@@ -43,14 +44,14 @@ MUTANTS = (
         file="runtime/engine_time.py",
         old="blamed = waits.blamed[heads.instruction]",
         new="blamed = waits.blamed[heads.instruction] * 0",
-        check=_PAGE,
+        check=_ENGINES,
     ),
     Mutant(
         name="engine-reasons-of-the-device",
         file="runtime/engine_time.py",
         old="    timeline = replace(timeline, tokens_ready=waits.ready)\n",
         new="",
-        check=_LAYERS,
+        check=_ENGINES,
     ),
     Mutant(
         name="engine-joins-what-is-apart",
@@ -205,5 +206,19 @@ MUTANTS = (
         old="timeline.dispatched[own] + 1, head",
         new="timeline.dispatched[own], head",
         check=_TRACE,
+    ),
+    Mutant(
+        name="node-data-of-layers",
+        file="api/node_data.py",
+        old="    return found if found in nodes else name\n",
+        new="    return name\n",
+        check=_NODES,
+    ),
+    Mutant(
+        name="node-data-of-the-first-layer",
+        file="api/node_data.py",
+        old="sum(layer.profile.cycles for layer in each)",
+        new="each[0].profile.cycles",
+        check=_NODES,
     ),
 )

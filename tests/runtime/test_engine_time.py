@@ -75,6 +75,20 @@ def test_a_wait_is_for_the_engine_that_gives_the_token(copy):
     assert all(not len(each.begin) for each in spans[Engine.MATRIX].waiting.values())
 
 
+def test_a_wait_for_room_is_for_the_engine_that_takes(device):
+    load = "load base=0 memory=activation n_x=64 stride_x=4 signal=store"
+    gives = ["nop runs_on=vector signal=store"] * (TINY.token_capacity + 1)
+    takes = ["nop runs_on=store wait=load,vector", *["nop runs_on=store wait=vector"] * TINY.token_capacity]
+    text = "\n".join(['.region 0 256 "in"', load, *gives, *takes, "finish"])
+    assembly = assemble(text)
+    executable = Executable.of(assembly.program, TINY, assembly.regions)
+    result = device.run(executable, {0: bytes(256)}, check=False)
+    waiting = engine_spans(executable, timeline_of(executable, result))[Engine.VECTOR].waiting
+    sums = {engine: int((each.end - each.begin).sum()) for engine, each in waiting.items()}
+    assert sums[Engine.STORE] == result.counters["vector_waiting"] > 0
+    assert sum(sums.values()) == sums[Engine.STORE]
+
+
 def test_a_port_that_is_taken_is_a_stall(device):
     store = "store base=0 memory=activation n_x=64 stride_x=4 bytes=4"
     text = f'.region 0 256 "out"\n{store}\nmatrix n_x=64 stride_x=1\nfinish'

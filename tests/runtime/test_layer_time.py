@@ -3,16 +3,22 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 import network
 from tilewright.isa.config import INSTRUCTION_BYTES
+from tilewright.isa.encoding import encode_program
+from tilewright.isa.instruction import Opcode
 from tilewright.isa.memory import Engine
 from tilewright.isa.model import CONSTANTS, INPUTS
+from tilewright.isa.random_program import random_config, random_program
 from tilewright.runtime.engine_time import EngineCycles
-from tilewright.runtime.layer_time import layer_times
+from tilewright.runtime.layer_time import layer_times, transferred_bytes
 from tilewright.runtime.profile import profile_layers
 from tilewright.runtime.sim_device import SimDevice
+from tilewright.sim.machine import Simulator
+from tilewright.sim.memory import MemoryModel
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,22 @@ def test_bytes_are_told_apart_by_what_they_are(layers):
         assert (layer.moved.weights, layer.moved.parameters) == (len(packed), len(parameters))
         assert layer.moved.activations == blocks[0] * network.PIXELS * 4
         assert layer.moved.results == blocks[1] * network.PIXELS * 4
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_transfers_of_random_programs_move_what_was_counted(seed):
+    rng = np.random.default_rng(seed)
+    config = random_config(rng)
+    program = random_program(rng, config, instructions=60, memory_bytes=4096)
+    memory = MemoryModel(size_bytes=4096)
+    result = Simulator(config).time(
+        encode_program(program), dram=np.zeros(4096, np.uint8), memory=memory, check=False
+    )
+    assert result.fault is None
+    for opcode, name in ((Opcode.LOAD, "load_bytes"), (Opcode.STORE, "store_bytes")):
+        rows, size_bytes = transferred_bytes(result.table, config, opcode)
+        assert size_bytes.sum() == result.counters[name]
+        assert set(result.table.opcode[rows].tolist()) <= {opcode}
 
 
 def test_windows_follow_each_other_over_all_programs(program, layers):
