@@ -7,6 +7,7 @@ _ENGINES = suite("runtime/test_engine_time.py")
 _LAYERS = suite("runtime/test_layer_time.py")
 _PAGE = suite("api/test_run_page.py")
 _TRACE = suite("runtime/test_perfetto.py")
+_ANIMATION = suite("test_animation.py")
 _NODES = suite("api/test_node_data.py")
 _WIRE = suite("runtime/test_protobuf.py")
 
@@ -220,5 +221,33 @@ MUTANTS = (
         old="sum(layer.profile.cycles for layer in each)",
         new="each[0].profile.cycles",
         check=_NODES,
+    ),
+    Mutant(
+        name="animation-pixel-after-pixel",
+        file="examples/tutorial/animation.py",
+        old="_TILES_FIRST = (2, 3, 4, 0, 1)",
+        new="_TILES_FIRST = (0, 1, 2, 3, 4)",
+        check=_ANIMATION,
+    ),
+    Mutant(
+        name="animation-bytes-for-vectors",
+        file="examples/tutorial/animation.py",
+        old="_addresses(accesses, number) // _vector_bytes(measured, name)",
+        new="_addresses(accesses, number)",
+        check=_ANIMATION,
+    ),
+    Mutant(
+        name="animation-any-load",
+        file="examples/tutorial/animation.py",
+        old='if any(f" from {name}," in lines[place] for name in sources)]',
+        new="][:1]",
+        check=_ANIMATION,
+    ),
+    Mutant(
+        name="animation-reached-too-late",
+        file="examples/tutorial/animation.html",
+        old="(at - start + 1) / (finish - start + 1)",
+        new="(at - start) / (finish - start + 1)",
+        check=_ANIMATION,
     ),
 )
