@@ -51,8 +51,8 @@ STALLED = "#cf222e"
 PAGE_STYLE = (
     STYLE
     + """
-.cost { background: #0969da; } .busy { background: #1a7f37; } .waiting { background: #bf8700; }
-.stalled { background: #cf222e; }
+.bar .busy { background: #1a7f37; } .bar .waiting { background: #bf8700; }
+.bar .stalled { background: #cf222e; }
 .bar div { display: inline-block; vertical-align: middle; } .bar { min-width: 5rem; width: 12%; }
 .layer { overflow-wrap: anywhere; min-width: 14rem; } th { vertical-align: bottom; }
 tr[data-begin] { cursor: pointer; } tr[data-begin]:hover { background: #f6f8fa; }

@@ -24,7 +24,11 @@ p, li { color: #57606a; } select { font: inherit; }
 """
 FONT = {"family": "system-ui, sans-serif", "size": 13}
 _PLOT = """
-const options = {responsive: true, displaylogo: false};
+// Nothing leaves the page: there is a button that uploads it.
+const options = {
+  responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "",
+  modeBarButtonsToRemove: ["select2d", "lasso2d"],
+};
 for (const [name, figure] of Object.entries(figures))
   Plotly.newPlot(name, figure.data, figure.layout, options);
 """

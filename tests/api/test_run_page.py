@@ -207,8 +207,11 @@ def test_a_browser_draws_every_cycle_of_any_range(run, html, tmp_path):
           place.emit("plotly_relayout", {{"xaxis.range[0]": first, "xaxis.range[1]": end}});
           return place.data.filter(each => each.stackgroup).map(each => [each.stackgroup, each.name,
             each.y.slice(0, -1).reduce((sum, share, k) => sum + share * (each.x[k + 1] - each.x[k]), 0)]);
-        }});""",
+        }});
+        told.buttons = [...document.querySelectorAll(".modebar-btn")].map(each => each.dataset.title);""",
     )
+    assert "Zoom" in told["buttons"]
+    assert not [title for title in told["buttons"] if re.search("(?i)share|cloud|upload", title)]
     for engine, spans in engine_spans(executable, timeline_of(executable, result)).items():
         busy = [
             cycles
