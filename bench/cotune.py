@@ -1,14 +1,14 @@
 """Machines tuned for boards, beside the presets, random machines, and random machines with random schedules.
 
     python bench/cotune.py [--boards zu3eg,zynq-7020,ecp5-85f] [--networks mobilenet_v2,lite0,resnet18]
-        [--trials 200] [--seeds 10] [--measure 3] [--keep FOLDER] [--lite0 FILE.onnx]
+        [--trials 200] [--guided 80] [--seeds 10] [--measure 3] [--keep FOLDER] [--lite0 FILE.onnx]
 
-All have the board's budget, the preset's bus and as many calls; a call is a machine that is looked at, with
-all networks. `memory`: the least memory on the chip, as a share of the preset's, of a machine that needs no
-more cycles for any of the networks. `faster`: the preset's cycles to the fewest of a machine that fits, for
-each network. `hypervolume`: calls until that of random machines behind all their calls is reached, at the
-median. All by the models; `measured`: the same of the best machines by the simulator. `--keep` keeps the
-quantised networks.
+All have the board's budget and the preset's bus; a call is a machine that is looked at, with all networks.
+Random ones have `--trials` calls, the search has `--guided` of them. `memory`: the least memory on the chip,
+as a share of the preset's, of a machine that needs no more cycles for any of the networks. `faster`: the
+preset's cycles to the fewest of a machine that fits, for each network. `hypervolume`: quartiles; `reached`:
+calls until that of random machines behind all of theirs is, at the median. All by the models; `measured`: the
+same of the best machines by the simulator. `--keep` keeps the quantised networks.
 """
 
 import argparse
@@ -91,7 +91,9 @@ class RandomJoint:
         return found
 
 
-def studies(board: str, cost: HardwareCost, trials: int, seeds: int) -> dict[str, list[list[Evaluated]]]:
+def studies(
+    board: str, cost: HardwareCost, trials: Mapping[str, int], seeds: int
+) -> dict[str, list[list[Evaluated]]]:
     """What each way looked at, by seed."""
     budget = BOARDS[board]
     space = HardwareSpace.around(PRESETS[board], fixed=("bus_bytes",))
@@ -102,8 +104,8 @@ def studies(board: str, cost: HardwareCost, trials: int, seeds: int) -> dict[str
             objective = RandomJoint(cost, seed) if way == "random joint" else cost
             study = HardwareStudy(space, objective, area, budget, sampler=way.partition(" ")[0], seed=seed)
             begun = time.process_time()
-            found[way].append(list(study.run(trials)))
-            spent = (time.process_time() - begun) / trials
+            found[way].append(list(study.run(trials[way])))
+            spent = (time.process_time() - begun) / trials[way]
             print(f"{board}: {way}, seed {seed}: {spent:.3f} s of CPU a call", file=sys.stderr, flush=True)
     return found
 
@@ -148,13 +150,21 @@ def report(board: str, found: Mapping[str, list[list[Evaluated]]], cost: Hardwar
         rows.append(
             (
                 way,
+                str(len(runs[0])),
                 f"{np.median(memories):.2f}",
                 *gains,
                 f"{quartiles.low[-1]:.3f} {quartiles.median[-1]:.3f} {quartiles.high[-1]:.3f}",
                 f"{calls:.0f}" if calls <= len(runs[0]) else f"> {len(runs[0])}",
             )
         )
-    header = ("search", "memory", *(f"faster {name}" for name in cost.networks), "hypervolume", "calls")
+    header = (
+        "search",
+        "of",
+        "memory",
+        *(f"faster {name}" for name in cost.networks),
+        "hypervolume",
+        "reached",
+    )
     print(f"\n{board}, bus {base.config.bus_bytes}, {len(found['tpe'])} seeds\n{format_table(header, rows)}")
     if measured:
         _measure(base, found["tpe"][:measured], cost)
@@ -192,6 +202,7 @@ def main() -> None:
     parser.add_argument("--boards", default=",".join(BOARDS))
     parser.add_argument("--networks", default="mobilenet_v2,lite0,resnet18")
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--guided", type=int, default=80)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--latency", type=int, default=16)
     parser.add_argument("--measure", type=int, default=3, metavar="SEEDS")
@@ -200,7 +211,8 @@ def main() -> None:
     options = parser.parse_args()
     cost = HardwareCost(packages(options.networks.split(","), options.keep, options.lite0), options.latency)
     for board in options.boards.split(","):
-        report(board, studies(board, cost, options.trials, options.seeds), cost, options.measure)
+        trials = dict.fromkeys(WAYS, options.trials) | {WAYS[0]: options.guided}
+        report(board, studies(board, cost, trials, options.seeds), cost, options.measure)
 
 
 if __name__ == "__main__":
