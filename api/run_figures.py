@@ -148,11 +148,13 @@ def performance(layer: LayerTime, config: Config) -> float:
 
 
 def _states(engine: Engine, spans: EngineSpans) -> list[dict[str, Any]]:
+    """What an engine does when, in the order of the legend."""
     found = [(f"{engine.label} busy", COLOURS[engine.label], spans.busy)]
     found += [(f"waits for {other.label}", PALE[other.label], each) for other, each in spans.waiting.items()]
+    found.append(("stalled", STALLED, spans.stalled))
     return [
-        {"name": name, "colour": colour, "rank": int(name != f"{engine.label} busy"), **_encoded(each)}
-        for name, colour, each in (*found, ("stalled", STALLED, spans.stalled))
+        {"name": name, "colour": colour, "rank": rank, **_encoded(each)}
+        for rank, (name, colour, each) in enumerate(found)
     ]
 
 
