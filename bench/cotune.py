@@ -116,15 +116,19 @@ def as_fast(seen: list[Evaluated], base: Evaluated) -> list[Evaluated]:
     return sorted((*equal, base), key=lambda each: each.config.chip_bytes)
 
 
-def rungs(machines: list[Evaluated]) -> list[Evaluated]:
-    """Of machines with as much memory the fastest, that with the least memory first."""
-    best: dict[int, Evaluated] = {}
-    for each in machines:
-        known = best.get(each.config.chip_bytes)
-        assert each.costs is not None
-        if known is None or known.costs is None or each.costs.latency < known.costs.latency:
-            best[each.config.chip_bytes] = each
-    return sorted(best.values(), key=lambda each: each.config.chip_bytes)
+def rungs(machines: list[Evaluated], base: Evaluated) -> list[Evaluated]:
+    """Of machines with as much memory that most like the base, the leanest first.
+
+    What models do not know is the more the less a machine is like one that they are right about.
+    """
+
+    def rank(each: Evaluated) -> tuple[int, int]:
+        own, other = vars(each.config), vars(base.config)
+        return each.config.chip_bytes, sum(size != other[name] for name, size in own.items())
+
+    ranked = sorted(machines, key=rank)
+    first = {each.config.chip_bytes: each for each in reversed(ranked)}
+    return sorted(first.values(), key=rank)
 
 
 def fastest(seen: list[Evaluated], network: str) -> Evaluated:
@@ -187,7 +191,7 @@ def _measure(base: Evaluated, runs: list[list[Evaluated]], cost: HardwareCost) -
     before = cost.measured(base.config)
     measured = {base.config: before}
     chosen = {"preset": base}
-    for each in rungs(as_fast(seen, base))[:TRIED]:
+    for each in rungs(as_fast(seen, base), base)[:TRIED]:
         measured[each.config] = measured.get(each.config) or cost.measured(each.config)
         if measured[each.config].is_as_fast_as(before):
             chosen["least memory"] = each
