@@ -1,5 +1,7 @@
 """What there is to tune on the accelerator: every distinct layer of a package as a task."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -11,6 +13,7 @@ from tilewright.api.package import Package
 from tilewright.api.tunable_layer import TunableLayer
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Positions
+from tilewright.compiler.targets.accel.compile import Variants
 from tilewright.compiler.targets.accel.layer_schedule import legal_network, lowered_parts
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import Tilings, Tunable
@@ -37,6 +40,20 @@ def key_of(tunable: Tunable, config: Config, latency_cycles: int, device: str = 
         environment=Point({"latency": latency_cycles}),
         unit="cycles",
     )
+
+
+def program_key(variants: Variants, latency_cycles: int, device: str = SIM) -> Key:
+    """What the cycles of a whole program are cycles of: all its layers in their order, of equal sizes each.
+
+    Args:
+        variants: the programs of a function.
+        latency_cycles: of the memory.
+        device: that measured: "sim" or "rtl".
+    """
+    layers = [lowered.tunable for lowered in variants.lowered.values()]
+    text = json.dumps([layer.key for layer in layers])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return replace(key_of(layers[0], variants.config, latency_cycles, device), structure=digest)
 
 
 def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> list[TunableLayer]:

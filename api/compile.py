@@ -1,7 +1,7 @@
 """Networks to packages."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,8 +13,8 @@ from tilewright.api.error import PackageError
 from tilewright.api.explanation import Explanation
 from tilewright.api.host_task import host_schedules
 from tilewright.api.package import Package
-from tilewright.api.records import DEFAULT_LATENCY_CYCLES, SHIPPED, RecordSource, records_of
-from tilewright.api.tuned_package import tuned_package
+from tilewright.api.records import DEFAULT_LATENCY_CYCLES, SHIPPED, RecordSource, records_of, unnoted
+from tilewright.api.tuned_package import RecordedPrograms
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names
@@ -24,7 +24,14 @@ from tilewright.compiler.ir.size import Size, SizeName
 from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.network.batch import mixing
-from tilewright.compiler.network.split import Observe, SplitNetwork, placed_network, split_network
+from tilewright.compiler.network.split import (
+    Improve,
+    Observe,
+    SplitNetwork,
+    placed_network,
+    split_network,
+    take_default,
+)
 from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
@@ -103,21 +110,23 @@ def compile_named(
     latency_cycles: int = DEFAULT_LATENCY_CYCLES,
     progress: Progress = unheard,
     observe: Observe | None = None,
+    note: Callable[[str], object] = unnoted,
 ) -> Package:
     """As `compile`, of a network that was read.
 
     Args:
-        records: measurements of layers; the best points are taken where no schedules are given.
+        records: measurements of layers and programs; the best points are taken where no schedules are given,
+            and the program is faster with them.
         latency_cycles: of the memory whose records count.
+        note: is told of records that hold no longer.
     """
-    package = _compiled(named, config, calibration, ranges, accelerator, schedules, progress, observe)
     if not records:
-        return package
-    package = replace(package, host_schedules=host_schedules(records))
-    if schedules:
-        return package
-    progress("comparing with what was measured")
-    return tuned_package(package, records, latency_cycles)
+        return _compiled(named, config, calibration, ranges, accelerator, schedules, progress, observe)
+    improve = RecordedPrograms(records=records, latency_cycles=latency_cycles, note=note)
+    package = _compiled(
+        named, config, calibration, ranges, accelerator, schedules, progress, observe, improve
+    )
+    return replace(package, host_schedules=host_schedules(records))
 
 
 def _compiled(
@@ -129,6 +138,7 @@ def _compiled(
     schedules: Schedules | None,
     progress: Progress,
     observe: Observe | None,
+    improve: Improve = take_default,
 ) -> Package:
     method = range_method(ranges)
     if observe is not None:
@@ -150,7 +160,8 @@ def _compiled(
             "or accelerator=False for the CPU in floats"
         )
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    return package_of(split_network(named, config, data, schedules, progress, observe, method), config)
+    split = split_network(named, config, data, schedules, progress, observe, method, improve)
+    return package_of(split, config)
 
 
 def explain_named(named: NamedFunction, config: Config) -> Explanation:

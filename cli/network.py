@@ -149,6 +149,7 @@ def compile_network(
             latency_cycles=args.latency,
             progress=say,
             observe=observe,
+            note=note,
         )
     except TilewrightError as error:
         raise TilewrightError(f"{network.path}: {error}") from None
@@ -196,25 +197,22 @@ def _records(args: argparse.Namespace) -> "Records":
     return records_of(args.records or SHIPPED, note)
 
 
-def used_schedules(package: "Package", given: "Schedules", args: argparse.Namespace) -> str:
+def used_schedules(package: "Package", given: "Schedules") -> str:
     """The schedule of each layer as text: the given ones, and those that the others have.
 
     Args:
-        package: compiled with `records` and `latency` of `args`.
+        package: as it was compiled.
         given: that the user names.
-        args: of the command.
+
     Raises:
         TilewrightError: if layers of two programs have one name.
     """
-    from tilewright.api.records import TunedPoints
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
-    from tilewright.compiler.targets.accel.operator.tunable import choose_defaults
     from tilewright.isa.error import TilewrightError
 
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
-        points = TunedPoints(records=_records(args), config=package.config, latency_cycles=args.latency)
-        own = default_schedules(part.integers, package.config, points if part.is_tuned else choose_defaults)
+        own = default_schedules(part.integers, package.config, part.points)
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

@@ -17,8 +17,8 @@ from tilewright.compiler.partition.split import Partition, partition
 from tilewright.compiler.quantise.calibration import RangeMethod
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.quantise import has_scales, quantise
-from tilewright.compiler.targets.accel.compile import LayerError, compile_function
-from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_network
+from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
+from tilewright.compiler.targets.accel.layer_schedule import NO_POINTS, Points, Schedules, legal_network
 from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
@@ -28,6 +28,13 @@ from tilewright.numerics.progress import Progress, Share, share_of, unheard
 Observe = Callable[[str, str, str], object]
 """Is told what a pass made: where ("" for the network, the kernel's name, or that / the layer's name), the
 name of the pass, text. Where parts are refused, "partition" is told anew, and all that follows it."""
+Improve = Callable[[Variants, Variant], Variant]
+"""Names a better program of a kernel than the default, or the default; the results are the same."""
+
+
+def take_default(variants: Variants, default: Variant) -> Variant:
+    """Names the default."""
+    return default
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,13 @@ class Part:
         source: its body, in floats, with names for its values.
         integers: the same in integers.
         model: its program.
-        is_tuned: whether layers have points by records.
+        points: of its layers that do not have their default.
     """
 
     source: NamedFunction
     integers: NamedFunction
     model: Model
-    is_tuned: bool = False
+    points: Points = field(default_factory=lambda: NO_POINTS)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ def split_network(
     progress: Progress = unheard,
     observe: Observe | None = None,
     ranges: RangeMethod = RangeMethod.MIN_MAX,
+    improve: Improve = take_default,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
 
@@ -83,6 +91,7 @@ def split_network(
         progress: is told what is being done.
         observe: is told what each pass made.
         ranges: how the calibration chooses the ranges of values.
+        improve: names better programs where no schedules are given.
 
     Raises:
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
@@ -98,7 +107,7 @@ def split_network(
         inputs = _inputs_of_parts(
             split, calibration, share_of(progress, "measuring what the parts are given")
         )
-        work = _Work(config, inputs, schedules or {}, progress, observe, ranges)
+        work = _Work(config, inputs, schedules or {}, progress, observe, ranges, improve)
         parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
         if not refused:
             work.check_schedules()
@@ -140,6 +149,7 @@ class _Work:
     progress: Progress
     observe: Observe | None
     ranges: RangeMethod
+    improve: Improve
     layers: list[str] = field(default_factory=list)
 
     def parts(self, equations: list[Equation]) -> tuple[dict[Value, Part], Verdicts]:
@@ -179,16 +189,25 @@ class _Work:
         if self.observe is not None:
             self.observe(body.name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")
-        own = [each.name for each in legal_network(integers, self.config).layers] if self.schedules else []
-        self.layers += own
-        model = compile_function(
-            integers,
-            self.config,
-            _within(body.name, self.observe),
-            {part: each for part, each in self.schedules.items() if part.layer in own},
-            share_of(self.progress, f"compiling {what}"),
-        )
-        return Part(source, integers, model)
+        model, points = self._compiled(integers, body.name, share_of(self.progress, f"compiling {what}"))
+        return Part(source, integers, model, points)
+
+    def _compiled(self, integers: NamedFunction, kernel: str, share: Share) -> tuple[Model, Points]:
+        """The program of a kernel, and the points of its layers that do not have their default."""
+        points, own = NO_POINTS, list[str]()
+        if self.schedules:
+            own = [each.name for each in legal_network(integers, self.config).layers]
+            self.layers += own
+        else:
+            variants = Variants(integers, self.config)
+            found = self.improve(variants, variants.variant(share=share))
+            if self.observe is None:
+                return found.model(), found.points
+            # Observers are told of what is taken, and of nothing else.
+            points = found.points
+        schedules = {part: each for part, each in self.schedules.items() if part.layer in own}
+        observe = _within(kernel, self.observe)
+        return compile_function(integers, self.config, observe, schedules, share, points), points
 
 
 def _is_on_accelerator(equation: Equation) -> bool:

@@ -14,16 +14,17 @@ A layer that runs in parts, one after the other, has a section for each part; th
 import json
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
+from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
 from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.isa.config import Config
 
 _HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+([0-9]{1,9}))?\s*(?:#.*)?')
@@ -41,17 +42,20 @@ class LayerPart(NamedTuple):
 
 
 Schedules = Mapping[LayerPart, tuple[Primitive, ...]]
+Points = Mapping[LayerPart, Point]
+NO_POINTS: Points = MappingProxyType({})
+"""All layers have their default."""
 
 
 def default_schedules(
-    named: NamedFunction, config: Config, choose: Choose = choose_defaults
+    named: NamedFunction, config: Config, points: Points = NO_POINTS
 ) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
     Args:
         named: quantised, as `compile_function` takes it.
         config: the machine.
-        choose: names points of layers.
+        points: of layers that do not have their default.
 
     Raises:
         NetworkError: if the machine cannot do all of it.
@@ -59,7 +63,7 @@ def default_schedules(
     """
     network = legal_network(named, config)
     return {
-        part: lowered.tunable.schedule(lowered.chosen(choose))
+        part: lowered.tunable.schedule(points.get(part, lowered.default))
         for unit in network.layers
         for part, lowered in lowered_parts(network, unit, config)
     }

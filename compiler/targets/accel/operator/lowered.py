@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.schedule import Primitive
 from tilewright.compiler.space.point import Point
-from tilewright.compiler.targets.accel.operator.tunable import Choose, Tunable
+from tilewright.compiler.targets.accel.operator.tunable import Tunable
 from tilewright.compiler.te import TensorProgram
 from tilewright.compiler.tir.stmt import PrimFunc
 
@@ -67,12 +67,3 @@ class Lowered:
     def schedule(self) -> tuple[Primitive, ...]:
         """The default schedule."""
         return self.tunable.schedule(self.default)
-
-    def chosen(self, choose: Choose) -> Point:
-        """The point that is named, or the default.
-
-        Raises:
-            TilingError: if nothing fits the machine.
-        """
-        point = choose(self.tunable)
-        return self.default if point is None else point
