@@ -14,6 +14,7 @@ from tilewright.api.tunable_layer import TunableLayer
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Positions
 from tilewright.compiler.targets.accel.compile import Variants
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import legal_network, lowered_parts
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import Tilings, Tunable
@@ -65,7 +66,7 @@ def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> li
         device: that measures: "sim" or "rtl".
     """
     found: dict[str, TunableLayer] = {}
-    for name, lowered in _layers(package):
+    for name, lowered in _layers(package, latency_cycles):
         key = lowered.tunable.key
         known = found.get(key)
         if known is None:
@@ -77,11 +78,13 @@ def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> li
     return sorted(found.values(), key=lambda layer: -layer.task.weight)
 
 
-def _layers(package: Package) -> Iterator[tuple[str, Lowered]]:
+def _layers(package: Package, latency_cycles: int) -> Iterator[tuple[str, Lowered]]:
     for part in package.parts.values():
         network = legal_network(part.integers, package.config)
         for unit in network.layers:
-            for (layer, number), lowered in lowered_parts(network, unit, package.config):
+            for (layer, number), lowered in lowered_parts(
+                network, unit, package.config, assumed_latency(latency_cycles)
+            ):
                 yield f"{layer} part {number}" if number else layer, lowered
 
 
@@ -89,7 +92,6 @@ def _tunable_layer(
     config: Config, lowered: Lowered, name: str, latency_cycles: int, device: str
 ) -> TunableLayer:
     tunable = lowered.tunable
-    # The default is what is compiled without tuning, whatever the latency.
     tilings, default = tunable.tilings(latency_cycles), lowered.default
     key = key_of(tunable, config, latency_cycles, device)
     task = Task(

@@ -38,6 +38,7 @@ from tilewright.compiler.passes.run import Pass, run_passes
 from tilewright.compiler.pipeline import HOST_PASSES, PASSES
 from tilewright.compiler.quantise.calibration import RangeMethod, range_method
 from tilewright.compiler.quantise.quantise import has_scales
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
 from tilewright.numerics.progress import Progress, unheard
@@ -58,6 +59,7 @@ def compile(
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
     records: RecordSource = SHIPPED,
+    latency_cycles: int = DEFAULT_LATENCY_CYCLES,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
@@ -75,6 +77,7 @@ def compile(
         schedules: of layers on the accelerator that shall not have their default schedule.
         records: files of measurements, as `tilewright tune` keeps them: layers have the best schedule that
             was measured for this configuration. "shipped" are those of presets that come along; None: none.
+        latency_cycles: of the memory: schedules are chosen for it, and records of it are taken.
         progress: is told what is being done, and how much of it is; see `numerics.progress`.
         observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
             layer's name), one of `pipeline.STAGES`, and the text.
@@ -93,6 +96,7 @@ def compile(
         accelerator=accelerator,
         schedules=schedules,
         records=records_of(records),
+        latency_cycles=latency_cycles,
         progress=progress,
         observe=observe,
     )
@@ -117,16 +121,25 @@ def compile_named(
     Args:
         records: measurements of layers and programs; the best points are taken where no schedules are given,
             and the program is faster with them.
-        latency_cycles: of the memory whose records count.
+        latency_cycles: of the memory: schedules are chosen for it, and records of it count.
         note: is told of records that hold no longer.
     """
-    if not records:
-        return _compiled(named, config, calibration, ranges, accelerator, schedules, progress, observe)
-    improve = RecordedPrograms(records=records, latency_cycles=latency_cycles, note=note)
+    improve: Improve = take_default
+    if records:
+        improve = RecordedPrograms(records=records, latency_cycles=latency_cycles, note=note)
     package = _compiled(
-        named, config, calibration, ranges, accelerator, schedules, progress, observe, improve
+        named,
+        config,
+        calibration,
+        ranges,
+        accelerator,
+        schedules,
+        progress,
+        observe,
+        improve,
+        assumed_latency(latency_cycles),
     )
-    return replace(package, host_schedules=host_schedules(records))
+    return replace(package, host_schedules=host_schedules(records)) if records else package
 
 
 def _compiled(
@@ -138,7 +151,8 @@ def _compiled(
     schedules: Schedules | None,
     progress: Progress,
     observe: Observe | None,
-    improve: Improve = take_default,
+    improve: Improve,
+    latency_cycles: int,
 ) -> Package:
     method = range_method(ranges)
     if observe is not None:
@@ -160,7 +174,7 @@ def _compiled(
             "or accelerator=False for the CPU in floats"
         )
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    split = split_network(named, config, data, schedules, progress, observe, method, improve)
+    split = split_network(named, config, data, schedules, progress, observe, method, improve, latency_cycles)
     return package_of(split, config)
 
 

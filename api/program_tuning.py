@@ -18,6 +18,7 @@ from tilewright.compiler.ir.function import Value
 from tilewright.compiler.network.split import Part
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.compile import Variant, Variants
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import LayerPart
 from tilewright.compiler.targets.accel.operator.tunable import Tunable
 from tilewright.isa.memory import Engine
@@ -138,7 +139,9 @@ class _Program:
         device: str,
     ) -> None:
         self._part, self._session, self._clock = part, session, clock
-        self._variants = Variants(part.integers, package.config)
+        self._variants = Variants(
+            part.integers, package.config, latency_cycles=assumed_latency(latency_cycles)
+        )
         self.layers: Sequence[LayerPart] = list(self._variants.lowered)
         default = self._variants.variant()
         self.default_cycles = clock.cycles(default.executable)

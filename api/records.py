@@ -10,6 +10,7 @@ from tilewright.api.accel_task import SIM, key_of
 from tilewright.compiler.space.error import SpaceError
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.compile import Variants
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import Points
 from tilewright.compiler.targets.accel.operator.tunable import Tunable
 from tilewright.isa.config import Config
@@ -49,7 +50,7 @@ class TunedPoints:
         best = self.records.best(key)
         if best is None or best.outcome.cost is None or not fits(tunable, best.point):
             return None
-        default = self.records.known(key, tunable.default())
+        default = self.records.known(key, tunable.default(assumed_latency(self.latency_cycles)))
         if default is None or default.cost is None or default.cost <= best.outcome.cost:
             return None
         return best.point

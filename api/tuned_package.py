@@ -12,6 +12,7 @@ from tilewright.api.package import Package
 from tilewright.api.program_clock import ProgramClock
 from tilewright.api.records import DEFAULT_LATENCY_CYCLES, TunedPoints, fits, unnoted
 from tilewright.compiler.targets.accel.compile import Variant, Variants
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import Points
 from tilewright.numerics.error import TilewrightError
 from tilewright.tune.record_index import Records
@@ -97,7 +98,7 @@ def tuned_package(
     improve = RecordedPrograms(records=records, latency_cycles=latency_cycles, device=device)
     parts = {}
     for value, part in package.parts.items():
-        variants = Variants(part.integers, package.config)
+        variants = Variants(part.integers, package.config, latency_cycles=assumed_latency(latency_cycles))
         found = improve(variants, variants.variant())
         parts[value] = replace(part, model=found.model(), points=found.points) if found.points else part
     return replace(package, parts=parts)

@@ -197,22 +197,24 @@ def _records(args: argparse.Namespace) -> "Records":
     return records_of(args.records or SHIPPED, note)
 
 
-def used_schedules(package: "Package", given: "Schedules") -> str:
+def used_schedules(package: "Package", given: "Schedules", latency_cycles: int) -> str:
     """The schedule of each layer as text: the given ones, and those that the others have.
 
     Args:
         package: as it was compiled.
         given: that the user names.
+        latency_cycles: of the memory for which it was compiled.
 
     Raises:
         TilewrightError: if layers of two programs have one name.
     """
+    from tilewright.compiler.targets.accel.cost.problem import assumed_latency
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
     from tilewright.isa.error import TilewrightError
 
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
-        own = default_schedules(part.integers, package.config, part.points)
+        own = default_schedules(part.integers, package.config, part.points, assumed_latency(latency_cycles))
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

@@ -18,6 +18,7 @@ from tilewright.compiler.quantise.calibration import RangeMethod
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.quantise import has_scales, quantise
 from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.layer_schedule import NO_POINTS, Points, Schedules, legal_network
 from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
@@ -78,6 +79,7 @@ def split_network(
     observe: Observe | None = None,
     ranges: RangeMethod = RangeMethod.MIN_MAX,
     improve: Improve = take_default,
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
 
@@ -92,6 +94,7 @@ def split_network(
         observe: is told what each pass made.
         ranges: how the calibration chooses the ranges of values.
         improve: names better programs where no schedules are given.
+        latency_cycles: of the memory for which schedules are chosen.
 
     Raises:
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
@@ -107,7 +110,7 @@ def split_network(
         inputs = _inputs_of_parts(
             split, calibration, share_of(progress, "measuring what the parts are given")
         )
-        work = _Work(config, inputs, schedules or {}, progress, observe, ranges, improve)
+        work = _Work(config, inputs, schedules or {}, progress, observe, ranges, improve, latency_cycles)
         parts, refused = work.parts([each for each in split.function.equations if _is_on_accelerator(each)])
         if not refused:
             work.check_schedules()
@@ -150,6 +153,7 @@ class _Work:
     observe: Observe | None
     ranges: RangeMethod
     improve: Improve
+    latency_cycles: int
     layers: list[str] = field(default_factory=list)
 
     def parts(self, equations: list[Equation]) -> tuple[dict[Value, Part], Verdicts]:
@@ -199,7 +203,7 @@ class _Work:
             own = [each.name for each in legal_network(integers, self.config).layers]
             self.layers += own
         else:
-            variants = Variants(integers, self.config)
+            variants = Variants(integers, self.config, latency_cycles=self.latency_cycles)
             found = self.improve(variants, variants.variant(share=share))
             if self.observe is None:
                 return found.model(), found.points
@@ -207,7 +211,10 @@ class _Work:
             points = found.points
         schedules = {part: each for part, each in self.schedules.items() if part.layer in own}
         observe = _within(kernel, self.observe)
-        return compile_function(integers, self.config, observe, schedules, share, points), points
+        model = compile_function(
+            integers, self.config, observe, schedules, share, points, self.latency_cycles
+        )
+        return model, points
 
 
 def _is_on_accelerator(equation: Equation) -> bool:

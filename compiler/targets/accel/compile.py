@@ -18,6 +18,7 @@ from tilewright.compiler.schedule import Primitive, apply
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.address_plan import AddressPlan
 from tilewright.compiler.targets.accel.allocation import Allocation, AllocationError
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import (
     NO_POINTS,
@@ -81,6 +82,7 @@ def compile_function(
     schedules: Schedules | None = None,
     share: Share | None = None,
     points: Points = NO_POINTS,
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES,
 ) -> Model:
     """The model that runs a function of integers on a machine.
 
@@ -92,6 +94,7 @@ def compile_function(
         schedules: of layers that shall not have their default schedule; the results are the same.
         share: is told how many parts of layers have been scheduled.
         points: of further layers that shall not have their default; the results are the same.
+        latency_cycles: of the memory for which defaults are chosen.
 
     Raises:
         LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
@@ -100,7 +103,8 @@ def compile_function(
         LengthError: if the program would have more instructions than `most_instructions`.
         AllocationError: if what a layer keeps on the chip at a time does not fit.
     """
-    return Variants(named, config, observe, schedules).variant(points, share).model()
+    variants = Variants(named, config, observe, schedules, latency_cycles)
+    return variants.variant(points, share).model()
 
 
 class Variants:
@@ -118,10 +122,11 @@ class Variants:
         config: Config,
         observe: Observe | None = None,
         schedules: Schedules | None = None,
+        latency_cycles: int = ASSUMED_LATENCY_CYCLES,
     ) -> None:
         self.named, self.config, self.observe = named, config, observe
         self.network = legal_network(named, config)
-        self._layers = _Layers(self.network, config, observe, schedules or {})
+        self._layers = _Layers(self.network, config, observe, schedules or {}, latency_cycles)
 
     @property
     def lowered(self) -> Mapping[LayerPart, Lowered]:
@@ -259,11 +264,12 @@ class _Layers:
         config: Config,
         observe: Observe | None,
         schedules: Schedules,
+        latency_cycles: int,
     ) -> None:
         self._network, self._config, self._observe = network, config, observe
         # By all that decides how a part runs: its loops, how they are scheduled, and where its result lies.
         self._templates: dict[tuple[PrimFunc, tuple[Primitive, ...], Shape, Shape], _Template] = {}
-        self._schedules = schedules
+        self._schedules, self._latency = schedules, latency_cycles
         self._points: dict[LayerPart, Point] = {}
         self._most = most_instructions(network, config)
         self._count = 0
@@ -303,7 +309,7 @@ class _Layers:
         problems: list[str] = []
         for unit in self._network.layers:
             try:
-                for part, lowered in lowered_parts(self._network, unit, self._config):
+                for part, lowered in lowered_parts(self._network, unit, self._config, self._latency):
                     found[part] = unit, lowered
                     if part not in self._schedules:
                         # Now, so that all layers that do not fit are told together.

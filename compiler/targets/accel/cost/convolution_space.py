@@ -221,8 +221,11 @@ class ConvolutionSpace:
         fits = sizes.fits
         most = depths_of(self._where_it_fits(sizes, fits), threads)
         kernel = self.convolution.kernel
-        is_whole = (sizes.taps[0] * sizes.taps[1] == kernel[0] * kernel[1]) & (
-            blocks == self.convolution.in_blocks
+        is_whole = (
+            (sizes.taps[0] * sizes.taps[1] == kernel[0] * kernel[1])
+            & (blocks == self.convolution.in_blocks)
+            # Else the first row of tiles has several.
+            & (first_blocks == 0)
         )
         rows, row_tiles = sizes.tiles // sizes.row_tiles, sizes.row_tiles
         order = columns["order"]
