@@ -3,7 +3,6 @@
 from tilewright.api.device import machine_of
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
-from tilewright.isa.model import CONSTANTS, INPUTS
 from tilewright.runtime.device import Environment
 from tilewright.runtime.sim_device import SimDevice
 
@@ -23,8 +22,8 @@ class ProgramClock:
 
     def cycles(self, executable: Executable) -> int:
         """Of a program that was just compiled, and so is sound."""
-        read = (INPUTS, CONSTANTS)
-        given = {each.base: bytes(each.size_bytes) for each in executable.regions if each.base in read}
+        # An excerpt may read what the layers before it left between.
+        given = {each.base: bytes(each.size_bytes) for each in executable.regions}
         if isinstance(self._machine, SimDevice):
             return self._machine.time(executable, given, self._environment).cycles
         return self._machine.run(executable, given, self._environment, check=False).cycles

@@ -9,9 +9,9 @@ from functools import reduce
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.cost.burst import Rows, many_read_cycles, many_write_cycles
+from tilewright.compiler.targets.accel.cost.burst import BURST_CYCLES, INSTRUCTION_CYCLES
 from tilewright.compiler.targets.accel.cost.problem import BufferDepths, Number, TileSizes
-from tilewright.isa.config import INSTRUCTION_BYTES
+from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.timing import ACCUMULATOR_DISTANCE, tile_period
 
 _UNHIDDEN = 16
@@ -147,7 +147,7 @@ def _loads(tile_sizes: TileSizes, depths: BufferDepths, threads: Number) -> _Loa
     convolution = tile_sizes.convolution
     parts = tile_sizes.reduction_tiles * tile_sizes.config.slices
     tile, reduction_tile = _average_tile(tile_sizes), _average_reduction_tile(tile_sizes)
-    one_input = many_read_cycles(tile_sizes.config, input_rows(tile_sizes), tile_sizes.latency_cycles)
+    one_input = _read_cycles(tile_sizes, _input_rows(tile_sizes), _input_row_bytes(tile_sizes))
     inputs = _whole(tile_sizes.reduction_tiles * one_input * tile * reduction_tile)
     residuals = _whole(_store(tile_sizes) * tile_sizes.outer_blocks * tile) if convolution.residual else 0
     return _Loads(
@@ -217,57 +217,52 @@ def _average_reduction_tile(tile_sizes: TileSizes) -> Number:
     return tile_sizes.convolution.in_blocks * kernel[0] * kernel[1] / whole
 
 
+def _input_rows(tile_sizes: TileSizes) -> Number:
+    return tile_sizes.reduction_blocks * tile_sizes.convolution.inputs(
+        tile_sizes.height, tile_sizes.taps[0], 0
+    )
+
+
+def _input_row_bytes(tile_sizes: TileSizes) -> Number:
+    return tile_sizes.convolution.inputs(tile_sizes.width, tile_sizes.taps[1], 1) * tile_sizes.config.cols
+
+
 def _one_weight(tile_sizes: TileSizes) -> Number:
     whole = tile_sizes.reduction_blocks == tile_sizes.convolution.in_blocks
     rows = np.where(whole, 1, tile_sizes.taps[0] * tile_sizes.taps[1])
-    row_bytes = tile_sizes.weight_vectors * tile_sizes.config.cols // rows
-    weights = Rows(count=rows, row_bytes=row_bytes, origin_bytes=row_bytes)
-    return many_read_cycles(tile_sizes.config, weights, tile_sizes.latency_cycles)
+    return _read_cycles(tile_sizes, rows, tile_sizes.weight_vectors * tile_sizes.config.cols // rows)
 
 
 def _store(tile_sizes: TileSizes) -> Number:
     """Cycles of the bus for the results of one tile and block."""
-    rows = result_rows(tile_sizes, tile_sizes.height, tile_sizes.width)
-    return many_write_cycles(tile_sizes.config, rows, tile_sizes.latency_cycles)
-
-
-def result_rows(tile_sizes: TileSizes, height: Number, width: Number) -> Rows:
-    """The results of a block of a tile, which begin where tiles do."""
-    convolution, cols = tile_sizes.convolution, tile_sizes.config.cols
-    origin = np.gcd(convolution.out_width, tile_sizes.width)
-    return Rows(count=height, row_bytes=width * cols, origin_bytes=origin * cols)
-
-
-def input_rows(
-    tile_sizes: TileSizes,
-    height: Number | None = None,
-    width: Number | None = None,
-    taps: tuple[Number, Number] | None = None,
-    blocks: Number | None = None,
-) -> Rows:
-    """What a reduction tile loads of the input.
-
-    Args:
-        tile_sizes: of all tiles.
-        height, width: of results; as those of a tile, if not another.
-        taps, blocks: of the reduction tile.
-    """
-    convolution, cols = tile_sizes.convolution, tile_sizes.config.cols
-    height, width = (
-        known if given is None else given
-        for given, known in ((height, tile_sizes.height), (width, tile_sizes.width))
+    config = tile_sizes.config
+    return many_write_cycles(
+        config, tile_sizes.height, tile_sizes.width * config.cols, tile_sizes.latency_cycles
     )
-    taps = tile_sizes.taps if taps is None else taps
-    blocks = tile_sizes.reduction_blocks if blocks is None else blocks
-    # With padding, or between taps, rows begin anywhere.
-    is_pointwise = convolution.kernel == (1, 1) and not convolution.pools
-    step = convolution.strides[1]
-    origin = np.gcd(convolution.out_width * step, tile_sizes.width * step) if is_pointwise else 1
-    return Rows(
-        count=blocks * convolution.inputs(height, taps[0], 0),
-        row_bytes=convolution.inputs(width, taps[1], 1) * cols,
-        origin_bytes=origin * cols,
-    )
+
+
+def _read_cycles(tile_sizes: TileSizes, rows: Number, row_bytes: Number) -> Number:
+    return many_read_cycles(tile_sizes.config, rows, row_bytes, tile_sizes.latency_cycles)
+
+
+def many_read_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
+    """Cycles of the bus for a load of rows, each dense in memory; at least, for bursts may be shorter."""
+    cycles = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency_cycles)
+    return np.maximum(*cycles) + INSTRUCTION_CYCLES
+
+
+def many_write_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
+    """Cycles of the bus for a store of rows, at least."""
+    return np.maximum(*_bus_cycles(config, rows, row_bytes, config.outstanding_writes, latency_cycles))
+
+
+def _bus_cycles(
+    config: Config, rows: Number, row_bytes: Number, outstanding: int, latency_cycles: int
+) -> tuple[Number, Number]:
+    """Cycles for the beats of rows, and for their bursts, `outstanding` at a time: the larger counts."""
+    bursts = rows * -(-row_bytes // config.burst_bytes)
+    beats = rows * row_bytes // min(config.bus_bytes, config.cols)
+    return beats, bursts * (latency_cycles + BURST_CYCLES) // outstanding
 
 
 def _fetch(tile_sizes: TileSizes) -> Number:

@@ -80,7 +80,8 @@ class ConvolutionSpace:
             # A pooling must be seen to read whole windows of accumulators, which uneven rows of tiles hide.
             Knob("first_height", (0,) if is_even else tuple(range(height))),
             Knob(
-                "first_reduction_blocks", (0, *(sorted(parts(sizes.in_blocks))[:-1] if not is_even else ()))
+                "first_reduction_blocks",
+                (0, *(sorted(parts(sizes.in_blocks))[:-1] if not self.groups else ())),
             ),
             Knob("order", _ORDER_NAMES),
             *(Knob(name, STAGES) for name in _STAGED),

@@ -10,8 +10,13 @@ from collections import deque
 from math import inf
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.cost.bound import input_rows, result_rows
-from tilewright.compiler.targets.accel.cost.burst import Rows, read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.burst import (
+    Rows,
+    input_rows,
+    read_cycles,
+    result_rows,
+    write_cycles,
+)
 from tilewright.compiler.targets.accel.cost.engines import Engines, Pool
 from tilewright.compiler.targets.accel.cost.loop_order import (
     InterleaveSlot,

@@ -1,17 +1,13 @@
 """The cycles of the parts of tiled windows, and of all of them in closed form: engines side by side."""
 
 from itertools import accumulate
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.cost.burst import (
-    Rows,
-    many_read_cycles,
-    many_write_cycles,
-    read_cycles,
-    write_cycles,
-)
+from tilewright.compiler.targets.accel.cost.bound import many_read_cycles, many_write_cycles
+from tilewright.compiler.targets.accel.cost.burst import Rows, read_cycles, write_cycles
 from tilewright.compiler.targets.accel.cost.problem import Number
 from tilewright.compiler.targets.accel.cost.window import WindowTiling
 from tilewright.isa.config import INSTRUCTION_BYTES
@@ -154,29 +150,29 @@ def _busy(tiling: WindowTiling, height: Number, width: Number) -> WindowBusy:
     if windows.source is not None:
         rows, columns = np.minimum(rows, windows.source[0]), np.minimum(columns, windows.source[1])
     fetch = (windows.operands + 2 + windows.keeps_accumulators) * INSTRUCTION_BYTES // config.bus_bytes
-    load = windows.operands * many_read_cycles(config, _inputs(tiling, rows, columns), latency) + fetch
+    load = windows.operands * many_read_cycles(config, rows, columns * config.cols, latency) + fetch
     left = 1 if windows.keeps_accumulators else windows.reduced
     each = item_interval(int(windows.parameter_vectors > 0), left, interval)
     work = vector_occupancy(windows.parameter_vectors, items * left, each, 0)
     if windows.keeps_accumulators:
         # The second instruction waits for the first one.
         work = work + vector_occupancy(0, items * windows.reduced, 1, 0) + vector_depth(interval) + 1
-    return WindowBusy(load, work, many_write_cycles(config, _results(tiling, height, width), latency))
+    return WindowBusy(load, work, many_write_cycles(config, height, width * config.cols, latency))
 
 
-def _inputs(tiling: WindowTiling, rows: Number, columns: Number) -> Rows:
+def _inputs(tiling: WindowTiling, rows: int, columns: int) -> Rows:
     """What a tile loads of an operand."""
     windows, cols = tiling.windows, tiling.config.cols
     step = windows.strides[1]
     # With padding, rows begin anywhere.
     is_single = windows.kernel == (1, 1)
-    origin = np.gcd(windows.width * step, tiling.width * step) if is_single else 1
+    origin = gcd(windows.width * step, tiling.width * step) if is_single else 1
     return Rows(count=rows, row_bytes=columns * cols, origin_bytes=origin * cols)
 
 
-def _results(tiling: WindowTiling, height: Number, width: Number) -> Rows:
+def _results(tiling: WindowTiling, height: int, width: int) -> Rows:
     """What a tile stores, which begins where tiles do."""
-    cols, origin = tiling.config.cols, np.gcd(tiling.windows.width, tiling.width)
+    cols, origin = tiling.config.cols, gcd(tiling.windows.width, tiling.width)
     return Rows(count=height, row_bytes=width * cols, origin_bytes=origin * cols)
 
 

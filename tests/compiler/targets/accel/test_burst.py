@@ -1,7 +1,6 @@
 """Rows that are short beside a slow memory's latency take as long as their bursts: models know it."""
 
 from functools import cache
-from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.compile import Variants
-from tilewright.compiler.targets.accel.cost.burst import Rows, many_read_cycles, read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.burst import Rows, write_cycles
 from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.isa.config import PRESETS
 from tilewright.isa.model import CONSTANTS, INPUTS
@@ -36,16 +35,6 @@ def test_a_slow_memory_takes_the_mean_number_of_bursts(row_bytes, origin_bytes):
     rows = Rows(count=len(starts), row_bytes=row_bytes, origin_bytes=origin_bytes)
     more = write_cycles(REFERENCE, rows, 10_000 + 8) - write_cycles(REFERENCE, rows, 10_000)
     assert more * REFERENCE.outstanding_writes == pytest.approx(8 * bursts, abs=8)
-
-
-def test_many_take_as_long_as_each():
-    shapes = list(product((1, 3, 28), (16, 160, 700), (16, 64, 256)))
-    columns = (np.array(column, np.int64) for column in zip(*shapes, strict=True))
-    many = Rows(**dict(zip(("count", "row_bytes", "origin_bytes"), columns, strict=True)))
-    each = [Rows(count=count, row_bytes=length, origin_bytes=origin) for count, length, origin in shapes]
-    for latency in (16, SLOW):
-        found = many_read_cycles(REFERENCE, many, latency).tolist()
-        assert found == [read_cycles(REFERENCE, rows, latency) for rows in each]
 
 
 def test_in_a_fast_memory_beats_alone_count():
