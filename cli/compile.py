@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     files = {args.model_file: to_bytes(package, say)}
     say("")
     if args.schedules is not None:
-        files[args.schedules] = used_schedules(package, schedules, args).encode()
+        files[args.schedules] = used_schedules(package, schedules, args.latency).encode()
     dumped = {} if dump is None else dump.files(args.dump_folder or f"{args.model_file}.dump")
     files |= dumped
     with new_folders(dumped):
