@@ -214,7 +214,8 @@ def used_schedules(package: "Package", given: "Schedules", args: argparse.Namesp
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
         points = TunedPoints(records=_records(args), config=package.config, latency_cycles=args.latency)
-        own = default_schedules(part.integers, package.config, points if part.is_tuned else choose_defaults)
+        choose = points if part.is_tuned else choose_defaults
+        own = default_schedules(part.integers, package.config, choose, given)
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

@@ -18,7 +18,7 @@ from tilewright.compiler.quantise.calibration import RangeMethod
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.quantise import has_scales, quantise
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
-from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_network
+from tilewright.compiler.targets.accel.layer_schedule import Schedules, chained_network
 from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
@@ -165,6 +165,12 @@ class _Work:
             if count > 1:
                 raise LayerError(f"{part} must be in one program to have a schedule, not in {count}")
 
+    def _layers_of(self, integers: NamedFunction) -> list[str]:
+        """The names of layers and chains that may have schedules; none where nobody asks."""
+        if not self.schedules:
+            return []
+        return [each.name for each in chained_network(integers, self.config, self.schedules).layers]
+
     def _part(self, equation: Equation, what: str) -> Part:
         assert isinstance(equation.operator, Kernel)
         body = equation.operator.body
@@ -179,7 +185,7 @@ class _Work:
         if self.observe is not None:
             self.observe(body.name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")
-        own = [each.name for each in legal_network(integers, self.config).layers] if self.schedules else []
+        own = self._layers_of(integers)
         self.layers += own
         model = compile_function(
             integers,

@@ -21,7 +21,7 @@ from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import (
     LayerPart,
     Schedules,
-    legal_network,
+    chained_network,
     lowered_parts,
 )
 from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, feature_map_shape
@@ -100,7 +100,7 @@ def compile_function(
         LengthError: if the program would have more instructions than `most_instructions`.
         AllocationError: if what a layer keeps on the chip at a time does not fit.
     """
-    network = legal_network(named, config)
+    network = chained_network(named, config, schedules, choose)
     with _without_search_for_cycles():
         parts = _Layers(network, config, observe, schedules or {}, choose).parts(share)
         plan = _Plan(network, config)
@@ -220,7 +220,7 @@ class _Layers:
                         self._points[part] = lowered.chosen(self._choose)
                     found[part] = unit, lowered
             except TilingError as error:
-                problems.append(f"layer {unit.name!r} ({unit.operator.name}): {error}")
+                problems.append(f"layer {unit.name!r} ({unit.operator_name}): {error}")
         if problems:
             raise TilingError("; ".join(problems))
         return found
@@ -245,7 +245,7 @@ class _Layers:
         self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
         contents: dict[str, Value | NDArray[Any]] = {
-            **{name: unit.equation.operands[index] for name, index in lowered.tensors.items()},
+            **{name: unit.operands[index] for name, index in lowered.tensors.items()},
             **lowered.constants,
         }
         bound = _bound(template.parameters, contents, unit.equation.result)
@@ -389,7 +389,7 @@ def _live_ranges(network: AccelNetwork, placed: Any, config: Config) -> dict[Val
     """Live ranges of values between layers: from the first layer that makes a part to the last reader."""
     spans: dict[Value, tuple[int, int]] = {}
     for index, unit in enumerate(network.layers):
-        for value in (*unit.equation.operands, unit.equation.result):
+        for value in (*unit.operands, unit.equation.result):
             whole = network.whole(value)
             spans[whole] = spans.get(whole, (index, index))[0], index
     made = {network.whole(unit.equation.result) for unit in network.layers}
@@ -437,7 +437,7 @@ def _layers(network: AccelNetwork, program: Program) -> list[Layer]:
     return [
         Layer(
             name=span.name,
-            operator=units[span.name].operator.name,
+            operator=units[span.name].operator_name,
             first=span.first,
             count=span.count,
             macs=units[span.name].macs,

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
+from tilewright.compiler.targets.accel.chain import lower_chain, with_chains
 from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
 from tilewright.compiler.targets.accel.operator.lower import lower
@@ -44,7 +45,10 @@ Schedules = Mapping[LayerPart, tuple[Primitive, ...]]
 
 
 def default_schedules(
-    named: NamedFunction, config: Config, choose: Choose = choose_defaults
+    named: NamedFunction,
+    config: Config,
+    choose: Choose = choose_defaults,
+    given: Schedules | None = None,
 ) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
@@ -52,12 +56,13 @@ def default_schedules(
         named: quantised, as `compile_function` takes it.
         config: the machine.
         choose: names points of layers.
+        given: schedules that layers have; they decide which layers are chains.
 
     Raises:
         NetworkError: if the machine cannot do all of it.
         TilingError: if a layer does not fit.
     """
-    network = legal_network(named, config)
+    network = chained_network(named, config, given, choose)
     return {
         part: lowered.tunable.schedule(lowered.chosen(choose))
         for unit in network.layers
@@ -85,8 +90,27 @@ def legal_sample(alone: NamedFunction, config: Config) -> AccelNetwork:
     return network_of(alone.with_function(legalise(alone.function, config)), config)
 
 
+def chained_network(
+    named: NamedFunction,
+    config: Config,
+    schedules: Schedules | None = None,
+    choose: Choose = choose_defaults,
+) -> AccelNetwork:
+    """The same, whose layers are chains where that is faster; those with schedules are what these name.
+
+    Raises:
+        IrError: if the function is unsound.
+        NetworkError: if the machine cannot do all of it.
+    """
+    network = legal_network(named, config)
+    return with_chains(network, config, {part.layer for part in schedules or {}}, choose)
+
+
 def lowered_parts(network: AccelNetwork, unit: Unit, config: Config) -> Iterator[tuple[LayerPart, Lowered]]:
     """The parts of a layer, lowered, with their default schedules."""
+    if unit.before:
+        yield LayerPart(unit.name), lower_chain(unit, network.constants_of(unit), config)
+        return
     constants = network.constants_of(unit)
     for number, lowered in enumerate(lower(unit.operator, unit.types, constants, config)):
         yield LayerPart(unit.name, number), lowered

@@ -61,7 +61,8 @@ def test_where_banks_are_few_those_share_that_are_used_least():
     apart = [(0, 1), (2, 4)]
     used = [replace(each, traffic=9 - 8 * (each.name in ("result", "residual"))) for each in demands]
     padded, filtered, _, inputs, _ = map(set, shared(used, apart))
-    assert not (padded & filtered or padded & inputs or filtered & inputs)
+    assert padded.isdisjoint(filtered | inputs)
+    assert filtered.isdisjoint(inputs)
     padded, filtered, _, inputs, _ = map(set, shared(demands, apart))
     assert padded & inputs or filtered & inputs
 
