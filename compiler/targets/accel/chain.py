@@ -7,6 +7,7 @@ expansion begins with the depthwise convolution.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Any
 
 from numpy.typing import NDArray
@@ -44,29 +45,39 @@ def with_chains(
         choose: names points of layers.
     """
     layers = {unit.equation.result: unit for unit in network.layers}
-    for chain in _candidates(network):
-        members = [layers[equation.result] for equation in chain.equations if equation.result in layers]
-        is_whole = len(members) == len(chain.equations)
-        if not is_whole or any(unit.name in scheduled for unit in members):
+    models = _Models(network, config, choose)
+    for found in _candidates(network):
+        free = [chain for chain in found if _is_free(chain, layers, scheduled)]
+        named = [chain for chain in free if chain.name in scheduled]
+        chain = named[0] if named else max(free, key=lambda each: models.gain(each, layers), default=None)
+        if chain is None or not (named or models.gain(chain, layers) > 0):
             continue
-        if chain.name in scheduled or _is_faster(chain, members, network, config, choose):
-            for equation in chain.before:
-                del layers[equation.result]
-            layers[chain.equation.result] = chain
+        for equation in chain.before:
+            del layers[equation.result]
+        layers[chain.equation.result] = chain
     return replace(network, layers=tuple(layers.values()))
 
 
-def _candidates(network: AccelNetwork) -> Iterator[Unit]:
-    """Every chain that the machine could run, those with an expansion first."""
+def _is_free(chain: Unit, layers: Mapping[Value, Unit], scheduled: Collection[str]) -> bool:
+    """Whether its layers are in no other chain, have no schedules of their own, and none has its name."""
+    members = [layers.get(equation.result) for equation in chain.equations]
+    names = {unit.name for unit in layers.values()}
+    alone = all(unit is not None and not unit.before and unit.name not in scheduled for unit in members)
+    return alone and chain.name not in names
+
+
+def _candidates(network: AccelNetwork) -> Iterator[list[Unit]]:
+    """For each projection the chains that end in it, that with an expansion first."""
     units = {unit.equation.result: unit for unit in network.layers}
     for project in network.layers:
-        middle = _before(project, network, units)
-        if not (_is_pointwise(project.equation) and middle and _is_depthwise(middle.equation)):
+        middle = _before(project, network, units) if _is_pointwise(project.equation) else None
+        if middle is None or not _is_depthwise(middle.equation):
             continue
         expand = _before(middle, network, units)
         if expand and _is_pointwise(expand.equation) and not _convolution(expand.equation).residual:
-            yield _chain(expand, middle, project)
-        yield _chain(middle, project)
+            yield [_chain(expand, middle, project), _chain(middle, project)]
+        else:
+            yield [_chain(middle, project)]
 
 
 def _chain(*units: Unit) -> Unit:
@@ -112,31 +123,38 @@ def _is_depthwise(equation: Equation) -> bool:
     return operator.geometry().is_depthwise(weight) and not operator.residual
 
 
-def _is_faster(
-    chain: Unit, members: list[Unit], network: AccelNetwork, config: Config, choose: Choose
-) -> bool:
-    """Whether the models say so; a chain that does not fit is not."""
-    try:
-        cycles = TunableChain(chain=_sizes(chain, config), config=config).likely().cycles
-    except TilingError:
-        return False
-    cycles += cycles // _MARGIN
-    alone = 0
-    for unit in members:
+class _Models:
+    """What the models say of chains and of their layers."""
+
+    def __init__(self, network: AccelNetwork, config: Config, choose: Choose) -> None:
+        self._network, self._config, self._choose = network, config, choose
+        # By all that decides what a layer costs.
+        self._known: dict[str, int] = {}
+
+    def gain(self, chain: Unit, layers: Mapping[Value, Unit]) -> float:
+        """Cycles by which a chain is surely faster than its layers; 0 if it is not, or does not fit."""
         try:
-            parts = lower(unit.operator, unit.types, network.constants_of(unit), config)
-            alone += sum(_cycles(part.tunable, choose) for part in parts)
+            cycles = TunableChain(chain=_sizes(chain, self._config), config=self._config).likely().cycles
         except TilingError:
-            # That layer would be refused.
-            return True
-        if alone > cycles:
-            return True
-    return False
+            return 0
+        alone = sum(self._layer(layers[equation.result]) for equation in chain.equations)
+        return max(0, alone - cycles - cycles // _MARGIN)
 
+    def _layer(self, unit: Unit) -> float:
+        """Of a layer; one that does not fit would be refused."""
+        try:
+            parts = lower(unit.operator, unit.types, self._network.constants_of(unit), self._config)
+            return sum(self._part(part.tunable) for part in parts)
+        except TilingError:
+            return inf
 
-def _cycles(tunable: Tunable, choose: Choose) -> int:
-    point = choose(tunable)
-    return tunable.likely().cycles if point is None else tunable.tilings().cycles(point)
+    def _part(self, tunable: Tunable) -> int:
+        point = self._choose(tunable)
+        if point is not None:
+            return tunable.tilings().cycles(point)
+        if tunable.key not in self._known:
+            self._known[tunable.key] = tunable.likely().cycles
+        return self._known[tunable.key]
 
 
 # --- how it runs -------------------------------------------------------------------------------------------
