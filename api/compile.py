@@ -38,7 +38,7 @@ from tilewright.tune.record_index import Records
 
 _SHOWN_LABELS = 4
 Source = str | os.PathLike[str] | bytes | Any
-"""A path, the bytes of a file, or an onnx.ModelProto."""
+"""A path, the bytes of a file, an onnx.ModelProto, or a `NamedFunction`."""
 
 
 def compile(
@@ -57,7 +57,8 @@ def compile(
     """A network, split between the accelerator and the CPU, compiled for both.
 
     Args:
-        model: an ONNX model: a path, its bytes, or an onnx.ModelProto.
+        model: an ONNX model: a path, its bytes, or an onnx.ModelProto; or a `NamedFunction`, one that was
+            trained for instance.
         config: of the accelerator: a preset's name, a TOML file, or a `Config`.
         calibration: typical inputs by name, some hundred samples along the first axis; they choose the scales
             of a network of floats. One that has scales itself (QDQ) keeps them.
@@ -79,7 +80,7 @@ def compile(
     machine = config if isinstance(config, Config) else load_config(os.fspath(config))
     progress("reading the model")
     return compile_named(
-        sized(load_onnx(model), sizes or {}),
+        sized(model if isinstance(model, NamedFunction) else load_onnx(model), sizes or {}),
         machine,
         calibration=calibration,
         ranges=ranges,

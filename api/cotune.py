@@ -10,8 +10,8 @@ from tilewright.isa.error import TilewrightError
 from tilewright.isa.memory import Engine
 from tilewright.tune.area import Area
 from tilewright.tune.budget import Board
+from tilewright.tune.evaluated import Costs, Evaluated
 from tilewright.tune.front import front_places, hypervolume, values_of
-from tilewright.tune.hardware import Costs, Evaluated
 
 Told = Callable[[int, int], object]
 """Is told how many machines are measured, and of how many."""

@@ -23,7 +23,7 @@ from tilewright.isa.model import CONSTANTS, INPUTS, Model
 from tilewright.runtime.device import Environment
 from tilewright.runtime.rtl_toolchain import find_toolchain
 from tilewright.runtime.sim_device import SimDevice
-from tilewright.tune.hardware import Costs
+from tilewright.tune.evaluated import Costs
 
 _REMEMBERED = 50_000
 """Layers on machines whose costs are kept: a few hundred bytes each."""

@@ -1,14 +1,14 @@
 """Machines tuned for boards, beside the presets, random machines, and random machines with random schedules.
 
     python bench/cotune.py [--boards zu3eg,zynq-7020,ecp5-85f] [--networks mobilenet_v2,lite0,resnet18]
-        [--trials 200] [--seeds 10] [--measure 3] [--keep FOLDER] [--lite0 FILE.onnx]
+        [--trials 200] [--guided 80] [--seeds 10] [--measure 3] [--keep FOLDER] [--lite0 FILE.onnx]
 
-All have the board's budget, the preset's bus and as many calls; a call is a machine that is looked at, with
-all networks. `memory`: the least memory on the chip, as a share of the preset's, of a machine that needs no
-more cycles for any of the networks. `faster`: the preset's cycles to the fewest of a machine that fits, for
-each network. `hypervolume`: calls until that of random machines behind all their calls is reached, at the
-median. All by the models; `measured`: the same of the best machines by the simulator. `--keep` keeps the
-quantised networks.
+All have the board's budget and the preset's bus; a call is a machine that is looked at, with all networks.
+Random ones have `--trials` calls, the search has `--guided` of them. `memory`: the least memory on the chip,
+as a share of the preset's, of a machine that needs no more cycles for any of the networks. `faster`: the
+preset's cycles to the fewest of a machine that fits, for each network. `hypervolume`: quartiles; `reached`:
+calls until that of random machines behind all of theirs is, at the median. All by the models; `measured`: the
+same of the best machines by the simulator. `--keep` keeps the quantised networks.
 """
 
 import argparse
@@ -32,16 +32,15 @@ from tilewright.isa.config import PRESETS, Config
 from tilewright.numerics.error import TilewrightError
 from tilewright.tune.area import AreaModel
 from tilewright.tune.budget import BOARDS
+from tilewright.tune.evaluated import Costs, Evaluated
 from tilewright.tune.front import Quartiles, calls_until, hypervolumes, values_of
-from tilewright.tune.hardware import Costs, Evaluated, HardwareStudy
+from tilewright.tune.hardware import HardwareStudy
 from tilewright.tune.hardware_space import HardwareSpace
 
 LITE0 = Path(__file__).parents[2] / "shared" / "models" / "efficientnet-lite0-qdq.onnx"
 WAYS = ("tpe", "random", "random joint")
-EQUAL = 1.005
-"""Cycles that count as equal: nearer than the models are to the simulator."""
-TRIED = 12
-"""Machines that are as fast by the models and measured, that with the least memory first, until one is so."""
+TRIED = 24
+"""Machines that are as fast by the models and measured, until one is so by the simulator, too."""
 
 
 def packages(names: list[str], folder: Path | None, lite0: Path) -> dict[str, Any]:
@@ -92,7 +91,9 @@ class RandomJoint:
         return found
 
 
-def studies(board: str, cost: HardwareCost, trials: int, seeds: int) -> dict[str, list[list[Evaluated]]]:
+def studies(
+    board: str, cost: HardwareCost, trials: Mapping[str, int], seeds: int
+) -> dict[str, list[list[Evaluated]]]:
     """What each way looked at, by seed."""
     budget = BOARDS[board]
     space = HardwareSpace.around(PRESETS[board], fixed=("bus_bytes",))
@@ -103,22 +104,27 @@ def studies(board: str, cost: HardwareCost, trials: int, seeds: int) -> dict[str
             objective = RandomJoint(cost, seed) if way == "random joint" else cost
             study = HardwareStudy(space, objective, area, budget, sampler=way.partition(" ")[0], seed=seed)
             begun = time.process_time()
-            found[way].append(list(study.run(trials)))
-            spent = (time.process_time() - begun) / trials
+            found[way].append(list(study.run(trials[way])))
+            spent = (time.process_time() - begun) / trials[way]
             print(f"{board}: {way}, seed {seed}: {spent:.3f} s of CPU a call", file=sys.stderr, flush=True)
     return found
 
 
 def as_fast(seen: list[Evaluated], base: Evaluated) -> list[Evaluated]:
     """The machines that need no more cycles for any network, that with the least memory on the chip first."""
-    assert base.costs is not None
-    equal = [each for each in seen if each.costs is not None and is_equal(each.costs, base.costs)]
+    equal = [each for each in seen if each.is_as_fast_as(base)]
     return sorted((*equal, base), key=lambda each: each.config.chip_bytes)
 
 
-def is_equal(costs: Costs, base: Costs) -> bool:
-    """Whether no network needs more cycles."""
-    return all(costs.cycles[name] <= EQUAL * cycles for name, cycles in base.cycles.items())
+def rungs(machines: list[Evaluated]) -> list[Evaluated]:
+    """Of machines with as much memory the fastest, that with the least memory first."""
+    best: dict[int, Evaluated] = {}
+    for each in machines:
+        known = best.get(each.config.chip_bytes)
+        assert each.costs is not None
+        if known is None or known.costs is None or each.costs.latency < known.costs.latency:
+            best[each.config.chip_bytes] = each
+    return sorted(best.values(), key=lambda each: each.config.chip_bytes)
 
 
 def fastest(seen: list[Evaluated], network: str) -> Evaluated:
@@ -155,13 +161,21 @@ def report(board: str, found: Mapping[str, list[list[Evaluated]]], cost: Hardwar
         rows.append(
             (
                 way,
+                str(len(runs[0])),
                 f"{np.median(memories):.2f}",
                 *gains,
                 f"{quartiles.low[-1]:.3f} {quartiles.median[-1]:.3f} {quartiles.high[-1]:.3f}",
                 f"{calls:.0f}" if calls <= len(runs[0]) else f"> {len(runs[0])}",
             )
         )
-    header = ("search", "memory", *(f"faster {name}" for name in cost.networks), "hypervolume", "calls")
+    header = (
+        "search",
+        "of",
+        "memory",
+        *(f"faster {name}" for name in cost.networks),
+        "hypervolume",
+        "reached",
+    )
     print(f"\n{board}, bus {base.config.bus_bytes}, {len(found['tpe'])} seeds\n{format_table(header, rows)}")
     if measured:
         _measure(base, found["tpe"][:measured], cost)
@@ -173,9 +187,9 @@ def _measure(base: Evaluated, runs: list[list[Evaluated]], cost: HardwareCost) -
     before = cost.measured(base.config)
     measured = {base.config: before}
     chosen = {"preset": base}
-    for each in as_fast(seen, base)[:TRIED]:
+    for each in rungs(as_fast(seen, base))[:TRIED]:
         measured[each.config] = measured.get(each.config) or cost.measured(each.config)
-        if is_equal(measured[each.config], before):
+        if measured[each.config].is_as_fast_as(before):
             chosen["least memory"] = each
             break
     chosen |= {f"fastest {name}": fastest(seen, name) for name in cost.networks}
@@ -199,6 +213,7 @@ def main() -> None:
     parser.add_argument("--boards", default=",".join(BOARDS))
     parser.add_argument("--networks", default="mobilenet_v2,lite0,resnet18")
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--guided", type=int, default=80)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--latency", type=int, default=16)
     parser.add_argument("--measure", type=int, default=3, metavar="SEEDS")
@@ -207,7 +222,8 @@ def main() -> None:
     options = parser.parse_args()
     cost = HardwareCost(packages(options.networks.split(","), options.keep, options.lite0), options.latency)
     for board in options.boards.split(","):
-        report(board, studies(board, cost, options.trials, options.seeds), cost, options.measure)
+        trials = dict.fromkeys(WAYS, options.trials) | {WAYS[0]: options.guided}
+        report(board, studies(board, cost, trials, options.seeds), cost, options.measure)
 
 
 if __name__ == "__main__":

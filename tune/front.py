@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tilewright.tune.budget import Board
 from tilewright.tune.error import TuneError
-from tilewright.tune.hardware import SLOWEST, Evaluated
+from tilewright.tune.evaluated import Evaluated
+from tilewright.tune.hardware import SLOWEST
 from tilewright.tune.hardware_space import shares_of
 
 Values = NDArray[np.float64]

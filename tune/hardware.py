@@ -1,19 +1,19 @@
 """The search for machines: proposals of Optuna or at random, each with an objective; resumed from a journal.
 
-Three of four machines are not a sampler's but neighbours of the front: steps of some sizes from a machine
-that nothing beats yet. What no machine can be, or the board has no room for, is rejected before anything is
-computed of its cost, and does not count as a call; Optuna is told of it as a point that breaks a constraint.
-A seed decides all.
+Most machines are not a sampler's: walks that take slack from the first and from the fastest machine, and
+neighbours of the front, steps of some sizes from a machine that nothing beats yet. What no machine can be,
+or the board has no room for, is rejected before anything is computed of its cost, and does not count as a
+call; Optuna is told of it as a point that breaks a constraint. A seed decides all.
 """
 
+import enum
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,19 @@ from tilewright.isa.error import TilewrightError
 from tilewright.tune.area import Area
 from tilewright.tune.budget import Board
 from tilewright.tune.error import TuneError
+from tilewright.tune.evaluated import AreaForm, Costs, Evaluated, Objective
 from tilewright.tune.hardware_space import HardwareSpace, shares_of
+from tilewright.tune.slack import Slack
+
+
+class Turn(enum.Enum):
+    """Who proposes the next machine."""
+
+    SAMPLER = "Optuna"
+    NEIGHBOUR = "steps from the front"
+    FIRST = "the first machine with less slack"
+    FASTEST = "the fastest machine with less slack"
+
 
 SAMPLERS = ("tpe", "nsga", "random")
 OBJECTIVES = ("latency", "lut", "bram")
@@ -31,62 +43,15 @@ _FIRST = 8
 """Machines before the first proposal of a sampler: the base, its other arrays, and random ones."""
 SLOWEST = 2.0
 """The cycles from which a machine is of no interest, of those of the first one."""
-AS_FAST = 1.002
-"""The same of one that is no slower: nobody sees less."""
 _NO_SLOWER = 0.6
 """Chance that the neighbour is one of a machine that is no slower than the first: what has to be beaten."""
 _FEW, _NEAR, _SHRINKS = 0.5, 0.6, 0.8
 """Chances that a neighbour differs in no further size, and by no further step; that it is smaller instead."""
-_TURN = 4
-"""The sampler proposes one machine of so many, neighbours of the front are the others."""
+_TURNS = (Turn.SAMPLER, Turn.FIRST, Turn.FASTEST, Turn.NEIGHBOUR, Turn.FIRST, Turn.FASTEST)
 _PATIENCE = 60
 """Proposals in a row that bring nothing new until one is drawn at random."""
 _POPULATION = 24
 _NAME = "machines"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What a machine costs networks.
-
-    Members:
-        cycles, moved_bytes: of each network by name: of one sample, and of its bytes on the bus.
-    """
-
-    cycles: Mapping[str, int]
-    moved_bytes: Mapping[str, int]
-
-    @property
-    def latency(self) -> float:
-        """The geometric mean of the cycles: a network's share counts, not its size."""
-        return math.exp(sum(map(math.log, self.cycles.values())) / len(self.cycles))
-
-
-class AreaForm(Protocol):
-    """Says what machines take."""
-
-    def area(self, config: Config) -> Area:
-        """The area of a machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluated:
-    """A machine that a search looked at.
-
-    Members:
-        config, area: the machine, and what it takes.
-        costs: of the networks; None if it was refused.
-        refusal: why it cannot run them; else empty.
-    """
-
-    config: Config
-    area: Area
-    costs: Costs | None
-    refusal: str = ""
-
-
-Objective = Callable[[Config], Costs]
-"""Costs of a machine; raises TilewrightError where a network does not fit it."""
 
 
 class HardwareStudy:
@@ -129,6 +94,7 @@ class HardwareStudy:
             raise TuneError(f"the machine to begin with must fit the board: {'; '.join(lacks)}")
         self._rng = np.random.default_rng(seed)
         self._known: dict[Config, Evaluated] = {}
+        self._slack = Slack(space=space, area=area, board=board)
         self._optuna = _optuna()
         self._study = self._opened(sampler, seed, journal)
         self._is_random = sampler == "random"
@@ -177,8 +143,9 @@ class HardwareStudy:
         if self._is_random or len(self._known) < _FIRST:
             arrays = () if self._is_random else self.space.arrays()
             config = next(filter(self._is_new, arrays), None) or self._drawn()
-        elif len(self._known) % _TURN:
-            config = self._neighbour()
+        else:
+            turn = _TURNS[len(self._known) % len(_TURNS)]
+            config = None if turn is Turn.SAMPLER else self._leaner(turn) or self._neighbour()
         for _ in range(_PATIENCE if config is None else 0):
             trial = self._study.ask(self._distributions)
             proposed = self._new(trial)
@@ -186,10 +153,19 @@ class HardwareStudy:
                 return trial, proposed
         return self._asked(config or self._drawn())
 
+    def _leaner(self, turn: Turn) -> Config | None:
+        """The next machine on the walk from the first or the fastest machine; None if there is none."""
+        roots = {Turn.FIRST: [self._first], Turn.FASTEST: sorted(self._best(), key=self._values)[:1]}
+        return next((self._slack.next(root, self._known) for root in roots.get(turn, ())), None)
+
+    @property
+    def _first(self) -> Evaluated:
+        return next(iter(self._known.values()))
+
     def _neighbour(self) -> Config | None:
         """A machine some steps of some sizes beside one of the front; None if none is new and fits."""
         best = self._best()
-        no_slower = [each for each in best if self._slowness(each.costs) <= AS_FAST / SLOWEST - 1]
+        no_slower = [each for each in best if each.is_as_fast_as(self._first)]
         for _ in range(_PATIENCE if best else 0):
             near = no_slower if no_slower and self._rng.random() < _NO_SLOWER else best
             places = self.space.places(near[int(self._rng.integers(len(near)))].config)
@@ -225,7 +201,7 @@ class HardwareStudy:
 
     def _slowness(self, costs: Costs | None) -> float:
         """Above 0 where a machine is too slow to be of interest."""
-        first = next(iter(self._known.values())).costs
+        first = self._first.costs
         return costs.latency / (SLOWEST * first.latency) - 1 if first and costs else 0.0
 
     def _values(self, found: Evaluated) -> tuple[float, ...]:

@@ -13,8 +13,8 @@ import numpy as np
 from tilewright.isa.config import Config
 from tilewright.tune.budget import Board
 from tilewright.tune.error import TuneError
+from tilewright.tune.evaluated import Evaluated
 from tilewright.tune.front import Quartiles, Values, hypervolumes, values_of
-from tilewright.tune.hardware import Evaluated
 from tilewright.tune.page_text import CAPTIONS, SCRIPT, STYLE, layer_table
 
 _COLOURS = ("#0969da", "#bf8700", "#1a7f37", "#8250df", "#cf222e")

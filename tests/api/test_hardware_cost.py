@@ -16,7 +16,7 @@ from tilewright.isa.error import TilewrightError
 from tilewright.runtime.rtl_toolchain import find_toolchain
 from tilewright.tune.area import Area
 from tilewright.tune.budget import Board
-from tilewright.tune.hardware import Evaluated
+from tilewright.tune.evaluated import Evaluated
 
 TINY = PRESETS["tiny"]
 LATENCY = 16

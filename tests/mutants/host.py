@@ -54,6 +54,13 @@ MUTANTS = (
         check=_KERNEL,
     ),
     Mutant(
+        name="host-widened-operand",
+        file=f"{_CPU}/lane_kernel.py",
+        old="is_widened = a is DType.INT16",
+        new="is_widened = False",
+        check=_KERNEL,
+    ),
+    Mutant(
         name="host-padding",
         file=f"{_CPU}/operator/convolution_sizes.py",
         old="self.zero_point + (0 if self.is_float or self.is_signed else SIGN)",

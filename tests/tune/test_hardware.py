@@ -14,8 +14,9 @@ from tilewright.isa.error import TilewrightError
 from tilewright.tune.area import Area
 from tilewright.tune.budget import Board
 from tilewright.tune.error import TuneError
+from tilewright.tune.evaluated import Costs
 from tilewright.tune.front import hypervolumes, values_of
-from tilewright.tune.hardware import SAMPLERS, Costs, HardwareStudy
+from tilewright.tune.hardware import SAMPLERS, HardwareStudy
 from tilewright.tune.hardware_space import HardwareSpace, shares_of
 
 BASE = PRESETS["reference"]
@@ -168,6 +169,14 @@ def test_proposals_beat_random_ones():
 
     ours, random = (np.median([volume(sampler, seed) for seed in range(3)]) for sampler in ("tpe", "random"))
     assert ours > random
+
+
+def test_slack_of_the_first_and_of_the_fastest_machine_is_taken():
+    found = list(study().run(80))
+    fastest = min(found, key=lambda each: each.costs.latency)
+    for root, share in ((found[0], 0.5), (fastest, 0.9)):
+        lean = min((each for each in found if each.is_as_fast_as(root)), key=lambda each: each.area.bram)
+        assert lean.area.bram <= share * root.area.bram
 
 
 def test_importance_finds_what_decides():

@@ -12,7 +12,7 @@ from tilewright.isa.config import PRESETS
 from tilewright.tune.area import Area
 from tilewright.tune.budget import Board
 from tilewright.tune.error import TuneError
-from tilewright.tune.hardware import Costs, Evaluated
+from tilewright.tune.evaluated import Costs, Evaluated
 from tilewright.tune.page import Page, Shown, curve_of
 
 BASE = PRESETS["reference"]

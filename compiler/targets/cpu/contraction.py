@@ -3,8 +3,9 @@
     dot   c[row, lane] += int32(a[row, k, q]) · int32(b[k, lane, q])    for rows, reductions, lanes, q in 4
     fma   c[row, lane] += a[row, k] · b[k, lane]                        for rows, reductions, lanes
 
-in any order of the loops, with any number of rows and reductions. `dot` takes uint8 and int8, `fma` floats.
-Neighbouring lanes are neighbours in c and in b (in units of four bytes in `dot`), the four of q in a and b.
+in any order of the loops, with any number of rows and reductions. `dot` takes uint8 and int8, or int16 in the
+place of uint8; `fma` takes floats. Neighbouring lanes are neighbours in c and in b (in units of four bytes in
+`dot`), the four of q in a and b.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from tilewright.compiler.tir.walk import block_indices, constant, substitute, va
 GROUP = 4
 """Products that one lane of a dot instruction adds."""
 DOT = "dot"
+DOT_FACTORS = [[DType.UINT8, DType.INT8], [DType.INT16, DType.INT8]]
+"""Types of a and b."""
 FMA = "fma"
 MEANINGS = {
     DOT: """\
@@ -32,7 +35,7 @@ for row in rows:
         for lane in lanes:
             for q in 4:
                 c[row, lane] = c[row, lane] + int32(a[row, k, q]) * int32(b[k, lane, q])
-with a of uint8, b of int8, c of int32""",
+with a of uint8 or int16, b of int8, c of int32""",
     FMA: """\
 for row in rows:
     for k in reductions:
@@ -188,12 +191,13 @@ def _factors(kind: str, block: Block, c: BufferLoad) -> tuple[BufferLoad, Buffer
         loads = [factor for factor in (product.a, product.b) if isinstance(factor, BufferLoad)]
         _require(len(loads) == 2 and c.dtype.is_float, "the factors must be elements of floats")
         return loads[0], loads[1]
-    found = {load.dtype: load for load in _widened(product)}
+    found = sorted(_widened(product), key=lambda load: load.dtype is DType.INT8)
+    dtypes = [load.dtype for load in found]
     _require(
-        found.keys() == {DType.UINT8, DType.INT8} and c.dtype is DType.INT32,
-        "the factors must be a uint8 and an int8 element, converted to int32",
+        dtypes in DOT_FACTORS and c.dtype is DType.INT32,
+        "the factors must be a uint8 or int16 and an int8 element, converted to int32",
     )
-    return found[DType.UINT8], found[DType.INT8]
+    return found[0], found[1]
 
 
 def _widened(product: Binary) -> Iterator[BufferLoad]:

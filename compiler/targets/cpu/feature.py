@@ -35,6 +35,11 @@ class Features:
     registers: int = 16
     dot: DotInstruction = DotInstruction.PLAIN
 
+    @property
+    def pairs_shorts(self) -> bool:
+        """Whether products of int8 are of pairs of int16: what is read again and again is widened once."""
+        return self.dot in (DotInstruction.AVX2, DotInstruction.PLAIN)
+
     @staticmethod
     def of(machine: HostMachine | None) -> "Features":
         """The features of a machine; the fewest if none is named."""

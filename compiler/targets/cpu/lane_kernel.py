@@ -24,7 +24,7 @@ class LaneKernel(ABC):
     Members:
         lanes: sums in a vector.
         b_elements: elements of b that a step reads for a lane.
-        element: the type of elements of a and b.
+        element: the type of elements of b, and of a where `a_element` is no other one.
         accumulator_type, open_type: types of a vector of accumulators in memory, and while the kernel runs.
     """
 
@@ -32,6 +32,11 @@ class LaneKernel(ABC):
     b_elements: int
     element: ir.Type
     accumulator_type: ir.VectorType
+
+    @property
+    def a_element(self) -> ir.Type:
+        """The type of elements of a."""
+        return self.element
 
     @property
     def open_type(self) -> ir.VectorType:
@@ -95,7 +100,10 @@ class VnniKernel(LaneKernel):
 
 
 class PairKernel(LaneKernel):
-    """Operands widened to int16, products added in pairs; the two sums of a lane become one at the end."""
+    """Operands of int16, products added in pairs; the two sums of a lane become one at the end.
+
+    `b` is widened for each step, for all rows at once. `a` may have been widened before.
+    """
 
     lanes = 4
     b_elements = GROUP
@@ -106,13 +114,19 @@ class PairKernel(LaneKernel):
 
     open_type = _pairs
 
-    def __init__(self, has_pmaddwd: bool) -> None:
+    def __init__(self, has_pmaddwd: bool, is_widened: bool) -> None:
         self._has_pmaddwd = has_pmaddwd
+        self._a_element = _SHORT if is_widened else _BYTE
+
+    @property
+    def a_element(self) -> ir.Type:
+        return self._a_element
 
     def spread(self, builder: ir.IRBuilder, pointer: ir.Value) -> ir.Value:
-        four = builder.load(pointer, typ=ir.VectorType(_BYTE, GROUP), align=1)
+        four = builder.load(pointer, typ=ir.VectorType(self._a_element, GROUP), align=1)
         order = [lane % GROUP for lane in range(GROUP * self.lanes)]
-        return builder.zext(_shuffled(builder, four, order), self._shorts)
+        spread = _shuffled(builder, four, order)
+        return spread if self._a_element is _SHORT else builder.zext(spread, self._shorts)
 
     def step(self, builder: ir.IRBuilder, total: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
         wide = builder.sext(b, self._shorts)
@@ -132,17 +146,18 @@ class PairKernel(LaneKernel):
         return _neighbours_added(builder, total)
 
 
-def lane_kernel(dtype: DType, features: Features, contract: bool) -> LaneKernel:
-    """The kernel for sums of a type on a machine."""
+def lane_kernel(dtype: DType, features: Features, contract: bool, a: DType) -> LaneKernel:
+    """The kernel for sums of a type, of elements `a` of a type, on a machine."""
     if dtype.is_float:
         return FmaKernel(dtype, features, contract)
+    is_widened = a is DType.INT16
+    if is_widened or features.pairs_shorts:
+        return PairKernel(features.dot is not DotInstruction.PLAIN, is_widened)
     match features.dot:
         case DotInstruction.AMX | DotInstruction.AVX512_VNNI:
             return VnniKernel(16)
-        case DotInstruction.AVX_VNNI:
+        case _:
             return VnniKernel(8)
-        case dot:
-            return PairKernel(dot is DotInstruction.AVX2)
 
 
 def _neighbours_added(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:

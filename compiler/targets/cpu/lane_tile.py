@@ -74,7 +74,7 @@ class LaneTile:
         """One step of the reduction, with what is at these pointers."""
         columns = {column: self._b(b, column) for column in self.columns}
         for row, offsets in enumerate(self.rows):
-            spread = self.kernel.spread(self.builder, self._at(a, offsets.a, self.kernel.element))
+            spread = self.kernel.spread(self.builder, self._at(a, offsets.a, self.kernel.a_element))
             for column, lanes in columns.items():
                 pointer = self._accumulator(row, column)
                 total = self.builder.load(pointer, typ=self.accumulator_type)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
-from tilewright.compiler.dtype import INDEX
+from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.targets.cpu.contraction import (
     DOT,
     Contraction,
@@ -146,7 +146,12 @@ class _Tiles:
         self._statements = statements
         self._context = statements.context
         self._contraction = contraction
-        self._kernel = lane_kernel(contraction.c.buffer.dtype, statements.features, statements.contract)
+        self._kernel = lane_kernel(
+            contraction.c.buffer.dtype,
+            statements.features,
+            statements.contract,
+            contraction.a.buffer.dtype,
+        )
         self._lanes = _number(contraction.lanes)
         self._rows = list(_rows(contraction.rows))
         self._reductions = list(_merged(contraction.reductions))
@@ -157,6 +162,7 @@ class _Tiles:
         if (
             self._statements.features.dot is not DotInstruction.AMX
             or self._contraction.kind != DOT
+            or self._contraction.a.buffer.dtype is not DType.UINT8
             or not self._reductions
         ):
             return False

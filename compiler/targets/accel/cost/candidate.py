@@ -46,12 +46,8 @@ class Candidates:
     """All even tilings that fit, as arrays, with their cycles in closed form."""
 
     def __init__(self, convolution: BlockedConvolution, config: Config, latency_cycles: int) -> None:
-        tiles = [
-            (*tile, *taps, blocks)
-            for tile in _tiles(convolution, config)
-            for taps, blocks in _reduction_tiles(convolution, config, *tile)
-        ]
-        self._numbers = _with_interleavings(np.array(tiles, np.int64).reshape(-1, 5), convolution, config)
+        tiles = _with_reduction_tiles(convolution, config)
+        self._numbers = _with_interleavings(tiles, convolution, config)
         self._convolution, self._config, self._latency = convolution, config, latency_cycles
         tile_sizes, threads = self._tile_sizes(*self._numbers.T), self._numbers[:, 6]
         depths = depths_of(tile_sizes, threads)
@@ -129,22 +125,24 @@ def _outer_sizes(blocks: int) -> list[int]:
     return sorted({blocks, 1, -(-blocks // 2), -(-blocks // 4)})
 
 
-def _reduction_tiles(
-    convolution: BlockedConvolution, config: Config, height: int, width: int
-) -> list[tuple[tuple[int, int], int]]:
-    """The largest reduction tiles that fit such a tile: blocks are split first, then the kernel."""
+def _with_reduction_tiles(convolution: BlockedConvolution, config: Config) -> NDArray[np.int64]:
+    """Tiles, each with the largest reduction tiles that fit it [n, 5]: height, width, taps, blocks."""
+    tiles = np.array(list(_tiles(convolution, config)), np.int64).reshape(-1, 2)
+    found = np.array(list(_reduction_tiles(convolution)), np.int64)
+    (height, width), (rows, columns, blocks) = tiles[:, :, None].transpose(1, 0, 2), found.T
+    inputs = blocks * convolution.inputs(height, rows, 0) * convolution.inputs(width, columns, 1)
+    weights = rows * columns * blocks * config.rows
+    fits = (weights <= config.weight_vectors) & (inputs <= config.activation_vectors)
+    of_tile, place = np.nonzero(fits & (np.cumsum(fits, axis=1) <= _REDUCTION_TILES_TRIED))
+    return np.hstack((tiles[of_tile], found[place]))
+
+
+def _reduction_tiles(convolution: BlockedConvolution) -> Iterator[tuple[int, int, int]]:
+    """Taps (y, x) and blocks, the largest first: blocks are split first, then the kernel."""
     rows, columns = convolution.kernel
-    whole = [((rows, columns), blocks) for blocks in parts(convolution.in_blocks)]
-    split_rows = [((taps, columns), 1) for taps in parts(rows)[1:]]
-    split_columns = [((1, taps), 1) for taps in parts(columns)[1:]]
-    fitting = [
-        (taps, blocks)
-        for taps, blocks in (*whole, *split_rows, *split_columns)
-        if taps[0] * taps[1] * blocks * config.rows <= config.weight_vectors
-        and blocks * convolution.inputs(height, taps[0], 0) * convolution.inputs(width, taps[1], 1)
-        <= config.activation_vectors
-    ]
-    return fitting[:_REDUCTION_TILES_TRIED]
+    yield from ((rows, columns, blocks) for blocks in parts(convolution.in_blocks))
+    yield from ((taps, columns, 1) for taps in parts(rows)[1:])
+    yield from ((1, taps, 1) for taps in parts(columns)[1:])
 
 
 def _with_interleavings(
@@ -153,10 +151,13 @@ def _with_interleavings(
     """Each of the tiles [n, 5] with all outer tiles and threads behind it [m, 7]."""
     whole = (*convolution.kernel, convolution.in_blocks)
     is_one = (tiles[:, 2:] == whole).all(axis=1) & (config.slices == 1)
-    further = [np.array(list(_interleavings(convolution, one)), np.int64) for one in (False, True)]
-    places = np.repeat(np.arange(len(tiles)), np.where(is_one, len(further[1]), len(further[0])))
-    behind = [np.empty((0, 2), np.int64), *(further[int(one)] for one in is_one)]
-    return np.hstack((tiles[places], np.concatenate(behind)))
+    several, one = (np.array(list(_interleavings(convolution, each)), np.int64) for each in (False, True))
+    counts = np.where(is_one, len(one), len(several))
+    places = np.repeat(np.arange(len(tiles)), counts)
+    nth = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # Those of reductions of one step lie behind the others.
+    behind = np.concatenate((several, one))[nth + np.where(is_one, len(several), 0)[places]]
+    return np.hstack((tiles[places], behind))
 
 
 def _interleavings(convolution: BlockedConvolution, is_one: bool) -> Iterator[tuple[int, int]]:

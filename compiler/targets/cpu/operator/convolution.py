@@ -73,7 +73,6 @@ def _maximum(total: Element, shape: tuple[int, int, int], pool: Window) -> Tenso
 
 
 NO_TAIL = Tail()
-_PADDED = {True: DType.FLOAT32, False: DType.UINT8}
 
 
 def convolution(
@@ -108,7 +107,7 @@ def convolution(
     else:
         check_schedule(schedule, sizes, features)
     is_copied = schedule.copy is not Copy.NONE or tail.pool is not None
-    padded, panels = _padded(sizes, is_copied), -(-sizes.outputs // schedule.lanes)
+    padded, panels = _padded(sizes, is_copied, features), -(-sizes.outputs // schedule.lanes)
     group = () if sizes.is_float else (GROUP,)
     weight = placeholder((panels, *sizes.taps, schedule.lanes, *group), sizes.dtype, "weight")
     starts = [] if sizes.is_float else [placeholder((panels, schedule.lanes), DType.INT32, "start")]
@@ -124,12 +123,12 @@ def convolution(
     return with_padded_copy(function, "padded", sizes.source, sizes.padded_map, row_slice)
 
 
-def _padded(sizes: ConvolutionSizes, is_copied: bool) -> Tensor:
+def _padded(sizes: ConvolutionSizes, is_copied: bool, features: Features) -> Tensor:
     """What the sums read: the padded feature map, or the input itself."""
     if not is_copied:
         return placeholder((sizes.height, sizes.width * sizes.channels), sizes.dtype, "padded")
     padded_map = sizes.padded_map
-    return placeholder((padded_map.rows, padded_map.columns), _PADDED[sizes.is_float], "padded")
+    return placeholder((padded_map.rows, padded_map.columns), sizes.padded_dtype(features), "padded")
 
 
 def _result(sizes: ConvolutionSizes, lanes: int, sums: Tensor, finish: Finish, tail: Tail) -> Tensor:

@@ -48,10 +48,10 @@ class StepInstructions:
 
 ONE = StepInstructions(1.0, 0.0, 0.0)
 PAIRED = {
-    DotInstruction.AVX2: StepInstructions(product=2.0, row=2.0, vector=1.0),
-    DotInstruction.PLAIN: StepInstructions(product=8.0, row=4.0, vector=4.0),
+    DotInstruction.AVX2: StepInstructions(product=2.0, row=0.0, vector=1.0),
+    DotInstruction.PLAIN: StepInstructions(product=8.0, row=2.0, vector=4.0),
 }
-"""Where int8 is widened (`lane_kernel.PairKernel`)."""
+"""Where int8 is widened (`lane_kernel.PairKernel`), the input before."""
 HIDDEN = 0.1
 """Of the shorter of computing and reading, what is left beside the longer."""
 PAIR_LANES = 4
@@ -167,7 +167,7 @@ class ConvolutionCost:
     def input_bytes(self) -> int:
         """Of the padded feature map."""
         padded = self.sizes.padded_map
-        return padded.rows * padded.columns * self.sizes.dtype.size_bytes
+        return padded.rows * padded.columns * self.sizes.padded_dtype(self.features).size_bytes
 
     @cached_property
     def slice_bytes(self) -> Floats:

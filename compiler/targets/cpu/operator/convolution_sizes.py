@@ -5,6 +5,7 @@ from math import prod
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.cpu.contraction import GROUP
+from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN, PaddedFeatureMap
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
@@ -58,6 +59,12 @@ class ConvolutionSizes:
     def dtype(self) -> DType:
         """Of the input and of the weights."""
         return DType.FLOAT32 if self.is_float else DType.INT8
+
+    def padded_dtype(self, features: Features) -> DType:
+        """Of the padded feature map of a convolution over all channels: what micro-kernels multiply."""
+        if self.is_float:
+            return DType.FLOAT32
+        return DType.INT16 if features.pairs_shorts else DType.UINT8
 
     @property
     def is_sampled(self) -> bool:

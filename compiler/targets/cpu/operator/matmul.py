@@ -10,7 +10,7 @@ from tilewright.compiler.schedule import apply
 from tilewright.compiler.targets.cpu.contraction import GROUP
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.layout import aligned
-from tilewright.compiler.targets.cpu.operator.matmul_schedule import MatmulSchedule, check_matmul
+from tilewright.compiler.targets.cpu.operator.matmul_schedule import MatmulSchedule, check_matmul, is_copied
 from tilewright.compiler.targets.cpu.operator.matmul_sizes import MatmulSizes
 from tilewright.compiler.te import Tensor, cast, compute, lower, placeholder, reduce_axis, select, sum_of
 from tilewright.compiler.tir.expr import Expr
@@ -37,10 +37,10 @@ def matmul(
         check_matmul(schedule, sizes, features)
     panels = -(-sizes.columns // schedule.lanes)
     sums = _float_sums if sizes.is_float else _integer_sums
-    c = sums(sizes, panels, schedule.lanes)
+    c = sums(sizes, panels, schedule.lanes, features)
     inputs = {tensor.name: tensor for tensor in _placeholders(c)}
     function = lower(name, [inputs["a"], inputs["b"]], [c])
-    return apply(function, schedule.steps(sizes))
+    return apply(function, schedule.steps(sizes, features))
 
 
 def column_panels(b: NDArray[Any], lanes: int) -> NDArray[Any]:
@@ -60,7 +60,7 @@ def _placeholders(c: Tensor) -> list[Tensor]:
     return [stage.tensors[0] for stage in stages([c]) if isinstance(stage, PlaceholderOp)]
 
 
-def _float_sums(sizes: MatmulSizes, panels: int, lanes: int) -> Tensor:
+def _float_sums(sizes: MatmulSizes, panels: int, lanes: int, features: Features) -> Tensor:
     a = placeholder((sizes.rows, sizes.depth), DType.FLOAT32, "a")
     b = placeholder((panels, sizes.depth, lanes), DType.FLOAT32, "b")
     k = reduce_axis(sizes.depth, "k")
@@ -68,15 +68,16 @@ def _float_sums(sizes: MatmulSizes, panels: int, lanes: int) -> Tensor:
     return compute(shape, lambda i, j: sum_of(a[i, k] * b[j // lanes, k, j % lanes], k), "c")
 
 
-def _integer_sums(sizes: MatmulSizes, panels: int, lanes: int) -> Tensor:
-    """Where the depth is no multiple of four, rows of a are copied with zeros behind."""
+def _integer_sums(sizes: MatmulSizes, panels: int, lanes: int, features: Features) -> Tensor:
+    """Where the depth is no multiple of four, or a is widened, its rows are copied, with zeros behind."""
     a = placeholder((sizes.rows, sizes.depth), DType.UINT8, "a")
     b = placeholder((panels, sizes.steps, lanes, GROUP), DType.INT8, "b")
     k, q = reduce_axis(sizes.steps, "k"), reduce_axis(GROUP, "q")
     rows = a
-    if sizes.depth % GROUP:
+    if is_copied(sizes, features):
+        dtype = DType.INT16 if features.pairs_shorts else DType.UINT8
         shape = (sizes.rows, sizes.steps * GROUP)
-        rows = compute(shape, lambda i, d: select(d < sizes.depth, a[i, d], 0), "whole")
+        rows = compute(shape, lambda i, d: cast(select(d < sizes.depth, a[i, d], 0), dtype), "whole")
 
     def total(i: Expr, j: Expr) -> Expr:
         left, right = rows[i, k * GROUP + q], b[j // lanes, k, j % lanes, q]

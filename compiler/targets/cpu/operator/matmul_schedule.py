@@ -66,9 +66,11 @@ class MatmulSchedule:
         tiles = min(ROW_BLOCK, max(LEAST_ROW_BLOCK, -(-all_tiles // PARTS)))
         return MatmulSchedule(rows=rows, lanes=lanes, tiles=tiles, depth=DEPTH_BLOCK)
 
-    def steps(self, sizes: MatmulSizes) -> list[Primitive]:
+    def steps(self, sizes: MatmulSizes, features: Features) -> list[Primitive]:
         """The primitives."""
-        return self._float_steps() if sizes.is_float else self._integer_steps(sizes)
+        if sizes.is_float:
+            return self._float_steps()
+        return self._integer_steps(is_copied(sizes, features))
 
     def _float_steps(self) -> list[Primitive]:
         """Blocks of rows outside, for threads; in each, blocks of the depth, copied, pass all panels."""
@@ -86,9 +88,9 @@ class MatmulSchedule:
             Parallel("block"),
         ]
 
-    def _integer_steps(self, sizes: MatmulSizes) -> list[Primitive]:
+    def _integer_steps(self, is_copied: bool) -> list[Primitive]:
         """Blocks of rows pass all panels; the whole depth at once, so that results are written once."""
-        padded = [Vectorise("whole_d"), Parallel("whole_i")] if sizes.depth % GROUP else []
+        padded = [Vectorise("whole_d"), Parallel("whole_i")] if is_copied else []
         return [
             *padded,
             Split("c_i", self.rows * self.tiles, "block", "row"),
@@ -98,6 +100,11 @@ class MatmulSchedule:
             Tensorise("i", DOT),
             Parallel("panel"),
         ]
+
+
+def is_copied(sizes: MatmulSizes, features: Features) -> bool:
+    """Whether a is copied before it is multiplied: integers, widened or with zeros behind."""
+    return not sizes.is_float and bool(features.pairs_shorts or sizes.depth % GROUP)
 
 
 @dataclass(frozen=True)

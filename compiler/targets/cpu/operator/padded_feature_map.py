@@ -23,7 +23,7 @@ from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import constant, map_exprs, rewrite, rewrite_stmt
 
 SIGN = 128
-"""Added to an int8, which makes it a uint8; the initial values of the accumulators subtract it again."""
+"""Added to an int8: it has the range of a uint8; the initial values of the accumulators subtract it again."""
 PARALLEL_BYTES = 1 << 16
 """To copy less takes one thread no longer than to wait for others; in a row slice, it is one of several."""
 
@@ -81,7 +81,7 @@ def with_padded_copy(
     """The function whose parameter `name` is a padded copy of the new parameter `source`.
 
     The copy is made at once, or in each iteration of a loop as much of it as that reads. int8 elements become
-    uint8, 128 more, where the copy is of uint8.
+    128 more, where the copy is of uint8 or int16.
     """
     target = next(buffer for buffer in function.parameters if buffer.name == name)
     parameters = tuple(source if buffer.name == name else buffer for buffer in function.parameters)
@@ -203,7 +203,7 @@ def _after(index: Expr, first: int) -> Expr:
 
 
 def _converted(element: Expr, dtype: DType) -> Expr:
-    """The element in the type of the target: an int8 element as uint8 is 128 more."""
+    """The element in the type of the target: an int8 element in another one is 128 more."""
     if element.dtype is dtype:
         return element
     return Cast(dtype, Cast(DType.INT32, element) + SIGN)

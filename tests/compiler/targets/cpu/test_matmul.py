@@ -29,7 +29,9 @@ def product(a, b, machine, schedule=None):
     return kernel.run({"a": a, "b": column_panels(b, lanes)})["c"]
 
 
-@pytest.mark.parametrize("without", [(), ("amx", "avx")], ids=["host", "plain"])
+@pytest.mark.parametrize(
+    "without", [(), ("amx", "avx512", "avxvnni"), ("amx", "avx")], ids=["host", "avx2", "plain"]
+)
 @pytest.mark.parametrize(
     ("rows", "depth", "columns"), [(1, 3, 5), (50, 70, 40), (17, 600, 64), (33, 64, 272)]
 )

@@ -39,9 +39,9 @@ def host(request):
     return machine
 
 
-def dot(rows=5, steps=7, lanes=16, start=None):
+def dot(rows=5, steps=7, lanes=16, start=None, left=DType.UINT8):
     """c[i, n] = Σ a[i, k, q] · b[k, n, q], from 0 or from start[n]."""
-    a = te.placeholder((rows, steps, 4), DType.UINT8, "a")
+    a = te.placeholder((rows, steps, 4), left, "a")
     b = te.placeholder((steps, lanes, 4), DType.INT8, "b")
     starts = [te.placeholder((lanes,), DType.INT32, "start")] if start else []
     k, q = te.reduce_axis(steps, "k"), te.reduce_axis(4, "q")
@@ -91,6 +91,12 @@ def check(function, steps, machine, monkeypatch):
 )
 def test_dot_is_exact(host, rows, steps, lanes, monkeypatch):
     check(dot(rows, steps, lanes), [Tensorise("c_i", "dot")], host, monkeypatch)
+
+
+@pytest.mark.parametrize(("rows", "steps", "lanes"), [(1, 1, 16), (13, 7, 32), (3, 5, 20), (2, 3, 5)])
+def test_dot_of_what_was_widened_is_exact_in_the_whole_range_of_int16(host, rows, steps, lanes, monkeypatch):
+    function = dot(rows, steps, lanes, left=DType.INT16)
+    check(function, [Tensorise("c_i", "dot")], host, monkeypatch)
 
 
 def test_dot_starts_from_a_number_a_lane(host, monkeypatch):
@@ -184,7 +190,7 @@ def refused(function, loop, intrinsic):
 
 def test_a_mismatch_shows_both_nests_and_the_first_difference():
     text = refused(fma(), "c_i", "dot")
-    assert text.startswith("no dot: the factors must be a uint8 and an int8 element, converted to int32")
+    assert text.startswith("no dot: the factors must be a uint8 or int16 and an int8 element")
     assert "c[v_c_i, v_c_n] + b[v_c_k, v_c_n] * a[v_c_i, v_c_k]" in text
     assert "c[row, lane] + int32(a[row, k, q]) * int32(b[k, lane, q])" in text
 
