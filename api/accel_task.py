@@ -15,7 +15,7 @@ from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Positions
 from tilewright.compiler.targets.accel.compile import Variants
 from tilewright.compiler.targets.accel.cost.problem import assumed_latency
-from tilewright.compiler.targets.accel.layer_schedule import legal_network, lowered_parts
+from tilewright.compiler.targets.accel.layer_schedule import chained_network, lowered_parts
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import Tilings, Tunable
 from tilewright.isa.config import Config
@@ -80,11 +80,10 @@ def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> li
 
 def _layers(package: Package, latency_cycles: int) -> Iterator[tuple[str, Lowered]]:
     for part in package.parts.values():
-        network = legal_network(part.integers, package.config)
+        latency = assumed_latency(latency_cycles)
+        network = chained_network(part.integers, package.config, latency_cycles=latency)
         for unit in network.layers:
-            for (layer, number), lowered in lowered_parts(
-                network, unit, package.config, assumed_latency(latency_cycles)
-            ):
+            for (layer, number), lowered in lowered_parts(network, unit, package.config, latency):
                 yield f"{layer} part {number}" if number else layer, lowered
 
 

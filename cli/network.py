@@ -219,7 +219,8 @@ def used_schedules(package: "Package", given: "Schedules", latency_cycles: int) 
 
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
-        own = default_schedules(part.integers, package.config, part.points, assumed_latency(latency_cycles))
+        latency = assumed_latency(latency_cycles)
+        own = default_schedules(part.integers, package.config, part.points, latency, given)
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

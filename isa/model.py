@@ -134,11 +134,11 @@ class Binding:
 
 @dataclass(frozen=True)
 class Layer:
-    """Consecutive instructions of one operator of the network.
+    """Consecutive instructions of one operator of the network, or of a chain of some.
 
     Members:
-        name: of the layer, as in the network.
-        operator: what it computes, as in the function of integers.
+        name: of the layer, as in the network; of a chain those of its layers, joined by " + ".
+        operator: what it computes, as in the function of integers; "chain" for several.
         first: place of its first instruction in the program.
         count: of its instructions.
         macs: multiply-accumulates that the network asks for, without what padding adds.

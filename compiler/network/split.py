@@ -17,7 +17,7 @@ from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.range_method import RangeMethod
 from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
-from tilewright.compiler.targets.accel.layer_schedule import NO_POINTS, Points, Schedules, legal_network
+from tilewright.compiler.targets.accel.layer_schedule import NO_POINTS, Points, Schedules, chained_network
 from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
@@ -179,6 +179,11 @@ class _Work:
             if count > 1:
                 raise LayerError(f"{part} must be in one program to have a schedule, not in {count}")
 
+    def _layers_of(self, integers: NamedFunction) -> list[str]:
+        """The names of layers and chains that may have schedules."""
+        network = chained_network(integers, self.config, self.schedules, self.latency_cycles)
+        return [each.name for each in network.layers]
+
     def _part(self, first: Value, what: str) -> Part:
         source, integers = self.found.network.parts[first].source, self.found.parts.integers[first]
         name = integers.function.name
@@ -192,7 +197,7 @@ class _Work:
         """The program of a kernel, and the points of its layers that do not have their default."""
         points, own = NO_POINTS, list[str]()
         if self.schedules:
-            own = [each.name for each in legal_network(integers, self.config).layers]
+            own = self._layers_of(integers)
             self.layers += own
         else:
             variants = Variants(integers, self.config, latency_cycles=self.latency_cycles)

@@ -11,6 +11,7 @@ from tilewright.compiler.schedule.error import ScheduleError
 from tilewright.compiler.schedule.fuse import Fuse
 from tilewright.compiler.schedule.inline import Inline
 from tilewright.compiler.schedule.loop_kind import Parallel, Unroll, Vectorise, VirtualThread
+from tilewright.compiler.schedule.pipeline import Pipeline, check_pipelines
 from tilewright.compiler.schedule.prefetch import Prefetch
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.r_factor import RFactor
@@ -20,6 +21,7 @@ from tilewright.compiler.schedule.reverse_inline import ReverseInline
 from tilewright.compiler.schedule.set_scope import SetScope
 from tilewright.compiler.schedule.split import Split, SplitParts
 from tilewright.compiler.schedule.split_first import SplitFirst
+from tilewright.compiler.schedule.split_select import SplitSelect
 from tilewright.compiler.schedule.storage_align import StorageAlign
 from tilewright.compiler.schedule.text import parse_schedule, print_schedule
 from tilewright.compiler.schedule.tile import Tile
@@ -37,6 +39,7 @@ __all__ = [
     "Fuse",
     "Inline",
     "Parallel",
+    "Pipeline",
     "Prefetch",
     "Primitive",
     "RFactor",
@@ -48,6 +51,7 @@ __all__ = [
     "Split",
     "SplitFirst",
     "SplitParts",
+    "SplitSelect",
     "StorageAlign",
     "Tile",
     "UnitLoop",
@@ -71,6 +75,7 @@ def apply(function: PrimFunc, primitives: Sequence[Primitive]) -> PrimFunc:
     result = function
     for primitive in primitives:
         result = primitive.apply(result)
+    check_pipelines(result)
     try:
         verify(result)
     except TirError:

@@ -40,7 +40,8 @@ class Fuse(Primitive):
             raise self.refusal(
                 function, f"{self.inner} must be directly inside of {self.outer}: reorder first"
             )
-        check_whole(self, function, inner)
+        for loop in (outer, inner):
+            check_whole(self, function, loop)
         count = constant(inner.extent)
         if count is None or count < 1:
             raise self.refusal(

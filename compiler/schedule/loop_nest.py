@@ -69,7 +69,11 @@ def find_free_loop(primitive: Primitive, function: PrimFunc, name: str) -> For:
 
 
 def check_whole(primitive: Primitive, function: PrimFunc, loop: For) -> None:
-    """Refuse a loop that a break ends: of two loops it would end one only."""
+    """Refuse a loop that a break ends, of two loops it would end one only, and one that is pipelined."""
+    if loop.pipelining is not None:
+        raise primitive.refusal(
+            function, f"{loop.var.name} must be pipelined behind this: its steps are its iterations"
+        )
     if is_left_early(loop):
         raise primitive.refusal(
             function,

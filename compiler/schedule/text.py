@@ -15,6 +15,7 @@ from tilewright.compiler.schedule.error import ScheduleError
 from tilewright.compiler.schedule.fuse import Fuse
 from tilewright.compiler.schedule.inline import Inline
 from tilewright.compiler.schedule.loop_kind import Parallel, Unroll, Vectorise, VirtualThread
+from tilewright.compiler.schedule.pipeline import Pipeline
 from tilewright.compiler.schedule.prefetch import Prefetch
 from tilewright.compiler.schedule.primitive import Primitive
 from tilewright.compiler.schedule.r_factor import RFactor
@@ -24,6 +25,7 @@ from tilewright.compiler.schedule.reverse_inline import ReverseInline
 from tilewright.compiler.schedule.set_scope import SetScope
 from tilewright.compiler.schedule.split import Split, SplitParts
 from tilewright.compiler.schedule.split_first import SplitFirst
+from tilewright.compiler.schedule.split_select import SplitSelect
 from tilewright.compiler.schedule.storage_align import StorageAlign
 from tilewright.compiler.schedule.tile import Tile
 from tilewright.compiler.schedule.unit_loop import UnitLoop
@@ -37,6 +39,7 @@ PRIMITIVES: tuple[type[Primitive], ...] = (
     Fuse,
     Inline,
     Parallel,
+    Pipeline,
     Prefetch,
     RFactor,
     Reorder,
@@ -46,6 +49,7 @@ PRIMITIVES: tuple[type[Primitive], ...] = (
     Split,
     SplitFirst,
     SplitParts,
+    SplitSelect,
     StorageAlign,
     Tile,
     UnitLoop,
@@ -112,6 +116,16 @@ class _Word:
             raise _Mistake(self.column, f"{self.shown} must be name=value")
         return _Word(name, self.column), _Word(value, self.column + len(name) + 1)
 
+    @property
+    def items(self) -> tuple["_Word", ...]:
+        """The parts between commas; none of an empty word."""
+        found: list[_Word] = []
+        column = self.column
+        for text in self.text.split(",") if self.text else ():
+            found.append(_Word(text, column))
+            column += len(text) + 1
+        return tuple(found)
+
 
 class _Mistake(Exception):
     """A mistake in a line, and its column."""
@@ -147,12 +161,9 @@ def _parse(words: Sequence[_Word], by_verb: Mapping[str, type[Primitive]]) -> Pr
 
 def _value(name: str, word: _Word, kind: object) -> object:
     if kind is int:
-        if not _INTEGER.fullmatch(word.text):
-            raise _Mistake(word.column, f"{name} must be an integer, not {word.shown}")
-        if len(word.text) > _LONGEST_INTEGER:
-            reason = f"{name} must be an integer of at most {_LONGEST_INTEGER} digits, not {word.shown}"
-            raise _Mistake(word.column, reason)
-        return int(word.text)
+        return _integer(name, word)
+    if kind == tuple[int, ...]:
+        return tuple(_integer(name, part) for part in word.items)
     if kind is MemoryScope:
         if word.text not in list(MemoryScope):
             raise _Mistake(word.column, f"{name} must be {_choice(word.text, MemoryScope)}, not {word.shown}")
@@ -165,6 +176,15 @@ def _value(name: str, word: _Word, kind: object) -> object:
     if not all(part.isidentifier() for part in parts):
         raise _Mistake(word.column, f"{name} must be names with commas between them, not {word.shown}")
     return parts
+
+
+def _integer(name: str, word: _Word) -> int:
+    if not _INTEGER.fullmatch(word.text):
+        raise _Mistake(word.column, f"{name} must be an integer, not {word.shown}")
+    if len(word.text) > _LONGEST_INTEGER:
+        reason = f"{name} must be an integer of at most {_LONGEST_INTEGER} digits, not {word.shown}"
+        raise _Mistake(word.column, reason)
+    return int(word.text)
 
 
 def _choice(text: str, known: Iterable[str]) -> str:

@@ -2,13 +2,15 @@
 
 A loop nest around one block runs as one numpy evaluation where its instances do not depend on each other,
 or only as the sum, product, minimum or maximum of a reduction; all else runs an instance at a time, in the
-order that is written. Integers are exact either way. A sum or product of floats that runs as one evaluation
-is numpy's: of pairs of parts (sums), then added to what the element held before; its last bits may differ
-from those of the written order, which `GRID_LIMIT = 0` gives everywhere.
+order that is written, or of pipelined loops in that in which it is issued. Integers are exact either way. A
+sum or product of floats that runs as one evaluation is numpy's: of pairs of parts (sums), then added to what
+the element held before; its last bits may differ from those of the written order, which `GRID_LIMIT = 0`
+gives everywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.evaluate import Array, check_inside, element_index, evaluate
 from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.grid import RectangularNest, run_loop_nest
+from tilewright.compiler.tir.issue_order import IssuePlace, loops_across, stage_places
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import (
     Allocate,
@@ -60,7 +63,7 @@ def run(function: PrimFunc, inputs: Mapping[str, Array]) -> dict[str, Array]:
         arrays[buffer.name] = poisoned(buffer.dtype, _constant_shape(buffer))
     # Integers wrap, and poison may be any float: neither is a mistake of the interpreter.
     with np.errstate(all="ignore"):
-        _Run(arrays, {}, {}).statement(function.body)
+        _Run(arrays, {}, {}, loops_across(function.body)).statement(function.body)
     return {buffer.name: arrays[buffer.name] for buffer in outputs}
 
 
@@ -80,6 +83,8 @@ class _Run:
     points: dict[str, Array]
     nests: dict[int, RectangularNest | None]
     """By identity of the outer loop; None where the loop must run in Python."""
+    across: dict[str, bool]
+    """`loops_across` of the function."""
 
     def statement(self, stmt: Stmt) -> None:
         match stmt:
@@ -89,8 +94,7 @@ class _Run:
                 for child in body:
                     self.statement(child)
             case Allocate(buffer=buffer, body=body):
-                shape = tuple(max(0, self._number(extent)) for extent in buffer.shape)
-                self.arrays[buffer.name] = poisoned(buffer.dtype, shape)
+                self.arrays[buffer.name] = self.allocated(buffer)
                 self.statement(body)
                 del self.arrays[buffer.name]
             case IntrinsicStmt(body=body) | Procedure(body=body):
@@ -106,17 +110,32 @@ class _Run:
             case _:
                 raise TypeError(f"stmt must be a statement of loop programs, not {stmt!r}")
 
+    def allocated(self, buffer: Buffer) -> Array:
+        """A new array for a buffer, of the extents that it has here."""
+        return poisoned(buffer.dtype, tuple(max(0, self.number(extent)) for extent in buffer.shape))
+
     def _loop(self, loop: For) -> None:
+        if self.across.get(loop.var.name):
+            self._pipeline(loop)
+            return
         if id(loop) not in self.nests:
             self.nests[id(loop)] = RectangularNest.of(loop)
         nest = self.nests[id(loop)]
         if nest is not None and self._whole(nest):
             return
-        for value in range(self._number(loop.extent)):
+        for value in range(self.number(loop.extent)):
             self.points[loop.var.name] = np.asarray(value, np.int64)
             if not self._iteration(loop.body):
                 break
         self.points.pop(loop.var.name, None)
+
+    def _pipeline(self, loop: For) -> None:
+        """Run what is in a loop in the order in which it is issued."""
+        outside = self.arrays, self.points
+        issued = list(_Issues(self).of(loop))
+        for _, stmt, self.arrays, self.points in sorted(issued, key=itemgetter(0)):
+            self.statement(stmt)
+        self.arrays, self.points = outside
 
     def _iteration(self, body: Stmt) -> bool:
         """Run a loop's body once; whether the loop goes on."""
@@ -147,12 +166,13 @@ class _Run:
 
     def _whole(self, nest: RectangularNest) -> bool:
         """Whether the loop nest could be run in one evaluation, and was."""
-        extents = [max(0, self._number(loop.extent)) for loop in nest.loops]
+        extents = [max(0, self.number(loop.extent)) for loop in nest.loops]
         if int(np.prod(extents, dtype=np.int64)) > GRID_LIMIT:
             return False
         return 0 in extents or run_loop_nest(nest, extents, self.points, self.arrays)
 
-    def _number(self, expr: Expr) -> int:
+    def number(self, expr: Expr) -> int:
+        """The value of an index expression here."""
         return int(evaluate(expr, self.points, self.arrays))
 
     def _block(self, block: Block) -> None:
@@ -179,6 +199,52 @@ class _Run:
         for array in given:
             array.flags.writeable = False
         stmt.function(*given, *(self.arrays[buffer.name] for buffer in stmt.writes))
+
+
+_Issue = tuple[IssuePlace, Stmt, dict[str, Array], dict[str, Array]]
+"""A statement, the place at which it is issued, and the arrays and points that it runs with."""
+
+
+class _Issues:
+    """What is in loops across which steps go on, each iteration with buffers of its own."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run, self._place, self._step = run, IssuePlace(), 0
+        self._stages: dict[int, tuple[int, int]] = {}
+
+    def of(self, stmt: Stmt) -> Iterator[_Issue]:
+        """The work of a statement, in the order of the program."""
+        run = self._run
+        if id(stmt) in self._stages:
+            offset, position = self._stages[id(stmt)]
+            self._place = IssuePlace(0, self._step + offset, position)
+            yield self._place, stmt, dict(run.arrays), dict(run.points)
+            return
+        match stmt:
+            case For() if stmt.var.name in run.across:
+                yield from self._loop(stmt)
+            case Allocate(buffer=buffer, body=body):
+                run.arrays = {**run.arrays, buffer.name: run.allocated(buffer)}
+                yield from self.of(body)
+            case Seq(body=parts):
+                for part in parts:
+                    yield from self.of(part)
+            case _:
+                yield self._place, stmt, dict(run.arrays), dict(run.points)
+
+    def _loop(self, loop: For) -> Iterator[_Issue]:
+        run, arrays, pipelining = self._run, self._run.arrays, loop.pipelining
+        if pipelining is not None:
+            self._stages |= stage_places(loop)
+        for value in range(run.number(loop.extent)):
+            run.arrays, run.points = arrays, {**run.points, loop.var.name: np.asarray(value, np.int64)}
+            if pipelining is None:
+                self._place = IssuePlace(0, self._step)
+            yield from self.of(loop.body)
+            self._step += pipelining is not None
+        run.arrays = arrays
+        if pipelining is not None:
+            self._place = self._place.behind(self._step, pipelining.drain)
 
 
 def _checked(buffer: Buffer, inputs: Mapping[str, Array]) -> Array:

@@ -29,6 +29,7 @@ from tilewright.compiler.tir.stmt import (
     IterKind,
     LoopKind,
     Opaque,
+    Pipelining,
     PrimFunc,
     Procedure,
     Seq,
@@ -119,10 +120,11 @@ def _list(exprs: tuple[Expr, ...]) -> str:
 
 def _lines(stmt: Stmt) -> Iterator[str]:
     match stmt:
-        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch):
+        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch, pipelining=pipelining):
             loop = "range" if kind is LoopKind.SERIAL else kind
             hints = "".join(f" prefetch({hint.buffer}, {hint.distance})" for hint in prefetch)
-            yield f"for {var.name} in {loop}({print_expr(extent)}):{hints}"
+            order = "" if pipelining is None else f" {_pipelining(pipelining)}"
+            yield f"for {var.name} in {loop}({print_expr(extent)}):{hints}{order}"
             yield from _inner(body)
         case Seq(body=()):
             yield "pass"
@@ -150,6 +152,11 @@ def _lines(stmt: Stmt) -> Iterator[str]:
             yield _store(stmt)
         case _:
             yield repr(stmt)
+
+
+def _pipelining(pipelining: Pipelining) -> str:
+    stages = ", ".join(f"{stage.block} + {stage.offset}" for stage in pipelining.stages)
+    return f"pipeline({stages}; across {pipelining.across}, drain + {pipelining.drain})"
 
 
 def _signature(stmt: Opaque) -> str:

@@ -73,10 +73,10 @@ def _simplified(expr: Expr, loops: _Loops) -> Expr:
 def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
     """The statement with simple extents, shapes, indices and conditions; no loop or block is removed."""
     match stmt:
-        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch):
+        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch, pipelining=pipelining):
             extent = _simplify_extent(extent, domain)
             inner = {**domain, var.name: extent}
-            return For(var, extent, simplify_stmt(body, inner), kind, prefetch)
+            return For(var, extent, simplify_stmt(body, inner), kind, prefetch, pipelining)
         case Allocate(buffer=buffer, body=body):
             shape = tuple([_simplify_extent(extent, domain) for extent in buffer.shape])
             if not all(map(is_, shape, buffer.shape)):

@@ -46,6 +46,29 @@ class PrefetchHint:
 
 
 @dataclass(frozen=True)
+class PipelineStage:
+    """A loop nest in the body of a pipelined loop: that of iteration t is issued in step t + offset."""
+
+    block: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Pipelining:
+    """In which order the work of a loop's iterations is issued; changes no value.
+
+    Members:
+        across: the loop whose iterations the steps go on over: the loop itself, or one around it.
+        stages: the loop nests of its body, each once; in a step they run in this order.
+        drain: what stands behind the loop is issued behind the step of its last iteration + drain.
+    """
+
+    across: str
+    stages: tuple[PipelineStage, ...]
+    drain: int
+
+
+@dataclass(frozen=True)
 class For(Stmt):
     """`body` for var = 0 … extent − 1."""
 
@@ -54,6 +77,7 @@ class For(Stmt):
     body: Stmt
     kind: LoopKind = LoopKind.SERIAL
     prefetch: tuple[PrefetchHint, ...] = ()
+    pipelining: Pipelining | None = None
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,8 @@ def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
     match stmt:
         case Seq():
             return Seq(new)
-        case For(var=var, extent=extent, kind=kind, prefetch=prefetch):
-            return For(var, extent, new[0], kind, prefetch)
+        case For(var=var, extent=extent, kind=kind, prefetch=prefetch, pipelining=pipelining):
+            return For(var, extent, new[0], kind, prefetch, pipelining)
         case Allocate(buffer=buffer):
             return Allocate(buffer, new[0])
         case IntrinsicStmt(name=name):
@@ -206,8 +206,8 @@ def map_exprs(stmt: Stmt, change: Rewrite) -> Stmt:
 
 def _map_own(stmt: Stmt, change: Rewrite) -> Stmt:
     match stmt:
-        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch):
-            return For(var, change(extent), body, kind, prefetch)
+        case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch, pipelining=pipelining):
+            return For(var, change(extent), body, kind, prefetch, pipelining)
         case Allocate(buffer=buffer, body=body):
             return Allocate(_map_shape(buffer, change), body)
         case IfThenElse(condition=condition) | While(condition=condition):

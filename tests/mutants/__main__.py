@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.mutants import (
     accel,
+    accel_chain,
     accel_intrinsic,
     compiler,
     gates,
@@ -40,6 +41,7 @@ MUTANTS = (
     *compiler.MUTANTS,
     *schedule.MUTANTS,
     *accel.MUTANTS,
+    *accel_chain.MUTANTS,
     *accel_intrinsic.MUTANTS,
     *host.MUTANTS,
     *runtime.MUTANTS,

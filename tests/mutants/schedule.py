@@ -10,6 +10,8 @@ _REFUSAL = suite("compiler/schedule/test_refusal.py")
 _REDUCTION = suite("compiler/schedule/test_reduction.py")
 _PRIMITIVES = suite("compiler/schedule/test_primitives.py")
 _TEXT = suite("compiler/schedule/test_text.py")
+_PIPELINE = suite("compiler/schedule/test_pipeline.py")
+_SPLIT_SELECT = suite("compiler/schedule/test_split_select.py")
 
 _PYTHON = (
     Mutant(
@@ -150,5 +152,64 @@ _STEPS = (
     ),
 )
 
-MUTANTS = (*_PYTHON, *_STEPS)
+_CHAINS = (
+    Mutant(
+        name="select-inside-from-its-first-index",
+        file="compiler/schedule/split_select.py",
+        old="Var(name) + span.low",
+        new="Var(name) + 0",
+        check=_SPLIT_SELECT,
+    ),
+    Mutant(
+        name="select-upper-end-of-the-inside",
+        file="compiler/schedule/split_select.py",
+        old="(rest + Affine((), 1)).expr()",
+        new="rest.expr()",
+        check=_SPLIT_SELECT,
+    ),
+    Mutant(
+        name="select-filled-where-only-one-side-is-outside",
+        file="compiler/schedule/split_select.py",
+        old="reduce(lambda a, b: a + b, missing)",
+        new="reduce(lambda a, b: a * b, missing)",
+        check=_SPLIT_SELECT,
+    ),
+    Mutant(
+        name="pipeline-of-stages-that-need-each-other",
+        file="compiler/schedule/pipeline.py",
+        old="if one > other:",
+        new="if one < other:",
+        check=_PIPELINE,
+    ),
+    Mutant(
+        name="pipeline-over-shared-buffers",
+        file="compiler/schedule/pipeline.py",
+        old="if name not in own:",
+        new="if name not in shared:",
+        check=_REFUSAL,
+    ),
+    Mutant(
+        name="pipeline-changed-afterwards",
+        file="compiler/schedule/__init__.py",
+        old="    check_pipelines(result)\n",
+        new="",
+        check=_PIPELINE,
+    ),
+    Mutant(
+        name="pipeline-of-one-step-less",
+        file="compiler/tir/interpret.py",
+        old="IssuePlace(0, self._step + offset, position)",
+        new="IssuePlace(0, self._step, position)",
+        check=_PIPELINE,
+    ),
+    Mutant(
+        name="pipeline-drained-too-early",
+        file="compiler/tir/issue_order.py",
+        old="step - 1 + drain, inf",
+        new="step - 1, inf",
+        check=_PIPELINE,
+    ),
+)
+
+MUTANTS = (*_PYTHON, *_STEPS, *_CHAINS)
 """From Python functions to scheduled loops."""

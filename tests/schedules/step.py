@@ -15,6 +15,7 @@ from tilewright.compiler.schedule import (
     Fuse,
     Inline,
     Parallel,
+    Pipeline,
     Prefetch,
     Primitive,
     Reorder,
@@ -25,6 +26,7 @@ from tilewright.compiler.schedule import (
     Split,
     SplitFirst,
     SplitParts,
+    SplitSelect,
     StorageAlign,
     Tile,
     UnitLoop,
@@ -32,8 +34,9 @@ from tilewright.compiler.schedule import (
     Vectorise,
     VirtualThread,
 )
-from tilewright.compiler.schedule.loop_nest import path_to
+from tilewright.compiler.schedule.loop_nest import BodyScope, path_to
 from tilewright.compiler.tir.buffer import MemoryScope
+from tilewright.compiler.tir.expr import Select
 from tilewright.compiler.tir.stmt import Allocate, Block, For, IterKind, PrimFunc
 from tilewright.compiler.tir.walk import blocks, loads, statements, variables
 
@@ -107,6 +110,12 @@ class Facts:
         path = path_to(self.function.body, block)
         return [stmt.var.name for stmt in path if isinstance(stmt, For)] or self.loops
 
+    def stages(self, loop: str) -> list[str]:
+        """The last block of each loop nest in a loop."""
+        found = (s for s in statements(self.function.body) if isinstance(s, For) and s.var.name == loop)
+        nests = [nest for each in found for nest in BodyScope.of(each.body).nests]
+        return [list(blocks(nest))[-1].name for nest in nests if list(blocks(nest))]
+
     def before(self, loop: str) -> str:
         """The loop before one in the text, most often around it."""
         return self.loops[max(self.loops.index(loop) - 1, 0)]
@@ -157,6 +166,31 @@ def _split_first(random: Random, facts: Facts, new: str) -> Primitive:
     return SplitFirst(loop, random.randint(1, 5), random.randint(1, 5), at, outer, f"{new}i")
 
 
+def _split_select(random: Random, facts: Facts, new: str) -> Primitive:
+    choices = [block.name for block in facts.blocks if isinstance(block.body.value, Select)]
+    if not choices or random.random() < 0.1:
+        choices = [block.name for block in facts.blocks]
+    return SplitSelect(random.choice(choices))
+
+
+def _pipeline(random: Random, facts: Facts, new: str) -> Primitive:
+    """Mostly of a loop with several stages, whose offsets mostly rise."""
+    bodies = [loop for loop in facts.loops if len(facts.stages(loop)) > 1 or random.random() < 0.1]
+    loop = random.choice(bodies or facts.loops)
+    stages = facts.stages(loop)
+    offsets = [random.randint(0, 2) for _ in stages]
+    if random.random() < 0.8:
+        offsets.sort()
+    pairs = list(zip(stages, offsets, strict=True))
+    if random.random() < 0.5:
+        # What comes later in the program waits for nothing of its step.
+        pairs = sorted(pairs, key=lambda pair: -pair[1])
+    across = loop if random.random() < 0.5 else facts.before(loop)
+    drain = max(offsets, default=0) + random.choice((0, 0, 1, 2, -1))
+    names, numbers = (tuple(each) for each in zip(*pairs, strict=True)) if pairs else ((), ())
+    return Pipeline(loop, across, names, numbers, drain)
+
+
 DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
     CacheRead: (lambda r, f, new: CacheRead(*r.choice(f.reads), r.choice(_SCOPES), new), 3),
     CacheWrite: (lambda r, f, new: CacheWrite(r.choice(f.blocks).name, r.choice(_SCOPES), new), 3),
@@ -165,6 +199,7 @@ DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
     Fuse: (lambda r, f, new: Fuse(*r.choice(f.neighbours), new), 3),
     Inline: (lambda r, f, new: Inline(r.choice(f.blocks).name), 2),
     Parallel: (_of_loop(Parallel), 1),
+    Pipeline: (_pipeline, 3),
     Prefetch: (_prefetch, 1),
     RFactor: (lambda r, f, new: RFactor(*r.choice(f.reductions), new), 3),
     Reorder: (_reorder, 4),
@@ -174,6 +209,7 @@ DRAWS: dict[type[Primitive], tuple[_Draw, int]] = {
     Split: (lambda r, f, new: Split(r.choice(f.loops), r.randint(1, 5), f"{new}o", f"{new}i"), 6),
     SplitFirst: (_split_first, 4),
     SplitParts: (lambda r, f, new: SplitParts(r.choice(f.loops), r.randint(1, 4), f"{new}o", f"{new}i"), 2),
+    SplitSelect: (_split_select, 2),
     StorageAlign: (
         lambda r, f, new: StorageAlign(r.choice(f.buffers), 0, r.choice((4, 8)), r.randint(0, 2)),
         1,

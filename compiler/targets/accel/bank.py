@@ -28,6 +28,7 @@ class Demand:
         vectors: size of a slot; each slot holds one instance at a time.
         slots: number of slots; each lies in one bank.
         writers, readers: the engines that use it.
+        traffic: vectors of all its instances: the more, the more often others wait for its ports.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Demand:
     slots: int
     writers: frozenset[Engine]
     readers: frozenset[Engine]
+    traffic: int = 1
 
     def users(self, port: Port) -> frozenset[Engine]:
         """The engines that claim this port of its banks."""
@@ -118,10 +120,14 @@ class _Search:
         self._banks, self._depth = banks, depth
         self._alone = {a for a, b in interfering if a == b}
         self._needs = [self._need(index, demand) for index, demand in enumerate(demands)]
-        self._order = sorted(range(len(demands)), key=lambda index: -self._needs[index])
+        self._order = sorted(
+            range(len(demands)), key=lambda index: (-self._needs[index], -demands[index].traffic)
+        )
         self._demands = demands
         self._interfering = {pair for a, b in interfering for pair in ((a, b), (b, a))}
-        self._conflict_costs = [[conflict_cost(a, b) for b in demands] for a in demands]
+        self._conflict_costs = [
+            [conflict_cost(a, b) * min(a.traffic, b.traffic) for b in demands] for a in demands
+        ]
         self._sets: dict[int, int] = {}
         self._best: list[list[int]] | None = None
         self._cost = float("inf")

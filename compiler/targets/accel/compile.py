@@ -25,7 +25,7 @@ from tilewright.compiler.targets.accel.layer_schedule import (
     LayerPart,
     Points,
     Schedules,
-    legal_network,
+    chained_network,
     lowered_parts,
 )
 from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, feature_map_shape
@@ -125,7 +125,7 @@ class Variants:
         latency_cycles: int = ASSUMED_LATENCY_CYCLES,
     ) -> None:
         self.named, self.config, self.observe = named, config, observe
-        self.network = legal_network(named, config)
+        self.network = chained_network(named, config, schedules, latency_cycles)
         self._layers = _Layers(self.network, config, observe, schedules or {}, latency_cycles)
 
     @property
@@ -315,7 +315,7 @@ class _Layers:
                         # Now, so that all layers that do not fit are told together.
                         _ = lowered.default
             except TilingError as error:
-                problems.append(f"layer {unit.name!r} ({unit.operator.name}): {error}")
+                problems.append(f"layer {unit.name!r} ({unit.operator_name}): {error}")
         if problems:
             raise TilingError("; ".join(problems))
         return found
@@ -340,7 +340,7 @@ class _Layers:
         self._count = min(self._count + len(template.table), self._most + 1)
         self._check_count(self._count)
         contents: dict[str, Value | NDArray[Any]] = {
-            **{name: unit.equation.operands[index] for name, index in lowered.tensors.items()},
+            **{name: unit.operands[index] for name, index in lowered.tensors.items()},
             **lowered.constants,
         }
         bound = _bound(template.parameters, contents, unit.equation.result)
@@ -445,7 +445,7 @@ def _layers(network: AccelNetwork, program: Program) -> list[Layer]:
     return [
         Layer(
             name=span.name,
-            operator=units[span.name].operator.name,
+            operator=units[span.name].operator_name,
             first=span.first,
             count=span.count,
             macs=units[span.name].macs,

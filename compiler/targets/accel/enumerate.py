@@ -7,14 +7,18 @@ it is, and its loads are left out.
 
 Iterations of a virtual-thread loop are interleaved: a thread yields after each iteration of a loop inside but
 the last. Threads share what they would fill alike.
+
+A pipelined loop runs in order, too, and each task notes the step in which it is issued: by that, tasks are
+sorted in the end.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from operator import itemgetter
 
+from tilewright.compiler.targets.accel.buffer_slot import BufferSlot, BufferSlots, EnumerateError
 from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
@@ -25,6 +29,7 @@ from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.expr import BufferLoad, Expr
+from tilewright.compiler.tir.issue_order import IssuePlace, loops_across, stage_places
 from tilewright.compiler.tir.printer import print_stmt
 from tilewright.compiler.tir.stmt import (
     Allocate,
@@ -40,11 +45,6 @@ from tilewright.compiler.tir.stmt import (
 from tilewright.compiler.tir.walk import children, map_exprs, nodes, statements, variables
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Instruction
-from tilewright.numerics.error import TilewrightError
-
-
-class EnumerateError(TilewrightError):
-    """A tensorised function that has no list of tasks."""
 
 
 def tasks(function: PrimFunc, layer: str, config: Config, most: int | None = None) -> list[Task]:
@@ -64,80 +64,38 @@ def tasks(function: PrimFunc, layer: str, config: Config, most: int | None = Non
         buffer.name: tuple(compiled(extent)({}) for extent in buffer.shape) for buffer in function.parameters
     }
     root = _Planner(function, Limits.of(config)).step(function.body, {})
-    found = (task for task in root.run(_State(layer), _Environment({}, shapes, {})) if task is not None)
-    return list(islice(found, most))
+    state = _State(layer)
+    found = (task for task in root.run(state, _Environment({}, shapes, {})) if task is not None)
+    # The place is that of the task which was made last.
+    placed = [(state.place, task) for task in islice(found, most)]
+    return [task for _, task in sorted(placed, key=itemgetter(0))]
 
 
 # --- what runs ---------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _BufferSlot:
-    """Room for one instance of a buffer on the chip.
+class _State:
+    """The state that all parts of one enumeration share.
 
     Members:
-        instance: what lies there; None at first.
-        contents: what its loads are, if they alone make it.
-        waiting: those of its loads that are not among the tasks yet.
-        users: executions of the `Allocate` that it serves.
+        place: of what is made now.
+        step: of the next iteration of the pipelined loop.
     """
-
-    instance: Instance | None = None
-    contents: object = None
-    waiting: deque[Task] = field(default_factory=deque)
-    users: int = 0
-
-
-class _BufferSlots:
-    """The slots of a buffer, as many as its depth."""
-
-    def __init__(self, buffer: Buffer) -> None:
-        self._buffer = buffer
-        # Those that nobody uses, by identity: the one whose last use ended longest ago first.
-        self._free = OrderedDict((id(each), each) for each in (_BufferSlot() for _ in range(buffer.depth)))
-        self._by_contents: dict[object, _BufferSlot] = {}
-
-    def use(self, contents: object) -> tuple[_BufferSlot, bool]:
-        """The slot with the contents, or the oldest one, and whether it has them already."""
-        slot = None if contents is None else self._by_contents.get(contents)
-        found = slot is not None
-        if slot is None:
-            slot = self._replaced(contents)
-        if not slot.users:
-            del self._free[id(slot)]
-        slot.users += 1
-        return slot, found
-
-    def leave(self, slot: _BufferSlot) -> None:
-        """A use ended."""
-        slot.users -= 1
-        if not slot.users:
-            self._free[id(slot)] = slot
-
-    def _replaced(self, contents: object) -> _BufferSlot:
-        """The oldest slot, for other contents."""
-        if not self._free:
-            text = f"buffer {self._buffer.name!r} needs a depth of more than {self._buffer.depth}"
-            raise EnumerateError(f"{text}: give it an instance for each virtual thread")
-        slot = next(iter(self._free.values()))
-        if slot.contents is not None:
-            del self._by_contents[slot.contents]
-        slot.contents = contents
-        if contents is not None:
-            self._by_contents[contents] = slot
-        return slot
-
-
-class _State:
-    """The state that all parts of one enumeration share."""
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
+        self.place = IssuePlace()
+        self.step = 0
         self.numbers = count()
-        self.slots: dict[str, _BufferSlots] = {}
+        self.slots: dict[str, BufferSlots] = {}
         # Equal instructions have one number; most are one object.
         self._by_value: dict[Instruction, int] = {}
         self._by_identity: dict[int, int] = {}
+
+    def begin_pipeline(self) -> None:
+        """What follows is issued behind all that was made so far."""
+        self.place = IssuePlace(self.place.pipeline + 1)
+        self.step = 0
 
     def number(self, instruction: Instruction) -> int:
         """The same for equal instructions, which must be kept while the enumeration runs."""
@@ -154,7 +112,7 @@ class _Environment:
 
     variables: dict[str, int]
     shapes: dict[str, tuple[int, ...]]
-    slots: dict[str, _BufferSlot]
+    slots: dict[str, BufferSlot]
 
     def copy(self) -> "_Environment":
         return _Environment(dict(self.variables), dict(self.shapes), dict(self.slots))
@@ -215,6 +173,68 @@ class _Threads(_Loop):
 
 
 @dataclass
+class _Across(_Loop):
+    """A loop around a pipelined one, whose iterations the steps go on over: those of the outermost are anew.
+
+    Members:
+        is_outermost: whether it is that.
+    """
+
+    is_outermost: bool = False
+
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
+        if self.is_outermost:
+            state.begin_pipeline()
+        for value in range(self.extent(environment.variables)):
+            state.place = IssuePlace(state.place.pipeline, state.step)
+            environment.variables[self.name] = value
+            yield from self.body.run(state, environment)
+        if self.is_outermost:
+            state.begin_pipeline()
+
+
+@dataclass
+class _Pipelined(_Across):
+    """A pipelined loop.
+
+    Members:
+        drain: steps from that of its last iteration to what stands behind it.
+    """
+
+    drain: int = 0
+
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
+        if self.is_outermost:
+            state.begin_pipeline()
+        for value in range(self.extent(environment.variables)):
+            environment.variables[self.name] = value
+            yield from self.body.run(state, environment)
+            state.step += 1
+        state.place = state.place.behind(state.step, self.drain)
+        if self.is_outermost:
+            state.begin_pipeline()
+
+
+@dataclass
+class _Stage(_Step):
+    """A stage of a pipelined loop.
+
+    Members:
+        offset: steps behind that of its iteration.
+        position: in the step.
+        body: what it does.
+    """
+
+    offset: int
+    position: int
+    body: _Step
+
+    def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
+        state.place = IssuePlace(state.place.pipeline, state.step + self.offset, self.position)
+        yield from self.body.run(state, environment)
+
+
+@dataclass
 class _Work(_Step):
     """An intrinsic.
 
@@ -223,6 +243,7 @@ class _Work(_Step):
         statement: its loop nest.
         values: of the loop variables that it depends on, from those of all.
         buffers: whose extents it depends on.
+        is_empty: whether a loop of it has no iteration.
         made: its instruction, by both.
     """
 
@@ -230,10 +251,12 @@ class _Work(_Step):
     statement: Stmt
     values: Callable[[Mapping[str, int]], object]
     buffers: Sequence[str]
+    is_empty: Callable[[Mapping[str, int]], bool]
     made: dict[object, Instruction] = field(default_factory=dict)
 
     def run(self, state: _State, environment: _Environment) -> Iterator[Task | None]:
-        yield self.task(state, environment)
+        if not self.is_empty(environment.variables):
+            yield self.task(state, environment)
 
     def task(self, state: _State, environment: _Environment) -> Task:
         operands = {}
@@ -281,16 +304,16 @@ class _Allocation(_Step):
         environment.shapes[name] = tuple([extent(environment.variables) for extent in self.shape])
         slots = state.slots.get(name)
         if slots is None:
-            slots = state.slots[name] = _BufferSlots(self.buffer)
+            slots = state.slots[name] = BufferSlots(self.buffer)
         slot = self._slot(state, environment, slots)
         environment.slots[name] = slot
         yield from self.body.run(state, environment)
         slots.leave(slot)
 
-    def _slot(self, state: _State, environment: _Environment, slots: _BufferSlots) -> _BufferSlot:
+    def _slot(self, state: _State, environment: _Environment, slots: BufferSlots) -> BufferSlot:
         """A slot with an instance, filled or to be filled."""
         shape = environment.shapes[self.buffer.name]
-        fresh = _BufferSlot(Instance(self.buffer, next(state.numbers), shape))
+        fresh = BufferSlot(Instance(self.buffer, next(state.numbers), shape))
         loads = self._loads(state, environment, fresh) if self.fills else []
         contents = None
         if loads:
@@ -300,7 +323,7 @@ class _Allocation(_Step):
             slot.instance, slot.waiting = fresh.instance, deque(loads)
         return slot
 
-    def _loads(self, state: _State, environment: _Environment, fresh: _BufferSlot) -> list[Task]:
+    def _loads(self, state: _State, environment: _Environment, fresh: BufferSlot) -> list[Task]:
         """The loads that would make the instance, if they alone do."""
         environment.slots[self.buffer.name] = fresh
         found = (task for fill in self.fills for task in fill.loads.run(state, environment))
@@ -317,21 +340,24 @@ class _Planner:
         self._limits = limits
         self._written = {_written(s).name for s in statements(function.body) if isinstance(s, Block)}
         self._fills: dict[int, str] = {}
+        # Of stages of pipelined loops: offset and position in a step.
+        self._stages: dict[int, tuple[int, int]] = {}
+        self._across = loops_across(function.body)
 
     def step(self, stmt: Stmt, domain: Domain) -> _Step:
         """The statement, below the loops of `domain`."""
         step = self._step(stmt, domain)
         buffer = self._fills.get(id(stmt))
-        return step if buffer is None else _Fill(buffer, step)
+        if buffer is not None:
+            step = _Fill(buffer, step)
+        return _Stage(*self._stages[id(stmt)], step) if id(stmt) in self._stages else step
 
     def _step(self, stmt: Stmt, domain: Domain) -> _Step:
         match stmt:
             case Seq(body=body):
                 return _Sequence([self.step(part, domain) for part in body])
-            case For(var=var, extent=extent, body=body, kind=kind):
-                inner = self.step(body, {**domain, var.name: extent})
-                loop = _Threads if kind is LoopKind.VIRTUAL_THREAD else _Loop
-                return loop(var.name, compiled(extent), inner)
+            case For():
+                return self._loop(stmt, domain)
             case Allocate(buffer=buffer, body=body):
                 return self._allocation(buffer, body, domain)
             case IntrinsicStmt(name=name, body=body):
@@ -339,6 +365,18 @@ class _Planner:
         raise EnumerateError(
             f"outside of intrinsics, only loops can run; tensorise first:\n{print_stmt(stmt)}"
         )
+
+    def _loop(self, loop: For, domain: Domain) -> _Step:
+        if loop.pipelining is not None:
+            self._stages |= stage_places(loop)
+        name, extent = loop.var.name, compiled(loop.extent)
+        inner = self.step(loop.body, {**domain, name: loop.extent})
+        if loop.pipelining is not None:
+            return _Pipelined(name, extent, inner, self._across[name], loop.pipelining.drain)
+        if name in self._across:
+            return _Across(name, extent, inner, self._across[name])
+        kind = _Threads if loop.kind is LoopKind.VIRTUAL_THREAD else _Loop
+        return kind(name, extent, inner)
 
     def _allocation(self, buffer: Buffer, body: Stmt, domain: Domain) -> _Allocation:
         self._fills |= {id(stmt): buffer.name for stmt in self._filling(buffer, body)}
@@ -369,13 +407,15 @@ class _Planner:
         if name not in INTRINSICS:
             raise EnumerateError(f"intrinsic must be one of {', '.join(INTRINSICS)}, not {name!r}")
         try:
-            intrinsic = INTRINSICS[name](parse(body, domain), self._limits)
+            nest = parse(body, domain)
+            intrinsic = INTRINSICS[name](nest, self._limits)
         except MismatchError as error:
             raise EnumerateError(f"intrinsic {name!r} does not stand for its body: {error}") from error
         read = _variables(body)
         names = [name for name in domain if name in read]
         buffers = {buffer.name for buffer in _accessed(body) if buffer.scope is not MemoryScope.LANE}
-        return _Work(intrinsic, body, itemgetter(*names) if names else lambda _: None, sorted(buffers))
+        values = itemgetter(*names) if names else lambda _: None
+        return _Work(intrinsic, body, values, sorted(buffers), nest.emptiness())
 
 
 def _variables(stmt: Stmt) -> set[str]:
@@ -430,7 +470,7 @@ def _steps(step: _Step) -> Iterator[_Step]:
         case _Sequence(parts=parts):
             for part in parts:
                 yield from _steps(part)
-        case _Allocation(body=body):
+        case _Allocation(body=body) | _Stage(body=body):
             yield from _steps(body)
         case _:
             yield step

@@ -22,6 +22,7 @@ from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
 from tilewright.compiler.space.point import Point
+from tilewright.compiler.targets.accel.chain import lower_chain, with_chains
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
@@ -54,6 +55,7 @@ def default_schedules(
     config: Config,
     points: Points = NO_POINTS,
     latency_cycles: int = ASSUMED_LATENCY_CYCLES,
+    given: Schedules | None = None,
 ) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
@@ -62,12 +64,13 @@ def default_schedules(
         config: the machine.
         points: of layers that do not have their default.
         latency_cycles: of the memory for which defaults are chosen.
+        given: schedules that layers have; they decide which layers are chains.
 
     Raises:
         NetworkError: if the machine cannot do all of it.
         TilingError: if a layer does not fit.
     """
-    network = legal_network(named, config)
+    network = chained_network(named, config, given, latency_cycles)
     return {
         part: lowered.tunable.schedule(points.get(part, lowered.default))
         for unit in network.layers
@@ -95,10 +98,30 @@ def legal_sample(alone: NamedFunction, config: Config) -> AccelNetwork:
     return network_of(alone.with_function(legalise(alone.function, config)), config)
 
 
+def chained_network(
+    named: NamedFunction,
+    config: Config,
+    schedules: Schedules | None = None,
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES,
+) -> AccelNetwork:
+    """The same, whose layers are chains where that is faster; those with schedules are what these name.
+
+    Raises:
+        IrError: if the function is unsound.
+        NetworkError: if the machine cannot do all of it.
+    """
+    network = legal_network(named, config)
+    return with_chains(network, config, {part.layer for part in schedules or {}}, latency_cycles)
+
+
 def lowered_parts(
     network: AccelNetwork, unit: Unit, config: Config, latency_cycles: int = ASSUMED_LATENCY_CYCLES
 ) -> Iterator[tuple[LayerPart, Lowered]]:
     """The parts of a layer, lowered, with their default schedules for a memory of some latency."""
+    if unit.before:
+        chain = lower_chain(unit, network.constants_of(unit), config)
+        yield LayerPart(unit.name), replace(chain, latency_cycles=latency_cycles)
+        return
     constants = network.constants_of(unit)
     for number, lowered in enumerate(lower(unit.operator, unit.types, constants, config)):
         yield LayerPart(unit.name, number), replace(lowered, latency_cycles=latency_cycles)

@@ -41,6 +41,7 @@ class Use:
         buffer: which one.
         layer: of the first task that uses it.
         live_ranges: of its instances, by number, in the order of their first tasks.
+        traffic: vectors of its instances, for each task that uses them.
         writers, readers: the engines.
         interferes: buffers that must not share a bank with it; itself, if its instances must not with each
             other.
@@ -49,6 +50,7 @@ class Use:
     buffer: Buffer
     layer: str
     live_ranges: dict[int, LiveRange] = field(default_factory=dict)
+    traffic: int = 0
     writers: set[Engine] = field(default_factory=set)
     readers: set[Engine] = field(default_factory=set)
     interferes: set[Buffer] = field(default_factory=set)
@@ -70,13 +72,15 @@ class Use:
 
     def demand(self) -> Demand:
         """Its demand on its memory."""
+        vectors = [live_range.instance.vectors for live_range in self.live_ranges.values()]
         return Demand(
             name=self.buffer.name,
             memory=self.memory,
-            vectors=max(1, *(live_range.instance.vectors for live_range in self.live_ranges.values())),
+            vectors=max(1, *vectors),
             slots=min(self.buffer.depth, len(self.live_ranges)),
             writers=frozenset(self.writers),
             readers=frozenset(self.readers),
+            traffic=self.traffic,
         )
 
 
@@ -87,7 +91,7 @@ def uses(table: TaskTable) -> list[Use]:
     named, firsts = np.unique(instances[order], return_index=True)
     lasts = np.zeros(len(table.instances), np.int64)
     np.maximum.at(lasts, instances, rows)
-    first_rows = rows[order][firsts]
+    first_rows, tasks = rows[order][firsts], np.bincount(instances, minlength=len(table.instances))
     found: dict[Buffer, Use] = {}
     for index in np.argsort(firsts, kind="stable").tolist():
         number, first = int(named[index]), int(first_rows[index])
@@ -96,6 +100,7 @@ def uses(table: TaskTable) -> list[Use]:
         if use is None:
             use = found[instance.buffer] = Use(instance.buffer, _layer_at(table.layers, first))
         use.live_ranges[number] = LiveRange(instance, first, int(lasts[number]))
+        use.traffic += instance.vectors * int(tasks[number])
     for number, engine, write in np.unique(np.stack([instances, engines, writes], axis=1), axis=0).tolist():
         use = found[table.instances[number].buffer]
         (use.writers if write else use.readers).add(Engine(engine))

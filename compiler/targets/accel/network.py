@@ -27,6 +27,8 @@ from tilewright.numerics.error import TilewrightError
 
 _VIEWS = (Reshape, Transpose)
 """Views that the host computes where it hands over a value or takes it back."""
+CHAIN = "chain"
+"""The operator's name of a unit of several layers."""
 
 
 class NetworkError(TilewrightError):
@@ -55,27 +57,54 @@ class TensorPort:
 
 @dataclass(frozen=True)
 class Unit:
-    """An equation that is a layer, by a name that no other one has."""
+    """An equation that is a layer, or a chain of some, by a name that no other one has.
+
+    Members:
+        name: of a chain those of its layers, joined.
+        equation: whose result it makes.
+        before: of a chain the equations before, each of which reads the one before it.
+    """
 
     name: str
     equation: Equation
+    before: tuple[Equation, ...] = ()
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """All of them, in order."""
+        return (*self.before, self.equation)
 
     @property
     def operator(self) -> QuantisedOperator:
-        """The operator that it computes."""
-        operator = self.equation.operator
-        assert isinstance(operator, QuantisedOperator), "network_of takes no others"
-        return operator
+        """The operator that it computes; of a chain the last one."""
+        return _operator(self.equation)
+
+    @property
+    def operator_name(self) -> str:
+        """As reports have it."""
+        return CHAIN if self.before else self.operator.name
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        """What it reads: the operands of its equations, but for what is between."""
+        between = {equation.result for equation in self.before}
+        return tuple(value for each in self.equations for value in each.operands if value not in between)
 
     @property
     def types(self) -> list[TensorType]:
         """The types of its operands."""
-        return [value.type for value in self.equation.operands]
+        return [value.type for value in self.operands]
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates for one sample."""
-        return self.operator.macs(*self.types)
+        return sum(_operator(each).macs(*(value.type for value in each.operands)) for each in self.equations)
+
+
+def _operator(equation: Equation) -> QuantisedOperator:
+    operator = equation.operator
+    assert isinstance(operator, QuantisedOperator), "network_of takes no others"
+    return operator
 
 
 @dataclass(frozen=True)
@@ -103,9 +132,10 @@ class AccelNetwork:
 
     def constants_of(self, unit: Unit) -> list[NDArray[Any] | None]:
         """The operands of a layer that are constants; None for the others."""
-        return [self._constant(value) for value in unit.equation.operands]
+        return [self.constant(value) for value in unit.operands]
 
-    def _constant(self, value: Value) -> NDArray[Any] | None:
+    def constant(self, value: Value) -> NDArray[Any] | None:
+        """The array of a value, if it is a constant."""
         producer = self.function.producers.get(value)
         is_constant = producer is not None and isinstance(producer.operator, Constant)
         return producer.operator.value.array if is_constant else None  # type: ignore[union-attr]

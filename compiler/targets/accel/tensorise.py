@@ -124,7 +124,7 @@ class _Tensoriser:
         """The statement if it is one instruction, else its outermost loop around what is inside of it."""
         if not any(isinstance(s, For) and s.kind is LoopKind.VIRTUAL_THREAD for s in statements(stmt)):
             try:
-                self._check(kind(nest, self.limits))
+                self._check(kind(nest, self.limits), nest)
                 return IntrinsicStmt(kind.name, stmt)
             except MismatchError as error:
                 before = [*before, (stmt, error)]
@@ -134,11 +134,14 @@ class _Tensoriser:
         nearest, difference = max(before, key=lambda attempt: attempt[1].progress)
         raise TensoriseError(_text(nearest, kind.name, difference))
 
-    def _check(self, intrinsic: Intrinsic) -> None:
+    def _check(self, intrinsic: Intrinsic, nest: Nest) -> None:
         """Evaluate at the first and last steps of the loops around, and one step away from the first."""
         loops = [(name, compiled(extent)) for name, extent in self.domain.items()]
         shapes = {name: [compiled(extent) for extent in shape] for name, shape in self.shapes.items()}
+        is_empty = nest.emptiness()
         for env in (*_corners(loops, {}), *_neighbours(loops)):
+            if is_empty(env):
+                continue
             numbers = {name: tuple(extent(env) for extent in shape) for name, shape in shapes.items()}
             intrinsic.instruction(env, numbers)
 

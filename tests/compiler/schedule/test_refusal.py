@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.compiler.schedule import test_primitives, test_reduction, test_tuple
+from tests.compiler.schedule import (
+    test_pipeline,
+    test_primitives,
+    test_reduction,
+    test_split_select,
+    test_tuple,
+)
 
 from tilewright.compiler import schedule, te
 from tilewright.compiler.dtype import DType
@@ -249,6 +255,8 @@ OTHERS = [
     *((test_primitives.PROGRAM, *case) for case in test_primitives.REFUSED),
     *test_reduction.REFUSED,
     *test_tuple.REFUSED,
+    *test_pipeline.REFUSED,
+    *test_split_select.REFUSED,
 ]
 
 
@@ -259,7 +267,10 @@ def refused(function, before, step):
     return str(caught.value), function
 
 
-@pytest.mark.parametrize(("function", "before", "step", "reason"), REFUSED)
+@pytest.mark.parametrize(
+    ("function", "before", "step", "reason"),
+    [*REFUSED, *test_pipeline.REFUSED, *test_split_select.REFUSED],
+)
 def test_refusal_names_step_reason_and_loops(function, before, step, reason):
     with pytest.raises(ScheduleError, match=reason):
         schedule.apply(schedule.apply(function, before), [step])

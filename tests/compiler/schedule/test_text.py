@@ -18,6 +18,7 @@ FIELDS = {
     int: st.integers(-(1 << 40), 1 << 40),
     MemoryScope: st.sampled_from(MemoryScope),
     tuple[str, ...]: st.lists(NAMES, max_size=4).map(tuple),
+    tuple[int, ...]: st.lists(st.integers(-9, 1 << 40), max_size=4).map(tuple),
 }
 
 

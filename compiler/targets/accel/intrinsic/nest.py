@@ -1,8 +1,9 @@
 """A loop nest as an intrinsic sees it: loops around assignments, whose indices are sums of loop variables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from tilewright.compiler.targets.accel.intrinsic.affine import compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
@@ -79,6 +80,12 @@ class Nest:
             node.buffer.scope for value in values for node in nodes(value) if isinstance(node, BufferLoad)
         }
         return frozenset(found - {MemoryScope.LANE})
+
+    def emptiness(self) -> Callable[[Mapping[str, int]], bool]:
+        """Whether a loop has no iteration, by the variables outside."""
+        extents = {loop.name: loop.extent for statement in self.statements for loop in statement.loops}
+        unsure = [compiled(extent) for extent in extents.values() if constant(extent) is None]
+        return lambda env: any(extent(env) <= 0 for extent in unsure)
 
     def without(self, name: str) -> "Nest":
         """The loop nest with a loop outside."""

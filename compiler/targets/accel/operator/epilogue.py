@@ -24,7 +24,15 @@ def with_residual(total: Expr, residual: Expr, parameters: Tensor, block: Expr, 
 
 
 def finish(
-    total: Expr, parameters: Tensor, block: Expr, lane: Expr, *, zero_point: int, lo: int, hi: int
+    total: Expr,
+    parameters: Tensor,
+    block: Expr,
+    lane: Expr,
+    *,
+    zero_point: int,
+    lo: int,
+    hi: int,
+    first: int = 0,
 ) -> Expr:
     """The int8 result of a total: clamp(requantise(total + bias, scale) + zero_point, lo, hi).
 
@@ -33,7 +41,8 @@ def finish(
         parameters: int32 [blocks][vectors][lanes].
         block, lane: of the result.
         zero_point, lo, hi: of the result.
+        first: of its vectors among those of the block.
     """
-    biased = saturating_add(total, parameters[block, BIAS, lane])
-    scaled = requantise(biased, parameters[block, SCALE, lane])
+    biased = saturating_add(total, parameters[block, first + BIAS, lane])
+    scaled = requantise(biased, parameters[block, first + SCALE, lane])
     return cast(clamp(scaled + zero_point, lo, hi), DType.INT8)

@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Columns, Space
-from tilewright.compiler.targets.accel.cost import convolution_space, window_space
+from tilewright.compiler.targets.accel.chain_tiling import choose_chain
+from tilewright.compiler.targets.accel.cost import chain_space, convolution_space, window_space
+from tilewright.compiler.targets.accel.cost.chain import BlockedChain
+from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
 from tilewright.compiler.targets.accel.cost.convolution_space import ConvolutionSpace
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, BlockedConvolution, Tiling
 from tilewright.compiler.targets.accel.cost.relevant import convolution_machine, window_machine
 from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling
 from tilewright.compiler.targets.accel.cost.window_space import WindowSpace
+from tilewright.compiler.targets.accel.operator.chain_schedule import chain_schedule
 from tilewright.compiler.targets.accel.operator.schedule import Schedule, convolution_schedule
 from tilewright.compiler.targets.accel.tiling import choose, likely
 from tilewright.compiler.targets.accel.window_tiling import choose_windows, likely_windows
@@ -200,5 +204,46 @@ class TunableWindows:
         return self.primitives(self.tilings().tiling(point))
 
 
-def _key(kind: str, sizes: BlockedConvolution | Windows, **further: Any) -> str:
+def _key(kind: str, sizes: BlockedConvolution | Windows | BlockedChain, **further: Any) -> str:
     return json.dumps({"kind": kind, **further, **asdict(sizes)}, sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunableChain:
+    """An expansion, a depthwise convolution and a projection, of which what is between stays on the chip.
+
+    Members:
+        chain, config: what is tiled, for which machine.
+    """
+
+    chain: BlockedChain
+    config: Config
+    kind = "chain"
+    feature_names = chain_space.FEATURES
+
+    @property
+    def key(self) -> str:
+        """Its sizes."""
+        return _key(self.kind, self.chain)
+
+    @property
+    def machine(self) -> Config:
+        """All of it matters."""
+        return self.config
+
+    def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> ChainSpace:
+        """Its space."""
+        return ChainSpace(chain=self.chain, config=self.config, latency_cycles=latency_cycles)
+
+    def default(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Point:
+        """The search of `choose_chain`."""
+        return self.likely(latency_cycles).point
+
+    def likely(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Likely:
+        """By `choose_chain`."""
+        found = choose_chain(self.chain, self.config, latency_cycles)
+        return Likely(self.tilings(latency_cycles).point(found), found.cycles)
+
+    def schedule(self, point: Point) -> Schedule:
+        """Primitives for the loops of `ChainNest`."""
+        return chain_schedule(self.tilings().tiling(point))

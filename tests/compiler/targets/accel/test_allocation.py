@@ -49,6 +49,24 @@ def test_a_buffer_that_one_engine_fills_and_another_reads_may_take_one_bank():
     assert shared([demand("tiles", 512, 4, LOAD, MATRIX)]) == [[0]]
 
 
+def test_where_banks_are_few_those_share_that_are_used_least():
+    """Whoever reads a bank holds up the others for as long as it reads."""
+    demands = [
+        replace(demand("padded", 441, 2, VECTOR, VECTOR), writers=frozenset([LOAD, VECTOR])),
+        demand("filtered", 361, 2, VECTOR, MATRIX),
+        demand("result", 361, 2, VECTOR, STORE),
+        demand("input", 882, 2, LOAD, MATRIX),
+        demand("residual", 361, 2, LOAD, VECTOR),
+    ]
+    apart = [(0, 1), (2, 4)]
+    used = [replace(each, traffic=9 - 8 * (each.name in ("result", "residual"))) for each in demands]
+    padded, filtered, _, inputs, _ = map(set, shared(used, apart))
+    assert padded.isdisjoint(filtered | inputs)
+    assert filtered.isdisjoint(inputs)
+    padded, filtered, _, inputs, _ = map(set, shared(demands, apart))
+    assert padded & inputs or filtered & inputs
+
+
 def test_what_interferes_is_separate_though_others_share():
     demands = [
         demand("input", 900, 1, LOAD, MATRIX),

@@ -1,0 +1,153 @@
+"""The event model of a tiled chain: when each engine is done, task by task, in the order of its schedule."""
+
+from tilewright.compiler.targets.accel.cost.chain import ChainTile, ChainTiling
+from tilewright.compiler.targets.accel.cost.chain_bound import TileCosts, instructions_of, tile_costs
+from tilewright.compiler.targets.accel.cost.engines import Engines, Pool
+from tilewright.isa.timing import ACCUMULATOR_DISTANCE, matrix_depth, vector_depth
+
+
+def modelled_chain_cycles(tiling: ChainTiling) -> int:
+    """Cycles of the whole chain."""
+    model = _ChainModel(tiling)
+    blocks, lag = tiling.chain.blocks, tiling.lag
+    for step in range(tiling.steps + tiling.drain):
+        if step < tiling.steps:
+            model.load(step)
+        if lag:
+            model.filter(step - lag)
+        model.expand(step)
+        if not lag:
+            model.filter(step)
+        model.project(step - lag - 1)
+        last = step - tiling.drain
+        if last >= 0 and last % blocks == blocks - 1:
+            model.finish(last // blocks)
+    return model.end
+
+
+class _ChainModel(Engines):
+    """The state of the modelled machine; what is not a step of the chain is nothing to do.
+
+    Members:
+        end: the cycle after the last finish.
+    """
+
+    def __init__(self, tiling: ChainTiling) -> None:
+        config, depths = tiling.config, tiling.depths
+        super().__init__(config, tiling.latency_cycles, instructions_of(tiling))
+        self._tiling, self._chain, self._config = tiling, tiling.chain, config
+        self._working = self._matrix_queue
+        known: dict[ChainTile, TileCosts] = {}
+        for tile in tiling.tiles:
+            if tile not in known:
+                known[tile] = tile_costs(tile, tiling.chain, config, tiling.latency_cycles)
+        self._costs = [known[tile] for tile in tiling.tiles]
+        self._inputs, self._padded, self._filtered = (
+            Pool(size) for size in (depths.inputs, depths.padded, depths.filtered)
+        )
+        self._expanded, self._sums = Pool(depths.expanded), Pool(depths.sums)
+        self._expand_weights, self._weights = Pool(depths.expand_weights), Pool(depths.weights)
+        self._vectors, self._result_vectors = Pool(depths.vectors), Pool(depths.result_vectors)
+        self._results, self._residuals = Pool(depths.results), Pool(depths.residuals)
+        self._matrix_depth = matrix_depth(config.rows, config.cols)
+        self._vector_depth = vector_depth(config.requant_interval)
+        # The end of the last stream of the array, and of the last reader of the accumulators between.
+        self._stream, self._requantised = 0, 0
+        self.end = 0
+
+    def load(self, step: int) -> None:
+        """What a step loads, behind the input of its tile."""
+        chain, (tile, block) = self._chain, divmod(step, self._chain.blocks)
+        cost = self._costs[tile]
+        if chain.expands:
+            if block == 0:
+                self._load(self._inputs, tile, cost.inputs)
+            self._load(self._expand_weights, block, cost.step.expand_weights)
+        self._load(self._weights, block, cost.step.weights)
+        self._load(self._vectors, block, cost.step.vectors)
+        if cost.step.fill:
+            self._load(self._padded, step, cost.step.fill)
+        elif chain.expands:
+            self._padded.put(step, self._padded.make_room())
+
+    def expand(self, step: int) -> None:
+        """The expansion of a step, and its requantisation."""
+        if step >= self._tiling.steps or not self._chain.expands:
+            return
+        tile, block = divmod(step, self._chain.blocks)
+        cost = self._costs[tile].step
+        room = self._expanded.make_room()
+        begin = max(self._inputs.ready[tile], self._expand_weights.ready[block], room)
+        # Both claim the accumulators' bank.
+        done = self._stream_tiles(max(begin, self._requantised), self._chain.in_blocks, cost.expand)
+        self._expanded.put(step, done)
+        self._inputs.finish(tile, done)
+        self._expand_weights.finish(block, done)
+        ready = max(done, self._vectors.ready[block], self._padded.ready[step])
+        self._requantised = done = self._work(ready, cost.requantise)
+        self._expanded.finish(step, done)
+        self._vectors.finish(block, done)
+        self._padded.ready[step] = self._padded.done[step] = done
+
+    def filter(self, step: int) -> None:
+        """The depthwise convolution of a step."""
+        if not 0 <= step < self._tiling.steps:
+            return
+        tile, block = divmod(step, self._chain.blocks)
+        ready = max(self._padded.ready[step], self._filtered.make_room(), self._vectors.ready[block])
+        done = self._work(ready, self._costs[tile].step.filter)
+        self._filtered.put(step, done)
+        self._padded.finish(step, done)
+        self._vectors.finish(block, done)
+
+    def project(self, step: int) -> None:
+        """The products of a step for all blocks of results."""
+        if not 0 <= step < self._tiling.steps:
+            return
+        tile, block = divmod(step, self._chain.blocks)
+        if block == 0:
+            self._sums.put(tile, self._sums.make_room())
+        begin = max(self._filtered.ready[step], self._weights.ready[block], self._sums.ready[tile])
+        done, gap = begin, (ACCUMULATOR_DISTANCE - 1) * (block > 0)
+        for _ in range(self._chain.out_blocks):
+            done = self._stream_tiles(begin, 1, self._costs[tile].step.project, gap)
+        self._filtered.finish(step, done)
+        self._weights.finish(block, done)
+        self._sums.finish(tile, done)
+
+    def finish(self, tile: int) -> None:
+        """The results of a tile."""
+        cost, chain = self._costs[tile], self._chain
+        summed = self._sums.done[tile]
+        for block in range(chain.out_blocks):
+            number = tile * chain.out_blocks + block
+            ready = max(summed, self._results.make_room())
+            if chain.residual:
+                self._load(self._residuals, number, cost.residual)
+                ready = max(ready, self._residuals.ready[number])
+            self._load(self._result_vectors, block, cost.result_vectors)
+            done = self._work(max(ready, self._result_vectors.ready[block]), cost.result)
+            self._results.put(number, done)
+            self._result_vectors.finish(block, done)
+            self._residuals.finish(number, done)
+            begin = self._store_queue.issue(max(done, self._dispatch(self._store_queue)), cost.store)
+            self.end = begin + cost.store + self.landing_cycles + 1
+            self._results.finish(number, self.end)
+            self._sums.finish(tile, done)
+
+    def _stream_tiles(self, ready: int, tiles: int, period: int, gap: int = 0) -> int:
+        """When the accumulators of weight tiles are complete, of an instruction for each slice."""
+        queue, done = self._matrix_queue, 0
+        for _ in range(self._config.slices):
+            begin = max(ready, self._dispatch(queue), queue.free)
+            queue.starts.append(begin)
+            self._stream = max(begin + self._config.rows, self._stream + gap) + tiles * period
+            # The next one preloads its weights while the last tile streams.
+            queue.free = max(begin, self._stream - period) + 1
+            done = self._stream - 1 + self._matrix_depth
+        return done
+
+    def _work(self, ready: int, busy: int) -> int:
+        """When an instruction of the vector engine is done."""
+        begin = max(ready, self._dispatch(self._vector_queue))
+        return self._vector_queue.issue(begin, busy) + busy + self._vector_depth
