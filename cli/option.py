@@ -19,6 +19,8 @@ MODEL_OPTIONS = (
     "size",
     "records",
 )
+QUICK_RANGES = "min-max"
+"""Where cycles alone count, which no range changes: what takes least time."""
 NO_RECORDS, SHIPPED_RECORDS = "none", "shipped"
 PROGRAM_OPTIONS = ("memory", "dump")
 _CALIBRATE = "data for quantisation, in the forms of --input"
