@@ -1,5 +1,7 @@
 """What there is to tune on the accelerator: every distinct layer of a package as a task."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -11,6 +13,8 @@ from tilewright.api.package import Package
 from tilewright.api.tunable_layer import TunableLayer
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Positions
+from tilewright.compiler.targets.accel.compile import Variants
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import legal_network, lowered_parts
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import Tilings, Tunable
@@ -39,6 +43,20 @@ def key_of(tunable: Tunable, config: Config, latency_cycles: int, device: str = 
     )
 
 
+def program_key(variants: Variants, latency_cycles: int, device: str = SIM) -> Key:
+    """What the cycles of a whole program are cycles of: all its layers in their order, of equal sizes each.
+
+    Args:
+        variants: the programs of a function.
+        latency_cycles: of the memory.
+        device: that measured: "sim" or "rtl".
+    """
+    layers = [lowered.tunable for lowered in variants.lowered.values()]
+    text = json.dumps([layer.key for layer in layers])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return replace(key_of(layers[0], variants.config, latency_cycles, device), structure=digest)
+
+
 def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> list[TunableLayer]:
     """The distinct layers of a package on the accelerator, the longest first.
 
@@ -48,7 +66,7 @@ def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> li
         device: that measures: "sim" or "rtl".
     """
     found: dict[str, TunableLayer] = {}
-    for name, lowered in _layers(package):
+    for name, lowered in _layers(package, latency_cycles):
         key = lowered.tunable.key
         known = found.get(key)
         if known is None:
@@ -60,11 +78,13 @@ def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> li
     return sorted(found.values(), key=lambda layer: -layer.task.weight)
 
 
-def _layers(package: Package) -> Iterator[tuple[str, Lowered]]:
+def _layers(package: Package, latency_cycles: int) -> Iterator[tuple[str, Lowered]]:
     for part in package.parts.values():
         network = legal_network(part.integers, package.config)
         for unit in network.layers:
-            for (layer, number), lowered in lowered_parts(network, unit, package.config):
+            for (layer, number), lowered in lowered_parts(
+                network, unit, package.config, assumed_latency(latency_cycles)
+            ):
                 yield f"{layer} part {number}" if number else layer, lowered
 
 
@@ -72,7 +92,6 @@ def _tunable_layer(
     config: Config, lowered: Lowered, name: str, latency_cycles: int, device: str
 ) -> TunableLayer:
     tunable = lowered.tunable
-    # The default is what is compiled without tuning, whatever the latency.
     tilings, default = tunable.tilings(latency_cycles), lowered.default
     key = key_of(tunable, config, latency_cycles, device)
     task = Task(

@@ -1,7 +1,7 @@
 """Networks to packages."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,8 +13,8 @@ from tilewright.api.error import PackageError
 from tilewright.api.explanation import Explanation
 from tilewright.api.host_task import host_schedules
 from tilewright.api.package import Package
-from tilewright.api.records import DEFAULT_LATENCY_CYCLES, SHIPPED, RecordSource, records_of
-from tilewright.api.tuned_package import tuned_package
+from tilewright.api.records import DEFAULT_LATENCY_CYCLES, SHIPPED, RecordSource, records_of, unnoted
+from tilewright.api.tuned_package import RecordedPrograms
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.function import Equation, Function, Module
 from tilewright.compiler.ir.kernel import Kernel, shown_names
@@ -25,13 +25,21 @@ from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.network.batch import mixing
 from tilewright.compiler.network.budget import parse_budget
-from tilewright.compiler.network.split import Observe, SplitNetwork, placed_network, split_network
+from tilewright.compiler.network.split import (
+    Improve,
+    Observe,
+    SplitNetwork,
+    placed_network,
+    split_network,
+    take_default,
+)
 from tilewright.compiler.network.target import HOST
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.passes.run import Pass, run_passes
 from tilewright.compiler.pipeline import HOST_PASSES, PASSES
 from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.quantise.range_method import RangeMethod, range_method
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import Schedules
 from tilewright.isa.config import Config, load_config
 from tilewright.numerics.progress import Progress, unheard
@@ -39,7 +47,7 @@ from tilewright.tune.record_index import Records
 
 _SHOWN_LABELS = 4
 Source = str | os.PathLike[str] | bytes | Any
-"""A path, the bytes of a file, or an onnx.ModelProto."""
+"""A path, the bytes of a file, an onnx.ModelProto, or a `NamedFunction`."""
 
 
 def compile(
@@ -53,13 +61,15 @@ def compile(
     accelerator: bool | None = None,
     schedules: Schedules | None = None,
     records: RecordSource = SHIPPED,
+    latency_cycles: int = DEFAULT_LATENCY_CYCLES,
     progress: Progress = unheard,
     observe: Observe | None = None,
 ) -> Package:
     """A network, split between the accelerator and the CPU, compiled for both.
 
     Args:
-        model: an ONNX model: a path, its bytes, or an onnx.ModelProto.
+        model: an ONNX model: a path, its bytes, or an onnx.ModelProto; or a `NamedFunction`, one that was
+            trained for instance.
         config: of the accelerator: a preset's name, a TOML file, or a `Config`.
         calibration: typical inputs by name, some hundred samples along the first axis; they choose the scales
             of a network of floats. One that has scales itself (QDQ) keeps them.
@@ -74,6 +84,7 @@ def compile(
         schedules: of layers on the accelerator that shall not have their default schedule.
         records: files of measurements, as `tilewright tune` keeps them: layers have the best schedule that
             was measured for this configuration. "shipped" are those of presets that come along; None: none.
+        latency_cycles: of the memory: schedules are chosen for it, and records of it are taken.
         progress: is told what is being done, and how much of it is; see `numerics.progress`.
         observe: is told what each pass made: where ("" for the network, a kernel's name, or that / a
             layer's name), one of `pipeline.STAGES`, and the text.
@@ -85,7 +96,7 @@ def compile(
     machine = config if isinstance(config, Config) else load_config(os.fspath(config))
     progress("reading the model")
     return compile_named(
-        sized(load_onnx(model), sizes or {}),
+        sized(model if isinstance(model, NamedFunction) else load_onnx(model), sizes or {}),
         machine,
         calibration=calibration,
         ranges=ranges,
@@ -93,6 +104,7 @@ def compile(
         accelerator=accelerator,
         schedules=schedules,
         records=records_of(records),
+        latency_cycles=latency_cycles,
         progress=progress,
         observe=observe,
     )
@@ -111,23 +123,33 @@ def compile_named(
     latency_cycles: int = DEFAULT_LATENCY_CYCLES,
     progress: Progress = unheard,
     observe: Observe | None = None,
+    note: Callable[[str], object] = unnoted,
 ) -> Package:
     """As `compile`, of a network that was read.
 
     Args:
-        records: measurements of layers; the best points are taken where no schedules are given.
-        latency_cycles: of the memory whose records count.
+        records: measurements of layers and programs; the best points are taken where no schedules are given,
+            and the program is faster with them.
+        latency_cycles: of the memory: schedules are chosen for it, and records of it count.
+        note: is told of records that hold no longer.
     """
+    improve: Improve = take_default
+    if records:
+        improve = RecordedPrograms(records=records, latency_cycles=latency_cycles, note=note)
     package = _compiled(
-        named, config, calibration, ranges, accuracy_budget, accelerator, schedules, progress, observe
+        named,
+        config,
+        calibration,
+        ranges,
+        accuracy_budget,
+        accelerator,
+        schedules,
+        progress,
+        observe,
+        improve,
+        assumed_latency(latency_cycles),
     )
-    if not records:
-        return package
-    package = replace(package, host_schedules=host_schedules(records))
-    if schedules:
-        return package
-    progress("comparing with what was measured")
-    return tuned_package(package, records, latency_cycles)
+    return replace(package, host_schedules=host_schedules(records)) if records else package
 
 
 def _compiled(
@@ -140,6 +162,8 @@ def _compiled(
     schedules: Schedules | None,
     progress: Progress,
     observe: Observe | None,
+    improve: Improve,
+    latency_cycles: int,
 ) -> Package:
     method = range_method(ranges)
     budget = None if accuracy_budget is None else parse_budget(accuracy_budget)
@@ -162,7 +186,9 @@ def _compiled(
             "or accelerator=False for the CPU in floats"
         )
     data = None if calibration is None else {name: np.asarray(each) for name, each in calibration.items()}
-    split = split_network(named, config, data, schedules, progress, observe, method, budget)
+    split = split_network(
+        named, config, data, schedules, progress, observe, method, budget, improve, latency_cycles
+    )
     return package_of(split, config)
 
 

@@ -150,6 +150,30 @@ class Package:
         result = self.run(inputs, device=device)
         return tuple(layer for each in result.programs for layer in each.layers)
 
+    def report(
+        self,
+        inputs: Mapping[str, ArrayLike],
+        *,
+        device: str | Device = "sim",
+        environment: Environment = DEFAULT_ENVIRONMENT,
+        title: str = "Where the time goes",
+        noise_db: Mapping[str, float] | None = None,
+    ) -> str:
+        """Where the cycles go, as a page of HTML that needs nothing else: `tilewright run --report`.
+
+        Args:
+            inputs, device, environment: as for `run`; drawn is one sample.
+            title: of the page.
+            noise_db: the signal-to-noise ratio of layers by name, where it is known, to stand beside them.
+
+        Raises:
+            TilewrightError: if inputs or device do not fit.
+        """
+        from tilewright.api.run_page import page_of, summary_of
+
+        result = self.run(inputs, device=device, environment=environment)
+        return page_of(self, result, title, summary_of(self, result), noise_db).html()
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file, which `load` reads: whole, or not at all.
 

@@ -7,15 +7,16 @@ from functools import cache
 from importlib import resources
 
 from tilewright.api.accel_task import SIM, key_of
-from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.space.error import SpaceError
 from tilewright.compiler.space.point import Point
-from tilewright.compiler.targets.accel.layer_schedule import legal_network, lowered_parts
+from tilewright.compiler.targets.accel.compile import Variants
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
+from tilewright.compiler.targets.accel.layer_schedule import Points
 from tilewright.compiler.targets.accel.operator.tunable import Tunable
 from tilewright.isa.config import Config
-from tilewright.tune.record import read_line
 from tilewright.tune.record_file import read_records
 from tilewright.tune.record_index import Records
+from tilewright.tune.record_line import read_line
 
 SHIPPED = "shipped"
 RecordSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Records | None
@@ -26,7 +27,7 @@ DEFAULT_LATENCY_CYCLES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class TunedPoints:
-    """Names for each layer the best point that was measured; callable, as compilers take it.
+    """Names for each layer the best point that was measured.
 
     A record counts only beside one of the layer's default, and if it is better: with it a layer is never
     slower than without. One that does not fit the layer any more does not count.
@@ -47,26 +48,21 @@ class TunedPoints:
         """The best point of a layer; None where its default is the best, or nothing is known."""
         key = key_of(tunable, self.config, self.latency_cycles, self.device)
         best = self.records.best(key)
-        if best is None or best.outcome.cost is None or not _fits(tunable, best.point):
+        if best is None or best.outcome.cost is None or not fits(tunable, best.point):
             return None
-        default = self.records.known(key, tunable.default())
+        default = self.records.known(key, tunable.default(assumed_latency(self.latency_cycles)))
         if default is None or default.cost is None or default.cost <= best.outcome.cost:
             return None
         return best.point
 
-    def has_any(self, named: NamedFunction) -> bool:
-        """Whether a layer of a function of integers has another point than its default."""
-        machine = self.config.digest().hex()
-        if all(key.machine != machine for key in self.records.keys()):  # noqa: SIM118
-            return False
-        network = legal_network(named, self.config)
-        parts = (
-            lowered for unit in network.layers for _, lowered in lowered_parts(network, unit, self.config)
-        )
-        return any(self(lowered.tunable) is not None for lowered in parts)
+    def points(self, variants: Variants) -> Points:
+        """The best points of a function's layers, of those that have a better one than their default."""
+        named = {part: self(lowered.tunable) for part, lowered in variants.lowered.items()}
+        return {part: point for part, point in named.items() if point is not None}
 
 
-def _fits(tunable: Tunable, point: Point) -> bool:
+def fits(tunable: Tunable, point: Point) -> bool:
+    """Whether a layer can have a point, which another version may have named."""
     try:
         return tunable.tilings().space.refuse(point) is None
     except SpaceError:

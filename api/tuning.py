@@ -14,6 +14,7 @@ from tilewright.tune.harness import Budget, Trial, steps
 from tilewright.tune.measure import Job, Measure
 from tilewright.tune.outcome import Kind, Outcome
 from tilewright.tune.record import Record
+from tilewright.tune.search.candidate import Candidates
 from tilewright.tune.search.search import Search
 from tilewright.tune.session import Session
 
@@ -149,6 +150,15 @@ class Tuning:
             return {"cost": None, "default_cost": None}
         best = sum(count * (cost or 0) for cost, _, count in pairs)
         return {"cost": best, "default_cost": sum(count * (default or 0) for _, default, count in pairs)}
+
+    def candidates(self, layer: TunableLayer, count: int) -> Candidates:
+        """Points of a layer that are worth a trial in its program, `count` at a time."""
+        measured = self.session.records.outcomes(layer.key).items()
+        costs = {
+            point: each.cost for point, each in measured if each.cost is not None and _is_in(layer, point)
+        }
+        best = sorted(costs, key=lambda point: costs[point])[:count]
+        return Candidates(layer.task, best, count, self.seed)
 
     # --- results -------------------------------------------------------------------------------------------
 

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.dump import PASSES
 from tilewright.cli.machine import config_name
-from tilewright.cli.option import add_machine_options, add_model_options, model_inputs, refuse_options
+from tilewright.cli.option import (
+    add_machine_options,
+    add_model_options,
+    model_inputs,
+    node_data_of,
+    refuse_options,
+)
 from tilewright.cli.summary import format_value
 from tilewright.cli.table import format_table
 from tilewright.cli.terminal import cycle_progress, say
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     files = {args.model_file: to_bytes(package, say)}
     say("")
     if args.schedules is not None:
-        files[args.schedules] = used_schedules(package, schedules, args).encode()
+        files[args.schedules] = used_schedules(package, schedules, args.latency).encode()
     dumped = {} if dump is None else dump.files(args.dump_folder or f"{args.model_file}.dump")
     files |= dumped
     with new_folders(dumped):
@@ -91,11 +97,14 @@ def _refuse(args: argparse.Namespace) -> None:
     from tilewright.cli.run_model import refuse_model_options
 
     if args.input is None:
-        refuse_options(args, ("labels", "output", "report", "trace"), "give --input FILE with them")
+        refuse_options(
+            args, ("labels", "output", "report", "trace", "node_data"), "give --input FILE with them"
+        )
     if args.float:
         refuse_options(args, ("schedules", "schedule"), "--float has no layers on the accelerator")
     refuse_model_options(args)
-    outputs = (args.model_file, args.output, args.report, args.trace, args.schedules)
+    node_data = (path for _, path in node_data_of(args))
+    outputs = (args.model_file, args.output, args.report, args.trace, args.schedules, *node_data)
     require_apart(outputs, (*model_inputs(args), args.schedule))
     require_no_weights(args.file, outputs)
 

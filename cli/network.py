@@ -155,6 +155,7 @@ def compile_network(
             latency_cycles=args.latency,
             progress=say,
             observe=observe,
+            note=note,
         )
     except TilewrightError as error:
         raise TilewrightError(f"{network.path}: {error}") from None
@@ -203,25 +204,24 @@ def _records(args: argparse.Namespace) -> "Records":
     return records_of(args.records or SHIPPED, note)
 
 
-def used_schedules(package: "Package", given: "Schedules", args: argparse.Namespace) -> str:
+def used_schedules(package: "Package", given: "Schedules", latency_cycles: int) -> str:
     """The schedule of each layer as text: the given ones, and those that the others have.
 
     Args:
-        package: compiled with `records` and `latency` of `args`.
+        package: as it was compiled.
         given: that the user names.
-        args: of the command.
+        latency_cycles: of the memory for which it was compiled.
+
     Raises:
         TilewrightError: if layers of two programs have one name.
     """
-    from tilewright.api.records import TunedPoints
+    from tilewright.compiler.targets.accel.cost.problem import assumed_latency
     from tilewright.compiler.targets.accel.layer_schedule import default_schedules, print_schedules
-    from tilewright.compiler.targets.accel.operator.tunable import choose_defaults
     from tilewright.isa.error import TilewrightError
 
     found: dict[LayerPart, tuple[Primitive, ...]] = {}
     for part in package.parts.values():
-        points = TunedPoints(records=_records(args), config=package.config, latency_cycles=args.latency)
-        own = default_schedules(part.integers, package.config, points if part.is_tuned else choose_defaults)
+        own = default_schedules(part.integers, package.config, part.points, assumed_latency(latency_cycles))
         twice = [str(each) for each in own if each in found]
         if twice:
             raise TilewrightError(

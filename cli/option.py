@@ -15,12 +15,15 @@ MODEL_OPTIONS = (
     "accuracy_budget",
     "output",
     "report",
+    "node_data",
     "float",
     "size",
     "records",
 )
 QUICK_RANGES = "min-max"
 """Where cycles alone count, which no range changes: what takes least time."""
+NODE_DATA = ("cycles", "utilization", "moved_bytes", "bound")
+"""Kinds of node data, the default first: those of the API, which is not imported before it is needed."""
 NO_RECORDS, SHIPPED_RECORDS = "none", "shipped"
 PROGRAM_OPTIONS = ("memory", "dump")
 _CALIBRATE = "data for quantisation, in the forms of --input"
@@ -43,8 +46,11 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trace",
-        metavar="FILE.json",
-        help="write a timeline for chrome://tracing or Perfetto, of the first sample",
+        metavar="FILE.pftrace|FILE.json",
+        help=(
+            "write every instruction of the first sample: FILE.pftrace for ui.perfetto.dev, with queues, "
+            "waits, tokens and bytes; any other name for chrome://tracing"
+        ),
     )
     parser.add_argument("--json", action="store_true", help="print one object: cycles, counters, utilization")
 
@@ -81,7 +87,20 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="run all of it on the CPU, in floats: nothing is quantised, any network goes",
     )
     group.add_argument("--output", metavar="FILE.npz", help="write the outputs by name")
-    group.add_argument("--report", metavar="FILE.html", help="write a page with the cycles of every layer")
+    group.add_argument(
+        "--report",
+        metavar="FILE.html",
+        help="write a page of where the time goes: engines, layers and what bounds them, roofline, bytes",
+    )
+    group.add_argument(
+        "--node-data",
+        metavar="[KIND=]FILE.json",
+        action="append",
+        help=(
+            "write a figure of each node for Model Explorer: cycles (the default), utilization, moved_bytes "
+            "or bound; may be given several times"
+        ),
+    )
 
 
 def add_network_options(
@@ -202,3 +221,12 @@ def _named_size(text: str) -> tuple[str, int]:
     if not name or not separator or not number.isdecimal():
         raise argparse.ArgumentTypeError(f"must be NAME=NUMBER, a number from 0, not {text!r}")
     return name, int(number)
+
+
+def node_data_of(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """The kind and the file of each `--node-data`; a name with "=" and no kind in front is a file's."""
+    found = []
+    for each in args.node_data or ():
+        kind, separator, path = each.partition("=")
+        found.append((kind, path) if separator and kind in NODE_DATA else (NODE_DATA[0], each))
+    return found

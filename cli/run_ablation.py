@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EACH = "each"
 NOTE = "Without a unit results mean nothing: none is compared or written."
-_RESULTS = ("dump", "labels", "output", "report", "trace")
+_RESULTS = ("dump", "labels", "output", "report", "trace", "node_data")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from tilewright.cli.answer import format_answer
 from tilewright.cli.data import npz_bytes, read_labels
 from tilewright.cli.machine import CPU, config_name, make_device
 from tilewright.cli.network import OpenedNetwork, compile_network, open_network, sized_network
-from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, refuse_options
+from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, node_data_of, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
 from tilewright.cli.run_timeline import draw_timeline, marks_of, refuse_timeline
-from tilewright.cli.summary import engine_counters, format_report, layer_reports, traffic
+from tilewright.cli.summary import engine_counters, format_report, layer_reports, report_lines, traffic
 from tilewright.cli.terminal import cycle_progress, note, say
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from tilewright.api.result import RunResult
     from tilewright.runtime.device import Environment
     from tilewright.runtime.model_input import Samples
-    from tilewright.runtime.trace import ProgramRun
+    from tilewright.runtime.perfetto import Band
 
-_ON_MACHINES = ("trace", "timeline")
+_ON_MACHINES = ("trace", "timeline", "node_data")
 """Options of what has cycles."""
 _CYCLES = ": no data changes the cycles"
 
@@ -56,7 +56,7 @@ def run_model(args: argparse.Namespace) -> int:
         refuse_options(args, ("labels", "output"), "give --input FILE with them")
     refuse_timeline(args)
     refuse_model_options(args)
-    outputs = (args.output, args.report, args.trace)
+    outputs = (args.output, args.report, args.trace, *(path for _, path in node_data_of(args)))
     require_apart(outputs, model_inputs(args))
     require_no_weights(args.file, outputs)
     environment = Environment(latency=args.latency, progress=cycle_progress())
@@ -137,7 +137,9 @@ def finish_run(
     files: Mapping[str, bytes],
 ) -> None:
     """Write what was asked for, all or none, `files` among it, and print the report."""
-    runs = program_runs(package, result)
+    from tilewright.api.layer_time import programs_of
+
+    runs = [(executable, first) for executable, first, _ in programs_of(package, result)]
     report = {
         **describe(package, result),
         "config": config_name(package.config, args.config),
@@ -148,25 +150,24 @@ def finish_run(
     if args.output:
         wanted[args.output] = npz_bytes(result.outputs)
     if args.report:
-        from tilewright.cli.report import html_page
+        from tilewright.api.run_page import page_of
 
-        wanted[args.report] = html_page(Path(args.file).name, report)
+        title = Path(args.file).name
+        wanted[args.report] = page_of(package, result, title, list(report_lines(report))).html().encode()
     if args.trace:
-        from tilewright.runtime.trace import timelines_json
+        from tilewright.runtime.trace_file import trace_file
 
-        wanted[args.trace] = timelines_json(runs)
+        wanted[args.trace] = trace_file(args.trace, runs, _bands(package, result))
+    for kind, path in node_data_of(args):
+        from tilewright.api.node_data import node_data
+
+        wanted[path] = json.dumps(node_data(package, result, kind), indent=2).encode()
     write_files(wanted)
     if args.json:
         print(json.dumps(report, indent=2))
         return
     answer = format_answer(result, given.labels) if given.samples is not None else ""
     print("\n\n".join(part for part in (answer, format_report(report), drawing) if part))
-
-
-def program_runs(package: "Package", result: "RunResult") -> "list[ProgramRun]":
-    """Each program with what a machine says of it; none of the CPU."""
-    models = [part.model for part in package.parts.values()]
-    return [(model.executable, each.first) for model, each in zip(models, result.programs, strict=False)]
 
 
 def describe(package: "Package", result: "RunResult") -> dict[str, Any]:
@@ -191,8 +192,27 @@ def describe(package: "Package", result: "RunResult") -> dict[str, Any]:
         **traffic(first),
         **steps,
         "host": dict(result.host_seconds),
-        "layers": layer_reports(result.programs),
+        "layers": _layers(package, result),
     }
+
+
+def _bands(package: "Package", result: "RunResult") -> "list[Band]":
+    """The cycles that count as each layer's."""
+    from tilewright.api.layer_time import layer_times_of
+    from tilewright.runtime.perfetto import Band
+
+    times = layer_times_of(package, result)
+    return [Band(each.profile.layer.name, *each.window) for each in times if each.profile.cycles]
+
+
+def _layers(package: "Package", result: "RunResult") -> list[dict[str, Any]]:
+    """What each layer took, with what bounds it."""
+    from tilewright.api.layer_time import layer_times_of
+
+    return [
+        {**report, "bound": time.bound, "moved_bytes": time.moved.total}
+        for report, time in zip(layer_reports(result.programs), layer_times_of(package, result), strict=True)
+    ]
 
 
 # --- details -----------------------------------------------------------------------------------------------

@@ -36,9 +36,9 @@ def run_program(args: argparse.Namespace) -> int:
     drawing = draw_timeline(args, [(program.executable, result)])
     files = {path: result.regions[base] for base, path in dump.items()}
     if args.trace:
-        from tilewright.runtime.trace import timeline_json
+        from tilewright.runtime.trace_file import trace_file
 
-        files[args.trace] = timeline_json(program.executable, result)
+        files[args.trace] = trace_file(args.trace, [(program.executable, result)])
     write_files(files)
     report = describe(program, device, result) | {
         "config": config_name(program.executable.config, args.config)

@@ -57,7 +57,7 @@ def _layer_report(profile: "LayerProfile", first: int) -> dict[str, Any]:
 
 def format_report(report: Report) -> str:
     """The report as text: what is one number a line, then layers and engines as tables."""
-    parts = [format_table(("run", ""), list(_lines(report)))]
+    parts = [format_table(("run", ""), list(report_lines(report)))]
     if report.get("layers"):
         parts.append(format_layers(report["layers"]))
     if report["engines"]:
@@ -68,7 +68,7 @@ def format_report(report: Report) -> str:
 
 
 def format_layers(layers: Sequence[Mapping[str, Any]]) -> str:
-    """A table of layers, with the share of each in all cycles."""
+    """A table of layers, with the share of each in all cycles, and what bounds it where that is known."""
     total = sum(layer["cycles"] for layer in layers)
     rows = [
         (
@@ -78,10 +78,12 @@ def format_layers(layers: Sequence[Mapping[str, Any]]) -> str:
             f"{layer['cycles'] / total:.1%}" if total else "",
             f"{layer['macs']:,}",
             f"{layer['utilization']:.1%}" if layer["macs"] else "",
+            *([layer["bound"]] if "bound" in layer else []),
         )
         for layer in layers
     ]
-    return format_table(("layer", "operator", "cycles", "share", "macs", "utilization"), rows)
+    header = ("layer", "operator", "cycles", "share", "macs", "utilization", "bound")
+    return format_table(header[: len(rows[0]) if rows else None], rows)
 
 
 def format_value(name: str, value: object) -> str:
@@ -95,7 +97,8 @@ def format_value(name: str, value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _lines(report: Report) -> Iterator[tuple[str, str]]:
+def report_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """What is one number or one text, each with its name."""
     for name, value in report.items():
         text = format_value(name, value)
         if text:

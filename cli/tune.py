@@ -3,6 +3,7 @@
 import argparse
 import json
 from contextlib import closing
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES
@@ -12,6 +13,7 @@ from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
     from tilewright.api.package import Package
+    from tilewright.api.program_tuning import ProgramTuning
     from tilewright.api.tunable_layer import TunableLayer
     from tilewright.api.tuning import TunedLayer, Tuning
     from tilewright.tune.harness import Budget
@@ -117,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     package = _package(args)
     if budget is None:
         return _print_spaces(args, package)
-    from tilewright.api.tuned_package import package_cycles, tuned_package
+    from tilewright.api.program_tuning import ProgramTuning
     from tilewright.api.tuning import Tuning
     from tilewright.tune.session import Session
 
@@ -127,20 +129,22 @@ def run(args: argparse.Namespace) -> int:
         for each in session.notes:
             note(each)
         tuning = Tuning(layers=layers, session=session, measure=measure, seed=args.seed)
-        is_whole = _search(tuning, budget(len(layers)))
-        tuned, cycles = package, None
-        if args.device != _CPU:
-            say("comparing the whole network")
-            tuned = tuned_package(package, session.records, args.latency, args.device)
-            default, found = (package_cycles(each, args.latency, args.device) for each in (package, tuned))
-            cycles = default, found
+        whole = budget(len(layers))
+        programs = None
+        if args.device == _CPU:
+            is_whole = _search(tuning, whole)
+        else:
+            programs = ProgramTuning(package, tuning, args.latency, args.device)
+            is_whole = _search_both(tuning, programs, whole)
+            package = programs.tuned()
     say("")
     if args.package_file is not None:
         from tilewright.api.file import to_bytes
         from tilewright.cli.output import write_files
 
-        write_files({args.package_file: to_bytes(tuned, say)})
+        write_files({args.package_file: to_bytes(package, say)})
         say("")
+    cycles = None if programs is None else (programs.default_cycles, programs.cycles)
     _print_result(args, tuning, cycles, records)
     return 0 if is_whole else 130
 
@@ -246,11 +250,49 @@ def _search(tuning: "Tuning", budget: "Budget") -> bool:
                 share,
             )
     except KeyboardInterrupt:
-        say("")
-        note("stopped: what was measured is kept, and the same command goes on from there")
+        _say_stopped()
         return False
     say("")
     return True
+
+
+def _search_both(tuning: "Tuning", programs: "ProgramTuning", budget: "Budget") -> bool:
+    """Measure layers for half of the budget and programs for the rest; whether the user did not end it."""
+    from tilewright.tune.harness import Budget
+
+    begun = perf_counter()
+    trials = None if budget.trials is None else -(-budget.trials // 2)
+    if not _search(tuning, Budget(trials=trials, seconds=budget.seconds and budget.seconds / 2)):
+        return False
+    say("looking at the whole network")
+    left = None if budget.seconds is None else budget.seconds - (perf_counter() - begun)
+    rest = None
+    if budget.trials is not None:
+        rest = budget.trials - programs.trials - sum(each.trials for each in tuning.results())
+    if (rest is not None and rest <= 0) or (left is not None and left <= 0):
+        return True
+    return _search_programs(programs, Budget(trials=rest, seconds=left))
+
+
+def _search_programs(programs: "ProgramTuning", budget: "Budget") -> bool:
+    """Try points in whole programs until the budget ends, or the user; whether it was not the user."""
+    most = "" if budget.trials is None else f" of {programs.trials + budget.trials}"
+    try:
+        for step in programs.steps(budget):
+            say(
+                f"{step.done}{most} programs: {step.cycles:,} cycles, "
+                f"{step.default_cycles / step.cycles:.4f} × the default's speed"
+            )
+    except KeyboardInterrupt:
+        _say_stopped()
+        return False
+    say("")
+    return True
+
+
+def _say_stopped() -> None:
+    say("")
+    note("stopped: what was measured is kept, and the same command goes on from there")
 
 
 # --- printing ----------------------------------------------------------------------------------------------

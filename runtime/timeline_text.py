@@ -6,17 +6,14 @@ from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
 from tilewright.runtime.device import DeviceResult
+from tilewright.runtime.engine_time import Cycles, spans_of
 from tilewright.runtime.trace import ProgramRun, joined_timeline
-from tilewright.sim.counters import heads_of
 from tilewright.sim.timeline import Timeline
-
-Cycles = NDArray[np.int64]
 
 DEFAULT_WIDTH = 100
 LEAST_WIDTH = 60
@@ -127,26 +124,7 @@ def timelines_text(
 
 
 def _lane(timeline: Timeline, engine: Engine, edges: Cycles) -> Lane:
-    heads = heads_of(timeline, engine)
-    flown = heads.start < timeline.cycles
-    return Lane(
-        busy=_covered(np.maximum(heads.start, heads.idle)[flown], heads.finish[flown] + 1, edges),
-        waiting=_covered(heads.idle, np.minimum(heads.tokens_ready, heads.start), edges),
-        stalled=_covered(np.maximum(heads.idle, heads.tokens_ready), heads.start, edges),
-    )
-
-
-def _covered(begin: Cycles, end: Cycles, edges: Cycles) -> Cycles:
-    """How many cycles between each edge and the next lie in spans, which rise and have no cycle in common."""
-    some = end > begin
-    begin, end = begin[some], end[some]
-    if not len(begin):
-        return np.zeros(len(edges) - 1, np.int64)
-    before = np.concatenate([[0], np.cumsum(end - begin)])
-    opened = np.searchsorted(begin, edges)
-    # Of the latest span that has begun, what lies beyond the edge does not count.
-    beyond = np.where(opened > 0, np.maximum(end[opened - 1] - edges, 0), 0)
-    return np.diff(before[opened] - beyond)
+    return Lane(*(spans.within(edges) for spans in spans_of(timeline, engine)))
 
 
 # --- drawing -----------------------------------------------------------------------------------------------

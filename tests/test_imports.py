@@ -64,7 +64,7 @@ TABLE = {
             "model.py": names("xgboost"),
             "hardware.py": names("optuna"),
             "front.py": names("moocore"),
-            "page.py": names("plotly"),
+            "page*.py": names("plotly"),
             "cluster.py": names("distributed"),
         },
     ),

@@ -18,7 +18,7 @@ def shipped_files() -> set[str]:
     return {
         f"tilewright/{path.as_posix()}"
         for path in inside
-        if path.suffix in (".py", ".cpp", ".h", ".csv") or path.name == "py.typed"
+        if path.suffix in (".py", ".cpp", ".h", ".csv", ".jsonl") or path.name == "py.typed"
     }
 
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from tilewright.isa.config import Config
 from tilewright.tune.budget import Board
-from tilewright.tune.error import TuneError
 from tilewright.tune.evaluated import Evaluated
 from tilewright.tune.front import Quartiles, Values, hypervolumes, values_of
-from tilewright.tune.page_text import CAPTIONS, SCRIPT, STYLE, layer_table
+from tilewright.tune.page_frame import FONT, Section, framed, missing_plotly
+from tilewright.tune.page_text import CAPTIONS, SCRIPT, layer_table
 
 _COLOURS = ("#0969da", "#bf8700", "#1a7f37", "#8250df", "#cf222e")
 _GREY, _FRONT, _BASE = "#afb8c1", "#0969da", "#cf222e"
@@ -76,22 +76,13 @@ class Page:
             "coordinates": self._coordinates(),
         }
         drawn = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
-        # "</" would end the script.
-        data = json.dumps(drawn, separators=(",", ":")).replace("</", "<\\/")
-        sections = "".join(
-            f'<section><h2>{escape(heading)}</h2><p>{escape(text)}</p><div id="{name}"></div></section>'
+        sections = [
+            Section(heading=heading, text=text, figure=name)
             for name, (heading, text) in CAPTIONS.items()
             if name in figures
-        )
+        ]
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes if note)
-        return (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(self.title)}</title><style>{STYLE}</style></head><body>"
-            f"<h1>{escape(self.title)}</h1>{sections}{self._layers()}<ul>{notes}</ul>"
-            f"<script>{_plotly_script()}</script>"
-            f"<script>const figures = {data};{SCRIPT}</script></body></html>\n"
-        )
+        return framed(self.title, [*sections, self._layers()], drawn, script=SCRIPT, end=f"<ul>{notes}</ul>")
 
     # --- figures -------------------------------------------------------------------------------------------
 
@@ -226,7 +217,7 @@ class Page:
 
     # --- layers --------------------------------------------------------------------------------------------
 
-    def _layers(self) -> str:
+    def _layers(self) -> Section:
         heading, text = CAPTIONS["layers"]
         options = "".join(
             f'<option value="{number}">{number}: {_cycles(shown.report["cycles"])}</option>'
@@ -240,7 +231,7 @@ class Page:
             for number, shown in enumerate(self.front)
         )
         chooser = f'<label>Point <select id="chosen">{options}</select></label>'
-        return f"<section><h2>{escape(heading)}</h2><p>{escape(text)}</p>{chooser}{tables}</section>"
+        return Section(heading=heading, text=text, body=chooser + tables)
 
 
 def curve_of(evaluated: Sequence[Evaluated], board: Board) -> Values:
@@ -297,7 +288,7 @@ def _finished(figure: Any, height: int) -> Any:
         height=height,
         margin={"t": 30, "b": 50, "l": 70, "r": 20},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        font={"family": "system-ui, sans-serif", "size": 13},
+        font=FONT,
     )
 
 
@@ -309,9 +300,7 @@ def _graph() -> ModuleType:
     try:
         import plotly.graph_objects
     except ImportError as error:
-        raise TuneError(
-            "pages need plotly, which is not installed: pip install 'tilewright[tune]'"
-        ) from error
+        raise missing_plotly() from error
     found: ModuleType = plotly.graph_objects
     return found
 
@@ -321,9 +310,3 @@ def _subplots() -> ModuleType:
 
     found: ModuleType = plotly.subplots
     return found
-
-
-def _plotly_script() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())

@@ -1,22 +1,9 @@
-"""The words, the style and the script of pages."""
+"""The words and the script of the page of a search."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
-       color: #1b1f24; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th { text-align: left; font-weight: 600; border-bottom: 2px solid #d0d7de; }
-th, td { padding: 0.2rem 0.75rem 0.2rem 0; }
-td { border-bottom: 1px solid #eaeef2; font-variant-numeric: tabular-nums; }
-.number { text-align: right; } .bar { width: 22%; }
-.bar div { height: 0.8rem; background: #0969da; }
-.bound { font-weight: 600; color: #0969da; }
-p, li { color: #57606a; } select { font: inherit; }
-"""
 CAPTIONS: Mapping[str, tuple[str, str]] = {
     "front": (
         "Front",
@@ -45,9 +32,6 @@ CAPTIONS: Mapping[str, tuple[str, str]] = {
 }
 ENGINES = ("load", "matrix", "vector", "store")
 SCRIPT = """
-const options = {responsive: true, displaylogo: false};
-for (const [name, figure] of Object.entries(figures))
-  Plotly.newPlot(name, figure.data, figure.layout, options);
 const chosen = document.getElementById("chosen");
 function show(number) {
   chosen.value = number;

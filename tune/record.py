@@ -113,62 +113,84 @@ _FORM: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def read_line(line: bytes) -> Record:
-    """The record that a line is.
+def read_fields(line: bytes) -> dict[str, Any]:
+    """The fields of a line of this version, whatever they are.
 
     Raises:
         VersionError: if it is one of another version.
-        TuneError: if it is none: the reason.
+        TuneError: if it is no object: the reason.
     """
     try:
-        return _record(_checked(json.loads(line.decode("ascii"), parse_constant=_no_number)))
-    except TuneError:
-        raise
+        fields = json.loads(line.decode("ascii"), parse_constant=_no_number)
     except RecursionError:
         raise TuneError("it is nested too deeply") from None
     except ValueError as error:
         raise TuneError(str(error)) from None
+    if not isinstance(fields, dict):
+        raise TuneError("it is not an object")
+    version = fields.get("version")
+    if type(version) is int and version != VERSION:
+        raise VersionError(version)
+    return fields
 
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _checked(fields: object) -> dict[str, Any]:
-    if not isinstance(fields, dict):
-        raise TuneError("it is not an object")
-    version = fields.get("version")
-    if type(version) is int and version != VERSION:
-        raise VersionError(version)
-    if fields.keys() != _FORM.keys():
-        raise TuneError(f"it must have the fields {', '.join(_FORM)}, not {', '.join(fields)}")
-    wrong = [name for name, types in _FORM.items() if type(fields[name]) not in types]
+def hold_form(fields: Mapping[str, Any], form: Mapping[str, tuple[type, ...]]) -> None:
+    """Refuse fields of another form.
+
+    Args:
+        fields: of a line.
+        form: the types that each must be one of, by name.
+
+    Raises:
+        TuneError: with all that is wrong.
+    """
+    if fields.keys() != form.keys():
+        raise TuneError(f"it must have the fields {', '.join(form)}, not {', '.join(fields)}")
+    wrong = [name for name, types in form.items() if type(fields[name]) not in types]
     if wrong:
         raise TuneError("; ".join(f"{name} must not be {fields[name]!r}" for name in wrong))
-    return fields
 
 
-def _record(fields: Mapping[str, Any]) -> Record:
+def record_of(fields: Mapping[str, Any]) -> Record:
+    """The measurement that the fields of a line tell of.
+
+    Raises:
+        TuneError: if they tell of none: the reason.
+    """
+    hold_form(fields, _FORM)
     key = Key(
         structure=fields["structure"],
         target=fields["target"],
         machine=fields["machine"],
-        environment=_point(fields["environment"]),
+        environment=point_of(fields["environment"]),
         unit=fields["unit"],
     )
+    try:
+        kind = Kind(fields["kind"])
+    except ValueError as error:
+        raise TuneError(str(error)) from None
     outcome = Outcome(
-        kind=Kind(fields["kind"]),
+        kind=kind,
         cost=fields["cost"],
         detail=fields["detail"],
         seconds=fields["seconds"],
         worker=fields["worker"],
     )
-    return Record(key=key, point=_point(fields["point"]), outcome=outcome)
+    return Record(key=key, point=point_of(fields["point"]), outcome=outcome)
 
 
-def _point(values: Mapping[str, object]) -> Point:
-    kept = {name: value for name, value in values.items() if isinstance(value, int | str)}
+def point_of(values: object) -> Point:
+    """The point of an object of JSON.
+
+    Raises:
+        TuneError: if it is none.
+    """
+    kept = {} if not isinstance(values, dict) else values
     # True counts as 1, and a point with it would equal another.
-    if len(kept) < len(values) or any(isinstance(value, bool) for value in kept.values()):
+    if kept is not values or any(type(value) not in (int, str) for value in kept.values()):
         raise TuneError(f"values of knobs must be numbers or words, not {values!r}")
     return Point(kept)

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from tilewright.tune.error import TuneError
-from tilewright.tune.record import START, VERSION, Record, VersionError, read_line
+from tilewright.tune.record import START, VERSION, VersionError
+from tilewright.tune.record_line import AnyRecord, read_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Reading:
         notes: on each line that is none, by its number and the reason; a line for the user each.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[AnyRecord, ...]
     notes: tuple[str, ...]
 
 
@@ -80,7 +81,7 @@ class RecordFile:
         Raises:
             OSError: if it cannot be read.
         """
-        records: list[Record] = []
+        records: list[AnyRecord] = []
         notes: list[str] = []
         others: dict[int, list[int]] = defaultdict(list)
         for number, line in self._lines():
@@ -111,7 +112,7 @@ class RecordFile:
             f"version {VERSION}: lines {lines}"
         )
 
-    def append(self, record: Record) -> None:
+    def append(self, record: AnyRecord) -> None:
         """Add a record, whole, behind all others.
 
         Raises:

@@ -5,24 +5,30 @@ from types import MappingProxyType
 
 from tilewright.compiler.space.point import Point
 from tilewright.tune.outcome import Outcome
+from tilewright.tune.program_record import ProgramRecord
 from tilewright.tune.record import Key, Record
+from tilewright.tune.record_line import AnyRecord
 
 
 class Records:
-    """One outcome for each key and point: the first that is final, or else the last.
+    """Of each key and point one outcome, the first that is final or else the last; of a program the last.
 
     Args:
         records: to begin with.
     """
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[AnyRecord] = ()) -> None:
+        self._programs: dict[Key, ProgramRecord] = {}
         self._outcomes: dict[Key, dict[Point, Outcome]] = {}
         self._best: dict[Key, Record] = {}
         for record in records:
             self.add(record)
 
-    def add(self, record: Record) -> bool:
+    def add(self, record: AnyRecord) -> bool:
         """Take a record in; false if a final outcome of its point was known, which then stays."""
+        if isinstance(record, ProgramRecord):
+            self._programs[record.key] = record
+            return True
         outcomes = self._outcomes.setdefault(record.key, {})
         if self.known(record.key, record.point) is not None:
             return False
@@ -31,6 +37,10 @@ class Records:
         if cost is not None and (best is None or best.outcome.cost is None or cost < best.outcome.cost):
             self._best[record.key] = record
         return True
+
+    def program(self, key: Key) -> ProgramRecord | None:
+        """The last record of a program: who measures goes on from the one before; None if there is none."""
+        return self._programs.get(key)
 
     def known(self, key: Key, point: Point) -> Outcome | None:
         """The outcome of a point that need not be measured again; None if it must."""
@@ -47,12 +57,13 @@ class Records:
 
     def keys(self) -> Iterable[Key]:
         """Of which there are records."""
-        return self._outcomes.keys()
+        return [*self._outcomes, *self._programs]
 
     def __len__(self) -> int:
-        return sum(map(len, self._outcomes.values()))
+        return sum(map(len, self._outcomes.values())) + len(self._programs)
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[AnyRecord]:
+        yield from self._programs.values()
         for key, outcomes in self._outcomes.items():
             for point, outcome in outcomes.items():
                 yield Record(key=key, point=point, outcome=outcome)

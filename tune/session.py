@@ -14,6 +14,7 @@ from tilewright.tune.outcome import Outcome
 from tilewright.tune.record import Key, Record
 from tilewright.tune.record_file import RecordFile
 from tilewright.tune.record_index import Records
+from tilewright.tune.record_line import AnyRecord
 
 KeyedJob = tuple[Key, Job]
 KeyedOutcome = tuple[Key, Job, Outcome]
@@ -60,7 +61,7 @@ class Session:
         """
         yield from _Run(self, measure, jobs)
 
-    def keep(self, record: Record) -> None:
+    def keep(self, record: AnyRecord) -> None:
         """Take a record in, and write it."""
         if self._file is not None:
             self._file.append(record)

@@ -15,17 +15,25 @@ from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.range_method import RangeMethod
-from tilewright.compiler.targets.accel.compile import LayerError, compile_function
-from tilewright.compiler.targets.accel.layer_schedule import Schedules, legal_network
+from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
+from tilewright.compiler.targets.accel.layer_schedule import NO_POINTS, Points, Schedules, legal_network
 from tilewright.compiler.targets.accel.product import MOST_TRANSPOSED_LANES
 from tilewright.isa.config import Config
 from tilewright.isa.model import Model
 from tilewright.numerics.error import TilewrightError
-from tilewright.numerics.progress import Progress, share_of, unheard
+from tilewright.numerics.progress import Progress, Share, share_of, unheard
 
 Observe = Callable[[str, str, str], object]
 """Is told what a pass made: where ("" for the network, the kernel's name, or that / the layer's name), the
 name of the pass, text. Where parts are refused, "partition" is told anew, and all that follows it."""
+Improve = Callable[[Variants, Variant], Variant]
+"""Names a better program of a kernel than the default, or the default; the results are the same."""
+
+
+def take_default(variants: Variants, default: Variant) -> Variant:
+    """Names the default."""
+    return default
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,13 @@ class Part:
         source: its body, in floats, with names for its values.
         integers: the same in integers.
         model: its program.
-        is_tuned: whether layers have points by records.
+        points: of its layers that do not have their default.
     """
 
     source: NamedFunction
     integers: NamedFunction
     model: Model
-    is_tuned: bool = False
+    points: Points = field(default_factory=lambda: NO_POINTS)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ def split_network(
     observe: Observe | None = None,
     ranges: RangeMethod = RangeMethod.MIN_MAX,
     budget: AccuracyBudget | None = None,
+    improve: Improve = take_default,
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES,
 ) -> SplitNetwork:
     """The network with as many of its products on the accelerator as that takes.
 
@@ -85,6 +95,8 @@ def split_network(
         observe: is told what each pass made.
         ranges: how the calibration chooses the ranges of values.
         budget: of the outputs; layers stay in floats until these are within it.
+        improve: names better programs where no schedules are given.
+        latency_cycles: of the memory for which schedules are chosen.
 
     Raises:
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
@@ -96,7 +108,7 @@ def split_network(
         found = quantiser.quantised(target) if budget is None else quantiser.within(target, budget)
         if observe is not None:
             observe("", "partition", print_function(found.partition.function))
-        work = _Work(found, config, schedules or {}, progress, observe)
+        work = _Work(found, config, schedules or {}, progress, observe, improve, latency_cycles)
         parts, refused = work.parts()
         if not refused:
             work.check_schedules()
@@ -138,6 +150,8 @@ class _Work:
     schedules: Schedules
     progress: Progress
     observe: Observe | None
+    improve: Improve
+    latency_cycles: int
     layers: list[str] = field(default_factory=list)
 
     def parts(self) -> tuple[dict[Value, Part], Verdicts]:
@@ -171,16 +185,28 @@ class _Work:
         if self.observe is not None:
             self.observe(name, "integers", print_function(integers.function))
         self.progress(f"compiling {what}")
-        own = [each.name for each in legal_network(integers, self.config).layers] if self.schedules else []
-        self.layers += own
+        model, points = self._compiled(integers, name, share_of(self.progress, f"compiling {what}"))
+        return Part(source, integers, model, points)
+
+    def _compiled(self, integers: NamedFunction, kernel: str, share: Share) -> tuple[Model, Points]:
+        """The program of a kernel, and the points of its layers that do not have their default."""
+        points, own = NO_POINTS, list[str]()
+        if self.schedules:
+            own = [each.name for each in legal_network(integers, self.config).layers]
+            self.layers += own
+        else:
+            variants = Variants(integers, self.config, latency_cycles=self.latency_cycles)
+            found = self.improve(variants, variants.variant(share=share))
+            if self.observe is None:
+                return found.model(), found.points
+            # Observers are told of what is taken, and of nothing else.
+            points = found.points
+        schedules = {part: each for part, each in self.schedules.items() if part.layer in own}
+        observe = _within(kernel, self.observe)
         model = compile_function(
-            integers,
-            self.config,
-            _within(name, self.observe),
-            {part: each for part, each in self.schedules.items() if part.layer in own},
-            share_of(self.progress, f"compiling {what}"),
+            integers, self.config, observe, schedules, share, points, self.latency_cycles
         )
-        return Part(source, integers, model)
+        return model, points
 
 
 def _within(kernel: str, observe: Observe | None) -> Observe | None:

@@ -146,12 +146,12 @@ class Space:
         drawn_of_all: Positions = every[rng.permutation(len(every))[:count]]
         return drawn_of_all
 
-    def neighbours(self, position: NDArray[np.int64]) -> Positions:
-        """The points that fit and differ from one [knobs] in one knob: by a step, or in a word."""
+    def neighbours(self, position: NDArray[np.int64], reach: int = 1) -> Positions:
+        """The points that fit and differ from one [knobs] in one knob: by `reach` steps at most or a word."""
         rows = []
         for n, knob in enumerate(self.knobs):
             at = int(position[n])
-            others = (at - 1, at + 1) if knob.is_number else range(len(knob.values))
+            others = range(at - reach, at + reach + 1) if knob.is_number else range(len(knob.values))
             for other in others:
                 if other != at and 0 <= other < len(knob.values):
                     row = position.copy()

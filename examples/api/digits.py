@@ -3,6 +3,7 @@
 python examples/api/digits.py
 """
 
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -132,6 +133,12 @@ def mixed() -> onnx.ModelProto:
     return helper.make_model(helper.make_graph(nodes, "mixed", [x], [y], tensors))
 
 
+def on_a_page() -> str:
+    """The same as a page, and what it shows."""
+    page = compiled().report(pictures(0, 1), title="Digits")
+    return ", ".join(re.findall("<h2>(.*?)</h2>", page))
+
+
 def split() -> str:
     """A network that accelerator and CPU share."""
     noise = {"x": np.random.default_rng(2).normal(0, 1, (20, 3, 16, 24)).astype(np.float32)}
@@ -159,6 +166,7 @@ def refused(**options: Mapping[str, Floats] | dict[str, int] | str | bool) -> st
 EXAMPLES = (
     recognise,
     where_cycles_go,
+    on_a_page,
     explained,
     on_every_device,
     again_and_again,

@@ -115,7 +115,7 @@ def test_what_the_machine_cannot_do_runs_on_the_cpu_and_it_says_why(capsys, monk
     def refuse(*_):
         raise TilewrightError("layer 'y' (qconv2d): must fit the accumulators")
 
-    monkeypatch.setattr("tilewright.compiler.network.split.compile_function", refuse)
+    monkeypatch.setattr("tilewright.compiler.network.split.Variants", refuse)
     files = ["-o", "net.twx"] if command == "compile" else ["--input", "x.npz", "--output", "y.npz"]
     assert main([command, "net.onnx", *CALIBRATE, *files]) == 0
     reason = "layer 'y' (qconv2d): must fit the accumulators"

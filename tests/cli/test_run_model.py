@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2
 from PIL import Image
 
 import network
@@ -136,13 +137,47 @@ def test_the_trace_is_of_one_sample():
     assert len(events) == Model.load("model.twx").instructions - 1
 
 
+def test_a_trace_of_perfetto_has_the_layers(capsys):
+    found = report(capsys, "--input", "x.npy", "--trace", "trace.pftrace")
+    with open("trace.pftrace", "rb") as file:
+        packets = perfetto_trace_pb2.Trace.FromString(file.read()).packet
+    tracks = {each.track_descriptor.name for each in packets if each.HasField("track_descriptor")}
+    assert tracks >= {"layers", "load", "matrix", "vector", "store", "queue", "wait", "run"}
+    names = {name.name for packet in packets for name in packet.interned_data.event_names}
+    assert names >= {layer["name"] for layer in found["layers"]}
+
+
+def test_node_data_has_a_file_for_each_kind(capsys):
+    files = ("cycles.json", "utilization=use.json", "bound=why.json")
+    found = report(capsys, "--input", "x.npy", *(f"--node-data={each}" for each in files))
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    names = {"cycles": "cycles.json", "utilization": "use.json", "bound": "why.json"}
+    for kind, name in names.items():
+        with open(name, encoding="utf-8") as file:
+            results = json.load(file)["results"]
+        assert {node: each["value"] for node, each in results.items()} == pytest.approx(
+            {node: layer[kind] for node, layer in layers.items()}
+        )
+
+
+def test_layers_say_what_bounds_them(capsys):
+    found = report(capsys, "--input", "x.npy")
+    moved = sum(layer["moved_bytes"] for layer in found["layers"])
+    assert 0 <= found["fetch_bytes"] + found["load_bytes"] + found["store_bytes"] - moved <= 64
+    assert run("--input", "x.npy") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for layer in found["layers"]:
+        assert any(line.startswith(layer["name"]) and line.endswith(layer["bound"]) for line in lines)
+
+
 def test_the_report_is_one_page_that_needs_nothing_else(capsys):
     found = report(capsys, "--input", "x.npy", "--report", "report.html")
     with open("report.html", encoding="utf-8") as file:
         page = file.read()
+    page = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert page.startswith("<!DOCTYPE html>")
     assert not re.search(r"https?:|src=|@import|<script|<link", page)
-    assert all(f"<td>{name}</td>" in page for name in ("expand", "reduce", "matrix", "vector"))
+    assert all(f">{name}</td>" in page for name in ("expand", "reduce", "matrix", "vector"))
     assert f"{found['cycles']:,}" in page
     for tag in ("table", "tr", "td", "div", "h2"):
         assert len(re.findall(f"<{tag}[ >]", page)) == page.count(f"</{tag}>")
@@ -172,6 +207,11 @@ def test_names_in_the_report_are_text(capsys):
         (["--input", "x.npz", "--labels", "x.npz"], "x.npz: must be one array (.npy)"),
         (["--input", "x.npz", "--output", "a", "--report", "a"], "a: must be named for one output"),
         (["--input", "x.npz", "--output", "no/y.npz"], "no/y.npz: No such file or directory"),
+        (["--input", "x.npz", "--device", "cpu", "--node-data", "t"], "--node-data cannot be used: the CPU"),
+        (
+            ["--input", "x.npz", "--node-data", "a", "--node-data", "bound=a"],
+            "a: must be named for one output",
+        ),
         (["--input", "x.npz", "--device", "cpu", "--trace", "t"], "--trace cannot be used: the CPU has no"),
         (["--input", "names.npz"], "names.npz: 'X' must be an input of the model: x (5×2×3); input 'x' must"),
         (["--input", "shape.npy"], "shape.npy: input 'x' must be 5×2×3, or samples of that, not 12×4×2×3"),

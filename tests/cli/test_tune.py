@@ -5,31 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.onnx_network import OnnxNetwork
+from tests.tuned_network import three_layers
 
 from tilewright.cli.main import main
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> Path:
-    """A convolution, a pooling and a convolution, with scales."""
-    made, rng = OnnxNetwork({"x": (1, 16, 12, 12)}, opset=20), np.random.default_rng(1)
-    given = np.float32(0.05), np.array(3, np.int8)
-
-    def passed(x):
-        return made.add("DequantizeLinear", made.add("QuantizeLinear", x, *given), *given)
-
-    weight = made.add(
-        "DequantizeLinear", rng.integers(-9, 9, (32, 16, 3, 3)).astype(np.int8), np.float32(0.02)
-    )
-    x = passed(made.add("Conv", passed("x"), weight, pads=[1, 1, 1, 1]))
-    x = passed(made.add("MaxPool", x, kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1]))
-    further = made.add(
-        "DequantizeLinear", rng.integers(-9, 9, (16, 32, 1, 1)).astype(np.int8), np.float32(0.02)
-    )
-    x = passed(made.add("Conv", x, further))
+    """A network in a file."""
     path = tmp_path_factory.mktemp("network") / "network.onnx"
-    path.write_bytes(made.model(x).SerializeToString())
+    path.write_bytes(three_layers())
     return path
 
 
@@ -43,14 +28,17 @@ def test_what_is_measured_is_kept_printed_and_compiled(network, tmp_path, capsys
     code, records = tune(network, tmp_path, "--trials", "20", "--json", "-o", str(tmp_path / "tuned.tile"))
     report = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert len(records.read_text().splitlines()) == 20
-    assert sum(layer["trials"] for layer in report["layers"]) == 20
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    assert sum("point" in line for line in lines) == 10
+    assert sum(layer["trials"] for layer in report["layers"]) == 10
+    assert [line["trials"] for line in lines if "points" in line][-1] == 10
     assert all(layer["cost"] <= layer["default_cost"] for layer in report["layers"])
     assert report["cycles"] <= report["default_cycles"]
     code, _ = tune(network, tmp_path, "--trials", "20")
     text = capsys.readouterr().out
     assert code == 0
     assert f"{report['cycles']:,} tuned" in text
+    assert len(records.read_text().splitlines()) == len(lines), "all trials were made"
     np.savez(tmp_path / "x.npz", x=np.zeros((1, 16, 12, 12), np.float32))
     assert (
         main(["run", str(network), "--input", str(tmp_path / "x.npz"), "--records", str(records), "--json"])

@@ -1,5 +1,6 @@
 """What `make demo` runs, as it runs it."""
 
+import re
 import subprocess
 import sys
 
@@ -22,8 +23,17 @@ def printed(script, *options):
 def test_digits_are_recognised_and_every_layer_has_its_cycles():
     out = printed("digits_demo.py", "--samples", "10", "--without-rtl")
     assert "10 of 10 right" in out
-    assert "77,235 cycles a picture on reference" in out
+    assert "74,749 cycles a picture on reference" in out
     assert "/fc_layers/fc_layers.0/Gemm costs most" in out
+
+
+def test_a_network_trained_from_scratch_is_right_and_has_the_same_integers_everywhere():
+    out = printed("digits_training.py")
+    shares = [float(share) for share in re.findall(r"([\d.]+)% of 360 held out are right", out)]
+    assert len(shares) == 2
+    assert shares[0] >= 98.5
+    assert shares[1] >= shares[0] - 0.5
+    assert "the CPU has the same integers" in out
 
 
 def test_simulator_and_gates_agree_on_both():

@@ -23,6 +23,7 @@ from tests.mutants import (
     gates_control,
     host,
     meaning,
+    report,
     runtime,
     schedule,
     simulator,
@@ -42,6 +43,7 @@ MUTANTS = (
     *accel_intrinsic.MUTANTS,
     *host.MUTANTS,
     *runtime.MUTANTS,
+    *report.MUTANTS,
 )
 _REASON_CHARACTERS = 160
 

@@ -85,6 +85,10 @@ def test_it_needs_nothing_else(html):
     assert not re.findall(r'(?:src|href)="', without_plotly)
 
 
+def test_it_offers_no_upload(html):
+    assert 'showSendToCloud: false, plotlyServerURL: ""' in html
+
+
 def test_text_is_escaped(html):
     assert "<title>net &amp; &lt;/script&gt; on a board</title>" in html
     assert "&lt;conv&gt;" in html

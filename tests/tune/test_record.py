@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from tilewright.compiler.space.point import Point
 from tilewright.tune.error import TuneError
 from tilewright.tune.outcome import Kind, Outcome
-from tilewright.tune.record import UNITS, Key, Record, VersionError, read_line
+from tilewright.tune.program_record import MOST_LAYERS, ProgramRecord
+from tilewright.tune.record import UNITS, Key, Record, VersionError
 from tilewright.tune.record_file import RecordFile
 from tilewright.tune.record_index import Records
+from tilewright.tune.record_line import read_line
 
 POINTS = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=4).map(Point)
 COSTS = st.integers(1, 10**18) | st.floats(min_value=1e-300, allow_nan=False, allow_infinity=False)
@@ -38,7 +40,22 @@ KEYS = st.builds(
     environment=POINTS,
     unit=st.sampled_from(UNITS),
 )
-RECORDS = st.builds(Record, key=KEYS, point=POINTS, outcome=OUTCOMES)
+MEASUREMENTS = st.builds(Record, key=KEYS, point=POINTS, outcome=OUTCOMES)
+
+
+@st.composite
+def programs(draw) -> ProgramRecord:
+    default_cycles = draw(st.integers(1, 10**18))
+    return ProgramRecord(
+        key=replace(draw(KEYS), unit="cycles"),
+        points=draw(st.dictionaries(st.integers(0, MOST_LAYERS - 1), POINTS, max_size=3)),
+        default_cycles=default_cycles,
+        cycles=draw(st.integers(1, default_cycles)),
+        trials=draw(st.integers(0, 10**9)),
+    )
+
+
+RECORDS = MEASUREMENTS | programs()
 
 KEY = Key(structure='{"op":"matmul"}', target="accel", machine="12ab", environment=Point({"latency": 16}))
 
@@ -54,7 +71,8 @@ def test_a_record_is_what_its_line_says(one):
     assert line.endswith(b"\n")
     read = read_line(line)
     assert read == one
-    assert type(read.outcome.cost) is type(one.outcome.cost)
+    if isinstance(one, Record):
+        assert type(read.outcome.cost) is type(one.outcome.cost)
 
 
 @given(st.lists(RECORDS, max_size=3), RECORDS, st.data())
@@ -128,6 +146,63 @@ def test_what_is_no_record_is_named_by_its_line_and_reason(tmp_path):
     assert "more" in reading.notes[9]
 
 
+PROGRAM = ProgramRecord(
+    key=replace(KEY, structure="12ef"),
+    points={0: Point({"n": 1}), 12: Point({"order": "yo og"})},
+    default_cycles=100,
+    cycles=90,
+    trials=7,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"points": []}, "points must not be"),
+        ({"points": {"-1": {}}}, "named by its number, not '-1'"),
+        ({"points": {"01": {}}}, "named by its number, not '01'"),
+        ({"points": {"²": {}}}, "named by its number"),
+        ({"points": {"1" * 5000: {}}}, "named by its number"),
+        ({"points": {str(MOST_LAYERS): {}}}, "layers must be from 0 to"),
+        ({"points": {"1": {"n": True}}}, "values of knobs must be"),
+        ({"points": {"1": {"n": 1.5}}}, "values of knobs must be"),
+        ({"points": {"1": 3}}, "values of knobs must be"),
+        ({"cycles": 101}, "cycles must be from 1 to 100"),
+        ({"cycles": 0}, "cycles must be from 1 to 100"),
+        ({"cycles": True}, "cycles must not be True"),
+        ({"default_cycles": 90.5}, "default_cycles must not be 90.5"),
+        ({"trials": -1}, "trials must be at least 0"),
+        ({"program": None}, "program must not be None"),
+        ({"environment": {"latency": None}}, "values of knobs must be"),
+        ({"more": 1}, "more"),
+    ],
+    ids=str,
+)
+def test_what_is_no_program_is_skipped_with_its_reason(tmp_path, change, message):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(PROGRAM.line() + json.dumps({**json.loads(PROGRAM.line()), **change}).encode() + b"\n")
+    with RecordFile(path) as file:
+        reading = file.read()
+    assert reading.records == (PROGRAM,)
+    assert len(reading.notes) == 1
+    assert message in reading.notes[0]
+
+
+def test_of_a_program_the_last_record_counts():
+    later = replace(PROGRAM, points={}, cycles=100, trials=9)
+    records = Records([PROGRAM, record(0), later])
+    assert records.program(PROGRAM.key) == later
+    assert records.program(KEY) is None
+    assert len(records) == 2
+    assert list(records) == [later, record(0)]
+    assert PROGRAM.key in records.keys()  # noqa: SIM118
+
+
+def test_programs_are_measured_in_cycles():
+    with pytest.raises(TuneError, match="unit of a program must be cycles"):
+        replace(PROGRAM, key=replace(KEY, unit="seconds"))
+
+
 def test_records_of_another_version_are_counted_and_left_alone(tmp_path):
     path = tmp_path / "r.jsonl"
     other = b'{"version":2,"anything":[]}\n'
@@ -164,6 +239,7 @@ APPENDER = """
 import sys
 from tilewright.compiler.space.point import Point
 from tilewright.tune.outcome import Kind, Outcome
+from tilewright.tune.program_record import MOST_LAYERS, ProgramRecord
 from tilewright.tune.record import Key, Record
 from tilewright.tune.record_file import RecordFile
 

@@ -1,12 +1,12 @@
 """Compiles a function of integers to a model: every pass of the accelerator in its order."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir.function import Value
@@ -16,25 +16,26 @@ from tilewright.compiler.ir.print import tensors_of
 from tilewright.compiler.ir.tensor_file import save_tensors
 from tilewright.compiler.schedule import Primitive, apply
 from tilewright.compiler.space.point import Point
+from tilewright.compiler.targets.accel.address_plan import AddressPlan
 from tilewright.compiler.targets.accel.allocation import Allocation, AllocationError
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import (
+    NO_POINTS,
     LayerPart,
+    Points,
     Schedules,
     legal_network,
     lowered_parts,
 )
 from tilewright.compiler.targets.accel.network import AccelNetwork, TensorPort, Unit, feature_map_shape
-from tilewright.compiler.targets.accel.operator.layout import blocks
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
-from tilewright.compiler.targets.accel.program import LayerSpan, Program, Work, assemble_works
+from tilewright.compiler.targets.accel.program import LayerSpan, Program, Work, check_program, place_works
 from tilewright.compiler.targets.accel.task import print_task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.compiler.targets.accel.write_slice import with_prefix, write_into_slice
-from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.compiler.te import print_program
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import Const
@@ -43,7 +44,7 @@ from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
-from tilewright.isa.model import BETWEEN, CONSTANTS, INPUTS, OUTPUTS, REGION_NAMES, Binding, Layer, Model
+from tilewright.isa.model import REGION_NAMES, Binding, Layer, Model
 from tilewright.isa.region import Region
 from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Share
@@ -80,7 +81,8 @@ def compile_function(
     observe: Observe | None = None,
     schedules: Schedules | None = None,
     share: Share | None = None,
-    choose: Choose = choose_defaults,
+    points: Points = NO_POINTS,
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES,
 ) -> Model:
     """The model that runs a function of integers on a machine.
 
@@ -91,7 +93,8 @@ def compile_function(
         observe: is told what each pass makes of each layer.
         schedules: of layers that shall not have their default schedule; the results are the same.
         share: is told how many parts of layers have been scheduled.
-        choose: names points of the other layers; the results are the same.
+        points: of further layers that shall not have their default; the results are the same.
+        latency_cycles: of the memory for which defaults are chosen.
 
     Raises:
         LayerError: if a given schedule names no layer or cannot be applied, or makes no program.
@@ -100,16 +103,96 @@ def compile_function(
         LengthError: if the program would have more instructions than `most_instructions`.
         AllocationError: if what a layer keeps on the chip at a time does not fit.
     """
-    network = legal_network(named, config)
-    with _without_search_for_cycles():
-        parts = _Layers(network, config, observe, schedules or {}, choose).parts(share)
-        plan = _Plan(network, config)
-        works = [part.work(plan) for part in parts]
-        program = assemble_works(works, config, plan.sizes())
-    if observe is not None:
-        for span in program.layers:
-            observe(span.name, "assembler", _assembler(program, span))
-    return _model(network, named, config, program, plan)
+    variants = Variants(named, config, observe, schedules, latency_cycles)
+    return variants.variant(points, share).model()
+
+
+class Variants:
+    """Programs of one function by different points of its layers: a layer by a point is scheduled once.
+
+    Args: as those of `compile_function`.
+
+    Raises:
+        NetworkError: if the machine cannot do all of it, listing what it cannot.
+    """
+
+    def __init__(
+        self,
+        named: NamedFunction,
+        config: Config,
+        observe: Observe | None = None,
+        schedules: Schedules | None = None,
+        latency_cycles: int = ASSUMED_LATENCY_CYCLES,
+    ) -> None:
+        self.named, self.config, self.observe = named, config, observe
+        self.network = legal_network(named, config)
+        self._layers = _Layers(self.network, config, observe, schedules or {}, latency_cycles)
+
+    @property
+    def lowered(self) -> Mapping[LayerPart, Lowered]:
+        """The parts of all layers, in the order of the program.
+
+        Raises:
+            TilingError: naming each layer that does not fit, and why.
+        """
+        return {part: lowered for part, (_, lowered) in self._layers.lowered.items()}
+
+    def variant(
+        self,
+        points: Points = NO_POINTS,
+        share: Share | None = None,
+        among: Container[LayerPart] | None = None,
+    ) -> "Variant":
+        """The program with these points, and defaults for all other layers.
+
+        Args:
+            points, share: as those of `compile_function`.
+            among: the layers that it has; None: all. Without all of them it has no meaning, but a time.
+
+        Raises: as `compile_function`, but for what the checker finds.
+        """
+        with _without_search_for_cycles():
+            parts = self._layers.parts(points, share, among)
+            plan = AddressPlan(self.network, self.config)
+            works = [part.work(plan) for part in parts]
+            return Variant(self, points, plan, place_works(works, self.config))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A program that was not checked yet: sound for all that is known.
+
+    Members:
+        variants: which function's.
+        points: of layers that do not have their default.
+        plan: where everything lies in the memory outside.
+        program: its instructions.
+    """
+
+    variants: Variants
+    points: Points
+    plan: AddressPlan
+    program: Program
+
+    @property
+    def executable(self) -> Executable:
+        """The program as devices take it."""
+        regions = [Region(base, size, REGION_NAMES[base]) for base, size in self.plan.sizes().items()]
+        return Executable(self.program.code, self.variants.config, tuple(regions))
+
+    def model(self) -> Model:
+        """All that is needed to run it.
+
+        Raises:
+            CheckError: if the program is not sound.
+        """
+        variants = self.variants
+        with _without_search_for_cycles():
+            check_program(self.program, variants.config, self.plan.sizes())
+        if variants.observe is not None:
+            for span in self.program.layers:
+                variants.observe(span.name, "assembler", _assembler(self.program, span))
+        return _model(variants.network, variants.named, self)
 
 
 @contextmanager
@@ -163,7 +246,7 @@ class _Part:
     contents: Mapping[Buffer, Value | NDArray[Any]]
     first_blocks: Mapping[Buffer, int]
 
-    def work(self, plan: "_Plan") -> Work:
+    def work(self, plan: AddressPlan) -> Work:
         """Its tasks, with the addresses of what they load and store."""
         addresses = {
             buffer: plan.address(contents, self.first_blocks.get(buffer, 0))
@@ -181,26 +264,36 @@ class _Layers:
         config: Config,
         observe: Observe | None,
         schedules: Schedules,
-        choose: Choose,
+        latency_cycles: int,
     ) -> None:
         self._network, self._config, self._observe = network, config, observe
         # By all that decides how a part runs: its loops, how they are scheduled, and where its result lies.
         self._templates: dict[tuple[PrimFunc, tuple[Primitive, ...], Shape, Shape], _Template] = {}
-        self._schedules, self._choose = schedules, choose
+        self._schedules, self._latency = schedules, latency_cycles
         self._points: dict[LayerPart, Point] = {}
         self._most = most_instructions(network, config)
         self._count = 0
 
-    def parts(self, share: Share | None = None) -> list[_Part]:
-        """All parts, or every reason why some do not fit."""
-        lowered = self._lowered()
-        unsupported = ", ".join(str(part) for part in self._schedules if part not in lowered)
+    def parts(
+        self, points: Points, share: Share | None = None, among: Container[LayerPart] | None = None
+    ) -> list[_Part]:
+        """All parts, or those among some, or every reason why some do not fit."""
+        lowered = self.lowered
+        unsupported = ", ".join(str(part) for part in {**self._schedules, **points} if part not in lowered)
         if unsupported:
             known = ", ".join(repr(unit.name) for unit in self._network.layers)
             raise LayerError(f"schedules must be of the layers {known}, not of {unsupported}")
+        if among is not None:
+            lowered = {part: each for part, each in lowered.items() if part in among}
+        self._points = {
+            part: points.get(part, each.default)
+            for part, (_, each) in lowered.items()
+            if part not in self._schedules
+        }
         counts = (
             lowered[part][1].tunable.tilings().instructions(point) for part, point in self._points.items()
         )
+        self._count = 0
         self._check_count(sum(counts))
         made: list[_Part] = []
         for part, (unit, each) in lowered.items():
@@ -209,16 +302,18 @@ class _Layers:
                 share(len(made), len(lowered))
         return made
 
-    def _lowered(self) -> dict[LayerPart, tuple[Unit, Lowered]]:
+    @cached_property
+    def lowered(self) -> dict[LayerPart, tuple[Unit, Lowered]]:
+        """All parts, in their order, or every reason why some do not fit."""
         found: dict[LayerPart, tuple[Unit, Lowered]] = {}
         problems: list[str] = []
         for unit in self._network.layers:
             try:
-                for part, lowered in lowered_parts(self._network, unit, self._config):
+                for part, lowered in lowered_parts(self._network, unit, self._config, self._latency):
+                    found[part] = unit, lowered
                     if part not in self._schedules:
                         # Now, so that all layers that do not fit are told together.
-                        self._points[part] = lowered.chosen(self._choose)
-                    found[part] = unit, lowered
+                        _ = lowered.default
             except TilingError as error:
                 problems.append(f"layer {unit.name!r} ({unit.operator.name}): {error}")
         if problems:
@@ -315,110 +410,23 @@ def _assembler(program: Program, span: LayerSpan) -> str:
     return "\n".join(map(format_instruction, own))
 
 
-# --- the memory outside ------------------------------------------------------------------------------------
-
-
-class _Plan:
-    """The memory plan: addresses of values and constants in the memory outside."""
-
-    def __init__(self, network: AccelNetwork, config: Config) -> None:
-        self._config = config
-        self._values: dict[Value, tuple[int, int]] = {}
-        self._used = dict.fromkeys(REGION_NAMES, 0)
-        self._constants: list[bytes] = []
-        self._reserve_ports(network, INPUTS, network.inputs)
-        self._reserve_ports(network, OUTPUTS, network.outputs)
-        self._views = network.views
-        self._check_ports(network)
-        live_ranges = _live_ranges(network, self._values.keys(), config)
-        offsets, self._used[BETWEEN] = plan_memory(list(live_ranges.values()), config.burst_bytes)
-        self._values |= {value: (BETWEEN, offsets[value.name]) for value in live_ranges}
-
-    def _check_ports(self, network: AccelNetwork) -> None:
-        """Legalised: what is handed back is no part of anything else."""
-        parts = [port.name for port in network.outputs if port.value in self._views]
-        assert not parts, f"outputs {parts} must have memory of their own"
-
-    def _reserve_ports(self, network: AccelNetwork, region: int, ports: tuple[TensorPort, ...]) -> None:
-        for port in ports:
-            if port.value in self._values and self._values[port.value][0] != region:
-                raise TilewrightError(f"output {port.name!r} must be the result of a layer, not an input")
-            if port.value not in self._values:
-                size = _bytes(port.value, self._config)
-                self._values[port.value] = (region, self._reserve(region, size))
-
-    def _reserve(self, region: int, size: int) -> int:
-        """Room that begins where bursts do."""
-        offset = self._used[region]
-        self._used[region] = offset + size + -size % self._config.burst_bytes
-        return offset
-
-    def address(self, contents: Value | NDArray[Any], block: int = 0) -> tuple[int, int]:
-        """Region and offset of a value, from a block on, or of a constant that is added."""
-        if isinstance(contents, Value):
-            inside = block * _block_bytes(contents, self._config)
-            while (view := self._views.get(contents)) is not None:
-                contents = view.whole
-                inside += view.block * _block_bytes(contents, self._config)
-            region, offset = self._values[contents]
-            return region, offset + inside
-        data = np.ascontiguousarray(contents).tobytes()
-        offset = self._reserve(CONSTANTS, len(data))
-        self._constants.append(data.ljust(self._used[CONSTANTS] - offset, b"\0"))
-        return CONSTANTS, offset
-
-    def constants(self) -> bytes:
-        """The contents of their region."""
-        return b"".join(self._constants)
-
-    def sizes(self) -> dict[int, int]:
-        """Bytes of each region that is used."""
-        return {region: size for region, size in self._used.items() if size}
-
-
-def _bytes(value: Value, config: Config) -> int:
-    return blocks(feature_map_shape(value.type)[0], config) * _block_bytes(value, config)
-
-
-def _block_bytes(value: Value, config: Config) -> int:
-    _, height, width = feature_map_shape(value.type)
-    return height * width * config.cols
-
-
-def _live_ranges(network: AccelNetwork, placed: Any, config: Config) -> dict[Value, TensorLiveRange]:
-    """Live ranges of values between layers: from the first layer that makes a part to the last reader."""
-    spans: dict[Value, tuple[int, int]] = {}
-    for index, unit in enumerate(network.layers):
-        for value in (*unit.equation.operands, unit.equation.result):
-            whole = network.whole(value)
-            spans[whole] = spans.get(whole, (index, index))[0], index
-    made = {network.whole(unit.equation.result) for unit in network.layers}
-    return {
-        value: TensorLiveRange(value.name, _bytes(value, config), *span)
-        for value, span in spans.items()
-        if value in made and value not in placed
-    }
-
-
 # --- the model ---------------------------------------------------------------------------------------------
 
 
-def _model(
-    network: AccelNetwork, named: NamedFunction, config: Config, program: Program, plan: _Plan
-) -> Model:
-    regions = [Region(base, size, REGION_NAMES[base]) for base, size in plan.sizes().items()]
+def _model(network: AccelNetwork, named: NamedFunction, variant: Variant) -> Model:
+    plan = variant.plan
     return Model(
-        executable=Executable(program.code, config, tuple(regions)),
+        executable=variant.executable,
         inputs=tuple(_binding(port, plan) for port in network.inputs),
         outputs=tuple(_binding(port, plan) for port in network.outputs),
-        layers=tuple(_layers(network, program)),
+        layers=tuple(_layers(network, variant.program)),
         constants=plan.constants(),
         graph=print_ir(named.function),
         tensors=save_tensors(tensors_of(named.function)),
     )
 
 
-def _binding(port: TensorPort, plan: _Plan) -> Binding:
+def _binding(port: TensorPort, plan: AddressPlan) -> Binding:
     region, offset = plan.address(port.value)
     return Binding(
         name=port.name,

@@ -14,16 +14,19 @@ A layer that runs in parts, one after the other, has a section for each part; th
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
+from tilewright.compiler.space.point import Point
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
 from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
-from tilewright.compiler.targets.accel.operator.tunable import Choose, choose_defaults
 from tilewright.isa.config import Config
 
 _HEADER = re.compile(r'layer\s+("(?:[^"\\]|\\.)*")(?:\s+part\s+([0-9]{1,9}))?\s*(?:#.*)?')
@@ -41,17 +44,24 @@ class LayerPart(NamedTuple):
 
 
 Schedules = Mapping[LayerPart, tuple[Primitive, ...]]
+Points = Mapping[LayerPart, Point]
+NO_POINTS: Points = MappingProxyType({})
+"""All layers have their default."""
 
 
 def default_schedules(
-    named: NamedFunction, config: Config, choose: Choose = choose_defaults
+    named: NamedFunction,
+    config: Config,
+    points: Points = NO_POINTS,
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES,
 ) -> dict[LayerPart, tuple[Primitive, ...]]:
     """The schedule that each layer has if none is given, in their order.
 
     Args:
         named: quantised, as `compile_function` takes it.
         config: the machine.
-        choose: names points of layers.
+        points: of layers that do not have their default.
+        latency_cycles: of the memory for which defaults are chosen.
 
     Raises:
         NetworkError: if the machine cannot do all of it.
@@ -59,9 +69,9 @@ def default_schedules(
     """
     network = legal_network(named, config)
     return {
-        part: lowered.tunable.schedule(lowered.chosen(choose))
+        part: lowered.tunable.schedule(points.get(part, lowered.default))
         for unit in network.layers
-        for part, lowered in lowered_parts(network, unit, config)
+        for part, lowered in lowered_parts(network, unit, config, latency_cycles)
     }
 
 
@@ -85,11 +95,13 @@ def legal_sample(alone: NamedFunction, config: Config) -> AccelNetwork:
     return network_of(alone.with_function(legalise(alone.function, config)), config)
 
 
-def lowered_parts(network: AccelNetwork, unit: Unit, config: Config) -> Iterator[tuple[LayerPart, Lowered]]:
-    """The parts of a layer, lowered, with their default schedules."""
+def lowered_parts(
+    network: AccelNetwork, unit: Unit, config: Config, latency_cycles: int = ASSUMED_LATENCY_CYCLES
+) -> Iterator[tuple[LayerPart, Lowered]]:
+    """The parts of a layer, lowered, with their default schedules for a memory of some latency."""
     constants = network.constants_of(unit)
     for number, lowered in enumerate(lower(unit.operator, unit.types, constants, config)):
-        yield LayerPart(unit.name, number), lowered
+        yield LayerPart(unit.name, number), replace(lowered, latency_cycles=latency_cycles)
 
 
 # --- text --------------------------------------------------------------------------------------------------

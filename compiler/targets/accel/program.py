@@ -26,7 +26,16 @@ from tilewright.isa.encoding import (
 from tilewright.isa.instruction import ISA_VERSION, Instruction, Opcode, specs
 from tilewright.numerics.error import TilewrightError
 
-__all__ = ["LayerSpan", "Program", "ProgramError", "Work", "assemble", "assemble_works"]
+__all__ = [
+    "LayerSpan",
+    "Program",
+    "ProgramError",
+    "Work",
+    "assemble",
+    "assemble_works",
+    "check_program",
+    "place_works",
+]
 
 Addresses = Mapping[Buffer, tuple[int, int]]
 """The base register and the offset in bytes of each global buffer."""
@@ -93,12 +102,27 @@ def assemble(
 
 def assemble_works(works: Sequence[Work], config: Config, region_bytes: Mapping[int, int]) -> Program:
     """The program that does works one after the other; like `assemble`."""
+    program = place_works(works, config)
+    check_program(program, config, region_bytes)
+    return program
+
+
+def place_works(works: Sequence[Work], config: Config) -> Program:
+    """The same, unchecked."""
     code = encode_table(add_tokens(_table(works, config), config))
-    # What is checked is what will run.
+    return Program(code, tuple(_spans(works)))
+
+
+def check_program(program: Program, config: Config, region_bytes: Mapping[int, int]) -> None:
+    """Refuse a program that is not sound: what is checked is what will run.
+
+    Raises:
+        CheckError: with all that is wrong.
+    """
+    code = program.code
     check(
         EncodedProgram(code), config, region_bytes=region_bytes, table=decode_table(code)
     ).raise_for_problems()
-    return Program(code, tuple(_spans(works)))
 
 
 def _table(works: Sequence[Work], config: Config) -> ProgramTable:

@@ -9,14 +9,11 @@ from functools import reduce
 
 import numpy as np
 
+from tilewright.compiler.targets.accel.cost.burst import BURST_CYCLES, INSTRUCTION_CYCLES
 from tilewright.compiler.targets.accel.cost.problem import BufferDepths, Number, TileSizes
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
-from tilewright.isa.timing import ACCUMULATOR_DISTANCE, GENERATOR_SETUP, tile_period
+from tilewright.isa.timing import ACCUMULATOR_DISTANCE, tile_period
 
-_BURST_CYCLES = 8
-"""Cycles for which a burst's room is taken beside its beats and the memory's latency."""
-_INSTRUCTION_CYCLES = GENERATOR_SETUP
-"""Cycles that load and store lose from one instruction to the next."""
 _UNHIDDEN = 16
 """One of this many load cycles is taken to be waited for."""
 
@@ -249,25 +246,14 @@ def _read_cycles(tile_sizes: TileSizes, rows: Number, row_bytes: Number) -> Numb
 
 
 def many_read_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
-    """`read_cycles` of many."""
+    """Cycles of the bus for a load of rows, each dense in memory; at least, for bursts may be shorter."""
     cycles = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency_cycles)
-    return np.maximum(*cycles) + _INSTRUCTION_CYCLES
-
-
-def read_cycles(config: Config, rows: int, row_bytes: int, latency_cycles: int) -> int:
-    """Cycles of the bus for a load of rows, each dense in memory."""
-    beats, bursts = _bus_cycles(config, rows, row_bytes, config.outstanding_reads, latency_cycles)
-    return int(max(beats, bursts)) + _INSTRUCTION_CYCLES
+    return np.maximum(*cycles) + INSTRUCTION_CYCLES
 
 
 def many_write_cycles(config: Config, rows: Number, row_bytes: Number, latency_cycles: int) -> Number:
-    """`write_cycles` of many."""
+    """Cycles of the bus for a store of rows, at least."""
     return np.maximum(*_bus_cycles(config, rows, row_bytes, config.outstanding_writes, latency_cycles))
-
-
-def write_cycles(config: Config, rows: int, row_bytes: int, latency_cycles: int) -> int:
-    """Cycles of the bus for a store of rows."""
-    return int(max(_bus_cycles(config, rows, row_bytes, config.outstanding_writes, latency_cycles)))
 
 
 def _bus_cycles(
@@ -276,7 +262,7 @@ def _bus_cycles(
     """Cycles for the beats of rows, and for their bursts, `outstanding` at a time: the larger counts."""
     bursts = rows * -(-row_bytes // config.burst_bytes)
     beats = rows * row_bytes // min(config.bus_bytes, config.cols)
-    return beats, bursts * (latency_cycles + _BURST_CYCLES) // outstanding
+    return beats, bursts * (latency_cycles + BURST_CYCLES) // outstanding
 
 
 def _fetch(tile_sizes: TileSizes) -> Number:

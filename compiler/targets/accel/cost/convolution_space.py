@@ -80,7 +80,8 @@ class ConvolutionSpace:
             # A pooling must be seen to read whole windows of accumulators, which uneven rows of tiles hide.
             Knob("first_height", (0,) if is_even else tuple(range(height))),
             Knob(
-                "first_reduction_blocks", (0, *(sorted(parts(sizes.in_blocks))[:-1] if not is_even else ()))
+                "first_reduction_blocks",
+                (0, *(sorted(parts(sizes.in_blocks))[:-1] if not self.groups else ())),
             ),
             Knob("order", _ORDER_NAMES),
             *(Knob(name, STAGES) for name in _STAGED),
@@ -221,8 +222,11 @@ class ConvolutionSpace:
         fits = sizes.fits
         most = depths_of(self._where_it_fits(sizes, fits), threads)
         kernel = self.convolution.kernel
-        is_whole = (sizes.taps[0] * sizes.taps[1] == kernel[0] * kernel[1]) & (
-            blocks == self.convolution.in_blocks
+        is_whole = (
+            (sizes.taps[0] * sizes.taps[1] == kernel[0] * kernel[1])
+            & (blocks == self.convolution.in_blocks)
+            # Else the first row of tiles has several.
+            & (first_blocks == 0)
         )
         rows, row_tiles = sizes.tiles // sizes.row_tiles, sizes.row_tiles
         order = columns["order"]

@@ -10,7 +10,13 @@ from collections import deque
 from math import inf
 from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.cost.bound import read_cycles, write_cycles
+from tilewright.compiler.targets.accel.cost.burst import (
+    Rows,
+    input_rows,
+    read_cycles,
+    result_rows,
+    write_cycles,
+)
 from tilewright.compiler.targets.accel.cost.engines import Engines, Pool
 from tilewright.compiler.targets.accel.cost.loop_order import (
     InterleaveSlot,
@@ -164,14 +170,15 @@ class _Costs:
         config, convolution = self._tile_sizes.config, self._tile_sizes.convolution
         reduced = convolution.pool_kernel[0] * convolution.pool_kernel[1]
         interval = item_interval(1, reduced, config.requant_interval)
-        items, row_bytes = tile.height * tile.width * reduced, tile.width * config.cols
+        items = tile.height * tile.width * reduced
+        rows = result_rows(self._tile_sizes, tile.height, tile.width)
         vectors, latency = _vectors(self._tile_sizes, tile), self._tile_sizes.latency_cycles
         return _TileTimes(
             vectors=vectors,
             period=tile_period(vectors, config.rows),
             vector_cycles=vector_occupancy(convolution.parameter_vectors, items, interval, 0),
-            store_cycles=write_cycles(config, tile.height, row_bytes, latency),
-            residual_cycles=read_cycles(config, tile.height, row_bytes, latency),
+            store_cycles=write_cycles(config, rows, latency),
+            residual_cycles=read_cycles(config, rows, latency),
         )
 
     def steps(self, slot: InterleaveSlot) -> list[_Step]:
@@ -184,11 +191,12 @@ class _Costs:
     def _step(self, tile: ResultTile, reduction_tile: ReductionTile) -> _Step:
         convolution, config = self._tile_sizes.convolution, self._tile_sizes.config
         latency = self._tile_sizes.latency_cycles
-        input_rows = reduction_tile.blocks * convolution.inputs(tile.height, reduction_tile.rows, 0)
-        input_row_bytes = convolution.inputs(tile.width, reduction_tile.columns, 1) * config.cols
+        taps = reduction_tile.rows, reduction_tile.columns
+        inputs = input_rows(self._tile_sizes, tile.height, tile.width, taps, reduction_tile.blocks)
         is_dense = reduction_tile.blocks == convolution.in_blocks
         weight_rows = 1 if is_dense else reduction_tile.rows * reduction_tile.columns
-        weight_bytes = reduction_tile.tiles * config.rows * config.cols
+        row_bytes = reduction_tile.tiles * config.rows * config.cols // weight_rows
+        weights = Rows(count=weight_rows, row_bytes=row_bytes, origin_bytes=row_bytes)
         key = self._keys.setdefault(
             (reduction_tile.number, reduction_tile.first, reduction_tile.blocks), len(self._keys)
         )
@@ -196,8 +204,8 @@ class _Costs:
             number=reduction_tile.number,
             last=reduction_tile.last,
             tiles=reduction_tile.tiles,
-            input_cycles=read_cycles(config, input_rows, input_row_bytes, latency),
-            weight_cycles=read_cycles(config, weight_rows, weight_bytes // weight_rows, latency),
+            input_cycles=read_cycles(config, inputs, latency),
+            weight_cycles=read_cycles(config, weights, latency),
             weights=key * config.slices * convolution.out_blocks,
         )
 
@@ -231,9 +239,9 @@ class _EventModel(Engines):
         self._end = 0
         self._matrix_depth = matrix_depth(config.rows, config.cols)
         self._vector_depth = vector_depth(config.requant_interval)
-        self._parameter_cycles = read_cycles(
-            config, 1, 4 * config.cols * tile_sizes.convolution.parameter_vectors, tile_sizes.latency_cycles
-        )
+        parameter_bytes = 4 * config.cols * tile_sizes.convolution.parameter_vectors
+        parameters = Rows(count=1, row_bytes=parameter_bytes, origin_bytes=parameter_bytes)
+        self._parameter_cycles = read_cycles(config, parameters, tile_sizes.latency_cycles)
 
     def least_tail_cycles(self) -> int:
         """The fewest cycles from the end of the last stream to the end of all."""

@@ -11,6 +11,13 @@ Number = Any
 
 ASSUMED_LATENCY_CYCLES = 40
 """Latency of the memory outside, where none is named: between a fast one and a slow one."""
+
+
+def assumed_latency(latency_cycles: int) -> int:
+    """The latency for which schedules are chosen: what suits a slower memory hardly costs in a fast one."""
+    return max(ASSUMED_LATENCY_CYCLES, latency_cycles)
+
+
 OUTER_LOOP, ROW_LOOP, COLUMN_LOOP = "og", "yo", "xo"
 """Loops of a schedule: over groups of output blocks, rows of tiles, tiles in a row."""
 ORDERS = (

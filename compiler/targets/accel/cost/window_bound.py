@@ -1,16 +1,13 @@
 """The cycles of the parts of tiled windows, and of all of them in closed form: engines side by side."""
 
 from itertools import accumulate
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
 
-from tilewright.compiler.targets.accel.cost.bound import (
-    many_read_cycles,
-    many_write_cycles,
-    read_cycles,
-    write_cycles,
-)
+from tilewright.compiler.targets.accel.cost.bound import many_read_cycles, many_write_cycles
+from tilewright.compiler.targets.accel.cost.burst import Rows, read_cycles, write_cycles
 from tilewright.compiler.targets.accel.cost.problem import Number
 from tilewright.compiler.targets.accel.cost.window import WindowTiling
 from tilewright.isa.config import INSTRUCTION_BYTES
@@ -72,10 +69,10 @@ class WindowCosts:
         left = 1 if windows.keeps_accumulators else reduced
         each = item_interval(int(windows.parameter_vectors > 0), left, interval)
         return WindowTile(
-            load=read_cycles(config, read_rows, read_columns * config.cols, self._latency) + padding,
+            load=read_cycles(config, _inputs(self._tiling, read_rows, read_columns), self._latency) + padding,
             first_work=first,
             last_work=vector_occupancy(windows.parameter_vectors, items * left, each, 0),
-            store=write_cycles(config, height, width * config.cols, self._latency),
+            store=write_cycles(config, _results(self._tiling, height, width), self._latency),
         )
 
 
@@ -163,6 +160,23 @@ def _busy(tiling: WindowTiling, height: Number, width: Number) -> WindowBusy:
     return WindowBusy(load, work, many_write_cycles(config, height, width * config.cols, latency))
 
 
+def _inputs(tiling: WindowTiling, rows: int, columns: int) -> Rows:
+    """What a tile loads of an operand."""
+    windows, cols = tiling.windows, tiling.config.cols
+    step = windows.strides[1]
+    # With padding, rows begin anywhere.
+    is_single = windows.kernel == (1, 1)
+    origin = gcd(windows.width * step, tiling.width * step) if is_single else 1
+    return Rows(count=rows, row_bytes=columns * cols, origin_bytes=origin * cols)
+
+
+def _results(tiling: WindowTiling, height: int, width: int) -> Rows:
+    """What a tile stores, which begins where tiles do."""
+    cols, origin = tiling.config.cols, gcd(tiling.windows.width, tiling.width)
+    return Rows(count=height, row_bytes=width * cols, origin_bytes=origin * cols)
+
+
 def _parameter_cycles(tiling: WindowTiling) -> int:
     row_bytes = 4 * tiling.config.cols * tiling.windows.parameter_vectors
-    return read_cycles(tiling.config, 1, row_bytes, tiling.latency_cycles) if row_bytes else 0
+    rows = Rows(count=1, row_bytes=row_bytes, origin_bytes=row_bytes)
+    return read_cycles(tiling.config, rows, tiling.latency_cycles) if row_bytes else 0

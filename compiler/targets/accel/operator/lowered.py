@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.schedule import Primitive
 from tilewright.compiler.space.point import Point
-from tilewright.compiler.targets.accel.operator.tunable import Choose, Tunable
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
+from tilewright.compiler.targets.accel.operator.tunable import Tunable
 from tilewright.compiler.te import TensorProgram
 from tilewright.compiler.tir.stmt import PrimFunc
 
@@ -29,6 +30,7 @@ class Lowered:
         origin: where in the result's feature map (y, x) the output begins, if it is only a part of it.
         first_block: of the result: with which the output begins; it may have fewer.
         first_blocks: of the inputs that are tensors: which block their parameters begin with, if not 0.
+        latency_cycles: of the memory for which the default is chosen.
     """
 
     build: Callable[[], TensorProgram]
@@ -38,6 +40,7 @@ class Lowered:
     origin: tuple[int, int] = (0, 0)
     first_block: int = 0
     first_blocks: Mapping[str, int] = field(default_factory=dict)
+    latency_cycles: int = ASSUMED_LATENCY_CYCLES
 
     @cached_property
     def program(self) -> TensorProgram:
@@ -61,18 +64,9 @@ class Lowered:
         Raises:
             TilingError: if nothing fits the machine.
         """
-        return self.tunable.default()
+        return self.tunable.default(self.latency_cycles)
 
     @property
     def schedule(self) -> tuple[Primitive, ...]:
         """The default schedule."""
         return self.tunable.schedule(self.default)
-
-    def chosen(self, choose: Choose) -> Point:
-        """The point that is named, or the default.
-
-        Raises:
-            TilingError: if nothing fits the machine.
-        """
-        point = choose(self.tunable)
-        return self.default if point is None else point

@@ -93,15 +93,6 @@ class Tunable(Protocol):
         """The schedule of a point that fits."""
 
 
-Choose = Callable[[Tunable], Point | None]
-"""Names the point of an operator that shall not have its default; None for all others."""
-
-
-def choose_defaults(tunable: Tunable) -> Point | None:
-    """Names no points."""
-    return None
-
-
 @dataclass(frozen=True, kw_only=True)
 class TunableConvolution:
     """A convolution, or a product of two activations, on the matrix engine.

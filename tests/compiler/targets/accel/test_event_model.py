@@ -10,7 +10,7 @@ from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.compile import compile_function
-from tilewright.compiler.targets.accel.cost.bound import read_cycles
+from tilewright.compiler.targets.accel.cost.burst import Rows, read_cycles
 from tilewright.compiler.targets.accel.cost.event_model import cycles_within, instructions_of, modelled_cycles
 from tilewright.compiler.targets.accel.cost.loop_order import order
 from tilewright.compiler.targets.accel.cost.problem import (
@@ -151,8 +151,11 @@ def test_depths_and_threads_hide_loads():
     # With depth one, weights are loaded, waited for and used one after the other.
     weights = read_cycles(
         REFERENCE,
-        tile_sizes.taps[0] * tile_sizes.taps[1],
-        tile_sizes.weight_vectors * REFERENCE.cols,
+        Rows(
+            count=tile_sizes.taps[0] * tile_sizes.taps[1],
+            row_bytes=tile_sizes.weight_vectors * REFERENCE.cols,
+            origin_bytes=REFERENCE.burst_bytes,
+        ),
         ASSUMED_LATENCY_CYCLES,
     )
     alone = weights + ASSUMED_LATENCY_CYCLES + tile_sizes.accumulator_vectors * tile_sizes.reduction_blocks

@@ -14,7 +14,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.schedule import BufferDepth, ScheduleError, Split, VirtualThread
 from tilewright.compiler.targets.accel.allocation import AllocationError
-from tilewright.compiler.targets.accel.compile import LayerError, compile_function
+from tilewright.compiler.targets.accel.compile import LayerError, Variants, compile_function
 from tilewright.compiler.targets.accel.layer_schedule import (
     LayerPart,
     default_schedules,
@@ -160,3 +160,30 @@ def test_what_does_not_fit_the_chip_is_refused_with_its_layer(graph, defaults):
 def test_text_that_says_nothing_is_refused_with_its_line(text, reason):
     with pytest.raises(ScheduleError, match=reason):
         parse_schedules(text)
+
+
+# --- points ------------------------------------------------------------------------------------------------
+
+
+def test_layers_have_the_points_that_are_named(graph):
+    variants = Variants(graph, TINY)
+    lowered = variants.lowered[LayerPart(CONVOLUTION.layer)]
+    space = lowered.tunable.tilings().space
+    (point, *_) = (each for each in space.points(space.neighbours(space.positions_of([lowered.default])[0])))
+    points = {LayerPart(CONVOLUTION.layer): point}
+    schedules = default_schedules(graph, TINY, points)
+    assert schedules != default_schedules(graph, TINY)
+    by_schedules = compile_function(graph, TINY, schedules=schedules).executable.code
+    assert compile_function(graph, TINY, points=points).executable.code == by_schedules
+    # Variants share what they have in common, and are none the worse for it.
+    assert variants.variant().model().executable.code == compile_function(graph, TINY).executable.code
+    assert variants.variant(points).model().executable.code == by_schedules
+    with pytest.raises(LayerError, match="must be of the layers"):
+        variants.variant({LayerPart("nobody"): point})
+
+
+def test_an_excerpt_has_some_of_the_layers(graph):
+    variants = Variants(graph, TINY)
+    whole, own = variants.variant(), variants.variant(among={LayerPart(CONVOLUTION.layer)})
+    assert [span.name for span in own.program.layers] == [CONVOLUTION.layer]
+    assert own.program.layers[0].count == whole.program.layers[0].count

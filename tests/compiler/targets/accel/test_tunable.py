@@ -113,6 +113,18 @@ def test_what_does_not_fit_says_why(change, reason):
     assert reason in space.space.refuse(point)
 
 
+def test_threads_are_of_use_where_only_the_first_tiles_reduce_in_steps():
+    sizes = {"reduction_blocks": 4, "first_reduction_blocks": 2, "first_height": 0, "height": 7}
+    found = lowered("pointwise", REFERENCE).tunable
+    space = found.tilings().space
+    point = Point({**found.default(), **sizes, "outer_blocks": 8, "threads": 8, "order": "og yo xo"})
+    assert space.refuse(point) is None
+    assert "must be 1 where" in (space.refuse(Point({**point, "first_reduction_blocks": 0})) or "")
+    expected = LAYERS["pointwise"].run(samples("pointwise"))["y"]
+    ran = run("pointwise", REFERENCE, found.schedule(point))
+    np.testing.assert_array_equal(ran.outputs["y"], expected)
+
+
 def test_tiles_larger_than_the_memories_are_refused():
     sizes = replace(convolution(*CONVOLUTIONS["pointwise"]), out_height=200, out_width=200)
     space = ConvolutionSpace(convolution=sizes, config=REFERENCE)

@@ -1,0 +1,61 @@
+"""A step of training as one function: loss, gradients, and new weights."""
+
+from tilewright.compiler.derivative.activity import flattened
+from tilewright.compiler.derivative.pullback import gradient
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.ir.build import Builder
+from tilewright.compiler.ir.function import Function, Value
+from tilewright.compiler.ir.inline import inline
+from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.training.adam import Adam, Moments
+from tilewright.compiler.training.loss import Loss, target_type
+from tilewright.compiler.training.weight import WeightedFunction
+
+_SCALAR = TensorType(DType.FLOAT32, ())
+
+
+def loss_of(network: WeightedFunction, loss: Loss) -> Function:
+    """The loss: of inputs, target and weights, in this order.
+
+    The network's first result is what is trained.
+    """
+    b, function = Builder(f"{network.function.name}.loss"), network.function
+    inputs = [b.parameter(value.name, value.type) for value in network.inputs]
+    target = b.parameter("target", target_type(loss, function.result_types[0]))
+    weights = [b.parameter(value.name, value.type) for value in function.parameters[len(inputs) :]]
+    result, *_ = inline(b, function, [*inputs, *weights])
+    return b.function(loss(b, result, target))
+
+
+def training_step(network: WeightedFunction, loss: Loss, optimiser: Adam) -> Function:
+    """One step: of inputs, target, rate, number, weights, first moments and second moments.
+
+    It returns the loss before the step, and new weights, first moments and second moments.
+
+    Raises:
+        IrError: naming operators without a derivative.
+    """
+    of = flattened(loss_of(network, loss))
+    count = len(network.weights)
+    kept = len(of.parameters) - count
+    backward = gradient(of, range(kept, len(of.parameters)))
+    b = Builder(f"{network.function.name}.step")
+    given = [b.parameter(value.name, value.type) for value in of.parameters[:kept]]
+    rate, number = b.parameter("rate", _SCALAR), b.parameter("number", _SCALAR)
+    weights, firsts, seconds = (
+        [b.parameter(f"{prefix}{value.name}", value.type) for value in of.parameters[kept:]]
+        for prefix in ("", "first_", "second_")
+    )
+    (value,) = inline(b, of, [*given, *weights])
+    steps = [
+        optimiser.step(b, weight, gradient, Moments(first, second), rate, number)
+        for weight, gradient, first, second in zip(
+            weights, inline(b, backward, [*given, *weights]), firsts, seconds, strict=True
+        )
+    ]
+    moments = [moments for _, moments in steps]
+    return b.function(value, *_columns([weight for weight, _ in steps], moments))
+
+
+def _columns(weights: list[Value], moments: list[Moments]) -> tuple[Value, ...]:
+    return (*weights, *(each.first for each in moments), *(each.second for each in moments))
