@@ -58,7 +58,7 @@ def packages(names: list[str], folder: Path | None, lite0: Path) -> dict[str, An
             continue
         x = np.random.default_rng(7).standard_normal((1, 3, 224, 224)).astype(np.float32)
         calibration = None if name == "lite0" else {"x": x}
-        found[name] = tilewright.compile(makes[name](), calibration=calibration)
+        found[name] = tilewright.compile(makes[name](), calibration=calibration, ranges="min-max")
         if path is not None:
             save(found[name], path)
     return found

@@ -105,7 +105,12 @@ def measure(network: Network, config: str, in_gates: bool) -> list[str]:
     sizes = {name: size for name, size in network.sizes.items() if name in floats.named.function.size_names}
     try:
         package = tilewright.compile(
-            network.model, config=config, calibration=network.samples, sizes=sizes, accelerator=True
+            network.model,
+            config=config,
+            calibration=network.samples,
+            ranges="min-max",
+            sizes=sizes,
+            accelerator=True,
         )
     except TilewrightError as refused:
         return [*line, *[""] * 7, str(refused)[:60]]

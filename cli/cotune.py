@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES
-from tilewright.cli.option import NO_RECORDS, add_network_options
+from tilewright.cli.option import NO_RECORDS, QUICK_RANGES, add_network_options
 from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _package(args: argparse.Namespace, file: str, base: "Config") -> "Package":
     network = replace(sized_network(network, own, {args.calibrate: calibration}), config=base)
     if calibration is None:
         calibration = _random(network.inputs.zeros())
-    return compile_network(network, own, calibration, None)
+    return compile_network(network, own, calibration, None, ranges=QUICK_RANGES)
 
 
 def _random(zeros: "Samples | None") -> "Samples | None":

@@ -117,6 +117,7 @@ def compile_network(
     inputs: "Samples | None",
     schedules: "Schedules | None" = None,
     observe: "Observe | None" = None,
+    ranges: str = RANGES[0],
 ) -> "Package":
     """The package of a network: compiled before, or now.
 
@@ -127,6 +128,7 @@ def compile_network(
         inputs: samples to run, whose first ones calibrate otherwise; a note says so.
         schedules: of layers that shall not have their default schedule.
         observe: is told what passes make.
+        ranges: how they are chosen where the user does not say it.
 
     Raises:
         TilewrightError: if it must have calibration or sizes, and has none; or schedules do not fit.
@@ -145,7 +147,7 @@ def compile_network(
             named,
             network.config,
             calibration=calibration,
-            ranges=args.ranges or RANGES[0],
+            ranges=args.ranges or ranges,
             accuracy_budget=getattr(args, "accuracy_budget", None),
             accelerator=not args.float,
             schedules=schedules,

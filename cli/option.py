@@ -20,6 +20,8 @@ MODEL_OPTIONS = (
     "size",
     "records",
 )
+QUICK_RANGES = "min-max"
+"""Where cycles alone count, which no range changes: what takes least time."""
 NODE_DATA = ("cycles", "utilization", "moved_bytes", "bound")
 """Kinds of node data, the default first: those of the API, which is not imported before it is needed."""
 NO_RECORDS, SHIPPED_RECORDS = "none", "shipped"

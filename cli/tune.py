@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.machine import DEFAULT_CONFIG, DEFAULT_LATENCY_CYCLES
-from tilewright.cli.option import NO_RECORDS, add_network_options
+from tilewright.cli.option import NO_RECORDS, QUICK_RANGES, RANGES, add_network_options
 from tilewright.cli.table import format_table
 from tilewright.cli.terminal import note, say
 
@@ -207,7 +207,8 @@ def _package(args: argparse.Namespace) -> "Package":
     note_own_scales(network, args)
     # What tuned layers are compared with has default schedules.
     args.records = [NO_RECORDS]
-    return compile_network(network, args, calibration, None)
+    ranges = QUICK_RANGES if args.package_file is None else RANGES[0]
+    return compile_network(network, args, calibration, None, ranges=ranges)
 
 
 def _layers(args: argparse.Namespace, package: "Package") -> "list[TunableLayer]":

@@ -20,7 +20,7 @@ _MOST_TRIALS = 64
 _WORTH_WHILE = 0.9
 """Of the noise, what another method must leave at most: half a decibel less."""
 _BETTER = 0.97
-"""Of the noise, what a refinement must leave at most."""
+"""Of the noise, what corrected biases must leave at most."""
 _ALL = slice(None)
 Recipes = Mapping[Value, Recipe]
 """How each part becomes integers."""
@@ -70,37 +70,27 @@ def integer_parts(
 
 
 def _best_recipes(trial: "_Trial", plain: Recipes, progress: Progress) -> Recipes:
-    """The recipes of least noise: ranges, one method for all parts, then part by part; then refinements.
+    """The recipes of least noise: one for all parts, then ranges part by part, then corrected biases.
 
-    Ranges that gain next to nothing are not taken: the next samples may see it the other way round.
+    Ranges and sizes of channels that gain next to nothing are not taken: the next samples may see it the
+    other way round.
     """
-    shares = []
-    for number, choose in enumerate(CANDIDATES):
-        progress("choosing ranges", number / len(CANDIDATES))
-        shares.append(trial.judged(dict.fromkeys(plain, Recipe(choose))))
+    tried, shares = trial.candidates(), list[float]()
+    for number, recipe in enumerate(tried):
+        progress("choosing ranges", number / len(tried))
+        shares.append(trial.judged(dict.fromkeys(plain, recipe)))
     least, best = shares[0], plain
     if min(shares) < _WORTH_WHILE * least:
         least = min(shares)
-        best = dict.fromkeys(plain, Recipe(CANDIDATES[shares.index(least)]))
+        best = dict.fromkeys(plain, tried[shares.index(least)])
     others = [(part, choose) for part in plain for choose in CANDIDATES] if len(plain) > 1 else []
     for part, choose in others[:_MOST_TRIALS]:
-        recipes = {**best, part: Recipe(choose)}
+        recipes = {**best, part: replace(best[part], choose=choose)}
         if recipes != best and (share := trial.judged(recipes)) < _WORTH_WHILE * least:
             best, least = recipes, share
-    for refine in (_equalised, _corrected):
-        progress("refining weights")
-        recipes = {part: refine(recipe) for part, recipe in best.items()}
-        if (share := trial.judged(recipes)) < _BETTER * least:
-            best, least = recipes, share
-    return best
-
-
-def _equalised(recipe: Recipe) -> Recipe:
-    return replace(recipe, is_equalised=True)
-
-
-def _corrected(recipe: Recipe) -> Recipe:
-    return replace(recipe, is_corrected=True)
+    progress("correcting biases")
+    recipes = {part: replace(recipe, is_corrected=True) for part, recipe in best.items()}
+    return recipes if trial.judged(recipes) < _BETTER * least else best
 
 
 @dataclass
@@ -114,6 +104,12 @@ class _Trial:
 
     network: CalibratedNetwork
     kernels: Kernels = field(default_factory=dict)
+
+    def candidates(self) -> list[Recipe]:
+        """What is tried for all parts alike, the plainest first: each method, also with like channels."""
+        plain = [Recipe(choose) for choose in CANDIDATES]
+        has_pairs = any(each.channels for part in self.network.parts.values() for each in part.halves)
+        return [*plain, *(replace(each, is_equalised=True) for each in plain if has_pairs)]
 
     def judged(self, recipes: Recipes) -> float:
         """The noise of each half's ranges on the other, as a share of the signal; infinite if one fails."""

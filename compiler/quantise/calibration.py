@@ -43,6 +43,7 @@ class Calibration:
     results: Samples
     channels: Mapping[Value, tuple[Array, Array]] = field(default_factory=dict)
     sums: Mapping[Value, Array] = field(default_factory=dict)
+    _ranges: dict[Choose, dict[Value, Range]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def count(self) -> int:
@@ -59,8 +60,10 @@ class Calibration:
         return np.asarray(self.sums[value] / self.count)[None]
 
     def ranges(self, choose: Choose) -> dict[Value, Range]:
-        """The range of each value, as a method chooses it."""
-        return {value: self.range_of(value, choose) for value in self.seen}
+        """The range of each value, as a method chooses it; found once."""
+        if choose not in self._ranges:
+            self._ranges[choose] = {value: self.range_of(value, choose) for value in self.seen}
+        return dict(self._ranges[choose])
 
     def range_of(self, value: Value, choose: Choose) -> Range:
         """The range of one value."""

@@ -18,6 +18,7 @@ ARROWS = {
     "ops/primitive": "dtype ir",
     "ops/nn": "dtype ir ops/primitive",
     "derivative": "dtype ir ops/primitive ops/nn",
+    "training": "dtype ir ops/primitive ops/nn derivative",
     "partition": "dtype ir",
     "passes": "dtype ir ops/primitive ops/nn",
     "frontend/error": "",

@@ -20,8 +20,11 @@ RNG = np.random.default_rng(5)
 SHAPE = (3, 8, 8)
 
 
-def network(between=()):
-    """Two convolutions, the second of which hardly reads the last channel of x; operators between."""
+def network(between=(), twice=False):
+    """Two convolutions, the first of which hardly reads the last channel of x; operators between.
+
+    `twice`: a softmax and two more behind them, which are another part.
+    """
     made = OnnxNetwork({"x": (1, *SHAPE)})
     weight = RNG.normal(0, 0.5, (8, 3, 3, 3))
     weight[:, 2] *= 0.001
@@ -29,6 +32,10 @@ def network(between=()):
     for kind in between:
         x = made.add(kind, x)
     last = made.add("Conv", x, RNG.normal(0, 0.5, (4, 8, 1, 1)))
+    if twice:
+        x = made.add("Softmax", last, axis=1)
+        for _ in range(2):
+            last = x = made.add("Relu", made.add("Conv", x, RNG.normal(0, 0.5, (4, 4, 1, 1))))
     return load_onnx(made.model(last).SerializeToString())
 
 
@@ -82,7 +89,7 @@ def test_chosen_ranges_never_lose_on_the_calibration_data(data, seed):
 def test_ranges_that_are_worse_on_all_samples_are_not_taken(monkeypatch):
     named, samples = network(["Relu"]), plain(64)
     expected = quantised(named, samples, RangeMethod.MIN_MAX)
-    last_is_best = iter([3.0, 2.0, 1.9, 1.0, 1.5, 1.5, 1.5, 1.5])
+    last_is_best = iter([3.0, 2.0, 1.9, 1.0, *[1.5] * 9])
     monkeypatch.setattr(choice._Trial, "judged", lambda self, recipes: next(last_is_best))
     auto = quantised(named, samples, RangeMethod.AUTO)
     assert share(named, auto, samples) == share(named, expected, samples)
@@ -101,18 +108,19 @@ def test_every_part_of_a_network_takes_the_method_that_the_results_want():
     assert decibels(shares[0]) > decibels(shares[1]) + 5
 
 
-def test_parts_take_methods_of_their_own_and_then_what_refines_them(monkeypatch):
-    calibrated = calibrated_network(split(network(["Softmax"])), plain(8), unheard)
+def test_parts_take_ranges_of_their_own_and_all_that_refines_them(monkeypatch):
+    calibrated = calibrated_network(split(network(["Relu"], twice=True)), plain(8), unheard)
     wanted = dict(zip(calibrated.parts, (CANDIDATES[3], CANDIDATES[0]), strict=True))
 
     def judged(self, recipes):
         right = sum(recipes[part].choose is choose for part, choose in wanted.items())
-        refined = all(each.is_corrected and not each.is_equalised for each in recipes.values())
-        return 0.5**right * (0.9 if refined else 1.0)
+        equalised = all(each.is_equalised for each in recipes.values())
+        corrected = all(each.is_corrected for each in recipes.values())
+        return 0.5**right * (0.8 if equalised else 1.0) * (0.9 if corrected else 1.0)
 
     monkeypatch.setattr(choice._Trial, "judged", judged)
     found = choice._best_recipes(choice._Trial(calibrated), dict.fromkeys(wanted, Recipe()), unheard)
-    assert found == {part: Recipe(choose, is_corrected=True) for part, choose in wanted.items()}
+    assert found == {part: Recipe(choose, True, True) for part, choose in wanted.items()}
 
 
 def test_many_samples_are_halved_by_turns():
