@@ -15,6 +15,7 @@ from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
+from tilewright.compiler.targets.accel.cost.problem import assumed_latency
 from tilewright.compiler.targets.accel.layer_schedule import LayerPart, legal_sample, lowered_parts
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import Tunable
@@ -220,10 +221,11 @@ class HardwareCost:
     def _models(self, network: str, config: Config) -> Iterator[Model]:
         for function in self._functions[network]:
             legal = legal_sample(function, config)
+            latency = assumed_latency(self.latency_cycles)
             schedules = {
-                part: lowered.tunable.schedule(lowered.tunable.default(self.latency_cycles))
+                part: lowered.schedule
                 for unit in legal.layers
-                for part, lowered in lowered_parts(legal, unit, config)
+                for part, lowered in lowered_parts(legal, unit, config, latency)
             }
             yield compile_function(function, config, schedules=schedules)
 

@@ -112,7 +112,7 @@ def test_what_cannot_be_compiled_is_one_line_and_leaves_no_file(folder, capsys, 
 
 @pytest.mark.parametrize("command", ["compile", "run"])
 def test_what_the_machine_cannot_do_runs_on_the_cpu_and_it_says_why(capsys, monkeypatch, command):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise TilewrightError("layer 'y' (qconv2d): must fit the accumulators")
 
     monkeypatch.setattr("tilewright.compiler.network.split.Variants", refuse)

@@ -28,7 +28,7 @@ _VIEWS = (
     ),
     Mutant(
         name="view-of-a-view-from-its-start",
-        file=f"{_ACCEL}/compile.py",
+        file=f"{_ACCEL}/address_plan.py",
         old="inside += view.block * _block_bytes(contents, self._config)",
         new="inside = view.block * _block_bytes(contents, self._config)",
         check=_MOVE,
@@ -42,7 +42,7 @@ _VIEWS = (
     ),
     Mutant(
         name="view-that-lives-from-its-last-part",
-        file=f"{_ACCEL}/compile.py",
+        file=f"{_ACCEL}/address_plan.py",
         old="spans.get(whole, (index, index))[0], index",
         new="index, index",
         check=_MOVE,
@@ -263,14 +263,14 @@ _TASKS = (
     ),
     Mutant(
         name="tensor-of-a-later-reader",
-        file=f"{_ACCEL}/compile.py",
+        file=f"{_ACCEL}/address_plan.py",
         old="spans[whole] = spans.get(whole, (index, index))[0], index",
         new="spans.setdefault(whole, (place, place))",
         check=_COMPILE,
     ),
     Mutant(
         name="offset-between-bursts",
-        file=f"{_ACCEL}/compile.py",
+        file=f"{_ACCEL}/address_plan.py",
         old="offset + size + -size % self._config.burst_bytes",
         new="offset + size",
         check=_COMPILE,
