@@ -105,6 +105,8 @@ def test_every_value_begins_where_bursts_do():
 def test_a_network_in_too_many_pieces_is_refused_in_a_line(monkeypatch):
     graph = layered(("r", CONVOLUTION, "x.q", *LAYER))
     length = compile_function(graph, TINY).instructions
+    # So that no instruction but the free ones is worth its while.
+    monkeypatch.setattr(compile_module, "WORTH_CYCLES", 1 << 20)
     monkeypatch.setattr(compile_module, "FREE_INSTRUCTIONS", length - 1)
     compile_function(graph, TINY)
     monkeypatch.setattr(compile_module, "FREE_INSTRUCTIONS", length - 2)
@@ -117,6 +119,7 @@ def test_a_network_in_too_many_pieces_is_refused_in_a_line(monkeypatch):
 def test_instructions_that_do_much_may_be_many(monkeypatch):
     graph = layered(("r", CONVOLUTION, "x.q", *LAYER))
     monkeypatch.setattr(compile_module, "FREE_INSTRUCTIONS", 0)
+    monkeypatch.setattr(compile_module, "WORTH_CYCLES", 64)
     with pytest.raises(LengthError):
         compile_function(graph, TINY)
     monkeypatch.setattr(compile_module, "WORTH_CYCLES", 1)
