@@ -172,6 +172,7 @@ EXAMPLES = (
     again_and_again,
     from_a_file,
     on_another_machine,
+    near_floats,
     in_floats,
     split,
     as_a_backend,

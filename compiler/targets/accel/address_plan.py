@@ -85,7 +85,7 @@ def _live_ranges(network: AccelNetwork, placed: Any, config: Config) -> dict[Val
     """Live ranges of values between layers: from the first layer that makes a part to the last reader."""
     spans: dict[Value, tuple[int, int]] = {}
     for index, unit in enumerate(network.layers):
-        for value in (*unit.equation.operands, unit.equation.result):
+        for value in (*unit.operands, unit.equation.result):
             whole = network.whole(value)
             spans[whole] = spans.get(whole, (index, index))[0], index
     made = {network.whole(unit.equation.result) for unit in network.layers}

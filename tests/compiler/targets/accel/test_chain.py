@@ -379,3 +379,39 @@ def test_the_space_of_a_chain_holds_its_default():
     busy = tilings.occupancy(point)
     assert max(busy.load, busy.matrix, busy.vector, busy.store) <= tilings.cycles(point)
     assert tilings.instructions(point) <= compile_function(WIDE.network(), REFERENCE).instructions
+
+
+def blocks_in_a_row(count):
+    """As many blocks, each of which reads what the one before made."""
+    rng = np.random.default_rng(7)
+    depthwise = QConv2d((1, 1), (1,) * 4, (1, 1), 24, -9, -4, -30, 90)
+    expand = QConv2d((1, 1), (0,) * 4, (1, 1), 1, 3, -9, -60, 100)
+    project = replace(expand, input_zero_point=-4, zero_point=3, lo=-128, hi=127)
+    nodes, constants = [Node("quantise", Quantise(0.1, 3), ("x",), "r")], {}
+    before = "r"
+    for number in range(count):
+        for letter, shape in (("e", (24, 12, 1, 1)), ("f", (24, 1, 3, 3)), ("p", (12, 24, 1, 1))):
+            constants |= convolution(rng, f"{letter}{number}", shape)
+        for letter, operator, name in zip("efp", (expand, depthwise, project), NAMES, strict=True):
+            key = f"{letter}{number}"
+            read = (before, key, f"{key} bias", f"{key} scale")
+            nodes.append(Node(f"{name}{number}", operator, read, before := f"{key} result"))
+    nodes.append(Node("dequantise", Dequantise(0.1, 3), (before,), "y"))
+    return network({"x": (1, 12, 30, 22)}, tuple(nodes), ("y",), constants)
+
+
+def test_what_a_chain_reads_stays_until_it_runs():
+    named = blocks_in_a_row(3)
+    parts = {f"{' + '.join(f'{name}{number}' for name in NAMES)}" for number in range(3)}
+    chains = with_chains(legal_network(named, TINY), TINY, parts)
+    assert {unit.name for unit in chains.layers} == parts
+    schedules = {
+        part: lowered.schedule
+        for unit in chains.layers
+        for part, lowered in lowered_parts(chains, unit, TINY)
+    }
+    model = compile_function(named, TINY, schedules=schedules)
+    given = {"x": np.random.default_rng(2).normal(0, 5, (1, 12, 30, 22)).astype(np.float32)}
+    expected = named.run(given)["y"]
+    assert len(np.unique(expected)) > 20
+    assert np.array_equal(ModelRunner(model, SimDevice(TINY)).run(given).outputs["y"], expected)
