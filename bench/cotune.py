@@ -7,8 +7,9 @@ All have the board's budget and the preset's bus; a call is a machine that is lo
 Random ones have `--trials` calls, the search has `--guided` of them. `memory`: the least memory on the chip,
 as a share of the preset's, of a machine that needs no more cycles for any of the networks. `faster`: the
 preset's cycles to the fewest of a machine that fits, for each network. `hypervolume`: quartiles; `reached`:
-calls until that of random machines behind all of theirs is, at the median. All by the models; `measured`: the
-same of the best machines by the simulator. `--keep` keeps the quantised networks.
+calls until that of random machines behind all of theirs is, at the median. All by the models; `measured`: by
+the simulator the end of the search's walk to the least memory, made with it, and the fastest machines of some
+seeds. `--keep` keeps the quantised networks.
 """
 
 import argparse
@@ -31,16 +32,15 @@ from tilewright.cli.table import format_table
 from tilewright.isa.config import PRESETS, Config
 from tilewright.numerics.error import TilewrightError
 from tilewright.tune.area import AreaModel
-from tilewright.tune.budget import BOARDS
+from tilewright.tune.budget import BOARDS, Board
 from tilewright.tune.evaluated import Costs, Evaluated
 from tilewright.tune.front import Quartiles, calls_until, hypervolumes, values_of
 from tilewright.tune.hardware import HardwareStudy
 from tilewright.tune.hardware_space import HardwareSpace
+from tilewright.tune.slack import Slack
 
 LITE0 = Path(__file__).parents[2] / "shared" / "models" / "efficientnet-lite0-qdq.onnx"
 WAYS = ("tpe", "random", "random joint")
-TRIED = 24
-"""Machines that are as fast by the models and measured, until one is so by the simulator, too."""
 
 
 def packages(names: list[str], folder: Path | None, lite0: Path) -> dict[str, Any]:
@@ -116,19 +116,21 @@ def as_fast(seen: list[Evaluated], base: Evaluated) -> list[Evaluated]:
     return sorted((*equal, base), key=lambda each: each.config.chip_bytes)
 
 
-def rungs(machines: list[Evaluated], base: Evaluated) -> list[Evaluated]:
-    """Of machines with as much memory that most like the base, the leanest first.
+def walked(base: Evaluated, board: Board, cost: HardwareCost) -> dict[Config, Evaluated]:
+    """What the search's walk to the least memory sees with the simulator in the place of the models."""
+    depths = [name for name in vars(base.config) if name.endswith("_vectors")]
+    space = HardwareSpace.around(base.config, fixed=vars(base.config).keys() - depths)
+    form = AreaModel.fitted(board.family)
+    slack = Slack(space=space, area=form, board=board)
 
-    What models do not know is the more the less a machine is like one that they are right about.
-    """
+    def measured(config: Config) -> Evaluated:
+        return Evaluated(config=config, area=form.area(config), costs=cost.measured(config))
 
-    def rank(each: Evaluated) -> tuple[int, int]:
-        own, other = vars(each.config), vars(base.config)
-        return each.config.chip_bytes, sum(size != other[name] for name, size in own.items())
-
-    ranked = sorted(machines, key=rank)
-    first = {each.config.chip_bytes: each for each in reversed(ranked)}
-    return sorted(first.values(), key=rank)
+    root = measured(base.config)
+    known = {root.config: root}
+    while (config := slack.next(root, known)) is not None:
+        known[config] = measured(config)
+    return known
 
 
 def fastest(seen: list[Evaluated], network: str) -> Evaluated:
@@ -182,20 +184,16 @@ def report(board: str, found: Mapping[str, list[list[Evaluated]]], cost: Hardwar
     )
     print(f"\n{board}, bus {base.config.bus_bytes}, {len(found['tpe'])} seeds\n{format_table(header, rows)}")
     if measured:
-        _measure(base, found["tpe"][:measured], cost)
+        _measure(base, found["tpe"][:measured], budget, cost)
 
 
-def _measure(base: Evaluated, runs: list[list[Evaluated]], cost: HardwareCost) -> None:
-    """The least memory and the fastest machines of some seeds by the simulator."""
+def _measure(base: Evaluated, runs: list[list[Evaluated]], board: Board, cost: HardwareCost) -> None:
+    """The end of the walk by the simulator, and the fastest machines of some seeds."""
     seen = [each for run in runs for each in run]
-    before = cost.measured(base.config)
-    measured = {base.config: before}
-    chosen = {"preset": base}
-    for each in rungs(as_fast(seen, base), base)[:TRIED]:
-        measured[each.config] = measured.get(each.config) or cost.measured(each.config)
-        if measured[each.config].is_as_fast_as(before):
-            chosen["least memory"] = each
-            break
+    walk = walked(base, board, cost)
+    measured = {config: each.costs for config, each in walk.items() if each.costs is not None}
+    before = measured[base.config]
+    chosen = {"preset": base, "least memory": as_fast(list(walk.values()), walk[base.config])[0]}
     chosen |= {f"fastest {name}": fastest(seen, name) for name in cost.networks}
     rows = []
     for label, each in chosen.items():
