@@ -2,19 +2,17 @@
 
 import json
 import re
-import shutil
-import subprocess
 from collections import Counter
 
 import numpy as np
 import pytest
 
+from browser import told_by
 from repository import ROOT
 from tilewright.isa.assembly import format_instruction
 from tilewright.isa.instruction import Load, Matrix, Store
 from tilewright.isa.memory import Engine, Memory
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 STEP = "virtual threads"
 pytestmark = pytest.mark.slow
 
@@ -137,30 +135,14 @@ def test_the_page_needs_nothing_else(animation, scene, tmp_path):
 
 
 def test_a_browser_shows_what_is_in_flight(animation, scene, tmp_path):
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip("needs a browser without a window: apt-get install chromium")
     cycles = [0, 700, 2100, scene["cycles"] - 1]
-    script = f"""document.documentElement.dataset.told = JSON.stringify({cycles}.map(at => {{
+    script = f"""told = {cycles}.map(at => {{
       show(at);
       return [[...byId("flight").children].map(each => each.textContent),
               [...byId("loops").children].map(each => each.style.background !== ""),
               coloursOf(0, at).filter(each => each === FULL[0]).length];
-    }}));"""
-    path = tmp_path / "page.html"
-    path.write_text(
-        animation.page({STEP: scene}).replace("</body>", f"<script>{script}</script></body>"),
-        encoding="utf-8",
-    )
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom")
-    dom = subprocess.run(
-        [browser, *options, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
-    told = json.loads(re.search('data-told="([^"]*)"', dom)[1].replace("&quot;", '"'))
+    }});"""
+    told = told_by(animation.page({STEP: scene}), tmp_path, script)
     for cycle, (flight, lines, reached) in zip(cycles, told, strict=True):
         running = [each for each in scene["instructions"] if each[1] <= cycle <= each[2]]
         for engine, shown in zip(Engine, flight, strict=True):

@@ -3,8 +3,6 @@
 import base64
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,6 +11,7 @@ import plotly.graph_objects
 import pytest
 
 import network
+from browser import told_by
 from tilewright.api.run_figures import intensity, performance
 from tilewright.api.run_page import RunPage
 from tilewright.isa.memory import Engine
@@ -23,7 +22,6 @@ from tilewright.runtime.profile import profile_layers
 from tilewright.runtime.sim_device import SimDevice
 from tilewright.runtime.trace import timeline_of
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 STATES = ["busy", *(f"waits for {engine.label}" for engine in Engine), "stalled"]
 
 
@@ -200,7 +198,7 @@ def test_of_many_layers_the_text_stays_small(run):
 def test_a_browser_draws_every_cycle_of_any_range(run, html, tmp_path):
     executable, result, _ = run
     edges = [0, 7, result.cycles // 3, result.cycles]
-    told = told_by_a_browser(
+    told = told_by(
         html,
         tmp_path,
         f"""told.ranges = {json.dumps(list(pairwise(edges)))}.map(([first, end]) => {{
@@ -231,26 +229,5 @@ def test_a_browser_sorts_layers_by_number(run, tmp_path):
       table.querySelectorAll("th")[column].click();
       return [...table.querySelectorAll(".layer")].map(each => each.textContent).join("");
     });"""
-    told = told_by_a_browser(page(run, layers=layers).html(), tmp_path, script)
+    told = told_by(page(run, layers=layers).html(), tmp_path, script)
     assert told["orders"] == ["acb", "bca", "cba"]
-
-
-def told_by_a_browser(html, folder, script):
-    """What a script says of the page when all is drawn: its `told`."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip("needs a browser without a window: apt-get install chromium")
-    path = folder / "page.html"
-    script = f"""const told = {{}};
-    {script}
-    document.documentElement.dataset.told = JSON.stringify(told);"""
-    path.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom")
-    dom = subprocess.run(
-        [browser, *options, f"--user-data-dir={folder / 'profile'}", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
-    return json.loads(re.search('data-told="([^"]*)"', dom)[1].replace("&quot;", '"'))

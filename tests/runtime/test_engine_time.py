@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import network
+from small_run import assembled_run, network_run
 from tilewright.isa.assembly import assemble
 from tilewright.isa.config import PRESETS
 from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
-from tilewright.isa.model import CONSTANTS, INPUTS
 from tilewright.runtime.engine_time import Spans, engine_cycles, engine_spans
 from tilewright.runtime.sim_device import SimDevice
 from tilewright.runtime.trace import timeline_of
@@ -33,17 +32,12 @@ def device():
 
 @pytest.fixture(scope="module")
 def copy(device):
-    assembly = assemble(COPY)
-    executable = Executable.of(assembly.program, TINY, assembly.regions)
-    return executable, device.run(executable, {0: bytes(256)})
+    return assembled_run(device, COPY, {0: bytes(256)})
 
 
 @pytest.fixture(scope="module")
 def layers(device):
-    model = network.make_runnable()
-    sizes = {region.base: region.size_bytes for region in model.executable.regions}
-    regions = {CONSTANTS: model.constants, INPUTS: bytes(sizes[INPUTS])}
-    return model.executable, device.run(model.executable, regions)
+    return network_run(device)
 
 
 @pytest.mark.parametrize("sees_reasons", [True, False])
