@@ -5,14 +5,19 @@ from typing import ClassVar
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
-from tilewright.compiler.ir.function import Function
+from tilewright.compiler.ir.build import Builder
+from tilewright.compiler.ir.composite import Composite
+from tilewright.compiler.ir.function import Function, Value
+from tilewright.compiler.ir.inline import inline
 from tilewright.compiler.ir.interpret import run
-from tilewright.compiler.ir.operator import Evaluate, Operator, expect, expect_operands
+from tilewright.compiler.ir.operator import Evaluate, expect, expect_operands
+from tilewright.compiler.ir.size import product
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops import emit as e
 
 
 @dataclass(frozen=True)
-class Pointwise(Operator):
+class Pointwise(Composite):
     """A function on each element: float32 of any shape, the same out.
 
     Members:
@@ -29,6 +34,14 @@ class Pointwise(Operator):
         expect(len(own) == 2 and own[0] == own[1], f"body must keep the type of its parameter, not {listed}")
         expect(types[0].dtype is own[0].dtype is DType.FLOAT32, f"x must be float32, not {types[0]}")
         return types
+
+    def define(self, b: Builder, *operands: Value) -> tuple[Value]:
+        (x,) = operands
+        ((elements, *_),) = (value.type.shape for value in self.body.parameters)
+        count = product(x.type.shape)
+        sizes = {} if isinstance(elements, int) else {elements.name or "": count}
+        (result,) = inline(b, self.body, (e.reshape(b, x, (count,)),), sizes=sizes)
+        return (e.reshape(b, result, x.type.shape),)
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         return self.run_regions(lambda body, given: run(body, *given), *arrays)
