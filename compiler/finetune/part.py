@@ -132,9 +132,10 @@ class TrainablePart:
 
         def weights(b: Builder, equation: Equation) -> tuple[Value, Value]:
             weight, scale, bias = layers[equation]
+            unit = scale.reshape(-1) * scales[self._layers[equation].x]
             integers = np.clip(np.rint(weight / scale), -WEIGHT_MAXIMUM, WEIGHT_MAXIMUM).astype(np.int8)
-            operands = (b.constant(each) for each in (integers, scale, np.zeros((), np.int8)))
-            return dequantise(b, *operands), b.constant(bias)
+            sums = np.rint(bias / unit).astype(np.int32)
+            return _dequantised(b, integers, scale), _dequantised(b, sums, unit)
 
         return self._inlined(b, arguments, sizes, rounded, weights)
 
@@ -154,11 +155,10 @@ class TrainablePart:
             if isinstance(operator, Quantise):
                 # The value itself: the dequantise equation behind it does both.
                 return operands
-            with b.label(*equation.labels):
-                if isinstance(operator, Dequantise):
-                    return (rounded(b, QuantParams(operator.scale, operator.zero_point), operands[0]),)
-                if equation in self._layers:
-                    operands = (operands[0], *weights(b, equation))
+            if isinstance(operator, Dequantise):
+                return (rounded(b, QuantParams(operator.scale, operator.zero_point), operands[0]),)
+            if equation in self._layers:
+                operands = (operands[0], *weights(b, equation))
             return emit(b, equation, operator, operands)
 
         return list(inline(b, self.scaled, arguments, each, sizes))
@@ -186,6 +186,12 @@ class TrainablePart:
         count = 3 * len(self._layers)
         layers = {each: tuple(trained[3 * k : 3 * k + 3]) for k, each in enumerate(self._layers)}
         return layers, dict(zip(self._scales, trained[count:], strict=True))
+
+
+def _dequantised(b: Builder, integers: Array, scale: Array) -> Value:
+    """A constant of integers as floats."""
+    operands = (b.constant(each) for each in (integers, scale, np.zeros((), integers.dtype)))
+    return dequantise(b, *operands)
 
 
 def _scale(name: str, start: Array, adam: Adam) -> Trainable:

@@ -23,6 +23,7 @@ ARROWS = {
     "passes": "dtype ir ops/primitive ops/nn",
     "frontend/error": "",
     "frontend/onnx": "dtype ir ops/primitive ops/nn frontend/error",
+    "frontend/export": "dtype ir ops/primitive ops/nn frontend/error",
     # Integers: what the accelerator does as a unit, and how floats become such.
     "ops/quantised": "dtype ir",
     "ops/registry": "ir",
