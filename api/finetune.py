@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tilewright.api.accuracy import finite_fields
 from tilewright.api.checkpoint import read_checkpoint, write_checkpoint
-from tilewright.api.compile import Source, prepared_network, sized, why_not_by_sample
+from tilewright.api.compile import Source, compile_named, prepared_network, sized, why_not_by_sample
 from tilewright.api.error import PackageError
 from tilewright.api.finetune_data import FinetuneData, Samples
 from tilewright.api.training import rate_share
@@ -83,6 +84,29 @@ class Judgement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the integers of a network are worth, on the samples that judge.
+
+    Members:
+        snr_db: of the network's outputs, in dB, beside those of floats.
+        same_share: of the samples, those whose largest output is the same one as in floats.
+        right_share: those whose largest output is at their label; None without labels.
+    """
+
+    snr_db: float
+    same_share: float
+    right_share: float | None
+
+    def __str__(self) -> str:
+        right = "" if self.right_share is None else f", {self.right_share:.2%} right"
+        return f"{self.snr_db:.2f} dB, the same largest output in {self.same_share:.2%}{right}"
+
+    def to_json(self) -> Mapping[str, Any]:
+        """What `json.dumps` can write: infinite decibels are None."""
+        return finite_fields(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinetuneEpoch:
     """A pass over all samples.
 
@@ -97,6 +121,14 @@ class FinetuneEpoch:
     loss: float | None
     judgement: Judgement
     is_best: bool
+
+    def to_json(self) -> Mapping[str, Any]:
+        """What `json.dumps` can write: infinite decibels are None."""
+        judged = {"loss": self.judgement.loss, "right_share": self.judgement.right_share}
+        agreement = self.judgement.agreement
+        judged |= {"snr_db": agreement.decibels, "same_share": agreement.same_share}
+        told = {"number": self.number, "loss": self.loss, "is_best": self.is_best}
+        return {**told, "judgement": finite_fields(judged)}
 
 
 class Finetuning:
@@ -149,10 +181,12 @@ class Finetuning:
             self._judge = FinetuneData.of(named, judge, judge_labels, 1, "validation ")
             if (labels is None) != (judge_labels is None):
                 raise PackageError("both or none of the data and the validation data must have labels")
-        machine = config if isinstance(config, Config) else load_config(os.fspath(config))
+        self._named = named
+        self._machine = config if isinstance(config, Config) else load_config(os.fspath(config))
+        self._float_outputs: Samples | None = None
         chosen = self._data.spread(self.options.calibration_samples)
         self._network = TrainableNetwork.of(
-            named, chosen, range_method(self.options.ranges), machine, progress
+            named, chosen, range_method(self.options.ranges), self._machine, progress
         )
         self._compile(progress)
         self._start = [each.start for each in self._network.trainables]
@@ -171,6 +205,23 @@ class Finetuning:
     def calibrated(self) -> NamedFunction:
         """The same before training: what calibration alone gives."""
         return self._network.in_integers(self._start)
+
+    def measured(self, network: NamedFunction, progress: Progress = unheard) -> Measured:
+        """What the integers of `network` or `calibrated` are worth: compiled, and run on the CPU.
+
+        Raises:
+            TilewrightError: if the machine cannot run it.
+        """
+        inputs = dict(zip(self._data.names, self._judge.arrays, strict=True))
+        package = compile_named(network, self._machine, progress=progress)
+        found = package.run(inputs, device="cpu").outputs
+        if self._float_outputs is None:
+            floats = compile_named(self._named, self._machine, accelerator=False, progress=progress)
+            self._float_outputs = floats.run(inputs, device="cpu").outputs
+        agreement, labels = Agreement.of(self._float_outputs, found), self._judge.labels
+        first = found[network.outputs[0]]
+        right = None if labels is None else float((first.reshape(len(first), -1).argmax(1) == labels).mean())
+        return Measured(snr_db=agreement.decibels, same_share=agreement.same_share, right_share=right)
 
     # --- running -------------------------------------------------------------------------------------------
 
