@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tilewright.api.accuracy import finite_fields
 from tilewright.api.checkpoint import read_checkpoint, write_checkpoint
 from tilewright.api.compile import Source, compile_named, prepared_network, sized, why_not_by_sample
 from tilewright.api.error import PackageError
 from tilewright.api.finetune_data import FinetuneData, Samples
+from tilewright.api.finetune_figure import FinetuneEpoch, Judgement, Measured
 from tilewright.api.training import rate_share
 from tilewright.compiler.finetune.loss import FinetuneLoss, finetune_step
 from tilewright.compiler.finetune.network import TrainableNetwork
@@ -62,73 +62,6 @@ class FinetuneOptions:
         if not 0 < self.learning_rate < np.inf:
             raise PackageError(f"learning_rate must be a number above 0, not {self.learning_rate}")
         range_method(self.ranges)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """How good a network is, with what integers leave of its values.
-
-    Members:
-        loss: what training makes small: the noise as a share of the signal, or the cross-entropy of labels.
-        agreement: of the network's ends with those of floats.
-        right_share: of the samples, those whose largest end is at their label; None without labels.
-    """
-
-    loss: float
-    agreement: Agreement
-    right_share: float | None = None
-
-    def __str__(self) -> str:
-        right = "" if self.right_share is None else f", {self.right_share:.2%} right"
-        return f"{self.agreement.decibels:.2f} dB{right}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What the integers of a network are worth, on the samples that judge.
-
-    Members:
-        snr_db: of the network's outputs, in dB, beside those of floats.
-        same_share: of the samples, those whose largest output is the same one as in floats.
-        right_share: those whose largest output is at their label; None without labels.
-    """
-
-    snr_db: float
-    same_share: float
-    right_share: float | None
-
-    def __str__(self) -> str:
-        right = "" if self.right_share is None else f", {self.right_share:.2%} right"
-        return f"{self.snr_db:.2f} dB, the same largest output in {self.same_share:.2%}{right}"
-
-    def to_json(self) -> Mapping[str, Any]:
-        """What `json.dumps` can write: infinite decibels are None."""
-        return finite_fields(asdict(self))
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneEpoch:
-    """A pass over all samples.
-
-    Members:
-        number: from 1; 0 is what calibration alone gives.
-        loss: the mean over its steps, each before weights changed; None at 0.
-        judgement: behind it, on the samples that judge.
-        is_best: whether nothing before was better.
-    """
-
-    number: int
-    loss: float | None
-    judgement: Judgement
-    is_best: bool
-
-    def to_json(self) -> Mapping[str, Any]:
-        """What `json.dumps` can write: infinite decibels are None."""
-        judged = {"loss": self.judgement.loss, "right_share": self.judgement.right_share}
-        agreement = self.judgement.agreement
-        judged |= {"snr_db": agreement.decibels, "same_share": agreement.same_share}
-        told = {"number": self.number, "loss": self.loss, "is_best": self.is_best}
-        return {**told, "judgement": finite_fields(judged)}
 
 
 class Finetuning:
@@ -215,10 +148,8 @@ class Finetuning:
         inputs = dict(zip(self._data.names, self._judge.arrays, strict=True))
         package = compile_named(network, self._machine, progress=progress)
         found = package.run(inputs, device="cpu").outputs
-        if self._float_outputs is None:
-            floats = compile_named(self._named, self._machine, accelerator=False, progress=progress)
-            self._float_outputs = floats.run(inputs, device="cpu").outputs
-        agreement, labels = Agreement.of(self._float_outputs, found), self._judge.labels
+        agreement = Agreement.of(self._outputs_in_floats(progress), found)
+        labels = self._judge.labels
         first = found[network.outputs[0]]
         right = None if labels is None else float((first.reshape(len(first), -1).argmax(1) == labels).mean())
         return Measured(snr_db=agreement.decibels, same_share=agreement.same_share, right_share=right)
@@ -301,14 +232,41 @@ class Finetuning:
         self._forward = compile_host(specialise(network.fake_quantised(), sizes))
         names = tuple(value.name for value in network.ends)
         ends = dict(zip(names, self._batched(self._floats, self._data, ()), strict=True))
-        self._loss = FinetuneLoss.of(ends, self._data.labels)
+        self._loss = FinetuneLoss.of(ends, self._all_labels())
         self._wanted = list(ends.values()) if self._data.labels is None else [self._data.labels]
         self._floats_of_judge = ends
         if self._judge is not self._data:
             found = self._batched(self._floats, self._judge, ())
             self._floats_of_judge = dict(zip(names, found, strict=True))
+        if self._data.labels is not None:
+            self._require_scores(progress)
         progress("compiling a step of training")
         self._step: HostProgram = compile_host(finetune_step(network, self._loss, sizes))
+
+    def _all_labels(self) -> Array | None:
+        found = [each.labels for each in (self._data, self._judge) if each.labels is not None]
+        return np.concatenate(found) if found else None
+
+    def _require_scores(self, progress: Progress) -> None:
+        """Refuse labels of ends from which the host makes other answers."""
+        (scores,) = (array.reshape(len(array), -1) for array in self._floats_of_judge.values())
+        first = self._outputs_in_floats(progress)[self._named.outputs[0]].reshape(len(scores), -1)
+        is_largest = first.shape == scores.shape and np.array_equal(
+            np.take_along_axis(first, scores.argmax(1)[:, None], 1)[:, 0], first.max(1)
+        )
+        if not is_largest:
+            raise PackageError(
+                "a network that is trained by labels must answer with the largest of the scores that the "
+                "accelerator gives, and the host makes something else of them: leave the labels away"
+            )
+
+    def _outputs_in_floats(self, progress: Progress) -> Samples:
+        """The outputs of the network for the samples that judge, in floats."""
+        if self._float_outputs is None:
+            floats = compile_named(self._named, self._machine, accelerator=False, progress=progress)
+            inputs = dict(zip(self._data.names, self._judge.arrays, strict=True))
+            self._float_outputs = floats.run(inputs, device="cpu").outputs
+        return self._float_outputs
 
     def _ends(self, data: FinetuneData, weights: list[Array]) -> Samples:
         found = self._batched(self._forward, data, weights)

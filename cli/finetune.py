@@ -11,7 +11,8 @@ from tilewright.cli.option import RANGES, add_size_option, positive
 from tilewright.cli.terminal import note, say
 
 if TYPE_CHECKING:
-    from tilewright.api.finetune import FinetuneEpoch, Finetuning
+    from tilewright.api.finetune import Finetuning
+    from tilewright.api.finetune_figure import FinetuneEpoch
     from tilewright.cli.network import OpenedNetwork
     from tilewright.runtime.model_input import Samples
 
