@@ -14,6 +14,7 @@ from tilewright.compiler.ir.inline import emit, inline
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.size import AnySize
 from tilewright.compiler.ops.nn.fake_quantise import fake_quantise
+from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.nn.quantise import dequantise, quantise
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
@@ -159,6 +160,10 @@ class TrainablePart:
                 return (rounded(b, QuantParams(operator.scale, operator.zero_point), operands[0]),)
             if equation in self._layers:
                 operands = (operands[0], *weights(b, equation))
+            if isinstance(operator, GroupedProduct):
+                # As networks say it: the quantiser reads its definition, not the operator.
+                with b.label(*equation.labels):
+                    return inline(b, operator.expanded(*(value.type for value in operands)), operands)
             return emit(b, equation, operator, operands)
 
         return list(inline(b, self.scaled, arguments, each, sizes))

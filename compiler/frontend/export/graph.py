@@ -72,6 +72,15 @@ class GraphWriter:
             self.tensors[name] = value.array
         return self._constants[value]
 
+    def own_constant(self, array: Array) -> str:
+        """The name of a constant that is no other one, though it be equal.
+
+        ONNX Runtime 1.32 changes zero points of int8 in their place, and does not ask who else reads them.
+        """
+        name = self.fresh("c")
+        self.tensors[name] = array
+        return name
+
     def literal(self, value: Value) -> Array | None:
         """The array of a value that a constant gives."""
         made = self.function.producers.get(value)

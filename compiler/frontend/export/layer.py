@@ -1,6 +1,7 @@
 """Convolutions, products, poolings and reductions as ONNX nodes."""
 
 import string
+from typing import Any
 
 from tilewright.compiler.frontend.error import require
 from tilewright.compiler.frontend.export.graph import GraphWriter, writes
@@ -9,7 +10,6 @@ from tilewright.compiler.ops.nn.activation import LogSoftmax, Softmax
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pool import AveragePool, MaxPool
-from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.primitive.conv import Conv
 from tilewright.compiler.ops.primitive.dot import Dot
 from tilewright.compiler.ops.primitive.reduce import Reduce
@@ -69,21 +69,13 @@ def _axes(operator: Dot, rank_a: int, rank_b: int) -> str:
     return f"{''.join(a)},{''.join(b)}->{''.join(result)}"
 
 
-@writes(GroupedProduct)
-def _grouped(writer: GraphWriter, equation: Equation) -> str:
-    """Groups in front, as attention has them: rows of x times columns of w."""
-    assert isinstance(equation.operator, GroupedProduct)
-    x, w = (writer.node("Transpose", [name], perm=[0, 2, 3, 1]) for name in writer.inputs(equation))
-    rows = writer.node("MatMul", [x, w], equation.labels)
-    if equation.operator.factor != 1.0:
-        rows = writer.node("Mul", [rows, writer.constant(float(equation.operator.factor))])
-    return writer.node("Transpose", [rows], perm=[0, 3, 1, 2])
-
-
 @writes(MaxPool, AveragePool)
 def _pool(writer: GraphWriter, equation: Equation) -> str:
-    operator, further = equation.operator, dict[str, int]()
+    operator, further = equation.operator, dict[str, Any]()
     assert isinstance(operator, MaxPool | AveragePool)
+    if set(operator.dilations) != {1}:
+        # Not said where it need not be: ONNX Runtime 1.32 has quantised poolings without.
+        further["dilations"] = list(operator.dilations)
     if isinstance(operator, AveragePool):
         is_whole = operator.counted in (None, operator.pads)
         require(is_whole, "all padding must count, or none")
@@ -95,7 +87,6 @@ def _pool(writer: GraphWriter, equation: Equation) -> str:
         kernel_shape=list(operator.kernel),
         strides=list(operator.strides),
         pads=list(operator.pads),
-        dilations=list(operator.dilations),
         **further,
     )
 

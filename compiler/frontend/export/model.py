@@ -19,7 +19,7 @@ from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ir.type import TensorType
 
-OPSET, IR_VERSION = 18, 8
+OPSET, IR_VERSION = 19, 9
 """The oldest that has all nodes that are written; from 21 on, ONNX Runtime 1.32 refuses what it made itself
 of DequantizeLinear before Reshape."""
 

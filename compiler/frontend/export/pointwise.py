@@ -108,7 +108,7 @@ def _affine(writer: GraphWriter, equation: Equation) -> str:
     require(len(axes) < 2, f"its scales must be along one axis, not {array.shape}")
     if not axes:
         given = [np.asarray(each.reshape(-1)[0], each.dtype) for each in (array, zeros)]
-        return writer.node(kind, [writer.names[x], *map(writer.constant, given)], equation.labels)
+        return writer.node(kind, [writer.names[x], *map(writer.own_constant, given)], equation.labels)
     axis = axes[0] + x.type.rank - array.ndim
     given = [array.reshape(-1), np.broadcast_to(zeros.reshape(-1), array.reshape(-1).shape)]
-    return writer.node(kind, [writer.names[x], *map(writer.constant, given)], equation.labels, axis=axis)
+    return writer.node(kind, [writer.names[x], *map(writer.own_constant, given)], equation.labels, axis=axis)

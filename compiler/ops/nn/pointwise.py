@@ -1,5 +1,6 @@
 """A function of single elements, whatever it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,13 +8,13 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.composite import Composite
-from tilewright.compiler.ir.function import Function, Value
-from tilewright.compiler.ir.inline import inline
+from tilewright.compiler.ir.function import Equation, Function, Value
+from tilewright.compiler.ir.inline import emit, inline
 from tilewright.compiler.ir.interpret import run
-from tilewright.compiler.ir.operator import Evaluate, expect, expect_operands
-from tilewright.compiler.ir.size import product
+from tilewright.compiler.ir.operator import Evaluate, Operator, expect, expect_operands
 from tilewright.compiler.ir.type import TensorType
-from tilewright.compiler.ops import emit as e
+from tilewright.compiler.ops.emit_map import broadcast_to
+from tilewright.compiler.ops.primitive.broadcast import Broadcast
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,18 @@ class Pointwise(Composite):
         expect(types[0].dtype is own[0].dtype is DType.FLOAT32, f"x must be float32, not {types[0]}")
         return types
 
-    def define(self, b: Builder, *operands: Value) -> tuple[Value]:
-        (x,) = operands
-        ((elements, *_),) = (value.type.shape for value in self.body.parameters)
-        count = product(x.type.shape)
-        sizes = {} if isinstance(elements, int) else {elements.name or "": count}
-        (result,) = inline(b, self.body, (e.reshape(b, x, (count,)),), sizes=sizes)
-        return (e.reshape(b, result, x.type.shape),)
+    def define(self, b: Builder, *operands: Value) -> Sequence[Value]:
+        shape = operands[0].type.shape
+
+        def shaped(
+            b: Builder, equation: Equation, operator: Operator, operands: tuple[Value, ...]
+        ) -> Sequence[Value]:
+            # Numbers are repeated; all else is of single elements, whatever their axes are.
+            if isinstance(operator, Broadcast):
+                return (broadcast_to(b, operands[0], shape),)
+            return emit(b, equation, operator, operands)
+
+        return inline(b, self.body, operands, shaped)
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         return self.run_regions(lambda body, given: run(body, *given), *arrays)

@@ -38,9 +38,9 @@ class GroupedProduct(Composite):
         return (x.with_shape((batch, w.shape[1], groups, pixels)),)
 
     def define(self, b: Builder, *operands: Value) -> tuple[Value]:
-        x, w = operands
-        sums = e.dot(b, w, x, (3,), (1,), (0, 2), (0, 2))
-        return (e.mul(b, e.transpose(b, sums, (0, 2, 1, 3)), self.factor),)
+        x, w = (e.transpose(b, value, (0, 2, 3, 1)) for value in operands)
+        rows = e.dot(b, x, w, (3,), (2,), (0, 1), (0, 1))
+        return (e.transpose(b, e.mul(b, rows, self.factor), (0, 3, 1, 2)),)
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         x, w = arrays
