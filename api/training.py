@@ -112,8 +112,17 @@ class Training:
     @property
     def network(self) -> NamedFunction:
         """The network with its weights as they are now, for `tilewright.compile`."""
-        weights = self._state[: len(self._weighted.weights)]
-        return self._network.with_function(with_weights_as_constants(self._weighted.function, weights))
+        return self._network.with_function(with_weights_as_constants(self._weighted.function, self.weights))
+
+    @property
+    def start(self) -> tuple[Array, ...]:
+        """The weights as they were before training."""
+        return self._weighted.weights
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """The weights as they are now, in the order of `start`."""
+        return tuple(self._state[: len(self._weighted.weights)])
 
     # --- running -------------------------------------------------------------------------------------------
 

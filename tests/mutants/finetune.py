@@ -89,10 +89,10 @@ MUTANTS = (
         check=_NETWORK,
     ),
     Mutant(
-        name="trained-biases-in-scales-of-the-calibration",
+        name="trained-biases-in-units-of-the-weights",
         file="compiler/finetune/part.py",
-        old="unit = scale.reshape(-1) * scales[self._layers[equation].x]",
-        new="unit = scale.reshape(-1) * np.float32(self._layers[equation].x.scale)",
+        old="sums = np.rint(bias / unit).astype(np.int32)",
+        new="sums = np.rint(bias / scale.reshape(-1)).astype(np.int32)",
         check=_NETWORK,
     ),
     Mutant(
