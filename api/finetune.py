@@ -18,6 +18,7 @@ from tilewright.api.finetune_figure import FinetuneEpoch, Judgement, Measured
 from tilewright.api.training import rate_share
 from tilewright.compiler.finetune.loss import FinetuneLoss, finetune_step
 from tilewright.compiler.finetune.network import TrainableNetwork
+from tilewright.compiler.frontend.export import write_onnx
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.specialise import specialise
@@ -26,6 +27,7 @@ from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.quantise.range_method import RangeMethod, range_method
 from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
 from tilewright.isa.config import Config, load_config
+from tilewright.isa.output_file import write_files
 from tilewright.numerics.progress import Progress, unheard
 
 Array = NDArray[Any]
@@ -187,13 +189,13 @@ class Finetuning:
         if checkpoint is not None and os.path.exists(checkpoint):
             self._load(checkpoint)
         else:
-            yield self._judged(None, progress)
+            yield self._judged(0, None, progress)
         while self.epoch < self.options.epochs:
             if minutes is not None and time.monotonic() - begun > 60 * minutes:
                 return
             loss = self._pass(progress)
-            self.epoch += 1
-            found = self._judged(loss, progress)
+            found = self._judged(self.epoch + 1, loss, progress)
+            self.epoch = found.number
             if checkpoint is not None:
                 self._save(checkpoint)
             yield found
@@ -222,7 +224,7 @@ class Finetuning:
         self._state = list(state)
         return float(loss)
 
-    def _judged(self, loss: float | None, progress: Progress) -> FinetuneEpoch:
+    def _judged(self, number: int, loss: float | None, progress: Progress) -> FinetuneEpoch:
         progress("judging")
         weights = self._state[: len(self._start)]
         found = self._loss.judged(self._floats_of_judge, self._ends(self._judge, weights), self._judge.labels)
@@ -230,7 +232,7 @@ class Finetuning:
         is_best = self.best is None or judgement.loss < self.best.loss
         if is_best:
             self.best, self._best = judgement, list(weights)
-        return FinetuneEpoch(number=self.epoch, loss=loss, judgement=judgement, is_best=is_best)
+        return FinetuneEpoch(number=number, loss=loss, judgement=judgement, is_best=is_best)
 
     # --- what is compiled ----------------------------------------------------------------------------------
 
@@ -293,6 +295,19 @@ class Finetuning:
         return [np.concatenate(column)[:count] for column in zip(*rows, strict=True)]
 
     # --- files ---------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the best network so far as an ONNX file with scales of its own (QDQ).
+
+        Raises:
+            FrontendError: naming all operators that cannot be written.
+            OSError: if the file cannot be written.
+        """
+        write_files({os.fspath(path): self.contents()})
+
+    def contents(self) -> bytes:
+        """The contents of that file; errors as of `save`."""
+        return write_onnx(self.network)
 
     def _save(self, path: str | os.PathLike[str]) -> None:
         assert self.best is not None, "judged before"

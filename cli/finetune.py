@@ -86,7 +86,6 @@ def run(args: argparse.Namespace) -> int:
     """Train, write the file, and say what it gained."""
     from tilewright.cli.network import open_network
     from tilewright.cli.output import require_apart, require_no_weights, write_files
-    from tilewright.compiler.frontend.export import write_onnx
     from tilewright.isa.error import TilewrightError
 
     checkpoint = f"{args.output}.checkpoint"
@@ -101,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         training = _training(args, network)
         epochs, is_whole = _trained(args, training, checkpoint)
-        contents = write_onnx(training.network)
+        contents = training.contents()
         # Not before all else is done: what was learned is not lost if this fails.
         write_files({args.output: contents})
         _tell(args, training, epochs)

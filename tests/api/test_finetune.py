@@ -83,8 +83,9 @@ def test_a_rate_that_ruins_the_network_leaves_what_calibration_gives():
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_was_written_has_the_same_integers_on_simulator_and_cpu(trained):
-    package = tilewright.compile(write_onnx(trained[0].network), config=CONFIG)
+def test_what_was_written_has_the_same_integers_on_simulator_and_cpu(trained, tmp_path):
+    trained[0].save(tmp_path / "trained.onnx")
+    package = tilewright.compile(tmp_path / "trained.onnx", config=CONFIG)
     simulated, host = (package.run({"x": HELD_OUT[:3]}, device=device) for device in ("sim", "cpu"))
     assert simulated.cycles
     (one,), (other,) = simulated.outputs.values(), host.outputs.values()

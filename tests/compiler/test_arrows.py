@@ -32,7 +32,7 @@ ARROWS = {
     "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
     "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
     "finetune": "dtype ir ops/primitive ops/nn ops/quantised training quantise network",
-    "network": "dtype ir ops/primitive partition quantise targets/accel targets/cpu",
+    "network": "dtype ir ops/primitive ops/nn partition quantise targets/accel targets/cpu",
     "pipeline": "frontend/onnx passes quantise targets/accel",
     "frontend": "",
 }

@@ -7,6 +7,7 @@ _PRODUCT = suite("compiler/ops/test_product.py")
 _OPTIMISER = suite("compiler/training/test_optimiser.py")
 _NETWORK = suite("compiler/finetune/test_network.py")
 _EXPORT = suite("compiler/frontend/export/test_model.py")
+_BORDER = suite("compiler/network/test_border.py")
 _API = suite("api/test_finetune.py")
 _CLI = suite("cli/test_finetune.py")
 
@@ -122,6 +123,20 @@ MUTANTS = (
         old="if not made or writer.names[value] in outputs:",
         new="if not made:",
         check=_EXPORT,
+    ),
+    Mutant(
+        name="border-in-other-scales",
+        file="compiler/network/border.py",
+        old="    scale, zero = constants\n",
+        new="    scale, zero = constants[0], source.producers.get(before.operands[0])\n",
+        check=_BORDER,
+    ),
+    Mutant(
+        name="border-that-is-not-quantised",
+        file="compiler/network/border.py",
+        old="    if not added:\n",
+        new="    if True:\n",
+        check=_BORDER,
     ),
     Mutant(
         name="finetune-keeps-the-last-epoch",
