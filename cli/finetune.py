@@ -91,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = f"{args.output}.checkpoint"
     require_apart((args.output, checkpoint), (args.file, args.config, args.data, args.validate))
     require_no_weights(args.file, (args.output, checkpoint))
+    if not os.path.isdir(os.path.dirname(args.output) or "."):
+        # Known before hours of training, not behind them.
+        raise TilewrightError(f"{args.output}: must be in a folder that is there")
     if args.resume and not os.path.exists(checkpoint):
         raise TilewrightError(f"{checkpoint}: must be there to go on: leave --resume away")
     args.float = False
@@ -145,10 +148,16 @@ def _read(path: str, args: argparse.Namespace, network: "OpenedNetwork") -> "tup
     from tilewright.isa.error import TilewrightError
 
     arrays = dict(read_arrays(path, network.inputs.shapes))
+    others = [name for name in arrays if name not in network.inputs.shapes]
     if args.labels is None:
+        if others and arrays.keys() >= network.inputs.shapes.keys():
+            raise TilewrightError(
+                f"{path}: must hold inputs alone, and has {', '.join(others)}: name labels with "
+                f"--labels {others[0]}, or leave it out of the file"
+            )
         return network.inputs.checked(path, arrays), None
     if args.labels in network.inputs.shapes or args.labels not in arrays:
-        listed = ", ".join(name for name in arrays if name not in network.inputs.shapes) or "no other"
+        listed = ", ".join(others) or "no other"
         raise TilewrightError(
             f"{path}: labels must be an array beside the inputs, {listed}, not {args.labels!r}"
         )

@@ -111,7 +111,8 @@ def test_a_new_run_forgets_the_checkpoint_of_another(tmp_path):
     ("given", "text"),
     [
         (["--resume"], "tuned.onnx.checkpoint: must be there to go on: leave --resume away"),
-        ([], "x.npz: "),
+        ([], "x.npz: must hold inputs alone, and has kind: name labels with --labels kind"),
+        (["-o", "none/tuned.onnx"], "none/tuned.onnx: must be in a folder that is there"),
         (["--labels", "class"], "x.npz: labels must be an array beside the inputs, kind, not 'class'"),
         (["--labels", "x"], "x.npz: labels must be an array beside the inputs, kind, not 'x'"),
         (["--labels", "kind", "--batch", "25"], "must have a batch of samples, 25 or more, not 24"),
