@@ -141,15 +141,8 @@ class Finetuning:
         """The same before training: what calibration alone gives."""
         return self._network.in_integers(self._start)
 
-    def measured(
-        self, network: NamedFunction, labels: ArrayLike | None = None, progress: Progress = unheard
-    ) -> Measured:
+    def measured(self, network: NamedFunction, progress: Progress = unheard) -> Measured:
         """What the integers of `network` or `calibrated` are worth: compiled, and run on the CPU.
-
-        Args:
-            network: one of the two.
-            labels: of the samples that judge, where the training has none.
-            progress: is told what is being done.
 
         Raises:
             TilewrightError: if the machine cannot run it.
@@ -158,13 +151,9 @@ class Finetuning:
         package = compile_named(network, self._machine, progress=progress)
         found = package.run(inputs, device="cpu").outputs
         agreement = Agreement.of(self._outputs_in_floats(progress), found)
-        wanted = self._judge.labels if labels is None else np.asarray(labels)
-        right = None if wanted is None else _right(found[network.outputs[0]], wanted)
+        labels, first = self._judge.labels, found[network.outputs[0]]
+        right = None if labels is None else float((first.reshape(len(first), -1).argmax(1) == labels).mean())
         return Measured(snr_db=agreement.decibels, same_share=agreement.same_share, right_share=right)
-
-    def right_in_floats(self, labels: ArrayLike) -> float:
-        """The share of the samples that judge whose largest output in floats is at their label."""
-        return _right(self._outputs_in_floats(unheard)[self._named.outputs[0]], np.asarray(labels))
 
     # --- running -------------------------------------------------------------------------------------------
 
@@ -355,11 +344,6 @@ def finetune(
     for _ in training.run(progress=progress):
         pass
     return training.network
-
-
-def _right(outputs: Array, labels: Array) -> float:
-    """The share of samples whose largest output is at their label."""
-    return float((outputs.reshape(len(outputs), -1).argmax(1) == labels).mean())
 
 
 def _network(model: Source, sizes: Mapping[str, int]) -> NamedFunction:

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accuracy import mnist, text_lines
+from accuracy import decibels, mnist, text_lines
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 
 from digits_training import is_held_out, read_pictures, shifted
 
+import tilewright
 from tilewright.api.finetune import FinetuneOptions, Finetuning
 from tilewright.api.training import Training, TrainingOptions
 from tilewright.cli.table import format_table
@@ -58,7 +59,7 @@ class Task:
         name: of the network.
         model: a file, or a function.
         inputs, labels: that are trained on.
-        held_out, held_out_labels: that judge.
+        held_out, held_out_labels: of which training knows nothing, the choice of the best epoch included.
         options: how it is trained.
         by_labels: whether labels are wanted, not the outputs of the floats.
         sizes: numbers for symbolic sizes.
@@ -82,31 +83,28 @@ def row(task: Task) -> tuple[str, ...]:
         task.model,
         {"x": task.inputs},
         task.labels if task.by_labels else None,
-        judge={"x": task.held_out},
-        judge_labels=task.held_out_labels if task.by_labels else None,
         options=task.options,
         sizes=task.sizes,
     )
     epochs = list(training.run())
     seconds = time.perf_counter() - begun
     best = max(each.number for each in epochs if each.is_best)
-    calibrated, trained = (_answers(training, each, task) for each in (training.calibrated, training.network))
-    floats = training.right_in_floats(task.held_out_labels)
+    floats = _outputs(tilewright.compile(task.model, accelerator=False, sizes=task.sizes), task)
+    answers = [_outputs(tilewright.compile(each), task) for each in (training.calibrated, training.network)]
+    figures = [text for each in answers for text in (_right(each, task), f"{decibels(floats, each):.1f}")]
     wanted = "labels" if task.by_labels else "floats"
-    return (
-        task.name,
-        wanted,
-        f"{floats:.1%}",
-        *calibrated,
-        *trained,
-        f"{best} of {len(epochs) - 1}",
-        f"{seconds:.0f}",
-    )
+    times = f"{best} of {len(epochs) - 1}", f"{seconds:.0f}"
+    return (task.name, wanted, _right(floats, task), *figures, *times)
 
 
-def _answers(training: Finetuning, network: NamedFunction, task: Task) -> tuple[str, str]:
-    found = training.measured(network, labels=task.held_out_labels)
-    return f"{found.right_share:.1%}", f"{found.snr_db:.1f}"
+def _outputs(package: tilewright.Package, task: Task) -> Floats:
+    """The answers to what is held out, a row a sample."""
+    (found,) = package.run({"x": task.held_out}, device="cpu").outputs.values()
+    return found.reshape(len(found), -1)
+
+
+def _right(answers: Floats, task: Task) -> str:
+    return f"{np.mean(answers.argmax(axis=1) == task.held_out_labels):.1%}"
 
 
 def residual(weights: Weights) -> NamedFunction:

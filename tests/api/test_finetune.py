@@ -228,10 +228,13 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     file = tmp_path / "training.npz"
     options = dataclasses.replace(OPTIONS, epochs=1)
     list(training(options=options).run(checkpoint=file))
-    for other in (
+    others = (
         training(options=options, data=X + 1),
+        # The same start, and other samples that judge it.
+        training(options=options, judge={"x": HELD_OUT}),
         training(options=dataclasses.replace(options, seed=1)),
-    ):
+    )
+    for other in others:
         with pytest.raises(PackageError, match="of this network and these options"):
             list(other.run(checkpoint=file))
     file.write_bytes(b"nonsense")

@@ -8,8 +8,6 @@ _OPTIMISER = suite("compiler/training/test_optimiser.py")
 _NETWORK = suite("compiler/finetune/test_network.py")
 _EXPORT = suite("compiler/frontend/export/test_model.py")
 _BORDER = suite("compiler/network/test_border.py")
-_API = suite("api/test_finetune.py")
-_CLI = suite("cli/test_finetune.py")
 
 MUTANTS = (
     Mutant(
@@ -143,41 +141,41 @@ MUTANTS = (
         file="api/finetune.py",
         old="is_best = self.best is None or judgement.loss < self.best.loss",
         new="is_best = True",
-        check=_API,
+        check=suite("api/test_finetune.py::test_the_best_epoch_is_kept"),
     ),
     Mutant(
         name="finetune-resumes-without-the-best",
         file="api/finetune.py",
         old='self.epoch, best = int(told["epoch"]), dict(told["best"])',
         new='self.epoch, best = 0, dict(told["best"])',
-        check=_API,
+        check=suite("api/test_finetune.py::test_what_was_ended_goes_on_to_the_same_weights"),
     ),
     Mutant(
         name="finetune-checkpoint-of-any-data",
         file="api/finetune.py",
         old="for array in (*self._start, *self._data.all, *self._judge.all):",
         new="for array in self._start:",
-        check=_API,
+        check=suite("api/test_finetune.py::test_a_checkpoint_of_something_else_is_refused"),
     ),
     Mutant(
         name="finetune-judged-by-what-is-trained-on",
         file="api/finetune.py",
         old="found = self._batched(self._floats, self._judge, ())",
         new="found = self._batched(self._floats, self._data, ())",
-        check=_API,
+        check=suite("api/test_finetune.py::test_integers_of_held_out_samples_come_nearer"),
     ),
     Mutant(
         name="finetune-without-time",
         file="api/finetune.py",
         old="if minutes is not None and time.monotonic() - begun > 60 * minutes:",
         new="if False:",
-        check=_API,
+        check=suite("api/test_finetune.py::test_time_that_is_over_begins_no_epoch"),
     ),
     Mutant(
         name="finetune-loses-what-was-ended",
         file="cli/finetune.py",
         old="    except KeyboardInterrupt:\n        note(",
         new="    except ZeroDivisionError:\n        note(",
-        check=_CLI,
+        check=suite("cli/test_finetune.py::test_what_ctrl_c_ended_is_written_and_goes_on_to_the_same_file"),
     ),
 )
