@@ -29,6 +29,7 @@ from tests.mutants import (
     runtime,
     schedule,
     simulator,
+    tuning,
 )
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import ROOT, StaleError, Tree, mutated
@@ -48,6 +49,7 @@ MUTANTS = (
     *host.MUTANTS,
     *runtime.MUTANTS,
     *report.MUTANTS,
+    *tuning.MUTANTS,
 )
 _REASON_CHARACTERS = 160
 
