@@ -123,5 +123,7 @@ def _placed() -> Iterator[Register]:
 
 
 REGISTERS: Mapping[str, Register] = MappingProxyType({row.name: row for row in _placed()})
+ALIGNED = ("program_address", *(f"base_{index}" for index in range(BASE_REGISTERS)))
+"""The registers whose low bits cannot be written."""
 SPACE_BYTES = 1 << (max(row.offset for row in REGISTERS.values()) + 8 - 1).bit_length()
 """Size of the register space, a power of two."""

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant, suite
 
 _DRIVER = suite("runtime/test_driver.py")
 _BOARD = suite("runtime/test_board_device.py")
+_MAP = suite("isa/test_register_map.py")
 
 MUTANTS = (
     Mutant(
@@ -75,5 +76,19 @@ MUTANTS = (
         old='                self._driver.reset()\n                text = f"the program must end',
         new='                text = f"the program must end',
         check=_BOARD,
+    ),
+    Mutant(
+        name="map-writes-what-is-fixed",
+        file="isa/register_map.py",
+        old="if row.name in ALIGNED else 0",
+        new="if row.name == 'base_0' else 0",
+        check=_MAP,
+    ),
+    Mutant(
+        name="map-the-engine-where-the-cause-is",
+        file="isa/register_map.py",
+        old='"engine": (FAULT_FIELD_BITS, FaultEngine)',
+        new='"engine": (0, FaultEngine)',
+        check=_MAP,
     ),
 )
