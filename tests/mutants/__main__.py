@@ -21,6 +21,7 @@ from tests.mutants import (
     accel_intrinsic,
     calibration,
     compiler,
+    driver,
     gates,
     gates_control,
     host,
@@ -48,6 +49,7 @@ MUTANTS = (
     *accel_intrinsic.MUTANTS,
     *host.MUTANTS,
     *runtime.MUTANTS,
+    *driver.MUTANTS,
     *report.MUTANTS,
     *tuning.MUTANTS,
 )
