@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(format_table(_HEADER, rows))
     print(
-        f"\noutputs: {_text(found.snr_db)} dB, the same largest one in {found.same_share:.1%} of "
+        f"\noutputs: {_text(found.snr_db)} dB, {found.same_share:.1%} of the answers the same, in "
         f"{found.samples:,} samples"
     )
     return 0

@@ -34,7 +34,7 @@ def test_the_table_has_a_line_for_each_layer_and_one_for_the_outputs(capsys):
     assert lines[0].split() == ["layer", "operator", "MACs", "dB", "alone,", "dB"]
     assert [line.split()[0] for line in lines[2:5]] == ["n0", "n2", "n4"]
     assert lines[-1].startswith("outputs: ")
-    assert lines[-1].endswith(" of 6 samples")
+    assert lines[-1].endswith(" of the answers the same, in 6 samples")
 
 
 def test_the_object_has_the_same(capsys):
