@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tilewright.api.checkpoint import read_checkpoint, write_checkpoint
-from tilewright.api.compile import Source, compile_named, prepared_network, sized, why_not_by_sample
+from tilewright.api.compile import Source, compile_named, prepared_network, read_network, why_not_by_sample
 from tilewright.api.error import PackageError
 from tilewright.api.finetune_data import FinetuneData, Samples
 from tilewright.api.finetune_figure import FinetuneEpoch, Judgement, Measured
@@ -19,7 +19,6 @@ from tilewright.api.training import rate_share
 from tilewright.compiler.finetune.loss import FinetuneLoss, finetune_step
 from tilewright.compiler.finetune.network import TrainableNetwork
 from tilewright.compiler.frontend.export import write_onnx
-from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.specialise import specialise
 from tilewright.compiler.network.budget import Agreement
@@ -352,8 +351,7 @@ def _network(model: Source, sizes: Mapping[str, int]) -> NamedFunction:
     Raises:
         PackageError: if it has scales, or samples cannot be run one by one.
     """
-    read = model if isinstance(model, NamedFunction) else load_onnx(model)
-    named = prepared_network(sized(read, sizes))
+    named = prepared_network(read_network(model, sizes))
     if has_scales(named.function):
         raise PackageError(
             "a network that is trained must be of floats, and this one has scales of its own: give the model "

@@ -33,7 +33,7 @@ class Measured:
 
     Members:
         snr_db: of the network's outputs, in dB, beside those of floats.
-        same_share: of the samples, those whose largest output is the same one as in floats.
+        same_share: of the answers, those that are the same as in floats; see `Agreement`.
         right_share: those whose largest output is at their label; None without labels.
     """
 
@@ -43,7 +43,7 @@ class Measured:
 
     def __str__(self) -> str:
         right = "" if self.right_share is None else f", {self.right_share:.2%} right"
-        return f"{self.snr_db:.2f} dB, the same largest output in {self.same_share:.2%}{right}"
+        return f"{self.snr_db:.2f} dB, {self.same_share:.2%} of the answers the same{right}"
 
     def to_json(self) -> Mapping[str, Any]:
         """What `json.dumps` can write: infinite decibels are None."""

@@ -21,6 +21,7 @@ from tests.mutants import (
     accel_intrinsic,
     calibration,
     compiler,
+    driver,
     finetune,
     gates,
     gates_control,
@@ -30,6 +31,7 @@ from tests.mutants import (
     runtime,
     schedule,
     simulator,
+    tuning,
 )
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import ROOT, StaleError, Tree, mutated
@@ -49,7 +51,9 @@ MUTANTS = (
     *accel_intrinsic.MUTANTS,
     *host.MUTANTS,
     *runtime.MUTANTS,
+    *driver.MUTANTS,
     *report.MUTANTS,
+    *tuning.MUTANTS,
 )
 _REASON_CHARACTERS = 160
 
