@@ -90,7 +90,7 @@ def refuse_model_options(args: argparse.Namespace) -> None:
         refuse_options(args, _ON_MACHINES, "the CPU has no cycles, give --device sim or rtl")
     if args.device != SIM:
         refuse_options(args, ("time_only",), "only the simulator knows the time without the data")
-    if args.time_only:
+    if getattr(args, "time_only", False):
         refuse_options(args, _OF_DATA, "--time-only computes no data")
     if args.float:
         refuse_options(args, _ON_MACHINES, "the CPU, where --float runs, has no cycles")
