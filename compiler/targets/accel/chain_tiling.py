@@ -3,9 +3,12 @@
 from dataclasses import replace
 from functools import cache
 
-from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, ChainTiling, sizes_tried
+import numpy as np
+
+from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, ChainTiling
 from tilewright.compiler.targets.accel.cost.chain_bound import chain_cycles, instructions_of
 from tilewright.compiler.targets.accel.cost.chain_model import modelled_chain_cycles
+from tilewright.compiler.targets.accel.cost.chain_room import ChainRoom
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.tiling import TilingError
@@ -27,10 +30,9 @@ def choose_chain(
         TilingError: if no tile fits the machine.
     """
     space = ChainSpace(chain=chain, config=config, latency_cycles=latency_cycles)
-    sizes = sorted(
-        sizes_tried(chain, config),
-        key=lambda size: chain_cycles(chain, config, size[0], size[1], latency_cycles),
-    )
+    heights, widths = ChainRoom(chain, config).sizes_tried()
+    order = np.argsort(chain_cycles(chain, config, heights, widths, latency_cycles), kind="stable")
+    sizes = zip(heights[order].tolist(), widths[order].tolist(), strict=True)
     found: list[ChainTiling] = []
     left = _MODELLED_INSTRUCTIONS
     for height, width in sizes:

@@ -1,10 +1,19 @@
-"""The cycles of the engines for the parts of a tiled chain, and of all of it in closed form."""
+"""The cycles of the engines for the parts of a tiled chain, and of all of it in closed form.
 
+Sizes of tiles may be arrays, one element a tile or a tiling.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tilewright.compiler.targets.accel.cost.bound import many_read_cycles, many_write_cycles
-from tilewright.compiler.targets.accel.cost.chain import BlockedChain, ChainTile, ChainTiling, tiles_of
+from tilewright.compiler.targets.accel.cost.chain import BlockedChain, ChainTile, ChainTiling, parts_of
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
+from tilewright.compiler.targets.accel.cost.problem import Number
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.memory import Memory
 from tilewright.isa.timing import item_interval, tile_period, vector_occupancy
@@ -13,6 +22,7 @@ _TILE_CYCLES = 1500
 """Of a tile, in which engines wait for one another: about."""
 _STEP_CYCLES = 60
 """The same of a step of the vector engine, whose second instruction reads what the first one wrote."""
+Numbers = NDArray[np.int64]
 
 
 class StepCosts(NamedTuple):
@@ -26,22 +36,22 @@ class StepCosts(NamedTuple):
         project: of the array, for each weight tile.
     """
 
-    fill: int
-    expand_weights: int
-    weights: int
-    vectors: int
-    expand: int
-    requantise: int
-    filter: int
-    project: int
+    fill: Number
+    expand_weights: Number
+    weights: Number
+    vectors: Number
+    expand: Number
+    requantise: Number
+    filter: Number
+    project: Number
 
     @property
-    def load(self) -> int:
+    def load(self) -> Number:
         """Of the bus."""
         return self.fill + self.expand_weights + self.weights + self.vectors
 
     @property
-    def vector(self) -> int:
+    def vector(self) -> Number:
         """Of the vector engine."""
         return self.requantise + self.filter
 
@@ -59,58 +69,77 @@ class TileCosts(NamedTuple):
     """
 
     step: StepCosts
-    inputs: int
-    result_vectors: int
-    residual: int
-    result: int
-    store: int
-    results: int
+    inputs: Number
+    result_vectors: Number
+    residual: Number
+    result: Number
+    store: Number
+    results: Number
 
 
 def tile_costs(tile: ChainTile, chain: BlockedChain, config: Config, latency_cycles: int) -> TileCosts:
-    """The cycles of the engines for a tile of this size."""
+    """The cycles of the engines for a tile of this size, or for many."""
 
-    def read(rows: int, row_bytes: int) -> int:
-        return int(many_read_cycles(config, rows, row_bytes, latency_cycles))
+    def read(rows: Number, row_bytes: Number) -> Number:
+        return many_read_cycles(config, rows, row_bytes, latency_cycles)
 
     results, interval = tile.results[0] * tile.results[1], config.requant_interval
-    inside = tile.inside[0] * tile.inside[1]
+    seen, inside = tile.seen[0] * tile.seen[1], tile.inside[0] * tile.inside[1]
     row_bytes, tile_bytes = tile.inside[1] * config.cols, config.slices * config.rows * config.cols
-    padding = tile.seen[0] * tile.seen[1] - inside
-    if chain.expands:
-        fill = tile.seen[0] * tile.seen[1] if tile.has_border else 0
-    else:
-        fill = read(tile.inside[0], row_bytes) + padding
+    # Without an expansion the input itself is between.
+    fill = (
+        np.where(seen > inside, seen, 0) if chain.expands else read(tile.inside[0], row_bytes) + seen - inside
+    )
+    has_work = chain.expands & (inside > 0)
     step = StepCosts(
         fill=fill,
-        expand_weights=read(1, chain.in_blocks * tile_bytes) if chain.expands else 0,
+        expand_weights=read(1, chain.in_blocks * tile_bytes) * chain.expands,
         weights=read(chain.out_blocks, tile_bytes),
         vectors=read(1, 4 * config.cols * chain.middle_vectors),
-        expand=tile_period(inside, config.rows) if chain.expands and inside else 0,
-        requantise=vector_occupancy(2, inside * interval, 1, 0) if chain.expands and inside else 0,
+        expand=np.maximum(inside, tile_period(0, config.rows)) * has_work,
+        requantise=vector_occupancy(2, inside * interval, 1, 0) * has_work,
         filter=vector_occupancy(
             2 + chain.taps, results * chain.taps * item_interval(1, chain.taps, interval), 1, 0
         ),
-        project=tile_period(results, config.rows),
+        project=np.maximum(results, tile_period(0, config.rows)),
     )
     return TileCosts(
         step=step,
-        inputs=read(chain.in_blocks * tile.inside[0], row_bytes) if chain.expands else 0,
+        inputs=read(chain.in_blocks * tile.inside[0], row_bytes) * chain.expands,
         result_vectors=read(1, 4 * config.cols * chain.result_vectors),
-        residual=read(tile.results[0], tile.results[1] * config.cols) if chain.residual else 0,
+        residual=read(tile.results[0], tile.results[1] * config.cols) * chain.residual,
         result=vector_occupancy(chain.result_vectors, results * interval, 1, 0),
-        store=int(many_write_cycles(config, tile.results[0], tile.results[1] * config.cols, latency_cycles)),
+        store=many_write_cycles(config, tile.results[0], tile.results[1] * config.cols, latency_cycles),
         results=results,
     )
+
+
+def costs_of_tiles(
+    tiles: Sequence[ChainTile], chain: BlockedChain, config: Config, latency_cycles: int
+) -> list[TileCosts]:
+    """The same of each tile, in ints."""
+    places = {tile: place for place, tile in enumerate(dict.fromkeys(tiles))}
+    sizes = np.array([(tile.results, tile.seen, tile.inside) for tile in places], np.int64)
+    results, seen, inside = ((each[:, 0], each[:, 1]) for each in sizes.transpose(1, 0, 2))
+    step, *others = tile_costs(
+        ChainTile(results=results, seen=seen, inside=inside), chain, config, latency_cycles
+    )
+    columns = np.stack(np.broadcast_arrays(*step, *others), axis=1).tolist()
+    count = len(StepCosts._fields)
+    found = [TileCosts(StepCosts(*row[:count]), *row[count:]) for row in columns]
+    return [found[places[tile]] for tile in tiles]
+
+
+# --- all tiles ---------------------------------------------------------------------------------------------
 
 
 class ChainBusy(NamedTuple):
     """Cycles for which engines are busy: the bus with loads, array, vector engine, the bus with stores."""
 
-    load: int
-    matrix: int
-    vector: int
-    store: int
+    load: Number
+    matrix: Number
+    vector: Number
+    store: Number
 
 
 def _busy(cost: TileCosts, chain: BlockedChain, config: Config) -> ChainBusy:
@@ -126,31 +155,63 @@ def _busy(cost: TileCosts, chain: BlockedChain, config: Config) -> ChainBusy:
     )
 
 
+def _kinds_of_tiles(chain: BlockedChain, height: Numbers, width: Numbers) -> tuple[ChainTile, Numbers]:
+    """The different tiles of tilings [n, kinds of heights, kinds of widths], and how often each comes.
+
+    What only fills the arrays comes 0 times.
+    """
+    rows = np.moveaxis(_kinds(chain, 0, height), 2, 0)[:, :, :, None]
+    columns = np.moveaxis(_kinds(chain, 1, width), 2, 0)[:, :, None, :]
+    results, seen, inside = zip(rows[:3], columns[:3], strict=True)
+    return ChainTile(results=results, seen=seen, inside=inside), rows[3] * columns[3]
+
+
+def _kinds(chain: BlockedChain, axis: int, sizes: Numbers) -> Numbers:
+    """Along an axis the different parts of each size [n, kinds, 4]: as `parts_of` has them, and how often."""
+    distinct, places = np.unique(sizes, return_inverse=True)
+    kinds = [
+        [(*part, count) for part, count in Counter(parts_of(chain, axis, size)).items()]
+        for size in distinct.tolist()
+    ]
+    table = np.zeros((len(kinds), max(map(len, kinds), default=0), 4), np.int64)
+    for row, found in zip(table, kinds, strict=True):
+        row[: len(found)] = found
+    return table[places]
+
+
 def chain_busy(
-    chain: BlockedChain, config: Config, height: int, width: int, latency_cycles: int
-) -> list[ChainBusy]:
-    """Of each tile."""
-    known: dict[ChainTile, ChainBusy] = {}
-    found = []
-    for tile in tiles_of(chain, height, width):
-        if tile not in known:
-            known[tile] = _busy(tile_costs(tile, chain, config, latency_cycles), chain, config)
-        found.append(known[tile])
+    chain: BlockedChain, config: Config, height: Numbers, width: Numbers, latency_cycles: int
+) -> tuple[ChainBusy, Numbers]:
+    """Of the kinds of tiles of tilings [n, …], and how often each kind comes."""
+    tile, count = _kinds_of_tiles(chain, height, width)
+    return _busy(tile_costs(tile, chain, config, latency_cycles), chain, config), count
+
+
+def whole_busy(
+    chain: BlockedChain, config: Config, height: Numbers, width: Numbers, latency_cycles: int
+) -> ChainBusy:
+    """Of all tiles of tilings [n]."""
+    busy, count = chain_busy(chain, config, height, width, latency_cycles)
+    return ChainBusy(*((each * count).sum(axis=(1, 2)) for each in busy))
+
+
+def chain_cycles(
+    chain: BlockedChain, config: Config, height: Numbers, width: Numbers, latency_cycles: int
+) -> Numbers:
+    """Cycles of whole chains [n]: engines side by side, tile by tile."""
+    busy, count = chain_busy(chain, config, height, width, latency_cycles)
+    vector = busy.vector + chain.blocks * _STEP_CYCLES
+    longest = np.maximum(np.maximum(busy.load, busy.matrix), np.maximum(vector, busy.store))
+    found: Numbers = ((longest + _TILE_CYCLES) * count).sum(axis=(1, 2))
     return found
-
-
-def chain_cycles(chain: BlockedChain, config: Config, height: int, width: int, latency_cycles: int) -> int:
-    """Cycles of the whole chain: engines side by side, tile by tile."""
-    tiles = chain_busy(chain, config, height, width, latency_cycles)
-    steps = chain.blocks * _STEP_CYCLES
-    return sum(max(each.load, each.matrix, each.vector + steps, each.store) + _TILE_CYCLES for each in tiles)
 
 
 def chain_occupancy(tiling: ChainTiling) -> Occupancy:
     """The work of each engine."""
     chain, config = tiling.chain, tiling.config
-    tiles = chain_busy(chain, config, tiling.height, tiling.width, tiling.latency_cycles)
-    load, matrix, vector, store = (sum(each) for each in zip(*tiles, strict=True))
+    height, width = np.array([tiling.height]), np.array([tiling.width])
+    busy = whole_busy(chain, config, height, width, tiling.latency_cycles)
+    load, matrix, vector, store = (int(each[0]) for each in busy)
     results = chain.out_blocks * chain.size[0] * chain.size[1]
     return Occupancy(
         load=load,

@@ -1,7 +1,7 @@
 """The event model of a tiled chain: when each engine is done, task by task, in the order of its schedule."""
 
-from tilewright.compiler.targets.accel.cost.chain import ChainTile, ChainTiling
-from tilewright.compiler.targets.accel.cost.chain_bound import TileCosts, instructions_of, tile_costs
+from tilewright.compiler.targets.accel.cost.chain import ChainTiling
+from tilewright.compiler.targets.accel.cost.chain_bound import costs_of_tiles, instructions_of
 from tilewright.compiler.targets.accel.cost.engines import Engines, Pool
 from tilewright.isa.timing import ACCUMULATOR_DISTANCE, matrix_depth, vector_depth
 
@@ -37,11 +37,7 @@ class _ChainModel(Engines):
         super().__init__(config, tiling.latency_cycles, instructions_of(tiling))
         self._tiling, self._chain, self._config = tiling, tiling.chain, config
         self._working = self._matrix_queue
-        known: dict[ChainTile, TileCosts] = {}
-        for tile in tiling.tiles:
-            if tile not in known:
-                known[tile] = tile_costs(tile, tiling.chain, config, tiling.latency_cycles)
-        self._costs = [known[tile] for tile in tiling.tiles]
+        self._costs = costs_of_tiles(tiling.tiles, tiling.chain, config, tiling.latency_cycles)
         self._inputs, self._padded, self._filtered = (
             Pool(size) for size in (depths.inputs, depths.padded, depths.filtered)
         )
