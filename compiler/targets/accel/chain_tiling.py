@@ -4,11 +4,12 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, ChainTiling
 from tilewright.compiler.targets.accel.cost.chain_bound import chain_cycles, instructions_of
-from tilewright.compiler.targets.accel.cost.chain_model import modelled_chain_cycles
-from tilewright.compiler.targets.accel.cost.chain_room import ChainRoom
+from tilewright.compiler.targets.accel.cost.chain_model import likely_chain_cycles, modelled_chain_cycles
+from tilewright.compiler.targets.accel.cost.chain_room import NO_ROOM, ChainRoom
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.tiling import TilingError
@@ -18,6 +19,11 @@ _MODELLED = 6
 """How many sizes of tiles go through the event model at most."""
 _MODELLED_INSTRUCTIONS = 16384
 """How many instructions do at most, behind the first size; each takes some microseconds."""
+_MODELLED_LIKELY = 400
+"""The same of one likely tiling."""
+_MORE_AT_ONCE = 4
+"""How many times more sizes are asked for, where those before do not fit."""
+_REFUSAL = "not even one result of the chain fits the machine: run its layers one by one"
 
 
 @cache
@@ -30,17 +36,48 @@ def choose_chain(
         TilingError: if no tile fits the machine.
     """
     space = ChainSpace(chain=chain, config=config, latency_cycles=latency_cycles)
-    heights, widths = ChainRoom(chain, config).sizes_tried()
-    order = np.argsort(chain_cycles(chain, config, heights, widths, latency_cycles), kind="stable")
-    sizes = zip(heights[order].tolist(), widths[order].tolist(), strict=True)
     found: list[ChainTiling] = []
     left = _MODELLED_INSTRUCTIONS
-    for height, width in sizes:
+    for height, width in zip(*(sizes.tolist() for sizes in _sizes(space)), strict=True):
         tilings = [each for lag in LAGS if (each := space.deepest(height, width, lag)) is not None]
         left -= sum(map(instructions_of, tilings))
         if found and (left < 0 or len(found) >= _MODELLED * len(LAGS)):
             break
         found += [replace(tiling, cycles=modelled_chain_cycles(tiling)) for tiling in tilings]
     if not found:
-        raise TilingError("not even one result of the chain fits the machine: run its layers one by one")
+        raise TilingError(_REFUSAL)
     return min(found, key=lambda tiling: tiling.cycles)
+
+
+def likely_chain(
+    chain: BlockedChain, config: Config, latency_cycles: int = ASSUMED_LATENCY_CYCLES
+) -> ChainTiling:
+    """The best tiling by the closed form, with about the event model's cycles: near `choose_chain`.
+
+    It takes a tenth of the time, and is there to compare machines by.
+
+    Raises:
+        TilingError: if no tile fits the machine.
+    """
+    space = ChainSpace(chain=chain, config=config, latency_cycles=latency_cycles)
+    room, (heights, widths) = ChainRoom(chain, config), _sizes(space)
+    first, count = 0, 1
+    while first < len(heights):
+        # Mostly the best one fits; else many are asked for at once.
+        sizes = heights[first : first + count], widths[first : first + count]
+        fits = np.stack([room.all_deepest(*sizes, lag) != NO_ROOM for lag in LAGS], axis=1)
+        for place in np.flatnonzero(fits.any(axis=1))[:1].tolist():
+            lag = max(lag for lag in LAGS if fits[place, lag])
+            tiling = space.deepest(int(sizes[0][place]), int(sizes[1][place]), lag)
+            assert tiling is not None, "it fits"
+            return replace(tiling, cycles=likely_chain_cycles(tiling, _MODELLED_LIKELY))
+        first, count = first + count, _MORE_AT_ONCE * count
+    raise TilingError(_REFUSAL)
+
+
+def _sizes(space: ChainSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Heights and widths of tiles, the best by the closed form first."""
+    heights, widths = ChainRoom(space.chain, space.config).sizes_tried()
+    cycles = chain_cycles(space.chain, space.config, heights, widths, space.latency_cycles)
+    order = np.argsort(cycles, kind="stable")
+    return heights[order], widths[order]

@@ -5,6 +5,8 @@ Sizes of tiles may be arrays, one element a tile or a tiling.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +17,14 @@ from tilewright.compiler.targets.accel.cost.chain import BlockedChain, ChainTile
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
 from tilewright.compiler.targets.accel.cost.problem import Number
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
-from tilewright.isa.memory import Memory
 from tilewright.isa.timing import item_interval, tile_period, vector_occupancy
 
 _TILE_CYCLES = 1500
 """Of a tile, in which engines wait for one another: about."""
 _STEP_CYCLES = 60
 """The same of a step of the vector engine, whose second instruction reads what the first one wrote."""
+_REMEMBERED = 1 << 14
+"""Sizes of tiles whose kinds are kept."""
 Numbers = NDArray[np.int64]
 
 
@@ -145,14 +148,18 @@ class ChainBusy(NamedTuple):
 def _busy(cost: TileCosts, chain: BlockedChain, config: Config) -> ChainBusy:
     """Of a tile."""
     blocks, out = chain.blocks, chain.out_blocks
-    instructions = blocks * (out * config.slices + 6) + 4 * out + 1
-    fetch = instructions * INSTRUCTION_BYTES // config.bus_bytes
+    fetch = _instructions(chain, config) * INSTRUCTION_BYTES // config.bus_bytes
     return ChainBusy(
         load=blocks * cost.step.load + cost.inputs + out * (cost.result_vectors + cost.residual) + fetch,
         matrix=blocks * config.slices * (chain.in_blocks * cost.step.expand + out * cost.step.project),
         vector=blocks * cost.step.vector + out * cost.result,
         store=out * cost.store,
     )
+
+
+def _instructions(chain: BlockedChain, config: Config) -> int:
+    """Of a tile, about."""
+    return chain.blocks * (chain.out_blocks * config.slices + 6) + 4 * chain.out_blocks + 1
 
 
 def _kinds_of_tiles(chain: BlockedChain, height: Numbers, width: Numbers) -> tuple[ChainTile, Numbers]:
@@ -169,29 +176,26 @@ def _kinds_of_tiles(chain: BlockedChain, height: Numbers, width: Numbers) -> tup
 def _kinds(chain: BlockedChain, axis: int, sizes: Numbers) -> Numbers:
     """Along an axis the different parts of each size [n, kinds, 4]: as `parts_of` has them, and how often."""
     distinct, places = np.unique(sizes, return_inverse=True)
-    kinds = [
-        [(*part, count) for part, count in Counter(parts_of(chain, axis, size)).items()]
-        for size in distinct.tolist()
-    ]
+    # What does not decide them is left out, so that they are found once for many machines.
+    alike = replace(chain, in_blocks=1, blocks=1, out_blocks=1, expands=True, residual=False)
+    kinds = [_kinds_of_size(alike, axis, size) for size in distinct.tolist()]
     table = np.zeros((len(kinds), max(map(len, kinds), default=0), 4), np.int64)
     for row, found in zip(table, kinds, strict=True):
         row[: len(found)] = found
     return table[places]
 
 
-def chain_busy(
-    chain: BlockedChain, config: Config, height: Numbers, width: Numbers, latency_cycles: int
-) -> tuple[ChainBusy, Numbers]:
-    """Of the kinds of tiles of tilings [n, …], and how often each kind comes."""
-    tile, count = _kinds_of_tiles(chain, height, width)
-    return _busy(tile_costs(tile, chain, config, latency_cycles), chain, config), count
+@lru_cache(maxsize=_REMEMBERED)
+def _kinds_of_size(chain: BlockedChain, axis: int, size: int) -> list[tuple[int, int, int, int]]:
+    return [(*part, count) for part, count in Counter(parts_of(chain, axis, size)).items()]
 
 
 def whole_busy(
     chain: BlockedChain, config: Config, height: Numbers, width: Numbers, latency_cycles: int
 ) -> ChainBusy:
     """Of all tiles of tilings [n]."""
-    busy, count = chain_busy(chain, config, height, width, latency_cycles)
+    tile, count = _kinds_of_tiles(chain, height, width)
+    busy = _busy(tile_costs(tile, chain, config, latency_cycles), chain, config)
     return ChainBusy(*((each * count).sum(axis=(1, 2)) for each in busy))
 
 
@@ -199,11 +203,17 @@ def chain_cycles(
     chain: BlockedChain, config: Config, height: Numbers, width: Numbers, latency_cycles: int
 ) -> Numbers:
     """Cycles of whole chains [n]: engines side by side, tile by tile."""
-    busy, count = chain_busy(chain, config, height, width, latency_cycles)
-    vector = busy.vector + chain.blocks * _STEP_CYCLES
-    longest = np.maximum(np.maximum(busy.load, busy.matrix), np.maximum(vector, busy.store))
-    found: Numbers = ((longest + _TILE_CYCLES) * count).sum(axis=(1, 2))
+    tile, count = _kinds_of_tiles(chain, height, width)
+    cycles = tile_cycles(tile_costs(tile, chain, config, latency_cycles), chain, config)
+    found: Numbers = (cycles * count).sum(axis=(1, 2))
     return found
+
+
+def tile_cycles(cost: TileCosts, chain: BlockedChain, config: Config) -> Number:
+    """Cycles of a tile: engines side by side."""
+    busy = _busy(cost, chain, config)
+    vector = busy.vector + chain.blocks * _STEP_CYCLES
+    return _TILE_CYCLES + np.maximum(np.maximum(busy.load, busy.matrix), np.maximum(vector, busy.store))
 
 
 def chain_occupancy(tiling: ChainTiling) -> Occupancy:
@@ -212,14 +222,30 @@ def chain_occupancy(tiling: ChainTiling) -> Occupancy:
     height, width = np.array([tiling.height]), np.array([tiling.width])
     busy = whole_busy(chain, config, height, width, tiling.latency_cycles)
     load, matrix, vector, store = (int(each[0]) for each in busy)
+    return Occupancy(load=load, matrix=matrix, vector=vector, store=store, moved_bytes=_moved_bytes(tiling))
+
+
+def _moved_bytes(tiling: ChainTiling) -> int:
+    """Over the bus: what is kept on the chip is loaded once, all else for each tile."""
+    chain, config, depths, tiles = tiling.chain, tiling.config, tiling.depths, len(tiling.tiles)
+    inside = sum(tile.inside[0] * tile.inside[1] for tile in tiling.tiles)
     results = chain.out_blocks * chain.size[0] * chain.size[1]
-    return Occupancy(
-        load=load,
-        matrix=matrix,
-        vector=vector,
-        store=store,
-        moved_bytes=load * config.transfer_bytes(Memory.ACTIVATION) + results * config.cols,
+    weights = config.slices * config.rows * (chain.in_blocks * chain.expands + chain.out_blocks)
+    loads = {
+        name: 1 if getattr(depths, name) >= count else tiles
+        for name, count in (
+            ("weights", chain.blocks),
+            ("vectors", chain.blocks),
+            ("result_vectors", chain.out_blocks),
+        )
+    }
+    vectors = 4 * (
+        loads["vectors"] * chain.blocks * chain.middle_vectors
+        + loads["result_vectors"] * chain.out_blocks * chain.result_vectors
     )
+    maps = inside * (chain.in_blocks if chain.expands else chain.blocks) + results * (1 + chain.residual)
+    moved = config.cols * (maps + loads["weights"] * chain.blocks * weights + vectors)
+    return moved + tiles * _instructions(chain, config) * INSTRUCTION_BYTES
 
 
 def instructions_of(tiling: ChainTiling) -> int:

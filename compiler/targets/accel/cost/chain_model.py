@@ -1,16 +1,41 @@
 """The event model of a tiled chain: when each engine is done, task by task, in the order of its schedule."""
 
 from tilewright.compiler.targets.accel.cost.chain import ChainTiling
-from tilewright.compiler.targets.accel.cost.chain_bound import costs_of_tiles, instructions_of
+from tilewright.compiler.targets.accel.cost.chain_bound import costs_of_tiles, instructions_of, tile_cycles
 from tilewright.compiler.targets.accel.cost.engines import Engines, Pool
 from tilewright.isa.timing import ACCUMULATOR_DISTANCE, matrix_depth, vector_depth
+
+_LEAST_TILES = 4
+"""Of which the first ones say how a chain begins, and the others how it goes on."""
 
 
 def modelled_chain_cycles(tiling: ChainTiling) -> int:
     """Cycles of the whole chain."""
+    return _run(tiling, len(tiling.tiles)).end
+
+
+def likely_chain_cycles(tiling: ChainTiling, instructions: int) -> int:
+    """About the same in less time: of tiles beyond so many instructions, what the closed form says of them.
+
+    The closed form is as far off there as it is for the tiles before, but for the first ones.
+    """
+    tiles = len(tiling.tiles)
+    modelled = min(tiles, max(_LEAST_TILES, instructions * tiles // instructions_of(tiling)))
+    model = _run(tiling, modelled)
+    if modelled == tiles:
+        return model.end
+    known = {cost: int(tile_cycles(cost, tiling.chain, tiling.config)) for cost in set(model.costs)}
+    closed = [known[cost] for cost in model.costs]
+    first = modelled // 2
+    later = model.ends[modelled - 1] - model.ends[first - 1]
+    return model.end + later * sum(closed[modelled:]) // sum(closed[first:modelled])
+
+
+def _run(tiling: ChainTiling, tiles: int) -> "_ChainModel":
+    """The model behind some of the tiles."""
     model = _ChainModel(tiling)
     blocks, lag = tiling.chain.blocks, tiling.lag
-    for step in range(tiling.steps + tiling.drain):
+    for step in range(tiles * blocks + tiling.drain):
         if step < tiling.steps:
             model.load(step)
         if lag:
@@ -22,14 +47,16 @@ def modelled_chain_cycles(tiling: ChainTiling) -> int:
         last = step - tiling.drain
         if last >= 0 and last % blocks == blocks - 1:
             model.finish(last // blocks)
-    return model.end
+    return model
 
 
 class _ChainModel(Engines):
     """The state of the modelled machine; what is not a step of the chain is nothing to do.
 
     Members:
+        costs: of each tile.
         end: the cycle after the last finish.
+        ends: the same by tile, of those that are finished.
     """
 
     def __init__(self, tiling: ChainTiling) -> None:
@@ -37,7 +64,7 @@ class _ChainModel(Engines):
         super().__init__(config, tiling.latency_cycles, instructions_of(tiling))
         self._tiling, self._chain, self._config = tiling, tiling.chain, config
         self._working = self._matrix_queue
-        self._costs = costs_of_tiles(tiling.tiles, tiling.chain, config, tiling.latency_cycles)
+        self.costs = costs_of_tiles(tiling.tiles, tiling.chain, config, tiling.latency_cycles)
         self._inputs, self._padded, self._filtered = (
             Pool(size) for size in (depths.inputs, depths.padded, depths.filtered)
         )
@@ -49,12 +76,12 @@ class _ChainModel(Engines):
         self._vector_depth = vector_depth(config.requant_interval)
         # The end of the last stream of the array, and of the last reader of the accumulators between.
         self._stream, self._requantised = 0, 0
-        self.end = 0
+        self.end, self.ends = 0, list[int]()
 
     def load(self, step: int) -> None:
         """What a step loads, behind the input of its tile."""
         chain, (tile, block) = self._chain, divmod(step, self._chain.blocks)
-        cost = self._costs[tile]
+        cost = self.costs[tile]
         if chain.expands:
             if block == 0:
                 self._load(self._inputs, tile, cost.inputs)
@@ -71,7 +98,7 @@ class _ChainModel(Engines):
         if step >= self._tiling.steps or not self._chain.expands:
             return
         tile, block = divmod(step, self._chain.blocks)
-        cost = self._costs[tile].step
+        cost = self.costs[tile].step
         room = self._expanded.make_room()
         begin = max(self._inputs.ready[tile], self._expand_weights.ready[block], room)
         # Both claim the accumulators' bank.
@@ -91,7 +118,7 @@ class _ChainModel(Engines):
             return
         tile, block = divmod(step, self._chain.blocks)
         ready = max(self._padded.ready[step], self._filtered.make_room(), self._vectors.ready[block])
-        done = self._work(ready, self._costs[tile].step.filter)
+        done = self._work(ready, self.costs[tile].step.filter)
         self._filtered.put(step, done)
         self._padded.finish(step, done)
         self._vectors.finish(block, done)
@@ -104,16 +131,15 @@ class _ChainModel(Engines):
         if block == 0:
             self._sums.put(tile, self._sums.make_room())
         begin = max(self._filtered.ready[step], self._weights.ready[block], self._sums.ready[tile])
-        done, gap = begin, (ACCUMULATOR_DISTANCE - 1) * (block > 0)
-        for _ in range(self._chain.out_blocks):
-            done = self._stream_tiles(begin, 1, self._costs[tile].step.project, gap)
+        period, gap = self.costs[tile].step.project, (ACCUMULATOR_DISTANCE - 1) * (block > 0)
+        done = self._stream_tiles(begin, 1, period, gap, self._chain.out_blocks)
         self._filtered.finish(step, done)
         self._weights.finish(block, done)
         self._sums.finish(tile, done)
 
     def finish(self, tile: int) -> None:
         """The results of a tile."""
-        cost, chain = self._costs[tile], self._chain
+        cost, chain = self.costs[tile], self._chain
         summed = self._sums.done[tile]
         for block in range(chain.out_blocks):
             number = tile * chain.out_blocks + block
@@ -130,18 +156,29 @@ class _ChainModel(Engines):
             self.end = begin + cost.store + self.landing_cycles + 1
             self._results.finish(number, self.end)
             self._sums.finish(tile, done)
+        self.ends.append(self.end)
 
-    def _stream_tiles(self, ready: int, tiles: int, period: int, gap: int = 0) -> int:
-        """When the accumulators of weight tiles are complete, of an instruction for each slice."""
-        queue, done = self._matrix_queue, 0
-        for _ in range(self._config.slices):
-            begin = max(ready, self._dispatch(queue), queue.free)
-            queue.starts.append(begin)
-            self._stream = max(begin + self._config.rows, self._stream + gap) + tiles * period
+    # What this method calls is written out in it: most instructions are of the array.
+
+    def _stream_tiles(self, ready: int, tiles: int, period: int, gap: int = 0, blocks: int = 1) -> int:
+        """When the accumulators of weight tiles are complete, of an instruction for each block and slice."""
+        queue, stream = self._matrix_queue, self._stream
+        starts, free, rows, busy = queue.starts, queue.free, self._config.rows, tiles * period
+        dispatched, depth, fetch = self._dispatched, self._queue_depth, self._fetch
+        count = blocks * self._config.slices
+        for _ in range(count):
+            dispatched += fetch
+            if len(starts) >= depth and starts[-depth] >= dispatched:
+                dispatched = starts[-depth] + 1
+            begin = max(ready, dispatched + 1, free)
+            starts.append(begin)
+            stream = max(begin + rows, stream + gap) + busy
             # The next one preloads its weights while the last tile streams.
-            queue.free = max(begin, self._stream - period) + 1
-            done = self._stream - 1 + self._matrix_depth
-        return done
+            free = max(begin, stream - period) + 1
+        queue.numbers.extend(range(self._number + 1, self._number + count + 1))
+        self._number += count
+        self._dispatched, queue.free, self._stream = dispatched, free, stream
+        return stream - 1 + self._matrix_depth
 
     def _work(self, ready: int, busy: int) -> int:
         """When an instruction of the vector engine is done."""

@@ -5,6 +5,7 @@ another, so each is asked for itself, and only once for tiles that need the same
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -23,6 +24,8 @@ _AHEAD = 2
 """Steps for which loads run ahead of their use, where not everything fits."""
 _APART = (("padded", "filtered"), ("residuals", "results"))
 """Buffers that one vector instruction reads and writes."""
+_REMEMBERED = 1 << 12
+"""Tiles whose depths are kept: a point is asked for them several times."""
 NO_ROOM = -1
 """In the place of a number of depths."""
 Numbers = NDArray[np.int64]
@@ -77,8 +80,7 @@ class ChainRoom:
 
     def deepest(self, height: int, width: int, lag: int) -> ChainDepths | None:
         """The depths of most use that fit tiles of a size; None if none do."""
-        number = int(self.all_deepest(np.array([height]), np.array([width]), lag)[0])
-        return None if number == NO_ROOM else self.depths(lag)[number]
+        return _deepest(self, height, width, lag)
 
     def all_deepest(self, height: Numbers, width: Numbers, lag: int) -> Numbers:
         """Their numbers among `depths` for sizes [n], or `NO_ROOM`."""
@@ -156,6 +158,12 @@ class ChainRoom:
         ]
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _deepest(room: ChainRoom, height: int, width: int, lag: int) -> ChainDepths | None:
+    number = int(room.all_deepest(np.array([height]), np.array([width]), lag)[0])
+    return None if number == NO_ROOM else room.depths(lag)[number]
+
+
 _CHEAP_FIRST = (Memory.WEIGHT, Memory.PARAMETER, Memory.ACCUMULATOR, Memory.ACTIVATION)
 _UNKNOWN, _NO, _YES = -1, 0, 1
 
@@ -171,14 +179,20 @@ class _Memories:
     def fit(self, depths: ChainDepths, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Those of the tiles `asked` [n] for which all memories have room."""
         for memory, buffers in self._buffers.items():
-            slots = tuple(getattr(depths, buffer.name) for buffer in buffers)
+            slots = tuple([getattr(depths, buffer.name) for buffer in buffers])
             asked = asked & (self._answers(memory, slots, asked) == _YES)
+            if not asked.any():
+                break
         return asked
 
     def _answers(self, memory: Memory, depths: tuple[int, ...], asked: NDArray[np.bool_]) -> NDArray[np.int8]:
         """Of a memory, for tiles [n]; known of those that are asked for."""
-        known = self._known.setdefault((memory, depths), np.full(len(asked), _UNKNOWN, np.int8))
+        known = self._known.get((memory, depths))
+        if known is None:
+            known = self._known[memory, depths] = np.full(len(asked), _UNKNOWN, np.int8)
         places = np.flatnonzero(asked & (known == _UNKNOWN))
+        if not len(places):
+            return known
         buffers = self._buffers[memory]
         sizes = [buffer.vectors[places] for buffer in buffers]
         slots = [
