@@ -2,15 +2,18 @@
 
 import time
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
 from tilewright.compiler.targets.accel.bank import Demand, has_room, share
 from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, tiles_of
-from tilewright.compiler.targets.accel.cost.chain_bound import costs_of_tiles
+from tilewright.compiler.targets.accel.cost.chain_bound import chain_occupancy, costs_of_tiles
+from tilewright.compiler.targets.accel.cost.chain_model import likely_chain_cycles, modelled_chain_cycles
 from tilewright.compiler.targets.accel.cost.chain_room import NO_ROOM, ChainRoom
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
+from tilewright.compiler.targets.accel.operator.tunable import TunableChain
 from tilewright.isa.config import PRESETS
 from tilewright.isa.memory import Engine, Memory
 
@@ -56,6 +59,7 @@ CHAINS = {
         before=(6, 5),
     ),
 }
+DEPTHS = (64, 256, 1024, 8192, 1 << 16, 1 << 18)
 CASES = [(chain, machine) for chain in CHAINS for machine in MACHINES]
 
 
@@ -166,6 +170,54 @@ def test_a_space_is_filled_in_no_time():
     columns = tilings.space.columns(every)
     assert len(tilings.estimate(columns)) == len(tilings.features(columns)) == len(every) > 1000
     assert time.process_time() - begun < 2
+
+
+# --- to compare machines by ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "machine"), CASES)
+def test_the_likely_tiling_is_near_the_chosen_one(name, machine):
+    tunable = TunableChain(chain=CHAINS[name], config=MACHINES[machine])
+    chosen, (point, cycles) = tunable.chosen(16), tunable.likely(16)
+    tilings = tunable.tilings(16)
+    assert tilings.space.refuse(point) is None
+    assert cycles == pytest.approx(tilings.cycles(point), rel=0.05)
+    assert chosen.cycles <= tilings.cycles(point) <= 1.06 * chosen.cycles
+    assert chosen.cycles == tilings.cycles(chosen.point)
+
+
+def test_tiles_that_are_not_modelled_cost_as_much_as_those_before():
+    tilings = ChainSpace(chain=CHAINS["residual"], config=REFERENCE, latency_cycles=16)
+    for height, width in ((7, 14), (8, 12), (3, 28)):
+        tiling = tilings.deepest(height, width, 1)
+        whole = modelled_chain_cycles(tiling)
+        assert likely_chain_cycles(tiling, 10**9) == whole
+        for instructions in (100, 600):
+            assert likely_chain_cycles(tiling, instructions) == pytest.approx(whole, rel=0.04)
+
+
+@pytest.mark.parametrize("memory", Memory)
+def test_depths_beyond_the_least_make_no_difference(memory):
+    field, compared = f"{memory.label}_vectors", 0
+    for chain, depth in product(CHAINS.values(), DEPTHS):
+        tunable = TunableChain(chain=chain, config=replace(REFERENCE, **{field: depth}))
+        if tunable.machine != replace(tunable.machine, **{field: depth}):
+            least = replace(tunable, config=tunable.machine)
+            assert least.machine == tunable.machine
+            assert least.likely(16) == tunable.likely(16)
+            compared += 1
+    assert compared > 2
+
+
+def test_bytes_are_of_what_is_loaded_and_stored():
+    """Weights that are kept are loaded once, those that are not with each tile."""
+    chain, size = CHAINS["residual"], (14, 14)
+    kept = ChainSpace(chain=chain, config=REFERENCE).deepest(*size, 1)
+    again = ChainSpace(chain=chain, config=replace(REFERENCE, weight_vectors=256)).deepest(*size, 1)
+    assert kept.depths.weights == chain.blocks > again.depths.weights
+    weights = chain.blocks * (chain.in_blocks + chain.out_blocks) * REFERENCE.rows * REFERENCE.cols
+    moved = [chain_occupancy(each).moved_bytes for each in (kept, again)]
+    assert moved[1] - moved[0] == 15 * weights
 
 
 def demand(vectors, slots, writer, reader):
