@@ -122,6 +122,12 @@ def test_some_tiles_fit_and_some_do_not():
         assert len(set(found.tolist())) > 1
 
 
+def test_what_there_is_once_takes_room_once():
+    """One tile has sums of its own: two buffers of them would not fit."""
+    room = ChainRoom(CHAINS["many blocks"], replace(REFERENCE, accumulator_vectors=512))
+    assert room.all_deepest(np.array([7]), np.array([7]), 1).tolist() == [alone(room, 7, 7, 1)] == [0]
+
+
 @pytest.mark.parametrize(("name", "machine"), CASES)
 def test_cycles_in_closed_form_are_the_sum_over_tiles(name, machine):
     chain, config = CHAINS[name], MACHINES[machine]
