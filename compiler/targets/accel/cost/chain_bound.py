@@ -228,7 +228,7 @@ def chain_occupancy(tiling: ChainTiling) -> Occupancy:
 def _moved_bytes(tiling: ChainTiling) -> int:
     """Over the bus: what is kept on the chip is loaded once, all else for each tile."""
     chain, config, depths, tiles = tiling.chain, tiling.config, tiling.depths, len(tiling.tiles)
-    inside = sum(tile.inside[0] * tile.inside[1] for tile in tiling.tiles)
+    inside = sum(int(tile.inside[0] * tile.inside[1]) for tile in tiling.tiles)
     results = chain.out_blocks * chain.size[0] * chain.size[1]
     weights = config.slices * config.rows * (chain.in_blocks * chain.expands + chain.out_blocks)
     loads = {
