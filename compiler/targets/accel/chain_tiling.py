@@ -1,7 +1,9 @@
 """Chooses tilings of chains: of all the best by a closed form go through the event model, with each lag."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +23,8 @@ _MODELLED_INSTRUCTIONS = 16384
 """How many instructions do at most, behind the first size; each takes some microseconds."""
 _MODELLED_LIKELY = 400
 """The same of one likely tiling."""
-_MORE_AT_ONCE = 4
-"""How many times more sizes are asked for, where those before do not fit."""
+_AT_ONCE = 4
+"""How many sizes behind the best one, which mostly fits, are asked for at once; then as many times more."""
 _REFUSAL = "not even one result of the chain fits the machine: run its layers one by one"
 
 
@@ -60,19 +62,24 @@ def likely_chain(
         TilingError: if no tile fits the machine.
     """
     space = ChainSpace(chain=chain, config=config, latency_cycles=latency_cycles)
-    room, (heights, widths) = ChainRoom(chain, config), _sizes(space)
-    first, count = 0, 1
-    while first < len(heights):
-        # Mostly the best one fits; else many are asked for at once.
-        sizes = heights[first : first + count], widths[first : first + count]
-        fits = np.stack([room.all_deepest(*sizes, lag) != NO_ROOM for lag in LAGS], axis=1)
-        for place in np.flatnonzero(fits.any(axis=1))[:1].tolist():
-            lag = max(lag for lag in LAGS if fits[place, lag])
-            tiling = space.deepest(int(sizes[0][place]), int(sizes[1][place]), lag)
-            assert tiling is not None, "it fits"
+    for height, width, lag in _likely(space):
+        tiling = space.deepest(height, width, lag)
+        if tiling is not None:
             return replace(tiling, cycles=likely_chain_cycles(tiling, _MODELLED_LIKELY))
-        first, count = first + count, _MORE_AT_ONCE * count
     raise TilingError(_REFUSAL)
+
+
+def _likely(space: ChainSpace) -> Iterator[tuple[int, int, int]]:
+    """Heights, widths and lags: the best by the closed form, and then the best that fit."""
+    room, (heights, widths) = ChainRoom(space.chain, space.config), _sizes(space)
+    yield from product(heights[:1].tolist(), widths[:1].tolist(), reversed(LAGS))
+    first, count = 1, _AT_ONCE
+    while first < len(heights):
+        sizes = heights[first : first + count], widths[first : first + count]
+        fits = np.stack([room.all_deepest(*sizes, lag) != NO_ROOM for lag in reversed(LAGS)], axis=1)
+        for place, number in np.argwhere(fits).tolist():
+            yield int(sizes[0][place]), int(sizes[1][place]), LAGS[-1 - number]
+        first, count = first + count, _AT_ONCE * count
 
 
 def _sizes(space: ChainSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
