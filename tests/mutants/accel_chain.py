@@ -114,6 +114,20 @@ MUTANTS = (
         check=_SPACE,
     ),
     Mutant(
+        name="chain-that-fits-first",
+        file=f"{_ACCEL}/chain_tiling.py",
+        old="inf if best is None else best.cycles - 1",
+        new="inf if best is None else 0",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-model-that-ends-too-early",
+        file=f"{_ACCEL}/cost/chain_model.py",
+        old="left = self._chain.blocks - 1 - block",
+        new="left = self._chain.blocks - block",
+        check=_SPACE,
+    ),
+    Mutant(
         name="chain-of-accumulators-that-make-a-difference",
         file=f"{_ACCEL}/cost/relevant.py",
         old='"accumulator_vectors": 2 * (chain.out_blocks * results + seen)',

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import product
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, ChainTiling
 from tilewright.compiler.targets.accel.cost.chain_bound import chain_cycles, instructions_of
-from tilewright.compiler.targets.accel.cost.chain_model import likely_chain_cycles, modelled_chain_cycles
+from tilewright.compiler.targets.accel.cost.chain_model import chain_cycles_within, likely_chain_cycles
 from tilewright.compiler.targets.accel.cost.chain_room import NO_ROOM, ChainRoom
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
@@ -38,17 +39,21 @@ def choose_chain(
         TilingError: if no tile fits the machine.
     """
     space = ChainSpace(chain=chain, config=config, latency_cycles=latency_cycles)
-    found: list[ChainTiling] = []
-    left = _MODELLED_INSTRUCTIONS
+    best: ChainTiling | None = None
+    modelled, left = 0, _MODELLED_INSTRUCTIONS
     for height, width in zip(*(sizes.tolist() for sizes in _sizes(space)), strict=True):
         tilings = [each for lag in LAGS if (each := space.deepest(height, width, lag)) is not None]
         left -= sum(map(instructions_of, tilings))
-        if found and (left < 0 or len(found) >= _MODELLED * len(LAGS)):
+        if best is not None and (left < 0 or modelled >= _MODELLED * len(LAGS)):
             break
-        found += [replace(tiling, cycles=modelled_chain_cycles(tiling)) for tiling in tilings]
-    if not found:
+        for tiling in tilings:
+            modelled += 1
+            # No cycle less is no better.
+            cycles = chain_cycles_within(tiling, inf if best is None else best.cycles - 1)
+            best = best if cycles is None else replace(tiling, cycles=cycles)
+    if best is None:
         raise TilingError(_REFUSAL)
-    return min(found, key=lambda tiling: tiling.cycles)
+    return best
 
 
 def likely_chain(

@@ -1,5 +1,8 @@
 """The event model of a tiled chain: when each engine is done, task by task, in the order of its schedule."""
 
+from itertools import accumulate
+from math import inf
+
 from tilewright.compiler.targets.accel.cost.chain import ChainTiling
 from tilewright.compiler.targets.accel.cost.chain_bound import costs_of_tiles, instructions_of, tile_cycles
 from tilewright.compiler.targets.accel.cost.engines import Engines, Pool
@@ -11,7 +14,13 @@ _LEAST_TILES = 4
 
 def modelled_chain_cycles(tiling: ChainTiling) -> int:
     """Cycles of the whole chain."""
-    return _run(tiling, len(tiling.tiles)).end
+    return _run(_ChainModel(tiling), len(tiling.tiles)).end
+
+
+def chain_cycles_within(tiling: ChainTiling, limit: float) -> int | None:
+    """The same; None where they are more than a limit, as soon as that is sure."""
+    model = _run(_ChainModel(tiling), len(tiling.tiles), limit)
+    return None if model.end > limit else model.end
 
 
 def likely_chain_cycles(tiling: ChainTiling, instructions: int) -> int:
@@ -21,7 +30,7 @@ def likely_chain_cycles(tiling: ChainTiling, instructions: int) -> int:
     """
     tiles = len(tiling.tiles)
     modelled = min(tiles, max(_LEAST_TILES, instructions * tiles // instructions_of(tiling)))
-    model = _run(tiling, modelled)
+    model = _run(_ChainModel(tiling), modelled)
     if modelled == tiles:
         return model.end
     known = {cost: int(tile_cycles(cost, tiling.chain, tiling.config)) for cost in set(model.costs)}
@@ -31,9 +40,9 @@ def likely_chain_cycles(tiling: ChainTiling, instructions: int) -> int:
     return model.end + later * sum(closed[modelled:]) // sum(closed[first:modelled])
 
 
-def _run(tiling: ChainTiling, tiles: int) -> "_ChainModel":
-    """The model behind some of the tiles."""
-    model = _ChainModel(tiling)
+def _run(model: "_ChainModel", tiles: int, limit: float = inf) -> "_ChainModel":
+    """The model behind some of the tiles; its end is beyond a limit as soon as that is sure."""
+    tiling = model.tiling
     blocks, lag = tiling.chain.blocks, tiling.lag
     for step in range(tiles * blocks + tiling.drain):
         if step < tiling.steps:
@@ -47,13 +56,22 @@ def _run(tiling: ChainTiling, tiles: int) -> "_ChainModel":
         last = step - tiling.drain
         if last >= 0 and last % blocks == blocks - 1:
             model.finish(last // blocks)
+        if model.least_end(step) > limit:
+            model.end = model.least_end(step)
+            break
     return model
+
+
+def _sums_from(numbers: list[int]) -> list[int]:
+    """Of each number and all behind it."""
+    return list(accumulate(reversed(numbers)))[::-1]
 
 
 class _ChainModel(Engines):
     """The state of the modelled machine; what is not a step of the chain is nothing to do.
 
     Members:
+        tiling: what is modelled.
         costs: of each tile.
         end: the cycle after the last finish.
         ends: the same by tile, of those that are finished.
@@ -62,7 +80,7 @@ class _ChainModel(Engines):
     def __init__(self, tiling: ChainTiling) -> None:
         config, depths = tiling.config, tiling.depths
         super().__init__(config, tiling.latency_cycles, instructions_of(tiling))
-        self._tiling, self._chain, self._config = tiling, tiling.chain, config
+        self.tiling, self._chain, self._config = tiling, tiling.chain, config
         self._working = self._matrix_queue
         self.costs = costs_of_tiles(tiling.tiles, tiling.chain, config, tiling.latency_cycles)
         self._inputs, self._padded, self._filtered = (
@@ -77,6 +95,29 @@ class _ChainModel(Engines):
         # The end of the last stream of the array, and of the last reader of the accumulators between.
         self._stream, self._requantised = 0, 0
         self.end, self.ends = 0, list[int]()
+        # Of a step of each tile, and of all steps of later tiles.
+        self._vector_work, self._later_vector_work = self._work_of([each.step.vector for each in self.costs])
+        self._matrix_work, self._later_matrix_work = self._work_of(
+            [
+                config.slices * (self._chain.in_blocks * step.expand + self._chain.out_blocks * step.project)
+                for step in (each.step for each in self.costs)
+            ]
+        )
+
+    def _work_of(self, steps: list[int]) -> tuple[list[int], list[int]]:
+        """The work of a step of each tile, and that of all steps of the tiles behind it."""
+        whole = [self._chain.blocks * each for each in steps]
+        return steps, [total - own for total, own in zip(_sums_from(whole), whole, strict=True)]
+
+    def least_end(self, step: int) -> int:
+        """The least cycle in which all is done, behind a step: engines have the work of later ones to do."""
+        tile, block = divmod(step, self._chain.blocks)
+        vector, stream = self._vector_queue.free, self._stream
+        if tile < len(self.costs):
+            left = self._chain.blocks - 1 - block
+            vector += left * self._vector_work[tile] + self._later_vector_work[tile]
+            stream += left * self._matrix_work[tile] + self._later_matrix_work[tile]
+        return vector if vector > stream else stream
 
     def load(self, step: int) -> None:
         """What a step loads, behind the input of its tile."""
@@ -95,7 +136,7 @@ class _ChainModel(Engines):
 
     def expand(self, step: int) -> None:
         """The expansion of a step, and its requantisation."""
-        if step >= self._tiling.steps or not self._chain.expands:
+        if step >= self.tiling.steps or not self._chain.expands:
             return
         tile, block = divmod(step, self._chain.blocks)
         cost = self.costs[tile].step
@@ -114,7 +155,7 @@ class _ChainModel(Engines):
 
     def filter(self, step: int) -> None:
         """The depthwise convolution of a step."""
-        if not 0 <= step < self._tiling.steps:
+        if not 0 <= step < self.tiling.steps:
             return
         tile, block = divmod(step, self._chain.blocks)
         ready = max(self._padded.ready[step], self._filtered.make_room(), self._vectors.ready[block])
@@ -125,7 +166,7 @@ class _ChainModel(Engines):
 
     def project(self, step: int) -> None:
         """The products of a step for all blocks of results."""
-        if not 0 <= step < self._tiling.steps:
+        if not 0 <= step < self.tiling.steps:
             return
         tile, block = divmod(step, self._chain.blocks)
         if block == 0:

@@ -7,10 +7,21 @@ from itertools import product
 import numpy as np
 import pytest
 
+from tilewright.compiler.targets.accel import chain_tiling
 from tilewright.compiler.targets.accel.bank import Demand, has_room, share
+from tilewright.compiler.targets.accel.chain_tiling import choose_chain
 from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, tiles_of
-from tilewright.compiler.targets.accel.cost.chain_bound import chain_occupancy, costs_of_tiles
-from tilewright.compiler.targets.accel.cost.chain_model import likely_chain_cycles, modelled_chain_cycles
+from tilewright.compiler.targets.accel.cost.chain_bound import (
+    chain_cycles,
+    chain_occupancy,
+    costs_of_tiles,
+    instructions_of,
+)
+from tilewright.compiler.targets.accel.cost.chain_model import (
+    chain_cycles_within,
+    likely_chain_cycles,
+    modelled_chain_cycles,
+)
 from tilewright.compiler.targets.accel.cost.chain_room import NO_ROOM, ChainRoom
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
 from tilewright.compiler.targets.accel.operator.tunable import TunableChain
@@ -176,6 +187,36 @@ def test_a_space_is_filled_in_no_time():
     columns = tilings.space.columns(every)
     assert len(tilings.estimate(columns)) == len(tilings.features(columns)) == len(every) > 1000
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(("name", "machine"), CASES)
+def test_a_model_ends_early_only_beyond_its_limit(name, machine):
+    tilings = ChainSpace(chain=CHAINS[name], config=MACHINES[machine], latency_cycles=16)
+    points = tilings.space.sample(np.random.default_rng(4), 3)
+    for tiling in map(tilings.tiling, tilings.space.points(points)):
+        cycles = modelled_chain_cycles(tiling)
+        assert chain_cycles_within(tiling, cycles) == chain_cycles_within(tiling, 2 * cycles) == cycles
+        assert chain_cycles_within(tiling, cycles - 1) is None
+        assert chain_cycles_within(tiling, cycles // 2) is None
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_the_chosen_tiling_is_the_first_of_the_best_that_are_modelled(name):
+    """Whatever ends early: as if none did."""
+    chain, config = CHAINS[name], MACHINES["quarter"]
+    tilings = ChainSpace(chain=chain, config=config, latency_cycles=16)
+    height, width = tilings._room.sizes_tried()
+    order = np.argsort(chain_cycles(chain, config, height, width, 16), kind="stable")
+    chosen = choose_chain(chain, config, 16)
+    left, modelled = chain_tiling._MODELLED_INSTRUCTIONS, []
+    for size in list(zip(height[order].tolist(), width[order].tolist(), strict=True))[:6]:
+        tried = [tiling for lag in LAGS if (tiling := tilings.deepest(*size, lag)) is not None]
+        left -= sum(map(instructions_of, tried))
+        if left >= 0 or not modelled:
+            modelled += [(modelled_chain_cycles(tiling), tiling) for tiling in tried]
+    cycles, best = min(modelled, key=lambda each: each[0])
+    assert chosen == replace(best, cycles=cycles)
+    assert len(modelled) > 2
 
 
 # --- to compare machines by ---------------------------------------------------------------------------------
