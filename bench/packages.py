@@ -93,6 +93,13 @@ def _network(model: Any, sizes: Mapping[str, int]) -> Network:
     return Network(model, sizes, samples_of(model, sizes, SAMPLES))
 
 
+def sizes_of(network: Network) -> dict[str, int]:
+    """Of the symbolic sizes that its inputs have, but the batch."""
+    dims = (dim for each in network.model.graph.input for dim in each.type.tensor_type.shape.dim)
+    names = {dim.dim_param for dim in dims} - {"batch", "N", ""}
+    return {name: size for name, size in network.sizes.items() if name in names}
+
+
 def measure(network: Network, config: str, in_gates: bool) -> list[str]:
     """A line of the table."""
     one = {name: array[:1] if len(array) == SAMPLES else array for name, array in network.samples.items()}
@@ -102,7 +109,7 @@ def measure(network: Network, config: str, in_gates: bool) -> list[str]:
     error = max(map(_distance, result.outputs.values(), _peer(network.model, one)))
     line = [f"{error:.0e}", f"{result.seconds * 1e3:.1f}"]
     begun = time.process_time()
-    sizes = {name: size for name, size in network.sizes.items() if name in floats.named.function.size_names}
+    sizes = sizes_of(network)
     try:
         package = tilewright.compile(
             network.model,

@@ -13,11 +13,10 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.packages import networks
+from bench.packages import networks, sizes_of
 
 import tilewright
 from tilewright.api.accel_task import accel_layers
@@ -48,20 +47,13 @@ def package_of(name: str, preset: str, models: Path | None, keep: Path | None) -
         network.model,
         config=preset,
         calibration=network.samples,
-        sizes=_sizes(network),
+        sizes=sizes_of(network),
         accelerator=True,
         records=None,
     )
     if path is not None:
         package.save(path)
     return package
-
-
-def _sizes(network: Any) -> dict[str, int]:
-    """Of the symbolic sizes that its inputs have, but the batch."""
-    dims = (dim for each in network.model.graph.input for dim in each.type.tensor_type.shape.dim)
-    names = {dim.dim_param for dim in dims} - {"batch", "N", ""}
-    return {name: size for name, size in network.sizes.items() if name in names}
 
 
 def tuned(package: Package, seconds: float, known: dict[Key, ProgramRecord]) -> ProgramTuning:
