@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tilewright.compiler.ir.array import Array
-from tilewright.compiler.ir.function import Value
+from tilewright.compiler.ir.function import Module, Value
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.network.budget import AccuracyBudget
@@ -13,6 +13,8 @@ from tilewright.compiler.network.quantised import QuantisedNetwork, Quantiser
 from tilewright.compiler.network.target import Accelerator, HostTarget, refused_kernel
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
+from tilewright.compiler.passes.drop_key_bias import DropKeyBias
+from tilewright.compiler.passes.part_softmax import PartSoftmax
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.range_method import RangeMethod
 from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
@@ -102,7 +104,7 @@ def split_network(
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
         BudgetError: if there are no floats to compare with.
     """
-    quantiser = Quantiser(named.one_sample(), calibration, ranges, progress)
+    quantiser = Quantiser(prepared(named), calibration, ranges, progress)
     target = accelerator_of(quantiser.one, config)
     while True:
         found = quantiser.quantised(target) if budget is None else quantiser.within(target, budget)
@@ -126,10 +128,19 @@ def placed_network(named: NamedFunction, config: Config) -> SplitNetwork:
         named: of floats, or with scales; sizes behind the batch are numbers.
         config: of the accelerator.
     """
-    one = named.one_sample()
+    one = prepared(named)
     target = accelerator_of(one, config)
     found = partition(one.function, (target, HostTarget()))
     return SplitNetwork(one.with_function(found.function), {}, _reasons(found, target))
+
+
+def prepared(named: NamedFunction) -> NamedFunction:
+    """The network for one sample, in the form that suits the accelerator."""
+    one = named.one_sample()
+    module = Module({one.function.name: one.function})
+    for each in (DropKeyBias(), PartSoftmax()):
+        module = each.apply(module)
+    return one.with_function(module.functions[one.function.name])
 
 
 def accelerator_of(one: NamedFunction, config: Config) -> Accelerator:
