@@ -235,7 +235,7 @@ def _views(passed: Sequence[Equation]) -> tuple[HostView, ...]:
         order = operator.permutation if isinstance(operator, Transpose) else tuple(range(len(before)))
         padded = equation.result.type.numbers if isinstance(operator, Pad) else before
         found.append(HostView(before, padded, order))
-    return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
+    return tuple(found) if any(isinstance(each.operator, Transpose | Pad) for each in passed) else ()
 
 
 def _views_back(passed: Sequence[Equation]) -> tuple[HostView, ...]:
