@@ -75,7 +75,7 @@ _NETWORKS = (
     ),
     Mutant(
         name="matmul-symmetry-of-one-operand",
-        file="compiler/quantise/lower_pointwise.py",
+        file="compiler/quantise/lower_product.py",
         old="require(zeros == (0, 0), ",
         new="require(zeros[0] == 0, ",
         check=_MATMUL,
