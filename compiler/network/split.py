@@ -14,7 +14,9 @@ from tilewright.compiler.network.target import Accelerator, HostTarget, refused_
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
 from tilewright.compiler.passes.drop_key_bias import DropKeyBias
+from tilewright.compiler.passes.part_linear import PartLinear
 from tilewright.compiler.passes.part_softmax import PartSoftmax
+from tilewright.compiler.passes.run import Pass
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.range_method import RangeMethod
 from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
@@ -26,6 +28,8 @@ from tilewright.isa.model import Model
 from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Progress, Share, share_of, unheard
 
+PASSES: tuple[Pass, ...] = (PartLinear(), DropKeyBias(), PartSoftmax())
+"""Forms that suit the accelerator, for one sample."""
 Observe = Callable[[str, str, str], object]
 """Is told what a pass made: where ("" for the network, the kernel's name, or that / the layer's name), the
 name of the pass, text. Where parts are refused, "partition" is told anew, and all that follows it."""
@@ -138,7 +142,7 @@ def prepared(named: NamedFunction) -> NamedFunction:
     """The network for one sample, in the form that suits the accelerator."""
     one = named.one_sample()
     module = Module({one.function.name: one.function})
-    for each in (DropKeyBias(), PartSoftmax()):
+    for each in PASSES:
         module = each.apply(module)
     return one.with_function(module.functions[one.function.name])
 

@@ -57,7 +57,7 @@ def _exchanged_keys(r: Recognition, keys: Value, tokens: int) -> Value | None:
 
     Of x · W, the array holds W, and the result has features in its lanes. If it holds x, which the host hands
     over in any order, and reads W as if it were a feature map, tokens are in the lanes, and nothing must be
-    transposed. A bias would be one for each pixel, so that there must be none: a softmax needs none.
+    transposed. A bias would be one for each pixel, so that nothing may be added: a softmax needs none.
     """
     made = _made_for_one(r, keys)
     found = r.arrangements.get(r.view(keys))
@@ -66,10 +66,8 @@ def _exchanged_keys(r: Recognition, keys: Value, tokens: int) -> Value | None:
     if made is None or layer is None or both is None or not both[1].is_transposition_of(both[0]):
         return None
     x, weight = r.view(made.operands[0]), layer.weight
-    is_plain = isinstance(weight, np.ndarray) and isinstance(layer.bias, np.ndarray) and not layer.bias.any()
-    if not is_plain or not layer.is_point or not r.is_input(x):
+    if not isinstance(weight, np.ndarray) or not layer.is_point or not r.is_input(x):
         return None
-    assert isinstance(weight, np.ndarray)
     *rows, features = sample_of(x)
     given = r.reshape(x, (prod(rows), 1, features))
     return r.emit(TransposedDense(), given, r.weights(weight[:, :, 0, 0]), labels=layer.labels)

@@ -151,10 +151,24 @@ _NETWORKS = (
         check=_KEY_BIAS,
     ),
     Mutant(
-        name="attention-keys-with-a-bias-exchanged",
+        name="attention-parts-that-overlap",
+        file="compiler/passes/part_linear.py",
+        old="apart = all(one[1] <= other[0] for one, other in pairwise(sorted(spans)))",
+        new="apart = True",
+        check=suite("compiler/passes/test_part_linear.py"),
+    ),
+    Mutant(
+        name="attention-parts-of-the-first-columns",
+        file="compiler/passes/part_linear.py",
+        old="weight = linear.weight.take(range(first, last), axis)",
+        new="weight = linear.weight.take(range(last - first), axis)",
+        check=suite("compiler/passes/test_part_linear.py"),
+    ),
+    Mutant(
+        name="attention-keys-that-others-read-exchanged",
         file="compiler/quantise/recognise_product.py",
-        old=" and isinstance(layer.bias, np.ndarray) and not layer.bias.any()",
-        new="",
+        old="while r.is_read_once(value):",
+        new="while True:",
         check=_EXCHANGE,
     ),
     Mutant(
