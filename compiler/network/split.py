@@ -17,6 +17,7 @@ from tilewright.compiler.passes.drop_key_bias import DropKeyBias
 from tilewright.compiler.passes.part_linear import PartLinear
 from tilewright.compiler.passes.part_softmax import PartSoftmax
 from tilewright.compiler.passes.run import Pass
+from tilewright.compiler.quantise.head_balance import balanced
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.range_method import RangeMethod
 from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
@@ -144,7 +145,7 @@ def prepared(named: NamedFunction) -> NamedFunction:
     module = Module({one.function.name: one.function})
     for each in PASSES:
         module = each.apply(module)
-    return one.with_function(module.functions[one.function.name])
+    return one.with_function(balanced(module.functions[one.function.name]))
 
 
 def accelerator_of(one: NamedFunction, config: Config) -> Accelerator:

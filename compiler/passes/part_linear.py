@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from tilewright.compiler.ir.array import Array, Literal
+from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder
-from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Module, Value
 from tilewright.compiler.ir.inline import emit
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.rewrite import rewritten
 from tilewright.compiler.ops import emit as e
-from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.dot import Dot
-from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.slice import Slice
+from tilewright.compiler.passes.linear import Linear, linear_of
 from tilewright.compiler.passes.run import each_function
 
 
@@ -35,25 +33,8 @@ class PartLinear:
         return each_function(module, _parted)
 
 
-@dataclass(frozen=True)
-class _Linear:
-    """A linear layer with constants.
-
-    Members:
-        product: its equation.
-        labels: of the equation that ends it.
-        weight: (inputs, outputs), or the reverse: by the axis that the product sums.
-        bias: (outputs,); None without.
-    """
-
-    product: Equation
-    labels: tuple[str, ...]
-    weight: Array
-    bias: Array | None
-
-
 def _parted(function: Function) -> Function:
-    linears = {each.results[0]: found for each in function.equations if (found := _linear(function, each))}
+    linears = {each.results[0]: found for each in function.equations if (found := linear_of(function, each))}
     whole = {value: linear for value, linear in linears.items() if _is_read_in_parts(function, value)}
 
     def each(
@@ -69,7 +50,7 @@ def _parted(function: Function) -> Function:
     return rewritten(function, each) if whole else function
 
 
-def _part(b: Builder, linear: _Linear, part: Slice, whole: Value) -> Value:
+def _part(b: Builder, linear: Linear, part: Slice, whole: Value) -> Value:
     """The layer of a part; `whole` is that of all of them, in the builder."""
     first, last = part.starts[-1], part.stops[-1]
     made = b.producer(whole)
@@ -80,51 +61,10 @@ def _part(b: Builder, linear: _Linear, part: Slice, whole: Value) -> Value:
     assert made is not None
     assert isinstance(first, int)
     assert isinstance(last, int)
-    assert isinstance(made.operator, Dot)
-    axis = 1 - made.operator.contract_b[0]
-    weight = linear.weight.take(range(first, last), axis)
+    weight = linear.weight.take(range(first, last), linear.axis)
     with b.label(*linear.product.labels):
         y = b.emit(made.operator, made.operands[0], b.constant(Literal(weight)))
     return y if linear.bias is None else e.add(b, y, b.constant(Literal(linear.bias[first:last].copy())))
-
-
-def _linear(function: Function, equation: Equation) -> _Linear | None:
-    """The layer that an equation ends; None if it ends none, or has no constants."""
-    product, bias = equation, None
-    if isinstance(equation.operator, Map) and equation.operator.function == "add":
-        made = [function.producers.get(value) for value in equation.operands]
-        dots = [each for each in made if each is not None and isinstance(each.operator, Dot)]
-        given = [found for value in equation.operands if (found := _bias(function, value)) is not None]
-        if len(dots) != 1 or len(given) != 1 or not _is_read_once(function, dots[0].result):
-            return None
-        (product,), (bias,) = dots, given
-    operator = product.operator
-    if not isinstance(operator, Dot) or operator.batch_a or len(operator.contract_b) != 1:
-        return None
-    weight = _constant(function, product.operands[1])
-    is_last = operator.contract_a == (product.operands[0].type.rank - 1,)
-    if weight is None or weight.ndim != 2 or not is_last:
-        return None
-    return _Linear(product, equation.labels, weight, bias)
-
-
-def _bias(function: Function, value: Value) -> Array | None:
-    """A constant (outputs,), repeated along all other axes."""
-    made = function.producers.get(value)
-    if made is None or not isinstance(made.operator, Broadcast):
-        return None
-    found = _constant(function, made.operands[0])
-    is_row = found is not None and found.ndim == 1 and made.operator.axes == (value.type.rank - 1,)
-    return found if is_row and found is not None and len(found) == value.type.shape[-1] else None
-
-
-def _constant(function: Function, value: Value) -> Array | None:
-    made = function.producers.get(value)
-    return made.operator.value.array if made is not None and isinstance(made.operator, Constant) else None
-
-
-def _is_read_once(function: Function, value: Value) -> bool:
-    return value not in function.results and len(function.consumers.get(value, ())) == 1
 
 
 def _is_read_in_parts(function: Function, value: Value) -> bool:

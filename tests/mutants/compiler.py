@@ -151,6 +151,20 @@ _NETWORKS = (
         check=_KEY_BIAS,
     ),
     Mutant(
+        name="attention-balance-of-keys-alone",
+        file="compiler/quantise/head_balance.py",
+        old="return {**one.times(factors), **other.times(1 / factors)}",
+        new="return {**other.times(1 / factors)}",
+        check=suite("compiler/quantise/test_head_balance.py"),
+    ),
+    Mutant(
+        name="attention-balance-without-the-bias",
+        file="compiler/quantise/head_balance.py",
+        old="found[self.layer.repeated] = {0: self.layer.bias * own}",
+        new="found[self.layer.repeated] = {0: self.layer.bias}",
+        check=suite("compiler/quantise/test_head_balance.py"),
+    ),
+    Mutant(
         name="attention-parts-that-overlap",
         file="compiler/passes/part_linear.py",
         old="apart = all(one[1] <= other[0] for one, other in pairwise(sorted(spans)))",
@@ -160,8 +174,8 @@ _NETWORKS = (
     Mutant(
         name="attention-parts-of-the-first-columns",
         file="compiler/passes/part_linear.py",
-        old="weight = linear.weight.take(range(first, last), axis)",
-        new="weight = linear.weight.take(range(last - first), axis)",
+        old="weight = linear.weight.take(range(first, last), linear.axis)",
+        new="weight = linear.weight.take(range(last - first), linear.axis)",
         check=suite("compiler/passes/test_part_linear.py"),
     ),
     Mutant(
