@@ -25,13 +25,17 @@ class PartSoftmax:
 
     It is that of the last axis, of more than `MOST_PLAIN` elements, and the product one of matrices with all
     axes in front alike. Others stay.
+
+    Members:
+        plain: labels of products whose softmax stays, too.
     """
 
     name: ClassVar[str] = "part_softmax"
+    plain: frozenset[str] = frozenset()
 
     def apply(self, module: Module) -> Module:
         """The module with softmaxes in parts."""
-        return each_function(module, lambda function: rewritten(function, _Parting(function)))
+        return each_function(module, lambda function: rewritten(function, _Parting(function, self.plain)))
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class _Parting:
     """Emits equations of a function; those of its regions as they are."""
 
     function: Function
+    plain: frozenset[str]
 
     def __call__(
         self, b: Builder, equation: Equation, operator: Operator, operands: tuple[Value, ...]
@@ -47,6 +52,8 @@ class _Parting:
         if softmax is None or not self._is_of_rows(softmax) or not self._is_read_once(equation.operands[0]):
             return emit(b, equation, operator, operands)
         x, v = operands
+        if equation.label in self.plain:
+            return emit(b, equation, operator, operands)
         if operator != PartedProduct.dot(x.type.rank) or x.type.rank < 3 or v.type.rank != x.type.rank:
             return emit(b, equation, operator, operands)
         with b.label(*softmax.labels):

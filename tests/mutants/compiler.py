@@ -165,6 +165,13 @@ _NETWORKS = (
         check=suite("compiler/quantise/test_head_balance.py"),
     ),
     Mutant(
+        name="attention-no-second-form",
+        file="compiler/network/split.py",
+        old="if further := _parted_products(quantiser.one.function, refused) - plain:",
+        new="if further := frozenset[str]():",
+        check=_ATTENTION,
+    ),
+    Mutant(
         name="attention-parts-that-overlap",
         file="compiler/passes/part_linear.py",
         old="apart = all(one[1] <= other[0] for one, other in pairwise(sorted(spans)))",

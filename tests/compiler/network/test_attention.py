@@ -116,6 +116,21 @@ def test_keys_of_a_layer_before_are_transposed():
     check_parts(package, 6)
 
 
+def test_a_softmax_over_features_comes_in_one_part():
+    """Its product reads values with tokens as channels, transposed on the chip, which two parts do not."""
+    tokens, size = 6, 18
+    network = OnnxNetwork({"x": (1, tokens, 10), "s": (1, 1, 5, size)}, opset=20)
+    v = network.add("MatMul", "x", RNG.normal(0, 0.3, (10, size)))
+    v = network.add("Reshape", v, np.array([0, tokens, 1, size]))
+    v = network.add("Transpose", v, perm=[0, 2, 3, 1])
+    model = network.model(network.add("MatMul", network.add("Softmax", "s", axis=-1), v), v)
+    samples = {"x": samples_of(tokens, 10)["x"], "s": RNG.normal(0, 1, (3, 1, 5, size)).astype(np.float32)}
+    package = compiled(model, samples)
+    assert package.explain().share("accelerator") == 1
+    assert {"qmatmul_transposed"} < set(operators(package))
+    check_parts(package, 7)
+
+
 def test_a_package_with_an_input_that_lies_twice_can_be_stored(tmp_path):
     package = compiled(attention(20, 2, 5, mask=False), samples_of(20, mask=False))
     package.save(tmp_path / "attention.twx")
