@@ -65,4 +65,4 @@ class QDenseTransposed(QuantisedOperator):
 
     def macs(self, *types: TensorType) -> int:
         features, inputs = types[1].numbers
-        return types[0].numbers[1] * inputs * (self.features or features)
+        return sample_of("x", types[0], "NTHI")[0] * inputs * (self.features or features)

@@ -68,8 +68,8 @@ class QMatmul(QuantisedOperator):
         return finish(t, *words, self.zero_point, self.lo, self.hi)
 
     def macs(self, *types: TensorType) -> int:
-        inputs, groups, pixels = types[0].numbers[1:]
-        return inputs * groups * pixels * types[1].numbers[1]
+        inputs, groups, pixels = sample_of("x", types[0], "NIGP")
+        return inputs * groups * pixels * sample_of("w", types[1], "NOGI")[0]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class QMatmulTransposed(QMatmul):
         return super().run(x, columns[:, : self.outputs])
 
     def macs(self, *types: TensorType) -> int:
-        inputs, groups, pixels = types[0].numbers[1:]
+        inputs, groups, pixels = sample_of("x", types[0], "NIGP")
         return inputs * groups * pixels * self.outputs
 
     def _blocks(self, inputs: int) -> tuple[int, int]:

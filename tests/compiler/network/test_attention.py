@@ -1,5 +1,7 @@
 """Attention on the accelerator: every device computes its integers alike, and near the floats."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -8,6 +10,7 @@ from tests.onnx_network import OnnxNetwork
 
 import tilewright
 from tilewright.compiler.targets.accel.layer_schedule import legal_network
+from tilewright.compiler.targets.accel.operator.lower import lower
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import PRESETS
 from tilewright.runtime.model_runner import ModelRunner
@@ -103,6 +106,21 @@ def test_keys_are_made_as_the_product_wants_them():
     """Nothing transposes them: the layer that makes them holds its input as weights."""
     names = operators(compiled(attention(20, 2, 5), samples_of(20)))
     assert sorted(names) == sorted(["qconv2d"] * 3 + ["qdense_transposed", "qmatmul", "qmatmul_parted"])
+
+
+def test_its_layers_can_be_measured_elsewhere_and_told_apart():
+    """They pass to other processes, and noise is known of each; the batch is open there."""
+    model, samples = attention(20, 2, 5), samples_of(20)
+    package = compiled(model, samples)
+    for part in package.parts.values():
+        network = legal_network(part.integers, package.config)
+        for unit in network.layers:
+            for each in lower(unit.operator, unit.types, network.constants_of(unit), package.config):
+                again = pickle.loads(pickle.dumps(each))  # made a line before
+                assert again.constants.keys() == each.constants.keys()
+    found = tilewright.accuracy(model, samples, config=package.config, ranges="min-max")
+    assert {"qdense_transposed", "qmatmul", "qmatmul_parted"} <= {each.operator for each in found.layers}
+    assert all(each.alone_snr_db > 20 for each in found.layers)
 
 
 def test_keys_of_a_layer_before_are_transposed():

@@ -100,20 +100,22 @@ def lower_qdense_transposed(
     if columns != sizes.in_blocks * config.cols:
         raise TilingError(f"x must have columns for {sizes.in_blocks} whole blocks, not {columns}")
 
-    def pack() -> dict[str, NDArray[Any]]:
-        rows = [np.full(tokens, value, np.int32) for value in (0, operator.scale)]
-        padded = np.pad(weight, ((0, 0), (0, -inputs % config.cols)))
-        x = padded.T.reshape(sizes.in_blocks, 1, config.cols, features).transpose(0, 1, 3, 2)
-        return {"x": np.ascontiguousarray(x), **packed_parameters(rows, config)}
-
     return [
         Lowered(
             build=partial(_program, operator, sizes, 1, config),
             tunable=TunableConvolution(convolution=sizes, config=config, groups=1),
             tensors={"weight": 0},
-            pack=pack,
+            pack=partial(_packed_keys, operator.scale, weight, tokens, config),
         )
     ]
+
+
+def _packed_keys(scale: int, weight: NDArray[Any], tokens: int, config: Config) -> dict[str, NDArray[Any]]:
+    """Weights (features, inputs) as a feature map [block of inputs][1][feature][lane], and parameters."""
+    rows = [np.full(tokens, value, np.int32) for value in (0, scale)]
+    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % config.cols)))
+    x = padded.reshape(len(weight), 1, -1, config.cols).transpose(2, 1, 0, 3)
+    return {"x": np.ascontiguousarray(x), **packed_parameters(rows, config)}
 
 
 def _program(operator: Product, sizes: BlockedConvolution, groups: int, config: Config) -> TensorProgram:
