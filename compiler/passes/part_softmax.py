@@ -35,7 +35,11 @@ class PartSoftmax:
 
     def apply(self, module: Module) -> Module:
         """The module with softmaxes in parts."""
-        return each_function(module, lambda function: rewritten(function, _Parting(function, self.plain)))
+        return each_function(module, self._function)
+
+    def _function(self, function: Function) -> Function:
+        has_softmax = any(isinstance(each.operator, Softmax) for each in function.equations)
+        return rewritten(function, _Parting(function, self.plain)) if has_softmax else function
 
 
 @dataclass(frozen=True)
