@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tilewright.api.compile import compile
     from tilewright.api.explanation import Explanation
     from tilewright.api.file import load
+    from tilewright.api.finetune import FinetuneOptions, Finetuning, finetune
     from tilewright.api.loaded import LoadedPackage
     from tilewright.api.package import Package
     from tilewright.api.result import RunResult
@@ -27,6 +28,9 @@ _PLACES = {
     "Accuracy": "tilewright.api.accuracy",
     "compile": "tilewright.api.compile",
     "load": "tilewright.api.file",
+    "finetune": "tilewright.api.finetune",
+    "Finetuning": "tilewright.api.finetune",
+    "FinetuneOptions": "tilewright.api.finetune",
     "Explanation": "tilewright.api.explanation",
     "LoadedPackage": "tilewright.api.loaded",
     "Package": "tilewright.api.package",
@@ -40,12 +44,15 @@ __all__ = [
     "Config",
     "Environment",
     "Explanation",
+    "FinetuneOptions",
+    "Finetuning",
     "LoadedPackage",
     "Package",
     "RunResult",
     "TilewrightError",
     "accuracy",
     "compile",
+    "finetune",
     "load",
 ]
 

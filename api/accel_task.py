@@ -58,7 +58,7 @@ def program_key(variants: Variants, latency_cycles: int, device: str = SIM) -> K
 
 
 def accel_layers(package: Package, latency_cycles: int, device: str = SIM) -> list[TunableLayer]:
-    """The distinct layers of a package on the accelerator that are no chains, the longest first.
+    """The distinct layers of a package on the accelerator, and chains of some, the longest first.
 
     Args:
         package: with programs.
@@ -82,8 +82,7 @@ def _layers(package: Package, latency_cycles: int) -> Iterator[tuple[str, Lowere
     for part in package.parts.values():
         latency = assumed_latency(latency_cycles)
         network = chained_network(part.integers, package.config, latency_cycles=latency)
-        # Of a chain the compiler looks at every tile size itself.
-        for unit in (unit for unit in network.layers if not unit.before):
+        for unit in network.layers:
             for (layer, number), lowered in lowered_parts(network, unit, package.config, latency):
                 yield f"{layer} part {number}" if number else layer, lowered
 

@@ -62,8 +62,8 @@ class Accuracy:
     def to_json(self) -> Mapping[str, Any]:
         """What `json.dumps` can write: infinite decibels are None."""
         return {
-            **_finite({"samples": self.samples, "snr_db": self.snr_db, "same_share": self.same_share}),
-            "layers": [_finite(asdict(each)) for each in self.layers],
+            **finite_fields({"samples": self.samples, "snr_db": self.snr_db, "same_share": self.same_share}),
+            "layers": [finite_fields(asdict(each)) for each in self.layers],
         }
 
 
@@ -134,6 +134,7 @@ def _layer(noise: LayerNoise) -> LayerAccuracy:
     )
 
 
-def _finite(fields: Mapping[str, Any]) -> dict[str, Any]:
+def finite_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that `json.dumps` can write: numbers that are infinite are None."""
     is_finite = {name: not isinstance(value, float) or np.isfinite(value) for name, value in fields.items()}
     return {name: value if is_finite[name] else None for name, value in fields.items()}

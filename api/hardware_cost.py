@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +12,20 @@ from tilewright.api.package import Package
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.space.point import Point
+from tilewright.compiler.targets.accel.chain import with_chains
 from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
 from tilewright.compiler.targets.accel.cost.problem import assumed_latency
-from tilewright.compiler.targets.accel.layer_schedule import LayerPart, legal_sample, lowered_parts
+from tilewright.compiler.targets.accel.layer_schedule import (
+    LayerPart,
+    chained_network,
+    legal_sample,
+    lowered_parts,
+)
+from tilewright.compiler.targets.accel.network import Unit
 from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.tunable import Tunable
+from tilewright.compiler.targets.accel.tiling import TilingError
 from tilewright.isa.config import Config
 from tilewright.isa.model import CONSTANTS, INPUTS, Model
 from tilewright.runtime.device import Environment
@@ -32,7 +39,7 @@ _SEED = 7
 
 
 class LayerCost(NamedTuple):
-    """A part of a layer on a machine, by the models.
+    """A part of a layer, or a chain of some, on a machine, by the models.
 
     Members:
         part: its name.
@@ -70,15 +77,6 @@ class _Cost(NamedTuple):
     moved_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Layer:
-    """A layer before it is lowered for a machine."""
-
-    part: LayerPart
-    operator: str
-    lowered: Lowered
-
-
 class HardwareCost:
     """Costs of machines for networks; called with a machine, those by the models.
 
@@ -106,7 +104,7 @@ class HardwareCost:
             name: [_one_sample(part.integers) for part in package.parts.values()]
             for name, package in packages.items()
         }
-        self._known: OrderedDict[tuple[str, Config], _Cost] = OrderedDict()
+        self._known: OrderedDict[tuple[str, Config], _Cost | str] = OrderedDict()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -118,12 +116,13 @@ class HardwareCost:
     def __call__(self, config: Config) -> Costs:
         """Costs by the closed form's best tilings under the event model: quick, and a little too high.
 
+        Layers are chains where that is faster, as the compiler has it.
+
         Raises:
             TilewrightError: if a network does not fit the machine.
         """
         found = {
-            name: [self._cost(each.lowered.tunable) for each in self._layers(name, config)]
-            for name in self.networks
+            name: [self._cost(tunable) for tunable in self.tunables(name, config)] for name in self.networks
         }
         return Costs(
             cycles={name: sum(each.cycles for each in costs) for name, costs in found.items()},
@@ -131,52 +130,63 @@ class HardwareCost:
         )
 
     def tunables(self, network: str, config: Config) -> list[Tunable]:
-        """The schedules of each layer of a network.
-
-        Raises:
-            TilewrightError: if it does not fit the machine.
-        """
-        return [each.lowered.tunable for each in self._layers(network, config)]
-
-    def layers(self, network: str, config: Config) -> list[LayerCost]:
-        """The layers of a network by their default schedules, in their order.
+        """The schedules of each layer and chain of a network, with chains by the models.
 
         Raises:
             TilewrightError: if it does not fit the machine.
         """
         found = []
-        for layer in self._layers(network, config):
-            tunable = layer.lowered.tunable
-            tilings, point = tunable.tilings(self.latency_cycles), tunable.default(self.latency_cycles)
-            found.append(
-                LayerCost(
-                    layer.part,
-                    layer.operator,
-                    layer.lowered,
-                    point,
-                    tilings.cycles(point),
-                    tilings.occupancy(point),
-                )
-            )
-        return found
-
-    def _layers(self, network: str, config: Config) -> Iterator[_Layer]:
         for function in self._functions[network]:
             legal = legal_sample(function, config)
-            for unit in legal.layers:
-                for part, lowered in lowered_parts(legal, unit, config):
-                    yield _Layer(part=part, operator=unit.operator.name, lowered=lowered)
+            chained = with_chains(legal, config, (), lambda tunable: self._cost(tunable).cycles)
+            for unit in chained.layers:
+                found += [lowered.tunable for _, lowered in lowered_parts(chained, unit, config)]
+        return found
+
+    def layers(self, network: str, config: Config) -> list[LayerCost]:
+        """The layers and chains of a network by their default schedules, in their order.
+
+        Raises:
+            TilewrightError: if it does not fit the machine.
+        """
+        return [
+            _layer_cost(unit, part, lowered, self.latency_cycles)
+            for function in self._functions[network]
+            for unit, part, lowered in self._compiled(function, config)
+        ]
+
+    def _compiled(self, function: NamedFunction, config: Config) -> Iterator[tuple[Unit, LayerPart, Lowered]]:
+        """The parts of layers and chains as the compiler has them."""
+        latency = assumed_latency(self.latency_cycles)
+        chained = chained_network(function, config, latency_cycles=latency)
+        for unit in chained.layers:
+            for part, lowered in lowered_parts(chained, unit, config, latency):
+                yield unit, part, lowered
 
     def _cost(self, tunable: Tunable) -> _Cost:
+        """Of a layer, found once.
+
+        Raises:
+            TilingError: if it does not fit.
+        """
         key = tunable.key, tunable.machine
-        if key not in self._known:
-            point, cycles = tunable.likely(self.latency_cycles)
-            occupancy = tunable.tilings(self.latency_cycles).occupancy(point)
-            self._known[key] = _Cost(cycles, occupancy.moved_bytes)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._found(tunable)
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
-        return self._known[key]
+        if isinstance(found, str):
+            raise TilingError(found)
+        return found
+
+    def _found(self, tunable: Tunable) -> _Cost | str:
+        try:
+            point, cycles = tunable.likely(self.latency_cycles)
+        except TilingError as error:
+            # A chain that does not fit is asked for again and again.
+            return str(error)
+        return _Cost(cycles, tunable.tilings(self.latency_cycles).occupancy(point).moved_bytes)
 
     # --- by the simulator, and in gates --------------------------------------------------------------------
 
@@ -219,15 +229,9 @@ class HardwareCost:
         return Environment(latency=self.latency_cycles)
 
     def _models(self, network: str, config: Config) -> Iterator[Model]:
+        latency = assumed_latency(self.latency_cycles)
         for function in self._functions[network]:
-            legal = legal_sample(function, config)
-            latency = assumed_latency(self.latency_cycles)
-            schedules = {
-                part: lowered.schedule
-                for unit in legal.layers
-                for part, lowered in lowered_parts(legal, unit, config, latency)
-            }
-            yield compile_function(function, config, schedules=schedules)
+            yield compile_function(function, config, latency_cycles=latency)
 
     def _timed(self, model: Model) -> _Cost:
         """Time alone: no data changes it."""
@@ -235,6 +239,18 @@ class HardwareCost:
         if result.fault is not None:
             raise PackageError(f"a program must run to its end, not to fault {result.fault.cause.name}")
         return _Cost(result.cycles, sum(result.bytes.values()))
+
+
+def _layer_cost(unit: Unit, part: LayerPart, lowered: Lowered, latency_cycles: int) -> LayerCost:
+    tilings, point = lowered.tunable.tilings(latency_cycles), lowered.default
+    return LayerCost(
+        part=part,
+        operator=unit.operator_name,
+        lowered=lowered,
+        point=point,
+        cycles=tilings.cycles(point),
+        occupancy=tilings.occupancy(point),
+    )
 
 
 def _one_sample(named: NamedFunction) -> NamedFunction:

@@ -1,6 +1,7 @@
 """A network that was compiled once, to be run many times, on every device."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ from tilewright.compiler.targets.cpu.operator.convolution_schedule import Schedu
 from tilewright.isa.config import Config
 from tilewright.numerics.progress import Progress, unheard
 from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, Environment
+from tilewright.runtime.model_runner import ModelRunner
 from tilewright.runtime.profile import LayerProfile
 
 _CPU_ALONE = "compiled for the CPU alone"
@@ -120,6 +122,28 @@ class Package:
             TilewrightError: if inputs or device do not fit.
         """
         return self.on(device, environment=environment, check=check).run(inputs, progress=progress)
+
+    def time(self, *, environment: Environment = DEFAULT_ENVIRONMENT) -> RunResult:
+        """What the programs take on the simulator, for no data change that; nothing is computed.
+
+        Args:
+            environment: what programs meet outside of the accelerator: its memory.
+
+        Returns:
+            The result of one sample without outputs; what the CPU would compute is left out.
+        """
+        from tilewright.runtime.sim_device import SIM, SimDevice
+
+        begun, machine = time.perf_counter(), SimDevice(self.config, time_only=True)
+        runners = [ModelRunner(part.model, machine, environment, check=False) for part in self.parts.values()]
+        return RunResult(
+            outputs={},
+            device=SIM,
+            samples=1,
+            programs=tuple(runner.time() for runner in runners),
+            seconds=time.perf_counter() - begun,
+            host_seconds={},
+        )
 
     def _device(self, device: str | Device, environment: Environment, check: bool) -> PackageDevice:
         if isinstance(device, str):

@@ -1,15 +1,14 @@
 """Networks of floats trained on this host: batches, epochs, a rate that falls, and a file to go on from."""
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tilewright.api.checkpoint import read_checkpoint, write_checkpoint
 from tilewright.api.error import PackageError
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.size import Size
@@ -113,8 +112,17 @@ class Training:
     @property
     def network(self) -> NamedFunction:
         """The network with its weights as they are now, for `tilewright.compile`."""
-        weights = self._state[: len(self._weighted.weights)]
-        return self._network.with_function(with_weights_as_constants(self._weighted.function, weights))
+        return self._network.with_function(with_weights_as_constants(self._weighted.function, self.weights))
+
+    @property
+    def start(self) -> tuple[Array, ...]:
+        """The weights as they were before training."""
+        return self._weighted.weights
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """The weights as they are now, in the order of `start`."""
+        return tuple(self._state[: len(self._weighted.weights)])
 
     # --- running -------------------------------------------------------------------------------------------
 
@@ -206,12 +214,7 @@ class Training:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that `load` needs to go on: weights, moments, epoch."""
-        told = {"format": _FORMAT, "epoch": self.epoch, **self._identity}
-        arrays: dict[str, Any] = {f"array_{number}": array for number, array in enumerate(self._state)}
-        part = f"{os.fspath(path)}.part"
-        with open(part, "wb") as file:
-            np.savez(file, about=np.array(json.dumps(told)), **arrays)
-        os.replace(part, path)
+        write_checkpoint(path, {"epoch": self.epoch, **self._identity}, self._state)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Go on from a file.
@@ -219,28 +222,12 @@ class Training:
         Raises:
             PackageError: if it is none of this network and these options.
         """
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
-                told = json.loads(str(found["about"]))
-                state = [found[f"array_{number}"] for number in range(len(self._state))]
-        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
-            raise PackageError(
-                f"a checkpoint must be a file of `Training.save`, not {path}: {error}"
-            ) from None
-        own = {"format": _FORMAT, **self._identity}
-        if {name: told.get(name) for name in own} != own or any(
-            (new.shape, new.dtype) != (old.shape, old.dtype)
-            for new, old in zip(state, self._state, strict=True)
-        ):
-            raise PackageError(
-                f"a checkpoint must be of this network and these options, and {path} is of others: "
-                "name another file, or delete it"
-            )
-        self._state, self.epoch = state, int(told["epoch"])
+        told, self._state = read_checkpoint(path, self._identity, self._state)
+        self.epoch = int(told["epoch"])
 
     @property
     def _identity(self) -> dict[str, Any]:
-        return {"weights": list(self._weighted.names), "options": asdict(self.options)}
+        return {"format": _FORMAT, "weights": list(self._weighted.names), "options": asdict(self.options)}
 
 
 WARM_UP = 0.05

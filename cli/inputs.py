@@ -35,10 +35,17 @@ class Ports:
             TilewrightError: naming the file, if they do not fit.
             OSError: if it cannot be read.
         """
+        return self.checked(path, read_arrays(path, self.shapes))
+
+    def checked(self, path: str, arrays: "Mapping[str, np.ndarray[Any, Any]]") -> "Samples":
+        """Arrays that were read from a file, as the network takes them.
+
+        Raises:
+            TilewrightError: naming the file, if they do not fit.
+        """
         from tilewright.isa.error import TilewrightError
         from tilewright.runtime.model_input import InputError, check_inputs
 
-        arrays = read_arrays(path, self.shapes)
         try:
             return check_inputs(self.shapes, arrays, self.dtypes, has_batch=self.has_batch)
         except InputError as error:

@@ -20,6 +20,7 @@ COMMANDS: tuple[str, ...] = (
     "tune",
     "explain",
     "accuracy",
+    "finetune",
     "cotune",
     "asm",
     "disasm",

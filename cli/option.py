@@ -120,6 +120,11 @@ def add_network_options(
             "large values, in one of three ways; or what of these is best on the data (default: auto)"
         ),
     )
+    add_size_option(group)
+
+
+def add_size_option(group: argparse._ActionsContainer) -> None:
+    """Numbers for symbolic sizes."""
     group.add_argument(
         "--size",
         metavar="NAME=NUMBER",

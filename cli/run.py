@@ -3,7 +3,12 @@
 import argparse
 
 from tilewright.cli.kind import Kind, kind_of
-from tilewright.cli.option import add_machine_options, add_model_options, add_program_options
+from tilewright.cli.option import (
+    add_machine_options,
+    add_model_options,
+    add_program_options,
+    refuse_options,
+)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -26,6 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Run it, write what was asked for, and print the answer and what it took."""
     if args.ablate:
+        refuse_options(args, ("time_only",), "--ablate runs for the time alone as it is")
         from tilewright.cli.run_ablation import run_ablation
 
         return run_ablation(args)
@@ -48,6 +54,11 @@ def _add_time_options(parser: argparse.ArgumentParser) -> None:
         metavar="FIRST:END",
         type=_window,
         help="draw only these cycles of the timeline (END is left out)",
+    )
+    group.add_argument(
+        "--time-only",
+        action="store_true",
+        help="compute nothing: cycles and all that is told of them, on the simulator; no data change these",
     )
     group.add_argument(
         "--ablate",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.cli.answer import format_answer
 from tilewright.cli.data import npz_bytes, read_labels
-from tilewright.cli.machine import CPU, config_name, make_device
+from tilewright.cli.machine import CPU, SIM, config_name, make_device
 from tilewright.cli.network import OpenedNetwork, compile_network, open_network, sized_network
 from tilewright.cli.option import PROGRAM_OPTIONS, model_inputs, node_data_of, refuse_options
 from tilewright.cli.output import require_apart, require_no_weights, write_files
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from tilewright.runtime.model_input import Samples
     from tilewright.runtime.perfetto import Band
 
-_ON_MACHINES = ("trace", "timeline", "node_data")
+_ON_MACHINES = ("trace", "timeline", "node_data", "time_only")
 """Options of what has cycles."""
+_OF_DATA = ("output", "labels")
 _CYCLES = ": no data changes the cycles"
 
 
@@ -45,6 +46,9 @@ class Given:
     samples: "Samples | None"
     labels: "NDArray[np.int64] | None"
     calibration: "Samples | None"
+
+
+NOTHING = Given(samples=None, labels=None, calibration=None)
 
 
 def run_model(args: argparse.Namespace) -> int:
@@ -65,6 +69,10 @@ def run_model(args: argparse.Namespace) -> int:
     network = sized_network(network, args, {args.input: given.samples, args.calibrate: given.calibration})
     samples = _zeros(network) if given.samples is None else given.samples
     package = compile_network(network, args, given.calibration, given.samples)
+    if args.time_only:
+        refuse_without_programs(args, package)
+        finish_run(args, package, NOTHING, package.time(environment=environment), {})
+        return 0
     if given.samples is None:
         note(f"without --input FILE one sample of zeros is run{_CYCLES if package.parts else ''}")
     result = run_package(args, package, samples, environment, check=network.package is not None)
@@ -80,6 +88,10 @@ def refuse_model_options(args: argparse.Namespace) -> None:
     """
     if args.device == CPU:
         refuse_options(args, _ON_MACHINES, "the CPU has no cycles, give --device sim or rtl")
+    if args.device != SIM:
+        refuse_options(args, ("time_only",), "only the simulator knows the time without the data")
+    if getattr(args, "time_only", False):
+        refuse_options(args, _OF_DATA, "--time-only computes no data")
     if args.float:
         refuse_options(args, _ON_MACHINES, "the CPU, where --float runs, has no cycles")
         refuse_options(args, ("calibrate", "ranges", "accuracy_budget"), "--float quantises nothing")
@@ -120,13 +132,22 @@ def run_package(
         environment: the memory outside of the machine.
         check: the programs, before they run; those that were just compiled are known to be sound.
     """
-    if not package.parts:
-        refuse_options(args, _ON_MACHINES, "nothing of it runs on the accelerator, and the CPU has no cycles")
+    refuse_without_programs(args, package)
     is_on_cpu = args.device == CPU or not package.parts
     device = CPU if is_on_cpu else make_device(args.device, package.config)
     result = package.run(samples, device=device, environment=environment, check=check, progress=say)
     say("")
     return result
+
+
+def refuse_without_programs(args: argparse.Namespace, package: "Package") -> None:
+    """Refuse options of what has cycles where nothing has.
+
+    Raises:
+        TilewrightError: naming them.
+    """
+    if not package.parts:
+        refuse_options(args, _ON_MACHINES, "nothing of it runs on the accelerator, and the CPU has no cycles")
 
 
 def finish_run(

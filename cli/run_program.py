@@ -29,7 +29,7 @@ def run_program(args: argparse.Namespace) -> int:
     require_apart((*dump.values(), args.trace), (args.file, args.config, *memory.values()))
     program, contents = read_with_memory(args, dump)
     environment = Environment(latency=args.latency, progress=cycle_progress())
-    device = make_device(args.device, program.executable.config)
+    device = _device(args, program)
     result = device.run(program.executable, contents, environment, check=False)
     say("")
     _require_success(program, result)
@@ -69,6 +69,14 @@ def read_with_memory(
     contents = {base: _read_memory(path) for base, path in memory.items()}
     _require_correct(program, contents, dump)
     return program, contents
+
+
+def _device(args: argparse.Namespace, program: AssembledProgram) -> "Device":
+    if not args.time_only:
+        return make_device(args.device, program.executable.config)
+    from tilewright.runtime.sim_device import SimDevice
+
+    return SimDevice(program.executable.config, time_only=True)
 
 
 def describe(program: AssembledProgram, device: "Device", result: "DeviceResult") -> dict[str, object]:
@@ -134,6 +142,10 @@ def _refuse_options(args: argparse.Namespace) -> None:
 
     refuse_options(args, MODEL_OPTIONS, "it is a program, not a model")
     refuse_timeline(args)
+    if args.time_only:
+        refuse_options(args, ("dump",), "--time-only computes no data")
+    if args.device == RTL:
+        refuse_options(args, ("time_only",), "only the simulator knows the time without the data")
     if args.device == CPU:
         raise TilewrightError(f"{args.file}: --device must be {SIM} or {RTL} for a program, not {CPU}")
 

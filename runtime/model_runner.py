@@ -111,6 +111,23 @@ class ModelRunner:
             host=watch.seconds,
         )
 
+    def time(self) -> ModelResult:
+        """What a sample takes on a device that leaves data alone; without outputs.
+
+        Raises:
+            TilewrightError: if the program ends with a fault.
+        """
+        begun = time.perf_counter()
+        result = self._require_success(self._program.run({}))
+        return ModelResult(
+            outputs={},
+            samples=1,
+            first=result,
+            layers=profile_layers(self.model, result),
+            seconds=time.perf_counter() - begun,
+            host={},
+        )
+
     def _run_one(self, sample: Mapping[str, FloatArray], watch: "_Watch") -> DeviceResult:
         begun = time.perf_counter()
         for binding in self.model.inputs:
@@ -118,7 +135,9 @@ class ModelRunner:
             data = to_memory(values, binding, self.model.config).tobytes()
             self._input_region[binding.offset : binding.offset + len(data)] = data
         watch.add("quantise", begun)
-        result = self._program.run({INPUTS: bytes(self._input_region)})
+        return self._require_success(self._program.run({INPUTS: bytes(self._input_region)}))
+
+    def _require_success(self, result: DeviceResult) -> DeviceResult:
         if result.fault is not None:
             raise TilewrightError(self._describe_fault(result))
         return result

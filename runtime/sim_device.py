@@ -20,10 +20,16 @@ SIM = "sim"
 
 
 class SimDevice:
-    """The simulated machine of a configuration; see `device.Device`."""
+    """The simulated machine of a configuration; see `device.Device`.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: of the machine.
+        time_only: programs take their time and leave all data as they are.
+    """
+
+    def __init__(self, config: Config, *, time_only: bool = False) -> None:
         self._simulator = Simulator(config)
+        self._time_only = time_only
         self._warm_up()
 
     @property
@@ -59,7 +65,7 @@ class SimDevice:
         image = load(executable, regions, self.config)
         if check:
             require_sound(executable, image)
-        return _SimProgram(self._simulator, executable, image, environment)
+        return _SimProgram(self._simulator, executable, image, environment, time_only=self._time_only)
 
     def time(
         self,
@@ -85,9 +91,15 @@ class _SimProgram:
     """A program whose time is found in its first run: no data changes it."""
 
     def __init__(
-        self, simulator: Simulator, executable: Executable, image: Image, environment: Environment
+        self,
+        simulator: Simulator,
+        executable: Executable,
+        image: Image,
+        environment: Environment,
+        *,
+        time_only: bool = False,
     ) -> None:
-        self._simulator = simulator
+        self._simulator, self._time_only = simulator, time_only
         self._code = executable.code
         self._image = image
         self._outside = Dram(image.dram, image.bases)
@@ -98,7 +110,8 @@ class _SimProgram:
         self._image.write(regions)
         begun = time.perf_counter()
         result = self.time
-        self._simulator.apply(result, self._outside)
+        if not self._time_only:
+            self._simulator.apply(result, self._outside)
         return DeviceResult(
             regions=self._image.regions(),
             cycles=result.cycles,

@@ -53,6 +53,7 @@ TABLE = {
             "targets/accel/*": names("isa"),
             # A network is compiled for a machine: its configuration goes in, programs come out.
             "network/*": names("isa"),
+            "finetune/*": names("isa"),
             "targets/cpu/*": names("llvmlite"),
             "frontend/*": names("onnx google"),
         },

@@ -1,10 +1,11 @@
 """A network split and quantised: parts in integers, measured beside the floats; some layers left in these."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.ir.function import Value
 from tilewright.compiler.ir.named import NamedFunction
+from tilewright.compiler.network.border import quantised_at_borders
 from tilewright.compiler.network.budget import AccuracyBudget, Agreement, BudgetError
 from tilewright.compiler.network.calibrated import CalibratedNetwork, calibrated_network
 from tilewright.compiler.network.choice import IntegerParts, integer_parts
@@ -42,6 +43,8 @@ class Quantiser:
         while True:
             self.progress("partitioning")
             found = partition(self.one.function, (target, HostTarget()))
+            bordered = quantised_at_borders(found.function, self.one.function)
+            found = replace(found, function=bordered)
             split = self.one.with_function(found.function)
             network = calibrated_network(split, self.samples, self.progress)
             parts = integer_parts(network, self.method, self.progress, self.kernels)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder
-from tilewright.compiler.ir.function import Function, Value
+from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.reshape import Reshape
@@ -16,7 +16,7 @@ from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.error import require
-from tilewright.compiler.quantise.parameter import QuantParams
+from tilewright.compiler.quantise.parameter import QuantParams, Real
 from tilewright.compiler.quantise.recognition import Sample, sample_of
 
 _VIEWS = (Reshape, Broadcast, Transpose)
@@ -46,6 +46,19 @@ class QuantisedValue:
         return any(isinstance(each, Transpose) for each in self.views)
 
 
+@dataclass(frozen=True)
+class LoweredLayer:
+    """The scales with which a convolution or dense layer became integers.
+
+    Members:
+        weight: float64 (O,), of each output channel.
+        x: of the input.
+    """
+
+    weight: Real
+    x: QuantParams
+
+
 @dataclass
 class IntegerBuilder:
     """Builds the function of integers.
@@ -53,10 +66,12 @@ class IntegerBuilder:
     Members:
         source: the function of floats with quantise and dequantise equations.
         integers: by the result of their quantise equation in `source`.
+        layers: convolutions and dense layers of `source`.
     """
 
     source: Function
     integers: dict[Value, QuantisedValue] = field(default_factory=dict)
+    layers: dict[Equation, LoweredLayer] = field(default_factory=dict)
     _b: Builder = field(init=False)
     _parameters: dict[Value, Value] = field(init=False)
 

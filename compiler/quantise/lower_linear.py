@@ -14,7 +14,12 @@ from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.error import require
 from tilewright.compiler.quantise.group import FusionGroup
-from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue, feature_map_of
+from tilewright.compiler.quantise.integer import (
+    IntegerBuilder,
+    LoweredLayer,
+    QuantisedValue,
+    feature_map_of,
+)
 from tilewright.compiler.quantise.parameter import (
     QuantParams,
     Real,
@@ -68,6 +73,7 @@ def lower_linear(
     x = b.operand(equation.operands[0])
     sample = feature_map_of(x, sample_of(equation.operands[0]))
     weights = read_weights(b.source, equation, x.parameters, parameters, residual)
+    b.layers[equation] = LoweredLayer(weights.scale, x.parameters)
     kernels = _kernels(equation, weights.weight, sample)
     unit = weights.scale * x.parameters.scale
     bias = _bias(weights, unit, x.parameters.zero_point)

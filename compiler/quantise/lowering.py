@@ -24,7 +24,7 @@ from tilewright.compiler.ops.primitive.slice import Slice
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.error import GroupError, QuantiseError
 from tilewright.compiler.quantise.group import FusionGroup, trace
-from tilewright.compiler.quantise.integer import IntegerBuilder, QuantisedValue
+from tilewright.compiler.quantise.integer import IntegerBuilder, LoweredLayer, QuantisedValue
 from tilewright.compiler.quantise.lower_linear import lower_linear
 from tilewright.compiler.quantise.lower_move import lower_concat, lower_gather, lower_pad, lower_slice
 from tilewright.compiler.quantise.lower_pointwise import (
@@ -68,11 +68,21 @@ def lower(function: Function) -> Function:
     Raises:
         QuantiseError: naming every equation that cannot be taken.
     """
-    return lower_traced(function)[0]
+    return _built(function)[0]
 
 
 def lower_traced(function: Function) -> tuple[Function, dict[Value, QuantisedValue]]:
     """As `lower`, and what became of the result of each quantise equation."""
+    lowered, b = _built(function)
+    return lowered, b.integers
+
+
+def lowered_layers(function: Function) -> dict[Equation, LoweredLayer]:
+    """With which scales `lower` makes integers of the convolutions and dense layers of a function."""
+    return _built(function)[1].layers
+
+
+def _built(function: Function) -> tuple[Function, IntegerBuilder]:
     b, problems = IntegerBuilder(function), []
     for equation in function.equations:
         if isinstance(equation.operator, Quantise) and (problem := _lower_group(b, equation)):
@@ -85,7 +95,7 @@ def lower_traced(function: Function) -> tuple[Function, dict[Value, QuantisedVal
         raise QuantiseError(f"{function.name!r} cannot be quantised: {'; '.join(dict.fromkeys(problems))}")
     result = b.function(*results)
     verify(result)
-    return result, b.integers
+    return result, b
 
 
 def _lower_group(b: IntegerBuilder, end: Equation) -> str | None:

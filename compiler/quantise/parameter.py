@@ -19,7 +19,7 @@ from tilewright.numerics.requantise import (
 
 Real = NDArray[np.float64]
 
-_WEIGHT_MAXIMUM = 127
+WEIGHT_MAXIMUM = 127
 """The largest integer of weights that are quantised here: symmetric, without −128."""
 _BIAS_LIMIT = 2.0**30
 _SMALLEST_RATIO = 2.0**-30
@@ -71,7 +71,7 @@ def choose_parameters(low: float, high: float) -> QuantParams:
 def symmetric_parameters(low: float, high: float) -> QuantParams:
     """The integers from −127 to 127 spread evenly around 0, which is 0."""
     largest = max(abs(low), abs(high))
-    return QuantParams(float(np.float32(largest / _WEIGHT_MAXIMUM)) if largest else 1.0, 0)
+    return QuantParams(float(np.float32(largest / WEIGHT_MAXIMUM)) if largest else 1.0, 0)
 
 
 def weight_scales(weight: Array, bias: Real, x: QuantParams, y: QuantParams, residual: float = 0.0) -> Real:
@@ -94,13 +94,13 @@ def weight_scales(weight: Array, bias: Real, x: QuantParams, y: QuantParams, res
 def symmetric_scales(weight: Array) -> Real:
     """A scale for each output channel: its largest weight (O, …) is the largest integer."""
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
-    return np.asarray(largest / _WEIGHT_MAXIMUM)
+    return np.asarray(largest / WEIGHT_MAXIMUM)
 
 
 def quantise_weights(weight: Array, scale: Real) -> NDArray[np.int8]:
     """The integers of weights (O, …) for one scale each channel."""
     scaled = weight / scale.reshape(-1, *(1 for _ in weight.shape[1:]))
-    return np.clip(np.rint(scaled), -_WEIGHT_MAXIMUM, _WEIGHT_MAXIMUM).astype(np.int8)
+    return np.clip(np.rint(scaled), -WEIGHT_MAXIMUM, WEIGHT_MAXIMUM).astype(np.int8)
 
 
 def scale_words(ratio: Array | float, reach: int) -> NDArray[np.int32]:
@@ -139,7 +139,7 @@ def _error(multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, 
 
 def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: QuantParams) -> bool:
     """Whether the residual's integer factors stay within half a step of the result of the real ones."""
-    largest = float(np.abs(weight).max()) / _WEIGHT_MAXIMUM
+    largest = float(np.abs(weight).max()) / WEIGHT_MAXIMUM
     half_unit = x.scale * largest / 2
     return half_unit * -INT8_MINIMUM <= y.scale / 2 and residual.scale <= y.scale * FACTOR_MAXIMUM / 256
 

@@ -1,6 +1,6 @@
 """Losses: one number that training makes small."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.build import Builder
@@ -33,6 +33,24 @@ def cross_entropy(b: Builder, scores: Value, labels: Value) -> Value:
 def mean_square(b: Builder, values: Value, wanted: Value) -> Value:
     """The mean of the squared differences; both of one shape."""
     return e.mean(b, e.square(b, e.sub(b, values, wanted)), None)
+
+
+def noise(b: Builder, results: Sequence[Value], wanted: Sequence[Value], powers: Sequence[float]) -> Value:
+    """The mean over results of their mean squared differences, each as a share of the signal.
+
+    Args:
+        b: where the equations go.
+        results, wanted: of the same shapes.
+        powers: of each result the mean of the squares of what is wanted, over all samples.
+    """
+    shares = [
+        e.mul(b, mean_square(b, result, target), 1.0 / (power * len(powers)))
+        for result, target, power in zip(results, wanted, powers, strict=True)
+    ]
+    total = shares[0]
+    for share in shares[1:]:
+        total = e.add(b, total, share)
+    return total
 
 
 def target_type(loss: Loss, result: TensorType) -> TensorType:

@@ -1,5 +1,7 @@
 """A step of training as one function: loss, gradients, and new weights."""
 
+from collections.abc import Sequence
+
 from tilewright.compiler.derivative.activity import flattened
 from tilewright.compiler.derivative.pullback import gradient
 from tilewright.compiler.dtype import DType
@@ -9,6 +11,7 @@ from tilewright.compiler.ir.inline import inline
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.training.adam import Adam, Moments
 from tilewright.compiler.training.loss import Loss, target_type
+from tilewright.compiler.training.optimiser import Optimiser
 from tilewright.compiler.training.weight import WeightedFunction
 
 _SCALAR = TensorType(DType.FLOAT32, ())
@@ -35,11 +38,26 @@ def training_step(network: WeightedFunction, loss: Loss, optimiser: Adam) -> Fun
     Raises:
         IrError: naming operators without a derivative.
     """
-    of = flattened(loss_of(network, loss))
-    count = len(network.weights)
-    kept = len(of.parameters) - count
+    return step_of(
+        loss_of(network, loss), [optimiser] * len(network.weights), f"{network.function.name}.step"
+    )
+
+
+def step_of(loss: Function, optimisers: Sequence[Optimiser], name: str) -> Function:
+    """One step, as of `training_step`, of any loss.
+
+    Args:
+        loss: of which the only result is a scalar; its last parameters are weights.
+        optimisers: one a weight.
+        name: of the step.
+
+    Raises:
+        IrError: naming operators without a derivative.
+    """
+    of = flattened(loss)
+    kept = len(of.parameters) - len(optimisers)
     backward = gradient(of, range(kept, len(of.parameters)))
-    b = Builder(f"{network.function.name}.step")
+    b = Builder(name)
     given = [b.parameter(value.name, value.type) for value in of.parameters[:kept]]
     rate, number = b.parameter("rate", _SCALAR), b.parameter("number", _SCALAR)
     weights, firsts, seconds = (
@@ -47,10 +65,11 @@ def training_step(network: WeightedFunction, loss: Loss, optimiser: Adam) -> Fun
         for prefix in ("", "first_", "second_")
     )
     (value,) = inline(b, of, [*given, *weights])
+    gradients = inline(b, backward, [*given, *weights])
     steps = [
         optimiser.step(b, weight, gradient, Moments(first, second), rate, number)
-        for weight, gradient, first, second in zip(
-            weights, inline(b, backward, [*given, *weights]), firsts, seconds, strict=True
+        for optimiser, weight, gradient, first, second in zip(
+            optimisers, weights, gradients, firsts, seconds, strict=True
         )
     ]
     moments = [moments for _, moments in steps]

@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from onnx import helper
+from tests.compiler.targets.accel.test_chain import CHAIN, NAMES, WIDE
 
 import tilewright
 from split_network import X, save_nodes, save_split
 from tilewright.api.cotune import front_points, layer_rows, measured_front, spread_of_front
 from tilewright.api.error import PackageError
+from tilewright.api.file import package_of_model
 from tilewright.api.hardware_cost import HardwareCost
+from tilewright.compiler.targets.accel.compile import compile_function
 from tilewright.isa.config import PRESETS
 from tilewright.isa.error import TilewrightError
 from tilewright.runtime.rtl_toolchain import find_toolchain
@@ -44,6 +47,36 @@ def test_the_models_are_near_the_simulator(cost):
 
 def test_the_simulator_has_the_cycles_of_a_run(cost, package):
     assert cost.measured(TINY).cycles["net"] == package.run({"x": X[:1]}).cycles
+
+
+@pytest.fixture(scope="module")
+def chains():
+    """Of a network whose layers are a chain where there is room for it."""
+    model = compile_function(WIDE.network(), PRESETS["reference"])
+    return HardwareCost({"chain": package_of_model(model)}, LATENCY)
+
+
+def test_machines_are_priced_with_chains_as_the_compiler_makes_them(chains):
+    reference = PRESETS["reference"]
+    small = replace(reference, activation_vectors=64, accumulator_vectors=16)
+    for config, names, error in ((reference, [CHAIN.layer], 0.06), (small, list(NAMES), 0.2)):
+        assert [each.part.layer for each in chains.layers("chain", config)] == names
+        assert len(chains.tunables("chain", config)) == len(names)
+        measured = chains.measured(config)
+        assert chains(config).cycles["chain"] == pytest.approx(measured.cycles["chain"], rel=error)
+        assert chains(config).moved_bytes["chain"] == pytest.approx(measured.moved_bytes["chain"], rel=0.2)
+    assert layer_rows(chains.layers("chain", reference))[0]["operator"] == "chain"
+
+
+def test_what_does_not_fit_is_asked_for_once(chains, monkeypatch):
+    small = replace(PRESETS["reference"], activation_vectors=64, accumulator_vectors=16)
+    costs = chains(small)
+
+    def refuse(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("tilewright.compiler.targets.accel.operator.tunable.likely_chain", refuse)
+    assert chains(small) == costs
 
 
 def test_a_network_is_quantised_once_for_all_machines(package, cost):

@@ -46,6 +46,13 @@ MODEL = mixed()
 SEVERAL = tilewright.compile(MODEL, config="tiny", calibration=X)
 
 
+def test_the_time_is_that_of_a_run_and_nothing_is_computed():
+    found, ran = SEVERAL.time(), SEVERAL.run(X)
+    assert (found.cycles, found.outputs) == (ran.cycles, {})
+    assert [each.layers for each in found.programs] == [each.layers for each in ran.programs]
+    assert all(not any(each.first.regions[2]) for each in found.programs)
+
+
 def test_a_network_is_split_where_the_accelerator_ends():
     assert [each.operator.target for each in SEVERAL.kernels] == ["accelerator", "cpu", "accelerator"]
     explanation = SEVERAL.explain()

@@ -49,6 +49,16 @@ def test_a_network_learns(trained):
     assert np.mean(outputs(network()).argmax(1) == LABELS) < 0.8
 
 
+def test_weights_are_there_as_they_were_and_as_they_are(trained):
+    training, _ = trained
+    constants = [each.array for eq in training.network.function.equations for each in eq.operator.literals]
+    assert len(training.start) == len(training.weights)
+    for before, after in zip(training.start, training.weights, strict=True):
+        assert before.shape == after.shape
+        assert not np.array_equal(before, after)
+        assert any(np.array_equal(after, each) for each in constants)
+
+
 def test_what_was_ended_goes_on_to_the_same_weights(trained, tmp_path):
     file = tmp_path / "training.npz"
     run = Training(network(), OPTIONS).run({"x": X}, LABELS, checkpoint=file)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.compiler.targets.accel.test_chain import CHAIN, Block
 from tests.compiler.targets.accel.test_event_model import layer
 from tests.compiler.targets.accel.test_window_model import STARVED
 from tests.compiler.targets.accel.test_window_model import layer as windows_layer
@@ -64,6 +65,28 @@ def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(package, tmp_
     assert len(lines) == len(set(lines)) == 12
     with Session(path) as session:
         assert tune(package, session)[1] == []
+
+
+BLOCK = Block(16, 48, 16, (16, 14))
+
+
+def test_a_chain_is_a_layer_like_any_other(tmp_path):
+    """Its points are measured, kept by structure, and taken by the compiler."""
+    package = package_of_model(compile_function(BLOCK.network(), REFERENCE))
+    (chain,) = accel_layers(package, 16)
+    assert chain.names == (CHAIN.layer,)
+    with Session(tmp_path / "records.jsonl") as session:
+        tuning, steps = tune(package, session, trials=8)
+    (result,) = tuning.results()
+    assert steps[0].trial.point == chain.task.default
+    assert {step.trial.outcome.kind for step in steps} == {Kind.OK}
+    assert result.cost < result.default_cost
+    tuned = tuned_package(package, records_of(tmp_path / "records.jsonl"))
+    ((part, point),) = next(iter(tuned.parts.values())).points.items()
+    assert (part, point) == (CHAIN, result.point)
+    before, after = (each.run(BLOCK.given(), check=True) for each in (package, tuned))
+    np.testing.assert_array_equal(after.outputs["y"], before.outputs["y"])
+    assert after.cycles < before.cycles
 
 
 @pytest.mark.slow

@@ -78,6 +78,15 @@ def test_json_is_one_object_and_nothing_else(capsys):
     assert report["host"] == {}
 
 
+def test_the_time_alone_is_that_of_a_run(capsys):
+    assert run("--json") == run("--json", "--time-only") == 0
+    whole, alone = map(json.loads, capsys.readouterr().out.replace("}\n{", "}\0{").split("\0"))
+    assert whole.pop("seconds") != alone.pop("seconds")
+    assert whole == alone
+    assert run("--time-only", "--dump", "1=out.bin") == 1
+    assert "--dump cannot be used: --time-only computes no data" in refusal(capsys)
+
+
 def test_the_text_has_the_same_numbers(capsys):
     run("--json")
     report = json.loads(capsys.readouterr().out)

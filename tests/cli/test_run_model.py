@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,6 +124,27 @@ def test_without_input_the_cycles_are_told_and_that_it_saw_zeros(capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["cycles"] == cycles
     assert err == "tilewright: without --input FILE one sample of zeros is run: no data changes the cycles\n"
+
+
+def test_the_time_alone_is_that_of_a_run(capsys):
+    whole, alone = report(capsys, "--input", "x.npy"), report(capsys, "--time-only", "--trace", "a.json")
+    for name in ("samples", "seconds", "host"):
+        assert whole.pop(name) != alone.pop(name)
+    assert whole == alone
+    assert Path("a.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "y.npz", "--input", "x.npy"], "--output cannot be used: --time-only computes no data"),
+        (["--device", "rtl"], "--time-only cannot be used: only the simulator knows the time without"),
+        (["--ablate", "dma"], "--time-only cannot be used: --ablate runs for the time alone as it is"),
+    ],
+)
+def test_the_time_alone_has_no_data_and_is_the_simulators(capsys, options, message):
+    assert run("--time-only", *options) == 1
+    assert message in refusal(capsys)
 
 
 def test_latency_costs_cycles(capsys):

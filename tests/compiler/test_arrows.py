@@ -23,6 +23,7 @@ ARROWS = {
     "passes": "dtype ir ops/primitive ops/nn",
     "frontend/error": "",
     "frontend/onnx": "dtype ir ops/primitive ops/nn frontend/error",
+    "frontend/export": "dtype ir ops/primitive ops/nn frontend/error",
     # Integers: what the accelerator does as a unit, and how floats become such.
     "ops/quantised": "dtype ir",
     "ops/registry": "ir",
@@ -30,6 +31,7 @@ ARROWS = {
     "targets/memory_plan": "",
     "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
     "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
+    "finetune": "dtype ir ops/primitive ops/nn ops/quantised training quantise network",
     "network": "dtype ir ops/primitive ops/nn passes partition quantise targets/accel targets/cpu",
     "pipeline": "frontend/onnx passes quantise targets/accel",
     "frontend": "",

@@ -1,9 +1,11 @@
-"""Mistakes in chains of layers: their loops, order, banks, and which layers they are made of."""
+"""Mistakes in chains of layers: loops, order, banks, spaces, prices, and which layers they are made of."""
 
 from tests.mutants.mutant import Mutant, suite
 
 _ACCEL = "compiler/targets/accel"
 _CHAIN = suite(f"{_ACCEL}/test_chain.py")
+_SPACE = suite(f"{_ACCEL}/test_chain_space.py")
+_HARDWARE_COST = suite("api/test_hardware_cost.py")
 
 MUTANTS = (
     Mutant(
@@ -71,7 +73,7 @@ MUTANTS = (
     ),
     Mutant(
         name="chain-of-one-buffer-too-little",
-        file=f"{_ACCEL}/cost/chain.py",
+        file=f"{_ACCEL}/cost/chain_room.py",
         old="                filtered=2,\n",
         new="                filtered=1,\n",
         check=_CHAIN,
@@ -79,9 +81,86 @@ MUTANTS = (
     Mutant(
         name="chain-model-without-the-array",
         file=f"{_ACCEL}/cost/chain_model.py",
-        old="self._stream = max(begin + self._config.rows, self._stream + gap) + tiles * period",
-        new="self._stream = max(begin + self._config.rows, self._stream + gap) + period",
+        old="stream = max(begin + rows, stream + gap) + busy",
+        new="stream = max(begin + rows, stream + gap) + period",
         check=_CHAIN,
     ),
+    Mutant(
+        name="chain-tiles-with-the-room-of-others",
+        file=f"{_ACCEL}/cost/chain_room.py",
+        old="known[places] = [answers[row] for row in rows]",
+        new="known[places] = [answers[row] for row in reversed(rows)]",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-with-more-slots-than-instances",
+        file=f"{_ACCEL}/cost/chain_room.py",
+        old="np.minimum(buffer.count[places], depth) for",
+        new="np.full(len(places), depth) for",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-estimated-by-kinds-of-tiles-once",
+        file=f"{_ACCEL}/cost/chain_bound.py",
+        old="found: Numbers = (cycles * count)",
+        new="found: Numbers = (cycles * (count > 0))",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-likely-by-all-that-is-modelled",
+        file=f"{_ACCEL}/cost/chain_model.py",
+        old="sum(closed[first:modelled])",
+        new="sum(closed[:modelled])",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-that-fits-first",
+        file=f"{_ACCEL}/chain_tiling.py",
+        old="inf if best is None else best.cycles - 1",
+        new="inf if best is None else 0",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-model-that-ends-too-early",
+        file=f"{_ACCEL}/cost/chain_model.py",
+        old="left = self._chain.blocks - 1 - block",
+        new="left = self._chain.blocks - block",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-of-accumulators-that-make-a-difference",
+        file=f"{_ACCEL}/cost/relevant.py",
+        old='"accumulator_vectors": 2 * (chain.out_blocks * results + seen)',
+        new='"accumulator_vectors": chain.out_blocks * results // 8',
+        check=_SPACE,
+    ),
+    Mutant(
+        name="chain-bytes-of-kept-weights-each-time",
+        file=f"{_ACCEL}/cost/chain_bound.py",
+        old="1 if getattr(depths, name) >= count else tiles",
+        new="tiles",
+        check=_SPACE,
+    ),
+    Mutant(
+        name="machines-priced-layer-by-layer",
+        file="api/hardware_cost.py",
+        old="chained = with_chains(legal, config, (), lambda tunable: self._cost(tunable).cycles)",
+        new="chained = legal",
+        check=_HARDWARE_COST,
+    ),
+    Mutant(
+        name="chain-that-does-not-fit-asked-for-again",
+        file="api/hardware_cost.py",
+        old="found = self._known[key] = self._found(tunable)",
+        new="found = self._found(tunable)",
+        check=_HARDWARE_COST,
+    ),
+    Mutant(
+        name="chains-left-out-of-tuning",
+        file="api/accel_task.py",
+        old="for unit in network.layers:",
+        new="for unit in (unit for unit in network.layers if not unit.before):",
+        check=suite("api/test_tuning.py::test_a_chain_is_a_layer_like_any_other"),
+    ),
 )
-"""Each makes other bytes, another order, or another choice."""
+"""Each makes other bytes, another order, another choice, or another price."""

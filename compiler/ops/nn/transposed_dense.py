@@ -6,13 +6,17 @@ from typing import ClassVar
 import numpy as np
 
 from tilewright.compiler.ir.array import Array
-from tilewright.compiler.ir.operator import Operator, expect, expect_operands
+from tilewright.compiler.ir.build import Builder
+from tilewright.compiler.ir.composite import Composite
+from tilewright.compiler.ir.function import Value
+from tilewright.compiler.ir.operator import expect, expect_operands
 from tilewright.compiler.ir.type import TensorType
+from tilewright.compiler.ops import emit as e
 from tilewright.numerics import exact_sum
 
 
 @dataclass(frozen=True)
-class TransposedDense(Operator):
+class TransposedDense(Composite):
     """x (N, T, 1, I) times weights (F, I): (N, T, 1, F). Channels are tokens, and pixels features."""
 
     name: ClassVar[str] = "transposed_dense"
@@ -24,6 +28,10 @@ class TransposedDense(Operator):
         fits = weight.rank == 2 and weight.shape[1] == x.shape[3] and weight.dtype == x.dtype
         expect(fits, f"weights must be (F, {x.shape[3]}) of {x.dtype}, not {weight}")
         return (x.with_shape((*x.shape[:3], weight.shape[0])),)
+
+    def define(self, b: Builder, *operands: Value) -> tuple[Value]:
+        x, weight = operands
+        return (e.dot(b, x, weight, (3,), (1,)),)
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         x, weight = arrays

@@ -5,8 +5,9 @@ finish. So buffers that different engines read, or write, should not share a ban
 instruction must not, unless it works in place.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, islice
 
 from tilewright.isa.config import Config
@@ -16,6 +17,8 @@ _OPTIONS = 256
 """Sets of banks that are considered for one buffer; of up to 8 banks these are all."""
 _VISITS = 1000
 """Steps after which the best that was found so far is good enough."""
+_REMEMBERED = 1 << 16
+"""Questions for room whose answers are kept."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,9 @@ def fits(
     pairs = interference_by_engine(demands) if interfering is None else interfering
     for memory in Memory:
         chosen = [index for index, demand in enumerate(demands) if demand.memory == memory]
-        inner = {(chosen.index(a), chosen.index(b)) for a, b in pairs if a in chosen and b in chosen}
-        if (
-            share([demands[index] for index in chosen], inner, config.banks(memory), config.depth(memory))
-            is None
-        ):
+        inner = frozenset((chosen.index(a), chosen.index(b)) for a, b in pairs if a in chosen and b in chosen)
+        own = tuple(demands[index] for index in chosen)
+        if not has_room(own, inner, config.banks(memory), config.depth(memory)):
             return False
     return True
 
@@ -106,18 +107,37 @@ def share(
             not.
         banks, depth: how many banks, and vectors in each.
     """
-    if sum(demand.vectors * demand.slots for demand in demands) > banks * depth:
+    if _vectors(demands) > banks * depth:
         return None
     return _Search(demands, interfering, banks, depth).run()
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def has_room(
+    demands: tuple[Demand, ...], interfering: frozenset[tuple[int, int]], banks: int, depth: int
+) -> bool:
+    """Whether `share` finds banks: it ends with the first ones that it finds, be there better ones."""
+    if _vectors(demands) > banks * depth:
+        return False
+    return _Search(demands, interfering, banks, depth, is_any_enough=True).run() is not None
+
+
+def _vectors(demands: Iterable[Demand]) -> int:
+    return sum(demand.vectors * demand.slots for demand in demands)
 
 
 class _Search:
     """Chooses a set of banks for one buffer after the other, those that need most first; best first."""
 
     def __init__(
-        self, demands: Sequence[Demand], interfering: Collection[tuple[int, int]], banks: int, depth: int
+        self,
+        demands: Sequence[Demand],
+        interfering: Collection[tuple[int, int]],
+        banks: int,
+        depth: int,
+        is_any_enough: bool = False,
     ) -> None:
-        self._banks, self._depth = banks, depth
+        self._banks, self._depth, self._is_any_enough = banks, depth, is_any_enough
         self._alone = {a for a, b in interfering if a == b}
         self._needs = [self._need(index, demand) for index, demand in enumerate(demands)]
         self._order = sorted(
@@ -150,7 +170,8 @@ class _Search:
         if spread is None or cost >= self._cost or self._visits > _VISITS:
             return
         if step == len(self._order):
-            self._best, self._cost = spread, cost
+            # No cost is less than none: what follows is left out.
+            self._best, self._cost = spread, -1.0 if self._is_any_enough else cost
             return
         index = self._order[step]
         options = list(islice(self._options(index, opened), _OPTIONS))

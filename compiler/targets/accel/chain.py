@@ -4,7 +4,7 @@ What is between them is wide, and nobody else reads it: it never leaves the chip
 expansion begins with the depthwise convolution.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -28,6 +28,8 @@ from tilewright.isa.config import Config
 _X, _WEIGHT, _BIAS, _SCALE, _RESIDUAL, _FACTOR = range(6)
 _MARGIN = 32
 """The event model of chains is off by less than one in so many, mostly."""
+Price = Callable[[Tunable], int]
+"""Cycles of a layer or chain by the models; raises TilingError if it does not fit."""
 Constants = list[NDArray[Any] | None]
 
 
@@ -47,7 +49,7 @@ def with_chains(
     network: AccelNetwork,
     config: Config,
     scheduled: Collection[str],
-    latency_cycles: int = ASSUMED_LATENCY_CYCLES,
+    price: Price | None = None,
 ) -> AccelNetwork:
     """The network with chains in place of layers, where the models say that these take longer.
 
@@ -55,16 +57,18 @@ def with_chains(
         network: of layers.
         config: the machine.
         scheduled: names of layers and chains that have schedules: what they name is not asked for its cycles.
-        latency_cycles: of the memory for which they are compared.
+        price: by which they are compared; None: `Prices` of the latency that is assumed.
     """
     layers = {unit.equation.result: unit for unit in network.layers}
-    models = _Models(network, config, latency_cycles)
+    gain = _Gain(network, config, price or Prices(ASSUMED_LATENCY_CYCLES))
     for found in _candidates(network):
         free = [chain for chain in found if _is_free(chain, layers, scheduled)]
-        named = [chain for chain in free if chain.name in scheduled]
-        chain = named[0] if named else max(free, key=lambda each: models.gain(each, layers), default=None)
-        if chain is None or not (named or models.gain(chain, layers) > 0):
-            continue
+        chain = next((chain for chain in free if chain.name in scheduled), None)
+        if chain is None:
+            gains = [gain(chain, layers) for chain in free]
+            if max(gains, default=0) <= 0:
+                continue
+            chain = free[gains.index(max(gains))]
         for equation in chain.before:
             del layers[equation.result]
         layers[chain.equation.result] = chain
@@ -136,19 +140,41 @@ def _is_depthwise(equation: Equation) -> bool:
     return operator.geometry().is_depthwise(weight) and not operator.residual
 
 
-class _Models:
-    """What the models say of chains and of their layers."""
+class Prices:
+    """Cycles on one machine by the models: of layers by likely tilings, of chains by those that are chosen.
 
-    def __init__(self, network: AccelNetwork, config: Config, latency_cycles: int) -> None:
-        self._network, self._config, self._latency = network, config, latency_cycles
-        # By all that decides what a layer costs.
+    Args:
+        latency_cycles: of the memory.
+    """
+
+    def __init__(self, latency_cycles: int) -> None:
+        self._latency = latency_cycles
         self._known: dict[str, int] = {}
 
-    def gain(self, chain: Unit, layers: Mapping[Value, Unit]) -> float:
-        """Cycles by which a chain is surely faster than its layers; 0 if it is not, or does not fit."""
+    def __call__(self, tunable: Tunable) -> int:
+        """Of a layer or chain.
+
+        Raises:
+            TilingError: if it does not fit.
+        """
+        key = tunable.key
+        if key not in self._known:
+            price = tunable.chosen if isinstance(tunable, TunableChain) else tunable.likely
+            self._known[key] = price(self._latency).cycles
+        return self._known[key]
+
+
+class _Gain:
+    """By how many cycles chains are faster than their layers."""
+
+    def __init__(self, network: AccelNetwork, config: Config, price: Price) -> None:
+        self._network, self._config, self._price = network, config, price
+        self._alone: dict[str, float] = {}
+
+    def __call__(self, chain: Unit, layers: Mapping[Value, Unit]) -> float:
+        """Cycles by which a chain is surely faster; 0 if it is not, or does not fit."""
         try:
-            tunable = TunableChain(chain=_sizes(chain, self._config), config=self._config)
-            cycles = tunable.likely(self._latency).cycles
+            cycles = self._price(TunableChain(chain=_sizes(chain, self._config), config=self._config))
         except TilingError:
             return 0
         alone = sum(self._layer(layers[equation.result]) for equation in chain.equations)
@@ -156,16 +182,13 @@ class _Models:
 
     def _layer(self, unit: Unit) -> float:
         """Of a layer; one that does not fit would be refused."""
-        try:
-            parts = lower(unit.operator, unit.types, self._network.constants_of(unit), self._config)
-            return sum(self._part(part.tunable) for part in parts)
-        except TilingError:
-            return inf
-
-    def _part(self, tunable: Tunable) -> int:
-        if tunable.key not in self._known:
-            self._known[tunable.key] = tunable.likely(self._latency).cycles
-        return self._known[tunable.key]
+        if unit.name not in self._alone:
+            try:
+                parts = lower(unit.operator, unit.types, self._network.constants_of(unit), self._config)
+                self._alone[unit.name] = sum(self._price(part.tunable) for part in parts)
+            except TilingError:
+                self._alone[unit.name] = inf
+        return self._alone[unit.name]
 
 
 # --- how it runs -------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.verify import verify
 from tilewright.compiler.schedule import Primitive, ScheduleError, parse_schedule, print_schedule
 from tilewright.compiler.space.point import Point
-from tilewright.compiler.targets.accel.chain import lower_chain, with_chains
+from tilewright.compiler.targets.accel.chain import Prices, lower_chain, with_chains
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.compiler.targets.accel.legalise import legalise
 from tilewright.compiler.targets.accel.network import AccelNetwork, Unit, network_of
@@ -111,7 +111,7 @@ def chained_network(
         NetworkError: if the machine cannot do all of it.
     """
     network = legal_network(named, config)
-    return with_chains(network, config, {part.layer for part in schedules or {}}, latency_cycles)
+    return with_chains(network, config, {part.layer for part in schedules or {}}, Prices(latency_cycles))
 
 
 def lowered_parts(

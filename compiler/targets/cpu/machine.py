@@ -34,9 +34,7 @@ class HostMachine:
     @staticmethod
     def host() -> "HostMachine":
         """This machine, with all it has."""
-        _initialise()
-        features: str = llvm.get_host_cpu_features().flatten()
-        machine = HostMachine(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
+        machine = _processor()
         return machine if may_use_tiles() else machine.without("amx")
 
     def without(self, *prefixes: str) -> "HostMachine":
@@ -57,6 +55,14 @@ class HostMachine:
     def key(self) -> str:
         """All that machine code depends on besides its source."""
         return "|".join([self.triple, self.cpu, self.features, llvmlite.__version__, str(OPTIMISATION_LEVEL)])
+
+
+@cache
+def _processor() -> HostMachine:
+    """This machine's processor; it takes LLVM some milliseconds to find its features."""
+    _initialise()
+    features: str = llvm.get_host_cpu_features().flatten()
+    return HostMachine(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
 
 
 def optimised(text: str, machine: HostMachine) -> str:

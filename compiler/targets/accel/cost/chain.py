@@ -1,4 +1,4 @@
-"""Chains of an expansion, a depthwise convolution and a projection: sizes, tilings, and what of them fits.
+"""Chains of an expansion, a depthwise convolution and a projection: sizes, and tilings.
 
 A step computes one block of the channels between, for a tile of results: the matrix engine expands it, the
 vector engine requantises and filters it, the matrix engine adds it to the sums of all blocks of results.
@@ -10,19 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from tilewright.compiler.targets.accel.bank import Demand, fits
-from tilewright.compiler.targets.accel.cost.candidate import parts
-from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
+from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, Number
 from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.isa.config import Config
-from tilewright.isa.memory import Engine, Memory
 
 LAGS = (0, 1)
 """Steps from the expansion of a block to its depthwise convolution; the projection is a step behind that."""
-_MOST_ROWS, _MOST_COLUMNS = 255, 255
-"""Of what the windows of a tile read: fields of padding have 8 bits."""
-_AHEAD = 2
-"""Steps for which loads run ahead of their use, where not everything fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +94,7 @@ class ChainDepths:
 
 @dataclass(frozen=True, kw_only=True)
 class ChainTile:
-    """The sizes of a tile of results.
+    """The sizes of a tile of results, or of many at once, as arrays.
 
     Members:
         results: height and width.
@@ -109,13 +102,13 @@ class ChainTile:
         inside: of what of that lies in the feature map.
     """
 
-    results: tuple[int, int]
-    seen: tuple[int, int]
-    inside: tuple[int, int]
+    results: tuple[Number, Number]
+    seen: tuple[Number, Number]
+    inside: tuple[Number, Number]
 
     @property
     def has_border(self) -> bool:
-        """Whether some of what is read lies outside."""
+        """Whether some of what one tile reads lies outside."""
         return self.seen != self.inside
 
 
@@ -159,120 +152,13 @@ class ChainTiling:
 
 def tiles_of(chain: BlockedChain, height: int, width: int) -> Iterator[ChainTile]:
     """Tiles of such sizes at most, in their order."""
-    windows = chain.windows
-    sizes = []
-    for axis, size in enumerate((height, width)):
-        whole = chain.size[axis]
-        ranges = [(first, min(size, whole - first)) for first in range(0, whole, size)]
-        sizes.append(
-            [(n, int(windows.inputs(n, axis)), windows.loaded(first, n, axis)) for first, n in ranges]
-        )
+    sizes = (parts_of(chain, axis, size) for axis, size in enumerate((height, width)))
     for (rows, all_rows, own_rows), (columns, all_columns, own_columns) in product(*sizes):
         yield ChainTile(results=(rows, columns), seen=(all_rows, all_columns), inside=(own_rows, own_columns))
 
 
-# --- what fits ---------------------------------------------------------------------------------------------
-
-
-def sizes_tried(chain: BlockedChain, config: Config) -> list[tuple[int, int]]:
-    """Heights and widths of tiles that may fit."""
-    heights, widths = (parts(extent) for extent in chain.size)
-    return [size for size in product(heights, widths) if may_fit(chain, config, *size)]
-
-
-def may_fit(chain: BlockedChain, config: Config, height: int, width: int) -> bool:
-    """Whether one of each buffer fits its memory."""
-    return all(
-        demand.vectors <= config.depth(demand.memory)
-        for demand in _demands(chain, config, height, width, _LEAST)
-    ) and all(
-        seen <= most
-        for seen, most in zip(_most_seen(chain, height, width), (_MOST_ROWS, _MOST_COLUMNS), strict=True)
-    )
-
-
-def deepest(chain: BlockedChain, config: Config, height: int, width: int, lag: int) -> ChainDepths | None:
-    """The depths of most use that fit; None if none do."""
-    if not may_fit(chain, config, height, width):
-        return None
-    for depths in _wished(chain, config, lag):
-        demands = _demands(chain, config, height, width, depths)
-        names = [demand.name for demand in demands]
-        pairs = [pair for pair in _APART if all(name in names for name in pair)]
-        if fits(demands, config, [(names.index(a), names.index(b)) for a, b in pairs]):
-            return depths
-    return None
-
-
-_APART = (("padded", "filtered"), ("residuals", "results"))
-"""Buffers that one vector instruction reads and writes."""
-_LEAST = ChainDepths(**dict.fromkeys(ChainDepths.__dataclass_fields__, 1))
-
-
-def _wished(chain: BlockedChain, config: Config, lag: int) -> Iterator[ChainDepths]:
-    """Depths, those of most use first; the least are those that the order of steps needs."""
-    weights = config.slices * config.rows * (chain.in_blocks * chain.expands + chain.out_blocks)
-    keeps_weights = chain.blocks * weights <= config.weight_banks * config.weight_vectors
-    vectors = config.parameter_banks * config.parameter_vectors - 2 * chain.result_vectors
-    keeps_vectors = chain.blocks * chain.middle_vectors <= vectors
-    for ahead in range(_AHEAD, -1, -1):
-        for sums, expanded, inputs in product((2, 1), (2, 1), (2, 1)):
-            yield ChainDepths(
-                inputs=inputs,
-                expanded=expanded,
-                padded=2 if chain.expands or not ahead else 3,
-                filtered=2,
-                sums=sums,
-                results=2,
-                residuals=2,
-                expand_weights=chain.blocks if keeps_weights else 1 + ahead,
-                weights=chain.blocks if keeps_weights else 2 + lag + ahead,
-                vectors=chain.blocks if keeps_vectors else 1 + lag + ahead,
-                result_vectors=2,
-            )
-
-
-def _most_seen(chain: BlockedChain, height: int, width: int) -> tuple[int, int]:
-    windows = chain.windows
-    return int(windows.inputs(height, 0)), int(windows.inputs(width, 1))
-
-
-def _demands(
-    chain: BlockedChain, config: Config, height: int, width: int, depths: ChainDepths
-) -> list[Demand]:
-    """What each buffer asks of its memory."""
-    seen = _most_seen(chain, height, width)
-    inside = min(seen[0], chain.source[0]) * min(seen[1], chain.source[1])
-    results, tile = height * width, config.slices * config.rows
-    load, matrix, vector, store = Engine.LOAD, Engine.MATRIX, Engine.VECTOR, Engine.STORE
-    activation, accumulator = Memory.ACTIVATION, Memory.ACCUMULATOR
-    tiles = -(-chain.size[0] // height) * -(-chain.size[1] // width)
-    steps = tiles * chain.blocks
-    found = [
-        ("padded", activation, seen[0] * seen[1], steps, {load, vector}, vector),
-        ("filtered", activation, results, steps, {vector}, matrix),
-        ("results", activation, results, tiles * chain.out_blocks, {vector}, store),
-        ("sums", accumulator, chain.out_blocks * results, tiles, {matrix}, vector),
-        ("weights", Memory.WEIGHT, chain.out_blocks * tile, steps, {load}, matrix),
-        ("vectors", Memory.PARAMETER, chain.middle_vectors, steps, {load}, vector),
-        ("result_vectors", Memory.PARAMETER, chain.result_vectors, tiles * chain.out_blocks, {load}, vector),
-    ]
-    if chain.expands:
-        found += [
-            ("inputs", activation, chain.in_blocks * inside, tiles, {load}, matrix),
-            ("expanded", accumulator, inside, steps, {matrix}, vector),
-            ("expand_weights", Memory.WEIGHT, chain.in_blocks * tile, steps, {load}, matrix),
-        ]
-    if chain.residual:
-        found.append(("residuals", activation, results, tiles * chain.out_blocks, {load}, vector))
-    return [
-        Demand(
-            name=name,
-            memory=memory,
-            vectors=vectors,
-            slots=min(getattr(depths, name), count),
-            writers=frozenset(writers),
-            readers=frozenset({reader}),
-        )
-        for name, memory, vectors, count, writers, reader in found
-    ]
+def parts_of(chain: BlockedChain, axis: int, size: int) -> list[tuple[int, int, int]]:
+    """Along an axis the results of each tile, what their windows read, and what of that lies inside."""
+    windows, whole = chain.windows, chain.size[axis]
+    ranges = ((first, min(size, whole - first)) for first in range(0, whole, size))
+    return [(n, int(windows.inputs(n, axis)), windows.loaded(first, n, axis)) for first, n in ranges]

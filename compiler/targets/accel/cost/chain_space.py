@@ -10,14 +10,15 @@ from tilewright.compiler.space.knob import Knob
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Columns, Space
 from tilewright.compiler.targets.accel.cost.candidate import parts
-from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, ChainTiling, deepest
+from tilewright.compiler.targets.accel.cost.chain import LAGS, BlockedChain, ChainTiling
 from tilewright.compiler.targets.accel.cost.chain_bound import (
-    chain_busy,
     chain_cycles,
     chain_occupancy,
     instructions_of,
+    whole_busy,
 )
 from tilewright.compiler.targets.accel.cost.chain_model import modelled_chain_cycles
+from tilewright.compiler.targets.accel.cost.chain_room import NO_ROOM, ChainRoom
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
 from tilewright.isa.config import Config
@@ -50,6 +51,10 @@ class ChainSpace:
         )
         return Space(knobs, self._fits, lambda _: "its tiles must fit the memories: make them smaller")
 
+    @cached_property
+    def _room(self) -> ChainRoom:
+        return ChainRoom(self.chain, self.config)
+
     def tiling(self, point: Point) -> ChainTiling:
         """The tiling of a point that fits."""
         tiling = self.deepest(*(point.number(name) for name in ("height", "width", "lag")))
@@ -58,7 +63,7 @@ class ChainSpace:
 
     def deepest(self, height: int, width: int, lag: int) -> ChainTiling | None:
         """The tiling with the depths of most use; None if it does not fit."""
-        depths = deepest(self.chain, self.config, height, width, lag)
+        depths = self._room.deepest(height, width, lag)
         if depths is None:
             return None
         return ChainTiling(
@@ -91,29 +96,23 @@ class ChainSpace:
 
     def estimate(self, columns: Columns) -> NDArray[np.float64]:
         """Cycles of points in closed form."""
-        found = [
-            chain_cycles(self.chain, self.config, height, width, self.latency_cycles)
-            for height, width, _ in _rows(columns)
-        ]
-        return np.array(found, np.float64)
+        found = chain_cycles(
+            self.chain, self.config, columns["height"], columns["width"], self.latency_cycles
+        )
+        return found.astype(np.float64)
 
     def features(self, columns: Columns) -> NDArray[np.float32]:
         """`FEATURES` of points [n, features]."""
-        return np.array([self._features(*row) for row in _rows(columns)], np.float32).reshape(
-            -1, len(FEATURES)
-        )
-
-    def _features(self, height: int, width: int, lag: int) -> list[float]:
-        tiles = chain_busy(self.chain, self.config, height, width, self.latency_cycles)
-        load, matrix, vector, store = (sum(each) for each in zip(*tiles, strict=True))
-        found = (vector, matrix / vector, load / vector, store / vector, len(tiles), height * width)
-        return [*np.log2(found).tolist(), float(lag)]
+        height, width = columns["height"], columns["width"]
+        load, matrix, vector, store = whole_busy(self.chain, self.config, height, width, self.latency_cycles)
+        tiles = -(-self.chain.size[0] // height) * -(-self.chain.size[1] // width)
+        found = (vector, matrix / vector, load / vector, store / vector, tiles, height * width)
+        return np.stack([*map(np.log2, found), columns["lag"]], axis=1).astype(np.float32)
 
     def _fits(self, columns: Columns) -> NDArray[np.bool_]:
-        return np.array([self.deepest(*row) is not None for row in _rows(columns)], np.bool_)
-
-
-def _rows(columns: Columns) -> list[list[int]]:
-    """Height, width and lag of each point."""
-    rows: list[list[int]] = np.stack([columns[n] for n in ("height", "width", "lag")], axis=1).tolist()
-    return rows
+        fits = np.zeros(len(columns["lag"]), np.bool_)
+        for lag in LAGS:
+            places = np.flatnonzero(columns["lag"] == lag)
+            height, width = columns["height"][places], columns["width"][places]
+            fits[places] = self._room.all_deepest(height, width, lag) != NO_ROOM
+        return fits

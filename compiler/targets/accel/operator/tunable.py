@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.space.point import Point
 from tilewright.compiler.space.space import Columns, Space
-from tilewright.compiler.targets.accel.chain_tiling import choose_chain
+from tilewright.compiler.targets.accel.chain_tiling import choose_chain, likely_chain
 from tilewright.compiler.targets.accel.cost import chain_space, convolution_space, window_space
 from tilewright.compiler.targets.accel.cost.chain import BlockedChain
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
 from tilewright.compiler.targets.accel.cost.convolution_space import ConvolutionSpace
 from tilewright.compiler.targets.accel.cost.occupancy import Occupancy
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, BlockedConvolution, Tiling
-from tilewright.compiler.targets.accel.cost.relevant import convolution_machine, window_machine
+from tilewright.compiler.targets.accel.cost.relevant import chain_machine, convolution_machine, window_machine
 from tilewright.compiler.targets.accel.cost.window import Windows, WindowTiling
 from tilewright.compiler.targets.accel.cost.window_space import WindowSpace
 from tilewright.compiler.targets.accel.operator.chain_schedule import chain_schedule
@@ -25,6 +26,9 @@ from tilewright.compiler.targets.accel.operator.schedule import Schedule, convol
 from tilewright.compiler.targets.accel.tiling import choose, likely
 from tilewright.compiler.targets.accel.window_tiling import choose_windows, likely_windows
 from tilewright.isa.config import Config
+
+_REMEMBERED = 1 << 14
+"""Layers whose keys are kept."""
 
 
 class Tilings(Protocol):
@@ -215,6 +219,7 @@ class TunableWindows:
         return self.primitives(self.tilings().tiling(point))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _key(kind: str, sizes: BlockedConvolution | Windows | BlockedChain, **further: Any) -> str:
     return json.dumps({"kind": kind, **further, **asdict(sizes)}, sort_keys=True, separators=(",", ":"))
 
@@ -239,8 +244,8 @@ class TunableChain:
 
     @property
     def machine(self) -> Config:
-        """All of it matters."""
-        return self.config
+        """By `chain_machine`."""
+        return chain_machine(self.chain, self.config)
 
     def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> ChainSpace:
         """Its space."""
@@ -248,11 +253,20 @@ class TunableChain:
 
     def default(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Point:
         """The search of `choose_chain`."""
-        return self.likely(latency_cycles).point
+        return self.chosen(latency_cycles).point
+
+    def chosen(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Likely:
+        """The same with its cycles.
+
+        Raises:
+            TilingError: if nothing fits the machine.
+        """
+        found = choose_chain(self.chain, self.config, latency_cycles)
+        return Likely(self.tilings(latency_cycles).point(found), found.cycles)
 
     def likely(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Likely:
-        """By `choose_chain`."""
-        found = choose_chain(self.chain, self.config, latency_cycles)
+        """By `likely_chain`."""
+        found = likely_chain(self.chain, self.config, latency_cycles)
         return Likely(self.tilings(latency_cycles).point(found), found.cycles)
 
     def schedule(self, point: Point) -> Schedule:

@@ -16,7 +16,8 @@ from tilewright.compiler.schedule import Pipeline, Split, apply
 from tilewright.compiler.targets.accel.chain import with_chains
 from tilewright.compiler.targets.accel.chain_tiling import choose_chain
 from tilewright.compiler.targets.accel.compile import LayerError, compile_function
-from tilewright.compiler.targets.accel.cost.chain import LAGS, deepest, sizes_tried
+from tilewright.compiler.targets.accel.cost.chain import LAGS
+from tilewright.compiler.targets.accel.cost.chain_room import ChainRoom
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
 from tilewright.compiler.targets.accel.enumerate import tasks
 from tilewright.compiler.targets.accel.layer_schedule import (
@@ -294,11 +295,12 @@ def test_what_is_said_to_fit_fits(case, config):
     block = replace(BLOCKS[case], size=(14, 12))
     (_, lowered), *_ = chained(block, config)
     chain = lowered.tunable.chain
-    sizes = sizes_tried(chain, config)
+    room = ChainRoom(chain, config)
+    sizes = list(zip(*(each.tolist() for each in room.sizes_tried()), strict=True))
     assert sizes
     for height, width in sizes[:: max(1, len(sizes) // 4)]:
         for lag in LAGS:
-            if deepest(chain, config, height, width, lag) is not None:
+            if room.deepest(height, width, lag) is not None:
                 schedule = chain_schedule(tiling(block, config, height, width, lag))
                 compile_function(block.network(), config, schedules={block.part: schedule})
 
