@@ -14,7 +14,7 @@ from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.network.layer_noise import ALONE_SAMPLES, LayerNoise
 from tilewright.compiler.network.quantised import Quantiser
-from tilewright.compiler.network.split import accelerator_of
+from tilewright.compiler.network.split import accelerator_of, prepared
 from tilewright.compiler.quantise.distance import decibels
 from tilewright.compiler.quantise.quantise import has_scales
 from tilewright.compiler.quantise.range_method import RangeMethod, range_method
@@ -113,7 +113,7 @@ def accuracy_of(
     if reason := why_not_by_sample(named):
         raise PackageError(f"nothing of the network becomes integers: {reason}")
     samples = {name: np.asarray(each) for name, each in calibration.items()}
-    quantiser = Quantiser(named.one_sample(), samples, method, progress)
+    quantiser = Quantiser(prepared(named), samples, method, progress)
     found = quantiser.quantised(accelerator_of(quantiser.one, config))
     agreement = found.agreement()
     return Accuracy(

@@ -183,5 +183,6 @@ def integers_of(model: Model) -> NamedFunction:
     module = parse_module(model.graph, operators(), load_tensors(model.tensors))
     verify(module)
     (function,) = module
-    inputs, outputs = (tuple(each.name for each in side) for side in (model.inputs, model.outputs))
-    return NamedFunction(function, inputs, outputs)
+    # An input that lies in memory twice is one parameter.
+    inputs = tuple(dict.fromkeys(each.name for each in model.inputs))
+    return NamedFunction(function, inputs, tuple(each.name for each in model.outputs))

@@ -3,6 +3,7 @@
     load_onnx           ONNX model                    -> function of the IR, with the names of its ports
     PASSES              of every network; the verifier stands between any two
     split_network       function, configuration       -> kernels of the accelerator and of the host:
+        prepared            attention as integers want it: keys without biases, softmaxes in two parts
         judge               what could become integers, equation by equation
         partition           most products on the accelerator, fewest programs, fewest bytes between
     quantise            kernel, calibration           -> function of integers:

@@ -320,7 +320,10 @@ def _binding_problems(model: Model) -> Iterator[str]:
         for binding in bindings:
             if binding.region != region:
                 yield f"{word} {binding.name!r} must lie in region {region}, not {binding.region}"
-        yield from (f"{word} {name!r} must be there once" for name in _repeated(bindings))
+    yield from (f"output {name!r} must be there once" for name in _repeated(model.outputs))
+    for name in _repeated(model.inputs):
+        if len({binding.shape for binding in model.inputs if binding.name == name}) > 1:
+            yield f"input {name!r} must have one shape wherever it lies"
 
 
 def _repeated(bindings: Iterable[Binding]) -> list[str]:

@@ -74,6 +74,49 @@ def attention(net, q, k, v, mask, wide, heads):
     return net("Reshape", y, shape)
 
 
+def attention_alone(heads, size, with_softmax=False, seed=6):
+    """Queries, keys, values (batch, sequence, heads·size), a mask (batch, 1, 1, sequence) to what they make.
+
+    No weights: the products are all there is. `with_softmax` hands back that, too.
+    """
+    net, wide = Net(seed), heads * size
+    names = [net.input(name, ["batch", "sequence", wide]) for name in ("q", "k", "v")]
+    mask = net.input("mask", ["batch", 1, 1, "sequence"])
+    q, k, v = (heads_of(net, name, heads, wide) for name in names)
+    scores = net("MatMul", q, net("Transpose", k, perm=[0, 1, 3, 2]))
+    shares = net("Softmax", net("Add", net("Div", scores, net.number(size**0.5)), mask), axis=-1)
+    y = net("Transpose", net("MatMul", shares, v), perm=[0, 2, 1, 3])
+    shape = net("Concat", size_of(net, y, 0), size_of(net, y, 1), net.ints(wide), axis=0)
+    net.output(net("Reshape", y, shape), "y", ["batch", "sequence", wide])
+    if with_softmax:
+        net.output(shares, "shares", ["batch", heads, "sequence", "sequence"])
+    return net.model()
+
+
+def encoder_block(net, x, bias, wide, heads, inner):
+    """Attention and two linear layers, each with its input added and normalised behind it."""
+    q, k, v = (heads_of(net, linear(net, x, wide, wide), heads, wide) for _ in range(3))
+    y = linear(net, attention(net, q, k, v, bias, wide, heads), wide, wide)
+    x = layer_norm(net, net("Add", x, y), wide)
+    y = linear(net, gelu(net, linear(net, x, wide, inner)), inner, wide)
+    return layer_norm(net, net("Add", x, y), wide)
+
+
+def mask_bias(net, mask):
+    """0 where a mask, int64 (batch, sequence), is 1, and −10,000 elsewhere: (batch, 1, 1, sequence)."""
+    wide = net("Cast", net("Unsqueeze", mask, net.ints(1, 2)), to=1)
+    return net("Mul", net("Sub", net.number(1), wide), net.number(-10000))
+
+
+def encoder_layer(wide=768, heads=12, inner=3072, seed=4):
+    """A layer of an encoder, of BERT's base by default: x (batch, sequence, wide) and a mask to states."""
+    net = Net(seed)
+    x, mask = net.input("x", ["batch", "sequence", wide]), net.input("mask", ["batch", "sequence"], "i")
+    states = encoder_block(net, x, mask_bias(net, mask), wide, heads, inner)
+    net.output(states, "states", ["batch", "sequence", wide])
+    return net.model()
+
+
 def encoder(wide=32, heads=4, layers=2, words=50, most=64, classes=3, seed=4):
     """A BERT-like encoder (Devlin et al., 2018) with symbolic batch and sequence.
 
@@ -87,14 +130,9 @@ def encoder(wide=32, heads=4, layers=2, words=50, most=64, classes=3, seed=4):
     x = net("Add", x, net("Gather", net.weight(2, wide, scale=1), types))
     x = net("Add", x, net("Gather", net.weight(most, wide, scale=1), places))
     x = layer_norm(net, x, wide)
-    wide_mask = net("Cast", net("Unsqueeze", mask, net.ints(1, 2)), to=1)
-    bias = net("Mul", net("Sub", net.number(1), wide_mask), net.number(-10000))
+    bias = mask_bias(net, mask)
     for _ in range(layers):
-        q, k, v = (heads_of(net, linear(net, x, wide, wide), heads, wide) for _ in range(3))
-        y = linear(net, attention(net, q, k, v, bias, wide, heads), wide, wide)
-        x = layer_norm(net, net("Add", x, y), wide)
-        y = linear(net, gelu(net, linear(net, x, wide, 4 * wide)), 4 * wide, wide)
-        x = layer_norm(net, net("Add", x, y), wide)
+        x = encoder_block(net, x, bias, wide, heads, 4 * wide)
     first = net("Gather", x, net.constant(np.array(0)), axis=1)
     logits = linear(net, net("Tanh", linear(net, first, wide, wide)), wide, classes)
     net.output(x, "states", ["batch", "sequence", wide])

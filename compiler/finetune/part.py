@@ -14,8 +14,9 @@ from tilewright.compiler.ir.inline import emit, inline
 from tilewright.compiler.ir.operator import Operator
 from tilewright.compiler.ir.size import AnySize
 from tilewright.compiler.ops.nn.fake_quantise import fake_quantise
-from tilewright.compiler.ops.nn.product import GroupedProduct
+from tilewright.compiler.ops.nn.product import FinePart, GroupedProduct, PartSum
 from tilewright.compiler.ops.nn.quantise import dequantise, quantise
+from tilewright.compiler.ops.nn.transposed_dense import TransposedDense
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.constant import literal_of
@@ -32,6 +33,8 @@ MOST_DRIFT = 4.0
 """The factor by which a scale may leave that of the calibration, up or down."""
 _EPSILON = 1e-12
 """Of Adam: gradients of scales are divided by the root of all their elements, and are far below 1e-8."""
+_PRODUCTS = (GroupedProduct, TransposedDense, FinePart, PartSum)
+"""Operators that recognition makes, and that the quantiser knows by what they are made of."""
 Rounded = Callable[[Builder, QuantParams, Value], Value]
 """What integers of these parameters, as the calibration chose them, give back of a value."""
 T = TypeVar("T")
@@ -160,7 +163,7 @@ class TrainablePart:
                 return (rounded(b, QuantParams(operator.scale, operator.zero_point), operands[0]),)
             if equation in self._layers:
                 operands = (operands[0], *weights(b, equation))
-            if isinstance(operator, GroupedProduct):
+            if isinstance(operator, _PRODUCTS):
                 # As networks say it: the quantiser reads its definition, not the operator.
                 with b.label(*equation.labels):
                     return inline(b, operator.expanded(*(value.type for value in operands)), operands)

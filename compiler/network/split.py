@@ -1,18 +1,24 @@
 """A network split between accelerator and host, each part compiled for its target."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.ir.array import Array
-from tilewright.compiler.ir.function import Value
+from tilewright.compiler.ir.function import Function, Module, Value
 from tilewright.compiler.ir.named import NamedFunction
 from tilewright.compiler.ir.print import print_function
 from tilewright.compiler.network.budget import AccuracyBudget
 from tilewright.compiler.network.calibrated import is_on_accelerator
 from tilewright.compiler.network.quantised import QuantisedNetwork, Quantiser
 from tilewright.compiler.network.target import Accelerator, HostTarget, refused_kernel
+from tilewright.compiler.ops.nn.parted_softmax import PartedProduct
 from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.split import Partition, partition
+from tilewright.compiler.passes.drop_key_bias import DropKeyBias
+from tilewright.compiler.passes.part_linear import PartLinear
+from tilewright.compiler.passes.part_softmax import PartSoftmax
+from tilewright.compiler.passes.run import Pass
+from tilewright.compiler.quantise.head_balance import balanced
 from tilewright.compiler.quantise.judge import Verdicts, judge
 from tilewright.compiler.quantise.range_method import RangeMethod
 from tilewright.compiler.targets.accel.compile import LayerError, Variant, Variants, compile_function
@@ -102,8 +108,8 @@ def split_network(
         LayerError: if a given schedule names no layer, or one of several, or does not suit it.
         BudgetError: if there are no floats to compare with.
     """
-    quantiser = Quantiser(named.one_sample(), calibration, ranges, progress)
-    target = accelerator_of(quantiser.one, config)
+    quantiser = Quantiser(prepared(named), calibration, ranges, progress)
+    target, plain = accelerator_of(quantiser.one, config), frozenset[str]()
     while True:
         found = quantiser.quantised(target) if budget is None else quantiser.within(target, budget)
         if observe is not None:
@@ -115,6 +121,17 @@ def split_network(
             reasons = _reasons(found.partition, found.target)
             return SplitNetwork(found.network.split, parts, reasons, found.parts.noise)
         target = target.without(refused)
+        if further := _parted_products(quantiser.one.function, refused) - plain:
+            # They may fit in one part.
+            plain |= further
+            quantiser = replace(quantiser, one=prepared(named, plain))
+            target = accelerator_of(quantiser.one, config)
+
+
+def _parted_products(function: Function, refused: Verdicts) -> frozenset[str]:
+    """Labels of refused products that read a softmax in two parts."""
+    parted = (each for each in function.equations if isinstance(each.operator, PartedProduct))
+    return frozenset(each.label for each in parted if each.results[0] in refused)
 
 
 def placed_network(named: NamedFunction, config: Config) -> SplitNetwork:
@@ -126,10 +143,25 @@ def placed_network(named: NamedFunction, config: Config) -> SplitNetwork:
         named: of floats, or with scales; sizes behind the batch are numbers.
         config: of the accelerator.
     """
-    one = named.one_sample()
+    one = prepared(named)
     target = accelerator_of(one, config)
     found = partition(one.function, (target, HostTarget()))
     return SplitNetwork(one.with_function(found.function), {}, _reasons(found, target))
+
+
+def prepared(named: NamedFunction, plain: frozenset[str] = frozenset()) -> NamedFunction:
+    """The network for one sample, in the form that suits the accelerator.
+
+    Args:
+        named: of floats, or with scales.
+        plain: labels of products that read a softmax in one part.
+    """
+    one = named.one_sample()
+    module = Module({one.function.name: one.function})
+    passes: tuple[Pass, ...] = (PartLinear(), DropKeyBias(), PartSoftmax(plain))
+    for each in passes:
+        module = each.apply(module)
+    return one.with_function(balanced(module.functions[one.function.name]))
 
 
 def accelerator_of(one: NamedFunction, config: Config) -> Accelerator:

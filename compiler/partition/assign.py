@@ -79,7 +79,9 @@ def assigned(dependence: Dependence, offered: Offers) -> list[int]:
         if len(offered.sides[number]) > 1 and not dependence.has_macs[number]
     ]
     sides = _without_idle_groups(dependence, offered, sides, free)
-    cost, trials = _cost(dependence, sides), _MOST_VISITS // max(1, len(dependence.steps))
+    trials = _MOST_VISITS // max(1, len(dependence.steps))
+    sides = _without_idle_chains(dependence, offered, sides, free, trials)
+    cost = _cost(dependence, sides)
     is_better = True
     while is_better:
         is_better = False
@@ -110,6 +112,42 @@ def _without_idle_groups(
         if _cost(dependence, other) < _cost(dependence, sides):
             sides = other
     return sides
+
+
+def _without_idle_chains(
+    dependence: Dependence, offered: Offers, sides: list[int], free: list[int], trials: int
+) -> list[int]:
+    """Neighbours on the first side that multiply nothing leave it together, if that costs less.
+
+    One by one they would not: what is between two of them would have to pass, such as of a mask's arithmetic.
+    """
+    cost = _cost(dependence, sides)
+    for chain in _chains(dependence, [number for number in free if sides[number] == 0])[:trials]:
+        other = list(sides)
+        for number in chain:
+            other[number] = offered.sides[number][1]
+        if (other_cost := _cost(dependence, other)) < cost:
+            sides, cost = other, other_cost
+    return sides
+
+
+def _chains(dependence: Dependence, numbers: Sequence[int]) -> list[list[int]]:
+    """Equations that read each other, directly or through others of these; those of two at least."""
+    heads = {number: number for number in numbers}
+
+    def head(number: int) -> int:
+        while heads[number] != number:
+            number = heads[number]
+        return number
+
+    for number in numbers:
+        for each in dependence.before[number]:
+            if each in heads:
+                heads[head(number)] = head(each)
+    found: dict[int, list[int]] = {}
+    for number in numbers:
+        found.setdefault(head(number), []).append(number)
+    return [chain for chain in found.values() if len(chain) > 1]
 
 
 def _cost(dependence: Dependence, sides: Sequence[int]) -> tuple[int, int, int]:

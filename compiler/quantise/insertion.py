@@ -17,8 +17,9 @@ from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pool import MaxPool
-from tilewright.compiler.ops.nn.product import GroupedProduct
+from tilewright.compiler.ops.nn.product import FinePart, GroupedProduct, PartSum
 from tilewright.compiler.ops.nn.quantise import DequantiseAffine
+from tilewright.compiler.ops.nn.transposed_dense import TransposedDense
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reshape import Reshape
@@ -28,6 +29,7 @@ from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.quantise.constant import literal_of
 from tilewright.compiler.quantise.group import is_sum
 from tilewright.compiler.quantise.parameter import (
+    PART_PARAMETERS,
     QuantParams,
     choose_parameters,
     residual_is_fine,
@@ -38,6 +40,8 @@ from tilewright.compiler.quantise.recognise_move import MOVES
 from tilewright.compiler.quantise.saturation import without_flat_ends
 
 _VIEWS = (Reshape, Broadcast, Transpose)
+_SYMMETRIC = (GroupedProduct, TransposedDense)
+"""Operators that multiply integers as they are."""
 
 
 class _State(Enum):
@@ -64,6 +68,8 @@ class _Insertion:
     """Parameters of closed values, and of open ones that only clamp or pool one and keep its scale."""
     inputs: dict[Value, Value] = field(default_factory=dict)
     """For each input of the function, the value that is read instead."""
+    symmetric_inputs: dict[Value, Value] = field(default_factory=dict)
+    """The same for those who need a zero point of 0, where others do not."""
     names: set[str] = field(default_factory=set)
     shared: Mapping[Value, QuantParams] = field(default_factory=dict)
     """Parameters of values whose elements are moved together."""
@@ -80,15 +86,19 @@ class _Insertion:
     def quantise(
         self, real: Value, value: Value, parameters: QuantParams, result: Value, position: int
     ) -> None:
+        """Adds the pair of equations from `real` to `result`, and what it makes of a value."""
+        self.add_pair(real, parameters, result, position)
+        self.states[value] = _State.CLOSED
+        self.parameters[value] = parameters
+
+    def add_pair(self, real: Value, parameters: QuantParams, result: Value, position: int) -> None:
         """Adds the pair of equations from `real` to `result`."""
-        integer = self.value(value, "int8", DType.INT8)
+        integer = self.value(result, "int8", DType.INT8)
         scale, zero_point = parameters.scale, parameters.zero_point
         self.equations[position:position] = [
             Equation((integer,), Quantise(scale, zero_point), (real,)),
             Equation((result,), Dequantise(scale, zero_point), (integer,)),
         ]
-        self.states[value] = _State.CLOSED
-        self.parameters[value] = parameters
 
     def value(self, like: Value, what: str, dtype: DType) -> Value:
         """A new value of that shape, called alike."""
@@ -102,6 +112,8 @@ class _Insertion:
         """The parameters that a value has, or will have."""
         if value in self.parameters:
             return self.parameters[value]
+        if value in self.known:
+            return self.known[value]
         if value in self.shared:
             return self.shared[value]
         seen = self.ranges[value]
@@ -111,12 +123,46 @@ class _Insertion:
     @cached_property
     def symmetric(self) -> frozenset[Value]:
         """Values whose zero point must be 0: of which two are multiplied as matrices."""
+        return self._reaching - self.split
+
+    @cached_property
+    def split(self) -> frozenset[Value]:
+        """Inputs that are read with a zero point of 0 and with any: they are quantised twice."""
+        others = (each for each in self.function.equations if not self.is_symmetric(each))
+        read = {value for equation in others for value in equation.operands}
+        return frozenset(self._reaching & read & set(self.function.parameters))
+
+    @cached_property
+    def _reaching(self) -> frozenset[Value]:
+        """What products of matrices read, and what that is a view of."""
         found: set[Value] = set()
         for equation in reversed(self.function.equations):
             is_view = isinstance(equation.operator, _VIEWS) and equation.results[0] in found
-            if is_view or isinstance(equation.operator, GroupedProduct):
+            if is_view or isinstance(equation.operator, _SYMMETRIC):
                 found.update(equation.operands)
         return frozenset(found)
+
+    def is_symmetric(self, equation: Equation) -> bool:
+        """Whether an equation reads integers with a zero point of 0."""
+        is_view = isinstance(equation.operator, _VIEWS) and equation.results[0] in self._reaching
+        return is_view or isinstance(equation.operator, _SYMMETRIC)
+
+    def read(self, equation: Equation) -> tuple[Value, ...]:
+        """The operands of an equation behind the quantisation of inputs."""
+        inputs = {**self.inputs, **self.symmetric_inputs} if self.is_symmetric(equation) else self.inputs
+        return tuple(inputs.get(value, value) for value in equation.operands)
+
+    @cached_property
+    def known(self) -> Mapping[Value, QuantParams]:
+        """Parameters of both parts of a softmax, which need no samples."""
+        found: dict[Value, QuantParams] = {}
+        for equation in reversed(self.function.equations):
+            if isinstance(equation.operator, PartSum):
+                product = self.function.producers[equation.operands[0]]
+                found[product.operands[0]] = PART_PARAMETERS
+            elif isinstance(equation.operator, _VIEWS) and equation.results[0] in found:
+                found[equation.operands[0]] = found[equation.results[0]]
+        return found
 
     def only_reader(self, value: Value) -> Equation | None:
         """The one equation that reads a value, unless the value is a result."""
@@ -139,6 +185,10 @@ def insert_quantisation(function: Function, ranges: Mapping[Value, Range]) -> Fu
     for value in function.parameters:
         read = work.inputs[value] = work.value(value, "dequantised", value.type.dtype)
         work.quantise(value, value, work.parameters_of(value), read, len(work.equations))
+        if value in work.split:
+            seen = work.ranges[value]
+            read = work.symmetric_inputs[value] = work.value(value, "symmetric", value.type.dtype)
+            work.add_pair(value, symmetric_parameters(seen.low, seen.high), read, len(work.equations))
     for equation in function.equations:
         if isinstance(equation.operator, Constant | DequantiseAffine):
             work.equations.append(equation)
@@ -162,7 +212,7 @@ def _add(work: _Insertion, equation: Equation) -> None:
     if isinstance(operator, MOVES):
         # What reads it clamps, or gives it the scale that its operands have already.
         work.parameters[result] = work.parameters_of(result)
-    elif result in work.shared:
+    elif result in work.shared or result in work.known:
         pass
     elif isinstance(operator, (Clip, MaxPool, *_VIEWS)) and activations[0] in work.parameters:
         parameters, seen = work.parameters[activations[0]], work.ranges[result]
@@ -170,8 +220,10 @@ def _add(work: _Insertion, equation: Equation) -> None:
         # A clamp whose bounds lie beyond all data makes values that the scale before it has no integers for.
         if own and parameters.hold(seen.low, seen.high):
             work.parameters[result] = parameters
-    operands = tuple(work.inputs.get(value, value) for value in equation.operands)
-    work.equations.append(replace(equation, operands=operands))
+    if isinstance(operator, PartSum):
+        seen = work.ranges[equation.operands[1]]
+        operator = replace(operator, largest=max(abs(seen.low), abs(seen.high)))
+    work.equations.append(replace(equation, operator=operator, operands=work.read(equation)))
 
 
 def _shared(function: Function, ranges: Mapping[Value, Range]) -> dict[Value, QuantParams]:
@@ -211,6 +263,8 @@ def _keeps_scale(function: Function, equation: Equation) -> bool:
 
 
 def _can_stay_open(work: _Insertion, value: Value, reader: Equation) -> bool:
+    if isinstance(reader.operator, FinePart | PartSum):
+        return True
     if work.only_reader(value) is None:
         return False
     if isinstance(reader.operator, Clip):

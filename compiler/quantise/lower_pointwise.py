@@ -10,11 +10,9 @@ from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
-from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qlookup import QLookup
-from tilewright.compiler.ops.quantised.qmatmul import QMatmul
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.window import POINT, Window
@@ -75,26 +73,6 @@ def _lower_mul(
     )
     operands = b.feature_map(one, sample), b.feature_map(other, factors)
     return QuantisedValue(b.emit(operator, operands, equation.labels), sample, parameters)
-
-
-def lower_product(
-    b: IntegerBuilder, equation: Equation, group: FusionGroup, parameters: QuantParams
-) -> QuantisedValue:
-    """Adds the integer product of matrices that does one of two activations."""
-    require(group.pool is None, "its result must be quantised before it is pooled")
-    assert isinstance(equation.operator, GroupedProduct)
-    one, other = map(b.operand, equation.operands)
-    zeros = one.parameters.zero_point, other.parameters.zero_point
-    require(zeros == (0, 0), f"zero points of both must be 0 (or 128 of uint8), not {zeros}")
-    ratio = one.parameters.scale * other.parameters.scale * equation.operator.factor / parameters.scale
-    require(ratio > 0, f"its factor must be above 0, not {equation.operator.factor}")
-    scale = int(scale_words(ratio, parameters.reach))
-    operator = QMatmul(scale, parameters.zero_point, *group.limits(parameters))
-    operands = [
-        b.feature_map(each, sample_of(value), moves=True)
-        for each, value in zip((one, other), equation.operands, strict=True)
-    ]
-    return QuantisedValue(b.emit(operator, operands, equation.labels), sample_of(equation.result), parameters)
 
 
 def lower_average(

@@ -14,7 +14,8 @@ from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.dense import Dense
 from tilewright.compiler.ops.nn.pointwise import Pointwise
 from tilewright.compiler.ops.nn.pool import AveragePool
-from tilewright.compiler.ops.nn.product import GroupedProduct
+from tilewright.compiler.ops.nn.product import GroupedProduct, PartSum
+from tilewright.compiler.ops.nn.transposed_dense import TransposedDense
 from tilewright.compiler.ops.primitive.concat import Concat
 from tilewright.compiler.ops.primitive.gather import Gather
 from tilewright.compiler.ops.primitive.map import Map
@@ -31,7 +32,11 @@ from tilewright.compiler.quantise.lower_pointwise import (
     lower_lookup,
     lower_map,
     lower_passed,
+)
+from tilewright.compiler.quantise.lower_product import (
+    lower_part_sum,
     lower_product,
+    lower_transposed_dense,
 )
 from tilewright.compiler.quantise.parameter import QuantParams
 from tilewright.compiler.quantise.recognition import describe
@@ -49,6 +54,8 @@ _LOWER: dict[type[Operator], Lower] = {
     Pad: lower_pad,
     Gather: lower_gather,
     GroupedProduct: lower_product,
+    PartSum: lower_part_sum,
+    TransposedDense: lower_transposed_dense,
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ops.nn.parted_softmax import COARSE_STEPS
 from tilewright.compiler.quantise.error import GroupError
 from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 from tilewright.numerics.requantise import (
@@ -22,7 +23,8 @@ WEIGHT_MAXIMUM = 127
 """The largest integer of weights that are quantised here: symmetric, without −128."""
 _BIAS_LIMIT = 2.0**30
 _SMALLEST_RATIO = 2.0**-30
-_FACTOR_MAXIMUM = 2**15 - 1
+FACTOR_MAXIMUM = 2**15 - 1
+"""The largest factor of what is added to sums."""
 _SMALLEST_MULTIPLIER = 2.0 ** -(PRODUCT_SHIFT + SHIFT_MAXIMUM + 1)
 """At and below, every int32 becomes 0."""
 
@@ -53,6 +55,10 @@ class QuantParams:
         return int(min(max(q, INT8_MINIMUM), INT8_MAXIMUM))
 
 
+PART_PARAMETERS = QuantParams(float(np.float32(1 / COARSE_STEPS)), 0)
+"""Of both parts of a softmax."""
+
+
 def choose_parameters(low: float, high: float) -> QuantParams:
     """Parameters that spread all 256 integers from the least to the greatest value, 0 among them."""
     low, high = min(low, 0.0), max(high, 0.0)
@@ -80,7 +86,7 @@ def weight_scales(weight: Array, bias: Real, x: QuantParams, y: QuantParams, res
         x, y: of the input and of the result.
         residual: scale of the activation that is added, if there is one.
     """
-    least = max(_SMALLEST_RATIO * y.scale, residual / _FACTOR_MAXIMUM) / x.scale
+    least = max(_SMALLEST_RATIO * y.scale, residual / FACTOR_MAXIMUM) / x.scale
     of_bias = np.abs(bias) / (x.scale * _BIAS_LIMIT)
     return np.asarray(np.maximum(np.maximum(symmetric_scales(weight), of_bias), least))
 
@@ -135,7 +141,7 @@ def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: Qu
     """Whether the residual's integer factors stay within half a step of the result of the real ones."""
     largest = float(np.abs(weight).max()) / WEIGHT_MAXIMUM
     half_unit = x.scale * largest / 2
-    return half_unit * -INT8_MINIMUM <= y.scale / 2 and residual.scale <= y.scale * _FACTOR_MAXIMUM / 256
+    return half_unit * -INT8_MINIMUM <= y.scale / 2 and residual.scale <= y.scale * FACTOR_MAXIMUM / 256
 
 
 def residual_factors(residual: QuantParams, unit: Real) -> NDArray[np.int16]:
@@ -145,9 +151,9 @@ def residual_factors(residual: QuantParams, unit: Real) -> NDArray[np.int16]:
         GroupError: if one does not fit int16, or is 0.
     """
     factor = np.rint(residual.scale / unit)
-    if factor.max() > _FACTOR_MAXIMUM or factor.min() < 1:
+    if factor.max() > FACTOR_MAXIMUM or factor.min() < 1:
         raise GroupError(
-            f"the residual's factor must be from 1 to {_FACTOR_MAXIMUM}, "
+            f"the residual's factor must be from 1 to {FACTOR_MAXIMUM}, "
             f"not {factor.min():g} … {factor.max():g}: quantise the convolution's result before the sum"
         )
     return factor.astype(np.int16)
@@ -156,11 +162,11 @@ def residual_factors(residual: QuantParams, unit: Real) -> NDArray[np.int16]:
 def add_factors(a: float, b: float) -> tuple[int, int, float]:
     """Integers ka ≤ 127 and kb ≤ 32767, and the scale s, so that s·ka = a and s·kb ≈ b; for a ≤ b."""
     ratio = b / a
-    if ratio > _FACTOR_MAXIMUM:
+    if ratio > FACTOR_MAXIMUM:
         # Within half a step of b, all of a vanishes.
         return 0, 1, b
     ka = np.arange(1, 128)
     kb = np.rint(ka * ratio)
-    error = np.where(kb > _FACTOR_MAXIMUM, np.inf, np.abs(kb / (ka * ratio) - 1))
+    error = np.where(kb > FACTOR_MAXIMUM, np.inf, np.abs(kb / (ka * ratio) - 1))
     best = len(ka) - 1 - int(error[::-1].argmin())
     return int(ka[best]), int(kb[best]), a / float(ka[best])

@@ -41,6 +41,11 @@ class Linear:
     weight: Array | QuantisedConstant
     bias: Array | QuantisedConstant
 
+    @property
+    def is_point(self) -> bool:
+        """Whether it is a product with the same matrix for each pixel."""
+        return self.operator == _POINT
+
     def emit(self, r: Recognition) -> Value:
         """Its equation; remembered, so that what follows can become a part of it."""
         weight, bias = (_emit_constant(r, each) for each in (self.weight, self.bias))

@@ -17,7 +17,7 @@ from tilewright.compiler.ops.nn.activation import Gelu, HardSwish, Swish
 from tilewright.compiler.ops.nn.clip import Clip
 from tilewright.compiler.ops.nn.convolution import Convolution
 from tilewright.compiler.ops.nn.pointwise import Pointwise
-from tilewright.compiler.ops.nn.product import GroupedProduct
+from tilewright.compiler.ops.nn.product import GroupedProduct, PartSum
 from tilewright.compiler.ops.nn.quantise import DequantiseAffine, QuantiseAffine
 from tilewright.compiler.ops.primitive.broadcast import Broadcast
 from tilewright.compiler.ops.primitive.cast import Cast
@@ -207,7 +207,7 @@ class Recognition:
         while (equation := self.equations.get(x)) is not None and isinstance(equation.operator, _BETWEEN):
             x = equation.operands[0]
         if equation is None or not isinstance(equation.operator, Convolution):
-            return equation is not None and isinstance(equation.operator, GroupedProduct)
+            return equation is not None and isinstance(equation.operator, GroupedProduct | PartSum)
         operator, kernel = equation.operator, equation.operands[1].type.shape[2:]
         windows = kernel, operator.strides, operator.pads, operator.groups
         return windows == ((1, 1), (1, 1), (0, 0, 0, 0), 1)

@@ -54,13 +54,14 @@ def test_calibration_and_judging_agree_here(capsys):
     assert judged["programs"] == 2
 
 
-def save_heads(path):
-    """A product of two activations whose second one is transposed; inputs for it."""
+def save_heads(path, has_bias):
+    """A product of two activations whose second one is transposed, or made so without a bias; inputs."""
     rng = np.random.default_rng(4)
     network = OnnxNetwork({"x": (1, 5, 10)}, opset=20)
     heads = []
     for order in ([0, 2, 1, 3], [0, 2, 3, 1]):
         made = network.add("MatMul", "x", rng.normal(0, 0.3, (10, 8)))
+        made = network.add("Add", made, rng.normal(0, 0.3, 8)) if has_bias else made
         heads.append(
             network.add("Transpose", network.add("Reshape", made, np.array([0, 5, 2, 4])), perm=order)
         )
@@ -68,9 +69,12 @@ def save_heads(path):
     np.savez("heads.npz", x=rng.normal(0, 1, (3, 5, 10)).astype(np.float32))
 
 
-@pytest.mark.parametrize(("config", "programs"), [("reference", 1), ("large-128", 2)])
-def test_judging_knows_which_machines_transpose(capsys, config, programs):
-    save_heads("heads.onnx")
+@pytest.mark.parametrize(
+    ("config", "has_bias", "programs"),
+    [("reference", True, 1), ("large-128", True, 2), ("large-128", False, 1)],
+)
+def test_judging_knows_which_machines_transpose(capsys, config, has_bias, programs):
+    save_heads("heads.onnx", has_bias)
     judged = explained(capsys, "heads.onnx", "--config", config)
     compiled = explained(capsys, "heads.onnx", "--calibrate", "heads.npz", "--config", config)
     assert (judged.pop("compiled"), compiled.pop("compiled")) == (False, True)

@@ -27,12 +27,12 @@ ARROWS = {
     # Integers: what the accelerator does as a unit, and how floats become such.
     "ops/quantised": "dtype ir",
     "ops/registry": "ir",
-    "quantise": "dtype ir ops/primitive ops/nn ops/quantised",
+    "quantise": "dtype ir ops/primitive ops/nn ops/quantised passes",
     "targets/memory_plan": "",
     "targets/accel": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
     "targets/cpu": "dtype ir ops/primitive ops/nn ops/quantised te tir schedule space targets/memory_plan",
     "finetune": "dtype ir ops/primitive ops/nn ops/quantised training quantise network",
-    "network": "dtype ir ops/primitive ops/nn partition quantise targets/accel targets/cpu",
+    "network": "dtype ir ops/primitive ops/nn passes partition quantise targets/accel targets/cpu",
     "pipeline": "frontend/onnx passes quantise targets/accel",
     "frontend": "",
 }

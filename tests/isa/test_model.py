@@ -107,7 +107,11 @@ def test_a_model_that_lacks_sections_is_refused():
     [
         ({"inputs": ()}, "a model must have an input"),
         ({"outputs": ()}, "a model must have an output"),
-        ({"inputs": (network.INPUT,) * 2}, "input 'x' must be there once"),
+        (
+            {"inputs": (network.INPUT, replace(network.INPUT, shape=(30,), picture=(30, 1, 1)))},
+            "input 'x' must have one shape wherever it lies",
+        ),
+        ({"outputs": (network.OUTPUT,) * 2}, "output 'y' must be there once"),
         ({"inputs": (network.OUTPUT,)}, "input 'y' must lie in region 1, not 2"),
         (
             {"outputs": (replace(network.OUTPUT, offset=9),)},

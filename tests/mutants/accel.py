@@ -11,6 +11,7 @@ _BUILD = suite(f"{_ACCEL}/test_build.py")
 _PROGRAM = suite(f"{_ACCEL}/test_program.py")
 _LEGALISE = suite(f"{_ACCEL}/test_legalise.py")
 _MATMUL = suite("compiler/quantise/test_matmul.py")
+_ATTENTION = suite("compiler/network/test_attention.py")
 _COMPILE = suite(f"{_ACCEL}/test_compile.py")
 _EVENT_MODEL = suite(f"{_ACCEL}/test_event_model.py")
 _WINDOW_MODEL = suite(f"{_ACCEL}/test_window_model.py")
@@ -222,7 +223,7 @@ _TASKS = (
     Mutant(
         name="matmul-garbage-in-lanes",
         file=f"{_ACCEL}/product.py",
-        old="is_padded = columns == inputs or _is_of_host(b, w) or _has_zero_lanes(b, x)",
+        old="is_padded = columns == inputs or _has_zero_rows(b, w) or _has_zero_lanes(b, x)",
         new="is_padded = True",
         check=_MATMUL,
     ),
@@ -232,6 +233,27 @@ _TASKS = (
         old="columns = -(-inputs // config.cols) * config.cols",
         new="columns = inputs",
         check=_MATMUL,
+    ),
+    Mutant(
+        name="attention-pads-dropped-without-a-transposition",
+        file=f"{_ACCEL}/network.py",
+        old="any(isinstance(each.operator, Transpose | Pad) for each in passed)",
+        new="any(isinstance(each.operator, Transpose) for each in passed)",
+        check=_ATTENTION,
+    ),
+    Mutant(
+        name="attention-heads-of-keys-not-padded-apart",
+        file=f"{_ACCEL}/product.py",
+        old="np.pad(weight.array.reshape(heads, size, inputs), ((0, 0), (0, missing), (0, 0)))",
+        new="np.pad(weight.array.reshape(heads, size, inputs), ((0, 0), (missing, 0), (0, 0)))",
+        check=_ATTENTION,
+    ),
+    Mutant(
+        name="attention-fine-sums-before-coarse-ones",
+        file=f"{_ACCEL}/operator/qmatmul.py",
+        old="scaled = requantise(sums[o, y, 2 * x + 1, c], parameters[o, FACTOR + 1, c])",
+        new="scaled = requantise(sums[o, y, 2 * x, c], parameters[o, FACTOR + 1, c])",
+        check=_ATTENTION,
     ),
     Mutant(
         name="matmul-one-group-for-all",

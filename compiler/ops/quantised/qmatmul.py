@@ -16,9 +16,12 @@ from tilewright.compiler.ops.quantised.operator import (
     sample_of,
 )
 from tilewright.compiler.ops.quantised.requantised import expect_clamp, expect_int32, finish
+from tilewright.numerics.requantise import requantise
 
 MOST_TERMS = (2**31 - 1) // 128**2
 """Products of two int8 whose sum surely fits int32."""
+FINE_TERMS = 2**15 * 128 // 128**2
+"""Of these, what a fine part with the largest factor may add."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,57 @@ class QMatmul(QuantisedOperator):
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         x, w = (array.transpose(0, 2, 1, 3).astype(np.float64) for array in arrays)
         t = (w[..., : x.shape[2]] @ x).transpose(0, 2, 1, 3)
+        return (self._finished(t),)
+
+    def _finished(self, t: Array) -> Array:
+        """The result of exact sums."""
         words = np.array(0), np.array(self.scale, np.int32)
-        return (finish(t, *words, self.zero_point, self.lo, self.hi),)
+        return finish(t, *words, self.zero_point, self.lo, self.hi)
 
     def macs(self, *types: TensorType) -> int:
-        inputs, groups, pixels = types[0].numbers[1:]
-        return inputs * groups * pixels * types[1].numbers[1]
+        inputs, groups, pixels = sample_of("x", types[0], "NIGP")
+        return inputs * groups * pixels * sample_of("w", types[1], "NOGI")[0]
+
+
+@dataclass(frozen=True)
+class QMatmulParted(QMatmul):
+    """The same of x (batch, I, G, 2P), pixels in two parts: the sums of 2p, and fine ones of 2p + 1.
+
+    fine = clamp(requantise(t[2p + 1], fine_scale), −128, 127), and t[2p] + fine · factor is requantised.
+
+    Members:
+        fine_scale: a packed word of `numerics.requantise`.
+        factor: int16, above 0.
+    """
+
+    name: ClassVar[str] = "qmatmul_parted"
+    fine_scale: int = 0
+    factor: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect_int32("fine_scale", self.fine_scale)
+        expect_range("factor", self.factor, 1, 2**15 - 1)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        (found,) = super().infer(*types)
+        batch, outputs, groups, pixels = found.shape
+        expect(isinstance(pixels, int) and pixels % 2 == 0, f"x must have pixels in pairs, not {types[0]}")
+        inputs = types[0].shape[1]
+        most = MOST_TERMS - FINE_TERMS
+        expect(
+            isinstance(inputs, int) and inputs <= most,
+            f"sums must have at most {most} products, not {inputs}",
+        )
+        return (found.with_shape((batch, outputs, groups, pixels // 2)),)
+
+    def macs(self, *types: TensorType) -> int:
+        """Those of a product in one part."""
+        return super().macs(*types) // 2
+
+    def _finished(self, t: Array) -> Array:
+        fine = requantise(t[..., 1::2], np.array(self.fine_scale, np.int32))
+        return super()._finished(t[..., ::2] + np.clip(fine, -128, 127) * float(self.factor))
 
 
 @dataclass(frozen=True)
@@ -99,7 +147,7 @@ class QMatmulTransposed(QMatmul):
         return super().run(x, columns[:, : self.outputs])
 
     def macs(self, *types: TensorType) -> int:
-        inputs, groups, pixels = types[0].numbers[1:]
+        inputs, groups, pixels = sample_of("x", types[0], "NIGP")
         return inputs * groups * pixels * self.outputs
 
     def _blocks(self, inputs: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ops.quantised.dequantise import Dequantise
 from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qdense_transposed import QDenseTransposed
 from tilewright.compiler.ops.quantised.qgather import NOWHERE, QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul
@@ -24,7 +25,7 @@ from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import POINT
 from tilewright.compiler.targets.accel.operator.layout import blocks
-from tilewright.compiler.targets.accel.product import joined_input, legal_product
+from tilewright.compiler.targets.accel.product import joined_input, legal_keys, legal_product
 from tilewright.compiler.targets.accel.space_to_depth import space_to_depth
 from tilewright.compiler.targets.accel.view import is_view, is_whole, with_copies
 from tilewright.isa.config import Config
@@ -71,6 +72,8 @@ def _legal(
         return _concatenated(b, equation, operator, operands, config)
     elif isinstance(operator, QMatmul):
         return (legal_product(b, equation, operands, config),)
+    elif isinstance(operator, QDenseTransposed):
+        return (legal_keys(b, equation, operands, config),)
     elif isinstance(operator, QConv2d):
         return _convolution(b, function, equation, config, operands)
     return emit(b, equation, operator, operands)

@@ -208,10 +208,10 @@ def _inputs(named: NamedFunction) -> tuple[tuple[TensorPort, ...], set[Value]]:
             seen |= {*(each.result for each in passed), equation.result}
             scale, zero_point = float(equation.operator.scale), int(equation.operator.zero_point)
             ports.append(TensorPort(name, shape, equation.result, scale, zero_point, _views(passed)))
-    names = [port.name for port in ports]
-    bad = [name for name in named.inputs if names.count(name) != 1]
+    names = {port.name for port in ports}
+    bad = [name for name in named.inputs if name not in names]
     if bad:
-        raise NetworkError(f"each input must be quantised once, and {', '.join(map(repr, bad))} is not")
+        raise NetworkError(f"each input must be quantised, and {', '.join(map(repr, bad))} is not")
     return tuple(ports), seen
 
 
@@ -235,7 +235,7 @@ def _views(passed: Sequence[Equation]) -> tuple[HostView, ...]:
         order = operator.permutation if isinstance(operator, Transpose) else tuple(range(len(before)))
         padded = equation.result.type.numbers if isinstance(operator, Pad) else before
         found.append(HostView(before, padded, order))
-    return tuple(found) if any(isinstance(each.operator, Transpose) for each in passed) else ()
+    return tuple(found) if any(isinstance(each.operator, Transpose | Pad) for each in passed) else ()
 
 
 def _views_back(passed: Sequence[Equation]) -> tuple[HostView, ...]:

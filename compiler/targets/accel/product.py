@@ -19,7 +19,8 @@ from tilewright.compiler.ops.primitive.transpose import Transpose
 from tilewright.compiler.ops.quantised.heads import JoinHeads, SplitHeads, StackBlocks
 from tilewright.compiler.ops.quantised.operator import sample_of
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
-from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulTransposed
+from tilewright.compiler.ops.quantised.qdense_transposed import QDenseTransposed
+from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulParted, QMatmulTransposed
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.targets.accel.space_to_depth import alone
 from tilewright.isa.config import Config
@@ -51,14 +52,28 @@ def legal_product(b: Builder, equation: Equation, operands: tuple[Value, ...], c
     columns = -(-inputs // config.cols) * config.cols
     x = _in_place(b, operands[0], None, config)
     keys = _transposed(b, operands[1], config)
+    if keys is not None and isinstance(equation.operator, QMatmulParted):
+        raise ProductError(f"{equation.label!r}: values must have tokens as pixels, not as channels")
     if keys is not None:
         return _of_keys(b, equation, x, keys, sample_of("w", operands[1].type, "NOGI")[0], config)
     w = _in_place(b, operands[1], columns, config)
-    is_padded = columns == inputs or _is_of_host(b, w) or _has_zero_lanes(b, x)
+    is_padded = columns == inputs or _has_zero_rows(b, w) or _has_zero_lanes(b, x)
     if not is_padded:
         raise ProductError(f"{equation.label!r}: what fills blocks of {inputs} channels must be 0")
     with b.label(*equation.labels):
         return b.emit(equation.operator, x, w)
+
+
+def legal_keys(b: Builder, equation: Equation, operands: tuple[Value, ...], config: Config) -> Value:
+    """A layer whose tokens become channels, with rows of its input that fill whole blocks.
+
+    Raises:
+        ProductError: if the host does not hand over its input.
+    """
+    inputs = sample_of("x", operands[0].type, "NTHI")[2]
+    x = _in_place(b, operands[0], -(-inputs // config.cols) * config.cols, config)
+    with b.label(*equation.labels):
+        return b.emit(equation.operator, x, operands[1])
 
 
 def joined_input(
@@ -96,6 +111,8 @@ def _in_place(b: Builder, value: Value, columns: int | None, config: Config) -> 
         padded = Pad((0,) * 4, (0, 0, 0, missing))
         real = b.emit(padded, made.operands[0], b.constant(np.zeros((), np.float32)))
         return b.emit(made.operator, real)
+    if missing and made is not None and isinstance(made.operator, QDenseTransposed):
+        return _padded_keys(b, made, sample_of("operand", value.type, "NCHW"), missing)
     own, *rest = sample_of("operand", base.type, "NCHW") if base.type.rank == 4 else (0,)
     is_row = own == size and np.array_equal(order.reshape(-1), np.arange(order.size))
     if not missing and (base == value or (is_row and own)):
@@ -113,6 +130,20 @@ def _in_place(b: Builder, value: Value, columns: int | None, config: Config) -> 
             "heads must be groups of channels, and tokens pixels, of the layer before a product"
         )
     return _split_output(b, made, channels, missing, config)
+
+
+def _padded_keys(b: Builder, made: Equation, sample: tuple[int, ...], missing: int) -> Value:
+    """Keys (tokens, heads, size) with rows of 0 behind those of each head."""
+    tokens, heads, size = sample
+    operator, weight = made.operator, b.literal(made.operands[1])
+    assert isinstance(operator, QDenseTransposed)
+    assert weight is not None, "verified: weights are constants"
+    features, inputs = weight.array.shape
+    split = np.pad(weight.array.reshape(heads, size, inputs), ((0, 0), (0, missing), (0, 0)))
+    padded = b.constant(Literal(np.ascontiguousarray(split.reshape(-1, inputs))))
+    with b.label(*made.labels):
+        column = b.emit(replace(operator, features=features), made.operands[0], padded)
+    return b.emit(Reshape((column.type.shape[0], tokens, heads, size + missing)), column)
 
 
 def _of_keys(b: Builder, equation: Equation, x: Value, keys: Value, outputs: int, config: Config) -> Value:
@@ -223,9 +254,12 @@ def _order(b: Builder, value: Value) -> tuple[Value, Indices]:
     return value, order[0]
 
 
-def _is_of_host(b: Builder, value: Value) -> bool:
+def _has_zero_rows(b: Builder, value: Value) -> bool:
+    """Whether rows that fill blocks are 0: of the host, or of keys whose weights are 0 there."""
     made = b.producer(value)
-    return made is not None and isinstance(made.operator, Quantise)
+    while made is not None and isinstance(made.operator, Reshape):
+        made = b.producer(made.operands[0])
+    return made is not None and isinstance(made.operator, (Quantise, QDenseTransposed))
 
 
 def _has_zero_lanes(b: Builder, value: Value) -> bool:

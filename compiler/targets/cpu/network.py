@@ -25,7 +25,8 @@ from tilewright.compiler.targets.cpu.kernel import CompiledFunction, compile_fun
 from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import NO_SCHEDULES, Schedules
 from tilewright.compiler.targets.cpu.operator.layout import aligned_empty
-from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, LoweredOperator, lower_operator
+from tilewright.compiler.targets.cpu.operator.lower import OPERATORS, lower_operator
+from tilewright.compiler.targets.cpu.operator.lowered import LoweredOperator
 
 Array = NDArray[Any]
 Step = Callable[[Sequence[Array]], Array]

@@ -236,3 +236,18 @@ def test_a_size_that_another_kernel_needs_is_shown_to_it():
     assert [each.operator.target for each in kernels(split)] == ["finder", "host"]
     (found,) = run(split, np.eye(4, dtype=np.float32))
     assert found.tolist() == [0, 1, 2, 3]
+
+
+def test_a_chain_that_multiplies_nothing_leaves_together():
+    """Its first and its last equation are read and made on the host: one alone would save nothing."""
+
+    def build(b, m, x, w):
+        between = e.abs(b, e.neg(b, e.floor(b, m)))
+        return [e.floor(b, e.add(b, e.floor(b, e.dot(b, x, w, (1,), (0,))), between))]
+
+    function = trace("f", [X, X, X], build)
+    maps = [each for each in function.equations if each.operator.name == "map"]
+    ends = frozenset(each.results[0].name for each in maps if each.operator.function in ("floor", "add"))
+    found = partition(function, [Refusing("array", ends), HOST])
+    (on_array,) = (each for each in kernels(found.function) if each.operator.target == "array")
+    assert [each.operator.name for each in on_array.operator.body.equations] == ["dot"]

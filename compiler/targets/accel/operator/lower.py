@@ -11,9 +11,10 @@ from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d, QConv2dTable
+from tilewright.compiler.ops.quantised.qdense_transposed import QDenseTransposed
 from tilewright.compiler.ops.quantised.qgather import QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
-from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulTransposed
+from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulParted, QMatmulTransposed
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.qpad2d import QPad2d
@@ -21,7 +22,7 @@ from tilewright.compiler.targets.accel.operator.lowered import Lowered
 from tilewright.compiler.targets.accel.operator.qadd import lower_qadd
 from tilewright.compiler.targets.accel.operator.qconv2d import lower_qconv2d
 from tilewright.compiler.targets.accel.operator.qlookup import lower_qlookup
-from tilewright.compiler.targets.accel.operator.qmatmul import lower_qmatmul
+from tilewright.compiler.targets.accel.operator.qmatmul import lower_qdense_transposed, lower_qmatmul
 from tilewright.compiler.targets.accel.operator.qmove import lower_qconcat, lower_qgather, lower_qpad2d
 from tilewright.compiler.targets.accel.operator.qmul import lower_qmul
 from tilewright.compiler.targets.accel.operator.qpool2d import lower_qaverage_pool2d, lower_qmax_pool2d
@@ -39,7 +40,9 @@ _LOWERINGS: dict[type[Operator], Callable[..., list[Lowered]]] = {
     QGather: lower_qgather,
     QPad2d: lower_qpad2d,
     QMatmul: lower_qmatmul,
+    QMatmulParted: lower_qmatmul,
     QMatmulTransposed: lower_qmatmul,
+    QDenseTransposed: lower_qdense_transposed,
 }
 
 OPERATORS = tuple(_LOWERINGS)

@@ -18,14 +18,32 @@ from tilewright.compiler.tir.buffer import MemoryScope
 
 Schedule = tuple[Primitive, ...]
 
+_SUMS = (
+    *("kyo", "kxo", "io", "sums_s", "sums_o", "sums_y", "sums_x"),
+    *("kyi", "kxi", "ii", "sums_r", "sums_c"),
+)
+"""Loops of the sums: reduction tiles, results, the sum within a tile."""
 TILE = "tile"
 """The buffer of results on the chip, and the block that stores it."""
 
 
 def convolution_schedule(
-    tiling: Tiling, *, pooled: bool, residual: bool, lookup: bool = False, copied: bool = False
+    tiling: Tiling,
+    *,
+    pooled: bool,
+    residual: bool,
+    lookup: bool = False,
+    copied: bool = False,
+    parted: bool = False,
 ) -> Schedule:
-    """The schedule of `ConvolutionNest.program`; `copied` says whether its weights are a stage."""
+    """The schedule of `ConvolutionNest.program`, or of a product of two activations.
+
+    Args:
+        tiling: its sizes.
+        pooled, residual, lookup: what is behind the sums.
+        copied: whether its weights are a stage.
+        parted: whether every second sum is a fine part, added to the one before it.
+    """
     tile_sizes, depths = tiling.tile_sizes, tiling.depths
     primitives: list[Primitive] = [
         *_tile_results(tile_sizes.height, tile_sizes.width, tile_sizes.first_height),
@@ -34,28 +52,14 @@ def convolution_schedule(
         Reorder((*tiling.order, "oo", "oi", "yi", "xi", "tile_c")),
         ComputeAt("result", "oi"),
         *(_reduce_in_lanes("pooled") if pooled else ()),
+        *(_fine_parts(depths.results) if parted else ()),
         ComputeAt("sums", "oi"),
         SetScope("sums", MemoryScope.ACCUMULATOR),
         BufferDepth("sums", depths.accumulators),
         Split("sums_ky", tile_sizes.taps[0], "kyo", "kyi"),
         Split("sums_kx", tile_sizes.taps[1], "kxo", "kxi"),
         _split("sums_i", tile_sizes.reduction_blocks, tile_sizes.first_reduction_blocks, "yo", "io", "ii"),
-        Reorder(
-            (
-                "kyo",
-                "kxo",
-                "io",
-                "sums_s",
-                "sums_o",
-                "sums_y",
-                "sums_x",
-                "kyi",
-                "kxi",
-                "ii",
-                "sums_r",
-                "sums_c",
-            )
-        ),
+        Reorder(_SUMS),
         *_load_stage("input", "io", depths.inputs),
         *(
             _load_stage("weights", "sums_s", depths.weights, MemoryScope.WEIGHT)
@@ -72,6 +76,8 @@ def convolution_schedule(
         primitives += _cache_read(
             "result", "residual", MemoryScope.ACTIVATION, "shortcut", "result_o", depths.residuals
         )
+    if parted:
+        primitives += _cache_read("fine", "parameters", MemoryScope.PARAMETER, "fine_scale", "fine_o", 1)
     return (*primitives, *(_fill_tables() if lookup else ()))
 
 
@@ -167,6 +173,11 @@ def _reduce_in_lanes(stage: str) -> Schedule:
 def _keep(stage: str, depth: int) -> Schedule:
     """Accumulators of the vector engine that wait for a second instruction."""
     return (ComputeAt(stage, "xo"), SetScope(stage, MemoryScope.ACCUMULATOR), BufferDepth(stage, depth))
+
+
+def _fine_parts(depth: int) -> Schedule:
+    """Fine parts wait on the chip for the sums that they are added to."""
+    return (ComputeAt("fine", "oi"), SetScope("fine", MemoryScope.ACTIVATION), BufferDepth("fine", depth))
 
 
 def _load_stage(stage: str, loop: str, depth: int, scope: MemoryScope = MemoryScope.ACTIVATION) -> Schedule:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
@@ -109,41 +109,51 @@ class TunableConvolution:
         convolution, config: what is tiled, for which machine.
         lookup: whether its results are looked up in a table.
         groups: of a product of two activations, whose weights are a stage; 0 for a convolution.
+        parted: whether the pixels of such a product come in two parts, and the poolings are their sums.
     """
 
     convolution: BlockedConvolution
     config: Config
     lookup: bool = False
     groups: int = 0
+    parted: bool = False
     kind = "convolution"
     feature_names = convolution_space.FEATURES
 
     @property
     def key(self) -> str:
         """Its sizes."""
-        return _key(self.kind, self.convolution, lookup=self.lookup, groups=self.groups)
+        further = {"parted": True} if self.parted else {}
+        return _key(self.kind, self.convolution, lookup=self.lookup, groups=self.groups, **further)
 
     @property
     def machine(self) -> Config:
-        """By `convolution_machine`."""
-        return convolution_machine(self.convolution, self.config)
+        """By `convolution_machine`; of a product in parts all of it, as fine parts take room beside tiles."""
+        return self.config if self.parted else convolution_machine(self.convolution, self.config)
+
+    @property
+    def _own(self) -> Config:
+        """The machine with the activation memory that tiles may take: fine parts lie beside them."""
+        if not self.parted:
+            return self.config
+        return replace(self.config, activation_vectors=self.config.activation_vectors // 2)
 
     def tilings(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> ConvolutionSpace:
         """Its space."""
         return ConvolutionSpace(
             convolution=self.convolution,
-            config=self.config,
+            config=self._own,
             latency_cycles=latency_cycles,
             groups=self.groups,
         )
 
     def default(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Point:
         """The search of `choose`; of a product each group has weights of its own: no tile holds two."""
-        return self._point(choose(self.convolution, self.config, latency_cycles))
+        return self._point(choose(self.convolution, self._own, latency_cycles))
 
     def likely(self, latency_cycles: int = ASSUMED_LATENCY_CYCLES) -> Likely:
         """By `likely`."""
-        tiling = likely(self.convolution, self.config, latency_cycles)
+        tiling = likely(self.convolution, self._own, latency_cycles)
         return Likely(self._point(tiling), max(1, self.groups) * tiling.cycles)
 
     def _point(self, tiling: Tiling) -> Point:
@@ -155,10 +165,11 @@ class TunableConvolution:
         """Primitives for the loops of `ConvolutionNest`, or of a product."""
         return convolution_schedule(
             self.tilings().tiling(point),
-            pooled=self.convolution.pools,
+            pooled=self.convolution.pools and not self.parted,
             residual=self.convolution.residual,
             lookup=self.lookup,
             copied=self.groups > 0,
+            parted=self.parted,
         )
 
 

@@ -1,7 +1,7 @@
 """Integer operators as loop programs for the host, with the arrays that they read besides activations."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -18,14 +18,15 @@ from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qconcat import QConcat
 from tilewright.compiler.ops.quantised.qconv2d import QConv2d
+from tilewright.compiler.ops.quantised.qdense_transposed import QDenseTransposed
 from tilewright.compiler.ops.quantised.qgather import QGather
 from tilewright.compiler.ops.quantised.qlookup import QLookup
-from tilewright.compiler.ops.quantised.qmatmul import QMatmul
+from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulParted
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.schedule import Reorder, Vectorise
+from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.convolution import Finish, Tail, convolution
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
@@ -36,6 +37,13 @@ from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
 )
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
+from tilewright.compiler.targets.cpu.operator.lowered import (
+    PARALLEL_WORK,
+    LoweredOperator,
+    constant_of,
+    lowered,
+)
+from tilewright.compiler.targets.cpu.operator.product import lower_qdense_transposed, lower_qmatmul
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
 from tilewright.compiler.te import (
@@ -46,43 +54,19 @@ from tilewright.compiler.te import (
     compute,
     lower,
     placeholder,
-    reduce_axis,
     requantise,
     saturating_add,
     select,
-    sum_of,
 )
 from tilewright.compiler.tir.expr import BufferLoad, Const, Expr
 from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
 Array = NDArray[Any]
-PARALLEL_WORK = 1 << 24
-"""Operations of an operator from which threads are worth waking."""
 LOWEST = -128
 """Padding that no maximum takes."""
 _KEPT_FUNCTIONS = 1024
 """Loop programs of convolutions that a process keeps."""
-
-
-@dataclass(frozen=True)
-class LoweredOperator:
-    """An operator as a loop program.
-
-    Members:
-        function: the loop program for one sample.
-        arguments: for each parameter before the result: which input of the operator it is, or an array.
-        work: operations, about.
-    """
-
-    function: PrimFunc
-    arguments: tuple[int | Array, ...]
-    work: int
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether threads are woken for it."""
-        return self.work >= PARALLEL_WORK
 
 
 def lower_qconv2d(
@@ -93,7 +77,7 @@ def lower_qconv2d(
     schedules: Schedules = NO_SCHEDULES,
 ) -> LoweredOperator:
     """A convolution over all channels, or one for each; schedules are of those without a pooling."""
-    weight, bias, scale = (_constant(array) for array in arrays[1:4])
+    weight, bias, scale = (constant_of(array) for array in arrays[1:4])
     # Micro-kernels know no groups: products with zeros instead.
     if operator.groups > 1 and not operator.geometry().is_depthwise(weight.shape):
         weight, operator = dense_weights(weight, operator.groups), replace(operator, groups=1)
@@ -101,7 +85,7 @@ def lower_qconv2d(
     sizes, numbers = _sizes(operator, types), _Numbers.of(operator, operator.input_zero_point)
     constants = {"bias": bias, "scale": scale, "numbers": numbers}
     if operator.residual:
-        constants["factor"] = _constant(arrays[5])
+        constants["factor"] = constant_of(arrays[5])
     macs = operator.macs(*types)
     if operator.geometry().is_depthwise(weight.shape):
         constants["weight"] = weight[:, 0].transpose(1, 2, 0)
@@ -114,7 +98,7 @@ def lower_qconv2d(
         lanes = panel_lanes(sizes.outputs, False, features) if schedule is None else schedule.lanes
         constants |= {"weight": weight_panels(weight, sizes, lanes), "start": starts(weight, lanes)}
         function = _convolution(sizes, operator.residual, operator.pool, features, schedule)
-    return _lowered(function, {"x": 0, "residual": 4}, constants, macs)
+    return lowered(function, {"x": 0, "residual": 4}, constants, macs)
 
 
 @lru_cache(_KEPT_FUNCTIONS)
@@ -164,7 +148,7 @@ def lower_qmax_pool2d(
         return clamp(value, operator.lo, operator.hi)
 
     function = WindowReduction(sizes, largest, (), finish).function("maximum")
-    return _lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].elements)
+    return lowered(function, {"x": 0}, {}, prod(sizes.kernel) * types[0].elements)
 
 
 def lower_qaverage_pool2d(
@@ -176,7 +160,7 @@ def lower_qaverage_pool2d(
     scale = aligned(np.vectorize(words.__getitem__, otypes=[np.int32])(counts))
     numbers = _Numbers.of(operator, operator.input_zero_point, operator.bias)
     work = prod(sizes.kernel) * types[0].elements
-    return _lowered(_average(sizes), {"x": 0}, {"scale": scale, "numbers": numbers}, work)
+    return lowered(_average(sizes), {"x": 0}, {"scale": scale, "numbers": numbers}, work)
 
 
 @lru_cache(_KEPT_FUNCTIONS)
@@ -196,7 +180,7 @@ def lower_qadd(
     """The sum of two activations."""
     elements = types[0].elements
     numbers = _Numbers.of(operator, 0, operator.ka, operator.kb, operator.bias, operator.scale)
-    return _lowered(_addition(elements), {"a": 0, "b": 1}, {"numbers": numbers}, elements)
+    return lowered(_addition(elements), {"a": 0, "b": 1}, {"numbers": numbers}, elements)
 
 
 @lru_cache(_KEPT_FUNCTIONS)
@@ -220,7 +204,7 @@ def lower_qmul(
     _, channels, *size = types[0].numbers
     numbers = _Numbers.of(operator, 0, operator.za, operator.zb, operator.scale)
     function = _product(prod(size), channels, types[0].shape != types[1].shape)
-    return _lowered(function, {"a": 0, "b": 1}, {"numbers": numbers}, types[0].elements)
+    return lowered(function, {"a": 0, "b": 1}, {"numbers": numbers}, types[0].elements)
 
 
 @lru_cache(_KEPT_FUNCTIONS)
@@ -240,37 +224,14 @@ def _product(pixels: int, channels: int, repeats: bool) -> PrimFunc:
     return schedule.apply(function, [Vectorise("result_c")])
 
 
-def lower_qmatmul(
-    operator: QMatmul, types: list[TensorType], arrays: list[Array | None], features: Features
-) -> LoweredOperator:
-    """Products of matrices, group by group: groups are rows, and channels lie innermost."""
-    inputs, groups, pixels = types[0].numbers[1:]
-    outputs, _, columns = types[1].numbers[1:]
-    x = placeholder((groups, pixels, inputs), DType.INT8, "x")
-    w = placeholder((groups, columns, outputs), DType.INT8, "w")
-    i = reduce_axis(inputs, "i")
-
-    def term(g: Expr, p: Expr, o: Expr) -> Expr:
-        return sum_of(cast(x[g, p, i], DType.INT32) * cast(w[g, i, o], DType.INT32), (i,))
-
-    sums = compute((groups, pixels, outputs), term, "sums")
-
-    def element(g: Expr, p: Expr, o: Expr) -> Expr:
-        return _clamped(requantise(sums[g, p, o], Const(operator.scale, DType.INT32)), operator)
-
-    function = lower("products", [x, w], [compute(sums.shape, element, "result")])
-    orders = [Reorder(("sums_g", "sums_p", "sums_i", "sums_o")), Vectorise("sums_o"), Vectorise("result_o")]
-    return _lowered(schedule.apply(function, orders), {"x": 0, "w": 1}, {}, operator.macs(*types))
-
-
 def lower_qlookup(
     operator: QLookup, types: list[TensorType], arrays: list[Array | None], features: Features
 ) -> LoweredOperator:
     """A function of single elements, by its table."""
-    shape, entries = (types[0].elements,), _constant(arrays[1])
+    shape, entries = (types[0].elements,), constant_of(arrays[1])
     x, table = placeholder(shape, DType.INT8, "x"), placeholder(entries.shape, DType.INT8, "table")
     result = compute(shape, lambda i: table[cast(x[i], DType.INT64) - FIRST], "result")
-    return _lowered(lower("lookup", [x, table], [result]), {"x": 0}, {"table": entries}, types[0].elements)
+    return lowered(lower("lookup", [x, table], [result]), {"x": 0}, {"table": entries}, types[0].elements)
 
 
 def lower_qconcat(
@@ -294,7 +255,7 @@ def lower_qconcat(
 
     function = lower("concat", inputs, [compute(tuple(shape), element, "result")])
     activations = {f"x{place}": place for place in range(len(types))}
-    return _lowered(function, activations, {}, prod(shape))
+    return lowered(function, activations, {}, prod(shape))
 
 
 def lower_qgather(
@@ -312,7 +273,7 @@ def lower_qgather(
 
     shape = (height, width, len(places))
     function = lower("gather", [x, channels], [compute(shape, element, "result")])
-    return _lowered(function, {"x": 0}, {"channels": places}, prod(shape))
+    return lowered(function, {"x": 0}, {"channels": places}, prod(shape))
 
 
 def lower_qpad2d(
@@ -330,7 +291,7 @@ def lower_qpad2d(
 
     shape = (*operator.infer(*types)[0].numbers[2:], channels)
     function = lower("pad", [x], [compute(shape, element, "result")])
-    return _lowered(function, {"x": 0}, {}, prod(shape))
+    return lowered(function, {"x": 0}, {}, prod(shape))
 
 
 def _pixels(tensor: TensorType) -> tuple[int, int, int]:
@@ -350,6 +311,8 @@ OPERATORS: dict[type[Operator], Callable[..., LoweredOperator]] = {
     QGather: lower_qgather,
     QPad2d: lower_qpad2d,
     QMatmul: lower_qmatmul,
+    QMatmulParted: lower_qmatmul,
+    QDenseTransposed: lower_qdense_transposed,
 }
 """The operators that have a compiled form."""
 
@@ -376,19 +339,6 @@ def lower_operator(
     if isinstance(operator, QConv2d):
         return lower_qconv2d(operator, types, arrays, features, schedules)
     return OPERATORS[type(operator)](operator, types, arrays, features)
-
-
-def _lowered(
-    function: PrimFunc, activations: Mapping[str, int], constants: Mapping[str, Array], work: int
-) -> LoweredOperator:
-    """The lowered operator, with an argument for each parameter; constants in the type of the parameter."""
-    arguments: list[int | Array] = []
-    for buffer in function.parameters[: -function.outputs]:
-        if buffer.name in activations:
-            arguments.append(activations[buffer.name])
-        else:
-            arguments.append(aligned(constants[buffer.name].astype(buffer.dtype.numpy)))
-    return LoweredOperator(function, tuple(arguments), work)
 
 
 def _finish(numbers: "_Numbers", bias: Tensor, scale: Tensor) -> Finish:
@@ -431,15 +381,6 @@ class _Numbers:
 def _add(residual: Tensor, factor: Tensor) -> Finish:
     """A sum with an activation that is multiplied by a factor a channel."""
     return lambda value, y, x, c: value + cast(residual[y, x, c], DType.INT32) * factor[c]
-
-
-def _clamped(value: Expr, operator: QMatmul) -> Expr:
-    return cast(clamp(value + operator.zero_point, operator.lo, operator.hi), DType.INT8)
-
-
-def _constant(array: Array | None) -> Array:
-    assert array is not None, "verified: weights are constants"
-    return array
 
 
 def _sizes(operator: QConv2d, types: list[TensorType]) -> ConvolutionSizes:

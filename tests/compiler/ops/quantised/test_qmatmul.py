@@ -9,8 +9,8 @@ from tilewright.compiler.ir.size import Size
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops.nn.product import GroupedProduct
 from tilewright.compiler.ops.quantised.heads import JoinHeads, SplitHeads, StackBlocks
-from tilewright.compiler.ops.quantised.qmatmul import MOST_TERMS, QMatmul, QMatmulTransposed
-from tilewright.numerics.requantise import pack_scale, requantise
+from tilewright.compiler.ops.quantised.qmatmul import MOST_TERMS, QMatmul, QMatmulParted, QMatmulTransposed
+from tilewright.numerics.requantise import pack_scale, quantise_multiplier, requantise
 
 RNG = np.random.default_rng(5)
 SCALE = int(pack_scale(20000, 4))
@@ -63,6 +63,35 @@ def test_sums_of_the_largest_products_are_exact():
 def test_shapes_that_do_not_fit_are_refused(x, w, message):
     with pytest.raises(OperatorError, match=message):
         QMatmul(SCALE, 0, -128, 127).infer(x, w)
+
+
+def test_a_product_in_parts_is_its_formula():
+    x, w = int8(2, 5, 3, 8), int8(2, 7, 3, 5)
+    fine_scale = int(pack_scale(*quantise_multiplier(np.float64(1 / 300))))
+    operator = QMatmulParted(SCALE, 3, -100, 110, fine_scale, 9)
+    (y,) = operator.run(x, w)
+    assert operator.infer(tensor(N, 5, 3, 8), tensor(N, 7, 3, 5))[0].shape == (N, 7, 3, 4)
+
+    def scaled(total, word):
+        return int(requantise(np.array([total], np.int32), np.array([word], np.int32))[0])
+
+    for n, o, g, p in np.ndindex(2, 7, 3, 4):
+        coarse, fine = (
+            sum(int(x[n, i, g, 2 * p + part]) * int(w[n, o, g, i]) for i in range(5)) for part in range(2)
+        )
+        total = coarse + 9 * min(max(scaled(fine, fine_scale), -128), 127)
+        assert y[n, o, g, p] == min(max(scaled(total, SCALE) + 3, -100), 110)
+    assert operator.macs(tensor(1, 5, 3, 8), tensor(1, 7, 3, 5)) == 5 * 7 * 3 * 4
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(OperatorError, match="pixels in pairs"):
+        QMatmulParted(SCALE, 0, -128, 127, 0, 1).infer(tensor(1, 5, 3, 7), tensor(1, 7, 3, 5))
+    with pytest.raises(OperatorError, match="factor must be an integer from 1 to 32767"):
+        QMatmulParted(SCALE, 0, -128, 127, 0, 0)
+    longest = MOST_TERMS - 255
+    with pytest.raises(OperatorError, match=f"at most {longest - 1} products, not {longest}"):
+        QMatmulParted(SCALE, 0, -128, 127, 0, 1).infer(tensor(1, longest, 1, 2), tensor(1, 1, 1, longest))
 
 
 @pytest.mark.parametrize(("heads", "size", "lanes"), [(3, 5, 4), (2, 8, 4), (1, 3, 4), (4, 1, 2)])
