@@ -6,6 +6,7 @@ _CPU = "compiler/targets/cpu"
 _KERNEL = suite(f"{_CPU}/test_micro_kernel.py")
 _CONVOLUTION = suite(f"{_CPU}/test_convolution.py")
 _NETWORK = suite(f"{_CPU}/test_network.py")
+_PLAN = suite(f"{_CPU}/test_integer_plan.py")
 _ELEMENT = suite(f"{_CPU}/test_element.py")
 _SCHEDULE = suite(f"{_CPU}/test_convolution_schedule.py")
 _MATMUL = suite(f"{_CPU}/test_matmul.py")
@@ -83,10 +84,31 @@ MUTANTS = (
     ),
     Mutant(
         name="host-second-activation",
-        file=f"{_CPU}/network.py",
-        old="values[order.index(argument)]",
-        new="values[0]",
+        file=f"{_CPU}/integer_plan.py",
+        old="equation.operands[argument]",
+        new="equation.operands[0]",
         check=_NETWORK,
+    ),
+    Mutant(
+        name="host-sample-in-the-arena",
+        file=f"{_CPU}/integer_plan.py",
+        old="sample * bytes_of.get(argument.buffer, 0)",
+        new="0 * sample",
+        check=_PLAN,
+    ),
+    Mutant(
+        name="host-zero-point-before-rounding",
+        file=f"{_CPU}/integer_plan.py",
+        old="whole = call(ElementFunction.ROUND, call(ElementFunction.DIVIDE, x, of[0])) + of[1]",
+        new="whole = call(ElementFunction.ROUND, call(ElementFunction.DIVIDE, x, of[0]) + of[1])",
+        check=_PLAN,
+    ),
+    Mutant(
+        name="host-view-of-another-order",
+        file=f"{_CPU}/integer_plan.py",
+        old="return [places[axis] for axis in view.axes] ==",
+        new="return True or [] ==",
+        check=_PLAN,
     ),
     Mutant(
         name="host-rounding",
