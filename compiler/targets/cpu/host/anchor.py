@@ -32,7 +32,6 @@ from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN
-from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import ReduceElements, WindowReduction, depthwise
 from tilewright.compiler.te import ReduceAxis, cast, max_of, min_of, placeholder, select, sum_of
 from tilewright.compiler.tir.expr import Expr, Parameter, Var
@@ -90,9 +89,8 @@ class Anchor:
     @property
     def lanes(self) -> int:
         """The lanes of a panel of weights."""
-        if self.schedule is not None:
-            return self.schedule.lanes
-        return panel_lanes(self.sizes.outputs, self.sizes.is_float, self.features)
+        schedule = self.schedule or ConvolutionSchedule.default(self.sizes, self.features)
+        return schedule.lanes
 
     @property
     def is_channelwise(self) -> bool:

@@ -85,15 +85,25 @@ def _until(function, value):
     return type(function)(function.name, function.parameters, function.equations, (value,))
 
 
-def test_a_value_that_lies_as_the_layer_has_it_is_not_copied():
+def viewed(shape, view):
+    """A layer, a view of its result, and another layer."""
     nodes = (
         node("q", Quantise(0.05, 3), "x", "c"),
         node("table", QLookup(), "c", "d"),
-        node("view", Reshape((layers.BATCH, 7, 4, 1)), "d", "e"),
+        node("view", Reshape((layers.BATCH, *view)), "d", "e"),
         node("again", QLookup(), "e", "f"),
         node("floats", Dequantise(0.1, -7), "f", "y"),
     )
-    graph = network((1, 7, 1, 4), nodes)
-    steps = HostNetwork(graph)._plan.steps
-    # Quantised; two tables; floats.
-    assert len(steps) == 4
+    return network((1, *shape), nodes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "view", "steps"), [((7, 1, 4), (7, 4, 1), 4), ((7, 4), (1, 7, 4), 5), ((7, 4), (4, 7), 5)]
+)
+def test_a_value_is_copied_unless_it_lies_as_the_layer_has_it(shape, view, steps):
+    graph = viewed(shape, view)
+    x = np.random.default_rng(5).normal(0, 4, (2, *shape)).astype(np.float32)
+    host = HostNetwork(graph)
+    np.testing.assert_array_equal(host.run({"x": x})["y"], graph.run({"x": x})["y"])
+    # Quantised, two tables, floats; and the copy.
+    assert len(host._plan.steps) == steps
