@@ -214,6 +214,37 @@ def _reduced(reduction: Equation, indices: Indices, element: Element) -> Expr:
     return _identified(operator.function, value, list(axes.values()), None)
 
 
+PARTS = 16
+"""Reductions of a row are those of so many parts, of every 16th element each, whatever lanes there are."""
+
+
+def is_in_parts(reduction: Equation) -> bool:
+    """Whether a reduction is of the last axis alone, and that is long."""
+    operator, sizes = reduction.operator, reduction.operands[0].type.numbers
+    return isinstance(operator, Reduce) and operator.axes == (len(sizes) - 1,) and sizes[-1] >= 2 * PARTS
+
+
+def part_at(reduction: Equation, indices: Indices, part: Expr, element: Element) -> Expr:
+    """A part of a reduction at an element of its result, without what is behind the last whole `PARTS`."""
+    (x,), size = reduction.operands, reduction.operands[0].type.numbers[-1]
+    k = reduce_axis(size // PARTS, "k")
+    function = reduction.operator.function  # type: ignore[attr-defined]
+    return _identified(function, _wide(function, element(x, (*indices, k * PARTS + part))), [k], None)
+
+
+def joined_at(reduction: Equation, indices: Indices, part: Callable[[Expr], Expr], element: Element) -> Expr:
+    """The reduction at an element of its result, of its parts and of the elements behind."""
+    (x,), size = reduction.operands, reduction.operands[0].type.numbers[-1]
+    rest = size % PARTS
+    j = reduce_axis(PARTS + rest, "j")
+    function = reduction.operator.function  # type: ignore[attr-defined]
+    value = part(j)
+    if rest:
+        behind = _wide(function, element(x, (*indices, j + (size - rest - PARTS))))
+        value = select(j < PARTS, value, behind)
+    return _identified(function, value, [j], None)
+
+
 def _identified(function: str, value: Expr, axes: list[object], where: Expr | None) -> Expr:
     init = neutral(function, value.dtype).item()
     if where is not None:
