@@ -1,7 +1,7 @@
 """Compiled functions: plans run on arrays, and functions whose sizes only data tell, part by part."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,13 +94,14 @@ class HostProgram:
         """
         return deeply(self._depth, lambda: self._main.run(*arrays))
 
-    def prepare_for(self, *arrays: Array) -> None:
-        """Compile it for arrays of such sizes, before it is run on them.
+    def prepare_for(self, *arrays: Array) -> Callable[[], tuple[Array, ...]]:
+        """Compile it for arrays of such sizes; gives the run on them.
 
         Raises:
             EvaluationError: as `run`, if they do not fit the parameters.
         """
-        deeply(self._depth, lambda: self._main.form(*arrays))
+        form = deeply(self._depth, lambda: self._main.form(*arrays))
+        return lambda: deeply(self._depth, lambda: form.run(*arrays))
 
     def prepare(self, sizes: Mapping[str, int]) -> None:
         """Compile it for these numbers of its sizes, before it is run with them."""
