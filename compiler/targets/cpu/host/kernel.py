@@ -18,6 +18,7 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import NO_SCHEDULES, Schedules
 from tilewright.compiler.targets.cpu.pool import install_pool
+from tilewright.compiler.targets.cpu.scratch import install_scratch
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.te import Tensor, placeholder
 from tilewright.compiler.te.reduction import ReductionResult
@@ -178,6 +179,7 @@ class Compiler:
         """
         if key not in self._codes:
             install_pool(self.store)
+            install_scratch(self.store)
             make_object = self._object(key, make, contract, parallel and self._parallel)
             self._codes[key] = Code(make_object, self.machine)
         return self._codes[key]

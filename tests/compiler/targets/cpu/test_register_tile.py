@@ -31,7 +31,8 @@ def test_registers_hold_the_sums(features, outputs):
 
 
 def test_pixels_that_share_lines_of_the_first_cache_are_few():
-    far = replace(MAP, steps=1024, pixel_bytes=SETS * LINE_BYTES)
+    far = replace(MAP, outputs=32, steps=1024, pixel_bytes=SETS * LINE_BYTES)
+    assert pixels(replace(far, pixel_bytes=4096 + LINE_BYTES), WIDE) > WAYS + 1
     assert pixels(far, WIDE) <= WAYS
     assert pixels(replace(far, result=(7, 7)), WIDE) <= WAYS + 1
 
