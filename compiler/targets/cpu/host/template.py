@@ -40,6 +40,8 @@ from tilewright.compiler.tir.stmt import PrimFunc as Loops
 
 PARALLEL_ELEMENTS = 1 << 15
 """The number of results of a kernel from which waking threads pays."""
+FEW_LANES = 8
+"""The next axis is in lanes where the last one has fewer elements."""
 REDUCERS = {"sum": sum_of, "prod": prod_of, "max": max_of, "min": min_of}
 
 
@@ -421,10 +423,13 @@ def _ravelled(indices: Sequence[Expr], shape: Sequence[int]) -> Expr:
 
 def _rows(tensor: Tensor, name: str) -> list[Primitive]:
     """Neighbours in lanes; the outermost loop for threads."""
-    shape = tensor.shape
+    shape, last = tensor.shape, len(tensor.shape) - 1
     steps: list[Primitive] = []
-    if shape and shape[-1] > 1:
-        steps.append(Vectorise(f"{name}_i{len(shape) - 1}"))
+    if last > 0 and shape[-1] < FEW_LANES <= shape[-2]:
+        # Three colours of a pixel fill no vector.
+        steps += [Reorder((f"{name}_i{last}", f"{name}_i{last - 1}")), Vectorise(f"{name}_i{last - 1}")]
+    elif shape and shape[-1] > 1:
+        steps.append(Vectorise(f"{name}_i{last}"))
     if len(shape) > 1 and prod(shape) >= PARALLEL_ELEMENTS:
         steps.append(Parallel(f"{name}_i0"))
     return steps
