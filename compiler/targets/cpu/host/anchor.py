@@ -88,16 +88,16 @@ class Anchor:
 
     @property
     def schedule(self) -> ConvolutionSchedule | None:
-        """Of the micro-kernels; None for the default, and for what is vectorised channel by channel."""
-        if self.is_channelwise:
+        """Of the micro-kernels; None for the default, and for what has another form."""
+        if self.is_channelwise or self.is_transformed:
             return None
         return self.schedules.get(convolution_key(self.sizes, is_shared=self._is_shared))
 
     @property
     def is_transformed(self) -> bool:
-        """Whether it takes the fewer products of `winograd`: with constant weights, and no other schedule."""
+        """Whether it takes the fewer products of `winograd`: with constant weights, where that gains."""
         operator = self.reduction.operator
-        if not isinstance(operator, Conv) or operator.groups > 1 or self.schedule is not None:
+        if not isinstance(operator, Conv) or operator.groups > 1:
             return False
         weight = self.function.producers.get(self.reduction.operands[1])
         is_constant = weight is not None and isinstance(weight.operator, Constant)

@@ -274,7 +274,7 @@ class StaticProgram:
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         """The results on arrays of the parameters' types."""
-        given = [np.require(array, requirements=("C", "A")) for array in arrays]
+        given = [each if each.flags.carray else np.require(each, requirements=("C", "A")) for each in arrays]
         results = tuple(aligned_empty(value.type.numbers, value.type.dtype.numpy) for value in self.results)
         self.execute([array.ctypes.data for array in (*given, *results)])
         return results

@@ -25,8 +25,9 @@ from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.qmul import QMul
 from tilewright.compiler.ops.quantised.qpad2d import QPad2d
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.schedule import Reorder, Vectorise
+from tilewright.compiler.schedule import Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
+from tilewright.compiler.targets.cpu.operator.activation_product import ActivationProduct
 from tilewright.compiler.targets.cpu.operator.convolution import Finish, Tail, convolution
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
     NO_SCHEDULES,
@@ -46,11 +47,9 @@ from tilewright.compiler.te import (
     compute,
     lower,
     placeholder,
-    reduce_axis,
     requantise,
     saturating_add,
     select,
-    sum_of,
 )
 from tilewright.compiler.tir.expr import BufferLoad, Const, Expr
 from tilewright.compiler.tir.stmt import PrimFunc
@@ -246,21 +245,19 @@ def lower_qmatmul(
     """Products of matrices, group by group: groups are rows, and channels lie innermost."""
     inputs, groups, pixels = types[0].numbers[1:]
     outputs, _, columns = types[1].numbers[1:]
-    x = placeholder((groups, pixels, inputs), DType.INT8, "x")
-    w = placeholder((groups, columns, outputs), DType.INT8, "w")
-    i = reduce_axis(inputs, "i")
+    product = ActivationProduct(groups, pixels, inputs, columns, outputs, features)
+    numbers = _Numbers.of(operator, 0, operator.scale)
+    return _lowered(_products(product), {"x": 0, "w": 1}, {"numbers": numbers}, operator.macs(*types))
 
-    def term(g: Expr, p: Expr, o: Expr) -> Expr:
-        return sum_of(cast(x[g, p, i], DType.INT32) * cast(w[g, i, o], DType.INT32), (i,))
 
-    sums = compute((groups, pixels, outputs), term, "sums")
+@lru_cache(_KEPT_FUNCTIONS)
+def _products(product: ActivationProduct) -> PrimFunc:
+    numbers = _Numbers(further=1)
 
-    def element(g: Expr, p: Expr, o: Expr) -> Expr:
-        return _clamped(requantise(sums[g, p, o], Const(operator.scale, DType.INT32)), operator)
+    def finish(total: Expr) -> Expr:
+        return numbers.clamped(requantise(total, numbers.further(0)))
 
-    function = lower("products", [x, w], [compute(sums.shape, element, "result")])
-    orders = [Reorder(("sums_g", "sums_p", "sums_i", "sums_o")), Vectorise("sums_o"), Vectorise("result_o")]
-    return _lowered(schedule.apply(function, orders), {"x": 0, "w": 1}, {}, operator.macs(*types))
+    return product.function([numbers.tensor], finish)
 
 
 def lower_qlookup(
@@ -409,7 +406,9 @@ class _Numbers:
         self.tensor = placeholder((4 + further,), DType.INT32, "numbers")
 
     @staticmethod
-    def of(operator: QConv2d | QAveragePool2d | QAdd | QMul, fill: int, *further: int) -> NDArray[np.int32]:
+    def of(
+        operator: QConv2d | QAveragePool2d | QAdd | QMul | QMatmul, fill: int, *further: int
+    ) -> NDArray[np.int32]:
         """The argument."""
         return np.array([fill, operator.zero_point, operator.lo, operator.hi, *further], np.int32)
 
@@ -431,10 +430,6 @@ class _Numbers:
 def _add(residual: Tensor, factor: Tensor) -> Finish:
     """A sum with an activation that is multiplied by a factor a channel."""
     return lambda value, y, x, c: value + cast(residual[y, x, c], DType.INT32) * factor[c]
-
-
-def _clamped(value: Expr, operator: QMatmul) -> Expr:
-    return cast(clamp(value + operator.zero_point, operator.lo, operator.hi), DType.INT8)
 
 
 def _constant(array: Array | None) -> Array:
