@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tilewright.api.compile import Source, prepared_network, sized, why_not_by_sample
+from tilewright.api.compile import Source, prepared_network, why_not_by_sample
 from tilewright.api.error import PackageError
 from tilewright.compiler.frontend.onnx import load_onnx
 from tilewright.compiler.ir.named import NamedFunction
@@ -50,7 +50,7 @@ class Accuracy:
         samples: how many were run.
         snr_db: of the outputs: 10 log10 of the squares of the floats over those of the errors; of several
             outputs, the mean of their ratios of noise to signal counts.
-        same_share: of the samples, those whose largest output is the same one as in floats.
+        same_share: of the answers, those that are the same as in floats; see `Agreement`.
         layers: of the accelerator, in their order.
     """
 
@@ -94,7 +94,7 @@ def accuracy(
         TilewrightError: if it has scales of its own, or samples cannot be run one by one.
     """
     machine = config if isinstance(config, Config) else load_config(os.fspath(config))
-    named = sized(load_onnx(model), sizes or {})
+    named = load_onnx(model, sizes)
     return accuracy_of(named, calibration, machine, ranges, alone_samples, progress)
 
 

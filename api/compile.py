@@ -77,8 +77,9 @@ def compile(
             "percentile", "entropy" or "mean-square", without rare large values; "auto", what of these makes
             the network of integers nearest to that of floats, measured on the calibration data.
         accuracy_budget: "30dB": the outputs' least ratio of signal to noise on the calibration data; "1%":
-            the most of its samples that may have another largest output than in floats. The fewest layers
-            that this takes stay in floats, on the CPU. None: all that can become integers does.
+            the most of its answers (classes, one a sample, step of a sequence or pixel) that may be others
+            than in floats. The fewest layers that this takes stay in floats, on the CPU. None: all that can
+            become integers does.
         sizes: numbers for symbolic sizes; all but the batch must have one on the accelerator.
         accelerator: whether it is used; by default if the network has scales or there is calibration.
         schedules: of layers on the accelerator that shall not have their default schedule.
@@ -96,7 +97,7 @@ def compile(
     machine = config if isinstance(config, Config) else load_config(os.fspath(config))
     progress("reading the model")
     return compile_named(
-        sized(model if isinstance(model, NamedFunction) else load_onnx(model), sizes or {}),
+        read_network(model, sizes or {}),
         machine,
         calibration=calibration,
         ranges=ranges,
@@ -221,6 +222,16 @@ def on_host(named: NamedFunction, config: Config, refusals: tuple[Refusal, ...])
     kernel = Equation(function.results, Kernel(HOST, function, sizes), function.parameters)
     whole = Function(function.name, function.parameters, (kernel,), function.results)
     return Package(named.with_function(whole), config, {}, refusals)
+
+
+def read_network(model: Source | NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:
+    """A network, with numbers for some of its symbolic sizes.
+
+    Raises:
+        FrontendError: if a model has what is not supported.
+        IrError: if it has no size of a name, or no meaning for a number.
+    """
+    return sized(model, sizes) if isinstance(model, NamedFunction) else load_onnx(model, sizes)
 
 
 def sized(named: NamedFunction, sizes: Mapping[str, int]) -> NamedFunction:

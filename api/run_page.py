@@ -27,6 +27,7 @@ from tilewright.api.run_page_text import (
     TIMELINE,
     WITHOUT_PLOTLY,
 )
+from tilewright.compiler.targets.accel.chain import last_layer
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
 from tilewright.isa.memory import Engine
@@ -185,7 +186,7 @@ def _layer_table(layers: Sequence[LayerTime], noise_db: Mapping[str, float]) -> 
     rows = [
         f'<tr data-begin="{layer.window[0]}" data-end="{layer.window[1]}">'
         + "".join(_layer_cells(number, layer, total, most))
-        + (_noise(noise_db.get(layer.profile.layer.name)) if noise_db else "")
+        + (_noise(noise_db.get(last_layer(layer.profile.layer.name))) if noise_db else "")
         + "</tr>"
         for number, layer in enumerate(layers, 1)
     ]

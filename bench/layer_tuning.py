@@ -1,6 +1,6 @@
 """How many points each search measures until it has 99 % of the best speed, on layers of the accelerator.
 
-    python bench/layer_tuning.py [--layers C8,C11] [--machines reference,starved] [--records FILE]
+    python bench/layer_tuning.py [--layers C8,C11] [--machines starved] [--searches models] [--records FILE]
 
 The best is the best of all that any search or seed measured. `random` draws from one pool of points that
 fit, in another order for each seed; `prior alone` is the top of the event model, `models` learns over it;
@@ -82,7 +82,7 @@ SEARCHES: dict[str, tuple[Callable[[Task, int], Search], int]] = {
     "models without prior": (_without_prior, MANY // 4),
     "prior alone": (_blank(PriorSearch), MANY // 10),
     "models": (_blank(GuidedSearch), MANY // 10),
-    "models, default first": (GuidedSearch, MANY // 10),
+    "models from the default": (GuidedSearch, MANY // 10),
 }
 
 
@@ -125,7 +125,8 @@ def _report(name: str, machine: str, options: argparse.Namespace, session: Sessi
             for seed in seeds
         ]
     }
-    for search, (make, trials) in SEARCHES.items():
+    for search in options.searches.split(","):
+        make, trials = SEARCHES[search]
         traces[search] = [run(make(task, seed), measured, Budget(trials=trials), batch=8) for seed in seeds]
     assert task.default is not None, "every layer has one"
     ((_, outcome),) = measured([task.default])
@@ -155,6 +156,7 @@ def main() -> None:
     )
     parser.add_argument("--layers", default="C8,C11,p28x144x32,d56x144s1,addition56x24")
     parser.add_argument("--machines", default=",".join(MACHINES))
+    parser.add_argument("--searches", default=",".join(SEARCHES), help="beside random; default: %(default)s")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--pool", type=int, default=2000, help="points for random (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewright.cli.machine import DEFAULT_CONFIG
@@ -12,6 +13,8 @@ from tilewright.cli.terminal import say
 
 if TYPE_CHECKING:
     from tilewright.api.accuracy import Accuracy
+    from tilewright.cli.network import OpenedNetwork
+    from tilewright.runtime.model_input import Samples
 
 ALONE_SAMPLES = 8
 """As of the API, which is not imported before it is needed."""
@@ -41,13 +44,24 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="samples on which layers are put in integers one by one, at most (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one object; infinite dB are null")
+    parser.add_argument(
+        "--report",
+        metavar="FILE.html",
+        help="write a page of where the cycles of the first sample go, with the dB of each layer beside them",
+    )
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table, or the object."""
-    found = _measured(args)
+    """Print the table, or the object, and write the page."""
+    from tilewright.cli.output import require_apart, write_files
+
+    require_apart((args.report,), (args.file, args.config, args.calibrate))
+    network, calibration = _read(args)
+    found = _measured(args, network, calibration)
+    page = {} if args.report is None else {args.report: _page(args, network, calibration, found).encode()}
     say("")
+    write_files(page)
     if args.json:
         print(json.dumps(found.to_json(), indent=2))
         return 0
@@ -57,14 +71,13 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(format_table(_HEADER, rows))
     print(
-        f"\noutputs: {_text(found.snr_db)} dB, the same largest one in {found.same_share:.1%} of "
+        f"\noutputs: {_text(found.snr_db)} dB, {found.same_share:.1%} of the answers the same, in "
         f"{found.samples:,} samples"
     )
     return 0
 
 
-def _measured(args: argparse.Namespace) -> "Accuracy":
-    from tilewright.api.accuracy import accuracy_of
+def _read(args: argparse.Namespace) -> "tuple[OpenedNetwork, Samples]":
     from tilewright.cli.network import open_network, sized_network
     from tilewright.isa.error import TilewrightError
 
@@ -75,13 +88,32 @@ def _measured(args: argparse.Namespace) -> "Accuracy":
     if network.package is not None:
         raise TilewrightError(f"{args.file}: must be an ONNX file, not a compiled model")
     calibration = network.inputs.read(args.calibrate)
-    network = sized_network(network, args, {args.calibrate: calibration})
+    return sized_network(network, args, {args.calibrate: calibration}), calibration
+
+
+def _measured(args: argparse.Namespace, network: "OpenedNetwork", calibration: "Samples") -> "Accuracy":
+    from tilewright.api.accuracy import accuracy_of
+    from tilewright.isa.error import TilewrightError
+
     try:
         return accuracy_of(
             network.source, calibration, network.config, args.ranges or RANGES[0], args.alone_samples, say
         )
     except TilewrightError as error:
         raise TilewrightError(f"{args.file}: {error}") from None
+
+
+def _page(
+    args: argparse.Namespace, network: "OpenedNetwork", calibration: "Samples", found: "Accuracy"
+) -> str:
+    from tilewright.api.compile import compile_named
+
+    package = compile_named(
+        network.source, network.config, calibration=calibration, ranges=args.ranges or RANGES[0], progress=say
+    )
+    first = {name: array[:1] for name, array in calibration.items()}
+    noise_db = {layer.label: layer.snr_db for layer in found.layers}
+    return package.report(first, title=f"{Path(args.file).name}: time and accuracy", noise_db=noise_db)
 
 
 def _text(decibels: float) -> str:

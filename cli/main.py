@@ -25,6 +25,7 @@ COMMANDS: tuple[str, ...] = (
     "disasm",
     "check",
     "verilog",
+    "regmap",
     "configs",
     "doctor",
 )

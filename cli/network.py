@@ -251,14 +251,16 @@ def _read_package(path: str, kind: Kind) -> "Package":
 
 
 def _read_onnx(path: str, sizes: Mapping[str, int]) -> "NamedFunction":
-    from tilewright.api.compile import sized
+    from tilewright.compiler.frontend.error import FrontendError
     from tilewright.compiler.frontend.onnx import load_onnx
     from tilewright.isa.error import TilewrightError
 
     say(f"reading {path}")
-    named = load_onnx(path)
     try:
-        return sized(named, sizes)
+        return load_onnx(path, sizes)
+    except FrontendError:
+        # It names the file.
+        raise
     except TilewrightError as error:
         raise TilewrightError(f"{path}: {error}") from None
 

@@ -140,8 +140,8 @@ def add_budget_option(group: argparse._ActionsContainer) -> None:
         metavar="DB|PERCENT",
         help=(
             "30dB: the outputs' ratio of signal to noise must be at least that on the calibration data; 1%%: "
-            "at most that share of its samples may have another largest output than in floats. The fewest "
-            "layers that this takes stay in floats, on the CPU"
+            "at most that share of its answers (classes of samples, steps or pixels) may be others than in "
+            "floats. The fewest layers that this takes stay in floats, on the CPU"
         ),
     )
 

@@ -11,6 +11,7 @@ from tilewright.hw.fault import FAULT_RECORD
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import ISA_VERSION
 from tilewright.isa.register import (
+    ALIGNED,
     BASE_ALIGNMENT_BYTES,
     BASE_REGISTERS,
     MAGIC,
@@ -48,8 +49,6 @@ SLAVE_PINS = {
     "rresp": Out(2),
 }
 """Pins of the AXI4-Lite slave, by AXI's names."""
-
-_ALIGNED = ("program_address", *(f"base_{index}" for index in range(BASE_REGISTERS)))
 
 
 class Registers(wiring.Component):
@@ -184,7 +183,7 @@ class Registers(wiring.Component):
             m.d.comb += [signal.eq((data & mask & bit).any()) for bit, signal in asked.items()]
         elif row.access is RegisterAccess.WRITE:
             register = self._written[row.name].word_select(word, WORD_BITS)
-            low_bits = BASE_ALIGNMENT_BYTES - 1 if row.name in _ALIGNED and word == 0 else 0
+            low_bits = BASE_ALIGNMENT_BYTES - 1 if row.name in ALIGNED and word == 0 else 0
             m.d.sync += register.eq(((data & mask) | (register & ~mask)) & ~low_bits)
 
 

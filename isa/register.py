@@ -16,6 +16,8 @@ MAGIC = int.from_bytes(b"TLWR", "little")
 BASE_REGISTERS = 1 << specs(Load)["base"].bits
 BASE_ALIGNMENT_BYTES = 64
 """Base registers and the program's address are multiples of this: their low bits cannot be written."""
+FAULT_FIELD_BITS = 8
+"""Of the cause, and of the engine behind it, in `fault`."""
 
 
 class RegisterAccess(Enum):
@@ -81,6 +83,12 @@ def _bits(flags: type[IntFlag]) -> str:
     return ", ".join(names)
 
 
+_FAULT_TEXT = (
+    f"bits 0-{FAULT_FIELD_BITS - 1} cause, bits {FAULT_FIELD_BITS}-{2 * FAULT_FIELD_BITS - 1} engine, "
+    "of the program's first fault"
+)
+
+
 def _rows() -> Iterator[Register]:
     read, write = RegisterAccess.READ, RegisterAccess.WRITE
     yield Register("magic", 32, read, "'TLWR': this is a Tilewright machine")
@@ -88,7 +96,7 @@ def _rows() -> Iterator[Register]:
     yield Register("config_digest", 64, read, "digest of the configuration (first byte lowest)")
     yield Register("control", 32, write, f"{_bits(Control)}; reads as 0")
     yield Register("status", 32, read, _bits(Status))
-    yield Register("fault", 32, read, "bits 0-7 cause, bits 8-15 engine, of the program's first fault")
+    yield Register("fault", 32, read, _FAULT_TEXT)
     yield Register("fault_instruction", 32, read, "place of the faulting instruction in the program")
     yield Register("fault_cycle", 64, read, "cycle of the fault")
     yield Register("program_address", 64, write, "first byte of the program, a multiple of 64")
@@ -115,5 +123,7 @@ def _placed() -> Iterator[Register]:
 
 
 REGISTERS: Mapping[str, Register] = MappingProxyType({row.name: row for row in _placed()})
+ALIGNED = ("program_address", *(f"base_{index}" for index in range(BASE_REGISTERS)))
+"""The registers whose low bits cannot be written."""
 SPACE_BYTES = 1 << (max(row.offset for row in REGISTERS.values()) + 8 - 1).bit_length()
 """Size of the register space, a power of two."""

@@ -1,6 +1,6 @@
 """Numbers for the names of sizes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tilewright.compiler.ir.array import Literal
 from tilewright.compiler.ir.build import Builder
@@ -22,13 +22,26 @@ def specialise(function: Function, sizes: Mapping[str, int]) -> Function:
         IrError: for a name that its parameters do not have, a number that is none, or sizes for which the
             function has no meaning.
     """
-    for name, number in sizes.items():
-        if name not in function.size_names:
-            known = ", ".join(function.size_names) or "none"
-            raise IrError(f"a size of {function.name!r} must be one of {known}, not {name!r}")
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise IrError(f"size {name} must be a number from 0, not {number!r}")
+    require_sizes(function.name, function.size_names, sizes)
     return deeply(function.depth, lambda: _specialised(function, dict(sizes), frozenset()))
+
+
+def require_sizes(name: str, known: Collection[str], sizes: Mapping[str, int]) -> None:
+    """Refuse numbers for sizes that are none.
+
+    Args:
+        name: of the function.
+        known: its sizes.
+        sizes: numbers by name.
+
+    Raises:
+        IrError: for a name that is not known, or a number that is none.
+    """
+    for size, number in sizes.items():
+        if size not in known:
+            raise IrError(f"a size of {name!r} must be one of {', '.join(known) or 'none'}, not {size!r}")
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise IrError(f"size {size} must be a number from 0, not {number!r}")
 
 
 def _specialised(function: Function, bindings: dict[str, AnySize], around: frozenset[str]) -> Function:

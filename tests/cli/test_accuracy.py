@@ -1,6 +1,8 @@
 """`tilewright accuracy`, and budgets of accuracy on the command line."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -34,7 +36,7 @@ def test_the_table_has_a_line_for_each_layer_and_one_for_the_outputs(capsys):
     assert lines[0].split() == ["layer", "operator", "MACs", "dB", "alone,", "dB"]
     assert [line.split()[0] for line in lines[2:5]] == ["n0", "n2", "n4"]
     assert lines[-1].startswith("outputs: ")
-    assert lines[-1].endswith(" of 6 samples")
+    assert lines[-1].endswith(" of the answers the same, in 6 samples")
 
 
 def test_the_object_has_the_same(capsys):
@@ -45,6 +47,21 @@ def test_the_object_has_the_same(capsys):
     layers = {each["label"]: each for each in found["layers"]}
     assert layers.keys() == {"n0", "n2", "n4"}
     assert layers["n2"]["alone_snr_db"] < 10 < layers["n0"]["alone_snr_db"]
+
+
+def test_the_page_of_time_has_the_noise_of_each_layer_beside_it(capsys):
+    options = ["--calibrate", "x.npz", "--config", "tiny", "--json"]
+    assert main(["accuracy", "sound.onnx", *options, "--report", "page.html"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    page = Path("page.html").read_text()
+    assert "SNR, dB" in page
+    rows = re.findall(r"<tr data-begin.*?</tr>", page, re.DOTALL)
+    assert len(rows) == len(layers) == 3
+    for row, layer in zip(rows, layers, strict=True):
+        assert f">{layer['label']}<" in row
+        assert f"{layer['snr_db']:.1f}</td></tr>" in row
+    assert main(["accuracy", "sound.onnx", *options, "--report", "x.npz"]) == 1
+    assert "x.npz: must not be written" in capsys.readouterr().err
 
 
 def test_data_are_asked_for(capsys):

@@ -21,6 +21,7 @@ from tests.mutants import (
     accel_intrinsic,
     calibration,
     compiler,
+    driver,
     gates,
     gates_control,
     host,
@@ -29,6 +30,7 @@ from tests.mutants import (
     runtime,
     schedule,
     simulator,
+    tuning,
 )
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import ROOT, StaleError, Tree, mutated
@@ -47,7 +49,9 @@ MUTANTS = (
     *accel_intrinsic.MUTANTS,
     *host.MUTANTS,
     *runtime.MUTANTS,
+    *driver.MUTANTS,
     *report.MUTANTS,
+    *tuning.MUTANTS,
 )
 _REASON_CHARACTERS = 160
 

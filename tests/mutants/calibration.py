@@ -10,6 +10,7 @@ _BUDGET = suite("compiler/network/test_budget.py")
 _EQUALISATION = suite("compiler/quantise/test_equalisation.py")
 _CORRECTION = suite("compiler/quantise/test_correction.py")
 _CHOICE = suite("compiler/network/test_choice.py")
+_IMPORTER = suite("compiler/frontend/onnx/test_importer.py")
 
 MUTANTS = (
     Mutant(
@@ -165,5 +166,26 @@ MUTANTS = (
         old="max(self.high, other.high)",
         new="self.high",
         check=_CALIBRATION,
+    ),
+    Mutant(
+        name="budget-answers-along-one-axis-alone",
+        file="compiler/network/budget.py",
+        old="axis=-1 if array.ndim <= _SEQUENCE_RANK else 1",
+        new="axis=1",
+        check=_BUDGET,
+    ),
+    Mutant(
+        name="budget-the-best-output-counts",
+        file="compiler/network/budget.py",
+        old="np.minimum.reduce(same)",
+        new="np.maximum.reduce(same)",
+        check=_BUDGET,
+    ),
+    Mutant(
+        name="importer-forgets-the-numbers-of-sizes",
+        file="compiler/frontend/onnx/importer.py",
+        old="return self.sizes.get(str(size), size)",
+        new="return size",
+        check=_IMPORTER,
     ),
 )

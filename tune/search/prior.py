@@ -14,6 +14,10 @@ _DRAWN = 1 << 13
 _GENERATIONS, _PARENTS, _CHILDREN = 12, 256, 1024
 REFINED = 512
 """How many points are refined at a time at most."""
+_ALIKE = 8
+"""How many points with one estimate, which are alike to it, come before it is the turn of those behind."""
+_AT_FIRST, _REFINED_PARENTS, _REFINED_GENERATIONS = REFINED // 2, 64, 4
+"""Points that are refined by their estimate; generations, of as many in all, that descend from the best."""
 
 
 class Prior:
@@ -58,16 +62,34 @@ class Prior:
         return np.array([self._refined[number] for number in numbers], np.float64)
 
     def ranking(self) -> Positions:
-        """Points by what is foretold of them, the best first: the first ones by their refinement."""
+        """Points by what is foretold of them, the best first: the first ones by their refinement.
+
+        The estimate knows not all that matters, so the best may be beside what it likes: of what is refined,
+        half descends from the best of the other half.
+        """
         if self._ranking is None:
             pool = self._pool()
-            order = np.argsort(self.estimated(pool), kind="stable")
-            first = pool[order[:REFINED]]
-            refined = self.refined(first)
-            if refined is not None:
-                first = first[np.argsort(refined, kind="stable")]
-            self._ranking = np.concatenate([first, pool[order[REFINED:]]])
+            ordered = pool[_by_turns(self.estimated(pool))]
+            if self._task.refine is not None:
+                first = self._refined_first(ordered[:_AT_FIRST])
+                ordered = distinct(self._task.space, np.concatenate([first, ordered]))
+            self._ranking = ordered
         return self._ranking
+
+    def _refined_first(self, pool: Positions) -> Positions:
+        """The best by their refinement, of points and of what descends from them."""
+        space, count = self._task.space, _AT_FIRST // _REFINED_GENERATIONS
+        for _ in range(_REFINED_GENERATIONS if len(pool) else 0):
+            costs = self._refined_costs(pool)
+            order = np.argsort(costs, kind="stable")[:_REFINED_PARENTS]
+            born = offspring(self._rng, space, pool[order], costs[order], count)
+            pool = distinct(space, np.concatenate([pool, space.that_fit(born)]))
+        return pool[np.argsort(self._refined_costs(pool), kind="stable")]
+
+    def _refined_costs(self, pool: Positions) -> NDArray[np.float64]:
+        costs = self.refined(pool)
+        assert costs is not None, "the task has a refinement"
+        return costs
 
     def _pool(self) -> Positions:
         """Every point that fits, or as many as evolution finds good by their estimate."""
@@ -77,10 +99,19 @@ class Prior:
         pool = space.sample(self._rng, _DRAWN)
         for _ in range(_GENERATIONS if self._task.estimate is not None and len(pool) else 0):
             costs = self.estimated(pool)
-            order = np.argsort(costs, kind="stable")[:_PARENTS]
+            order = _by_turns(costs)[:_PARENTS]
             born = offspring(self._rng, space, pool[order], costs[order], _CHILDREN)
             pool = distinct(space, np.concatenate([pool, space.that_fit(born)]))
         return pool
+
+
+def _by_turns(costs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The order of costs, rising in turns: of equal ones, `_ALIKE` come in a turn."""
+    order = np.argsort(costs, kind="stable")
+    rising = costs[order]
+    turns = (np.arange(len(order)) - np.searchsorted(rising, rising)) // _ALIKE
+    found: NDArray[np.int64] = order[np.argsort(turns, kind="stable")]
+    return found
 
 
 class PriorSearch(Search):

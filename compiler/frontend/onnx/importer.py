@@ -18,8 +18,10 @@ from tilewright.compiler.ir.array import Array
 from tilewright.compiler.ir.build import Builder
 from tilewright.compiler.ir.error import IrError
 from tilewright.compiler.ir.function import Module, Value
+from tilewright.compiler.ir.named import size_options
 from tilewright.compiler.ir.prune import pruned
 from tilewright.compiler.ir.size import AnySize, Size
+from tilewright.compiler.ir.specialise import require_sizes
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops import emit as e
 
@@ -27,7 +29,9 @@ _UNKNOWN = -1
 """What some exporters write as a size that is not known."""
 
 
-def import_model(source: Source, known: Mapping[str, Array] | None = None) -> Module:
+def import_model(
+    source: Source, known: Mapping[str, Array] | None = None, sizes: Mapping[str, int] | None = None
+) -> Module:
     """The module of an ONNX model: `main` has the model's inputs and outputs, in their order and types.
 
     Symbolic sizes of inputs become sizes of that name; an unknown size gets a name of its own.
@@ -36,14 +40,16 @@ def import_model(source: Source, known: Mapping[str, Array] | None = None) -> Mo
         source: a path, the bytes of a file, or an onnx.ModelProto.
         known: elements of inputs by name, for models where shapes depend on them; what is passed when the
             module runs must be equal.
+        sizes: numbers for symbolic sizes by name. Some models make sense for some numbers alone.
 
     Raises:
+        IrError: for a size that no input has, or a number that is no size.
         UnknownInputsError: if all that is missing are elements of inputs.
         FrontendError: if the source cannot be read or is corrupt, or anything in it is not supported: all of
             that at once, with the names of the nodes.
     """
     model = read_model(source)
-    found = _Import(dict(known or {}))
+    found = _Import(dict(known or {}), dict(sizes or {}))
     b = Builder("main")
     scope = Scope()
     found.guard("graph", "constants", lambda: _constants(model.graph, scope))
@@ -51,6 +57,7 @@ def import_model(source: Source, known: Mapping[str, Array] | None = None) -> Mo
     for value in model.graph.input:
         if value.name not in fixed:
             found.guard("input", value.name, lambda value=value: found.input(b, scope, value))  # type: ignore[misc]
+    require_sizes(model.graph.name or "main", found.names, found.sizes)
     found.stop()
     graphs.convert(model.graph, scope, b, opsets(model), found.problems)
     found.stop()
@@ -66,7 +73,10 @@ class _Import:
     """What is collected while a model is imported."""
 
     known: dict[str, Array]
+    sizes: dict[str, int]
     problems: graphs.Problems = field(default_factory=graphs.Problems)
+    # Symbolic sizes of the inputs, each once.
+    names: dict[str, None] = field(default_factory=dict)
 
     def guard(self, kind: str, name: str, work: Callable[[], object]) -> None:
         """Does something; what is wrong goes to the problems."""
@@ -84,13 +94,15 @@ class _Import:
         message = f"the model has {self.problems.count} parts that are not supported: {self.problems}"
         if self.problems.needed and self.problems.only_needs:
             raise UnknownInputsError(message, self.problems.needed)
-        raise FrontendError(message)
+        open_ones = [name for name in self.names if name not in self.sizes and name in message]
+        remedy = f"; some may be for numbers alone: give {size_options(open_ones)}" if open_ones else ""
+        raise FrontendError(message + remedy)
 
     def input(self, b: Builder, scope: Scope, proto: Any) -> None:
         """A parameter, and what is known of its elements."""
         require(proto.type.HasField("tensor_type"), "must be a tensor, not a sequence, map or optional")
         dtype = port_dtype(proto.type.tensor_type.elem_type, "it")
-        shape = _shape(b, proto)
+        shape = self._shape(b, proto)
         array = self.known.get(proto.name)
         if array is not None:
             array = np.asarray(array)
@@ -105,18 +117,24 @@ class _Import:
         inside = e.cast(b, value, widened(dtype)) if widened(dtype) is not dtype else value
         scope.define(proto.name, Item(inside, origins=frozenset([proto.name])))
 
+    def _shape(self, b: Builder, proto: Any) -> tuple[AnySize, ...]:
+        tensor = proto.type.tensor_type
+        require(tensor.HasField("shape"), "must have a shape: its rank must be known")
+        return tuple(self._size(b, proto.name, axis, dim) for axis, dim in enumerate(tensor.shape.dim))
+
+    def _size(self, b: Builder, name: str, axis: int, dim: Any) -> AnySize:
+        size = _size(b, name, axis, dim)
+        if isinstance(size, int):
+            return size
+        self.names[str(size)] = None
+        return self.sizes.get(str(size), size)
+
 
 def _constants(graph: Any, scope: Scope) -> None:
     for tensor in graph.initializer:
         scope.define(tensor.name, Item(array=read_tensor(tensor)))
     for sparse in graph.sparse_initializer:
         scope.define(sparse.values.name, Item(array=read_sparse(sparse)))
-
-
-def _shape(b: Builder, proto: Any) -> tuple[AnySize, ...]:
-    tensor = proto.type.tensor_type
-    require(tensor.HasField("shape"), "must have a shape: its rank must be known")
-    return tuple(_size(b, proto.name, axis, dim) for axis, dim in enumerate(tensor.shape.dim))
 
 
 def _size(b: Builder, name: str, axis: int, dim: Any) -> AnySize:

@@ -1,6 +1,7 @@
 """ONNX files with the names of their inputs and outputs."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from tilewright.compiler.frontend.error import FrontendError
@@ -11,13 +12,15 @@ from tilewright.compiler.ir.function import Function
 from tilewright.compiler.ir.named import NamedFunction
 
 
-def load_onnx(source: Source) -> NamedFunction:
+def load_onnx(source: Source, sizes: Mapping[str, int] | None = None) -> NamedFunction:
     """The function of a model, which is called as the model is, with the names of its ports.
 
     Args:
         source: a path, the bytes of a file, or an onnx.ModelProto.
+        sizes: numbers for symbolic sizes by name.
 
     Raises:
+        IrError: for a size that no input has, or a number that is no size.
         FrontendError: as `import_model`; the message begins with the path, if there is one.
     """
     proto = read_model(source)
@@ -26,7 +29,7 @@ def load_onnx(source: Source) -> NamedFunction:
     fixed = {tensor.name for tensor in proto.graph.initializer}
     inputs = tuple(value.name for value in proto.graph.input if value.name not in fixed)
     try:
-        main = import_model(proto).main
+        main = import_model(proto, sizes=sizes).main
     except UnknownInputsError as error:
         raise UnknownInputsError(f"{where}{error}", error.inputs) from error
     except FrontendError as error:

@@ -34,6 +34,15 @@ Constants = list[NDArray[Any] | None]
 # --- which layers ------------------------------------------------------------------------------------------
 
 
+_JOINT = " + "
+"""Between the names of layers in that of their chain."""
+
+
+def last_layer(name: str) -> str:
+    """Of a layer's name or a chain's, the layer whose result leaves the chip."""
+    return name.rpartition(_JOINT)[2]
+
+
 def with_chains(
     network: AccelNetwork,
     config: Config,
@@ -86,7 +95,7 @@ def _candidates(network: AccelNetwork) -> Iterator[list[Unit]]:
 
 def _chain(*units: Unit) -> Unit:
     *before, last = units
-    name = " + ".join(unit.name for unit in units)
+    name = _JOINT.join(unit.name for unit in units)
     return Unit(name, last.equation, tuple(unit.equation for unit in before))
 
 

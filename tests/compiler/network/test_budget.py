@@ -25,7 +25,7 @@ def test_a_budget_is_decibels_or_a_share(text, budget):
 
 @pytest.mark.parametrize("text", ["", "30", "dB", "-3dB", "101%", "1%%", "nan dB"])
 def test_other_texts_are_refused(text):
-    with pytest.raises(BudgetError, match="decibels of the outputs \\(30dB\\), or the share of samples"):
+    with pytest.raises(BudgetError, match="decibels of the outputs \\(30dB\\), or the share of answers"):
         parse_budget(text)
 
 
@@ -39,6 +39,20 @@ def test_the_largest_output_counts_sample_by_sample():
     assert not parse_budget("24%").holds(agreement)
     assert parse_budget("11.5dB").holds(agreement)
     assert not parse_budget("11.6dB").holds(agreement)
+
+
+def test_each_step_of_a_sequence_is_an_answer_and_each_pixel_of_a_picture():
+    classes, answers = 4, np.array([[0, 3, 1], [2, 2, 0]])
+    other = np.array([[0, 3, 2], [2, 2, 0]])
+    one, two = (np.eye(classes, dtype=np.float32)[array] for array in (answers, other))
+    assert Agreement.of({"y": one}, {"y": two}).same_share == pytest.approx(5 / 6)
+    one, two = (array.transpose(0, 2, 1)[:, :, :, None] for array in (one, two))
+    assert Agreement.of({"y": one}, {"y": two}).same_share == pytest.approx(5 / 6)
+
+
+def test_of_several_outputs_the_worst_answer_of_a_sample_counts():
+    right, wrong = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert Agreement.of({"a": right, "b": right}, {"a": right, "b": wrong}).same_share == 0.5
 
 
 def additive(noises, base=0.0):

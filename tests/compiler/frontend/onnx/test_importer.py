@@ -10,6 +10,7 @@ from tilewright.compiler.frontend.error import FrontendError
 from tilewright.compiler.frontend.onnx import import_model
 from tilewright.compiler.frontend.onnx.error import UnknownInputsError
 from tilewright.compiler.frontend.onnx.model import read_model
+from tilewright.compiler.ir.error import IrError
 from tilewright.compiler.ir.interpret import run
 
 
@@ -58,6 +59,32 @@ def test_sizes_without_a_name_need_not_be_equal(size):
                                 [tensor("y", ["a", "b"])]))  # fmt: skip
     (y,) = run(module, np.ones((2, 3), np.float32))
     assert y.shape == (2, 3)
+
+
+def pooled_and_joined():
+    """A model that has a meaning for a height of 4 alone: what it joins must have one row."""
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[4, 1], strides=[4, 1]),
+        helper.make_node("GlobalMaxPool", ["x"], ["g"]),
+        helper.make_node("Concat", ["p", "g"], ["y"], axis=3),
+    ]
+    return model(nodes, [tensor("x", ["n", 3, "h", "w"])], [tensor("y", ["n", 3, 1, "v"])])
+
+
+def test_a_model_that_makes_sense_for_some_sizes_alone_asks_for_numbers():
+    with pytest.raises(FrontendError, match=r"may be for numbers alone: give .*--size h=NUMBER"):
+        import_model(pooled_and_joined())
+    module = import_model(pooled_and_joined(), sizes={"h": 4})
+    assert [str(size) for size in module.main.results[0].type.shape] == ["n", "3", "1", "w+1"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [({"k": 3}, "must be one of n, h, w, not 'k'"), ({"h": -1}, "size h must be a number from 0, not -1")],
+)
+def test_numbers_for_sizes_are_checked(sizes, message):
+    with pytest.raises(IrError, match=message):
+        import_model(pooled_and_joined(), sizes=sizes)
 
 
 def test_shape_computations_become_symbolic_sizes():
