@@ -114,11 +114,11 @@ def register_tile(sizes: ConvolutionSizes, features: Features) -> RegisterTile:
 def transformed_weights(weight: NDArray[Any], lanes: int) -> NDArray[np.float32]:
     """Weights [outputs, channels, 3, 3] as [6, 6, panels, channels, lanes]."""
     outputs, channels = weight.shape[:2]
-    whole = np.zeros((-(-outputs // lanes) * lanes, channels, 3, 3))
-    whole[:outputs] = weight
-    points = np.einsum("iy,ocyx,jx->ijco", WEIGHT, whole, WEIGHT, optimize=True)
-    panels = points.reshape(SIDE, SIDE, channels, -1, lanes).transpose(0, 1, 3, 2, 4)
-    return aligned(panels.astype(np.float32))
+    whole = np.zeros((9, channels, -(-outputs // lanes) * lanes))
+    whole[:, :, :outputs] = weight.transpose(2, 3, 1, 0).reshape(9, channels, outputs)
+    points = np.kron(WEIGHT, WEIGHT) @ whole.reshape(9, -1)
+    panels = points.astype(np.float32).reshape(SIDE, SIDE, channels, -1, lanes).transpose(0, 1, 3, 2, 4)
+    return aligned(panels)
 
 
 def winograd(
