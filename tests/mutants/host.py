@@ -165,6 +165,20 @@ MUTANTS = (
         check=_SCRATCH,
     ),
     Mutant(
+        name="host-slices-of-windows",
+        file=f"{_CPU}/operator/window.py",
+        old="step=ROWS * stride",
+        new="step=stride",
+        check=_NETWORK,
+    ),
+    Mutant(
+        name="host-rows-of-products",
+        file=f"{_CPU}/operator/activation_product.py",
+        old="cast(value, DType.INT32) * -SIGN",
+        new="cast(value, DType.INT32) * -(SIGN - 1)",
+        check=suite(f"{_CPU}/test_activation_product.py"),
+    ),
+    Mutant(
         name="host-rounding",
         file=f"{_CPU}/element.py",
         old="return builder.ashr(builder.add(doubled, one), one)",

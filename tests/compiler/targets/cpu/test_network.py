@@ -122,6 +122,12 @@ def test_what_one_layer_may_have_behind_it(groups, pool, residual):
     check(graph, random_input(np.random.default_rng(1), graph, 3))
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_large_maps_are_copied_some_rows_at_a_time(residual):
+    graph = layer(5, None, residual, size=(231, 230))
+    check(graph, random_input(np.random.default_rng(2), graph, 1))
+
+
 def test_an_operator_without_a_compiled_form_is_named():
     node = layers.Node("relu", Clip(0.0, float("inf")), ("x",), "z")
     with pytest.raises(CpuError, match=r"compiled form on the CPU, and 'relu' \(clip\) has none"):
