@@ -165,13 +165,6 @@ MUTANTS = (
         check=_SCRATCH,
     ),
     Mutant(
-        name="host-slices-of-windows",
-        file=f"{_CPU}/operator/window.py",
-        old="step=ROWS * stride",
-        new="step=stride",
-        check=_NETWORK,
-    ),
-    Mutant(
         name="host-rows-of-products",
         file=f"{_CPU}/operator/activation_product.py",
         old="cast(value, DType.INT32) * -SIGN",
