@@ -29,6 +29,7 @@ from tilewright.compiler.partition.assign import Refusal
 from tilewright.compiler.partition.dependence import Dependence
 from tilewright.compiler.targets.cpu.cache import ObjectStore
 from tilewright.compiler.targets.cpu.host.program import HostProgram, compile_host
+from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import Schedules
 from tilewright.isa.config import Config
@@ -53,6 +54,8 @@ class Package:
         refusals: why operators do not run on the accelerator.
         store: machine code of the host that is carried along.
         host_schedules: of convolutions on the host, that shall not have their default schedule.
+        host_machine: that the host's code is for; one whose code this machine runs, None for this one.
+        host_parallel: whether all processors share the host's large kernels; else one thread does all.
         noise: of the integers on the calibration data, as a share of the signal; None if nobody measured it,
             or the package is from a file.
     """
@@ -63,6 +66,8 @@ class Package:
     refusals: tuple[Refusal, ...] = ()
     store: ObjectStore = field(default_factory=ObjectStore, repr=False, compare=False)
     host_schedules: Schedules = field(default_factory=dict, repr=False)
+    host_machine: HostMachine | None = field(default=None, repr=False)
+    host_parallel: bool = field(default=True, repr=False)
     noise: float | None = field(default=None, compare=False)
     _programs: dict[Value, HostProgram] = field(default_factory=dict, repr=False)
     _networks: dict[int, HostNetwork] = field(default_factory=dict, repr=False)
@@ -215,9 +220,11 @@ class Package:
             assert isinstance(kernel.operator, Kernel)
             self._programs[first] = compile_host(
                 kernel.operator.body,
-                store=self.store,
-                progress=progress,
-                schedules=self.host_schedules,
+                self.host_machine,
+                self.store,
+                progress,
+                self.host_schedules,
+                parallel=self.host_parallel,
             )
         self._programs[first].tell(progress)
         return self._programs[first]
@@ -226,7 +233,11 @@ class Package:
         """Machine code of the host for a part on the accelerator, with the same bytes."""
         if id(part) not in self._networks:
             self._networks[id(part)] = HostNetwork(
-                part.integers, store=self.store, schedules=self.host_schedules
+                part.integers,
+                self.host_machine,
+                self.store,
+                self.host_schedules,
+                parallel=self.host_parallel,
             )
         return self._networks[id(part)]
 

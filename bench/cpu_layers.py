@@ -34,10 +34,10 @@ from tilewright.compiler.ops.quantised.requantised import finish
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import ConvolutionSchedule
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layer import float_layer, integer_layer
 from tilewright.compiler.targets.cpu.operator.layout import aligned, aligned_empty, starts, weight_panels
-from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier
 
 Array = NDArray[Any]
@@ -120,7 +120,7 @@ def ours(case: Case, threads: int) -> tuple[Call, Array, float]:
     function = (float_layer if sizes.is_float else integer_layer)("layer", sizes, features)
     kernel = compile_function(function, contract=True, parallel=threads > 1)
     seconds = time.perf_counter() - begun
-    lanes = panel_lanes(sizes.outputs, sizes.is_float, features)
+    lanes = ConvolutionSchedule.default(sizes, features).lanes
     panels = weight_panels(case.weight, sizes, lanes)
     further = [] if sizes.is_float else [starts(case.weight, lanes)]
     scales = [] if sizes.is_float else [case.scales]

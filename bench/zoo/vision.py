@@ -43,6 +43,25 @@ def resnet18(size=224, classes=1000, seed=0):
     return net.model()
 
 
+def resnet50(size=224, classes=1000, seed=6):
+    """ResNet-50 (He et al., 2015; strides in the 3 x 3 convolutions): x (batch, 3, size, size) to logits."""
+    net = Net(seed)
+    x = net.input("x", ["batch", 3, size, size])
+    x = net("Relu", convolution(net, x, 3, 64, 7, 2))
+    x, before = net("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4), 64
+    for channels, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for block in range(blocks):
+            stride, short = 2 if block == 0 and channels > 64 else 1, x
+            y = net("Relu", convolution(net, x, before, channels, 1))
+            y = net("Relu", convolution(net, y, channels, channels, 3, stride))
+            y = convolution(net, y, channels, 4 * channels, 1)
+            if block == 0:
+                short = convolution(net, x, before, 4 * channels, 1, stride)
+            x, before = net("Relu", net("Add", y, short)), 4 * channels
+    net.output(classifier(net, x, 2048, classes), "logits", ["batch", classes])
+    return net.model()
+
+
 MOBILE_BLOCKS = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
 )  # fmt: skip

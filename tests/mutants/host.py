@@ -6,6 +6,12 @@ _CPU = "compiler/targets/cpu"
 _KERNEL = suite(f"{_CPU}/test_micro_kernel.py")
 _CONVOLUTION = suite(f"{_CPU}/test_convolution.py")
 _NETWORK = suite(f"{_CPU}/test_network.py")
+_WINOGRAD = suite(f"{_CPU}/test_winograd.py")
+_ROWS = suite(f"{_CPU}/host/test_program.py")
+_PRIMITIVES = suite(f"{_CPU}/host/test_primitives.py")
+_TILE = suite(f"{_CPU}/test_register_tile.py")
+_SCRATCH = suite(f"{_CPU}/test_scratch.py")
+_PLAN = suite(f"{_CPU}/test_integer_plan.py")
 _ELEMENT = suite(f"{_CPU}/test_element.py")
 _SCHEDULE = suite(f"{_CPU}/test_convolution_schedule.py")
 _MATMUL = suite(f"{_CPU}/test_matmul.py")
@@ -83,10 +89,87 @@ MUTANTS = (
     ),
     Mutant(
         name="host-second-activation",
-        file=f"{_CPU}/network.py",
-        old="values[order.index(argument)]",
-        new="values[0]",
+        file=f"{_CPU}/integer_plan.py",
+        old="equation.operands[argument]",
+        new="equation.operands[0]",
         check=_NETWORK,
+    ),
+    Mutant(
+        name="host-sample-in-the-arena",
+        file=f"{_CPU}/integer_plan.py",
+        old="sample * bytes_of.get(argument.buffer, 0)",
+        new="0 * sample",
+        check=_PLAN,
+    ),
+    Mutant(
+        name="host-zero-point-before-rounding",
+        file=f"{_CPU}/integer_plan.py",
+        old="whole = call(ElementFunction.ROUND, call(ElementFunction.DIVIDE, x, of[0])) + of[1]",
+        new="whole = call(ElementFunction.ROUND, call(ElementFunction.DIVIDE, x, of[0]) + of[1])",
+        check=_PLAN,
+    ),
+    Mutant(
+        name="host-view-of-another-order",
+        file=f"{_CPU}/integer_plan.py",
+        old="return [places[axis] for axis in view.axes] ==",
+        new="return True or [] ==",
+        check=_PLAN,
+    ),
+    Mutant(
+        name="host-winograd-input",
+        file=f"{_CPU}/operator/winograd.py",
+        old="(0, -2, -1, 2, 1, 0),",
+        new="(0, -2, 1, 2, 1, 0),",
+        check=_WINOGRAD,
+    ),
+    Mutant(
+        name="host-winograd-last-tiles",
+        file=f"{_CPU}/operator/winograd.py",
+        old="y // STEP * across + x // STEP",
+        new="y // STEP * (across - 1) + x // STEP",
+        check=_WINOGRAD,
+    ),
+    Mutant(
+        name="host-winograd-for-strides",
+        file=f"{_CPU}/operator/winograd.py",
+        old="(sizes.kernel, sizes.strides, sizes.dilations) == ((3, 3), (1, 1), (1, 1))",
+        new="(sizes.kernel, sizes.dilations) == ((3, 3), (1, 1))",
+        check=_WINOGRAD,
+    ),
+    Mutant(
+        name="host-lanes-of-a-row",
+        file=f"{_CPU}/host/template.py",
+        old="rest = size % PARTS",
+        new="rest = 0",
+        check=_ROWS,
+    ),
+    Mutant(
+        name="host-float-beyond-int32",
+        file=f"{_CPU}/arithmetic.py",
+        old="whole = builder.select(beyond, like(whole, limits.max), whole)",
+        new="_ = beyond",
+        check=_PRIMITIVES,
+    ),
+    Mutant(
+        name="host-tiles-a-page-apart",
+        file=f"{_CPU}/operator/register_tile.py",
+        old="missed = sum(max(0, lines - WAYS) for lines in sets.values())",
+        new="missed = 0 * len(sets)",
+        check=_TILE,
+    ),
+    Mutant(
+        name="host-scratch-of-another-size",
+        file=f"{_CPU}/scratch.py",
+        old="%enough = icmp uge i64 %has, %bytes",
+        new="%enough = icmp uge i64 %has, 1",
+        check=_SCRATCH,
+    ),
+    Mutant(
+        name="host-rows-of-products",
+        file=f"{_CPU}/operator/activation_product.py",
+        old="cast(value, DType.INT32) * -SIGN",
+        new="cast(value, DType.INT32) * -(SIGN - 1)",
+        check=suite(f"{_CPU}/test_activation_product.py"),
     ),
     Mutant(
         name="host-rounding",

@@ -5,15 +5,18 @@ Integers wrap; a division by 0 gives 0, and the lowest number by −1 is itself:
 
 from collections.abc import Callable
 
+import numpy as np
 from llvmlite import ir
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.half import float_of_half, half_of_float
 from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic
-from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, register_type
+from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, register_type, with_lanes
 from tilewright.compiler.tir.expr import BinaryOp
 
+_NARROW = (DType.INT8, DType.UINT8, DType.INT16, DType.UINT16, DType.INT32)
+"""Integers that all are int32."""
 Operation = Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]
 
 
@@ -86,7 +89,26 @@ def _from_float(builder: ir.IRBuilder, value: ir.Value, new: DType, to: ir.Type)
         return builder.fpext(value, to)
     if new is DType.FLOAT32:
         return builder.fptrunc(value, to)
+    if new in _NARROW:
+        return _saturated(builder, value, new, to)
     return call_intrinsic(builder, "fptosi.sat" if new.is_signed else "fptoui.sat", [value], to)
+
+
+def _saturated(builder: ir.IRBuilder, value: ir.Value, new: DType, to: ir.Type) -> ir.Value:
+    """To an integer of at most 32 bits, through int32: LLVM does saturating conversions lane by lane."""
+    limits = np.iinfo(new.value)
+    lowest, highest = (float(number) for number in (limits.min, limits.max))
+    # The nearest float32 to the largest int32 is no int32: it is put in behind.
+    is_rounded = element_of(value) == ir.FloatType() and int(np.float32(highest)) != limits.max
+    inside = float(np.nextafter(np.float32(highest), np.float32(0))) if is_rounded else highest
+    near = builder.select(builder.fcmp_ordered("<", value, like(value, lowest)), like(value, lowest), value)
+    near = builder.select(builder.fcmp_ordered(">", near, like(near, inside)), like(near, inside), near)
+    near = builder.select(builder.fcmp_unordered("uno", value, value), like(value, 0.0), near)
+    whole = builder.fptosi(near, with_lanes(ir.IntType(32), lanes_of(value)))
+    if is_rounded:
+        beyond = builder.fcmp_ordered(">", value, like(value, inside))
+        whole = builder.select(beyond, like(whole, limits.max), whole)
+    return whole if whole.type == to else builder.trunc(whole, to)
 
 
 def _signed_parts(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:

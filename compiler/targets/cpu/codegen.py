@@ -17,6 +17,7 @@ from tilewright.compiler.targets.cpu.function_context import FunctionContext
 from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.targets.cpu.procedure import ProcedureEmitter
+from tilewright.compiler.targets.cpu.scratch import ALLOCATE_FUNCTION, RELEASE_FUNCTION
 from tilewright.compiler.targets.cpu.type import POINTER
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.stmt import PrimFunc
@@ -24,7 +25,8 @@ from tilewright.compiler.tir.verify import verify
 from tilewright.compiler.tir.walk import constant
 
 RESERVED = frozenset(
-    f"{POOL_FUNCTION} abort aligned_alloc free exp log tanh fmod fmodf memcpy memset main".split()
+    f"{POOL_FUNCTION} {ALLOCATE_FUNCTION} {RELEASE_FUNCTION} abort aligned_alloc free exp log tanh fmod "
+    "fmodf memcpy memset main".split()
 )
 """Names that a function must not have: those that compiled code calls, and a program's own entry."""
 

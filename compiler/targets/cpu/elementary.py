@@ -5,6 +5,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.cpu.arithmetic import convert
 from tilewright.compiler.targets.cpu.intrinsic import call_intrinsic
 from tilewright.compiler.targets.cpu.type import lanes_of, like, with_lanes
 from tilewright.numerics.elementary import Arithmetic, number_bits
@@ -50,7 +52,7 @@ class LlvmArithmetic:
 
     def power_of_two(self, n: ir.Value) -> ir.Value:
         # Saturating, since NaN and what is selected away come here as well.
-        whole = call_intrinsic(self._builder, "fptosi.sat", [n], self._integers)
+        whole = convert(self._builder, n, DType.FLOAT32, DType.INT32)
         biased = self._builder.add(whole, self._integer(127))
         return self._builder.bitcast(self._builder.shl(biased, self._integer(23)), self._example.type)
 

@@ -14,6 +14,7 @@ from tilewright.compiler.targets.cpu.header import header_text
 from tilewright.compiler.targets.cpu.machine import HostMachine, object_code
 from tilewright.compiler.targets.cpu.outline import POOL_FUNCTION
 from tilewright.compiler.targets.cpu.pool import pool_text
+from tilewright.compiler.targets.cpu.scratch import ALLOCATE_FUNCTION, RELEASE_FUNCTION, scratch_text
 from tilewright.compiler.tir.stmt import PrimFunc
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -46,7 +47,7 @@ def write_object(
     """
     # A program must ask its system before it uses tile registers, and callers of a library do not.
     machine = HostMachine.host().without("amx") if machine is None else machine
-    text = with_pool(str(emit_module(functions, contract=contract, machine=machine)))
+    text = with_runtime(str(emit_module(functions, contract=contract, machine=machine)))
     path.write_bytes(object_code(text, machine))
 
 
@@ -80,12 +81,16 @@ def c_compiler() -> str | None:
     return next(filter(None, map(shutil.which, COMPILERS)), None)
 
 
-def with_pool(text: str) -> str:
-    """LLVM text with a pool of its own for its parallel loops, if it has any."""
-    if f"@{POOL_FUNCTION}" not in text and f'@"{POOL_FUNCTION}"' not in text:
-        return text
+def with_runtime(text: str) -> str:
+    """LLVM text with a pool of its own for its parallel loops, and memory for its buffers, if it has such."""
     module = llvm.parse_assembly(text)
-    module.link_in(llvm.parse_assembly(pool_text()))
-    # Each library keeps its pool to itself.
-    module.get_function(POOL_FUNCTION).linkage = "internal"
+    for functions, own in (
+        ((POOL_FUNCTION,), pool_text()),
+        ((ALLOCATE_FUNCTION, RELEASE_FUNCTION), scratch_text()),
+    ):
+        if any(f"@{name}" in text or f'@"{name}"' in text for name in functions):
+            module.link_in(llvm.parse_assembly(own))
+            # Each library keeps them to itself.
+            for name in functions:
+                module.get_function(name).linkage = "internal"
     return str(module)

@@ -1,7 +1,7 @@
 """Expressions of loop programs as LLVM values, one or many lanes at a time.
 
-There are no branches: both sides of a selection are computed, and a side's elements are read only where that
-side is taken. A mask says where, as one truth value or one a lane.
+There are no branches: both sides of a selection are computed, unless a loop that is unrolled decides it, and
+a side's elements are read only where that side is taken. A mask says where, as one truth value or one a lane.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,8 @@ from tilewright.compiler.tir.expr import (
     Select,
     Var,
 )
+from tilewright.compiler.tir.simplify import simplify
+from tilewright.compiler.tir.walk import constant, substitute, variables
 
 Mask: TypeAlias = ir.Value | None
 
@@ -49,8 +51,8 @@ class ExpressionEmitter:
     def value(self, expr: Expr, mask: Mask = None) -> LaneValue:
         """The value of an expression; it is used where the mask holds."""
         match expr:
-            case Const(value=constant, type=dtype):
-                return LaneValue(ir.Constant(register_type(dtype), number(constant, dtype)), dtype)
+            case Const(value=known, type=dtype):
+                return LaneValue(ir.Constant(register_type(dtype), number(known, dtype)), dtype)
             case Var(name=name):
                 return self.context.variables[name]
             case Binary(op=op, a=a, b=b):
@@ -124,6 +126,9 @@ class ExpressionEmitter:
 
     def _select(self, expr: Select, mask: Mask) -> LaneValue:
         builder = self.context.builder
+        known = self._known(expr.condition)
+        if known is not None:
+            return self.value(expr.then if known else expr.otherwise, mask)
         condition = self.value(expr.condition, mask)
         then = self.value(expr.then, self._both(mask, condition.ir))
         otherwise = self.value(expr.otherwise, self._both(mask, builder.not_(condition.ir)))
@@ -132,6 +137,17 @@ class ExpressionEmitter:
         else:
             parts = self._aligned([condition, then, otherwise])
         return _value(builder.select(*parts), expr.dtype)
+
+    def _known(self, condition: Expr) -> bool | None:
+        """Whether a condition on loops that are unrolled holds; None for another one."""
+        numbers = {}
+        for name in variables(condition):
+            value = self.context.variables[name]
+            if not (value.is_uniform and isinstance(value.ir, ir.Constant)):
+                return None
+            numbers[name] = Const(value.ir.constant, value.dtype)
+        found = constant(simplify(substitute(condition, numbers))) if numbers else None
+        return None if found is None else bool(found)
 
     def _both(self, mask: Mask, condition: ir.Value) -> ir.Value:
         if mask is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from llvmlite import ir
 
 from tilewright.compiler.targets.cpu.intrinsic import external
+from tilewright.compiler.targets.cpu.scratch import ALLOCATE_FUNCTION, RELEASE_FUNCTION
 from tilewright.compiler.targets.cpu.tile_kernel import release
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.targets.cpu.value import LaneValue
@@ -58,9 +59,9 @@ class FunctionContext:
         _, setup, body = self.function.blocks[:3]
         self.entry.branch(setup)
         self.setup.branch(body)
-        free = external(self.function.module, "free", ir.VoidType(), [POINTER])
         for pointer in self.heap:
-            self.builder.call(free, [pointer])
+            own = external(self.function.module, RELEASE_FUNCTION, ir.VoidType(), [POINTER])
+            self.builder.call(own, [pointer])
         if self.shapes is not None:
             release(self.builder)
         self.builder.ret_void()
@@ -89,16 +90,10 @@ class FunctionContext:
         return self.shapes
 
     def _from_heap(self, size_bytes: int) -> ir.Value:
-        """Memory of the C library; the program ends where there is none left."""
-        module, setup = self.function.module, self.setup
-        allocate = external(module, "aligned_alloc", POINTER, [INDEX_TYPE, INDEX_TYPE])
+        """Memory of the process; the program ends where there is none left."""
+        allocate = external(self.function.module, ALLOCATE_FUNCTION, POINTER, [INDEX_TYPE])
         allocate.return_value.add_attribute("noalias")
-        arguments = [ir.Constant(INDEX_TYPE, ALIGNMENT_BYTES), ir.Constant(INDEX_TYPE, size_bytes)]
-        pointer = setup.call(allocate, arguments)
-        missing = setup.icmp_unsigned("==", pointer, ir.Constant(POINTER, None))
-        with setup.if_then(missing, likely=False):
-            setup.call(external(module, "abort", ir.VoidType(), []), [])
-        return pointer
+        return self.setup.call(allocate, [ir.Constant(INDEX_TYPE, size_bytes)])
 
     @contextmanager
     def bound(self, values: dict[str, LaneValue], lanes: int | None = None) -> Iterator[None]:

@@ -14,6 +14,7 @@ from tilewright.compiler.targets.cpu.codegen import emit_module, shape_of
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.pool import install_pool
+from tilewright.compiler.targets.cpu.scratch import ALLOCATE_FUNCTION, install_scratch
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.printer import print_buffer
 from tilewright.compiler.tir.stmt import PrimFunc
@@ -134,6 +135,8 @@ def compile_function(
         return object_code(text, machine)
 
     code = store.cached(produce, text, machine.key) if keep else produce()
+    if ALLOCATE_FUNCTION in text:
+        install_scratch(store)
     if parallel:
         install_pool(store)
     return CompiledFunction(function, load_code(code, machine))

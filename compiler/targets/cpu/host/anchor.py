@@ -11,6 +11,7 @@ import numpy as np
 
 from tilewright.compiler.dtype import DType
 from tilewright.compiler.ir.array import Array
+from tilewright.compiler.ir.constant import Constant
 from tilewright.compiler.ir.function import Equation, Function, Value
 from tilewright.compiler.ops.primitive.conv import Conv
 from tilewright.compiler.ops.primitive.dot import Dot
@@ -32,8 +33,13 @@ from tilewright.compiler.targets.cpu.operator.convolution_schedule import (
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layout import aligned, starts, weight_panels
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import SIGN
-from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import ReduceElements, WindowReduction, depthwise
+from tilewright.compiler.targets.cpu.operator.winograd import (
+    gains,
+    register_tile,
+    transformed_weights,
+    winograd,
+)
 from tilewright.compiler.te import ReduceAxis, cast, max_of, min_of, placeholder, select, sum_of
 from tilewright.compiler.tir.expr import Expr, Parameter, Var
 from tilewright.compiler.tir.printer import print_expr
@@ -82,17 +88,26 @@ class Anchor:
 
     @property
     def schedule(self) -> ConvolutionSchedule | None:
-        """Of the micro-kernels; None for the default, and for what is vectorised channel by channel."""
-        if self.is_channelwise:
+        """Of the micro-kernels; None for the default, and for what has another form."""
+        if self.is_channelwise or self.is_transformed:
             return None
         return self.schedules.get(convolution_key(self.sizes, is_shared=self._is_shared))
 
     @property
+    def is_transformed(self) -> bool:
+        """Whether it takes the fewer products of `winograd`: with constant weights, where that gains."""
+        operator = self.reduction.operator
+        if not isinstance(operator, Conv) or operator.groups > 1:
+            return False
+        weight = self.function.producers.get(self.reduction.operands[1])
+        is_constant = weight is not None and isinstance(weight.operator, Constant)
+        return is_constant and gains(self.sizes, self.features)
+
+    @property
     def lanes(self) -> int:
         """The lanes of a panel of weights."""
-        if self.schedule is not None:
-            return self.schedule.lanes
-        return panel_lanes(self.sizes.outputs, self.sizes.is_float, self.features)
+        schedule = self.schedule or ConvolutionSchedule.default(self.sizes, self.features)
+        return schedule.lanes
 
     @property
     def is_channelwise(self) -> bool:
@@ -118,6 +133,8 @@ class Anchor:
         if self.is_channelwise:
             return aligned(weights[:, 0].transpose(1, 2, 0))
         assert isinstance(operator, Conv)
+        if self.is_transformed:
+            return transformed_weights(weights, register_tile(self.sizes, self.features).lanes)
         return weight_panels(_dense(weights, operator.groups), self.sizes, self.lanes)
 
     def starts(self, weight: Array) -> Array | None:
@@ -188,6 +205,8 @@ class Anchor:
         ]
         if self.schedule is not None and not self.is_channelwise:
             key.append(repr(self.schedule))
+        if self.is_transformed:
+            key.append("winograd")
         return KernelSpec(
             "\n".join(key),
             reader.builder.arguments,
@@ -224,6 +243,8 @@ class Anchor:
 
     def _loops(self, reader: Reader, value: Value) -> Loops:
         sizes, inputs, finish = self.sizes, reader.builder.inputs, self._finish(reader, value)
+        if self.is_transformed:
+            return winograd("kernel", sizes, inputs, finish, self.features)
         if not self.is_channelwise:
             return convolution("kernel", sizes, inputs, finish, self.features, schedule=self.schedule)
         operator = self.reduction.operator

@@ -18,6 +18,7 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.machine import HostMachine, load_code, object_code
 from tilewright.compiler.targets.cpu.operator.convolution_schedule import NO_SCHEDULES, Schedules
 from tilewright.compiler.targets.cpu.pool import install_pool
+from tilewright.compiler.targets.cpu.scratch import install_scratch
 from tilewright.compiler.targets.cpu.type import INDEX_TYPE, POINTER
 from tilewright.compiler.te import Tensor, placeholder
 from tilewright.compiler.te.reduction import ReductionResult
@@ -138,6 +139,7 @@ class Compiler:
         machine: one whose code this machine runs.
         store: asked before the cache on disk, and given all code that is used; None: only the disk.
         schedules: of convolutions and products of matrices, in the place of defaults.
+        parallel: whether kernels may share threads at all.
 
     Members:
         kernels: the number of different kernels.
@@ -146,9 +148,14 @@ class Compiler:
     """
 
     def __init__(
-        self, machine: HostMachine, store: ObjectStore | None = None, schedules: Schedules = NO_SCHEDULES
+        self,
+        machine: HostMachine,
+        store: ObjectStore | None = None,
+        schedules: Schedules = NO_SCHEDULES,
+        *,
+        parallel: bool = True,
     ) -> None:
-        self.machine, self.schedules = machine, schedules
+        self.machine, self.schedules, self._parallel = machine, schedules, parallel
         self.store = ObjectStore() if store is None else store
         self.compiled = 0
         self.progress: Progress = unheard
@@ -172,7 +179,9 @@ class Compiler:
         """
         if key not in self._codes:
             install_pool(self.store)
-            self._codes[key] = Code(self._object(key, make, contract, parallel), self.machine)
+            install_scratch(self.store)
+            make_object = self._object(key, make, contract, parallel and self._parallel)
+            self._codes[key] = Code(make_object, self.machine)
         return self._codes[key]
 
     def _object(

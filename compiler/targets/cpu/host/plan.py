@@ -1,6 +1,6 @@
 """The plan of a function with known sizes: kernels and operators with regions, and memory for all values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -383,21 +383,31 @@ class _Planner:
     # --- memory -----------------------------------------------------------------------------------------
 
     def _memory(self) -> tuple[dict[str, int], int]:
-        spans: dict[str, tuple[int, int]] = {}
-        for number, step in enumerate(self.steps):
-            for name in _accessed(step):
-                first, _ = spans.get(name, (number, number))
-                spans[name] = first, number
         if self.demands:
-            self.sizes[FLAGS], spans[FLAGS] = 4 * len(self.demands), (0, len(self.steps))
-        live_ranges = [
-            TensorLiveRange(name, max(size, 1), *spans[name])
-            for name, size in self.sizes.items()
-            if name in spans
-        ]
-        # A buffer that no step accesses has no elements.
-        offsets, total = plan_memory(live_ranges, ALIGNMENT_BYTES)
-        return {**dict.fromkeys(self.sizes, 0), **offsets}, total
+            self.sizes[FLAGS] = 4 * len(self.demands)
+        return arena_of(self.steps, self.sizes)
+
+
+def arena_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> tuple[dict[str, int], int]:
+    """The offset of each buffer, and the bytes of all together: those of other times share them.
+
+    Args:
+        steps: in their order.
+        sizes: of buffers, bytes; that of flags is there all the time.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    for number, step in enumerate(steps):
+        for name in _accessed(step):
+            first, _ = spans.get(name, (number, number))
+            spans[name] = first, number
+    if FLAGS in sizes:
+        spans[FLAGS] = 0, len(steps)
+    live_ranges = [
+        TensorLiveRange(name, max(size, 1), *spans[name]) for name, size in sizes.items() if name in spans
+    ]
+    # A buffer that no step accesses has no elements.
+    offsets, total = plan_memory(live_ranges, ALIGNMENT_BYTES)
+    return {**dict.fromkeys(sizes, 0), **offsets}, total
 
 
 def _accessed(step: Step) -> Sequence[str]:

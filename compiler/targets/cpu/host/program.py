@@ -1,7 +1,7 @@
 """Compiled functions: plans run on arrays, and functions whose sizes only data tell, part by part."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ def compile_host(
     store: ObjectStore | None = None,
     progress: Progress = unheard,
     schedules: Schedules = NO_SCHEDULES,
+    *,
+    parallel: bool = True,
 ) -> "HostProgram":
     """A function as machine code of this machine; results equal those of `ir.interpret.run`.
 
@@ -46,13 +48,15 @@ def compile_host(
         store: machine code that is carried along, and gets all that is used; None: the disk alone.
         progress: is told what is compiled.
         schedules: of convolutions and products of matrices, in the place of defaults.
+        parallel: whether all processors of the machine share large kernels; else one thread does all.
 
     Raises:
         CpuError: if the sizes or the machine do not allow a schedule.
     """
     module = function if isinstance(function, Module) else Module.of(function)
     main = function.main if isinstance(function, Module) else function
-    return HostProgram(module, main, machine, store, progress, schedules)
+    compiler = Compiler(machine or HostMachine.host(), store, schedules, parallel=parallel)
+    return HostProgram(module, main, compiler, progress)
 
 
 class HostProgram:
@@ -61,19 +65,14 @@ class HostProgram:
     Args:
         module: functions that can be called.
         main: the function.
-        machine, store, progress, schedules: as in `compile_host`.
+        compiler: of its kernels.
+        progress: as in `compile_host`.
     """
 
     def __init__(
-        self,
-        module: Module,
-        main: Function,
-        machine: HostMachine | None,
-        store: ObjectStore | None = None,
-        progress: Progress = unheard,
-        schedules: Schedules = NO_SCHEDULES,
+        self, module: Module, main: Function, compiler: Compiler, progress: Progress = unheard
     ) -> None:
-        self._context = _Context(module, Compiler(machine or HostMachine.host(), store, schedules))
+        self._context = _Context(module, compiler)
         self.tell(progress)
         self._depth = main.depth
         self._main = self._context.function(main)
@@ -95,13 +94,14 @@ class HostProgram:
         """
         return deeply(self._depth, lambda: self._main.run(*arrays))
 
-    def prepare_for(self, *arrays: Array) -> None:
-        """Compile it for arrays of such sizes, before it is run on them.
+    def prepare_for(self, *arrays: Array) -> Callable[[], tuple[Array, ...]]:
+        """Compile it for arrays of such sizes; gives the run on them.
 
         Raises:
             EvaluationError: as `run`, if they do not fit the parameters.
         """
-        deeply(self._depth, lambda: self._main.form(*arrays))
+        form = deeply(self._depth, lambda: self._main.form(*arrays))
+        return lambda: deeply(self._depth, lambda: form.run(*arrays))
 
     def prepare(self, sizes: Mapping[str, int]) -> None:
         """Compile it for these numbers of its sizes, before it is run with them."""
@@ -163,6 +163,11 @@ class HostFunction:
             function = prepared(specialise(self._function, numbers))
             self._forms[key] = _form(self._context, function)
         return self._forms[key]
+
+
+def program_of(made: Plan, compiler: Compiler) -> "StaticProgram":
+    """A plan of kernels alone, as a program."""
+    return StaticProgram(_Context(Module.of(made.function), compiler), made)
 
 
 def _form(context: _Context, function: Function) -> "StaticProgram | SplitProgram":
@@ -269,7 +274,7 @@ class StaticProgram:
 
     def run(self, *arrays: Array) -> tuple[Array, ...]:
         """The results on arrays of the parameters' types."""
-        given = [np.require(array, requirements=("C", "A")) for array in arrays]
+        given = [each if each.flags.carray else np.require(each, requirements=("C", "A")) for each in arrays]
         results = tuple(aligned_empty(value.type.numbers, value.type.dtype.numpy) for value in self.results)
         self.execute([array.ctypes.data for array in (*given, *results)])
         return results

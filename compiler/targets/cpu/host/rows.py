@@ -14,19 +14,24 @@ from tilewright.compiler.ops.primitive.cast import Cast
 from tilewright.compiler.ops.primitive.map import Map
 from tilewright.compiler.ops.primitive.reduce import Reduce
 from tilewright.compiler.ops.primitive.reshape import Reshape
-from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Vectorise
+from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, Vectorise
 from tilewright.compiler.targets.cpu.host.buffer_view import BufferView
 from tilewright.compiler.targets.cpu.host.express import is_expressible
 from tilewright.compiler.targets.cpu.host.fusion import REDUCTIONS, Fusion
 from tilewright.compiler.targets.cpu.host.template import (
     PARALLEL_ELEMENTS,
+    PARTS,
     KernelSpec,
     Reader,
+    is_in_parts,
+    joined_at,
     kernel_spec,
     moved,
+    part_at,
     reduction_at,
 )
 from tilewright.compiler.te import Tensor, cast
+from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.compiler.tir.expr import Expr
 
 ROW_ELEMENTS = 1 << 14
@@ -179,7 +184,7 @@ def rows_kernel(reader: Reader, fusion: Fusion, rows: RowGroup, result: BufferVi
     for number, value in enumerate(rows.members):
         reduction = fusion.function.producers[fusion.reductions.get(value, value)]
         if isinstance(reduction.operator, REDUCTIONS):
-            stages.append(_reduction_stage(reader, reduction, f"reduced{number}"))
+            stages += _reduction_stages(reader, reduction, f"reduced{number}")
         if value != reduction.result or not isinstance(reduction.operator, REDUCTIONS):
             stages.append(_staged(reader, value, f"row{number}"))
     rank = rows.root.type.rank
@@ -196,17 +201,27 @@ def _axes(value: Value) -> tuple[int, ...]:
     return tuple(axis for axis, size in enumerate(value.type.numbers) if size != 1)
 
 
-def _reduction_stage(reader: Reader, reduction: Equation, name: str) -> Tensor:
-    """The stage of a reduction."""
+def _reduction_stages(reader: Reader, reduction: Equation, name: str) -> list[Tensor]:
+    """The stage of a reduction; before it that of its parts, where it has such."""
     value, axes = reduction.result, _axes(reduction.result)
+    shape = tuple(value.type.numbers[axis] for axis in axes)
+    stages: list[Tensor] = []
+
+    def part(*indices: Expr) -> Expr:
+        *own, number = indices
+        return part_at(reduction, moved(own, axes, value.type.rank), number, reader.element)
 
     def total(*indices: Expr) -> Expr:
-        return reduction_at(reduction, moved(indices, axes, value.type.rank), reader.element)
+        at = moved(indices, axes, value.type.rank)
+        if stages:
+            return joined_at(reduction, at, lambda number: stages[0][(*indices, number)], reader.element)
+        return reduction_at(reduction, at, reader.element)
 
-    shape = tuple(value.type.numbers[axis] for axis in axes)
-    stage = reader.builder.stage(name, shape, total)
-    reader.fixed[value] = lambda at: cast(stage[tuple(at[axis] for axis in axes)], value.type.dtype)
-    return stage
+    if is_in_parts(reduction):
+        stages.append(reader.builder.stage(f"{name}_parts", (*shape, PARTS), part))
+    stages.append(reader.builder.stage(name, shape, total))
+    reader.fixed[value] = lambda at: cast(stages[-1][tuple(at[axis] for axis in axes)], value.type.dtype)
+    return stages
 
 
 def _staged(reader: Reader, value: Value, name: str) -> Tensor:
@@ -227,7 +242,11 @@ def _steps(stages: list[Tensor], out: Tensor, outer: int) -> list[Primitive]:
         steps += [ComputeAt(stage.stage.name, f"out_i{outer - 1}") for stage in reversed(stages)]
     for stage in (*stages, out):
         if len(stage.shape) > outer:
-            steps.append(Vectorise(f"{stage.stage.name}_i{len(stage.shape) - 1}"))
+            lanes = f"{stage.stage.name}_i{len(stage.shape) - 1}"
+            if isinstance(stage.stage, ComputeOp) and stage.stage.reduce_axes:
+                reductions = [f"{stage.stage.name}_{axis.name}" for axis in stage.stage.reduce_axes]
+                steps.append(Reorder((*reductions, lanes)))
+            steps.append(Vectorise(lanes))
     if outer and prod(out.shape) >= PARALLEL_ELEMENTS // 8:
         steps.append(Parallel("out_i0"))
     return steps

@@ -40,6 +40,8 @@ from tilewright.compiler.tir.stmt import PrimFunc as Loops
 
 PARALLEL_ELEMENTS = 1 << 15
 """The number of results of a kernel from which waking threads pays."""
+FEW_LANES = 8
+"""The next axis is in lanes where the last one has fewer elements."""
 REDUCERS = {"sum": sum_of, "prod": prod_of, "max": max_of, "min": min_of}
 
 
@@ -212,6 +214,37 @@ def _reduced(reduction: Equation, indices: Indices, element: Element) -> Expr:
     if not axes:
         axes = {0: reduce_axis(1, "k0")}
     return _identified(operator.function, value, list(axes.values()), None)
+
+
+PARTS = 16
+"""Reductions of a row are those of so many parts, of every 16th element each, whatever lanes there are."""
+
+
+def is_in_parts(reduction: Equation) -> bool:
+    """Whether a reduction is of the last axis alone, and that is long."""
+    operator, sizes = reduction.operator, reduction.operands[0].type.numbers
+    return isinstance(operator, Reduce) and operator.axes == (len(sizes) - 1,) and sizes[-1] >= 2 * PARTS
+
+
+def part_at(reduction: Equation, indices: Indices, part: Expr, element: Element) -> Expr:
+    """A part of a reduction at an element of its result, without what is behind the last whole `PARTS`."""
+    (x,), size = reduction.operands, reduction.operands[0].type.numbers[-1]
+    k = reduce_axis(size // PARTS, "k")
+    function = reduction.operator.function  # type: ignore[attr-defined]
+    return _identified(function, _wide(function, element(x, (*indices, k * PARTS + part))), [k], None)
+
+
+def joined_at(reduction: Equation, indices: Indices, part: Callable[[Expr], Expr], element: Element) -> Expr:
+    """The reduction at an element of its result, of its parts and of the elements behind."""
+    (x,), size = reduction.operands, reduction.operands[0].type.numbers[-1]
+    rest = size % PARTS
+    j = reduce_axis(PARTS + rest, "j")
+    function = reduction.operator.function  # type: ignore[attr-defined]
+    value = part(j)
+    if rest:
+        behind = _wide(function, element(x, (*indices, j + (size - rest - PARTS))))
+        value = select(j < PARTS, value, behind)
+    return _identified(function, value, [j], None)
 
 
 def _identified(function: str, value: Expr, axes: list[object], where: Expr | None) -> Expr:
@@ -390,10 +423,13 @@ def _ravelled(indices: Sequence[Expr], shape: Sequence[int]) -> Expr:
 
 def _rows(tensor: Tensor, name: str) -> list[Primitive]:
     """Neighbours in lanes; the outermost loop for threads."""
-    shape = tensor.shape
+    shape, last = tensor.shape, len(tensor.shape) - 1
     steps: list[Primitive] = []
-    if shape and shape[-1] > 1:
-        steps.append(Vectorise(f"{name}_i{len(shape) - 1}"))
+    if last > 0 and shape[-1] < FEW_LANES <= shape[-2]:
+        # Three colours of a pixel fill no vector.
+        steps += [Reorder((f"{name}_i{last}", f"{name}_i{last - 1}")), Vectorise(f"{name}_i{last - 1}")]
+    elif shape and shape[-1] > 1:
+        steps.append(Vectorise(f"{name}_i{last}"))
     if len(shape) > 1 and prod(shape) >= PARALLEL_ELEMENTS:
         steps.append(Parallel(f"{name}_i0"))
     return steps

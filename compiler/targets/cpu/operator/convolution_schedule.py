@@ -22,7 +22,7 @@ from tilewright.compiler.targets.cpu.contraction import DOT, FMA
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.padded_feature_map import RowSlice
-from tilewright.compiler.targets.cpu.operator.register_tile import choose
+from tilewright.compiler.targets.cpu.operator.register_tile import TiledMap, choose
 from tilewright.compiler.targets.cpu.tensorise import Tensorise
 
 NEAR_BYTES = {True: 1 << 20, False: 1 << 15}
@@ -98,18 +98,31 @@ class ConvolutionSchedule:
     def default(sizes: ConvolutionSizes, features: Features) -> "ConvolutionSchedule":
         """What is taken where nothing was measured.
 
-        Rows of tiles are outside where weights are near, so that each is read once and written by one thread.
-        Else panels are outside, each of which is read once.
+        Rows of tiles are outside where weights are near, so that each is read once and written by one thread;
+        what is read in place then passes all panels tile by tile. Else panels are outside, each of which is
+        read once.
         """
-        tile = choose(sizes.result, sizes.outputs, sizes.is_float, features)
+        tile = choose(
+            TiledMap(
+                result=sizes.result,
+                outputs=sizes.outputs,
+                steps=sizes.steps,
+                pixel_bytes=sizes.window_strides[1] * sizes.channels * sizes.dtype.size_bytes,
+                is_float=sizes.is_float,
+            ),
+            features,
+        )
         has_parts = -(-sizes.result[0] // tile.rows) >= LEAST_PARTS
         is_near = sizes.weight_bytes <= NEAR_BYTES[sizes.is_float] and has_parts
+        copy, order = (Copy.SLICE, Order.ROWS) if is_near else (Copy.WHOLE, Order.PANELS)
+        if sizes.is_read_in_place:
+            copy, order = Copy.NONE, Order.TILES if is_near else Order.PANELS
         return ConvolutionSchedule(
             rows=tile.rows,
             columns=tile.columns,
             lanes=tile.lanes,
-            order=Order.ROWS if is_near else Order.PANELS,
-            copy=Copy.SLICE if is_near else Copy.WHOLE,
+            order=order,
+            copy=copy,
             threads=Threads.OUTER if is_near else Threads.BOTH,
             depth=sizes.steps,
         )

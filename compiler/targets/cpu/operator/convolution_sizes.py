@@ -72,6 +72,11 @@ class ConvolutionSizes:
         return self.kernel == (1, 1) and self.strides != (1, 1) and not any(self.pads)
 
     @property
+    def is_read_in_place(self) -> bool:
+        """Whether sums can read the input as it lies, and read each element where others of its tile lie."""
+        return self.is_float and not any(self.pads) and not self.is_sampled
+
+    @property
     def window_strides(self) -> Pair:
         """From window to window in the padded feature map."""
         return (1, 1) if self.is_sampled else self.strides

@@ -1,5 +1,6 @@
 """Weights as micro-kernels read them, made once."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,6 @@ def aligned(array: NDArray[Any]) -> NDArray[Any]:
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """An array that starts at a line of the cache."""
-    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT_BYTES
-    result: NDArray[Any] = memory[start : start + size].view(dtype).reshape(shape)
-    return result
+    of: np.dtype[Any] = np.dtype(dtype)
+    memory = np.empty(prod(shape) * of.itemsize + ALIGNMENT_BYTES, np.uint8)
+    return np.ndarray(shape, of, memory, -memory.ctypes.data % ALIGNMENT_BYTES)

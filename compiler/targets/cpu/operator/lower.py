@@ -43,6 +43,7 @@ from tilewright.compiler.targets.cpu.operator.lowered import (
     constant_of,
     lowered,
 )
+from tilewright.compiler.targets.cpu.operator.numbers import Numbers
 from tilewright.compiler.targets.cpu.operator.product import lower_qdense_transposed, lower_qmatmul
 from tilewright.compiler.targets.cpu.operator.register_tile import panel_lanes
 from tilewright.compiler.targets.cpu.operator.window import WindowReduction, depthwise, largest, total
@@ -58,7 +59,7 @@ from tilewright.compiler.te import (
     saturating_add,
     select,
 )
-from tilewright.compiler.tir.expr import BufferLoad, Const, Expr
+from tilewright.compiler.tir.expr import Const, Expr
 from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.table import FIRST
 
@@ -82,7 +83,7 @@ def lower_qconv2d(
     if operator.groups > 1 and not operator.geometry().is_depthwise(weight.shape):
         weight, operator = dense_weights(weight, operator.groups), replace(operator, groups=1)
         types = [types[0], TensorType(DType.INT8, weight.shape), *types[2:]]
-    sizes, numbers = _sizes(operator, types), _Numbers.of(operator, operator.input_zero_point)
+    sizes, numbers = _sizes(operator, types), Numbers.of(operator, operator.input_zero_point)
     constants = {"bias": bias, "scale": scale, "numbers": numbers}
     if operator.residual:
         constants["factor"] = constant_of(arrays[5])
@@ -129,7 +130,7 @@ def _behind_sums(
     """Further parameters of a convolution, what is behind its sums, and what fills its padding."""
     names = ("bias", "scale", *(["factor"] if residual else []))
     parameters = [placeholder((sizes.outputs,), DType.INT32, name) for name in names]
-    numbers = _Numbers()
+    numbers = Numbers()
     inputs = [*parameters, numbers.tensor]
     add = None
     if residual:
@@ -158,14 +159,14 @@ def lower_qaverage_pool2d(
     sizes, words = _window_sizes(operator.window, types[0]), dict(operator.scales)
     counts = operator.window.counts(*types[0].numbers[2:])
     scale = aligned(np.vectorize(words.__getitem__, otypes=[np.int32])(counts))
-    numbers = _Numbers.of(operator, operator.input_zero_point, operator.bias)
+    numbers = Numbers.of(operator, operator.input_zero_point, operator.bias)
     work = prod(sizes.kernel) * types[0].elements
     return lowered(_average(sizes), {"x": 0}, {"scale": scale, "numbers": numbers}, work)
 
 
 @lru_cache(_KEPT_FUNCTIONS)
 def _average(sizes: ConvolutionSizes) -> PrimFunc:
-    scales, numbers = placeholder(sizes.result, DType.INT32, "scale"), _Numbers(further=1)
+    scales, numbers = placeholder(sizes.result, DType.INT32, "scale"), Numbers(further=1)
 
     def finish(value: Expr, y: Expr, x: Expr, c: Expr) -> Expr:
         return numbers.clamped(requantise(saturating_add(value, numbers.further(0)), scales[y, x]))
@@ -179,14 +180,14 @@ def lower_qadd(
 ) -> LoweredOperator:
     """The sum of two activations."""
     elements = types[0].elements
-    numbers = _Numbers.of(operator, 0, operator.ka, operator.kb, operator.bias, operator.scale)
+    numbers = Numbers.of(operator, 0, operator.ka, operator.kb, operator.bias, operator.scale)
     return lowered(_addition(elements), {"a": 0, "b": 1}, {"numbers": numbers}, elements)
 
 
 @lru_cache(_KEPT_FUNCTIONS)
 def _addition(elements: int) -> PrimFunc:
     a, b = (placeholder((elements,), DType.INT8, name) for name in "ab")
-    numbers = _Numbers(further=4)
+    numbers = Numbers(further=4)
     ka, kb, bias, scale = map(numbers.further, range(4))
 
     def element(i: Expr) -> Expr:
@@ -202,7 +203,7 @@ def lower_qmul(
 ) -> LoweredOperator:
     """The product of two activations; b may be one pixel for all of a."""
     _, channels, *size = types[0].numbers
-    numbers = _Numbers.of(operator, 0, operator.za, operator.zb, operator.scale)
+    numbers = Numbers.of(operator, 0, operator.za, operator.zb, operator.scale)
     function = _product(prod(size), channels, types[0].shape != types[1].shape)
     return lowered(function, {"a": 0, "b": 1}, {"numbers": numbers}, types[0].elements)
 
@@ -212,7 +213,7 @@ def _product(pixels: int, channels: int, repeats: bool) -> PrimFunc:
     shape = (pixels, channels)
     a = placeholder(shape, DType.INT8, "a")
     b = placeholder((1, channels) if repeats else shape, DType.INT8, "b")
-    numbers = _Numbers(further=3)
+    numbers = Numbers(further=3)
     za, zb, scale = map(numbers.further, range(3))
 
     def element(p: Expr, c: Expr) -> Expr:
@@ -341,41 +342,8 @@ def lower_operator(
     return OPERATORS[type(operator)](operator, types, arrays, features)
 
 
-def _finish(numbers: "_Numbers", bias: Tensor, scale: Tensor) -> Finish:
+def _finish(numbers: Numbers, bias: Tensor, scale: Tensor) -> Finish:
     return lambda value, y, x, c: numbers.clamped(requantise(saturating_add(value, bias[c]), scale[c]))
-
-
-class _Numbers:
-    """What calibration chose of an operator, but for arrays: an argument, not a part of the code.
-
-    So operators of the same sizes are one loop program, which is compiled once.
-
-    Members:
-        tensor: the parameter, int32: what fills the padding, the zero point and the limits of the result, and
-            further numbers.
-    """
-
-    def __init__(self, further: int = 0) -> None:
-        self.tensor = placeholder((4 + further,), DType.INT32, "numbers")
-
-    @staticmethod
-    def of(operator: QConv2d | QAveragePool2d | QAdd | QMul, fill: int, *further: int) -> NDArray[np.int32]:
-        """The argument."""
-        return np.array([fill, operator.zero_point, operator.lo, operator.hi, *further], np.int32)
-
-    def further(self, place: int) -> Expr:
-        """A further number."""
-        return self.tensor[4 + place]
-
-    @property
-    def fill(self) -> Expr:
-        """The padding of the input."""
-        return BufferLoad(self.tensor.buffer, (Const(0),))
-
-    def clamped(self, value: Expr) -> Expr:
-        """The int8 of a requantised sum."""
-        zero_point, lo, hi = (self.tensor[place] for place in (1, 2, 3))
-        return cast(clamp(value + zero_point, lo, hi), DType.INT8)
 
 
 def _add(residual: Tensor, factor: Tensor) -> Finish:

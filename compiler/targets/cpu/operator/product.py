@@ -1,5 +1,6 @@
 """Products of activations of integers as matrices, as loop programs for the host."""
 
+from functools import lru_cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,12 +12,17 @@ from tilewright.compiler.ops.quantised.qdense_transposed import QDenseTransposed
 from tilewright.compiler.ops.quantised.qmatmul import QMatmul, QMatmulParted
 from tilewright.compiler.schedule import Reorder, Vectorise
 from tilewright.compiler.targets.cpu.feature import Features
+from tilewright.compiler.targets.cpu.operator.activation_product import ActivationProduct
 from tilewright.compiler.targets.cpu.operator.lowered import LoweredOperator, constant_of, lowered
+from tilewright.compiler.targets.cpu.operator.numbers import Numbers
 from tilewright.compiler.te import cast, clamp, compute, lower, placeholder, reduce_axis, requantise, sum_of
 from tilewright.compiler.tir.expr import Const, Expr
+from tilewright.compiler.tir.stmt import PrimFunc
 from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 
 Array = NDArray[Any]
+_KEPT_FUNCTIONS = 256
+"""Loop programs of products that a process keeps."""
 
 
 def lower_qmatmul(
@@ -25,28 +31,35 @@ def lower_qmatmul(
     """Products of matrices, group by group: groups are rows, and channels lie innermost."""
     inputs, groups, pixels = types[0].numbers[1:]
     outputs, _, columns = types[1].numbers[1:]
-    x = placeholder((groups, pixels, inputs), DType.INT8, "x")
-    w = placeholder((groups, columns, outputs), DType.INT8, "w")
-    i = reduce_axis(inputs, "i")
+    product = ActivationProduct(groups, pixels, inputs, columns, outputs, features)
+    if isinstance(operator, QMatmulParted):
+        function = _parted_products(product)
+        numbers = Numbers.of(operator, 0, operator.scale, operator.fine_scale, operator.factor)
+    else:
+        function, numbers = _products(product), Numbers.of(operator, 0, operator.scale)
+    return lowered(function, {"x": 0, "w": 1}, {"numbers": numbers}, operator.macs(*types))
 
-    def term(g: Expr, p: Expr, o: Expr) -> Expr:
-        return sum_of(cast(x[g, p, i], DType.INT32) * cast(w[g, i, o], DType.INT32), (i,))
 
-    sums = compute((groups, pixels, outputs), term, "sums")
+@lru_cache(_KEPT_FUNCTIONS)
+def _products(product: ActivationProduct) -> PrimFunc:
+    numbers = Numbers(further=1)
 
-    def element(g: Expr, p: Expr, o: Expr) -> Expr:
-        total: Expr = sums[g, p, o]
-        if isinstance(operator, QMatmulParted):
-            scaled = requantise(sums[g, 2 * p + 1, o], Const(operator.fine_scale, DType.INT32))
-            fine = cast(clamp(scaled, INT8_MINIMUM, INT8_MAXIMUM), DType.INT32)
-            total = sums[g, 2 * p, o] + fine * operator.factor
-        return _clamped(requantise(total, Const(operator.scale, DType.INT32)), operator)
+    def finish(total: Expr) -> Expr:
+        return numbers.clamped(requantise(total, numbers.further(0)))
 
-    parts = 2 if isinstance(operator, QMatmulParted) else 1
-    result = compute((groups, pixels // parts, outputs), element, "result")
-    function = lower("products", [x, w], [result])
-    orders = [Reorder(("sums_g", "sums_p", "sums_i", "sums_o")), Vectorise("sums_o"), Vectorise("result_o")]
-    return lowered(schedule.apply(function, orders), {"x": 0, "w": 1}, {}, operator.macs(*types))
+    return product.function([numbers.tensor], finish)
+
+
+@lru_cache(_KEPT_FUNCTIONS)
+def _parted_products(product: ActivationProduct) -> PrimFunc:
+    numbers = Numbers(further=3)
+
+    def finish(coarse: Expr, fine: Expr) -> Expr:
+        scaled = clamp(requantise(fine, numbers.further(1)), INT8_MINIMUM, INT8_MAXIMUM)
+        total = coarse + cast(cast(scaled, DType.INT8), DType.INT32) * numbers.further(2)
+        return numbers.clamped(requantise(total, numbers.further(0)))
+
+    return product.function([numbers.tensor], finish, parts=2)
 
 
 def lower_qdense_transposed(
@@ -73,5 +86,5 @@ def lower_qdense_transposed(
     return lowered(schedule.apply(function, orders), {"x": 0}, {"w": weight}, operator.macs(*types))
 
 
-def _clamped(value: Expr, operator: QMatmul | QDenseTransposed) -> Expr:
+def _clamped(value: Expr, operator: QDenseTransposed) -> Expr:
     return cast(clamp(value + operator.zero_point, operator.lo, operator.hi), DType.INT8)

@@ -8,7 +8,11 @@ from tilewright.compiler.dtype import DType
 from tilewright.compiler.schedule import ComputeAt, Parallel, Primitive, Reorder, Split, Unroll, Vectorise
 from tilewright.compiler.targets.cpu.operator.convolution import NO_TAIL, Finish, Tail
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
-from tilewright.compiler.targets.cpu.operator.padded_feature_map import with_padded_copy
+from tilewright.compiler.targets.cpu.operator.padded_feature_map import (
+    PaddedFeatureMap,
+    RowSlice,
+    with_padded_copy,
+)
 from tilewright.compiler.te import (
     ReduceAxis,
     Tensor,
@@ -25,6 +29,8 @@ from tilewright.compiler.tir.stmt import PrimFunc
 
 SUMS_BYTES = 64
 """Size of the accumulators that stay in registers over a window."""
+ROWS, NEAR_BYTES = 4, 1 << 18
+"""Rows of results for which a slice of a feature map is copied that is larger than so many bytes."""
 ReduceElements = Callable[[Expr, tuple[ReduceAxis, ReduceAxis], Expr], Expr]
 """Reduces the elements of a window: takes element, rows and columns of the window, channel."""
 
@@ -58,15 +64,28 @@ class WindowReduction:
         total, shape = self.tail.total(lambda y, x, c: reduced[y, x, c], shape)
         result = compute(shape, lambda y, x, c: self.finish(total(y, x, c), y, x, c), "result")
         function = lower(name, [padded, *self.inputs], [result])
-        function = schedule.apply(function, self._steps(SUMS_BYTES // reduced.dtype.size_bytes))
-        return with_padded_copy(function, "padded", sizes.source, padded_map)
+        row_slice = self._row_slice(padded_map)
+        steps = self._steps(SUMS_BYTES // reduced.dtype.size_bytes, is_sliced=row_slice is not None)
+        function = schedule.apply(function, steps)
+        return with_padded_copy(function, "padded", sizes.source, padded_map, row_slice)
 
-    def _steps(self, lanes: int) -> list[Primitive]:
+    def _row_slice(self, padded_map: PaddedFeatureMap) -> RowSlice | None:
+        """What some rows of results read of a large feature map, copied for them; None to copy all before."""
+        size_bytes = padded_map.rows * padded_map.columns * self.sizes.dtype.size_bytes
+        if self.tail.pool is not None or size_bytes <= NEAR_BYTES:
+            return None
+        stride, reach = self.sizes.window_strides[0], (self.sizes.kernel[0] - 1) * self.sizes.dilations[0] + 1
+        return RowSlice(loop="down", step=ROWS * stride, rows=(ROWS - 1) * stride + reach)
+
+    def _steps(self, lanes: int, *, is_sliced: bool) -> list[Primitive]:
         """Panels of channels, whose weights stay in registers, outside; windows written out."""
         near: list[Primitive] = [ComputeAt("reduced", "result_x")]
         if self.tail.pool is not None:
             near = [ComputeAt("pooled", "result_x"), Reorder(("pooled_py", "pooled_px", "pooled_c"))]
             near += [Vectorise("pooled_c")]
+        rows: list[Primitive] = [Parallel("result_y")]
+        if is_sliced:
+            rows = [Split("result_y", ROWS, "down", "y"), Parallel("down")]
         return [
             Split("result_c", lanes, "panel", "lane"),
             Reorder(("panel", "result_x", "lane")),
@@ -76,7 +95,7 @@ class WindowReduction:
             Unroll("reduced_kx"),
             Vectorise("reduced_c"),
             Vectorise("lane"),
-            Parallel("result_y"),
+            *rows,
         ]
 
     def _window(self, padded: Tensor, y: Expr, x: Expr, c: Expr) -> Expr:

@@ -13,6 +13,7 @@ from tilewright.compiler.targets.cpu.codegen import emit_module
 from tilewright.compiler.targets.cpu.feature import DotInstruction, Features
 from tilewright.compiler.targets.cpu.kernel import compile_function
 from tilewright.compiler.targets.cpu.machine import HostMachine, assembly_text
+from tilewright.compiler.targets.cpu.operator.convolution_schedule import ConvolutionSchedule
 from tilewright.compiler.targets.cpu.operator.convolution_sizes import ConvolutionSizes
 from tilewright.compiler.targets.cpu.operator.layer import float_layer, integer_layer
 from tilewright.compiler.targets.cpu.operator.layout import starts, weight_panels
@@ -109,7 +110,7 @@ def test_float_layers_are_near_the_operator(host, shape):
     bias = rng.normal(size=sizes.outputs).astype(np.float32)
     (total,) = Conv(sizes.strides, sizes.pads, sizes.dilations).run(x.transpose(2, 0, 1)[None], weight)
     answer = total[0].transpose(1, 2, 0) + bias
-    panels = weight_panels(weight, sizes, panel_lanes(sizes.outputs, True, features))
+    panels = weight_panels(weight, sizes, ConvolutionSchedule.default(sizes, features).lanes)
     kernel = compile_function(float_layer("layer", sizes, features), contract=True, machine=host)
     found = kernel.run({"x": x.reshape(sizes.height, -1), "weight": panels, "bias": bias})["result"]
     np.testing.assert_allclose(found, answer, atol=1e-4)

@@ -13,8 +13,9 @@ from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.compiler.pipeline import compile_model, load_onnx, quantise
-from tilewright.compiler.targets.cpu import kernel, network
+from tilewright.compiler.targets.cpu import network
 from tilewright.compiler.targets.cpu.error import CpuError
+from tilewright.compiler.targets.cpu.host import kernel
 from tilewright.compiler.targets.cpu.machine import HostMachine
 from tilewright.compiler.targets.cpu.network import HostNetwork
 from tilewright.isa.config import PRESETS
@@ -121,6 +122,12 @@ def test_what_one_layer_may_have_behind_it(groups, pool, residual):
     check(graph, random_input(np.random.default_rng(1), graph, 3))
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_large_maps_are_copied_some_rows_at_a_time(residual):
+    graph = layer(5, None, residual, size=(231, 230))
+    check(graph, random_input(np.random.default_rng(2), graph, 1))
+
+
 def test_an_operator_without_a_compiled_form_is_named():
     node = layers.Node("relu", Clip(0.0, float("inf")), ("x",), "z")
     with pytest.raises(CpuError, match=r"compiled form on the CPU, and 'relu' \(clip\) has none"):
@@ -131,7 +138,7 @@ def test_kernels_of_a_network_are_compiled_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     graph = layer()
     inputs = random_input(np.random.default_rng(1), graph, 1)
-    HostNetwork(graph)
+    check(graph, inputs)
     monkeypatch.setattr(kernel, "object_code", None)
     check(graph, inputs)
 

@@ -15,7 +15,6 @@ from tilewright.compiler.ir.interpret import run
 from tilewright.compiler.ir.type import TensorType
 from tilewright.compiler.ops import emit as e
 from tilewright.compiler.ops.quantised.window import Window
-from tilewright.compiler.targets.cpu import network
 from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.targets.cpu.feature import Features
 from tilewright.compiler.targets.cpu.host import compile_host
@@ -96,36 +95,27 @@ def test_a_schedule_that_does_not_fit_is_refused():
         compile_host(function, schedules=schedules_of(PRODUCT, bad))
 
 
-def texts_of(monkeypatch, graph, **options):
+def texts_of(graph, **options):
     """The loops of a network's layers."""
-    found, compile_function = [], network.compile_function
-
-    def noted(function, **more):
-        found.append(repr(function))
-        return compile_function(function, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(network, "compile_function", noted)
-        program = HostNetwork(graph, **options)
-    return found, program
+    kernels = {}
+    program = HostNetwork(graph, kernels=kernels, **options)
+    return [repr(function) for function, _ in kernels.values()], program
 
 
 @pytest.mark.parametrize("residual", [False, True], ids=["alone", "residual"])
-def test_a_schedule_of_integers_keeps_the_bytes(residual, monkeypatch):
+def test_a_schedule_of_integers_keeps_the_bytes(residual):
     graph = layer(residual=residual)
     sizes = replace(INTEGERS, outputs=5) if residual else INTEGERS
     inputs = random_input(np.random.default_rng(1), graph, 3)
-    plain, _ = texts_of(monkeypatch, graph)
-    found, program = texts_of(monkeypatch, graph, schedules=schedules_of(sizes))
+    plain, _ = texts_of(graph)
+    found, program = texts_of(graph, schedules=schedules_of(sizes))
     assert plain != found
     np.testing.assert_array_equal(program.run(inputs)["y"], graph.run(inputs)["y"])
 
 
-def test_convolutions_with_a_pooling_keep_their_schedule(monkeypatch):
+def test_convolutions_with_a_pooling_keep_their_schedule():
     graph = layer(pool=Window((2, 2), (2, 2)))
-    assert (
-        texts_of(monkeypatch, graph)[0] == texts_of(monkeypatch, graph, schedules=schedules_of(INTEGERS))[0]
-    )
+    assert texts_of(graph)[0] == texts_of(graph, schedules=schedules_of(INTEGERS))[0]
 
 
 def test_integers_refuse_what_does_not_fit():
