@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from host_networks import light_models, loaded
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.zoo.language import decoder, encoder, lstm_classifier
+from bench.zoo.light import light_models, loaded
 from bench.zoo.vision import detector, mobilenet_v2, resnet18
 
 import tilewright
