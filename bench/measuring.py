@@ -28,7 +28,7 @@ from tilewright.tune.session import Session
 
 NETWORKS = "resnet18,mobilenet_v2,efficientnet-lite0"
 MANY = 10_000
-BATCH = 8
+BATCH = 16
 HEADER = ("network", "layers", "calls", "search s", "measure s", "calls a minute", f"{MANY:,} calls, min")
 
 
