@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 from zipfile import BadZipFile
 
@@ -10,23 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.api.error import PackageError
+from tilewright.isa.output_file import write_files
 
 Array = NDArray[Any]
 
 
 def write_checkpoint(path: str | os.PathLike[str], told: Mapping[str, Any], arrays: Sequence[Array]) -> None:
-    """Write a checkpoint in one go: a run that is ended meanwhile leaves the file that was there.
+    """Write a checkpoint, whole or not at all: a run that is ended meanwhile leaves the file that was there.
 
     Args:
         path: of the file.
         told: what JSON can hold.
         arrays: of any types and shapes.
+
+    Raises:
+        OSError: if it cannot be written.
     """
     numbered: dict[str, Any] = {f"array_{number}": array for number, array in enumerate(arrays)}
-    part = f"{os.fspath(path)}.part"
-    with open(part, "wb") as file:
-        np.savez(file, about=np.array(json.dumps(told)), **numbered)
-    os.replace(part, path)
+    contents = BytesIO()
+    np.savez(contents, about=np.array(json.dumps(told)), **numbered)
+    write_files({os.fspath(path): contents.getvalue()})
 
 
 def read_checkpoint(

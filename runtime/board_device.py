@@ -10,14 +10,21 @@ from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.executable import Executable
 from tilewright.isa.register import Status
-from tilewright.runtime.device import DEFAULT_ENVIRONMENT, NOT_YET, DeviceResult, Environment, Prepared
+from tilewright.runtime.device import (
+    DEFAULT_ENVIRONMENT,
+    NOT_YET,
+    Device,
+    DeviceResult,
+    Environment,
+    Prepared,
+)
 from tilewright.runtime.driver import Call, Driver, DriverError, Ended, Memory
 from tilewright.runtime.loader import ALIGNMENT_BYTES, Image, LoadError, load, require_sound
 
 BOARD = "board"
 
 
-class BoardDevice:
+class BoardDevice(Device):
     """Runs programs through a driver and a memory; see `device.Device`.
 
     When instructions start and finish cannot be seen from there.
@@ -52,17 +59,6 @@ class BoardDevice:
     def config(self) -> Config:
         """Of the machine."""
         return self._driver.config
-
-    def run(
-        self,
-        executable: Executable,
-        regions: Mapping[int, bytes],
-        environment: Environment = DEFAULT_ENVIRONMENT,
-        *,
-        check: bool = True,
-    ) -> DeviceResult:
-        """Run a program on the bytes behind its base registers; see `device.Device.run`."""
-        return self.prepare(executable, regions, environment, check=check).run({})
 
     def prepare(
         self,

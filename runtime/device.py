@@ -116,7 +116,10 @@ class Prepared(Protocol):
 
 
 class Device(Protocol):
-    """A machine that runs assembled programs; its memories keep their contents from one to the next."""
+    """A machine that runs assembled programs; its memories keep their contents from one to the next.
+
+    A device that inherits it explicitly runs what it has prepared.
+    """
 
     @property
     def name(self) -> str:
@@ -147,6 +150,7 @@ class Device(Protocol):
             LoadError: if program, regions and device do not fit each other.
             CheckError, InstructionError: if `check` and the program is unsound.
         """
+        return self.prepare(executable, regions, environment, check=check).run({})
 
     def prepare(
         self,

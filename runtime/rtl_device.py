@@ -12,6 +12,7 @@ from tilewright.isa.memory import Engine
 from tilewright.runtime.device import (
     DEFAULT_ENVIRONMENT,
     NOT_YET,
+    Device,
     DeviceResult,
     Environment,
     Prepared,
@@ -28,7 +29,7 @@ RTL_AMARANTH = "rtl-amaranth"
 """Where there is no Verilator or no compiler; a thousand times slower."""
 
 
-class RtlDevice:
+class RtlDevice(Device):
     """The gates of a configuration; see `device.Device`.
 
     Args:
@@ -53,17 +54,6 @@ class RtlDevice:
     def config(self) -> Config:
         """Of the machine."""
         return self._machine.config
-
-    def run(
-        self,
-        executable: Executable,
-        regions: Mapping[int, bytes],
-        environment: Environment = DEFAULT_ENVIRONMENT,
-        *,
-        check: bool = True,
-    ) -> DeviceResult:
-        """Run a program on the bytes behind its base registers; see `device.Device.run`."""
-        return self.prepare(executable, regions, environment, check=check).run({})
 
     def prepare(
         self,

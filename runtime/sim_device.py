@@ -11,7 +11,7 @@ from tilewright.isa.encoding import encode
 from tilewright.isa.executable import Executable
 from tilewright.isa.instruction import Finish
 from tilewright.isa.state import Dram
-from tilewright.runtime.device import DEFAULT_ENVIRONMENT, DeviceResult, Environment, Prepared
+from tilewright.runtime.device import DEFAULT_ENVIRONMENT, Device, DeviceResult, Environment, Prepared
 from tilewright.runtime.loader import Image, load, require_sound
 from tilewright.sim.machine import Simulator
 from tilewright.sim.result import SimResult
@@ -19,7 +19,7 @@ from tilewright.sim.result import SimResult
 SIM = "sim"
 
 
-class SimDevice:
+class SimDevice(Device):
     """The simulated machine of a configuration; see `device.Device`.
 
     Args:
@@ -41,17 +41,6 @@ class SimDevice:
     def config(self) -> Config:
         """Of the machine."""
         return self._simulator.config
-
-    def run(
-        self,
-        executable: Executable,
-        regions: Mapping[int, bytes],
-        environment: Environment = DEFAULT_ENVIRONMENT,
-        *,
-        check: bool = True,
-    ) -> DeviceResult:
-        """Run a program on the bytes behind its base registers; see `device.Device.run`."""
-        return self.prepare(executable, regions, environment, check=check).run({})
 
     def prepare(
         self,
