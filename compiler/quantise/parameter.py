@@ -12,7 +12,7 @@ from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 from tilewright.numerics.requantise import (
     PRODUCT_SHIFT,
     SHIFT_MAXIMUM,
-    X_LIMIT,
+    X_MAXIMUM,
     pack_scale,
     quantise_multiplier,
 )
@@ -134,7 +134,7 @@ def _error(multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, 
     unit = np.ldexp(multiplier.astype(np.float64), -PRODUCT_SHIFT)
     rounding = np.where(shift > 0, unit / 4, 0.0)
     slope = np.abs(np.ldexp(unit, -shift) / real - 1) * reach / 8
-    return np.where(unit * X_LIMIT < reach + 0.5, np.inf, rounding + slope)
+    return np.where(unit * X_MAXIMUM < reach + 0.5, np.inf, rounding + slope)
 
 
 def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: QuantParams) -> bool:

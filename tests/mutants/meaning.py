@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         name="saturation-limit",
         file="numerics/requantise.py",
-        old="X_LIMIT = (1 << 16) - 64",
-        new="X_LIMIT = (1 << 16) - 1",
+        old="X_MINIMUM, X_MAXIMUM = -(1 << (X_BITS - 1)), (1 << (X_BITS - 1)) - 1",
+        new="X_MINIMUM, X_MAXIMUM = 1 - (1 << (X_BITS - 1)), (1 << (X_BITS - 1)) - 1",
         check=_NUMERICS,
     ),
     Mutant(

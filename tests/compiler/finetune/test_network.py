@@ -63,7 +63,7 @@ def test_integers_are_what_the_fake_quantised_network_says(network, shift):
     found = outputs(network, trained)
     (floats,) = run(network.in_floats(), X)
     step = float(trained[-1])
-    # A requantisation has multipliers of 15 bits, and may round to the other side in places.
+    # A requantisation has multipliers of 17 bits, and may round to the other side in places.
     assert np.abs(found - said).max() < 2.01 * step
     apart, noise = (noise_share({"y": floats}, {"y": floats + found - other}) for other in (said, floats))
     assert apart < 0.25 * noise

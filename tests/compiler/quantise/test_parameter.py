@@ -49,7 +49,7 @@ def test_the_factors_of_a_sum_keep_the_ratio():
 
 
 def test_a_scale_word_is_right_up_to_the_reach():
-    """Within half a step and what 15 bits of multiplier cost; never the word that saturates too early."""
+    """Within half a step and what 17 bits of multiplier cost; never the word that saturates too early."""
     for ratio in np.geomspace(1e-6, 0.5, 97):
         for reach in (127, 128, 200, 255):
             t = np.rint(np.linspace(-reach, reach, 1001) / ratio)
