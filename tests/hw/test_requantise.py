@@ -54,7 +54,10 @@ def random_values(rng, pre, shape):
 
 
 def random_scale(rng, cols):
-    m = rng.choice([0, 1, 1 << 16, MULTIPLIER_MAXIMUM, *rng.integers(0, MULTIPLIER_MAXIMUM, 4)], cols)
+    # 65664 and 65665 round the ends of x to results that their neighbours do not have.
+    m = rng.choice(
+        [0, 1, 1 << 16, 65664, 65665, MULTIPLIER_MAXIMUM, *rng.integers(0, MULTIPLIER_MAXIMUM, 4)], cols
+    )
     pre = rng.integers(SHIFT_MINIMUM, SHIFT_MAXIMUM + 1, cols)
     if rng.random() < 0.7:
         pre = rng.integers(-3, 15, cols)

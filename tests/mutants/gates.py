@@ -40,7 +40,7 @@ _ARITHMETIC = (
         name="requantise-saturates-below-in-the-wrong-place",
         file="hw/requantise.py",
         old="Mux(low, X_MINIMUM, floor + half)",
-        new="Mux(low, -X_MAXIMUM, floor + half)",
+        new="Mux(low, X_MINIMUM + 2, floor + half)",
         check=_REQUANTISE,
     ),
     Mutant(

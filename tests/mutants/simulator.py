@@ -177,7 +177,7 @@ _EXECUTOR = (
         name="executor-clamp",
         file="sim/lane.py",
         old="_rounded(builder, x), float(X_MINIMUM), float(X_MAXIMUM))",
-        new="_rounded(builder, x), float(X_MINIMUM - 1), float(X_MAXIMUM))",
+        new="_rounded(builder, x), float(X_MINIMUM), float(X_MAXIMUM + 1))",
         check=_DATA,
     ),
 )

@@ -37,7 +37,8 @@ def test_it_is_the_formula_near_every_rounding_and_saturation():
         edge = 2.0 ** (17 + pre)
         centres = np.array([0, 2.0**pre / 2, edge, -edge, 2.0**52, -(2.0**52), INT32_MAX, INT32_MIN])
         t = np.clip((centres[:, None] + around).ravel(), INT32_MIN, INT32_MAX).astype(np.int64)
-        for m in (0, 1, 65536, 131071):
+        # The last two round the largest and the least x to a result that their neighbours do not have.
+        for m in (0, 1, 65536, 131071, 65664, 65665):
             got = requantise(t.astype(np.int32), pack_scale(m, pre))
             assert got.tolist() == [exact(int(value), m, pre) for value in t]
 

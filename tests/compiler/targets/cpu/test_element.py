@@ -145,7 +145,8 @@ def test_requantise_is_that_of_numerics_for_every_shift():
     near = [base + step for base in (0, X_MAXIMUM, X_MINIMUM, 1 << 16, 1 << 30) for step in range(-2, 3)]
     t = [info.min, info.min + 1, info.max, info.max - 1, *near, *rng.integers(info.min, info.max, 35)]
     t += [sign << power for power in range(31) for sign in (1, -1)]
-    multipliers = [0, 1, 15, 16, 17, 1 << 16, (1 << 17) - 16, (1 << 17) - 1, 54321]
+    # 65664 and 65665 round the ends of x to results that their neighbours do not have.
+    multipliers = [0, 1, 15, 16, 17, 1 << 16, (1 << 17) - 16, (1 << 17) - 1, 54321, 65664, 65665]
     scales = [int(pack_scale(m, shift)) for m in multipliers for shift in range(-32, 32)]
     # The bits outside of both fields are ignored.
     scales += [scale | -(1 << 23) for scale in scales[::7]]
