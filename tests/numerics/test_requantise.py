@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tilewright.numerics.requantise import pack_scale, quantise_multiplier, requantise, unpack_scale
+from tilewright.numerics.requantise import (
+    MULTIPLIER_MAXIMUM,
+    X_MAXIMUM,
+    X_MINIMUM,
+    pack_scale,
+    quantise_multiplier,
+    requantise,
+    unpack_scale,
+)
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 INT32 = st.integers(INT32_MIN, INT32_MAX) | st.sampled_from([INT32_MIN, INT32_MAX, -1, 0, 1])
@@ -101,3 +109,10 @@ def test_the_product_is_off_by_one_step_at_most_where_int8_can_see_it(scale, t):
 def test_scales_out_of_reach_are_refused(scale, message):
     with pytest.raises(ValueError, match=message):
         quantise_multiplier(scale)
+
+
+def test_products_have_35_bits_and_results_reach_512():
+    ends = [(x, m) for x in (X_MINIMUM, X_MAXIMUM) for m in (0, MULTIPLIER_MAXIMUM)]
+    assert all(-(1 << 34) <= x * m < 1 << 34 for x, m in ends)
+    t, scale = np.array([INT32_MIN, INT32_MAX], np.int32), pack_scale([MULTIPLIER_MAXIMUM] * 2, -32)
+    assert requantise(t, scale).tolist() == [-512, 512]
