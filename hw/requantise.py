@@ -235,8 +235,9 @@ class LaneShift(wiring.Component):
 
     def _elaborate_x(self, m: Module, floor: Value, half: Value, outside: Value, sign: Value) -> None:
         x = Signal(signed(X_BITS), reset_less=True)
-        # Only the largest floor must not be rounded up.
-        high, low = ~sign & (outside | (floor == X_MAXIMUM)), sign & outside
+        # Of what is inside, only the largest floor is rounded up to what is not: a sign that was not there.
+        rounded = floor + half
+        high, low = ~sign & (outside | rounded[X_BITS - 1]), sign & outside
         with m.If(self.control[X_STAGE - 1].requantise):
-            m.d.sync += x.eq(Mux(high, X_MAXIMUM, Mux(low, X_MINIMUM, floor + half)))
+            m.d.sync += x.eq(Mux(high, X_MAXIMUM, Mux(low, X_MINIMUM, rounded)))
         m.d.comb += self.x.eq(x)

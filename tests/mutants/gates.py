@@ -32,15 +32,15 @@ _ARITHMETIC = (
     Mutant(
         name="requantise-saturates-late",
         file="hw/requantise.py",
-        old="(floor == X_MAXIMUM))",
-        new="(floor == X_MINIMUM))",
+        old="(outside | rounded[X_BITS - 1])",
+        new="(outside | rounded[X_BITS])",
         check=_REQUANTISE,
     ),
     Mutant(
         name="requantise-saturates-below-in-the-wrong-place",
         file="hw/requantise.py",
-        old="Mux(low, X_MINIMUM, floor + half)",
-        new="Mux(low, X_MINIMUM + 2, floor + half)",
+        old="Mux(low, X_MINIMUM, rounded)",
+        new="Mux(low, X_MINIMUM + 2, rounded)",
         check=_REQUANTISE,
     ),
     Mutant(
