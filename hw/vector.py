@@ -72,7 +72,8 @@ class VectorEngine(wiring.Component):
         m.d.comb += [issue.head.eq(control.head), issue.start.eq(control.start)]
         m.d.comb += [control.ready.eq(issue.ready), control.fault.eq(issue.fault)]
         items = [Signal(ITEM, name="item_0"), issue.item]
-        for stage in range(REQUEST_STAGE + 1, vector_depth(self.config.requant_interval) + 1):
+        depth = vector_depth(self.config.requant_interval, self.config.vector_taps)
+        for stage in range(REQUEST_STAGE + 1, depth + 1):
             item = Signal(ITEM, name=f"item_{stage}")
             m.d.sync += item.eq(items[-1])
             items.append(item)

@@ -9,11 +9,12 @@ import random
 
 import numpy as np
 
-from tilewright.isa.config import Config
+from tilewright.isa.config import FIELD_RANGES, Config
 from tilewright.isa.instruction import Destination, Finish, Instruction, Load, Matrix, Nop, Store, Vector
 from tilewright.isa.memory import Memory
-from tilewright.isa.random_instruction import Taste, random_instructions
+from tilewright.isa.random_instruction import random_instructions
 from tilewright.isa.random_token import Weaver
+from tilewright.isa.random_value import Taste
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.numerics.table import ENTRIES
 
@@ -55,6 +56,7 @@ def random_config(rng: np.random.Generator, *, large_share: float = 0) -> Config
         queue_depth=r.choice(_FEW),
         token_capacity=r.choice((*_FEW, 15)),
         requant_interval=r.choice((1, 2, 4)),
+        vector_taps=r.choice(FIELD_RANGES["vector_taps"].steps),
     )
 
 

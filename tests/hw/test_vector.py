@@ -62,7 +62,10 @@ def timed(instruction, index, start, config):
     """Cycles of one instruction by the closed forms."""
     parameters = vector_parameters(instruction).counts[0]
     items = instruction.n_0 * instruction.n_1 * instruction.n_2 * instruction.n_3
-    reduced, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
+    reduced, depth = (
+        instruction.n_2 * instruction.n_3,
+        vector_depth(config.requant_interval, config.vector_taps),
+    )
     interval = item_interval(instruction.requantise, reduced, config.requant_interval)
     last = vector_last_issue(start, parameters, items, interval)
     rest = requantiser_rest(instruction.requantise, reduced, config.requant_interval)

@@ -85,7 +85,7 @@ def window_cycles(tiling: WindowTiling) -> Number:
     windows, config = tiling.windows, tiling.config
     busy, first, last = window_busy(tiling), *first_and_last(tiling)
     alone = first.load + tiling.latency_cycles + last.work + last.store
-    alone = alone + vector_depth(config.requant_interval)
+    alone = alone + vector_depth(config.requant_interval, config.vector_taps)
     is_one = (windows.blocks == 1) & (tiling.height >= windows.height) & (tiling.width >= windows.width)
     # With one buffer of results, the vector engine waits for the store.
     computed = np.where(
@@ -156,7 +156,8 @@ def _busy(tiling: WindowTiling, height: Number, width: Number) -> WindowBusy:
     work = vector_occupancy(windows.parameter_vectors, items * left, each, 0)
     if windows.keeps_accumulators:
         # The second instruction waits for the first one.
-        work = work + vector_occupancy(0, items * windows.reduced, 1, 0) + vector_depth(interval) + 1
+        depth = vector_depth(interval, config.vector_taps)
+        work = work + vector_occupancy(0, items * windows.reduced, 1, 0) + depth + 1
     return WindowBusy(load, work, many_write_cycles(config, height, width * config.cols, latency))
 
 
