@@ -65,7 +65,10 @@ def _convolution(r: random.Random, taste: Taste, values: Values) -> Values:
     depth = taste.config.depth(Memory.ACTIVATION)
     values |= {"op": VectorOp.MULTIPLY, "reduce": ReduceMode.ADD, "a_from": SourceA.ACTIVATION}
     lines, along, rows, columns = draw_counts(r, draw_budget(r, taste), (5, 40, 8, 10))
-    columns, step = max(columns, r.choice((2, 3, 3, 4, 5, 7))), r.choice((1, 1, 1, 2, 2, 2, 3))
+    # Most budgets are of few items; a window turns corners only with several results, lines and rows.
+    lines, along = max(lines, r.choice((1, 1, 2))), max(along, r.choice((1, 2, 3, 5)))
+    rows, columns = max(rows, r.choice((1, 1, 2, 3))), max(columns, r.choice((2, 3, 3, 4, 5, 6, 7, 8, 9)))
+    step = r.choice((1, 1, 1, 2, 2, 2, 3))
     columns = min(columns, depth)
     along = min(along, (depth - columns) // step + 1)
     counts = [lines, along, rows, columns]
