@@ -247,6 +247,7 @@ FAULTS: tuple[Fault, ...] = (
     outside,
     outside,
     short_memory,
+    short_memory,
     deadlock,
     lost_token,
     wrong_config,
