@@ -366,27 +366,53 @@ def test_windows_slide_over_kernels_of_all_sizes_in_every_bit_and_cycle(interval
     assert any(item.faults for item in sliding)
 
 
+def sum_of_taps(rng, columns, step, rows, **given):
+    """A convolution that stays inside, with weights from the accumulators."""
+    depth = TAPS.depth(Memory.ACCUMULATOR)
+    inside = {"n_0": 2, "n_1": 3, "to": Destination.ACCUMULATOR, "a": 3, "a_stride_0": 1, "a_stride_1": step}
+    inside |= {"a_stride_2": 1, "a_stride_3": 1, "b_from": SourceB.ACCUMULATOR, "b": 0, "b_stride_2": 1}
+    inside |= {"b_stride_3": 0, "destination": depth, "destination_stride_0": 3, "destination_stride_1": 1}
+    inside |= {"requantise": 0, "bias": 0}
+    return random_convolution(rng, TAPS, columns, step, n_2=rows, **inside | given)
+
+
 @pytest.mark.slow
-def test_a_window_keeps_the_chunks_of_all_its_rows():
+def test_a_window_keeps_the_chunks_of_as_many_rows_as_fit():
     rng = np.random.default_rng(8)
-    inside = {
-        "n_0": 2,
-        "n_1": 3,
-        "to": Destination.ACCUMULATOR,
-        "reduce": ReduceMode.ADD,
-        "a": 3,
-        "a_stride_0": 1,
-    }
-    inside |= {"a_stride_2": 1, "b_from": SourceB.ACCUMULATOR, "b": 0, "b_stride_2": 1, "b_stride_3": 0}
-    inside |= {"destination": TAPS.depth(Memory.ACCUMULATOR), "destination_stride_0": 3}
-    inside |= {"destination_stride_1": 1, "requantise": 0, "bias": 0}
-    shapes = [(3, 1, 32), (6, 1, 16), (9, 1, 10), (6, 2, 16)]
-    plan = check(
-        [random_convolution(rng, TAPS, columns, step, n_2=rows, **inside) for columns, step, rows in shapes],
-        TAPS,
-        rng,
-    )
+    shapes = [(3, 1, 32), (3, 1, 33), (6, 1, 16), (9, 1, 10), (9, 1, 11), (6, 2, 16), (6, 2, 17)]
+    plan = check([sum_of_taps(rng, *shape) for shape in shapes], TAPS, rng)
+    assert [item.slides for item in plan] == [True, False, True, True, False, True, False]
+
+
+def test_a_window_slides_along_lines_of_one_input():
+    rng = np.random.default_rng(9)
+    still = {"a_stride_1": 0, "a_stride_3": 0}
+    plan = check([sum_of_taps(rng, columns, 1, 2, **still) for columns in (3, 6)], TAPS, rng)
     assert all(item.slides for item in plan)
+
+
+def test_a_window_slides_as_slowly_as_the_requantiser_needs():
+    rng = np.random.default_rng(11)
+    slow = replace(TAPS, requant_interval=4)
+    plan = check([sum_of_taps(rng, 3, 1, rows, requantise=1) for rows in (3, 4)], slow, rng)
+    assert [item.slides for item in plan] == [False, True]
+
+
+@pytest.mark.slow
+def test_a_window_does_not_slide_where_weights_move_or_nothing_is_added():
+    rng = np.random.default_rng(10)
+    changes = [
+        {"op": VectorOp.ADD},
+        {"op": VectorOp.MULTIPLY_ADD},
+        {"reduce": ReduceMode.MAXIMUM},
+        {"b_stride_0": 1},
+        {"b_stride_1": 1},
+        {"a_from": SourceA.ACCUMULATOR, "b_from": SourceB.ACTIVATION},
+        {"a_stride_1": 3},
+        {"a_stride_1": -1},
+    ]
+    plan = check([sum_of_taps(rng, 3, 1, 2, **change) for change in changes], TAPS, rng)
+    assert not any(item.slides for item in plan)
 
 
 @pytest.mark.slow
