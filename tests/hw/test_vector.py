@@ -399,6 +399,14 @@ def test_a_window_slides_as_slowly_as_the_requantiser_needs():
     assert [item.slides for item in plan] == [False, True]
 
 
+def test_a_window_reads_weights_with_the_first_result_of_a_line_alone():
+    rng = np.random.default_rng(12)
+    last = 2 * TAPS.depth(Memory.ACTIVATION) - 1
+    plan = check([sum_of_taps(rng, 5, 1, 2, b=last)], TAPS, rng)
+    assert plan[0].slides
+    assert len(plan[0].faults) == 2 * (2 * 5 - 1)
+
+
 @pytest.mark.slow
 def test_a_window_does_not_slide_where_weights_move_or_nothing_is_added():
     rng = np.random.default_rng(10)
