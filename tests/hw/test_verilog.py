@@ -3,11 +3,12 @@
 import os
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from tilewright.hw.verilog import TOP_NAME, emit
-from tilewright.isa.config import PRESETS
+from tilewright.isa.config import FIELD_RANGES, PRESETS
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
 TINY = PRESETS["tiny"]
@@ -55,9 +56,10 @@ def test_no_signal_has_no_bits(text):
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_toolchain() is None, reason="no Verilator: see `tilewright doctor`")
-def test_a_strict_linter_finds_nothing_that_is_not_listed(text, tmp_path):
+@pytest.mark.parametrize("vector_taps", FIELD_RANGES["vector_taps"].steps)
+def test_a_strict_linter_finds_nothing_that_is_not_listed(vector_taps, tmp_path):
     toolchain, path = find_toolchain(), tmp_path / "machine.v"
-    path.write_text(text)
+    path.write_text(emit(replace(TINY, vector_taps=vector_taps), trace=True))
     command = [str(toolchain.verilator), "--lint-only", "-Wall", "--top-module", TOP_NAME, str(path)]
     environment = dict(os.environ, VERILATOR_ROOT=str(toolchain.root))
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stderr
