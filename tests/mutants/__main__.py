@@ -26,6 +26,7 @@ from tests.mutants import (
     finetune,
     gates,
     gates_control,
+    gates_window,
     host,
     meaning,
     report,
@@ -41,6 +42,7 @@ from tests.mutants.verdict import Outcome, judge, run_check
 MUTANTS = (
     *gates.MUTANTS,
     *gates_control.MUTANTS,
+    *gates_window.MUTANTS,
     *simulator.MUTANTS,
     *meaning.MUTANTS,
     *compiler.MUTANTS,

@@ -140,8 +140,8 @@ _COMPUTE = (
     Mutant(
         name="loop-restart",
         file="hw/address.py",
-        old="m.d.sync += [remaining.eq(count), last.eq(single)]",
-        new="m.d.sync += [remaining.eq(count), last.eq(0)]",
+        old="m.d.sync += [remaining.eq(anew[0]), last.eq(anew[1])]",
+        new="m.d.sync += [remaining.eq(anew[0]), last.eq(0)]",
         check=_ADDRESS,
     ),
     Mutant(
