@@ -276,6 +276,17 @@ PRESETS: Mapping[str, Config] = MappingProxyType(
             bus_bytes=16,
             burst_bytes=512,
         ),
+        "reference-light": _preset(
+            # What light networks ask for: three taps a cycle of a depthwise convolution, less room for weights.
+            rows=16,
+            cols=16,
+            activation_banks=4,
+            activation_vectors=2048,
+            weight_vectors=2048,
+            accumulator_vectors=1024,
+            parameter_vectors=256,
+            vector_taps=WINDOW_TAPS,
+        ),
         "ecp5-85f": _preset(
             rows=8,
             cols=16,

@@ -35,7 +35,7 @@ TOKENS = 0.25
 """The share of networks over tokens."""
 SEQUENCES = 0.15
 """The share of the others whose inputs have a length, not height and width."""
-NAMED = ("tiny", "reference", "reference-wide", "ecp5-85f")
+NAMED = ("tiny", "reference", "reference-wide", "reference-light", "ecp5-85f")
 
 
 class DifferenceError(AssertionError):
