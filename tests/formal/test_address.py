@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from amaranth import Cat, Mux, Signal, Value
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import address
 from tilewright.hw.matrix import LOOPS, count_bits
@@ -219,6 +219,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_every_iteration_comes_once_with_its_address(proof: Proof) -> None:
     check(proof)

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from amaranth import C, Mux, Signal, Value
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import address_generator
 from tilewright.isa.config import PRESETS
@@ -196,6 +196,7 @@ def _generator(kind: type[Load] | type[Store], *bugs: SeededBug) -> Proof:
         cycles=1,
         reach_cycles=14,
         bugs=bugs,
+        is_slow=True,
     )
 
 
@@ -243,6 +244,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_a_block_ends_with_its_last_vector(proof: Proof) -> None:
     check(proof)

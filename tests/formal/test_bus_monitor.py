@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 from amaranth import Cat, Mux, Signal
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import bus_monitor
 from tilewright.hw.burst import BEATS_BITS
@@ -80,6 +80,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_a_time_out_comes_when_it_is_due(proof: Proof) -> None:
     check(proof)

@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 from amaranth import Mux, Signal
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import counter
 from tilewright.isa.memory import Engine
@@ -78,6 +78,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_every_cycle_is_of_one_class(proof: Proof) -> None:
     check(proof)

@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 from amaranth import C, Cat, Mux, Value
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import decode
 from tilewright.isa.config import PRESETS, Config
@@ -278,6 +278,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_every_undefined_word_is_refused_and_no_other(proof: Proof) -> None:
     check(proof)

@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 from amaranth import Cat, Signal
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import fault
 from tilewright.isa.fault import FaultEngine
@@ -60,6 +60,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_the_first_fault_is_kept(proof: Proof) -> None:
     check(proof)

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from amaranth import Mux, Signal
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import landing
 from tilewright.isa.config import PRESETS
@@ -81,6 +81,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_no_beat_is_lost_or_overtaken(proof: Proof) -> None:
     check(proof)

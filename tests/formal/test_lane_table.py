@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 from amaranth import Mux, Signal, Value
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import lane_table
 
@@ -79,6 +79,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_values_are_clamped_and_looked_up(proof: Proof) -> None:
     check(proof)

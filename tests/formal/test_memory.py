@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from amaranth import Array, Cat, Mux, Signal
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import memory
 from tilewright.isa.config import PRESETS
@@ -72,6 +72,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_what_was_written_last_is_read(proof: Proof) -> None:
     check(proof)

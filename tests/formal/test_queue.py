@@ -6,7 +6,7 @@ import pytest
 from amaranth import Mux, Signal, Value
 from amaranth.lib import data
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import queue
 
@@ -111,6 +111,6 @@ PROOFS = tuple(
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_no_item_is_lost_or_overtaken(proof: Proof) -> None:
     check(proof)

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import read_channel
 from tilewright.hw.axi import ERROR_BIT, ReadId
@@ -103,6 +103,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_bursts_stand_and_nobody_starves(proof: Proof) -> None:
     check(proof)

@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 from amaranth import Array, Mux, Signal
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import request
 from tilewright.isa.config import PRESETS
@@ -112,6 +112,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_requests_stay_in_their_bank(proof: Proof) -> None:
     check(proof)

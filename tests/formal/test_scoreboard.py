@@ -7,7 +7,7 @@ import pytest
 from amaranth import Cat, Mux
 from amaranth.utils import exact_log2
 
-from formal.proof import Method, Proof, SeededBug, check
+from formal.proof import Method, Proof, SeededBug, cases, check
 from formal.proof_bench import ProofBench
 from tilewright.hw import scoreboard
 from tilewright.isa.config import IN_FLIGHT, PRESETS
@@ -230,6 +230,6 @@ PROOFS = (
 )
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=str)
+@pytest.mark.parametrize("proof", cases(PROOFS))
 def test_tokens_are_conserved_and_claims_exclude(proof: Proof) -> None:
     check(proof)

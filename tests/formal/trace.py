@@ -9,6 +9,8 @@ _SCOPES = 2
 """Names of units before a signal's own name: what is shown first, the bench and what it holds."""
 _CYCLES = 24
 """As many are shown: the last ones."""
+_DIGITS = 16
+"""Of a value: the lowest ones."""
 _UNNAMED = re.compile(r"(^|\.)(\\|clk$)|(^|\.)claim_\d+$")
 
 Waves = dict[str, list[int]]
@@ -56,12 +58,17 @@ def trace_table(path: Path, claims: dict[str, str]) -> str:
     cycles = max((len(values) for values in waves.values()), default=0)
     first = max(cycles - _CYCLES, 0)
     columns = [["cycle", *map(str, range(first, cycles))]]
-    columns += [[name, *(f"{value:x}" for value in values[first:])] for name, values in rows.items()]
+    columns += [[name, *map(_hexadecimal, values[first:])] for name, values in rows.items()]
     widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
     lines += [" ".join(map(_padded, row, range(len(row)), widths)).rstrip() for row in columns]
     if len(shown) > len(rows):
         lines.append(f"… and {len(shown) - len(rows)} signals further inside")
     return "\n".join(lines)
+
+
+def _hexadecimal(value: int) -> str:
+    digits = f"{value:x}"
+    return digits if len(digits) <= _DIGITS else f"…{digits[1 - _DIGITS :]}"
 
 
 def _order(item: tuple[str, list[int]]) -> tuple[int, str]:
