@@ -57,7 +57,7 @@ def trace_table(path: Path, claims: dict[str, str]) -> str:
     rows = dict(list(shown.items())[:_ROWS])
     cycles = max((len(values) for values in waves.values()), default=0)
     first = max(cycles - _CYCLES, 0)
-    columns = [["cycle", *map(str, range(first, cycles))]]
+    columns = [["in cycle", *map(str, range(first, cycles))]]
     columns += [[name, *map(_hexadecimal, values[first:])] for name, values in rows.items()]
     widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
     lines += [" ".join(map(_padded, row, range(len(row)), widths)).rstrip() for row in columns]
