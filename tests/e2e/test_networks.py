@@ -85,7 +85,7 @@ def _convolution(pool: Window) -> NamedFunction:
     rng = np.random.default_rng(4)
     weight = rng.integers(-127, 128, (6, 5, 3, 3), np.int8)
     operator = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, 2, -128, 127, pool=pool)
-    scale = pack_scale(np.full(6, 20000), np.full(6, 7))
+    scale = pack_scale(np.full(6, 80000), np.full(6, 6))
     return network(
         inputs={"x": (1, 5, 7, 6)},
         nodes=(

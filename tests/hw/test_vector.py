@@ -134,7 +134,7 @@ def random_state(config, rng):
         wide = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), vectors.shape)
         vectors[...] = wide >> rng.integers(0, bits, vectors.shape)
     parameters = state.memories[Memory.PARAMETER]
-    scales = pack_scale(rng.integers(0, 1 << 15, parameters.shape), rng.integers(-2, 20, parameters.shape))
+    scales = pack_scale(rng.integers(0, 1 << 17, parameters.shape), rng.integers(-3, 19, parameters.shape))
     usual = np.arange(len(parameters)) % 2 == 0
     parameters[usual] = scales[usual]
     return state

@@ -176,8 +176,8 @@ _EXECUTOR = (
     Mutant(
         name="executor-clamp",
         file="sim/lane.py",
-        old="_clamped(builder, _rounded(builder, x), -limit, limit)",
-        new="_clamped(builder, _rounded(builder, x), -limit - 1, limit)",
+        old="_rounded(builder, x), float(X_MINIMUM), float(X_MAXIMUM))",
+        new="_rounded(builder, x), float(X_MINIMUM), float(X_MAXIMUM + 1))",
         check=_DATA,
     ),
 )

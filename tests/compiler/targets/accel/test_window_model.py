@@ -35,7 +35,7 @@ STARVED = replace(
 MACHINES = {"reference": REFERENCE, "starved": STARVED, "ecp5-85f": PRESETS["ecp5-85f"]}
 SIZE = 28
 CHANNELS = 128
-SCALE = int(pack_scale(np.array(24000), np.array(5)))
+SCALE = int(pack_scale(np.array(96000), np.array(4)))
 PADDED = {"source": (SIZE, SIZE), "before": (1, 1)}
 POOL = Window((3, 3), (2, 2), (1, 1, 1, 1))
 
