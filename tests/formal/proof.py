@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from formal.proof_bench import ProofBench
-from formal.solver import SolverAnswer, Question, ask, missing_tools, write_formulas, write_netlist
+from formal.solver import Question, SolverAnswer, ask, missing_tools, write_formulas, write_netlist
 from formal.trace import broken_claims, read_waves, trace_table
 
 _PROCESSES = 2

@@ -16,7 +16,8 @@ from tilewright.numerics.requantise import (
     SHIFT_BITS,
     SHIFT_MINIMUM,
     SHIFT_POSITION,
-    X_LIMIT,
+    X_MAXIMUM,
+    X_MINIMUM,
 )
 
 
@@ -39,7 +40,7 @@ def shift_bench(unit: ModuleType) -> ProofBench:
     left, right = (Signal(range(-SHIFT_MINIMUM + 1), name=name) for name in ("left", "right"))
     bench.m.d.comb += [left.eq(Mux(pre < 0, -pre, 0)), right.eq(Mux(pre < 0, 0, pre))]
     bench.m.d.comb += [wide.eq(dut.t << left), total.eq(wide + ((1 << right) >> 1)), moved.eq(total >> right)]
-    limit = Mux(moved > X_LIMIT, X_LIMIT, Mux(moved < -X_LIMIT, -X_LIMIT, moved))
+    limit = Mux(moved > X_MAXIMUM, X_MAXIMUM, Mux(moved < X_MINIMUM, X_MINIMUM, moved))
     expected = bench.named(limit[: unit.X_BITS].as_signed(), "expected")
     age = unit.X_STAGE
     due = bench.past(first.requantise & scaled, age, name="due")
@@ -49,7 +50,7 @@ def shift_bench(unit: ModuleType) -> ProofBench:
     kept = ~bench.past(first.requantise, age, name="asked") & bench.past(bench.began, age, name="ran")
     bench.claim("x stays until the next result", dut.x == bench.past(dut.x), when=kept)
     bench.reach("x is rounded", due & (dut.x == 1) & bench.past(pre == 3, age, name="right"))
-    bench.reach("x saturates", due & (dut.x == -X_LIMIT))
+    bench.reach("x saturates", due & (dut.x == X_MINIMUM))
     _claim_scale(bench, unit, dut, pre, scaled)
     return bench
 
@@ -58,6 +59,8 @@ def _claim_scale(bench: ProofBench, unit: ModuleType, dut, pre: Value, scaled: V
     amount = bench.inner(dut, "shift")
     expected = Mux(pre < -unit.LEFT, 0, pre + unit.LEFT)
     bench.claim("the shift is that of the last scale", amount == expected, when=scaled)
+    longer = bench.inner(dut, "longer") == (pre < -unit.LEFT)
+    bench.claim("a longer one is known", longer, when=scaled)
 
 
 def _follow_stages(bench: ProofBench, controls) -> None:
@@ -136,17 +139,18 @@ PROOFS = (
         method=Method.INDUCTION,
         cycles=5,
         reach_cycles=6,
+        is_slow=True,
         bugs=(
             SeededBug(
-                name="half a unit above the limit is rounded up",
-                old="(floor >= X_LIMIT)",
-                new="(floor > X_LIMIT)",
+                name="half a unit above the limit is rounded to another sign",
+                old="~sign & (outside | rounded[X_BITS - 1])",
+                new="~sign & outside",
                 cycles=6,
             ),
             SeededBug(
-                name="the longest shifts to the left are taken modulo",
-                old="Mux(pre < -LEFT, 0, pre + LEFT)",
-                new="pre + LEFT",
+                name="shifts to the left longer than the longest leave 1 inside",
+                old="saturates = beyond | (longer & window[LEFT + 1])",
+                new="saturates = beyond",
                 cycles=6,
             ),
         ),
