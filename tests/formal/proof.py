@@ -13,7 +13,15 @@ from types import ModuleType
 import pytest
 
 from formal.proof_bench import ProofBench
-from formal.solver import Question, SolverAnswer, ask, missing_tools, write_formulas, write_netlist
+from formal.solver import (
+    Question,
+    SolverAnswer,
+    ask,
+    compile_tools,
+    missing_tools,
+    write_formulas,
+    write_netlist,
+)
 from formal.trace import broken_claims, read_waves, trace_table
 
 _PROCESSES = 2
@@ -108,6 +116,7 @@ def run_proof(proof: Proof) -> ProofReport:
     Raises:
         AssertionError: with the claim, its source line and the cycles that lead there.
     """
+    compile_tools()
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="proof-") as folder:
         attempts = [

