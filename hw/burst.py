@@ -212,7 +212,8 @@ class BurstGenerator(wiring.Component):
         low = self._choose(lambda t: self._run[t.beat_bytes_log2 : self.boundary])
         full = self._choose(lambda t: (1 << t.burst_beats_log2) - 1)
         place = Signal(len(length) + 1)
-        left, tail = Signal.like(place, reset_less=True), Signal(BEATS_BITS, reset_less=True)
+        left = Signal.like(place, name="left", reset_less=True)
+        tail = Signal(BEATS_BITS, reset_less=True)
         fits = ~long & (length[:BEATS_BITS] <= full ^ low)
         final = left == 1
         beats = Mux(self._first, Mux(fits, length, full ^ low), Mux(final, tail, full))

@@ -86,7 +86,8 @@ class InstructionReader(wiring.Component):
     def _elaborate_next(self, m: Module, begin: Value, granted: Value, place: Signal, count: Signal) -> None:
         """Where the next burst begins and its instructions, at most to the boundary; 0 behind the last."""
         per_burst = self.config.burst_bytes // INSTRUCTION_BYTES
-        remaining, left = Signal(INDEX_BITS), Signal(INDEX_BITS)
+        remaining = Signal(INDEX_BITS)
+        left = Signal(INDEX_BITS)
         first = self.address[exact_log2(INSTRUCTION_BYTES) :]
         to_boundary = Signal.like(count)
         m.d.comb += to_boundary.eq(per_burst - first[: exact_log2(per_burst)])

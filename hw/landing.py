@@ -51,12 +51,12 @@ class Landing(wiring.Component):
         for name in members:
             m.d.comb += write.data[name].eq(self.beat[name])
             m.d.sync += self.taken[name].eq(read.data[name])
-        self._elaborate_place(m, write.addr, self.beat.valid)
-        self._elaborate_place(m, read.addr, self.take)
+        self._elaborate_place(m, write.addr, self.beat.valid, name="tail")
+        self._elaborate_place(m, read.addr, self.take, name="head")
         return m
 
-    def _elaborate_place(self, m: Module, address: Value, step: Value) -> None:
-        place = Signal(ceil_log2(self.depth))
+    def _elaborate_place(self, m: Module, address: Value, step: Value, *, name: str) -> None:
+        place = Signal(ceil_log2(self.depth), name=name)
         m.d.comb += address.eq(place)
         with m.If(step):
             m.d.sync += place.eq(Mux(place == self.depth - 1, 0, place + 1))

@@ -61,7 +61,8 @@ class HeadQueue(wiring.Component):
         m = Module()
         m.submodules.storage = storage = memory.Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = storage.write_port(), storage.read_port(domain="comb")
-        count, behind = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        count = Signal(range(self.depth + 1))
+        behind = Signal(range(self.depth + 1))
         # As in a queue. An item that goes past the storage is written nevertheless.
         take, more = self.pop | ~self.valid, behind != 0
         m.d.comb += [write.en.eq(self.room), write.data.eq(self.item), self.room.eq(count != self.depth)]

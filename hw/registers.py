@@ -135,7 +135,7 @@ class Registers(wiring.Component):
 
     def _elaborate_read(self, m: Module) -> None:
         """The address is registered first: the multiplexer over the whole map has a cycle of its own."""
-        address = Signal(ADDRESS_BITS)
+        address = Signal(ADDRESS_BITS, name="read_address")
         looking = Signal()
         m.d.comb += self.s_axi_arready.eq(~looking & ~self.s_axi_rvalid)
         with m.If(self.s_axi_arvalid & self.s_axi_arready):
@@ -154,8 +154,10 @@ class Registers(wiring.Component):
 
     def _elaborate_write(self, m: Module) -> None:
         """Address and data come in any order; the write happens when both are there and can be answered."""
-        address, data, strobe = Signal(ADDRESS_BITS), Signal(WORD_BITS), Signal(WORD_BYTES)
-        has_address, has_data, write = Signal(), Signal(), Signal()
+        address = Signal(ADDRESS_BITS, name="write_address")
+        data = Signal(WORD_BITS, name="write_data")
+        strobe = Signal(WORD_BYTES, name="write_strobe")
+        has_address, has_data, write = (Signal(name=name) for name in ("has_address", "has_data", "write"))
         m.d.comb += [self.s_axi_awready.eq(~has_address), self.s_axi_wready.eq(~has_data)]
         m.d.comb += write.eq(has_address & has_data & ~self.s_axi_bvalid)
         with m.If(self.s_axi_awvalid & self.s_axi_awready):

@@ -141,7 +141,7 @@ class StoreData(wiring.Component):
 
     def _elaborate_pins(self, m: Module) -> None:
         beats, ready = self._beats, self._info[5]
-        room = Signal(range(STORE_BEATS + 1), init=STORE_BEATS)
+        room = Signal(range(STORE_BEATS + 1), name="free", init=STORE_BEATS)
         m.d.comb += [
             beats.push.eq(ready.valid),
             beats.item.last.eq(ready.last),
