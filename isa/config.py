@@ -277,7 +277,7 @@ PRESETS: Mapping[str, Config] = MappingProxyType(
             burst_bytes=512,
         ),
         "reference-light": _preset(
-            # What light networks ask for: three taps a cycle of a depthwise convolution, less room for weights.
+            # What light networks ask for: a sliding window, and less room for weights.
             rows=16,
             cols=16,
             activation_banks=4,

@@ -194,7 +194,7 @@ PROOFS = (
         bugs=(
             SeededBug(
                 name="an inner loop starts anew with one pass left out",
-                old="m.d.sync += [remaining.eq(count), last.eq(single)]",
+                old="m.d.sync += [remaining.eq(anew[0]), last.eq(anew[1])]",
                 new="m.d.sync += [remaining.eq(count - ~single), last.eq(single)]",
                 cycles=12,
             ),
