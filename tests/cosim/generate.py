@@ -242,12 +242,9 @@ Fault = Callable[[np.random.Generator, Config, Run], Run]
 
 FAULTS: tuple[Fault, ...] = (
     undefined,
-    broken_rule,
-    broken_rule,
-    outside,
-    outside,
-    short_memory,
-    short_memory,
+    *[broken_rule] * 4,
+    *[outside] * 3,
+    *[short_memory] * 2,
     deadlock,
     lost_token,
     wrong_config,

@@ -3,13 +3,16 @@
 from collections import Counter
 
 import pytest
+from tests.cosim.coverage import Coverage
 from tests.cosim.fuzz import fuzz_config
 from tests.cosim.generate import EXPECTED_CAUSES
 
 from tilewright.isa.config import PRESETS, Config
 from tilewright.runtime.rtl_toolchain import find_toolchain
 
-PROGRAMS_EACH = 90
+PROGRAMS_EACH = 170
+REACHED = ("field", "operand", "queue", "tokens", "overlap", "window")
+"""Axes on which these few machines and programs reach every point."""
 
 MACHINES = {
     "tiny": PRESETS["tiny"],
@@ -102,16 +105,28 @@ def tally() -> Counter[str]:
     return Counter()
 
 
+@pytest.fixture(scope="module")
+def coverage() -> Coverage:
+    """What they reached."""
+    return Coverage()
+
+
 @needs_verilator
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MACHINES)
-def test_random_programs_run_equally_to_the_cycle(name: str, tally: Counter[str]) -> None:
-    fuzz_config(MACHINES[name], seed=len(name), programs=PROGRAMS_EACH, tally=tally)
+def test_random_programs_run_equally_to_the_cycle(name: str, tally: Counter[str], coverage: Coverage) -> None:
+    done = tally["programs"]
+    seed, programs = len(name), PROGRAMS_EACH
+    fuzz_config(MACHINES[name], seed=seed, programs=programs, tally=tally, coverage=coverage)
+    assert tally["programs"] >= done + programs
 
 
 @needs_verilator
 @pytest.mark.slow
-def test_the_random_programs_met_every_fault(tally: Counter[str]) -> None:
-    assert tally["programs"] >= PROGRAMS_EACH * len(MACHINES)
+def test_the_random_programs_met_every_fault_and_reached_what_they_should(
+    tally: Counter[str], coverage: Coverage
+) -> None:
+    assert tally["programs"] >= PROGRAMS_EACH * len(MACHINES) >= 1_000
+    assert [point for point in coverage.missing() if point[0] in REACHED] == []
     missing = [cause.name for cause in EXPECTED_CAUSES if not tally[cause.name]]
     assert not missing
