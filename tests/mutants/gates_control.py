@@ -170,7 +170,7 @@ _CONTROL = (
         file="hw/core.py",
         old="& ~starting & fetch.stuck & fetch.idle",
         new="& ~starting & fetch.stuck",
-        check=Fuzz("4x8-everything-one", 90),
+        check=Fuzz("4x8-everything-one"),
     ),
     Mutant(
         name="counter-classes",
