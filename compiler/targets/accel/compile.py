@@ -19,7 +19,7 @@ from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.address_plan import AddressPlan
 from tilewright.compiler.targets.accel.allocation import Allocation, AllocationError
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
-from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.enumerate import enumerated
 from tilewright.compiler.targets.accel.layer_schedule import (
     NO_POINTS,
     LayerPart,
@@ -363,10 +363,11 @@ class _Layers:
         key = (lowered.function, schedule, result, origin)
         if key not in self._templates or self._observe is not None:
             function = self._tensorised(unit, part, lowered, schedule, result, origin)
-            work = tasks(function, unit.name, self._config, self._most - self._count + 1)
+            table = enumerated(
+                function, unit.name, self._config, lambda count: self._check_count(self._count + count)
+            )
             if self._observe is not None:
-                self._observe(unit.name, "tasks", "\n".join(map(print_task, work)))
-            table = TaskTable.of(work)
+                self._observe(unit.name, "tasks", "\n".join(map(print_task, table.tasks())))
             self._templates[key] = _Template(function.parameters, table, Allocation(table, self._config))
         return self._templates[key]
 
