@@ -166,8 +166,8 @@ _TASKS = (
     Mutant(
         name="token-write-after-read",
         file=f"{_ACCEL}/access_log.py",
-        old="(series.write or write)",
-        new="series.write",
+        old="other != engine and (its or write)",
+        new="other != engine and its",
         check=_TOKENS,
     ),
     Mutant(

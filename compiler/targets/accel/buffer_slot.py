@@ -111,5 +111,5 @@ def serve(buffer: Buffer, contents: Sequence[bytes | None], events: Iterable[tup
             slots.leave(taken[execution])
         elif taken[execution].is_due:
             taken[execution].is_due = False
-            served.fills.append((place, taken[execution].maker))
+            served.fills.append((place, execution))
     return served

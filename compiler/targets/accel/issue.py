@@ -95,9 +95,9 @@ class _Issue:
         """The loads that are needed, where they are."""
         for allocation, served in zip(self._trace.allocations, self._served, strict=True):
             if allocation.loads is not None and served.fills:
-                places, makers = np.array(served.fills).T
+                places, executions = np.array(served.fills).T
                 loads = allocation.loads
-                first, end = (np.searchsorted(loads.owner, makers + step) for step in (0, 1))
+                first, end = (np.searchsorted(loads.owner, executions + step) for step in (0, 1))
                 counts = end - first
                 which = np.repeat(end - np.cumsum(counts), counts) + np.arange(counts.sum())
                 chosen = loads.taken(which)

@@ -110,8 +110,8 @@ class Programs:
         return allocated([chip], fill, self.use(chip, size, variables, depth, threads))
 
     def use(self, chip, size, variables, depth, threads):
-        var = Var(fresh("i"))
-        target = self.index([*variables, var], 4)
+        inside = [Var(fresh("i")) for _ in range(self.draw(st.integers(1, 2)))]
+        target = self.index([*variables, *inside], 4)
         through = self.draw(st.booleans())
         other = buffer(fresh("b"), (size, 4), MemoryScope.ACTIVATION, threads)
         source = other if through else chip
@@ -119,7 +119,9 @@ class Programs:
         if through:
             work = copy(other, (size, as_expr(4)), lambda v, lane: at(chip, v, lane))
             store = allocated([other], Seq((work, store)))
-        return For(var, as_expr(self.draw(st.integers(1, 2))), store)
+        for var in inside:
+            store = For(var, as_expr(self.draw(st.integers(1, 2))), store)
+        return store
 
 
 @st.composite
