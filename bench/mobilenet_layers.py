@@ -29,6 +29,7 @@ from tilewright.compiler.ops.quantised.qadd import QAdd
 from tilewright.compiler.ops.quantised.qaverage_pool2d import QAveragePool2d
 from tilewright.compiler.ops.quantised.qmax_pool2d import QMaxPool2d
 from tilewright.compiler.ops.quantised.window import Window
+from tilewright.compiler.targets.accel.cost.window import Windows
 from tilewright.isa.config import INSTRUCTION_BYTES, Config
 from tilewright.isa.memory import Memory
 from tilewright.isa.timing import item_interval
@@ -148,6 +149,9 @@ def _matrix(layer: Layer, results: int, config: Config) -> int:
 
 def _vector(layer: Layer, results: int, config: Config) -> int:
     folded = 1 if layer.kind == "pointwise" else layer.kernel**2
+    if layer.kind == "depthwise":
+        sizes = {"kernel": (layer.kernel,) * 2, "strides": (layer.stride,) * 2}
+        folded = Windows(blocks=1, height=1, width=1, has_weights=True, **sizes).least_items(config)
     items = 2 if layer.kind == "addition" else folded
     return results * items * item_interval(layer.kind != "maximum", items, config.requant_interval)
 

@@ -26,6 +26,7 @@ COMMANDS: tuple[str, ...] = (
     "disasm",
     "check",
     "verilog",
+    "fpga",
     "regmap",
     "configs",
     "doctor",

@@ -15,20 +15,22 @@ from tilewright.numerics.requantise import (
     MULTIPLIER_BITS,
     PRODUCT_SHIFT,
     SHIFT_BITS,
+    SHIFT_MAXIMUM,
     SHIFT_POSITION,
-    X_LIMIT,
+    X_BITS,
+    X_MAXIMUM,
+    X_MINIMUM,
 )
 
-X_BITS = 17
 PRODUCT_BITS = X_BITS + MULTIPLIER_BITS
 ZERO_POINT_BITS = specs(Vector)["zero_point"].bits
 
 FINE_BITS = 3
 """The shift goes in steps of 8 first, then by the rest."""
 FINE = 1 << FINE_BITS
-LEFT = 16
-"""A longer shift to the left saturates whatever is not 0, as this one does."""
-COARSE_STEPS = (LEFT + (1 << (SHIFT_BITS - 1))) // FINE
+LEFT = X_BITS - 2
+"""The longest shift to the left that leaves 1 inside of x: a longer one saturates whatever is not 0."""
+COARSE_STEPS = (LEFT + SHIFT_MAXIMUM) // FINE + 1
 WINDOW_BITS = X_BITS + FINE - 1
 """Bits of a coarsely shifted value of which the fine shift takes X_BITS; one more below rounds."""
 
@@ -159,7 +161,7 @@ class LaneGroup(wiring.Component):
 
 
 class LaneShift(wiring.Component):
-    """x = sat17(round_half_up(t x 2 ** -pre)) of one lane.
+    """x = sat18(round_half_up(t x 2 ** -pre)) of one lane.
 
     The shift is to the right, by pre + LEFT, of t with LEFT zeros behind it.
 
@@ -182,18 +184,21 @@ class LaneShift(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shift = self._elaborate_amount(m, self.control[0])
+        shift, longer = self._elaborate_amount(m, self.control[0])
         window, beyond, sign = self._elaborate_coarse(m, self.control[0], shift[FINE_BITS:])
-        self._elaborate_fine(m, shift[:FINE_BITS], sign, window, beyond)
+        # Behind LEFT zeros, 1 and −1 alone are inside, and would not be behind more.
+        saturates = beyond | (longer & window[LEFT + 1])
+        self._elaborate_fine(m, shift[:FINE_BITS], sign, window, saturates)
         return m
 
-    def _elaborate_amount(self, m: Module, control: data.View) -> Signal:
-        """pre + LEFT, at least 0."""
+    def _elaborate_amount(self, m: Module, control: data.View) -> tuple[Signal, Signal]:
+        """pre + LEFT, or 0 if that is negative; whether it is."""
         shift = Signal(range(COARSE_STEPS * FINE), reset_less=True)
+        longer = Signal(reset_less=True)
         pre = self.t[SHIFT_POSITION : SHIFT_POSITION + SHIFT_BITS].as_signed()
         with m.If(control.scale):
-            m.d.sync += shift.eq(Mux(pre < -LEFT, 0, pre + LEFT))
-        return shift
+            m.d.sync += [longer.eq(pre < -LEFT), shift.eq(Mux(pre < -LEFT, 0, pre + LEFT))]
+        return shift, longer
 
     def _elaborate_coarse(self, m: Module, control: data.View, steps: Value) -> tuple[Signal, ...]:
         """The lowest bits after the coarse shift and one below; is any above not the sign; the sign."""
@@ -212,7 +217,7 @@ class LaneShift(wiring.Component):
                         m.d.sync += beyond.eq((above ^ sign.replicate(len(above))).any())
         return window, beyond, sign_late
 
-    def _elaborate_fine(self, m: Module, shift: Value, sign: Value, window: Signal, beyond: Signal) -> None:
+    def _elaborate_fine(self, m: Module, shift: Value, sign: Value, window: Signal, saturates: Value) -> None:
         """The fine shift; then the half is added, or the result saturates."""
         floor = Signal(X_BITS, reset_less=True)
         half, outside, sign_late = (
@@ -225,14 +230,14 @@ class LaneShift(wiring.Component):
                     above = window[step + X_BITS :]
                     with m.Case(step):
                         m.d.sync += Cat(half, floor).eq(window[step:])
-                        m.d.sync += outside.eq(beyond | (above ^ sign.replicate(len(above))).any())
+                        m.d.sync += outside.eq(saturates | (above ^ sign.replicate(len(above))).any())
         self._elaborate_x(m, floor.as_signed(), half, outside, sign_late)
 
     def _elaborate_x(self, m: Module, floor: Value, half: Value, outside: Value, sign: Value) -> None:
-        # What is half a unit within the limit rounds to it at most: compare before the half is added.
         x = Signal(signed(X_BITS), reset_less=True)
-        high = ~sign & (outside | (floor >= X_LIMIT))
-        low = sign & (outside | (floor < -X_LIMIT))
+        # Of what is inside, only the largest floor is rounded up to what is not: a sign that was not there.
+        rounded = floor + half
+        high, low = ~sign & (outside | rounded[X_BITS - 1]), sign & outside
         with m.If(self.control[X_STAGE - 1].requantise):
-            m.d.sync += x.eq(Mux(high, X_LIMIT, Mux(low, -X_LIMIT, floor + half)))
+            m.d.sync += x.eq(Mux(high, X_MAXIMUM, Mux(low, X_MINIMUM, rounded)))
         m.d.comb += self.x.eq(x)

@@ -9,7 +9,7 @@ from tilewright.hw.lane_table import TABLE_CONTROL, TABLE_LATENCY, LaneTable
 from tilewright.hw.requantise import REQUANTISE_CONTROL, Requantiser, requantise_latency
 from tilewright.hw.request import READ_LATENCY, BankReturn, delay
 from tilewright.hw.vector_issue import ITEM, REQUESTS, VectorIssue
-from tilewright.hw.vector_lane import LANE_CONTROL, LANE_LATENCY, VectorLane
+from tilewright.hw.vector_lane import FACTOR_STAGE, LANE_CONTROL, VectorLane, lane_latency
 from tilewright.isa.config import Config
 from tilewright.isa.instruction import Vector
 from tilewright.isa.memory import Memory
@@ -57,7 +57,9 @@ class VectorEngine(wiring.Component):
         m.submodules.issue = issue = VectorIssue(self.config)
         items = self._elaborate_control(m, issue)
         lanes = self._elaborate_lanes(m, items[SOURCE_STAGE:], self._elaborate_reads(m, issue))
-        biased = SOURCE_STAGE + LANE_LATENCY
+        if self.config.vector_taps > 1:
+            self._elaborate_window(m, issue, lanes)
+        biased = SOURCE_STAGE + lane_latency(self.config.vector_taps)
         requantiser = self._elaborate_requantiser(m, items[biased:], lanes)
         done = biased + requantise_latency(self.config)
         results = self._elaborate_tables(m, items[done:], requantiser)
@@ -72,7 +74,8 @@ class VectorEngine(wiring.Component):
         m.d.comb += [issue.head.eq(control.head), issue.start.eq(control.start)]
         m.d.comb += [control.ready.eq(issue.ready), control.fault.eq(issue.fault)]
         items = [Signal(ITEM, name="item_0"), issue.item]
-        for stage in range(REQUEST_STAGE + 1, vector_depth(self.config.requant_interval) + 1):
+        depth = vector_depth(self.config.requant_interval, self.config.vector_taps)
+        for stage in range(REQUEST_STAGE + 1, depth + 1):
             item = Signal(ITEM, name=f"item_{stage}")
             m.d.sync += item.eq(items[-1])
             items.append(item)
@@ -97,9 +100,10 @@ class VectorEngine(wiring.Component):
     def _elaborate_lanes(
         self, m: Module, items: list[data.View], vectors: dict[str, Value]
     ) -> list[VectorLane]:
-        lanes, controls = [], _controls(m, LANE_CONTROL, items[:LANE_LATENCY])
+        taps = self.config.vector_taps
+        lanes, controls = [], _controls(m, LANE_CONTROL, items[: lane_latency(taps)])
         for place in range(self.config.cols):
-            m.submodules[f"lane_{place}"] = lane = VectorLane()
+            m.submodules[f"lane_{place}"] = lane = VectorLane(taps)
             for name, vector in vectors.items():
                 width = len(vector) // self.config.cols
                 m.d.comb += lane.source[name].eq(vector.word_select(place, width))
@@ -107,6 +111,12 @@ class VectorEngine(wiring.Component):
             _follow(m, lane.control, controls)
             lanes.append(lane)
         return lanes
+
+    def _elaborate_window(self, m: Module, issue: VectorIssue, lanes: list[VectorLane]) -> None:
+        """What the items do to the windows of the lanes, in the stage of their factors."""
+        cycles = SOURCE_STAGE + FACTOR_STAGE - REQUEST_STAGE
+        control = delay(m, issue.window, cycles, name="window")
+        m.d.comb += [lane.window.eq(control) for lane in lanes]
 
     def _elaborate_requantiser(
         self, m: Module, items: list[data.View], lanes: list[VectorLane]

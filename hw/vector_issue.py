@@ -12,6 +12,7 @@ from tilewright.hw.lane_table import ELEMENT_BITS
 from tilewright.hw.requantise import ZERO_POINT_BITS
 from tilewright.hw.request import BankRequest
 from tilewright.hw.vector_lane import LANE_BITS, OP_BITS, REDUCE_BITS
+from tilewright.hw.window_issue import VARIATION, WINDOW_CONTROL, WindowIssue
 from tilewright.isa.config import Config
 from tilewright.isa.fault import Cause
 from tilewright.isa.instruction import Destination, SourceA, SourceB, Vector, VectorOp, specs
@@ -193,6 +194,7 @@ class VectorIssue(wiring.Component):
         item: Out. What issued in the cycle before, a register.
         a_activation, a_accumulator, b_activation, b_accumulator, parameter: Out. Its reads, registers.
         to_activation, to_accumulator: Out. Where its result goes, registers; not enabled if it has none.
+        window: Out, with a sliding window. What the item is to it, a register.
     """
 
     def __init__(self, config: Config) -> None:
@@ -200,7 +202,9 @@ class VectorIssue(wiring.Component):
         control = EngineControl(Vector).members
         requests = {name: Out(read_layout(config, memory)) for name, memory in REQUESTS.items()}
         members = {name: control[name] for name in ("head", "start", "ready", "fault")}
-        super().__init__(members | {"item": Out(ITEM)} | requests)
+        self.slides = config.vector_taps > 1
+        window = {"window": Out(WINDOW_CONTROL)} if self.slides else {}
+        super().__init__(members | {"item": Out(ITEM)} | requests | window)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -209,6 +213,8 @@ class VectorIssue(wiring.Component):
             m.d.sync += current.eq(self.head)
         m.submodules.slots = slots = VectorSlots(self.config)
         nest = self._elaborate_nest(m, slots)
+        if self.slides:
+            self._elaborate_window(m, current, slots, nest)
         self._elaborate_item(m, current, slots, nest)
         outside = [
             *self._elaborate_reads(m, current, slots, nest),
@@ -220,7 +226,9 @@ class VectorIssue(wiring.Component):
         return m
 
     def _elaborate_nest(self, m: Module, slots: VectorSlots) -> LoopNest:
-        m.submodules.nest = nest = LoopNest(COUNT_BITS, ADDRESS_BITS, operands=len(OPERANDS))
+        variation = VARIATION if self.slides else None
+        nest = LoopNest(COUNT_BITS, ADDRESS_BITS, operands=len(OPERANDS), variation=variation)
+        m.submodules.nest = nest
         m.d.comb += [slots.start.eq(self.start), slots.head.eq(self.head), slots.end.eq(nest.done)]
         m.d.comb += [self.ready.eq(slots.ready), nest.start.eq(self.ready)]
         m.d.comb += nest.step.eq(slots.leave & ~nest.done)
@@ -230,6 +238,21 @@ class VectorIssue(wiring.Component):
             for loop in range(REDUCED_LEVEL if name == "destination" else len(COUNT_BITS)):
                 m.d.comb += strides[loop].eq(self.head[f"{name}_stride_{loop}"])
         return nest
+
+    def _elaborate_window(self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest) -> None:
+        m.submodules.window = window = WindowIssue(self.config)
+        m.d.comb += [window.head.eq(self.head), window.ready.eq(self.ready)]
+        m.d.comb += [window.item.eq(slots.item), window.leave.eq(slots.leave)]
+        m.d.comb += [window.further.eq(nest.further), window.stride.eq(current.a_stride_3)]
+        m.d.comb += [window.row_ends.eq(nest.ends[-1]), window.result_ends.eq(nest.ends[REDUCED_LEVEL])]
+        m.d.comb += nest.further_count.eq(window.chunks)
+        m.d.comb += nest.entry_stride.eq(window.entry_stride)
+        m.d.comb += nest.further_stride.eq(window.further_stride)
+        m.d.comb += self.window.eq(window.control)
+
+    def _reads_b(self, slots: VectorSlots, nest: LoopNest) -> Value:
+        """Whether an item issues that reads b: those of further results find it in the window."""
+        return slots.item & ~nest.further if self.slides else slots.item
 
     def _elaborate_item(self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest) -> None:
         item, in_parameters = self.item, slots.parameter.any()
@@ -262,13 +285,14 @@ class VectorIssue(wiring.Component):
         self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest
     ) -> list[Value]:
         """The reads of a and b but for parameters; whether each is outside."""
+        reads_b = self._reads_b(slots, nest)
         reads = (
-            ("a_activation", "a", current.a_from == SourceA.ACTIVATION),
-            ("a_accumulator", "a", current.a_from == SourceA.ACCUMULATOR),
-            ("b_activation", "b", current.b_from == SourceB.ACTIVATION),
-            ("b_accumulator", "b", current.b_from == SourceB.ACCUMULATOR),
+            ("a_activation", "a", slots.item & (current.a_from == SourceA.ACTIVATION)),
+            ("a_accumulator", "a", slots.item & (current.a_from == SourceA.ACCUMULATOR)),
+            ("b_activation", "b", reads_b & (current.b_from == SourceB.ACTIVATION)),
+            ("b_accumulator", "b", reads_b & (current.b_from == SourceB.ACCUMULATOR)),
         )
-        return [self._request(m, name, operand, slots.item & used, nest) for name, operand, used in reads]
+        return [self._request(m, name, operand, valid, nest) for name, operand, valid in reads]
 
     def _elaborate_writes(
         self, m: Module, current: data.View, slots: VectorSlots, nest: LoopNest
@@ -299,11 +323,11 @@ class VectorIssue(wiring.Component):
         address = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += address.eq(Mux(self.ready, self.head.parameter, address + 1))
         first = Mux(used_parameters(self.head).any(), self.head.parameter, self.head.b)
-        in_parameters = slots.parameter.any()
+        in_parameters, reads_b = slots.parameter.any(), self._reads_b(slots, nest)
         m.d.comb += [
             request.start.eq(self.ready | slots.last_parameter),
             request.base.eq(Mux(self.ready, first, current.b)),
-            request.valid.eq(in_parameters | (slots.item & (current.b_from == SourceB.PARAMETER))),
+            request.valid.eq(in_parameters | (reads_b & (current.b_from == SourceB.PARAMETER))),
             request.address.eq(Mux(in_parameters, address, nest.address[OPERANDS.index("b")])),
         ]
         return request.outside

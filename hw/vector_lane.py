@@ -5,7 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from tilewright.hw.lane_window import OLDER_LATENCY, LaneWindow
+from tilewright.hw.window_issue import WINDOW_CONTROL
 from tilewright.isa.instruction import ReduceMode, VectorOp
+from tilewright.isa.timing import WINDOW_SUM
 
 LANE_BITS = 32
 LEFT_BITS = 16
@@ -15,7 +18,9 @@ RIGHT_BITS = 8
 NIBBLE_BITS = RIGHT_BITS // 2
 
 LANE_LATENCY = 6
-"""From the registers of the sources to the register of the biased sum."""
+"""From the registers of the sources to the register of the biased sum, without a sliding window."""
+FACTOR_STAGE = 1
+"""From the registers of the sources to those of the operands, from which factors and the window are."""
 
 OP_BITS = bits_for(max(VectorOp))
 REDUCE_BITS = bits_for(max(ReduceMode))
@@ -63,41 +68,73 @@ def saturated(value: Value, bits: int) -> Value:
     return Mux(above.all() | ~above.any(), value[:bits], limit).as_signed()
 
 
+def lane_latency(vector_taps: int) -> int:
+    """Cycles from the registers of the sources to the register of the biased sum."""
+    return LANE_LATENCY + (WINDOW_SUM if vector_taps > 1 else 0)
+
+
 class VectorLane(wiring.Component):
     """Operands, operation, reduction and bias of one lane.
 
     A product is made of adders, in two halves: the multiplier blocks of an FPGA go to the array and to
     requantisation.
 
-    Latency: LANE_LATENCY cycles from `source` to `t`. Throughput: one a cycle.
+    Latency: `lane_latency` cycles from `source` to `t`. Throughput: one a cycle.
+
+    Args:
+        vector_taps: of the configuration.
 
     Members:
         source: In. The elements read, registers.
         control: array of In. What lies in each stage, from that of `source` on.
+        window: In, with a sliding window. What the item in stage FACTOR_STAGE does to it.
         t: Out. The reduction so far, biased and saturated; a parameter unchanged.
     """
 
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "source": In(SOURCES),
-                "control": In(LANE_CONTROL).array(LANE_LATENCY),
-                "t": Out(signed(LANE_BITS)),
-            }
-        )
+    def __init__(self, vector_taps: int = 1) -> None:
+        self.slides = vector_taps > 1
+        members = {
+            "source": In(SOURCES),
+            "control": In(LANE_CONTROL).array(lane_latency(vector_taps)),
+            "t": Out(signed(LANE_BITS)),
+        }
+        super().__init__(members | ({"window": In(WINDOW_CONTROL)} if self.slides else {}))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         a, b = self._elaborate_operands(m, self.control[0])
-        left, right, less, a, b = self._elaborate_factors(m, self.control[1], a, b)
+        factor = saturated(b, RIGHT_BITS)
+        if self.slides:
+            window = self._elaborate_window(m, a, factor)
+            factor = window.right
+        left, right, less, a, b = self._elaborate_factors(m, self.control[FACTOR_STAGE], a, b, factor)
         terms = self._elaborate_terms(m, self.control[2], left, right, less, a, b)
         result = Signal(signed(LANE_BITS), reset_less=True)
         with m.If(self.control[3].valid):
             m.d.sync += result.eq(sum(terms[1:], start=terms[0]))
-        reduction = self._elaborate_reduction(m, self.control[4], result)
-        bias = self._elaborate_bias(m, self.control[4], result)
-        self._elaborate_sum(m, self.control[5], reduction, bias)
+        if self.slides:
+            result = self._elaborate_window_sum(m, self.control[FACTOR_STAGE + OLDER_LATENCY], result, window)
+        last, ends = self.control[-2], self.control[-1]
+        reduction = self._elaborate_reduction(m, last, result)
+        bias = self._elaborate_bias(m, last, result)
+        self._elaborate_sum(m, ends, reduction, bias)
         return m
+
+    def _elaborate_window(self, m: Module, a: Value, factor: Value) -> LaneWindow:
+        """The window beside the factors; an input that slides comes from the activations."""
+        m.submodules.window = window = LaneWindow()
+        m.d.comb += [window.control.eq(self.window), window.weight.eq(factor)]
+        m.d.comb += window.input.eq(a[: len(window.input)])
+        return window
+
+    def _elaborate_window_sum(
+        self, m: Module, control: data.View, result: Signal, window: LaneWindow
+    ) -> Signal:
+        """The result and the products that the window adds to it."""
+        total = Signal.like(result, name="total", reset_less=True)
+        with m.If(control.valid):
+            m.d.sync += total.eq(result + window.older)
+        return total
 
     def _elaborate_operands(self, m: Module, control: data.View) -> tuple[Signal, Signal]:
         """Operands in int32; a parameter comes as a."""
@@ -109,7 +146,9 @@ class VectorLane(wiring.Component):
             m.d.sync += b.eq(source.b_activation | source.b_accumulator | source.parameter | source.constant)
         return a, b
 
-    def _elaborate_factors(self, m: Module, control: data.View, a: Signal, b: Signal) -> tuple[Signal, ...]:
+    def _elaborate_factors(
+        self, m: Module, control: data.View, a: Signal, b: Signal, factor: Value
+    ) -> tuple[Signal, ...]:
         """Saturated factors, and whether a < b; in multiply-add the left factor stays the last parameter."""
         left = Signal(signed(LEFT_BITS), reset_less=True)
         right = Signal(signed(RIGHT_BITS), reset_less=True)
@@ -118,7 +157,7 @@ class VectorLane(wiring.Component):
         with m.If(control.valid & (control.op != VectorOp.MULTIPLY_ADD)):
             m.d.sync += left.eq(saturated(a, LEFT_BITS))
         with m.If(control.valid):
-            m.d.sync += [right.eq(saturated(b, RIGHT_BITS)), less.eq(a < b), a_late.eq(a), b_late.eq(b)]
+            m.d.sync += [right.eq(factor), less.eq(a < b), a_late.eq(a), b_late.eq(b)]
         return left, right, less, a_late, b_late
 
     def _elaborate_terms(

@@ -5,7 +5,7 @@ import re
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from tilewright.hw.registers import WORD_BITS
+from tilewright.hw.port import MEANING, attributes
 from tilewright.hw.top import Machine
 from tilewright.isa.config import Config
 
@@ -18,25 +18,34 @@ _NO_BITS = re.compile(r"^ *wire \[-1:0\] \S+ ?;\n", re.MULTILINE)
 _HEADER = """\
 // A Tilewright accelerator; its sizes are those of the configuration with the digest {digest}.
 //
-// clk        the one clock; everything happens at its rising edge
-// rst        synchronous reset, active high, one cycle or more; memories on the chip keep their contents
-// s_axi_*    AXI4-Lite slave, {host_bits} bits of data: the host's registers (docs/isa.md)
-// m_axi_*    AXI4 master, {bus_bits} bits of data: programs and data
-// interrupt  output, active high, a register: up from a program's end until the host acknowledges it
+// s_axi_*: AXI4-Lite slave, the host's registers (docs/isa.md); m_axi_*: AXI4 master, programs and data.
+//
+{ports}
 """
-_TRACE_HEADER = "// trace_*    outputs: what starts and finishes in this cycle\n"
+_PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);$", re.MULTILINE)
 
 
 def emit(config: Config, *, trace: bool = False) -> str:
     """The whole machine for a configuration, as one Verilog file with the top module `tilewright`.
 
+    It begins with what every port is for; attributes join the ports to interfaces.
+
     Args:
         config: its sizes.
         trace: with the outputs `trace_*` of `Machine`.
     """
-    header = _HEADER.format(digest=config.digest().hex(), host_bits=WORD_BITS, bus_bits=8 * config.bus_bytes)
     text = emit_component(Machine(config, trace=trace), TOP_NAME)
-    return f"{header}{_TRACE_HEADER if trace else ''}\n{text}"
+    before, name, top = text.partition(f"module {TOP_NAME}(")
+    module, end, others = top.partition("endmodule")
+    ports = "\n".join(_port_line(*port.groups()) for port in _PORT.finditer(module))
+    module = _PORT.sub(lambda port: f"  {attributes(port[3])}\n{port[0]}".replace("  \n", ""), module)
+    header = _HEADER.format(digest=config.digest().hex(), ports=ports)
+    return f"{header}\n{before}{name}{module}{end}{others}"
+
+
+def _port_line(direction: str, highest_bit: str | None, name: str) -> str:
+    """A port of the header: name, direction, bits, meaning."""
+    return f"// {name:<15}{direction:<7}{int(highest_bit or 0) + 1:>4}  {MEANING[name]}"
 
 
 def emit_component(component: wiring.Component, name: str) -> str:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.memory import PORTS, Memory, Port
+from tilewright.isa.sliding import WINDOW_TAPS
 from tilewright.isa.text_file import read_text
 
 INSTRUCTION_BYTES = 64
@@ -29,17 +30,35 @@ class FieldRange:
 
     Members:
         low, high: the least and the most.
-        is_power_of_two: whether only powers of two are allowed between.
+        steps: what a search proposes, rising: the powers of two between, or all of the few that there are.
+        only_steps: whether nothing else is allowed.
     """
 
     low: int
     high: int
-    is_power_of_two: bool
+    steps: tuple[int, ...]
+    only_steps: bool
 
-    @property
-    def powers_of_two(self) -> tuple[int, ...]:
-        """The powers of two that are allowed, rising."""
-        return tuple(1 << k for k in range(self.high.bit_length()) if self.low <= 1 << k <= self.high)
+    @classmethod
+    def between(cls, low: int, high: int, *, only_powers: bool) -> "FieldRange":
+        """From low to high."""
+        powers = tuple(1 << k for k in range(high.bit_length()) if low <= 1 << k <= high)
+        return cls(low=low, high=high, steps=powers, only_steps=only_powers)
+
+    @classmethod
+    def among(cls, *values: int) -> "FieldRange":
+        """One of these, which rise."""
+        return cls(low=values[0], high=values[-1], steps=values, only_steps=True)
+
+    def problem(self, value: object) -> str | None:
+        """What is wrong with a value, in words that follow its name; None: nothing."""
+        if not isinstance(value, int) or isinstance(value, bool) or not self.low <= value <= self.high:
+            return f"must be an integer from {self.low} to {self.high}, not {_shown(value)}"
+        if self.only_steps and value not in self.steps:
+            powers = all(step & (step - 1) == 0 for step in self.steps)
+            kind = "a power of two" if powers else " or ".join(map(str, self.steps))
+            return f"must be {kind}, not {_shown(value)}"
+        return None
 
 
 _POWER_OF_TWO_RANGES = {
@@ -66,8 +85,11 @@ _RANGES = {
 
 FIELD_RANGES: Mapping[str, FieldRange] = MappingProxyType(
     {
-        name: FieldRange(low=low, high=high, is_power_of_two=name in _POWER_OF_TWO_RANGES)
-        for name, (low, high) in (_POWER_OF_TWO_RANGES | _RANGES).items()
+        **{
+            name: FieldRange.between(low, high, only_powers=name in _POWER_OF_TWO_RANGES)
+            for name, (low, high) in (_POWER_OF_TWO_RANGES | _RANGES).items()
+        },
+        "vector_taps": FieldRange.among(1, WINDOW_TAPS),
     }
 )
 """By the name of a field of `Config`. What fields must be to each other, only a `Config` says."""
@@ -86,7 +108,8 @@ class Config:
     `outstanding_reads` bounds the load engine's bursts in flight (fetch has a buffer of its own) and
     `outstanding_writes` the store engine's; `queue_depth` is the instructions waiting per engine;
     `token_capacity` the tokens (given or promised) per ordered pair of engines; `requant_interval` the cycles
-    in which the vector engine requantises one vector.
+    in which the vector engine requantises one vector; `vector_taps` the products of one cycle and lane where
+    its window slides along results (`isa/sliding.py`).
 
     Raises:
         ConfigError: naming every field that does not fit, and what would.
@@ -109,6 +132,7 @@ class Config:
     queue_depth: int = 8
     token_capacity: int = 15
     requant_interval: int = 1
+    vector_taps: int = 1
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -117,11 +141,8 @@ class Config:
 
     def _problems(self) -> Iterator[str]:
         for name, known in FIELD_RANGES.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not known.low <= value <= known.high:
-                yield f"{name} must be an integer from {known.low} to {known.high}, not {_shown(value)}"
-            elif known.is_power_of_two and value & (value - 1):
-                yield f"{name} must be a power of two, not {_shown(value)}"
+            if problem := known.problem(getattr(self, name)):
+                yield f"{name} {problem}"
         yield from self._relations()
 
     def _relations(self) -> Iterator[str]:

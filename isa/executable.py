@@ -142,7 +142,7 @@ def check_isa(version: int) -> None:
         ExecutableError: naming both versions.
     """
     if version != ISA_VERSION:
-        raise ExecutableError(f"is for instruction set {version}, not {ISA_VERSION}: build it anew")
+        raise ExecutableError(f"is for instruction set {version}, not {ISA_VERSION}: compile it again")
 
 
 def config_of(sizes: Mapping[str, Any], digest: str) -> Config:

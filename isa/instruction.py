@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from tilewright.isa.error import TilewrightError
 from tilewright.isa.memory import Engine, Memory
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 INSTRUCTION_BITS = 512
 HEADER_BITS = 16
 

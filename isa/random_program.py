@@ -9,11 +9,12 @@ import random
 
 import numpy as np
 
-from tilewright.isa.config import Config
+from tilewright.isa.config import FIELD_RANGES, Config
 from tilewright.isa.instruction import Destination, Finish, Instruction, Load, Matrix, Nop, Store, Vector
 from tilewright.isa.memory import Memory
-from tilewright.isa.random_instruction import Taste, random_instructions
+from tilewright.isa.random_instruction import random_instructions
 from tilewright.isa.random_token import Weaver
+from tilewright.isa.random_value import Taste
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.numerics.table import ENTRIES
 
@@ -22,6 +23,8 @@ _LARGE_ARRAYS = ((4, 128), (16, 32), (32, 32), (32, 32), (32, 64), (64, 64), (12
 _BURSTS_BYTES = (64, 64, 128, 256, 512, 1024)
 _LONG_BURSTS_BYTES = (64, 512, 1024, 2048, 2048, 4096, 4096)
 _FEW = (1, 1, 2, 3, 4, 8)
+_CROWDS, _OF_A_CROWD = 0.1, 40
+"""Share of programs that are short instructions of one engine, mostly; how much more often these come."""
 
 
 def random_config(rng: np.random.Generator, *, large_share: float = 0) -> Config:
@@ -50,12 +53,18 @@ def random_config(rng: np.random.Generator, *, large_share: float = 0) -> Config
         parameter_vectors=r.choice((16, 32, 64)),
         bus_bytes=bus_bytes,
         burst_bytes=r.choice([size for size in bursts if size <= 256 * min(bus_bytes, cols)]),
-        outstanding_reads=r.choice(_FEW),
-        outstanding_writes=r.choice(_FEW),
-        queue_depth=r.choice(_FEW),
-        token_capacity=r.choice((*_FEW, 15)),
+        outstanding_reads=_often_few(r, "outstanding_reads"),
+        outstanding_writes=_often_few(r, "outstanding_writes"),
+        queue_depth=_often_few(r, "queue_depth"),
+        token_capacity=_often_few(r, "token_capacity"),
         requant_interval=r.choice((1, 2, 4)),
+        vector_taps=r.choice(FIELD_RANGES["vector_taps"].steps),
     )
+
+
+def _often_few(r: random.Random, name: str) -> int:
+    """A size that shows most where it is small."""
+    return r.choice(_FEW) if r.random() < 0.8 else r.choice(FIELD_RANGES[name].steps)
 
 
 def random_program(
@@ -134,14 +143,18 @@ def _chance(rng: np.random.Generator) -> random.Random:
 
 
 def _taste(r: random.Random, config: Config, memory_bytes: int) -> Taste:
-    kinds = (Load, Store, Matrix, Vector, Nop)
+    kinds: tuple[type[Instruction], ...] = (Load, Store, Matrix, Vector, Nop)
+    weights = {kind: r.choice((0.2, 1, 1, 3)) / (6 if kind is Nop else 1) for kind in kinds}
+    is_crowd = r.random() < _CROWDS
+    if is_crowd:
+        weights[r.choice(kinds[:-1])] = _OF_A_CROWD
     return Taste(
         config=config,
         memory_bytes=memory_bytes,
-        budget=r.choice((4, 16, 40, 100)),
+        budget=1 if is_crowd else r.choice((4, 16, 40, 100)),
         hot=r.choice((0.0, 0.3, 0.6, 1.0)),
         bases=tuple(r.sample(range(BASE_REGISTERS), r.choice((1, 2, BASE_REGISTERS)))),
-        weights={kind: r.choice((0.2, 1, 1, 3)) / (6 if kind is Nop else 1) for kind in kinds},
+        weights=weights,
     )
 
 

@@ -46,7 +46,9 @@ MATRIX_ACCUMULATOR_FAULT = 4
 # --- vector ----------------------------------------------------------------------------------------------
 
 VECTOR_PIPELINE = 18
-"""From the issue of an item to the write of its result, at requant_interval 1."""
+"""From the issue of an item to the write of its result, at requant_interval 1 and vector_taps 1."""
+WINDOW_SUM = 1
+"""Cycles more in which a machine with a sliding window sums the products of its taps."""
 
 # --- all engines -----------------------------------------------------------------------------------------
 
@@ -88,9 +90,9 @@ def first_stream(start: int, rows: int, previous_stream: int, previous_vectors: 
     return max(start + rows, previous_stream + previous_vectors + gap)
 
 
-def vector_depth(requant_interval: int) -> int:
+def vector_depth(requant_interval: int, vector_taps: int) -> int:
     """Cycles from the issue of an item to the write of its result."""
-    return VECTOR_PIPELINE + requant_interval - 1
+    return VECTOR_PIPELINE + requant_interval - 1 + (WINDOW_SUM if vector_taps > 1 else 0)
 
 
 def item_interval(requantise: int, reduced: int, requant_interval: int) -> int:

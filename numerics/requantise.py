@@ -1,8 +1,9 @@
 """Requantisation: int32 sums to the scale of an int8 result, with one small product a lane.
 
-    x = sat17(round_half_up(t · 2^−pre)),  y = (x · m + 2²¹) >> 22
+    x = sat18(round_half_up(t · 2^−pre)),  y = (x · m + 2²⁴) >> 25
 
-m has 15 bits and x 17, so that |x · m + 2²¹| < 2³¹: one multiplier of an FPGA, one int32 lane of a CPU.
+sat18 saturates to int18, −2¹⁷ … 2¹⁷ − 1, and m has 17 bits: one multiplier of 18 by 18 bits with signs of an
+FPGA. −2¹⁷ · (2¹⁷ − 1) ≤ x · m ≤ (2¹⁷ − 1)² < 2³⁴: the product has 35 bits, and y lies from −512 to 512.
 """
 
 from functools import lru_cache
@@ -13,16 +14,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from tilewright.numerics.saturate import Int32Array
 
-MULTIPLIER_BITS = 15
+X_BITS = 18
+"""Of x, with its sign."""
+X_MINIMUM, X_MAXIMUM = -(1 << (X_BITS - 1)), (1 << (X_BITS - 1)) - 1
+"""Where x saturates."""
+MULTIPLIER_BITS = 17
 SHIFT_BITS = 6
-SHIFT_POSITION = 16
-"""First bit of the shift in a packed scale; bit 15, the sign of a 16-bit multiplier, stays 0."""
-PRODUCT_SHIFT = 22
-X_LIMIT = (1 << 16) - 64
-"""Where x saturates, on both sides: keeps the rounded product within int32."""
+SHIFT_POSITION = MULTIPLIER_BITS
+"""First bit of the shift in a packed scale: right behind the multiplier."""
+PRODUCT_SHIFT = 25
+"""What a full multiplier, of 2¹⁶ or more, leaves of the largest x is 256: beyond the span of int8."""
 
 # NumPy converts a Python number anew in each operation.
-_X_LIMIT = np.array(float(X_LIMIT))
+_X_LIMITS = np.array(float(X_MINIMUM)), np.array(float(X_MAXIMUM))
 _HALF = np.array(0.5)
 _KEPT_LANES = 128
 
@@ -32,7 +36,7 @@ SHIFT_MAXIMUM = (1 << (SHIFT_BITS - 1)) - 1
 
 
 def pack_scale(multiplier: ArrayLike, shift: ArrayLike) -> Int32Array:
-    """The parameter lanes that hold these multipliers (0 … 32767) and shifts (−32 … 31); shapes broadcast.
+    """The parameter lanes that hold these multipliers (0 … 131071) and shifts (−32 … 31); shapes broadcast.
 
     Raises:
         ValueError: if one does not fit its field.
@@ -60,12 +64,12 @@ def requantise(t: Int32Array | NDArray[np.float64], scale: Int32Array) -> Int32A
         scale: packed lanes, int32; broadcasts with `t`.
     """
     before, after = _factors(scale)
-    # In float64, whose arithmetic is vectorised: scaling by powers of two is exact, |x · m| has 32 bits, and
+    # In float64, whose arithmetic is vectorised: scaling by powers of two is exact, x · m has 35 bits, and
     # what loses its half for want of 53 bits is far beyond the saturation.
     x: NDArray[np.float64] = np.asarray(np.multiply(t, before, dtype=np.float64))
     _round_half_up(x)
-    np.maximum(x, -_X_LIMIT, out=x)
-    np.minimum(x, _X_LIMIT, out=x)
+    np.maximum(x, _X_LIMITS[0], out=x)
+    np.minimum(x, _X_LIMITS[1], out=x)
     x *= after
     _round_half_up(x)
     return x.astype(np.int32)
@@ -75,13 +79,13 @@ def quantise_multiplier(real_scale: ArrayLike) -> tuple[Int32Array, Int32Array]:
     """The multiplier and shift for which requantise(t) is nearest to t · real_scale.
 
     Args:
-        real_scale: positive scales, of any shape. From 2⁻³⁹ up the multiplier has its full 15 bits.
+        real_scale: positive scales, of any shape. From 2⁻⁴⁰ up the multiplier has its full 17 bits.
 
     Returns:
         multiplier and shift, int32, of the shape of `real_scale`; `pack_scale` takes them.
 
     Raises:
-        ValueError: if a scale is not positive, or out of reach: above 32767 · 2¹⁰, or nearest to 0.
+        ValueError: if a scale is not positive, or out of reach: above 131071 · 2⁷, or nearest to 0.
     """
     real = np.asarray(real_scale, np.float64)
     largest = MULTIPLIER_MAXIMUM * 2.0 ** -(PRODUCT_SHIFT + SHIFT_MINIMUM)
@@ -97,7 +101,7 @@ def quantise_multiplier(real_scale: ArrayLike) -> tuple[Int32Array, Int32Array]:
 
 
 def _factors(scale: Int32Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """2^−pre and m · 2⁻²² of packed lanes."""
+    """2^−pre and m · 2⁻²⁵ of packed lanes."""
     if scale.shape == (scale.size,) and scale.size <= _KEPT_LANES:
         return _factors_of_vector(scale.astype(np.int32, copy=False).tobytes())
     return _powers(scale)

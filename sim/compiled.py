@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from tilewright.isa import timing
+from tilewright.isa import sliding, timing
 from tilewright.numerics import saturate
 
 # Nothing in the core makes or drops an array, and Python calls none of its functions but the entry: without
@@ -69,3 +69,9 @@ item_interval = compiled(timing.item_interval)
 requantiser_rest = compiled(timing.requantiser_rest)
 vector_occupancy = compiled(timing.vector_occupancy)
 vector_last_issue = compiled(timing.vector_last_issue)
+step_of = compiled(sliding.step_of)
+chunks_of_row = compiled(sliding.chunks_of_row)
+fits_windows = compiled(sliding.fits_windows)
+newest_tap = compiled(sliding.newest_tap)
+taps_apart = compiled(sliding.taps_apart)
+sliding_items = compiled(sliding.sliding_items)

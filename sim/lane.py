@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from tilewright.numerics.requantise import X_LIMIT
+from tilewright.numerics.requantise import X_MAXIMUM, X_MINIMUM
 
 LANES = 16
 
@@ -200,19 +200,14 @@ def _saturating_add(builder: Any, a: Any, b: Any) -> Any:
     return builder.fptosi(_clamped(builder, total, *_INT32_LIMITS), _WORDS)
 
 
-def _scaled(limit: float) -> Emit:
-    def emit(builder: Any, t: Any, before: Any, after: Any, index: Any) -> Any:
-        x = builder.fmul(builder.sitofp(t, _DOUBLES), _load(builder, before, index, _DOUBLES))
-        x = _clamped(builder, _rounded(builder, x), -limit, limit)
-        y = _rounded(builder, builder.fmul(x, _load(builder, after, index, _DOUBLES)))
-        return builder.fptosi(y, _WORDS)
-
-    return emit
+def _requantised(builder: Any, t: Any, before: Any, after: Any, index: Any) -> Any:
+    x = builder.fmul(builder.sitofp(t, _DOUBLES), _load(builder, before, index, _DOUBLES))
+    x = _clamped(builder, _rounded(builder, x), float(X_MINIMUM), float(X_MAXIMUM))
+    y = _rounded(builder, builder.fmul(x, _load(builder, after, index, _DOUBLES)))
+    return builder.fptosi(y, _WORDS)
 
 
 saturating_add = _binary(_saturating_add)
 """a + b, saturated to int32."""
-requantised = _intrinsic(
-    lambda t, before, after, index: Lanes(t, before, after, index), _scaled(float(X_LIMIT))
-)
+requantised = _intrinsic(lambda t, before, after, index: Lanes(t, before, after, index), _requantised)
 """`requantise` of t, whose factors lie from an element of two float64 arrays on."""

@@ -110,7 +110,7 @@ def put_fields(records: Records, table: ProgramTable) -> None:
 
 _SIZES = (
     "rows cols slices bus_bytes burst_bytes outstanding_reads outstanding_writes queue_depth token_capacity "
-    "requant_interval fetch_buffer_instructions"
+    "requant_interval vector_taps fetch_buffer_instructions"
 )
 """What the core needs of a `Config`, by its names there."""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tilewright.isa.instruction import INSTRUCTIONS, Instruction, specs
 from tilewright.isa.memory import Engine
-from tilewright.isa.random_instruction import anything
+from tilewright.isa.random_value import anything
 
 _ALL_ENGINES = (1 << len(Engine)) - 1
 

@@ -15,7 +15,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.encoding import KINDS, ClassTable
 from tilewright.isa.instruction import Load, Matrix, SourceA, Store, Vector, specs
 from tilewright.isa.memory import Memory
-from tilewright.numerics.requantise import requantise
+from tilewright.numerics.requantise import pack_scale, requantise
 
 
 def table_of(tasks):
@@ -168,7 +168,7 @@ class Product:
         a = rng.integers(-128, 128, (self.m, self.k), np.int8)
         b = rng.integers(-128, 128, (self.k, self.n), np.int8)
         bias = rng.integers(-1000, 1000, self.n, np.int32)
-        scale = np.full(self.n, 20000 | 3 << 16, np.int32)
+        scale = np.full(self.n, pack_scale(80000, 2), np.int32)
         blocks = b.reshape(self.k, -1, self.config.cols).transpose(1, 0, 2)
         pairs = np.stack([bias.reshape(-1, self.config.cols), scale.reshape(-1, self.config.cols)], axis=1)
         sums = (a.astype(np.int64) @ b.astype(np.int64) + bias).astype(np.int32)

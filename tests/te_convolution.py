@@ -93,7 +93,7 @@ def random_inputs(conv, seed=0):
     weights = (conv.blocks_out, kh, kw, conv.slices_in, conv.rows, conv.lanes)
     params = np.empty((conv.blocks_out, 2, conv.lanes), np.int32)
     params[:, 0] = rng.integers(-5000, 5000, params[:, 0].shape)
-    params[:, 1] = pack_scale(rng.integers(1 << 14, 1 << 15, params[:, 1].shape), 1)
+    params[:, 1] = pack_scale(rng.integers(1 << 16, 1 << 17, params[:, 1].shape), 0)
     return {
         "x": rng.integers(-128, 128, shape, np.int8),
         "w": rng.integers(-128, 128, weights, np.int8),

@@ -54,11 +54,7 @@ class HardwareSpace:
         found = {}
         for name in names:
             own: int = getattr(base, name)
-            near = [
-                each
-                for each in FIELD_RANGES[name].powers_of_two
-                if own <= _LESS * each <= _LESS * _MORE * own
-            ]
+            near = [each for each in FIELD_RANGES[name].steps if own <= _LESS * each <= _LESS * _MORE * own]
             values = (allowed or {}).get(name, {own, *near})
             if name not in fixed and len(values) > 1:
                 found[name] = tuple(sorted(values))

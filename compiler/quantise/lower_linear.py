@@ -24,8 +24,8 @@ from tilewright.compiler.quantise.parameter import (
     QuantParams,
     Real,
     quantise_weights,
+    requantisation,
     residual_factors,
-    scale_words,
     weight_scales,
 )
 from tilewright.compiler.quantise.recognition import Sample, sample_of
@@ -77,7 +77,6 @@ def lower_linear(
     kernels = _kernels(equation, weights.weight, sample)
     unit = weights.scale * x.parameters.scale
     bias = _bias(weights, unit, x.parameters.zero_point)
-    scale = scale_words(unit / parameters.scale, parameters.reach)
     factor = None
     further: list[Value] = []
     if residual is not None:
@@ -86,8 +85,9 @@ def lower_linear(
         shape = feature_map_of(residual, sample_of(equation.result))
         further = [b.feature_map(residual, shape), b.constant(factor)]
     _check_sums(kernels, factor, bias)
-    operator = _operator(equation, group, x.parameters, parameters, residual is not None)
-    own = [b.constant(each) for each in (kernels, bias.astype(np.int32), scale)]
+    end = requantisation(bias, unit / parameters.scale, parameters)
+    operator = _operator(equation, group, x.parameters, residual is not None, parameters, end.zero_point)
+    own = [b.constant(each) for each in (kernels, end.bias.astype(np.int32), end.words)]
     given = b.feature_map(x, sample, moves=True)
     result = b.emit(operator, (given, *own, *further), equation.labels)
     return QuantisedValue(result, sample_of(result), parameters)
@@ -158,7 +158,7 @@ def _check_sums(weight: NDArray[np.int8], factor: Array | None, bias: Real) -> N
 
 
 def _operator(
-    equation: Equation, group: FusionGroup, x: QuantParams, y: QuantParams, residual: bool
+    equation: Equation, group: FusionGroup, x: QuantParams, residual: bool, y: QuantParams, zero_point: int
 ) -> QConv2d:
     windows = equation.operator if isinstance(equation.operator, Convolution) else _POINT
     top, left, bottom, right = windows.pads
@@ -169,7 +169,7 @@ def _operator(
         dilations=(windows.dilations[0], windows.dilations[1]),
         groups=windows.groups,
         input_zero_point=x.zero_point,
-        zero_point=y.zero_point,
+        zero_point=zero_point,
         lo=lo,
         hi=hi,
         residual=residual,

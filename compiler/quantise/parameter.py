@@ -12,7 +12,7 @@ from tilewright.numerics.quantise import INT8_MAXIMUM, INT8_MINIMUM
 from tilewright.numerics.requantise import (
     PRODUCT_SHIFT,
     SHIFT_MAXIMUM,
-    X_LIMIT,
+    X_MAXIMUM,
     pack_scale,
     quantise_multiplier,
 )
@@ -113,19 +113,84 @@ def scale_words(ratio: Array | float, reach: int) -> NDArray[np.int32]:
     Raises:
         GroupError: if one is too large for the requantisation.
     """
-    real = np.asarray(ratio, np.float64)
+    return _factors(np.asarray(ratio, np.float64), reach, reach).words()
+
+
+@dataclass(frozen=True)
+class Requantisation:
+    """How sums of products become results.
+
+    Members:
+        bias: what is added to them: an integer for each channel.
+        words: packed, one for each channel.
+        zero_point: what is added behind.
+    """
+
+    bias: Real
+    words: NDArray[np.int32]
+    zero_point: int
+
+
+def requantisation(bias: Real, ratio: Real, y: QuantParams) -> Requantisation:
+    """How sums become results: about the zero point, or about 0 where that is more exact.
+
+    A zero point at an end, as behind a ReLU, leaves half of x unused. In units of the sums it is part of the
+    bias; then results are within 128 of 0, and x has one bit more of them.
+
+    Args:
+        bias: an integer for each channel, in units of the sums.
+        ratio: a real factor for each channel.
+        y: of the results.
+
+    Raises:
+        GroupError: if a factor is too large for the requantisation.
+    """
+    about_zero_point = _factors(ratio, y.reach, y.reach)
+    about_zero = _factors(ratio, -INT8_MINIMUM, y.reach)
+    whole = bias + np.rint(y.zero_point / np.maximum(about_zero.scale, _SMALLEST_MULTIPLIER))
+    # The zero point is off by a quarter of a unit of the sums on average.
+    error = about_zero.error + about_zero.scale / 4
+    if np.abs(whole).max() > _BIAS_LIMIT or error.mean() >= about_zero_point.error.mean():
+        return Requantisation(bias, about_zero_point.words(), y.zero_point)
+    return Requantisation(whole, about_zero.words(), 0)
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """Multipliers and shifts, and the error to expect of each in steps of the result."""
+
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    error: Real
+
+    @property
+    def scale(self) -> Real:
+        """The factors that they are."""
+        return np.ldexp(self.multiplier.astype(np.float64), -PRODUCT_SHIFT - self.shift)
+
+    def words(self) -> NDArray[np.int32]:
+        """Packed."""
+        return pack_scale(self.multiplier, self.shift)
+
+
+def _factors(real: Real, reach: int, span: int) -> _Factors:
+    """What comes nearest to real factors, of results up to `reach` from 0 and `span` from what is real 0."""
     vanishing = real <= _SMALLEST_MULTIPLIER
     try:
         multiplier, shift = quantise_multiplier(np.where(vanishing, 1.0, real))
     except ValueError as error:
         raise GroupError(f"its sums cannot be requantised: {error}") from error
     finer = np.rint(np.ldexp(real, PRODUCT_SHIFT + shift - 1)).astype(np.int32)
-    is_better = _error(finer, shift - 1, real, reach) < _error(multiplier, shift, real, reach)
+    errors = _error(multiplier, shift, real, reach, span), _error(finer, shift - 1, real, reach, span)
+    is_better = errors[1] < errors[0]
     multiplier, shift = np.where(is_better, finer, multiplier), np.where(is_better, shift - 1, shift)
-    return pack_scale(np.where(vanishing, 0, multiplier), np.where(vanishing, 0, shift))
+    none = np.where(vanishing, 0, multiplier), np.where(vanishing, 0, shift)
+    return _Factors(*none, np.where(vanishing, 0.0, np.minimum(*errors)))
 
 
-def _error(multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, reach: int) -> Real:
+def _error(
+    multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, reach: int, span: int
+) -> Real:
     """The error to expect of a requantisation, in steps of the result; infinite where it saturates too early.
 
     The sum is rounded to x, off by a quarter on average where bits are lost; the multiplier is off by a
@@ -133,8 +198,8 @@ def _error(multiplier: NDArray[np.int32], shift: NDArray[np.int32], real: Real, 
     """
     unit = np.ldexp(multiplier.astype(np.float64), -PRODUCT_SHIFT)
     rounding = np.where(shift > 0, unit / 4, 0.0)
-    slope = np.abs(np.ldexp(unit, -shift) / real - 1) * reach / 8
-    return np.where(unit * X_LIMIT < reach + 0.5, np.inf, rounding + slope)
+    slope = np.abs(np.ldexp(unit, -shift) / real - 1) * span / 8
+    return np.where(unit * X_MAXIMUM < reach + 0.5, np.inf, rounding + slope)
 
 
 def residual_is_fine(weight: Array, x: QuantParams, y: QuantParams, residual: QuantParams) -> bool:

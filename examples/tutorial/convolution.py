@@ -74,7 +74,7 @@ def problem() -> Problem:
     rng = np.random.default_rng(0)
     feature_map = rng.integers(-128, 128, (BLOCKS_IN, HEIGHT, WIDTH, LANES), np.int8)
     w = rng.integers(-128, 128, (BLOCKS_OUT, TAPS, TAPS, BLOCKS_IN, LANES, LANES), np.int8)
-    scale = np.full((BLOCKS_OUT, 1, LANES), pack_scale(23000, 12), np.int32)
+    scale = np.full((BLOCKS_OUT, 1, LANES), pack_scale(92000, 11), np.int32)
     padded = np.pad(feature_map, ((0, 0), (1, 1), (1, 1), (0, 0))).astype(np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (TAPS, TAPS), (1, 2))
     sums = np.einsum("iyxrkl,oklirc->oyxc", windows, w.astype(np.int32), optimize=True)

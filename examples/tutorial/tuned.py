@@ -43,7 +43,7 @@ def pointwise() -> NamedFunction:
     b = Builder("layer")
     x = b.parameter("x", TensorType(DType.FLOAT32, (1, 144, 28, 28)))
     weight = np.random.default_rng(1).integers(-127, 128, (32, 144, 1, 1), np.int8)
-    bias, scale = np.zeros(32, np.int32), np.full(32, pack_scale(np.array(24000), np.array(12)), np.int32)
+    bias, scale = np.zeros(32, np.int32), np.full(32, pack_scale(np.array(96000), np.array(11)), np.int32)
     operator = QConv2d((1, 1), (0, 0, 0, 0), (1, 1), 1, 0, 0, -128, 127)
     with b.label("pointwise"):
         result = b.emit(

@@ -8,6 +8,7 @@ from onnx_runtime import peer_outputs
 from tilewright.api.error import PackageError
 from tilewright.api.file import from_bytes, to_bytes
 from tilewright.isa.container import ExecutableError, pack, unpack
+from tilewright.isa.instruction import ISA_VERSION
 from tilewright.numerics.error import TilewrightError
 from tilewright.runtime.sim_device import SimDevice
 
@@ -208,6 +209,14 @@ def test_names_that_are_no_texts_are_refused(names):
     header, sections = unpack(to_bytes(tilewright.compile(MODEL, accelerator=False)))
     with pytest.raises(ExecutableError, match="must have a list of texts"):
         from_bytes(pack({**header, "outputs": names}, sections))
+
+
+@pytest.mark.parametrize("version", [1, ISA_VERSION + 1])
+def test_another_instruction_set_is_refused_with_the_remedy(version):
+    header, sections = unpack(to_bytes(SEVERAL))
+    refusal = f"^is for instruction set {version}, not {ISA_VERSION}: compile it again$"
+    with pytest.raises(ExecutableError, match=refusal):
+        from_bytes(pack({**header, "isa_version": version}, sections))
 
 
 def test_calibration_chooses_ranges_as_the_user_says():

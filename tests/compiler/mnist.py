@@ -4,8 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
-
-from repository import ROOT
+from tests.repository import ROOT
 
 SHARED = ROOT.parent / "shared"
 

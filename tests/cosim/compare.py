@@ -14,6 +14,7 @@ from tilewright.isa.memory import Engine
 from tilewright.runtime.rtl_machine import RtlMachine
 from tilewright.sim.machine import Simulator
 from tilewright.sim.memory import MemoryModel
+from tilewright.sim.result import SimResult
 
 MAX_CYCLES = 2_000_000
 _OTHER_CONFIG = b"otherone"
@@ -30,6 +31,7 @@ class Observation:
         fault: the record, or None.
         counters: by register name.
         dram: the memory outside.
+        result: what else the simulator said of its run, to see what was reached; not compared.
     """
 
     dispatches: list[int]
@@ -39,6 +41,7 @@ class Observation:
     fault: Fault | None
     counters: Mapping[str, int]
     dram: NDArray[np.uint8]
+    result: SimResult | None = None
 
 
 class Pair:
@@ -111,6 +114,7 @@ def observe_simulator(simulator: Simulator, case: Case, run: Run, dram: NDArray[
         fault=result.fault,
         counters=result.counters,
         dram=dram,
+        result=result,
     )
 
 

@@ -5,18 +5,24 @@
 draws configurations (or takes `--config`), builds the gates of each once, and runs programs of all kinds on
 both. Large machines (arrays up to 128 x 128, bursts up to 4,096 bytes, 16 banks) are drawn with
 `--large-share` alone: their gates take minutes to compile. A difference is shrunk to a few instructions and
-printed as assembler text; the exit code is then 1.
+printed as assembler text; the exit code is then 1. The end shows what the programs reached of what there is
+(`tests.cosim.coverage`). With `--journal FILE` what was run is kept, machine by machine, and a stopped run
+goes on behind it.
 """
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.cosim.case import Case
 from tests.cosim.compare import Observation, Pair
+from tests.cosim.coverage import Coverage
 from tests.cosim.generate import random_case
 from tests.cosim.shrink import shrink
 
@@ -35,7 +41,13 @@ class Difference(Exception):
 
 
 def fuzz_config(
-    config: Config, *, seed: int, programs: int, tally: Counter[str], shrinks: bool = True
+    config: Config,
+    *,
+    seed: int,
+    programs: int,
+    tally: Counter[str],
+    coverage: Coverage | None = None,
+    shrinks: bool = True,
 ) -> None:
     """Run `programs` programs on one configuration.
 
@@ -44,6 +56,7 @@ def fuzz_config(
         seed: the cases are a function of it and the configuration.
         programs: how many, at least.
         tally: counts programs, cycles and causes of faults.
+        coverage: takes what they reach.
         shrinks: whether a case that differs is made small first.
 
     Raises:
@@ -58,6 +71,8 @@ def fuzz_config(
         if difference is not None:
             raise Difference(_report(pair, case, shrinks))
         _count(pair.seen[: len(case.runs)], tally)
+        if coverage is not None:
+            _cover(case, pair.seen, coverage)
 
 
 def _report(pair: Pair, case: Case, shrinks: bool) -> str:
@@ -84,6 +99,55 @@ def _count(seen: Sequence[Observation], tally: Counter[str]) -> None:
         tally[program.fault.cause.name if program.fault else "finished"] += 1
 
 
+def _cover(case: Case, seen: Sequence[Observation], coverage: Coverage) -> None:
+    coverage.add_config(case.config)
+    for run, program in zip(case.runs, seen, strict=False):
+        assert program.result is not None, "the simulator's"
+        coverage.add(run, program.result, case.config)
+
+
+class Journal:
+    """What was run, a line for each machine; nothing is kept without a file.
+
+    Args:
+        path: of the file, or None.
+        options: what all is drawn from: lines of others are passed over.
+    """
+
+    def __init__(self, path: Path | None, options: Mapping[str, object]) -> None:
+        self._path, self._options = path, dict(options)
+        self._known: dict[int, dict[str, Any]] = {}
+        for text in path.read_text().splitlines() if path is not None and path.is_file() else ():
+            line = _line_of(text)
+            if line.get("options") == self._options:
+                self._known[line["machine"]] = line
+
+    def goes_on_behind(self, machine: int, tally: Counter[str], coverage: Coverage) -> bool:
+        """Whether a machine was done before: then what was found is added."""
+        line = self._known.get(machine)
+        if line is not None:
+            tally.update(line["tally"])
+            coverage.merge(line["coverage"])
+        return line is not None
+
+    def add(self, machine: int, tally: Counter[str], coverage: Coverage) -> None:
+        """A machine is done."""
+        if self._path is None:
+            return
+        found = {"tally": tally, "coverage": coverage.to_json()}
+        with self._path.open("a") as file:
+            file.write(json.dumps({"options": self._options, "machine": machine, **found}) + "\n")
+
+
+def _line_of(text: str) -> dict[str, Any]:
+    """A line; nothing if it was cut off when the run was stopped."""
+    try:
+        line = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return line if isinstance(line, dict) else {}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 if everything was equal."""
     parser = argparse.ArgumentParser(prog="python -m tests.cosim.fuzz", description=__doc__)
@@ -95,25 +159,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", action="append", help="preset or TOML file instead of random ones")
     parser.add_argument("--no-shrink", action="store_true", help="print the case that differs as it is")
+    parser.add_argument("--journal", type=Path, help="file that keeps what was run")
     options = parser.parse_args(arguments)
+    drawn_from = ("seed", "programs", "per_config", "large_share", "config")
+    journal = Journal(options.journal, {name: getattr(options, name) for name in drawn_from})
+    try:
+        coverage = _run_all(options, journal)
+    except Difference as difference:
+        print(difference)
+        return 1
+    print("\n".join(coverage.lines()))
+    return 0
+
+
+def _run_all(options: argparse.Namespace, journal: Journal) -> Coverage:
+    """All machines, one after the other."""
     rng = np.random.default_rng(options.seed)
     named = [load_config(name) for name in options.config or ()]
-    tally: Counter[str] = Counter()
-    begun, number = time.perf_counter(), 0
+    tally, coverage = Counter[str](), Coverage()
+    begun, machine = time.perf_counter(), 0
     while tally["programs"] < options.programs:
         drawn = random_config(rng, large_share=options.large_share)
-        config = named[number % len(named)] if named else drawn
+        config, seed = named[machine % len(named)] if named else drawn, int(rng.integers(1 << 62))
         count = min(options.per_config, options.programs - tally["programs"])
-        try:
-            seed = int(rng.integers(1 << 62))
-            fuzz_config(config, seed=seed, programs=count, tally=tally, shrinks=not options.no_shrink)
-        except Difference as difference:
-            print(difference)
-            return 1
-        number += 1
-        print(_progress(tally, number, time.perf_counter() - begun), file=sys.stderr)
-    print(_progress(tally, number, time.perf_counter() - begun))
-    return 0
+        if not journal.goes_on_behind(machine, tally, coverage):
+            found, reached = Counter[str](), Coverage()
+            fuzz_config(
+                config,
+                seed=seed,
+                programs=count,
+                tally=found,
+                coverage=reached,
+                shrinks=not options.no_shrink,
+            )
+            journal.add(machine, found, reached)
+            tally.update(found)
+            coverage.merge(reached.to_json())
+        machine += 1
+        print(_progress(tally, machine, time.perf_counter() - begun), file=sys.stderr)
+    print(_progress(tally, machine, time.perf_counter() - begun))
+    return coverage
 
 
 def _progress(tally: Counter[str], configs: int, seconds: float) -> str:

@@ -1,5 +1,6 @@
 """Random cases: legal programs, and programs with every kind of fault at a random point."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,13 +9,14 @@ from tests.cosim.case import Case, Run
 
 from tilewright.isa.address import ADDRESS_BITS
 from tilewright.isa.config import Config
-from tilewright.isa.encoding import decode_table, encode_program
+from tilewright.isa.encoding import HEADER, ProgramTable, decode_table, encode_program
 from tilewright.isa.fault import Cause
 from tilewright.isa.footprint import Access, footprint
-from tilewright.isa.instruction import Finish, Instruction, Load, Matrix, Store, Vector, specs
+from tilewright.isa.instruction import Finish, Instruction, Load, Matrix, Store, Vector, layout, specs
 from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Engine, Memory
 from tilewright.isa.random_program import fill_program, random_program
+from tilewright.isa.rule import RULES, Rule, derive
 
 FAULT_SHARE = 0.3
 """Part of the runs in which something goes wrong."""
@@ -76,6 +78,42 @@ def undefined(rng: np.random.Generator, config: Config, run: Run) -> Run:
         if dispatch_faults(decode_table(patched.code()), config)[place]:
             return patched
     return run
+
+
+def broken_rule(rng: np.random.Generator, config: Config, run: Run) -> Run:
+    """An instruction that breaks a rule of its class, whichever comes up, by one or two of its fields."""
+    place = int(rng.integers(len(run.program)))
+    kind = type(run.program[place])
+    rules = RULES[kind]
+    rule = rules[int(rng.integers(len(rules)))] if rules else None
+    for _ in range(_TRIES if rule else 0):
+        patched = replace(run, patches=_patches(rng, run, place, rule))
+        part = decode_table(patched.code())
+        if dispatch_faults(part, config)[place] and _breaks(rule, kind, part, place, config):
+            return patched
+    return run
+
+
+def _patches(rng: np.random.Generator, run: Run, place: int, rule: Rule) -> tuple[tuple[int, int], ...]:
+    """Bits that give fields that a rule names other values: ends, neighbours, another field's, anything."""
+    item = run.program[place]
+    fields = {name: (first, spec.bits) for name, (first, spec) in layout(type(item)).items()}
+    fields |= {name: HEADER[name] for name in ("wait", "signal")}
+    named = [name for name in fields if name in re.findall(r"\w+", rule.text)]
+    result: list[tuple[int, int]] = []
+    for name in rng.permutation(named)[: int(rng.integers(1, len(named) + 1))]:
+        first, bits = fields[str(name)]
+        own, other = (getattr(item, str(each)) for each in (name, rng.choice(named)))
+        values = [0, 1, (1 << bits) - 1, own + 1, other, int(rng.integers(1 << bits))]
+        value = values[int(rng.integers(len(values)))]
+        result += [(place, first + bit) for bit in range(bits) if (own ^ value) >> bit & 1]
+    return tuple(result)
+
+
+def _breaks(rule: Rule, kind: type[Instruction], table: ProgramTable, place: int, config: Config) -> bool:
+    part = table.classes[kind.opcode]
+    here = {"wait": table.wait[part.rows], "signal": table.signal[part.rows], **part.fields}
+    return bool(rule.broken({**here, **derive(kind, part.fields, config)})[part.rows == place].any())
 
 
 def outside(rng: np.random.Generator, config: Config, run: Run) -> Run:
@@ -204,8 +242,11 @@ Fault = Callable[[np.random.Generator, Config, Run], Run]
 
 FAULTS: tuple[Fault, ...] = (
     undefined,
+    broken_rule,
+    broken_rule,
     outside,
     outside,
+    short_memory,
     short_memory,
     deadlock,
     lost_token,

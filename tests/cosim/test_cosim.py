@@ -29,6 +29,7 @@ MACHINES = {
         queue_depth=1,
         token_capacity=1,
         requant_interval=4,
+        vector_taps=3,
     ),
     "8x8-long-bursts": Config(
         rows=8,
@@ -47,6 +48,7 @@ MACHINES = {
         queue_depth=3,
         token_capacity=2,
         requant_interval=2,
+        vector_taps=3,
     ),
     "8x16-narrow-bus": Config(
         rows=8,
@@ -72,6 +74,7 @@ MACHINES = {
         outstanding_writes=8,
         queue_depth=2,
         token_capacity=4,
+        vector_taps=3,
     ),
     "4x4-narrow-vectors": Config(
         rows=4,

@@ -1,5 +1,7 @@
 """Networks compiled for machines answer to the byte what they mean."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.compiler.random_network import random_input
@@ -12,6 +14,7 @@ from tilewright.compiler.ops.quantised.qconv2d import QConv2d
 from tilewright.compiler.ops.quantised.quantise import Quantise
 from tilewright.compiler.ops.quantised.window import Window
 from tilewright.isa.config import PRESETS
+from tilewright.isa.sliding import WINDOW_TAPS
 from tilewright.numerics.requantise import pack_scale
 from tilewright.runtime.device import Environment
 from tilewright.runtime.model_runner import ModelRunner
@@ -23,6 +26,7 @@ NETWORKS = 120
 PARTS = 4
 ON_GATES = 6
 TINY = PRESETS["tiny"]
+SLIDING = replace(TINY, vector_taps=WINDOW_TAPS)
 
 
 @pytest.mark.slow
@@ -57,6 +61,21 @@ def test_simulator_and_gates_agree_on_random_networks(latency: int) -> None:
         agree += 1
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(find_toolchain() is None, reason="needs Verilator and a C++ compiler")
+def test_gates_with_a_sliding_window_give_the_same_bytes_in_fewer_cycles() -> None:
+    """Depthwise layers of all kinds of windows, on gates and simulator."""
+    gates = RtlDevice(SLIDING)
+    for kernel, stride in ((3, 1), (3, 2), (5, 1), (5, 2), (7, 1)):
+        graph = _depthwise(kernel, stride)
+        inputs = random_input(np.random.default_rng(kernel), graph, 1)
+        model, plain = check_network(graph, inputs, SLIDING), check_network(graph, inputs, TINY)
+        on_gates = ModelRunner(model, gates).run(inputs)
+        assert on_gates.cycles == ModelRunner(model, SimDevice(SLIDING)).run(inputs).cycles
+        assert on_gates.cycles < ModelRunner(plain, SimDevice(TINY)).run(inputs).cycles
+        np.testing.assert_array_equal(on_gates.outputs["y"], graph.run(inputs)["y"])
+
+
 def test_a_pooling_of_single_sums_is_none() -> None:
     """Found by random networks: a window of 1 × 1 was a stage for the schedule and none for the loops."""
     graph = _convolution(pool=Window((1, 1)))
@@ -85,9 +104,22 @@ def _convolution(pool: Window) -> NamedFunction:
     rng = np.random.default_rng(4)
     weight = rng.integers(-127, 128, (6, 5, 3, 3), np.int8)
     operator = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, 2, -128, 127, pool=pool)
-    scale = pack_scale(np.full(6, 20000), np.full(6, 7))
+    return _layer(operator, weight, (1, 5, 7, 6))
+
+
+def _depthwise(kernel: int, stride: int) -> NamedFunction:
+    rng = np.random.default_rng(kernel)
+    weight = rng.integers(-128, 128, (6, 1, kernel, kernel), np.int8)
+    pads = (kernel // 2,) * 4
+    operator = QConv2d((stride, stride), pads, (1, 1), 6, -4, 2, -128, 127)
+    return _layer(operator, weight, (1, 6, 13, 14))
+
+
+def _layer(operator: QConv2d, weight: np.ndarray, shape: tuple[int, ...]) -> NamedFunction:
+    """A convolution of 6 channels between floats."""
+    scale = pack_scale(np.full(6, 80000), np.full(6, 6))
     return network(
-        inputs={"x": (1, 5, 7, 6)},
+        inputs={"x": shape},
         nodes=(
             Node("quantise", Quantise(0.1, -4), ("x",), "q"),
             Node("layer", operator, ("q", "weight", "bias", "scale"), "r"),

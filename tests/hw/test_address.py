@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from tilewright.hw.address import LoopNest
+from tilewright.hw.address import LoopNest, Variation
 from tilewright.hw.request import BankRequest
 from tilewright.isa.config import PRESETS
 from tilewright.isa.memory import Memory
@@ -65,6 +65,59 @@ def test_a_nest_steps_through_its_loops_one_address_a_cycle(count_bits, bits, op
     async def bench(ctx):
         for until in [None, 1, 7, None, 3, *[None] * 6]:
             await check_nest(ctx, nest, rng, bits, until)
+
+    simulate(nest, bench)
+
+
+def varied_iterations(nest, counts, further_count, bases, strides, entry, further, bits):
+    """The same of a nest that varies, if further_count is not 0."""
+    loop = nest.counter.variation.loop
+    for outer in itertools.product(*map(range, counts[:-1])):
+        varies = bool(further_count and outer[loop])
+        count = further_count if varies else counts[-1]
+        for inner in range(count):
+            passes = (*outer, inner)
+            addresses = [base + int(np.dot(passes, row)) for base, row in zip(bases, strides, strict=True)]
+            if varies:
+                addresses[0] += entry - strides[0][loop] + inner * (further - strides[0][-1])
+            last = [place == most - 1 for place, most in zip(passes, [*counts[:-1], count], strict=True)]
+            ends = sum(1 << level for level in range(len(counts)) if all(last[level:]))
+            yield [address % 2**bits for address in addresses], ends, int(varies)
+
+
+async def check_varied_nest(ctx, nest, rng, bits, further_count):
+    counts, bases, strides = random_nest(rng, len(nest.count), len(nest.base), bits)
+    entry, further = (int(rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1))) for _ in range(2))
+    ports = [*nest.count, *nest.base, *itertools.chain.from_iterable(nest.stride)]
+    values = [*counts, *bases, *itertools.chain.from_iterable(strides)]
+    for port, value in zip(ports, values, strict=True):
+        ctx.set(port, value)
+    ctx.set(nest.further_count, further_count)
+    ctx.set(nest.start, 1)
+    await ctx.tick()
+    ctx.set(nest.start, 0)
+    ctx.set(nest.further_count, 0)
+    ctx.set(nest.entry_stride, entry)
+    ctx.set(nest.further_stride, further)
+    walk = varied_iterations(nest, counts, further_count, bases, strides, entry, further, bits)
+    for addresses, ends, varies in walk:
+        # Other operands need their addresses only where the nest has not varied.
+        seen = [ctx.get(address) for address in nest.address]
+        assert seen[:1] == addresses[:1] if varies else seen == addresses
+        assert (ctx.get(nest.ends), ctx.get(nest.done), ctx.get(nest.further)) == (ends, ends & 1, varies)
+        ctx.set(nest.step, not ends & 1)
+        await ctx.tick()
+    ctx.set(nest.step, 0)
+
+
+@pytest.mark.parametrize(("loop", "levels"), [(1, 4), (0, 3), (1, 3)])
+def test_a_nest_can_have_another_innermost_loop_in_further_passes_of_one(loop, levels):
+    rng = np.random.default_rng(levels + loop)
+    nest = LoopNest((8,) * levels, 12, operands=2, variation=Variation(loop=loop, count_bits=2))
+
+    async def bench(ctx):
+        for further_count in [1, 2, 3, 0, 1, 0, *rng.integers(4, size=20).tolist()]:
+            await check_varied_nest(ctx, nest, rng, 12, further_count)
 
     simulate(nest, bench)
 

@@ -13,7 +13,8 @@ from tilewright.numerics.requantise import (
     MULTIPLIER_MAXIMUM,
     SHIFT_MAXIMUM,
     SHIFT_MINIMUM,
-    X_LIMIT,
+    X_MAXIMUM,
+    X_MINIMUM,
     pack_scale,
     requantise,
 )
@@ -40,7 +41,7 @@ class Harness(wiring.Component):
 
 def near_limits(rng, pre, shape):
     """Values whose x is next to where it saturates or rounds."""
-    places = rng.choice([-X_LIMIT, -X_LIMIT - 1, -1, 0, 1, X_LIMIT - 1, X_LIMIT, 65536], shape)
+    places = rng.choice([X_MINIMUM - 1, X_MINIMUM, -1, 0, 1, X_MAXIMUM - 1, X_MAXIMUM, X_MAXIMUM + 1], shape)
     exact = np.floor(np.ldexp(2.0 * places + rng.integers(-1, 2, shape), pre - 1)) + rng.integers(
         -1, 2, shape
     )
@@ -53,11 +54,14 @@ def random_values(rng, pre, shape):
 
 
 def random_scale(rng, cols):
-    m = rng.choice([0, 1, 16384, MULTIPLIER_MAXIMUM, *rng.integers(0, MULTIPLIER_MAXIMUM, 4)], cols)
+    # 65664 and 65665 round the ends of x to results that their neighbours do not have.
+    m = rng.choice(
+        [0, 1, 1 << 16, 65664, 65665, MULTIPLIER_MAXIMUM, *rng.integers(0, MULTIPLIER_MAXIMUM, 4)], cols
+    )
     pre = rng.integers(SHIFT_MINIMUM, SHIFT_MAXIMUM + 1, cols)
     if rng.random() < 0.7:
-        pre = rng.integers(-2, 16, cols)
-    junk = rng.integers(0, 1 << 10, cols).astype(np.int32) << 22 | (1 << 15)
+        pre = rng.integers(-3, 15, cols)
+    junk = rng.integers(0, 1 << 9, cols).astype(np.int32) << 23
     return pack_scale(m, pre) | junk.astype(np.int32), pre
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+from tests.stepped.compute import Vector as SteppedVector
 
 from tilewright.hw.vector import VectorEngine
 from tilewright.isa.address import ADDRESS_BITS, vector_a, vector_b, vector_parameters, vector_results
@@ -24,6 +25,7 @@ from tilewright.isa.instruction import (
 from tilewright.isa.legality import explain
 from tilewright.isa.memory import Memory
 from tilewright.isa.semantics import execute
+from tilewright.isa.sliding import COLUMNS_MAXIMUM, WINDOW_TAPS, chunks_of_row, step_of
 from tilewright.isa.state import Dram, State
 from tilewright.isa.timing import (
     ADDRESS_FAULT,
@@ -39,6 +41,7 @@ NO_DRAM = Dram(np.zeros(0, np.uint8))
 TINY = replace(
     PRESETS["tiny"], activation_vectors=64, accumulator_vectors=32, parameter_vectors=32, parameter_banks=2
 )
+TAPS = replace(TINY, vector_taps=WINDOW_TAPS)
 WIDE = replace(TINY, rows=8, cols=16, activation_banks=2, activation_vectors=128, parameter_banks=1)
 
 
@@ -54,32 +57,46 @@ class Timed:
     start: int
     occupancy: int
     finish: int
+    slides: bool
     writes: list = field(default_factory=list)
     faults: list = field(default_factory=list)
 
 
 def timed(instruction, index, start, config):
-    """Cycles of one instruction by the closed forms."""
-    parameters = vector_parameters(instruction).counts[0]
-    items = instruction.n_0 * instruction.n_1 * instruction.n_2 * instruction.n_3
-    reduced, depth = instruction.n_2 * instruction.n_3, vector_depth(config.requant_interval)
+    """Cycles of one instruction by the closed forms, over the items of the stepped machine."""
+    stepped = SteppedVector(config, None)
+    chunk_ends = stepped.chunk_ends(instruction)
+    loops, reads_b, ends = zip(*stepped.items(instruction, chunk_ends), strict=True)
+    read = np.ravel_multi_index(np.transpose(loops), vector_a(instruction).counts)
+    reads_b, ends = np.array(reads_b), np.array(ends)
+    parameters, reduced = vector_parameters(instruction).counts[0], len(loops) // ends.sum()
+    if chunk_ends:
+        reduced = instruction.n_2 * len(chunk_ends)
+    depth = vector_depth(config.requant_interval, config.vector_taps)
     interval = item_interval(instruction.requantise, reduced, config.requant_interval)
-    last = vector_last_issue(start, parameters, items, interval)
+    last = vector_last_issue(start, parameters, len(loops), interval)
     rest = requantiser_rest(instruction.requantise, reduced, config.requant_interval)
-    occupancy = vector_occupancy(parameters, items, interval, rest)
-    result = Timed(instruction, index, start, occupancy, last + depth)
-    issues = start + 1 + parameters + interval * np.arange(items)
+    occupancy = vector_occupancy(parameters, len(loops), interval, rest)
+    result = Timed(instruction, index, start, occupancy, last + depth, slides=bool(chunk_ends))
+    issues = start + 1 + parameters + interval * np.arange(len(loops))
+    every_parameter = np.arange(parameters)
     bad = set()
     operands = (
-        (memory_of(SourceA(instruction.a_from)), vector_a(instruction), issues),
-        (memory_of(SourceB(instruction.b_from)), vector_b(instruction), issues),
-        (Memory.PARAMETER if parameters else None, vector_parameters(instruction), start + 1 + np.arange(3)),
-        (memory_of(Destination(instruction.to)), vector_results(instruction), issues[reduced - 1 :: reduced]),
+        (memory_of(SourceA(instruction.a_from)), vector_a(instruction), read, issues),
+        (memory_of(SourceB(instruction.b_from)), vector_b(instruction), read[reads_b], issues[reads_b]),
+        (Memory.PARAMETER, vector_parameters(instruction), every_parameter, start + 1 + every_parameter),
+        (
+            memory_of(Destination(instruction.to)),
+            vector_results(instruction),
+            np.arange(ends.sum()),
+            issues[ends],
+        ),
     )
-    for memory, nest, cycles in operands:
+    for memory, nest, order, cycles in operands:
         if memory is not None:
             places, inside = located(memory, nest, config)
-            bad |= {int(cycle) + ADDRESS_FAULT for cycle in cycles[: len(places)][~inside]}
+            places, inside = places[order], inside[order]
+            bad |= {int(cycle) + ADDRESS_FAULT for cycle in cycles[~inside]}
     if memory is not None:
         kept = zip((cycles + depth)[inside].tolist(), places[inside].tolist(), strict=True)
         result.writes = [(cycle, memory, place) for cycle, place in kept]
@@ -134,7 +151,7 @@ def random_state(config, rng):
         wide = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), vectors.shape)
         vectors[...] = wide >> rng.integers(0, bits, vectors.shape)
     parameters = state.memories[Memory.PARAMETER]
-    scales = pack_scale(rng.integers(0, 1 << 15, parameters.shape), rng.integers(-2, 20, parameters.shape))
+    scales = pack_scale(rng.integers(0, 1 << 17, parameters.shape), rng.integers(-3, 19, parameters.shape))
     usual = np.arange(len(parameters)) % 2 == 0
     parameters[usual] = scales[usual]
     return state
@@ -176,6 +193,25 @@ def random_fields(rng, config):
     fields |= {"lo": clamp[0], "hi": clamp[1], "zero_point": int(rng.integers(-128, 128))}
     fields["immediate"] = int(rng.integers(-(2**31), 2**31)) >> int(rng.integers(32))
     return fields | strides
+
+
+def random_convolution(rng, config, columns, step, **given):
+    """One whose kernel moves by `step` columns from result to result; now and then it leaves its banks."""
+    apart = int(rng.choice([-2, -1, 1, 1, 1, 2, 3]))
+    fixed = {"op": VectorOp.MULTIPLY, "reduce": ReduceMode.ADD, "a_from": SourceA.ACTIVATION}
+    fixed |= {"n_3": columns, "n_1": int(rng.choice([1, 2, 3, 6])), "n_2": int(rng.choice([1, 2, 3, 5]))}
+    fixed |= {"a_stride_1": step * apart, "a_stride_3": apart, "b_stride_0": 0, "b_stride_1": 0}
+    return random_instruction(rng, config, **fixed | given)
+
+
+def sum_of_taps(rng, columns, step, rows, **given):
+    """A convolution of which all taps lie inside and count, and no bit of a result is lost."""
+    weights, depth = TAPS.depth(Memory.ACTIVATION), TAPS.depth(Memory.ACCUMULATOR)
+    inside = {"n_0": 2, "n_1": 3, "to": Destination.ACCUMULATOR, "a": 3, "a_stride_0": 1, "a_stride_1": step}
+    inside |= {"a_stride_2": 1, "a_stride_3": 1, "b_from": SourceB.ACTIVATION, "b": weights, "b_stride_2": 1}
+    inside |= {"b_stride_3": 1, "destination": depth, "destination_stride_0": 3, "destination_stride_1": 1}
+    inside |= {"requantise": 0, "bias": 0}
+    return random_convolution(rng, TAPS, columns, step, n_2=rows, **inside | given)
 
 
 def make_in_place(fields, strides):
@@ -319,6 +355,73 @@ def test_random_sequences_agree_in_every_bit_and_cycle(config, count):
     )
     plan = check(instructions, config, rng)
     assert plan[-1].faults
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interval", [1, 2, 4])
+def test_windows_slide_over_kernels_of_all_sizes_in_every_bit_and_cycle(interval):
+    config, rng = replace(TAPS, requant_interval=interval), np.random.default_rng(interval)
+    kernels = [*itertools.product(range(2, max(COLUMNS_MAXIMUM) + 2), (1, 2, 3))]
+    fitting = [
+        random_convolution(rng, config, *kernel, n_2=interval + place % 3)
+        for place, kernel in enumerate(kernels)
+    ]
+    instructions = [*fitting, *(random_convolution(rng, config, *kernel, n_2=1) for kernel in kernels[:9])]
+    instructions += [sum_of_taps(rng, *kernel, interval) for kernel in kernels]
+    instructions += [random_instruction(rng, config) for _ in range(5)]
+    plan = check([instructions[place] for place in rng.permutation(len(instructions))], config, rng)
+    sliding = [item for item in plan if item.slides]
+    assert {(item.instruction.n_3, step_of(item.instruction)) for item in sliding} == {
+        kernel for kernel in kernels if chunks_of_row(*kernel)
+    }
+    assert any(item.faults for item in sliding)
+
+
+@pytest.mark.slow
+def test_a_window_keeps_the_chunks_of_as_many_rows_as_fit():
+    rng = np.random.default_rng(8)
+    shapes = [(3, 1, 32), (3, 1, 33), (6, 1, 16), (9, 1, 10), (9, 1, 11), (6, 2, 16), (6, 2, 17)]
+    plan = check([sum_of_taps(rng, *shape) for shape in shapes], TAPS, rng)
+    assert [item.slides for item in plan] == [True, False, True, True, False, True, False]
+
+
+def test_a_window_slides_along_lines_of_one_input():
+    rng = np.random.default_rng(9)
+    still = {"a_stride_1": 0, "a_stride_3": 0}
+    plan = check([sum_of_taps(rng, columns, 1, 2, **still) for columns in (3, 6)], TAPS, rng)
+    assert all(item.slides for item in plan)
+
+
+def test_a_window_slides_as_slowly_as_the_requantiser_needs():
+    rng = np.random.default_rng(11)
+    slow = replace(TAPS, requant_interval=4)
+    plan = check([sum_of_taps(rng, 3, 1, rows, requantise=1) for rows in (3, 4)], slow, rng)
+    assert [item.slides for item in plan] == [False, True]
+
+
+def test_a_window_reads_weights_with_the_first_result_of_a_line_alone():
+    rng = np.random.default_rng(12)
+    last = 2 * TAPS.depth(Memory.ACTIVATION) - 1
+    plan = check([sum_of_taps(rng, 5, 1, 2, b=last)], TAPS, rng)
+    assert plan[0].slides
+    assert len(plan[0].faults) == 2 * (2 * 5 - 1)
+
+
+@pytest.mark.slow
+def test_a_window_does_not_slide_where_weights_move_or_nothing_is_added():
+    rng = np.random.default_rng(10)
+    changes = [
+        {"op": VectorOp.ADD},
+        {"op": VectorOp.MULTIPLY_ADD},
+        {"reduce": ReduceMode.MAXIMUM},
+        {"b_stride_0": 1},
+        {"b_stride_1": 1},
+        {"a_from": SourceA.ACCUMULATOR},
+        {"a_stride_1": 3},
+        {"a_stride_1": -1},
+    ]
+    plan = check([sum_of_taps(rng, 3, 1, 2, **change) for change in changes], TAPS, rng)
+    assert not any(item.slides for item in plan)
 
 
 @pytest.mark.slow

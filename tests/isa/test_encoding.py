@@ -40,8 +40,8 @@ def test_the_header_fills_its_bits_and_every_class_fits():
 
 
 def test_the_first_bits_are_version_and_opcode():
-    assert encode(Finish())[:3] == bytes([0x61, 0x00, 0x00])
-    assert encode(Load(base=5, offset=1 << 47))[:2] == bytes([0x11, 0x00])
+    assert encode(Finish())[:3] == bytes([0x62, 0x00, 0x00])
+    assert encode(Load(base=5, offset=1 << 47))[:2] == bytes([0x12, 0x00])
 
 
 @given(instructions())
@@ -96,7 +96,7 @@ def test_everything_wrong_with_a_word_is_said_at_once():
     word = altered(word, 511, 1, 1)
     with pytest.raises(InstructionError) as error:
         decode(word)
-    for part in ("version must be 1, not 7", "no field owns", "op must be one of", "wait must be a mask"):
+    for part in ("version must be 2, not 7", "no field owns", "op must be one of", "wait must be a mask"):
         assert part in str(error.value)
 
 

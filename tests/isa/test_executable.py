@@ -106,7 +106,7 @@ def test_another_format_is_refused_by_name(path, version):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda h: h.update(isa_version=2), "is for instruction set 2, not 1: build it anew"),
+        (lambda h: h.update(isa_version=1), "is for instruction set 1, not 2: compile it again"),
         (lambda h: h.update(config_digest="00" * 8), "names configuration 0000000000000000, but holds"),
         (lambda h: h["config"].update(rows=3), "has a header that does not follow the format: ConfigError"),
         (lambda h: h["config"].update(colour=3), "has a header that does not follow the format: TypeError"),

@@ -193,9 +193,9 @@ def combine(op, a, b, factor):
 
 
 def requantised(t, scale):
-    m, pre = scale & 0x7FFF, wrap(scale >> 16, 6)
-    x = clamp(floor(t * Fraction(2) ** -pre + Fraction(1, 2)), -65472, 65472)
-    return (x * m + (1 << 21)) >> 22
+    m, pre = scale & 0x1FFFF, wrap(scale >> 17, 6)
+    x = clamp(floor(t * Fraction(2) ** -pre + Fraction(1, 2)), -131072, 131071)
+    return (x * m + (1 << 24)) >> 25
 
 
 # --- every instruction, at random ------------------------------------------------------------------------

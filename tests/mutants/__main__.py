@@ -27,6 +27,7 @@ from tests.mutants import (
     finetune,
     gates,
     gates_control,
+    gates_window,
     host,
     meaning,
     report,
@@ -42,6 +43,7 @@ from tests.mutants.verdict import Outcome, judge, run_check
 MUTANTS = (
     *gates.MUTANTS,
     *gates_control.MUTANTS,
+    *gates_window.MUTANTS,
     *simulator.MUTANTS,
     *meaning.MUTANTS,
     *compiler.MUTANTS,

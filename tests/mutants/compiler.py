@@ -262,8 +262,29 @@ _INTEGERS = (
     Mutant(
         name="scale-word-coarser",
         file="compiler/quantise/parameter.py",
-        old="reach) < _error(multiplier",
-        new="reach) > _error(multiplier",
+        old="is_better = errors[1] < errors[0]",
+        new="is_better = errors[1] > errors[0]",
+        check=_PARAMETERS,
+    ),
+    Mutant(
+        name="zero-point-in-no-bias",
+        file="compiler/quantise/parameter.py",
+        old="return Requantisation(whole, about_zero.words(), 0)",
+        new="return Requantisation(bias, about_zero.words(), 0)",
+        check=_PARAMETERS,
+    ),
+    Mutant(
+        name="zero-point-in-the-bias-where-that-is-coarser",
+        file="compiler/quantise/parameter.py",
+        old="error = about_zero.error + about_zero.scale / 4",
+        new="error = about_zero.error",
+        check=_PARAMETERS,
+    ),
+    Mutant(
+        name="zero-point-beyond-the-bias",
+        file="compiler/quantise/parameter.py",
+        old="if np.abs(whole).max() > _BIAS_LIMIT or",
+        new="if",
         check=_PARAMETERS,
     ),
     Mutant(

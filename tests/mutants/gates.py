@@ -18,8 +18,8 @@ _ARITHMETIC = (
     Mutant(
         name="requantise-shift-amount",
         file="hw/requantise.py",
-        old="\nLEFT = 16\n",
-        new="\nLEFT = 15\n",
+        old="LEFT = X_BITS - 2",
+        new="LEFT = X_BITS - 3",
         check=_REQUANTISE,
     ),
     Mutant(
@@ -32,14 +32,35 @@ _ARITHMETIC = (
     Mutant(
         name="requantise-saturates-late",
         file="hw/requantise.py",
-        old="(floor >= X_LIMIT))",
-        new="(floor > X_LIMIT))",
+        old="(outside | rounded[X_BITS - 1])",
+        new="(outside | rounded[X_BITS])",
+        check=_REQUANTISE,
+    ),
+    Mutant(
+        name="requantise-saturates-below-in-the-wrong-place",
+        file="hw/requantise.py",
+        old="Mux(low, X_MINIMUM, rounded)",
+        new="Mux(low, X_MINIMUM + 2, rounded)",
+        check=_REQUANTISE,
+    ),
+    Mutant(
+        name="requantise-longer-shift-leaves-one-inside",
+        file="hw/requantise.py",
+        old="beyond | (longer & window[LEFT + 1])",
+        new="beyond",
+        check=_REQUANTISE,
+    ),
+    Mutant(
+        name="requantise-multiplier-without-its-first-bit",
+        file="hw/requantise.py",
+        old="multiplier.eq(scale[:MULTIPLIER_BITS])",
+        new="multiplier.eq(scale[: MULTIPLIER_BITS - 1])",
         check=_REQUANTISE,
     ),
     Mutant(
         name="requantise-sees-no-overflow",
         file="hw/requantise.py",
-        old="m.d.sync += outside.eq(beyond | (above",
+        old="m.d.sync += outside.eq(saturates | (above",
         new="m.d.sync += outside.eq((above",
         check=_REQUANTISE,
     ),
@@ -119,8 +140,8 @@ _COMPUTE = (
     Mutant(
         name="loop-restart",
         file="hw/address.py",
-        old="m.d.sync += [remaining.eq(count), last.eq(single)]",
-        new="m.d.sync += [remaining.eq(count), last.eq(0)]",
+        old="m.d.sync += [remaining.eq(anew[0]), last.eq(anew[1])]",
+        new="m.d.sync += [remaining.eq(anew[0]), last.eq(0)]",
         check=_ADDRESS,
     ),
     Mutant(

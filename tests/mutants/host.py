@@ -179,6 +179,27 @@ MUTANTS = (
         check=_ELEMENT,
     ),
     Mutant(
+        name="host-upper-part-of-a-product-alone",
+        file=f"{_CPU}/element.py",
+        old="builder.add(high_part, builder.ashr(low_part, low))",
+        new="high_part",
+        check=_ELEMENT,
+    ),
+    Mutant(
+        name="host-parts-beyond-32-bits",
+        file=f"{_CPU}/element.py",
+        old="- (_INT32_BITS - 2)\n",
+        new="- _INT32_BITS\n",
+        check=_ELEMENT,
+    ),
+    Mutant(
+        name="host-largest-x",
+        file=f"{_CPU}/element.py",
+        old="(1, 2 * X_MINIMUM, 2 * X_MAXIMUM)",
+        new="(1, 2 * X_MINIMUM, 2 * X_MAXIMUM + 1)",
+        check=_ELEMENT,
+    ),
+    Mutant(
         name="host-where-sums-saturate",
         file=f"{_CPU}/element.py",
         old="lowest = builder.sub(like(b, -(1 << _INT32_BITS - 1)), smaller(builder, b, like(b, 0)))",

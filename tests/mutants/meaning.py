@@ -18,8 +18,22 @@ MUTANTS = (
     Mutant(
         name="saturation-limit",
         file="numerics/requantise.py",
-        old="X_LIMIT = (1 << 16) - 64",
-        new="X_LIMIT = (1 << 16) - 1",
+        old="X_MINIMUM, X_MAXIMUM = -(1 << (X_BITS - 1)), (1 << (X_BITS - 1)) - 1",
+        new="X_MINIMUM, X_MAXIMUM = 2 - (1 << (X_BITS - 1)), (1 << (X_BITS - 1)) - 1",
+        check=_NUMERICS,
+    ),
+    Mutant(
+        name="saturation-limit-above",
+        file="numerics/requantise.py",
+        old="X_MINIMUM, X_MAXIMUM = -(1 << (X_BITS - 1)), (1 << (X_BITS - 1)) - 1",
+        new="X_MINIMUM, X_MAXIMUM = -(1 << (X_BITS - 1)), 1 << (X_BITS - 1)",
+        check=_NUMERICS,
+    ),
+    Mutant(
+        name="product-shift",
+        file="numerics/requantise.py",
+        old="\nPRODUCT_SHIFT = 25\n",
+        new="\nPRODUCT_SHIFT = 26\n",
         check=_NUMERICS,
     ),
     Mutant(

@@ -52,6 +52,41 @@ _EVENTS = (
         check=_TIMELINE,
     ),
     Mutant(
+        name="sim-window-first-result",
+        file="isa/sliding.py",
+        old="along = n_3 + (n_1 - 1) * chunks if chunks",
+        new="along = n_1 * chunks if chunks",
+        check=suite("sim/test_vector.py"),
+    ),
+    Mutant(
+        name="sim-window-places",
+        file="isa/sliding.py",
+        old="int(requant_interval <= rows * chunks <= WINDOWS)",
+        new="int(requant_interval <= rows * chunks < WINDOWS)",
+        check=suite("isa/test_sliding.py"),
+    ),
+    Mutant(
+        name="sim-window-strided",
+        file="isa/sliding.py",
+        old="vector.a_stride_1 == 2 * vector.a_stride_3",
+        new="vector.a_stride_1 == 3 * vector.a_stride_3",
+        check=suite("sim/test_vector.py"),
+    ),
+    Mutant(
+        name="sim-window-fault-in-a-line",
+        file="sim/vector.py",
+        old="first = vector.a + vector.a_stride_1 + newest_tap",
+        new="first = vector.a + newest_tap",
+        check=suite("sim/test_vector.py"),
+    ),
+    Mutant(
+        name="sim-window-fault-of-a-result",
+        file="sim/vector.py",
+        old="last = whole - 1 + result % vector.n_1 * further",
+        new="last = whole + result % vector.n_1 * further",
+        check=suite("sim/test_vector.py"),
+    ),
+    Mutant(
         name="sim-queue-room",
         file="sim/fetch.py",
         old="last = state.queued[engine] - state.queue_depth\n",
@@ -176,8 +211,8 @@ _EXECUTOR = (
     Mutant(
         name="executor-clamp",
         file="sim/lane.py",
-        old="_clamped(builder, _rounded(builder, x), -limit, limit)",
-        new="_clamped(builder, _rounded(builder, x), -limit - 1, limit)",
+        old="_rounded(builder, x), float(X_MINIMUM), float(X_MAXIMUM))",
+        new="_rounded(builder, x), float(X_MINIMUM), float(X_MAXIMUM + 1))",
         check=_DATA,
     ),
 )

@@ -24,8 +24,9 @@ from tilewright.isa.instruction import (
 )
 from tilewright.isa.legality import dispatch_faults
 from tilewright.isa.memory import Memory
-from tilewright.isa.random_instruction import Taste, anything, random_instructions
+from tilewright.isa.random_instruction import random_instructions
 from tilewright.isa.random_program import random_config
+from tilewright.isa.random_value import Taste, anything
 from tilewright.isa.register import BASE_REGISTERS
 from tilewright.isa.semantics import apply
 from tilewright.isa.state import Dram, State

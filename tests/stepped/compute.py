@@ -86,13 +86,37 @@ class Vector:
     def parameters(self, vector):
         return vector.bias + vector.requantise + (vector.op == VectorOp.MULTIPLY_ADD)
 
+    def chunk_ends(self, vector):
+        """The taps that end the chunks of a kernel's row over which the window slides; empty: none does."""
+        if self.config.vector_taps != 3 or vector.op != VectorOp.MULTIPLY or vector.reduce != ReduceMode.ADD:
+            return ()
+        moves = vector.b_from != SourceB.CONSTANT and (vector.b_stride_0, vector.b_stride_1) != (0, 0)
+        if vector.a_from != SourceA.ACTIVATION or moves:
+            return ()
+        if vector.a_stride_1 == vector.a_stride_3 and 3 <= vector.n_3 <= 9:
+            ends = sorted(range(vector.n_3 - 1, -1, -3))
+        elif vector.a_stride_1 == 2 * vector.a_stride_3 and 3 <= vector.n_3 <= 6:
+            ends = [vector.n_3 - 2, vector.n_3 - 1]
+        else:
+            return ()
+        return ends if self.config.requant_interval <= vector.n_2 * len(ends) <= 32 else ()
+
+    def items(self, vector, ends):
+        """Loops of each item, whether it reads b, and whether it ends a reduction."""
+        for i0, i1 in product(range(vector.n_0), range(vector.n_1)):
+            columns = ends if ends and i1 else range(vector.n_3)
+            for i2, i3 in product(range(vector.n_2), columns):
+                last = (i2, i3) == (vector.n_2 - 1, vector.n_3 - 1)
+                yield (i0, i1, i2, i3), not (ends and i1), last
+
     def start(self, t, index, vector):
+        ends = self.chunk_ends(vector)
+        self.reduced = vector.n_2 * (len(ends) or vector.n_3)
         q = 1
-        if vector.requantise and vector.n_2 * vector.n_3 < self.config.requant_interval:
+        if vector.requantise and self.reduced < self.config.requant_interval:
             q = self.config.requant_interval
         issues = deque(("parameter", p) for p in range(self.parameters(vector)))
-        counts = (vector.n_0, vector.n_1, vector.n_2, vector.n_3)
-        issues.extend(("item", item) for item in product(*(range(count) for count in counts)))
+        issues.extend(("item", item) for item in self.items(vector, ends))
         self.current = (index, vector, issues, q)
         self.issue_at = t + 1
 
@@ -105,18 +129,19 @@ class Vector:
         what, item = issues.popleft()
         self.issue_at = t + (1 if what == "parameter" else q)
         self.occupied_until = self.issue_at - 1
-        bad = self.parameter_outside(vector, item) if what == "parameter" else self.outside(vector, item)
+        bad = self.parameter_outside(vector, item) if what == "parameter" else self.outside(vector, *item)
         if bad:
             self.m.fault(t + timing.ADDRESS_FAULT, "VECTOR", index, 3)
         if not issues:
             self.occupied_until += self.rest(vector)
             done = t + timing.VECTOR_PIPELINE + self.config.requant_interval - 1
+            done += timing.WINDOW_SUM if self.config.vector_taps > 1 else 0
             self.m.at(done, lambda: self.m.finish("VECTOR", index))
 
     def rest(self, vector):
         """How long the requantiser still works on a result that came sooner than it is used to."""
         interval = self.config.requant_interval
-        return interval - 2 if vector.requantise and vector.n_2 * vector.n_3 >= interval > 2 else 0
+        return interval - 2 if vector.requantise and self.reduced >= interval > 2 else 0
 
     def leaves(self, memory, first, address):
         depth = self.config.depth(memory)
@@ -125,17 +150,16 @@ class Vector:
     def parameter_outside(self, vector, place):
         return self.leaves(Memory.PARAMETER, vector.parameter, vector.parameter + place)
 
-    def outside(self, vector, item):
+    def outside(self, vector, item, reads_b, ends_reduction):
         i0, i1, i2, i3 = item
         a = vector.a + i0 * vector.a_stride_0 + i1 * vector.a_stride_1
         a += i2 * vector.a_stride_2 + i3 * vector.a_stride_3
         b = vector.b + i0 * vector.b_stride_0 + i1 * vector.b_stride_1
         b += i2 * vector.b_stride_2 + i3 * vector.b_stride_3
         to = vector.destination + i0 * vector.destination_stride_0 + i1 * vector.destination_stride_1
-        ends_reduction = (i2, i3) == (vector.n_2 - 1, vector.n_3 - 1)
         assert vector.reduce != ReduceMode.NONE or ends_reduction
         places = [(Memory[SourceA(vector.a_from).name], vector.a, a)]
-        if vector.b_from != SourceB.CONSTANT:
+        if reads_b and vector.b_from != SourceB.CONSTANT:
             places.append((Memory[SourceB(vector.b_from).name], vector.b, b))
         if vector.to != Destination.TABLE and ends_reduction:
             places.append((Memory[Destination(vector.to).name], vector.destination, to))

@@ -181,7 +181,7 @@ def test_slack_of_the_first_and_of_the_fastest_machine_is_taken():
 
 def test_importance_finds_what_decides():
     search = study()
-    list(search.run(60))
+    list(search.run(120))
     shares = search.importance()
     assert max(shares["lut"], key=shares["lut"].get) == "cols"
     assert sum(shares["latency"].values()) == pytest.approx(1)

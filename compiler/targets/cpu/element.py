@@ -11,14 +11,19 @@ from tilewright.compiler.targets.cpu.type import element_of, lanes_of, like, wit
 from tilewright.compiler.tir.expr import ElementFunction
 from tilewright.numerics.elementary import erf_of, exp_of, log_of, tanh_of
 from tilewright.numerics.requantise import (
+    MULTIPLIER_BITS,
     MULTIPLIER_MAXIMUM,
     PRODUCT_SHIFT,
     SHIFT_BITS,
     SHIFT_POSITION,
-    X_LIMIT,
+    X_BITS,
+    X_MAXIMUM,
+    X_MINIMUM,
 )
 
 _INT32_BITS = 32
+_LOW_BITS = X_BITS - 1 + MULTIPLIER_BITS - (_INT32_BITS - 2)
+"""Of a multiplier: x times the bits above them is −2³⁰ at least, which leaves room for what is added."""
 _LLVM_NAMES = {
     ElementFunction.EXP: "exp",
     ElementFunction.LOG: "log",
@@ -71,24 +76,32 @@ def _saturating_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value
 
 
 def _requantise(builder: ir.IRBuilder, t: ir.Value, scale: ir.Value) -> ir.Value:
-    """((sat17(round_half_up(t · 2^−pre)) · m) + 2²¹) >> 22, in 32 bits all along."""
+    """((sat18(round_half_up(t · 2^−pre)) · m) + 2²⁴) >> 25, in 32 bits all along.
+
+    m = m₁ · 2⁴ + m₀, and what x · m₀ has below 2⁴ reaches no bit that is kept:
+    y = (x · m₁ + (x · m₀ >> 4) + 2²⁰) >> 21, where |x · m₁| ≤ 2¹⁷ · (2¹³ − 1) and |x · m₀ >> 4| < 2¹⁷.
+    """
     multiplier, shift = _unpacked(builder, scale)
-    product = builder.mul(_rounded(builder, t, shift), multiplier)
-    product = builder.add(product, like(product, 1 << (PRODUCT_SHIFT - 1)))
-    return builder.ashr(product, like(product, PRODUCT_SHIFT))
+    x, low = _rounded(builder, t, shift), like(scale, _LOW_BITS)
+    high_part = builder.mul(x, builder.lshr(multiplier, low))
+    low_part = builder.mul(x, builder.and_(multiplier, like(scale, (1 << _LOW_BITS) - 1)))
+    product = builder.add(high_part, builder.ashr(low_part, low))
+    product = builder.add(product, like(product, 1 << (PRODUCT_SHIFT - _LOW_BITS - 1)))
+    return builder.ashr(product, like(product, PRODUCT_SHIFT - _LOW_BITS))
 
 
 def _rounded(builder: ir.IRBuilder, t: ir.Value, shift: ir.Value) -> ir.Value:
     """t · 2^−shift, rounded half up, saturated: by way of floor(t · 2^(1−shift)), whose last bit rounds."""
-    limit, one = like(t, 2 * X_LIMIT), like(t, 1)
+    one, least, most = (like(t, value) for value in (1, 2 * X_MINIMUM, 2 * X_MAXIMUM))
     right, left = (
         larger(builder, steps, like(t, 0)) for steps in (builder.sub(shift, one), builder.sub(one, shift))
     )
     # Whatever moves further than this is 0 or saturated.
-    left = smaller(builder, left, like(t, (2 * X_LIMIT).bit_length() + 1))
-    room = builder.add(builder.ashr(limit, left), one)
-    doubled = _within(builder, builder.ashr(t, right), builder.neg(room), room)
-    doubled = _within(builder, builder.shl(doubled, left), builder.neg(limit), limit)
+    left = smaller(builder, left, like(t, X_BITS))
+    lowest = builder.ashr(least, left)
+    # Both ends are whole: the lower one moves to the least, the upper one beyond the most.
+    doubled = _within(builder, builder.ashr(t, right), lowest, builder.neg(lowest))
+    doubled = smaller(builder, builder.shl(doubled, left), most)
     return builder.ashr(builder.add(doubled, one), one)
 
 

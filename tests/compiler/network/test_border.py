@@ -45,7 +45,7 @@ def test_what_is_read_behind_the_host_is_quantised_as_before(zero, moved):
     (expected,) = load(model).run({"x": X}).values()
     for found in (simulated, host):
         (values,) = found.values()
-        # Steps of the result: the machine's multipliers have 15 bits.
+        # Steps of the result: the machine's multipliers have 17 bits.
         assert np.abs(values - expected).max() < 2.01 * STEP
         assert (np.abs(values - expected) > STEP / 2).mean() < 0.03
     np.testing.assert_array_equal(*(next(iter(each.values())) for each in (simulated, host)))

@@ -55,6 +55,7 @@ class BlockedChain:
             strides=self.strides,
             dilations=self.dilations,
             parameter_vectors=self.middle_vectors,
+            has_weights=True,
             source=self.source,
             before=self.before,
         )

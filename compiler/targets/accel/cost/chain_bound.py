@@ -88,6 +88,7 @@ def tile_costs(tile: ChainTile, chain: BlockedChain, config: Config, latency_cyc
 
     results, interval = tile.results[0] * tile.results[1], config.requant_interval
     seen, inside = tile.seen[0] * tile.seen[1], tile.inside[0] * tile.inside[1]
+    items, least_items = chain.windows.items(*tile.results, config), chain.windows.least_items(config)
     row_bytes, tile_bytes = tile.inside[1] * config.cols, config.slices * config.rows * config.cols
     # Without an expansion the input itself is between.
     fill = (
@@ -101,9 +102,7 @@ def tile_costs(tile: ChainTile, chain: BlockedChain, config: Config, latency_cyc
         vectors=read(1, 4 * config.cols * chain.middle_vectors),
         expand=np.maximum(inside, tile_period(0, config.rows)) * has_work,
         requantise=vector_occupancy(2, inside * interval, 1, 0) * has_work,
-        filter=vector_occupancy(
-            2 + chain.taps, results * chain.taps * item_interval(1, chain.taps, interval), 1, 0
-        ),
+        filter=vector_occupancy(2 + chain.taps, items, item_interval(1, least_items, interval), 0),
         project=np.maximum(results, tile_period(0, config.rows)),
     )
     return TileCosts(

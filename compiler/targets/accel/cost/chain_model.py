@@ -91,7 +91,7 @@ class _ChainModel(Engines):
         self._vectors, self._result_vectors = Pool(depths.vectors), Pool(depths.result_vectors)
         self._results, self._residuals = Pool(depths.results), Pool(depths.residuals)
         self._matrix_depth = matrix_depth(config.rows, config.cols)
-        self._vector_depth = vector_depth(config.requant_interval)
+        self._vector_depth = vector_depth(config.requant_interval, config.vector_taps)
         # The end of the last stream of the array, and of the last reader of the accumulators between.
         self._stream, self._requantised = 0, 0
         self.end, self.ends = 0, list[int]()

@@ -238,7 +238,7 @@ class _EventModel(Engines):
         self._leaving: deque[_Leaving] = deque()
         self._end = 0
         self._matrix_depth = matrix_depth(config.rows, config.cols)
-        self._vector_depth = vector_depth(config.requant_interval)
+        self._vector_depth = vector_depth(config.requant_interval, config.vector_taps)
         parameter_bytes = 4 * config.cols * tile_sizes.convolution.parameter_vectors
         parameters = Rows(count=1, row_bytes=parameter_bytes, origin_bytes=parameter_bytes)
         self._parameter_cycles = read_cycles(config, parameters, tile_sizes.latency_cycles)

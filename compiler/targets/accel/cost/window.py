@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES, Number
 from tilewright.isa.config import Config
 from tilewright.isa.memory import Memory
+from tilewright.isa.sliding import WINDOW_TAPS, chunks_of_row, fits_windows, sliding_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,7 @@ class Windows:
         operands: feature maps that are read: two for a sum and for what has a residual.
         parameter_vectors: of a block.
         keeps_accumulators: whether a first instruction leaves accumulators for a second one.
+        has_weights: whether inputs are multiplied by weights and summed, as in a depthwise convolution.
         source: height and width of the input in memory; None if windows read nothing beside it.
         before: rows above and columns left of it that they read.
     """
@@ -30,6 +32,7 @@ class Windows:
     operands: int = 1
     parameter_vectors: int = 0
     keeps_accumulators: bool = False
+    has_weights: bool = False
     source: tuple[int, int] | None = None
     before: tuple[int, int] = (0, 0)
 
@@ -49,6 +52,22 @@ class Windows:
     def reduced(self) -> int:
         """Input pixels of a result."""
         return self.kernel[0] * self.kernel[1]
+
+    def chunks(self, config: Config) -> int:
+        """Chunks of a row of the kernel over which the machine's window slides; 0: it does not."""
+        if not self.has_weights or config.vector_taps < WINDOW_TAPS:
+            return 0
+        step, off = divmod(self.strides[1], self.dilations[1])
+        chunks = 0 if off else chunks_of_row(self.kernel[1], step)
+        return chunks * fits_windows(self.kernel[0], chunks, config.requant_interval)
+
+    def items(self, height: Number, width: Number, config: Config) -> Number:
+        """Items of the instruction that reduces the inputs of height x width results."""
+        return sliding_items(height, width, *self.kernel, self.chunks(config))
+
+    def least_items(self, config: Config) -> int:
+        """Items of a result at least: how fast results come."""
+        return self.kernel[0] * (self.chunks(config) or self.kernel[1])
 
 
 @dataclass(frozen=True, kw_only=True)

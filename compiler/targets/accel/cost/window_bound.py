@@ -64,14 +64,15 @@ class WindowCosts:
         config, windows, interval = self._config, self._windows, self._config.requant_interval
         (height, all_rows, read_rows), (width, all_columns, read_columns) = rows, columns
         padding = all_rows * all_columns - read_rows * read_columns
-        items, reduced = height * width, windows.reduced
-        first = vector_occupancy(0, items * reduced, 1, 0) if windows.keeps_accumulators else 0
-        left = 1 if windows.keeps_accumulators else reduced
+        items = reducing = windows.items(height, width, config)
+        first, left = 0, windows.least_items(config)
+        if windows.keeps_accumulators:
+            first, items, left = vector_occupancy(0, reducing, 1, 0), height * width, 1
         each = item_interval(int(windows.parameter_vectors > 0), left, interval)
         return WindowTile(
             load=read_cycles(config, _inputs(self._tiling, read_rows, read_columns), self._latency) + padding,
             first_work=first,
-            last_work=vector_occupancy(windows.parameter_vectors, items * left, each, 0),
+            last_work=vector_occupancy(windows.parameter_vectors, items, each, 0),
             store=write_cycles(config, _results(self._tiling, height, width), self._latency),
         )
 
@@ -85,7 +86,7 @@ def window_cycles(tiling: WindowTiling) -> Number:
     windows, config = tiling.windows, tiling.config
     busy, first, last = window_busy(tiling), *first_and_last(tiling)
     alone = first.load + tiling.latency_cycles + last.work + last.store
-    alone = alone + vector_depth(config.requant_interval)
+    alone = alone + vector_depth(config.requant_interval, config.vector_taps)
     is_one = (windows.blocks == 1) & (tiling.height >= windows.height) & (tiling.width >= windows.width)
     # With one buffer of results, the vector engine waits for the store.
     computed = np.where(
@@ -145,18 +146,21 @@ def _column_sizes(tiling: WindowTiling) -> list[tuple[Number, Number]]:
 def _busy(tiling: WindowTiling, height: Number, width: Number) -> WindowBusy:
     """Cycles of a tile of one block."""
     windows, config, latency = tiling.windows, tiling.config, tiling.latency_cycles
-    interval, items = config.requant_interval, height * width
+    interval, items = config.requant_interval, windows.items(height, width, config)
     rows, columns = windows.inputs(height, 0), windows.inputs(width, 1)
     if windows.source is not None:
         rows, columns = np.minimum(rows, windows.source[0]), np.minimum(columns, windows.source[1])
     fetch = (windows.operands + 2 + windows.keeps_accumulators) * INSTRUCTION_BYTES // config.bus_bytes
     load = windows.operands * many_read_cycles(config, rows, columns * config.cols, latency) + fetch
-    left = 1 if windows.keeps_accumulators else windows.reduced
+    results, left = (
+        (height * width, 1) if windows.keeps_accumulators else (items, windows.least_items(config))
+    )
     each = item_interval(int(windows.parameter_vectors > 0), left, interval)
-    work = vector_occupancy(windows.parameter_vectors, items * left, each, 0)
+    work = vector_occupancy(windows.parameter_vectors, results, each, 0)
     if windows.keeps_accumulators:
         # The second instruction waits for the first one.
-        work = work + vector_occupancy(0, items * windows.reduced, 1, 0) + vector_depth(interval) + 1
+        depth = vector_depth(interval, config.vector_taps)
+        work = work + vector_occupancy(0, items, 1, 0) + depth + 1
     return WindowBusy(load, work, many_write_cycles(config, height, width * config.cols, latency))
 
 

@@ -39,7 +39,7 @@ class _WindowModel(Engines):
         self._parameters, self._results = Pool(tiling.parameter_depth), Pool(tiling.result_depth)
         self._accumulators = Pool(tiling.accumulator_depth)
         self._has_parameters = windows.parameter_vectors > 0
-        self._depth = vector_depth(tiling.config.requant_interval)
+        self._depth = vector_depth(tiling.config.requant_interval, tiling.config.vector_taps)
         self._end = 0
 
     def add_block(self, block: int) -> int:

@@ -231,6 +231,7 @@ def _depthwise(
         # The residual is added by an instruction of its own.
         operands=1 + operator.residual,
         keeps_accumulators=operator.residual,
+        has_weights=True,
         parameter_vectors=FACTOR + operator.residual + height * width,
         source=(types[_X].numbers[2], types[_X].numbers[3]),
         before=operator.pads[:2],

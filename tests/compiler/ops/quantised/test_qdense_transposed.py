@@ -12,7 +12,7 @@ from tilewright.compiler.ops.quantised.qdense_transposed import QDenseTransposed
 from tilewright.numerics.requantise import pack_scale, requantise
 
 RNG = np.random.default_rng(6)
-SCALE = int(pack_scale(20000, 4))
+SCALE = int(pack_scale(80000, 3))
 N = Size.of("n")
 
 

@@ -13,7 +13,7 @@ from tilewright.compiler.ops.quantised.qmatmul import MOST_TERMS, QMatmul, QMatm
 from tilewright.numerics.requantise import pack_scale, quantise_multiplier, requantise
 
 RNG = np.random.default_rng(5)
-SCALE = int(pack_scale(20000, 4))
+SCALE = int(pack_scale(80000, 3))
 N = Size.of("n")
 
 
@@ -42,9 +42,9 @@ def test_a_product_of_matrices_is_its_formula(columns):
 def test_sums_of_the_largest_products_are_exact():
     x, w = np.full((1, 2000, 1, 1), -128, np.int8), np.full((1, 1, 1, 2000), -128, np.int8)
     w[..., 0] = -127
-    (y,) = QMatmul(int(pack_scale(32767, 10)), 0, -128, 127).run(x, w)
+    (y,) = QMatmul(int(pack_scale(131068, 9)), 0, -128, 127).run(x, w)
     t = np.array([2000 * 2**14 - 128], np.int32)
-    assert y.item() == min(127, int(requantise(t, np.array([pack_scale(32767, 10)], np.int32))[0]))
+    assert y.item() == min(127, int(requantise(t, np.array([pack_scale(131068, 9)], np.int32))[0]))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def pointwise(latency_cycles: int) -> Variants:
         constants={
             "w": np.ones((outputs, inputs, 1, 1), np.int8),
             "b": np.zeros(outputs, np.int32),
-            "s": pack_scale(np.full(outputs, 24000), np.full(outputs, 5)),
+            "s": pack_scale(np.full(outputs, 96000), np.full(outputs, 4)),
         },
     )
     return Variants(named, STARVED, latency_cycles=assumed_latency(latency_cycles))

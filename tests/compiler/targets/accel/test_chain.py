@@ -41,6 +41,7 @@ from tilewright.runtime.rtl_toolchain import find_toolchain
 from tilewright.runtime.sim_device import SimDevice
 
 REFERENCE, TINY, NARROW = PRESETS["reference"], PRESETS["tiny"], PRESETS["ecp5-85f"]
+SLIDING = replace(REFERENCE, vector_taps=3)
 STARVED = replace(
     REFERENCE, activation_vectors=256, weight_vectors=512, accumulator_vectors=128, parameter_vectors=64
 )
@@ -365,7 +366,7 @@ MODELLED = {
 
 
 @pytest.mark.parametrize("case", MODELLED)
-@pytest.mark.parametrize("config", [REFERENCE, NARROW], ids=["16x16", "8x16"])
+@pytest.mark.parametrize("config", [REFERENCE, NARROW, SLIDING], ids=["16x16", "8x16", "sliding"])
 def test_the_event_model_takes_as_long_as_the_machine(case, config):
     block = MODELLED[case]
     (_, lowered), *_ = chained(block, config)

@@ -34,7 +34,7 @@ SMALLEST = replace(
     parameter_vectors=16,
 )
 PICTURE = (1, 5, 7, 6)
-BIAS, SCALE = np.arange(5, dtype=np.int32) + 1000, pack_scale(np.full(5, 24000), np.full(5, 5))
+BIAS, SCALE = np.arange(5, dtype=np.int32) + 1000, pack_scale(np.full(5, 96000), np.full(5, 4))
 
 
 WEIGHT = np.random.default_rng(4).integers(-60, 60, (5, 5, 3, 3)).astype(np.int8)
@@ -64,13 +64,13 @@ def check(graph):
 
 
 CONVOLUTION = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, -4, -128, 127)
-SUM = QAdd(64, 64, 0, int(pack_scale(32000, 0)), 0, -128, 127)
+SUM = QAdd(64, 64, 0, int(pack_scale(128000, -1)), 0, -128, 127)
 LAYER = ("w", "bias", "scale")
 
 
 def test_parts_of_an_average_lie_beside_each_other():
     window = Window((3, 3), (2, 2), (1, 1, 1, 1))
-    scales = tuple((count, int(pack_scale(16384 + 999 * count, -3))) for count in (4, 6, 9))
+    scales = tuple((count, int(pack_scale(65536 + 3999 * count, -4))) for count in (4, 6, 9))
     check(layered(("r", QAveragePool2d(window, -4, 36, scales, 2, -128, 127), "x.q")))
 
 

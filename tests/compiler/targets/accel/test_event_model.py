@@ -67,7 +67,7 @@ def layer(inputs, outputs, kernel, stride):
         constants={
             "weight": np.ones((outputs, inputs, kernel, kernel), np.int8),
             "bias": np.zeros(outputs, np.int32),
-            "scale": pack_scale(np.full(outputs, 24000), np.full(outputs, 5)),
+            "scale": pack_scale(np.full(outputs, 96000), np.full(outputs, 4)),
         },
     )
 

@@ -35,7 +35,7 @@ def layers():
     """A convolution, and an average pooling that runs in parts."""
     rng = np.random.default_rng(3)
     convolution = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), 1, -4, -4, -128, 127)
-    scales = tuple((count, int(pack_scale(32000, 3))) for count in (4, 6, 9))
+    scales = tuple((count, int(pack_scale(128000, 2))) for count in (4, 6, 9))
     pooling = QAveragePool2d(Window((3, 3), (2, 2), (1, 1, 1, 1)), -4, 36, scales, 2, -128, 127)
     return network(
         inputs={"x": (1, 12, 9, 8)},
@@ -49,7 +49,7 @@ def layers():
         constants={
             "weight": rng.integers(-60, 60, (10, 12, 3, 3)).astype(np.int8),
             "bias": np.arange(10, dtype=np.int32),
-            "scale": pack_scale(np.full(10, 24000), np.full(10, 7)),
+            "scale": pack_scale(np.full(10, 96000), np.full(10, 6)),
         },
     )
 

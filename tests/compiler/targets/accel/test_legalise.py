@@ -27,7 +27,7 @@ def pooled(pool, groups=1, residual=False):
     constants = {
         "weight": rng.integers(-127, 128, (5, 5 // groups, 1, 1), np.int8),
         "bias": np.arange(5, dtype=np.int32) * 300,
-        "scale": pack_scale(np.full(5, 20000), np.full(5, 5)),
+        "scale": pack_scale(np.full(5, 80000), np.full(5, 4)),
         **({"factor": np.arange(40, 45, dtype=np.int16)} if residual else {}),
     }
     inputs = ("q", "weight", "bias", "scale", *(("q", "factor") if residual else ()))

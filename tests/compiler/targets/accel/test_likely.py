@@ -45,7 +45,7 @@ def test_sizes_that_make_no_difference_make_none(name):
 @pytest.mark.parametrize("name", LAYERS)
 def test_depths_beyond_the_least_make_no_difference(name, memory):
     field = f"{memory}_vectors"
-    for depth in FIELD_RANGES[field].powers_of_two[4:12]:
+    for depth in FIELD_RANGES[field].steps[4:12]:
         tunable = lowered(name, replace(REFERENCE, **{field: depth})).tunable
         if tunable.machine != replace(tunable.machine, **{field: depth}):
             least = replace(tunable, config=tunable.machine)
@@ -55,7 +55,7 @@ def test_depths_beyond_the_least_make_no_difference(name, memory):
 def _drawn(rng: np.random.Generator) -> Config:
     """The reference with other sizes of all but the array's columns, which decide what a block is."""
     names = [name for name in FIELD_RANGES if name not in ("cols", "bus_bytes")]
-    sizes = {name: int(rng.choice(FIELD_RANGES[name].powers_of_two[:9])) for name in rng.choice(names, 6)}
+    sizes = {name: int(rng.choice(FIELD_RANGES[name].steps[:9])) for name in rng.choice(names, 6)}
     return replace(REFERENCE, **sizes)
 
 

@@ -35,7 +35,7 @@ def of_int8(batch=BATCH, results=1):
     b = Builder("inner")
     x = b.parameter("x", TensorType(DType.INT8, (batch, 5, 6, 4)))
     weight = rng.integers(-60, 60, (7, 5, 3, 3)).astype(np.int8)
-    scale = pack_scale(np.full(7, 24000), np.full(7, 5))
+    scale = pack_scale(np.full(7, 96000), np.full(7, 4))
     operands = [b.constant(each) for each in (weight, np.arange(7, dtype=np.int32), scale)]
     with b.label("twice"):
         one = b.emit(CONVOLUTION, x, *operands)

@@ -45,7 +45,7 @@ def int8(rng, *shape):
 
 
 def words(rng, *shape):
-    return pack_scale(rng.integers(16384, 32768, shape), rng.integers(3, 9, shape))
+    return pack_scale(rng.integers(1 << 16, 1 << 17, shape), rng.integers(2, 8, shape))
 
 
 def in_blocks(x, config, rng):
@@ -208,7 +208,7 @@ def test_an_average_has_the_scale_of_each_number_of_pixels(window, config, sched
     """Each count's scale is another, so that a window that takes that of its neighbour is seen."""
     rng = np.random.default_rng(2)
     counts = sorted({int(count) for count in window.counts(7, 6).flat})
-    scales = tuple((count, int(pack_scale(16384 + 5000 * count % 16384, -3))) for count in counts)
+    scales = tuple((count, int(pack_scale(65536 + 20001 * count % 65536, -4))) for count in counts)
     bias = 12 * window.kernel[0] * window.kernel[1]
     operator = QAveragePool2d(window, -12, bias, scales, 4, -110, 120)
     check(operator, [int8(rng, 1, 23, 7, 6)], config, scheduled)
@@ -226,7 +226,7 @@ def test_a_maximum_is_the_operator(config, scheduled):
 @FORMS
 def test_an_addition_is_the_operator(config, scheduled):
     rng = np.random.default_rng(4)
-    operator = QAdd(77, 9000, -1500, int(pack_scale(21000, 6)), -9, -128, 100)
+    operator = QAdd(77, 9000, -1500, int(pack_scale(84000, 5)), -9, -128, 100)
     check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, 5, 6)], config, scheduled)
 
 
@@ -235,7 +235,7 @@ def test_an_addition_is_the_operator(config, scheduled):
 @pytest.mark.parametrize("zeros", [(-90, -128), (127, 4), (0, 0)], ids=str)
 def test_a_product_is_the_operator(zeros, size, config, scheduled):
     rng = np.random.default_rng(5)
-    operator = QMul(*zeros, int(pack_scale(21000, 2)), -9, -128, 100)
+    operator = QMul(*zeros, int(pack_scale(84000, 1)), -9, -128, 100)
     check(operator, [int8(rng, 1, 10, 5, 6), int8(rng, 1, 10, *size)], config, scheduled)
 
 

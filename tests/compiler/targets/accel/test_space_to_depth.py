@@ -26,7 +26,7 @@ def convolved(shape, outputs, kernel, strides, pads, dilations=(1, 1), pool=None
     constants = {
         "weight": rng.integers(-127, 128, (outputs, shape[1], *kernel), np.int8),
         "bias": rng.integers(-3000, 3000, outputs).astype(np.int32),
-        "scale": pack_scale(np.full(outputs, 20000), np.full(outputs, 6)),
+        "scale": pack_scale(np.full(outputs, 80000), np.full(outputs, 5)),
     }
     return network(
         inputs={"x": shape},

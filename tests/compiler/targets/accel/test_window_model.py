@@ -32,10 +32,17 @@ REFERENCE = PRESETS["reference"]
 STARVED = replace(
     REFERENCE, activation_vectors=512, weight_vectors=2048, accumulator_vectors=256, parameter_vectors=128
 )
-MACHINES = {"reference": REFERENCE, "starved": STARVED, "ecp5-85f": PRESETS["ecp5-85f"]}
+SLIDING = replace(REFERENCE, vector_taps=3)
+MACHINES = {
+    "reference": REFERENCE,
+    "starved": STARVED,
+    "ecp5-85f": PRESETS["ecp5-85f"],
+    "sliding": SLIDING,
+    "starved and sliding": replace(STARVED, vector_taps=3),
+}
 SIZE = 28
 CHANNELS = 128
-SCALE = int(pack_scale(np.array(24000), np.array(5)))
+SCALE = int(pack_scale(np.array(96000), np.array(4)))
 PADDED = {"source": (SIZE, SIZE), "before": (1, 1)}
 POOL = Window((3, 3), (2, 2), (1, 1, 1, 1))
 
@@ -45,8 +52,16 @@ def depthwise(stride):
 
 
 OPERATORS = {
-    "depthwise": (depthwise(1), 1, {"kernel": (3, 3), "parameter_vectors": 11, **PADDED}),
-    "strided": (depthwise(2), 1, {"kernel": (3, 3), "strides": (2, 2), "parameter_vectors": 11, **PADDED}),
+    "depthwise": (
+        depthwise(1),
+        1,
+        {"kernel": (3, 3), "has_weights": True, "parameter_vectors": 11, **PADDED},
+    ),
+    "strided": (
+        depthwise(2),
+        1,
+        {"kernel": (3, 3), "strides": (2, 2), "has_weights": True, "parameter_vectors": 11, **PADDED},
+    ),
     "maximum": (QMaxPool2d(POOL), 1, {"kernel": (3, 3), "strides": (2, 2), **PADDED}),
     "border": (QPad2d((1, 1, 1, 1), fill=7), 1, {"source": (SIZE, SIZE), "before": (1, 1)}),
     "addition": (

@@ -79,7 +79,7 @@ class Layer:
             return
         self.x, self.weight = (rng.integers(-128, 128, shape, np.int8) for shape in shapes)
         self.bias = rng.integers(-(2**15), 2**15, sizes.outputs, np.int32)
-        scale = pack_scale(rng.integers(1 << 14, 1 << 15, sizes.outputs), rng.integers(4, 9, sizes.outputs))
+        scale = pack_scale(rng.integers(1 << 16, 1 << 17, sizes.outputs), rng.integers(3, 8, sizes.outputs))
         self.scale = scale.astype(np.int32)
         geometry = ConvolutionGeometry(sizes.strides, sizes.pads, sizes.dilations, 1)
         total = geometry.run(self._x, self.weight, sizes.zero_point)

@@ -13,7 +13,7 @@ from tilewright.compiler.targets.cpu.error import CpuError
 from tilewright.compiler.tir.error import TirError
 from tilewright.compiler.tir.expr import Binary, BinaryOp, ElementFunction
 from tilewright.compiler.tir.interpret import run
-from tilewright.numerics.requantise import X_LIMIT, pack_scale
+from tilewright.numerics.requantise import X_MAXIMUM, X_MINIMUM, pack_scale
 
 HOST_TYPES = list(DType)
 NUMBERS = [dtype for dtype in DType if dtype not in (DType.BOOL, DType.FLOAT16)]
@@ -142,13 +142,14 @@ def test_a_float_outside_of_an_integer_type_is_its_nearest():
 def test_requantise_is_that_of_numerics_for_every_shift():
     info = np.iinfo(np.int32)
     rng = np.random.default_rng(0)
-    near = [base + step for base in (0, X_LIMIT, -X_LIMIT, 1 << 16, 1 << 30) for step in range(-2, 3)]
+    near = [base + step for base in (0, X_MAXIMUM, X_MINIMUM, 1 << 16, 1 << 30) for step in range(-2, 3)]
     t = [info.min, info.min + 1, info.max, info.max - 1, *near, *rng.integers(info.min, info.max, 35)]
     t += [sign << power for power in range(31) for sign in (1, -1)]
-    multipliers = [0, 1, 2, 1 << 14, (1 << 15) - 1, 12345]
+    # 65664 and 65665 round the ends of x to results that their neighbours do not have.
+    multipliers = [0, 1, 15, 16, 17, 1 << 16, (1 << 17) - 16, (1 << 17) - 1, 54321, 65664, 65665]
     scales = [int(pack_scale(m, shift)) for m in multipliers for shift in range(-32, 32)]
     # The bits outside of both fields are ignored.
-    scales += [scale | -(1 << 22) | 1 << 15 for scale in scales[::7]]
+    scales += [scale | -(1 << 23) for scale in scales[::7]]
     grid = np.array(list(itertools.product(t, scales)), np.int32)
     columns = [np.ascontiguousarray(column) for column in grid.T]
     check(lambda t, scale: te.requantise(t, scale), *columns)

@@ -90,7 +90,7 @@ def layer(groups=1, pool=None, residual=False, size=(6, 5)):
     outputs = len(weight)
     operator = QConv2d((1, 1), (1, 1, 1, 1), (1, 1), groups, -4, 2, -128, 127, residual=residual, pool=pool)
     constants = {"weight": weight, "bias": rng.integers(-999, 999, outputs, np.int32)}
-    constants["scale"] = pack_scale(np.full(outputs, 20000), np.full(outputs, 7)).astype(np.int32)
+    constants["scale"] = pack_scale(np.full(outputs, 80000), np.full(outputs, 6)).astype(np.int32)
     names = ["q", "weight", "bias", "scale"]
     if residual:
         constants["factor"] = rng.integers(-3000, 3000, outputs, np.int16)
