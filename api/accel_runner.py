@@ -19,6 +19,7 @@ from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.walk import constant
 from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
+from tilewright.numerics.cycle_search import without_search_for_cycles
 from tilewright.numerics.error import TilewrightError
 from tilewright.runtime.device import Device, DeviceResult, Environment
 from tilewright.tune.outcome import Kind, Outcome
@@ -56,7 +57,8 @@ class AccelRunner:
         try:
             if (why := tunable.tilings().space.refuse(point)) is not None:
                 return Kind.REFUSED, None, why
-            kernel = build(apply(self.lowered.function, tunable.schedule(point)), self.config)
+            with without_search_for_cycles():
+                kernel = build(apply(self.lowered.function, tunable.schedule(point)), self.config)
         except TilewrightError as error:
             return Kind.REFUSED, None, str(error).partition("\n")[0]
         ran = kernel.run(_Bare(self._device, self.latency_cycles), self._inputs)

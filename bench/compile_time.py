@@ -168,7 +168,7 @@ PASSES = {
     "lower": (accelerator, "lowered_parts"),
     "schedule": (accelerator, "apply"),
     "tensorise": (accelerator, "tensorise"),
-    "enumerate": (accelerator, "tasks"),
+    "enumerate": (accelerator, "enumerated"),
     "allocate": (accelerator, "Allocation"),
     "place": (programs, "_table"),
     "tokens": (programs, "add_tokens"),

@@ -1,18 +1,63 @@
 """Task lists made by hand, for tests of placement, tokens and programs."""
 
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, groupby
 
 import numpy as np
 
 from tilewright.compiler.dtype import DType
+from tilewright.compiler.targets.accel.allocation import Allocation, Chip
 from tilewright.compiler.targets.accel.task import Instance, Task
+from tilewright.compiler.targets.accel.task_table import OPERANDS, LayerSpan, TaskClass, TaskTable
 from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.expr import Const
 from tilewright.isa.config import Config
-from tilewright.isa.instruction import Load, Matrix, SourceA, Store, Vector
+from tilewright.isa.encoding import KINDS, ClassTable
+from tilewright.isa.instruction import Load, Matrix, SourceA, Store, Vector, specs
 from tilewright.isa.memory import Memory
 from tilewright.numerics.requantise import pack_scale, requantise
+
+
+def table_of(tasks):
+    """The table of a list of tasks."""
+    instances = list(dict.fromkeys(each for task in tasks for each in task.operands.values()))
+    memories = list(dict.fromkeys(task.memory for task in tasks if task.memory is not None))
+    classes = {opcode: _class_of(opcode, tasks, instances, memories) for opcode in OPERANDS}
+    spans, first = [], 0
+    for name, group in groupby(tasks, key=lambda task: task.layer):
+        spans.append(LayerSpan(name, first, len(list(group))))
+        first += spans[-1].count
+    return TaskTable(tuple(spans), classes, tuple(instances), tuple(memories))
+
+
+def _class_of(opcode, tasks, instances, memories):
+    rows = [row for row, task in enumerate(tasks) if task.instruction.opcode is opcode]
+    number = {each: at for at, each in enumerate(instances)}
+
+    def column(value):
+        return np.array([value(tasks[row]) for row in rows], np.int64)
+
+    return TaskClass(
+        ClassTable(
+            np.array(rows, np.int64),
+            {
+                name: column(lambda task, name=name: getattr(task.instruction, name))
+                for name in specs(KINDS[opcode])
+            },
+        ),
+        {
+            name: column(lambda task, name=name: number.get(task.operands.get(name), -1))
+            for name in OPERANDS[opcode]
+        },
+        column(lambda task: -1 if task.memory is None else memories.index(task.memory)),
+    )
+
+
+def addresses_of(tasks, config):
+    """The address of each instance that tasks name: its first vector, in the memory of its scope."""
+    table = table_of(tasks)
+    addresses = Chip(config).assign(Allocation(table, config)).tolist()
+    return dict(zip(table.instances, addresses, strict=True))
 
 
 def chip_buffer(name, memory, depth=1):

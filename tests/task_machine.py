@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.enumerate import enumerated
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.targets.accel.tensorise import limits_of, tensorise
 from tilewright.compiler.tir.interpret import run
@@ -102,7 +102,7 @@ def check(function: PrimFunc, config: Config, inputs: Arrays | None = None) -> l
     expected = run(function, values)
     tensorised = tensorise(function, limits_of(config))
     verify(tensorised)
-    work = tasks(tensorised, "layer", config)
+    work = enumerated(tensorised, "layer", config).tasks()
     found = Runner(function, values, config).run(work)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)

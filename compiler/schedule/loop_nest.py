@@ -253,17 +253,19 @@ def _linked(stmt: Stmt, declared: Mapping[str, Buffer]) -> Stmt:
     """The statement whose accesses are to the buffers as they are allocated, when a shape has changed."""
     match stmt:
         case Allocate(buffer=buffer, body=body):
-            return replace(stmt, body=_linked(body, {**declared, buffer.name: buffer}))
+            return with_children(stmt, (_linked(body, {**declared, buffer.name: buffer}),))
         case Block() | Opaque():
-            used = {*stored_buffers(stmt), *read_buffers(stmt)}
+            used = (*stored_buffers(stmt), *read_buffers(stmt))
             result: Stmt = stmt
-            for old in used:
-                new = declared.get(old.name, old)
-                if new != old:
-                    result = change_accesses(result, old.name, lambda indices: indices, new)
+            for name in {old.name for old in used if _differs(old, declared.get(old.name, old))}:
+                result = change_accesses(result, name, lambda indices: indices, declared[name])
             return result
         case _:
             return with_children(stmt, tuple(_linked(child, declared) for child in children(stmt)))
+
+
+def _differs(old: Buffer, new: Buffer) -> bool:
+    return new is not old and new != old
 
 
 def edit_stmt(stmt: Stmt, changes: Mapping[int, Stmt | None], unwrap: Container[int] = ()) -> Stmt | None:

@@ -5,9 +5,10 @@ An atom is a variable, or what is no sum: a quotient, a remainder, a minimum, an
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Const, Expr, Var
+from tilewright.compiler.tir.value import kept
 from tilewright.compiler.tir.walk import constant
 
 
@@ -74,7 +75,7 @@ class Affine:
         return result if all(c < 0 for _, c in self.terms) else _plus(result, self.constant)
 
 
-@lru_cache(maxsize=1 << 16)
+@kept
 def _of(expr: Expr) -> Affine:
     """`Affine.of`, once."""
     value = constant(expr)

@@ -14,11 +14,12 @@ from tilewright.compiler.dtype import INDEX, DType
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import UNBOUNDED, Domain, is_bounded, lower, upper
 from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Const, Expr, Select, Var
-from tilewright.compiler.tir.stmt import Allocate, Block, For, Iter, IterKind, Stmt
+from tilewright.compiler.tir.stmt import Allocate, Block, For, IterKind, Stmt
 from tilewright.compiler.tir.walk import (
     children,
     constant,
     loads_of,
+    map_iters,
     map_store,
     map_stores,
     nodes,
@@ -74,16 +75,18 @@ def simplify_stmt(stmt: Stmt, domain: Domain = _EMPTY) -> Stmt:
     """The statement with simple extents, shapes, indices and conditions; no loop or block is removed."""
     match stmt:
         case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch, pipelining=pipelining):
-            extent = _simplify_extent(extent, domain)
-            inner = {**domain, var.name: extent}
-            return For(var, extent, simplify_stmt(body, inner), kind, prefetch, pipelining)
+            simple = _simplify_extent(extent, domain)
+            inner = simplify_stmt(body, {**domain, var.name: simple})
+            if simple is extent and inner is body:
+                return stmt
+            return For(var, simple, inner, kind, prefetch, pipelining)
         case Allocate(buffer=buffer, body=body):
             shape = tuple([_simplify_extent(extent, domain) for extent in buffer.shape])
-            if not all(map(is_, shape, buffer.shape)):
-                buffer = replace(buffer, shape=shape)
-            return Allocate(buffer, simplify_stmt(body, domain))
+            if all(map(is_, shape, buffer.shape)):
+                return with_children(stmt, (simplify_stmt(body, domain),))
+            return Allocate(replace(buffer, shape=shape), simplify_stmt(body, domain))
         case Block():
-            return _simplify_block(stmt, domain)
+            return _simplify_block(stmt, tuple(domain.items()))
         case _:
             return with_children(stmt, tuple(simplify_stmt(child, domain) for child in children(stmt)))
 
@@ -101,12 +104,14 @@ def _simplify_extent(extent: Expr, domain: Domain) -> Expr:
     return simplify(substitute(extent, single), domain)
 
 
-def _simplify_block(block: Block, domain: Domain) -> Block:
-    iters = tuple([Iter(it.var, it.kind, simplify(it.value, domain)) for it in block.iters])
+@lru_cache(maxsize=1 << 12)
+def _simplify_block(block: Block, loops: _Loops) -> Block:
+    """A block in its loops, once: a step of a schedule changes few."""
+    domain = dict(loops)
     # Indices of blocks have no loop of their own: their values are bounded where they are substituted.
     own = _reduced_to(block, domain)
     return map_stores(
-        replace(block, iters=iters),
+        map_iters(block, lambda value: simplify(value, domain)),
         lambda store: map_store(store, lambda e: _simplify_around(e, own, domain)),
     )
 

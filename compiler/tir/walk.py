@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from operator import is_
 
 from tilewright.compiler.tir.buffer import Buffer
@@ -21,6 +20,7 @@ from tilewright.compiler.tir.stmt import (
     Stmt,
     While,
 )
+from tilewright.compiler.tir.value import kept
 
 Rewrite = Callable[[Expr], Expr]
 
@@ -81,7 +81,7 @@ def nodes(expr: Expr) -> Iterator[Expr]:
         pending += reversed(operands(node))
 
 
-@lru_cache(maxsize=1 << 16)
+@kept
 def variables(expr: Expr) -> frozenset[str]:
     """The names of the variables in it."""
     if isinstance(expr, Var):
@@ -119,7 +119,9 @@ def children(stmt: Stmt) -> tuple[Stmt, ...]:
 
 
 def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
-    """The same statement around others."""
+    """The same statement around others; itself if these are those that it has."""
+    if all(map(is_, new, children(stmt))):
+        return stmt
     match stmt:
         case Seq():
             return Seq(new)
@@ -139,9 +141,11 @@ def with_children(stmt: Stmt, new: tuple[Stmt, ...]) -> Stmt:
 
 def statements(stmt: Stmt) -> Iterator[Stmt]:
     """The statement and all inside of it, in order."""
-    yield stmt
-    for child in children(stmt):
-        yield from statements(child)
+    pending = [stmt]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += reversed(children(node))
 
 
 def blocks(stmt: Stmt) -> Iterator[Block]:
@@ -163,9 +167,7 @@ def _breaks(stmt: Stmt) -> bool:
 def rewrite_stmt(stmt: Stmt, change: Callable[[Stmt], Stmt]) -> Stmt:
     """`change` of each statement, those inside first."""
     old = children(stmt)
-    new = tuple([rewrite_stmt(child, change) for child in old])
-    same = all(map(is_, old, new))
-    return change(stmt if same else with_children(stmt, new))
+    return change(with_children(stmt, tuple([rewrite_stmt(child, change) for child in old])))
 
 
 def map_store(store: BufferStore, change: Rewrite) -> BufferStore:
@@ -181,22 +183,30 @@ def map_stores(block: Block, change: Callable[[BufferStore], BufferStore]) -> Bl
     return _map_stores(block, block.iters, change)
 
 
+def map_iters(block: Block, change: Rewrite) -> Block:
+    """A block with `change` of the values of its indices."""
+    return _map_stores(block, tuple([_map_iter(it, change) for it in block.iters]), lambda store: store)
+
+
 def map_block(block: Block, change: Rewrite) -> Block:
     """A block with `change` of the values of its indices, and of all in its stores and inits."""
-    iters = tuple([Iter(it.var, it.kind, change(it.value)) for it in block.iters])
+    iters = tuple([_map_iter(it, change) for it in block.iters])
     return _map_stores(block, iters, lambda store: map_store(store, change))
 
 
+def _map_iter(it: Iter, change: Rewrite) -> Iter:
+    value = change(it.value)
+    return it if value is it.value else Iter(it.var, it.kind, value)
+
+
 def _map_stores(block: Block, iters: tuple[Iter, ...], change: Callable[[BufferStore], BufferStore]) -> Block:
-    return Block(
-        name=block.name,
-        iters=iters,
-        body=change(block.body),
-        init=None if block.init is None else change(block.init),
-        more=tuple([change(store) for store in block.more]),
-        more_init=tuple([change(store) for store in block.more_init]),
-        reducer=block.reducer,
-    )
+    """A block with these indices, and `change` of its stores and inits; itself if all stays."""
+    body, init = change(block.body), None if block.init is None else change(block.init)
+    more, more_init = (tuple([change(each) for each in part]) for part in (block.more, block.more_init))
+    new = (*iters, body, init, *more, *more_init)
+    if all(map(is_, new, (*block.iters, block.body, block.init, *block.more, *block.more_init))):
+        return block
+    return Block(block.name, iters, body, init, more, more_init, block.reducer)
 
 
 def map_exprs(stmt: Stmt, change: Rewrite) -> Stmt:
@@ -207,9 +217,11 @@ def map_exprs(stmt: Stmt, change: Rewrite) -> Stmt:
 def _map_own(stmt: Stmt, change: Rewrite) -> Stmt:
     match stmt:
         case For(var=var, extent=extent, body=body, kind=kind, prefetch=prefetch, pipelining=pipelining):
-            return For(var, change(extent), body, kind, prefetch, pipelining)
+            new = change(extent)
+            return stmt if new is extent else For(var, new, body, kind, prefetch, pipelining)
         case Allocate(buffer=buffer, body=body):
-            return Allocate(_map_shape(buffer, change), body)
+            shaped = _map_shape(buffer, change)
+            return stmt if shaped is buffer else Allocate(shaped, body)
         case IfThenElse(condition=condition) | While(condition=condition):
             return replace(stmt, condition=change(condition))
         case BufferStore():
@@ -234,7 +246,7 @@ def loads(block: Block) -> tuple[BufferLoad, ...]:
     return tuple([load for expr in exprs for load in loads_of(expr)])
 
 
-@lru_cache(maxsize=1 << 16)
+@kept
 def loads_of(expr: Expr) -> tuple[BufferLoad, ...]:
     """The elements that an expression reads."""
     return tuple([node for node in nodes(expr) if isinstance(node, BufferLoad)])

@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.mutants import (
     accel,
     accel_chain,
+    accel_columns,
     accel_intrinsic,
     attention,
     calibration,
@@ -52,6 +53,7 @@ MUTANTS = (
     *schedule.MUTANTS,
     *accel.MUTANTS,
     *accel_chain.MUTANTS,
+    *accel_columns.MUTANTS,
     *accel_intrinsic.MUTANTS,
     *host.MUTANTS,
     *runtime.MUTANTS,

@@ -82,8 +82,8 @@ _TASKS = (
     Mutant(
         name="tail-not-looked-at",
         file=f"{_ACCEL}/tensorise.py",
-        old="for value in sorted({0, last}) if",
-        new="for value in sorted({0}) if",
+        old="np.minimum(extent, 2)",
+        new="np.minimum(extent, 1)",
         check=suite(f"{_ACCEL}/test_tensorise.py"),
     ),
     Mutant(
@@ -123,9 +123,9 @@ _TASKS = (
     ),
     Mutant(
         name="threads-one-after-the-other",
-        file=f"{_ACCEL}/enumerate.py",
-        old="waiting.append(thread)",
-        new="waiting.appendleft(thread)",
+        file=f"{_ACCEL}/step.py",
+        old="np.lexsort((stream.owner, turn, inner.which[stream.owner]))",
+        new="np.lexsort((turn, stream.owner))",
         check=_ENUMERATE,
     ),
     Mutant(
@@ -166,8 +166,8 @@ _TASKS = (
     Mutant(
         name="token-write-after-read",
         file=f"{_ACCEL}/access_log.py",
-        old="(series.write or write)",
-        new="series.write",
+        old="other != engine and (its or write)",
+        new="other != engine and its",
         check=_TOKENS,
     ),
     Mutant(
@@ -365,9 +365,9 @@ _SCHEDULES = (
     ),
     Mutant(
         name="thread-that-never-yields",
-        file=f"{_ACCEL}/enumerate.py",
-        old="            if value:\n                yield YieldPoint\n",
-        new="",
+        file=f"{_ACCEL}/step.py",
+        old="        if self.yields:\n",
+        new="        if False:\n",
         check=_ENUMERATE,
     ),
     Mutant(

@@ -10,23 +10,23 @@ _HARDWARE_COST = suite("api/test_hardware_cost.py")
 MUTANTS = (
     Mutant(
         name="chain-tasks-in-the-order-of-the-program",
-        file=f"{_ACCEL}/enumerate.py",
-        old="return [task for _, task in sorted(placed, key=itemgetter(0))]",
-        new="return [task for _, task in placed]",
+        file=f"{_ACCEL}/issue.py",
+        old="return tasks.taken(np.lexsort([key[tasks.place] for key in self._places()]))",
+        new="return tasks",
         check=_CHAIN,
     ),
     Mutant(
         name="chain-fills-that-are-empty",
-        file=f"{_ACCEL}/enumerate.py",
-        old="        if not self.is_empty(environment.variables):\n            yield",
-        new="        if True:\n            yield",
+        file=f"{_ACCEL}/intrinsic/nest.py",
+        old="np.broadcast_to(extent > 0, rows.count)",
+        new="np.broadcast_to(extent > -1, rows.count)",
         check=_CHAIN,
     ),
     Mutant(
         name="chain-loads-of-stages-forgotten",
-        file=f"{_ACCEL}/enumerate.py",
-        old="case _Allocation(body=body) | _Stage(body=body):",
-        new="case _Allocation(body=body):",
+        file=f"{_ACCEL}/step.py",
+        old="case AllocateStep(body=body) | StageStep(body=body):",
+        new="case AllocateStep(body=body):",
         check=_CHAIN,
     ),
     Mutant(

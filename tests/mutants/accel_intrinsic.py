@@ -118,22 +118,22 @@ _INSTRUCTIONS = (
     Mutant(
         name="matrix-always-adds",
         file=f"{_ACCEL}/intrinsic/matrix.py",
-        old="int(accumulate),",
-        new="1,",
+        old='"accumulate": self._accumulates(rows)',
+        new='"accumulate": np.array(1)',
         check=_ARRAY,
     ),
     Mutant(
         name="matrix-never-adds",
         file=f"{_ACCEL}/intrinsic/matrix.py",
-        old="int(accumulate),",
-        new="0,",
+        old='"accumulate": self._accumulates(rows)',
+        new='"accumulate": np.array(0)',
         check=_ARRAY,
     ),
     Mutant(
         name="matrix-slices",
         file=f"{_ACCEL}/intrinsic/matrix.py",
-        old='in_units(activation, rows, "the first activation")',
-        new='in_units(activation, cols, "the first activation")',
+        old='all_in_units(activation, self._limits.rows, "the first activation")',
+        new='all_in_units(activation, cols, "the first activation")',
         check=_ARRAY,
     ),
     Mutant(
@@ -167,8 +167,8 @@ _INSTRUCTIONS = (
     Mutant(
         name="vector-parameters-order",
         file=f"{_ACCEL}/intrinsic/vector.py",
-        old="index != parameters[0] + step for",
-        new="index < parameters[0] for",
+        old="address != addresses[0] + step for",
+        new="address < addresses[0] for",
         check=_VECTOR,
     ),
 )

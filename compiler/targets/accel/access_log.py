@@ -3,109 +3,88 @@
 It finds what an instruction must follow.
 """
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from tilewright.isa.access_table import AccessTable
-from tilewright.isa.encoding import BoolArray
+from tilewright.isa.encoding import BoolArray, IntArray
+from tilewright.isa.memory import Engine
 
 _FEW = 32
 """How many of the newest accesses are looked at one by one; an array operation searches the older ones."""
 
 
-@dataclass(slots=True)
-class _Series:
-    """The accesses of one kind that one engine makes to one location, oldest first.
+class AccessLog:
+    """The accesses of a program so far, in series: those of one kind that one engine makes to one location.
 
-    Members:
-        engine, write: the number of the engine, and whether the accesses are writes.
-        positions: the position of each one's instruction among those of the engine, from 1.
-        numbers: of the accesses in the access table.
-        lows, highs: the bounding intervals.
+    A location is a bank, or the memory behind a base register. All accesses of a series lie next to each
+    other from the start, in their order; what happens as instructions are added is that ends move.
     """
 
-    engine: int
-    write: bool
-    positions: list[int] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    lows: "array[int]" = field(default_factory=lambda: array("q"))
-    highs: "array[int]" = field(default_factory=lambda: array("q"))
+    def __init__(self, accesses: AccessTable, engines: IntArray) -> None:
+        """Nothing was accessed yet.
 
-    def near(self, first: int, end: int, low: int, high: int) -> list[int]:
-        """Those from `first` to `end` whose bounding intervals meet low … high, newest first."""
-        lows = np.frombuffer(self.lows, np.int64)[first:end]
-        highs = np.frombuffer(self.highs, np.int64)[first:end]
-        return [int(k) + first for k in np.flatnonzero((lows <= high) & (highs >= low))[::-1]]
-
-
-class AccessLog:
-    """The accesses of a program so far, by location: a bank, or the memory behind a base register."""
-
-    def __init__(self, accesses: AccessTable) -> None:
+        Args:
+            accesses: of the program.
+            engines: the number of what runs each instruction, int64[n]; -1 where none does.
+        """
         self._accesses = accesses
         self._contiguous = _contiguous(accesses).tolist()
         self._lows, self._highs = accesses.low.tolist(), accesses.high.tolist()
-        self._writes: list[bool] = accesses.write.tolist()
-        banks = int(accesses.bank.max(initial=0)) + 1
-        locations, which = np.unique(accesses.memory * banks + accesses.bank, return_inverse=True)
-        self._locations: list[int] = which.ravel().tolist()
-        self._series: list[list[_Series]] = [[] for _ in locations]
+        # Numbers of the accesses of each instruction: from one element to the next.
+        self._firsts = np.searchsorted(accesses.row, np.arange(len(engines) + 1)).tolist()
+        keys = _series_keys(accesses, engines)
+        kinds, series = np.unique(keys, return_inverse=True)
+        self._series: list[int] = series.tolist()
+        self._conflicts = _conflicts(kinds.tolist())
+        order = np.argsort(series, kind="stable")
+        self._numbers: list[int] = order.tolist()
+        self._positions: list[int] = _positions(engines)[accesses.row][order].tolist()
+        self._sorted_lows, self._sorted_highs = accesses.low[order], accesses.high[order]
+        self._starts = np.searchsorted(series[order], np.arange(len(kinds))).tolist()
+        self._ends = list(self._starts)
 
-    def add(self, numbers: Sequence[int], engine: int, position: int, followed: Sequence[int]) -> list[int]:
-        """Append an instruction.
+    def add(self, row: int, followed: Sequence[int]) -> list[int]:
+        """Append the next instruction.
 
         Args:
-            numbers: of its accesses.
-            engine: the number of what runs it.
-            position: its position among the instructions of that engine, from 1.
-            followed: by engine, the position that it follows already.
+            row: its place in the program.
+            followed: by engine, the position among that one's instructions, from 1, that it follows already.
 
         Returns:
             By engine, the newest position that it conflicts with, or that it follows already if it is newer.
         """
-        needs = list(followed)
-        numbers = [number for number in numbers if self._lows[number] <= self._highs[number]]
+        needs, numbers = list(followed), range(self._firsts[row], self._firsts[row + 1])
         for number in numbers:
-            write = self._writes[number]
-            for series in self._series[self._locations[number]]:
-                other = series.engine
-                if other != engine and (series.write or write) and series.positions[-1] > needs[other]:
-                    needs[other] = self._newest_meeting(series, number, needs[other])
+            for other, engine in self._conflicts[self._series[number]]:
+                end = self._ends[other]
+                if end > self._starts[other] and self._positions[end - 1] > needs[engine]:
+                    needs[engine] = self._newest_meeting(other, number, needs[engine])
         for number in numbers:
-            self._append(number, engine, position)
+            self._ends[self._series[number]] += 1
         return needs
 
-    def _append(self, number: int, engine: int, position: int) -> None:
-        series = self._series_of(number, engine)
-        series.positions.append(position)
-        series.numbers.append(number)
-        series.lows.append(self._lows[number])
-        series.highs.append(self._highs[number])
-
-    def _series_of(self, number: int, engine: int) -> _Series:
-        found, write = self._series[self._locations[number]], self._writes[number]
-        for series in found:
-            if series.engine == engine and series.write == write:
-                return series
-        found.append(_Series(engine, write))
-        return found[-1]
-
-    def _newest_meeting(self, series: _Series, number: int, after: int) -> int:
+    def _newest_meeting(self, series: int, number: int, after: int) -> int:
         """The newest position above `after` whose access shares an address; `after` if there is none."""
-        first, end = bisect_right(series.positions, after), len(series.positions)
+        end = self._ends[series]
+        first = bisect_right(self._positions, after, self._starts[series], end)
         middle = max(first, end - _FEW)
-        low, high, lows, highs = self._lows[number], self._highs[number], series.lows, series.highs
+        low, high, lows, highs = self._lows[number], self._highs[number], self._lows, self._highs
         for k in range(end - 1, middle - 1, -1):
-            if lows[k] <= high and highs[k] >= low and self._meet(number, series.numbers[k]):
-                return series.positions[k]
-        for k in series.near(first, middle, low, high) if first < middle else ():
-            if self._meet(number, series.numbers[k]):
-                return series.positions[k]
+            other = self._numbers[k]
+            if lows[other] <= high and highs[other] >= low and self._meet(number, other):
+                return self._positions[k]
+        for k in self._near(first, middle, low, high) if first < middle else ():
+            if self._meet(number, self._numbers[k]):
+                return self._positions[k]
         return after
+
+    def _near(self, first: int, end: int, low: int, high: int) -> list[int]:
+        """Those from `first` to `end` whose bounding intervals meet low … high, newest first."""
+        lows, highs = self._sorted_lows[first:end], self._sorted_highs[first:end]
+        return [int(k) + first for k in np.flatnonzero((lows <= high) & (highs >= low))[::-1]]
 
     def _meet(self, one: int, other: int) -> bool:
         """Whether two accesses whose bounding intervals meet share an address; the ends are addresses."""
@@ -133,3 +112,37 @@ def _contiguous(accesses: AccessTable) -> BoolArray:
         result &= (count == 1) | (stride <= length)
         length += stride * (count - 1)
     return result
+
+
+_NOTHING = -1
+"""In place of the key of a series: no address is accessed, or by none."""
+
+
+def _series_keys(accesses: AccessTable, engines: IntArray) -> IntArray:
+    """Location, engine and whether it is a write, of each access, as one number: int64[m]."""
+    banks = int(accesses.bank.max(initial=0)) + 1
+    location, engine = accesses.memory * banks + accesses.bank, engines[accesses.row]
+    keys = (location * len(Engine) + engine) * 2 + accesses.write
+    return np.where((accesses.low <= accesses.high) & (engine >= 0), keys, _NOTHING)
+
+
+def _conflicts(keys: Sequence[int]) -> list[list[tuple[int, int]]]:
+    """For each series those of other engines at its location that it must not overtake, with the engine."""
+    by_location: dict[int, list[tuple[int, int, bool]]] = {}
+    for number, key in enumerate(keys):
+        location, kind = divmod(key, 2 * len(Engine))
+        by_location.setdefault(location, []).append((number, kind // 2, bool(kind % 2)))
+    found: list[list[tuple[int, int]]] = [[] for _ in keys]
+    for series in by_location.values():
+        for number, engine, write in series:
+            found[number] = [(n, other) for n, other, its in series if other != engine and (its or write)]
+    return found
+
+
+def _positions(engines: IntArray) -> IntArray:
+    """The position of each instruction among those of its engine, from 1."""
+    found = np.zeros(len(engines), np.int64)
+    for engine in Engine:
+        own = engines == engine
+        found[own] = np.arange(1, own.sum() + 1)
+    return found

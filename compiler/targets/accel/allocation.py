@@ -15,7 +15,6 @@ import numpy as np
 
 from tilewright.compiler.targets.accel.bank import Demand, conflict_cost, share
 from tilewright.compiler.targets.accel.live_range import Use, groups, uses
-from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.targets.accel.task_table import TaskTable
 from tilewright.isa.config import Config
 from tilewright.isa.encoding import IntArray
@@ -25,20 +24,6 @@ from tilewright.numerics.error import TilewrightError
 
 class AllocationError(TilewrightError):
     """Buffers that do not fit the memories on the chip."""
-
-
-def allocate(tasks: Sequence[Task], config: Config) -> dict[Instance, int]:
-    """The address of each instance: its first vector, in the memory of its scope.
-
-    An instance lives from the first to the last task that names it; those that live at the same time have no
-    vector in common.
-
-    Raises:
-        AllocationError: naming the buffers that want more than there is, and how much.
-    """
-    table = TaskTable.of(tasks)
-    addresses = Chip(config).assign(Allocation(table, config)).tolist()
-    return dict(zip(table.instances, addresses, strict=True))
 
 
 # --- what depends on the tasks alone -----------------------------------------------------------------------

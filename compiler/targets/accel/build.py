@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.enumerate import enumerated
 from tilewright.compiler.targets.accel.program import Program, assemble
 from tilewright.compiler.targets.accel.tensorise import limits_of, require_expressions, tensorise
 from tilewright.compiler.tir.buffer import Buffer, MemoryScope
@@ -163,7 +163,7 @@ def build(function: PrimFunc, config: Config) -> AccelKernel:
     tensorised = tensorise(function, limits_of(config))
     addresses = {buffer: (base, 0) for base, buffer in enumerate(outside)}
     sizes = {base: _size_bytes(buffer) for base, buffer in enumerate(outside)}
-    program = assemble(tasks(tensorised, function.name, config), config, addresses, sizes)
+    program = assemble(enumerated(tensorised, function.name, config), config, addresses, sizes)
     regions = [Region(base, sizes[base], buffer.name) for base, buffer in enumerate(outside)]
     return AccelKernel(tensorised, program, Executable(program.code, config, tuple(regions)))
 

@@ -1,8 +1,6 @@
 """Compiles a function of integers to a model: every pass of the accelerator in its order."""
 
-import gc
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +17,7 @@ from tilewright.compiler.space.point import Point
 from tilewright.compiler.targets.accel.address_plan import AddressPlan
 from tilewright.compiler.targets.accel.allocation import Allocation, AllocationError
 from tilewright.compiler.targets.accel.cost.problem import ASSUMED_LATENCY_CYCLES
-from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.enumerate import enumerated
 from tilewright.compiler.targets.accel.layer_schedule import (
     NO_POINTS,
     LayerPart,
@@ -46,6 +44,7 @@ from tilewright.isa.config import Config
 from tilewright.isa.executable import Executable
 from tilewright.isa.model import REGION_NAMES, Binding, Layer, Model
 from tilewright.isa.region import Region
+from tilewright.numerics.cycle_search import without_search_for_cycles
 from tilewright.numerics.error import TilewrightError
 from tilewright.numerics.progress import Share
 
@@ -151,7 +150,7 @@ class Variants:
 
         Raises: as `compile_function`, but for what the checker finds.
         """
-        with _without_search_for_cycles():
+        with without_search_for_cycles():
             parts = self._layers.parts(points, share, among)
             plan = AddressPlan(self.network, self.config)
             works = [part.work(plan) for part in parts]
@@ -187,24 +186,12 @@ class Variant:
             CheckError: if the program is not sound.
         """
         variants = self.variants
-        with _without_search_for_cycles():
+        with without_search_for_cycles():
             check_program(self.program, variants.config, self.plan.sizes())
         if variants.observe is not None:
             for span in self.program.layers:
                 variants.observe(span.name, "assembler", _assembler(self.program, span))
         return _model(variants.network, variants.named, self)
-
-
-@contextmanager
-def _without_search_for_cycles() -> Iterator[None]:
-    """Trees of loops, tasks and columns have no cycles; to look for some takes a sixth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def most_instructions(network: AccelNetwork, config: Config) -> int:
@@ -363,10 +350,11 @@ class _Layers:
         key = (lowered.function, schedule, result, origin)
         if key not in self._templates or self._observe is not None:
             function = self._tensorised(unit, part, lowered, schedule, result, origin)
-            work = tasks(function, unit.name, self._config, self._most - self._count + 1)
+            table = enumerated(
+                function, unit.name, self._config, lambda count: self._check_count(self._count + count)
+            )
             if self._observe is not None:
-                self._observe(unit.name, "tasks", "\n".join(map(print_task, work)))
-            table = TaskTable.of(work)
+                self._observe(unit.name, "tasks", "\n".join(map(print_task, table.tasks())))
             self._templates[key] = _Template(function.parameters, table, Allocation(table, self._config))
         return self._templates[key]
 

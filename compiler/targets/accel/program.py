@@ -8,7 +8,6 @@ from itertools import groupby
 import numpy as np
 
 from tilewright.compiler.targets.accel.allocation import Allocation, Chip
-from tilewright.compiler.targets.accel.task import Task
 from tilewright.compiler.targets.accel.task_table import LayerSpan, TaskClass, TaskTable
 from tilewright.compiler.targets.accel.token import add_tokens
 from tilewright.compiler.tir.buffer import Buffer
@@ -81,12 +80,12 @@ class Work:
 
 
 def assemble(
-    tasks: Sequence[Task], config: Config, addresses: Addresses, region_bytes: Mapping[int, int]
+    table: TaskTable, config: Config, addresses: Addresses, region_bytes: Mapping[int, int]
 ) -> Program:
     """The program that does tasks as if one after the other, in their order.
 
     Args:
-        tasks: of all layers.
+        table: the tasks of all layers.
         config: the machine.
         addresses: of each global buffer the base register and the offset in bytes.
         region_bytes: of each base register the bytes behind it.
@@ -96,7 +95,6 @@ def assemble(
         AllocationError: if the buffers of a layer do not fit the chip.
         CheckError: if the tasks are not sound: outside of their buffers, for instance.
     """
-    table = TaskTable.of(tasks)
     return assemble_works([Work(table, Allocation(table, config), addresses)], config, region_bytes)
 
 

@@ -1,19 +1,13 @@
 """Tasks as columns: what placement, tokens and encoding need of them, without an object for each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
-from typing import Generic, TypeVar
-
-import numpy as np
+from operator import itemgetter
 
 from tilewright.compiler.targets.accel.task import Instance, Task
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.isa.encoding import KINDS, ClassTable, IntArray
-from tilewright.isa.instruction import Opcode, specs
-
-_T = TypeVar("_T")
+from tilewright.isa.instruction import Opcode
 
 OPERANDS: Mapping[Opcode, tuple[str, ...]] = {
     Opcode.LOAD: ("address",),
@@ -67,68 +61,23 @@ class TaskTable:
     def __len__(self) -> int:
         return sum(len(part.table.rows) for part in self.classes.values())
 
-    @classmethod
-    def of(cls, tasks: Sequence[Task]) -> "TaskTable":
-        """The table of a list of tasks."""
-        instances: _Numbers[Instance] = _Numbers()
-        memories: _Numbers[Buffer] = _Numbers()
-        rows: dict[Opcode, list[int]] = {opcode: [] for opcode in OPERANDS}
-        for row, task in enumerate(tasks):
-            rows[task.instruction.opcode].append(row)
-        classes = {
-            opcode: _class_of(opcode, positions, tasks, instances, memories)
-            for opcode, positions in rows.items()
-        }
-        return cls(tuple(_layers(tasks)), classes, tuple(instances.things), tuple(memories.things))
+    def tasks(self) -> list[Task]:
+        """The tasks as objects, for people to read."""
+        found = [task for opcode, part in self.classes.items() for task in self._tasks_of(opcode, part)]
+        return [task for _, task in sorted(found, key=itemgetter(0))]
 
-
-class _Numbers(Generic[_T]):
-    """Things by number, equal ones once."""
-
-    def __init__(self) -> None:
-        self.things: list[_T] = []
-        self._by_value: dict[_T, int] = {}
-        # Most come again as the same object, which needs no comparison; the tasks keep them alive.
-        self._by_identity: dict[int, int] = {}
-
-    def __call__(self, thing: _T | None) -> int:
-        """The number of a thing; -1 of None."""
-        if thing is None:
-            return -1
-        number = self._by_identity.get(id(thing))
-        if number is None:
-            number = self._by_value.setdefault(thing, len(self.things))
-            self._by_identity[id(thing)] = number
-            if number == len(self.things):
-                self.things.append(thing)
-        return number
-
-
-def _class_of(
-    opcode: Opcode,
-    rows: list[int],
-    tasks: Sequence[Task],
-    instances: _Numbers[Instance],
-    memories: _Numbers[Buffer],
-) -> TaskClass:
-    chosen = [tasks[row] for row in rows]
-    names = tuple(specs(KINDS[opcode]))
-    fields = np.array([attrgetter(*names)(task.instruction) for task in chosen], np.int64)
-    columns = fields.reshape(-1, len(names)).T
-    operands = {
-        name: np.array([instances(task.operands.get(name)) for task in chosen], np.int64)
-        for name in OPERANDS[opcode]
-    }
-    return TaskClass(
-        table=ClassTable(np.array(rows, np.int64), dict(zip(names, columns, strict=True))),
-        operands=operands,
-        memory=np.array([memories(task.memory) for task in chosen], np.int64),
-    )
-
-
-def _layers(tasks: Sequence[Task]) -> Iterator[LayerSpan]:
-    first = 0
-    for name, group in groupby(tasks, key=attrgetter("layer")):
-        count = sum(1 for _ in group)
-        yield LayerSpan(name, first, count)
-        first += count
+    def _tasks_of(self, opcode: Opcode, part: TaskClass) -> Iterator[tuple[int, Task]]:
+        """The tasks of one class, with their positions."""
+        rows, names = part.table.rows.tolist(), list(part.table.fields)
+        layers = [span.name for span in self.layers for _ in range(span.count)]
+        values = zip(*(column.tolist() for column in part.table.fields.values()), strict=True)
+        used = zip(*(part.operands[name].tolist() for name in OPERANDS[opcode]), strict=True)
+        for row, fields, numbers, memory in zip(rows, values, used, part.memory.tolist(), strict=True):
+            operands = {
+                name: self.instances[number]
+                for name, number in zip(OPERANDS[opcode], numbers, strict=True)
+                if number >= 0
+            }
+            instruction = KINDS[opcode](**dict(zip(names, fields, strict=True)))
+            source = None if memory < 0 else self.memories[memory]
+            yield row, Task(layers[row], instruction, operands, source)

@@ -6,18 +6,21 @@ Before and after, of a product whose reduction has one loop more than the array:
     for k: intrinsic "matrix": for m: for r: for c: acc[m, c] += …
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
 
 from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MismatchError
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
-from tilewright.compiler.targets.accel.intrinsic.nest import Nest, parse
-from tilewright.compiler.targets.accel.intrinsic.table import intrinsic_of
+from tilewright.compiler.targets.accel.intrinsic.nest import parse
+from tilewright.compiler.targets.accel.intrinsic.table import intrinsic_of, matched
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer, MemoryScope
-from tilewright.compiler.tir.expr import Expr
 from tilewright.compiler.tir.printer import print_stmt
 from tilewright.compiler.tir.stmt import (
     Allocate,
@@ -59,9 +62,7 @@ def tensorise(function: PrimFunc, limits: Limits) -> PrimFunc:
         TensoriseError: naming the first loop nest that is none, or all stages that are no expressions.
     """
     require_expressions(function)
-    shapes = {buffer.name: buffer.shape for buffer in function.parameters}
-    body = _Tensoriser(limits, {}, shapes).statement(function.body)
-    return replace(function, body=body)
+    return replace(function, body=_Tensoriser(limits, {}).statement(function.body))
 
 
 def require_expressions(function: PrimFunc) -> None:
@@ -85,12 +86,10 @@ class _Tensoriser:
     Members:
         limits: of the machine.
         domain: extents of the loops around.
-        shapes: of the buffers that exist.
     """
 
     limits: Limits
     domain: Domain
-    shapes: Mapping[str, tuple[Expr, ...]]
 
     def statement(self, stmt: Stmt) -> Stmt:
         """The statement with intrinsics."""
@@ -100,7 +99,7 @@ class _Tensoriser:
             case Seq(body=body) if not _is_of_lanes(stmt):
                 return Seq(tuple(self.statement(part) for part in body))
             case Allocate(buffer=buffer, body=inner) if buffer.scope is not MemoryScope.LANE:
-                return Allocate(buffer, self._with_buffer(buffer).statement(inner))
+                return Allocate(buffer, self.statement(inner))
             case For(body=inner) if not _is_nest(inner):
                 return replace(stmt, body=self._inside(stmt).statement(inner))
         return self._nest(stmt)
@@ -108,59 +107,54 @@ class _Tensoriser:
     def _inside(self, loop: For) -> "_Tensoriser":
         return replace(self, domain={**self.domain, loop.var.name: loop.extent})
 
-    def _with_buffer(self, buffer: Buffer) -> "_Tensoriser":
-        return replace(self, shapes={**self.shapes, buffer.name: buffer.shape})
-
     def _nest(self, stmt: Stmt) -> Stmt:
         """A loop nest of one result, as an intrinsic with surplus loops around."""
         try:
-            nest = parse(stmt, self.domain)
-            kind = intrinsic_of(nest)
+            kind = intrinsic_of(parse(stmt, self.domain))
         except MismatchError as error:
             raise TensoriseError(_text(stmt, "none", error)) from error
-        return self._peeled(stmt, nest, kind, [])
+        return self._peeled(stmt, kind, [])
 
-    def _peeled(self, stmt: Stmt, nest: Nest, kind: type[Intrinsic], before: list[_Attempt]) -> Stmt:
+    def _peeled(self, stmt: Stmt, kind: type[Intrinsic], before: list[_Attempt]) -> Stmt:
         """The statement if it is one instruction, else its outermost loop around what is inside of it."""
         if not any(isinstance(s, For) and s.kind is LoopKind.VIRTUAL_THREAD for s in statements(stmt)):
             try:
-                self._check(kind(nest, self.limits), nest)
+                self._check(matched(kind.name, stmt, self.domain, self.limits))
                 return IntrinsicStmt(kind.name, stmt)
             except MismatchError as error:
                 before = [*before, (stmt, error)]
         if isinstance(stmt, For):
-            inner = self._inside(stmt)._peeled(stmt.body, nest.without(stmt.var.name), kind, before)
-            return replace(stmt, body=inner)
+            return replace(stmt, body=self._inside(stmt)._peeled(stmt.body, kind, before))
         nearest, difference = max(before, key=lambda attempt: attempt[1].progress)
         raise TensoriseError(_text(nearest, kind.name, difference))
 
-    def _check(self, intrinsic: Intrinsic, nest: Nest) -> None:
+    def _check(self, intrinsic: Intrinsic) -> None:
         """Evaluate at the first and last steps of the loops around, and one step away from the first."""
-        loops = [(name, compiled(extent)) for name, extent in self.domain.items()]
-        shapes = {name: [compiled(extent) for extent in shape] for name, shape in self.shapes.items()}
-        is_empty = nest.emptiness()
-        for env in (*_corners(loops, {}), *_neighbours(loops)):
-            if is_empty(env):
-                continue
-            numbers = {name: tuple(extent(env) for extent in shape) for name, shape in shapes.items()}
-            intrinsic.instruction(env, numbers)
+        for rows in self._samples:
+            intrinsic.instructions(intrinsic.nest.some(rows))
+
+    @cached_property
+    def _samples(self) -> tuple[Iterations, Iterations]:
+        extents = {name: compiled(extent) for name, extent in self.domain.items()}
+        return _corners(extents), _neighbours(extents)
 
 
-def _corners(loops: list[tuple[str, Number]], env: dict[str, int]) -> Iterator[dict[str, int]]:
-    if not loops:
-        yield env
-        return
-    (name, extent), *rest = loops
-    last = extent(env) - 1
-    for value in sorted({0, last}) if last >= 0 else ():
-        yield from _corners(rest, {**env, name: value})
+def _corners(extents: Mapping[str, Number]) -> Iterations:
+    """The first and last steps of all loops."""
+    rows = Iterations(1, {})
+    for name, number in extents.items():
+        extent = np.broadcast_to(number(rows), rows.count)
+        ends = rows.inside(name, np.minimum(extent, 2))
+        rows = Iterations(ends.count, {name: ends[name] * (extent[ends.which] - 1)}, rows, ends.which)
+    return rows
 
 
-def _neighbours(loops: list[tuple[str, Number]]) -> Iterator[dict[str, int]]:
-    first = {name: 0 for name, _ in loops}
-    for name, extent in loops:
-        if extent(first) > 1:
-            yield {**first, name: 1}
+def _neighbours(extents: Mapping[str, Number]) -> Iterations:
+    """The second step of each loop that has one, and the first one of all others."""
+    first = Iterations(1, {name: np.zeros(1, np.int64) for name in extents})
+    moving = [name for name, extent in extents.items() if (extent(first) > 1).any()]
+    steps = {name: np.array([int(name == each) for each in moving], np.int64) for name in extents}
+    return Iterations(len(moving), steps)
 
 
 def _is_nest(stmt: Stmt) -> bool:

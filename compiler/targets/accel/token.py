@@ -68,12 +68,10 @@ class _Planner:
     """
 
     def __init__(self, table: ProgramTable, config: Config) -> None:
-        accesses = access_table(table, config)
-        self._log, self._capacity = AccessLog(accesses), config.token_capacity
         # Plain numbers: members of an enumeration are slow as indices and keys.
-        self._engines = [None if engine is None else int(engine) for engine in engines_of(table)]
-        # Numbers of the accesses of each instruction: from one element to the next.
-        self._firsts = np.searchsorted(accesses.row, np.arange(len(table) + 1)).tolist()
+        engines = np.array([-1 if engine is None else engine for engine in engines_of(table)], np.int64)
+        self._log, self._capacity = AccessLog(access_table(table, config), engines), config.token_capacity
+        self._engines: list[int] = engines.tolist()
         # Positions in the program of the instructions of each engine.
         self._of: tuple[list[int], ...] = tuple([] for _ in Engine)
         # By engine: how many instructions of each have finished when its latest instruction starts.
@@ -88,12 +86,11 @@ class _Planner:
     def take(self, index: int) -> None:
         """Let the next instruction wait for what it must follow."""
         engine = self._engines[index]
-        if engine is None:
+        if engine < 0:
             self._clocks.append([])
             return
-        clock, position = list(self._latest[engine]), len(self._of[engine]) + 1
-        numbers = range(self._firsts[index], self._firsts[index + 1])
-        needs = self._log.add(numbers, engine, position, clock)
+        clock = list(self._latest[engine])
+        needs = self._log.add(index, clock)
         if needs != clock:
             for producer, signalled in self._producers(clock, needs):
                 self._join(clock, producer, signalled)

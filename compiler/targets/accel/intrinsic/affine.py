@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.expr import Binary, BinaryOp, Cast, Const, Expr, Select, Var
 from tilewright.compiler.tir.walk import variables
+from tilewright.isa.encoding import IntArray
 
-Env = Mapping[str, int]
-"""Values of loop variables by name."""
-Number = Callable[[Env], int]
-"""An index expression as a function of the variables."""
+Number = Callable[[Iterations], IntArray]
+"""An index expression as a function of the variables: a column, or one number (an array without axes) for all
+iterations."""
 
 
 def split(total: Affine, names: Sequence[str]) -> tuple[tuple[int, ...], Affine] | None:
@@ -22,34 +25,33 @@ def split(total: Affine, names: Sequence[str]) -> tuple[tuple[int, ...], Affine]
 
 
 def compiled_sum(total: Affine) -> Number:
-    """A sum as a function: fast where its atoms are variables."""
-    constant = total.constant
-    if total.is_constant:
-        return lambda env: constant
-    named = [(atom.name, c) for atom, c in total.terms if isinstance(atom, Var)]
-    if len(named) < len(total.terms):
-        parts = [(compiled(atom), c) for atom, c in total.terms]
-        return lambda env: constant + sum([c * part(env) for part, c in parts])
-    if len(named) == 1:
-        name, factor = named[0]
-        return lambda env: constant + factor * env[name]
-    return lambda env: constant + sum([c * env[name] for name, c in named])
+    """A sum as a function."""
+    constant = np.array(total.constant)
+    parts = [(compiled(atom), c) for atom, c in total.terms]
+
+    def value(rows: Iterations) -> IntArray:
+        found = constant
+        for part, coefficient in parts:
+            found = found + coefficient * part(rows)
+        return found
+
+    return value
 
 
-_FUNCTIONS: Mapping[BinaryOp, Callable[[int, int], int]] = {
-    BinaryOp.ADD: lambda a, b: a + b,
-    BinaryOp.SUB: lambda a, b: a - b,
-    BinaryOp.MUL: lambda a, b: a * b,
-    BinaryOp.FLOORDIV: lambda a, b: a // b,
-    BinaryOp.MOD: lambda a, b: a % b,
-    BinaryOp.MIN: min,
-    BinaryOp.MAX: max,
-    BinaryOp.LT: lambda a, b: int(a < b),
-    BinaryOp.LE: lambda a, b: int(a <= b),
-    BinaryOp.EQ: lambda a, b: int(a == b),
-    BinaryOp.NE: lambda a, b: int(a != b),
-    BinaryOp.AND: lambda a, b: int(bool(a and b)),
-    BinaryOp.OR: lambda a, b: int(bool(a or b)),
+_FUNCTIONS: Mapping[BinaryOp, Callable[[IntArray, IntArray], IntArray]] = {
+    BinaryOp.ADD: np.add,
+    BinaryOp.SUB: np.subtract,
+    BinaryOp.MUL: np.multiply,
+    BinaryOp.FLOORDIV: np.floor_divide,
+    BinaryOp.MOD: np.mod,
+    BinaryOp.MIN: np.minimum,
+    BinaryOp.MAX: np.maximum,
+    BinaryOp.LT: np.less,
+    BinaryOp.LE: np.less_equal,
+    BinaryOp.EQ: np.equal,
+    BinaryOp.NE: np.not_equal,
+    BinaryOp.AND: np.logical_and,
+    BinaryOp.OR: np.logical_or,
 }
 
 
@@ -61,18 +63,19 @@ def compiled(expression: Expr) -> Number:
     """
     match expression:
         case Const(value=value):
-            number = int(value)
-            return lambda env: number
+            number = np.array(int(value))
+            return lambda rows: number
         case Var(name=name):
-            return lambda env: env[name]
+            return lambda rows: rows[name]
         case Binary() if (total := Affine.of(expression)).terms != ((expression, 1),):
             return compiled_sum(total)
         case Binary(op=op, a=a, b=b):
             function, left, right = _FUNCTIONS[op], compiled(a), compiled(b)
-            return lambda env: function(left(env), right(env))
+            # Of conditions, 1 where they hold.
+            return lambda rows: np.asarray(function(left(rows), right(rows)), np.int64)
         case Select(condition=condition, then=then, otherwise=otherwise):
             holds, yes, no = compiled(condition), compiled(then), compiled(otherwise)
-            return lambda env: yes(env) if holds(env) else no(env)
+            return lambda rows: np.where(holds(rows) != 0, yes(rows), no(rows))
         case Cast(value=inner):
             return compiled(inner)
     raise TypeError(f"an index must be made of numbers and variables, not of {expression!r}")

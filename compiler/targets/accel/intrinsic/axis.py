@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
+from tilewright.isa.encoding import IntArray
 
 
 class StridedLoop(NamedTuple):
@@ -99,7 +102,7 @@ def _found(extents: Sequence[int]) -> str:
 
 
 def in_units(stride: int, unit: int, what: str) -> int:
-    """A stride or base in vectors, slices or transfers.
+    """A stride in vectors, slices or transfers.
 
     Raises:
         MismatchError: if it is no multiple of the unit.
@@ -108,3 +111,11 @@ def in_units(stride: int, unit: int, what: str) -> int:
     if remainder:
         raise MismatchError(f"{what} must be a multiple of {unit}, not {stride}", MatchProgress.LIMITS)
     return quotient
+
+
+def all_in_units(bases: IntArray, unit: int, what: str) -> IntArray:
+    """`in_units` of many."""
+    quotients, remainders = np.divmod(bases, unit)
+    if remainders.any():
+        in_units(int(np.ravel(bases)[np.argmax(remainders != 0)]), unit, what)
+    return quotients

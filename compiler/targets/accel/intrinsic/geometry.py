@@ -1,23 +1,33 @@
 """From the accesses of a loop nest to numeric loops: what depends only on extents and shapes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from math import prod
-from typing import Any
+from typing import NamedTuple
 
-from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled, compiled_sum, split
+from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled, compiled_sum, split
 from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, check_rectangular
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.buffer import Buffer
 from tilewright.compiler.tir.expr import BufferLoad, Expr
-from tilewright.isa.instruction import Instruction, InstructionError
+from tilewright.isa.encoding import IntArray
+from tilewright.isa.instruction import Instruction, InstructionError, specs
 
-Shapes = Mapping[str, tuple[int, ...]]
-"""The extents that buffers have, by name."""
-Key = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
-"""Extents of the loops and shapes of the buffers accessed."""
+
+class Key(NamedTuple):
+    """The key of a pattern.
+
+    Members:
+        extents: of the loops.
+        shapes: of the buffers accessed.
+    """
+
+    extents: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
 
 
 class AffineAccess:
@@ -46,7 +56,7 @@ class AffineAccess:
         return tuple(strides), base
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pattern:
     """An instruction but for its addresses, for one set of extents and shapes.
 
@@ -59,23 +69,28 @@ class Pattern:
     kind: type[Instruction]
     fields: Mapping[str, int]
     bases: Sequence[Number] = ()
-    _made: dict[Any, Instruction] = field(default_factory=dict)
 
-    def instruction(self, names: Sequence[str], values: tuple[int, ...]) -> Instruction:
-        """The instruction with these further fields.
+    @cached_property
+    def values(self) -> list[int]:
+        """All fields, in the order of the ISA; addresses are 0.
 
         Raises:
             MismatchError: if one does not fit.
         """
-        found = self._made.get(values)
-        if found is None:
-            further = dict(zip(names, values, strict=True))
-            try:
-                found = self.kind(**self.fields, **further)
-            except InstructionError as error:
-                raise MismatchError(str(error), MatchProgress.LIMITS) from error
-            self._made[values] = found
-        return found
+        made = instruction_of(self.kind, self.fields)
+        return [int(getattr(made, name)) for name in specs(self.kind)]
+
+
+def instruction_of(kind: type[Instruction], fields: Mapping[str, int]) -> Instruction:
+    """The instruction with these fields.
+
+    Raises:
+        MismatchError: if one does not fit.
+    """
+    try:
+        return kind(**fields)
+    except InstructionError as error:
+        raise MismatchError(str(error), MatchProgress.LIMITS) from error
 
 
 class Geometry:
@@ -90,11 +105,25 @@ class Geometry:
         self.loops = loops
         self.accesses = [AffineAccess(load, loops) for load in loads]
         self._extents = [compiled(loop.extent) for loop in loops]
+        self._shapes = [[compiled(extent) for extent in load.buffer.shape] for load in loads]
 
-    def key(self, env: Env, shapes: Shapes) -> Key:
-        """The key of a pattern: extents and shapes."""
-        extents = tuple([extent(env) for extent in self._extents])
-        return extents, tuple([shapes[access.buffer.name] for access in self.accesses])
+    def extents(self, rows: Iterations) -> list[IntArray]:
+        """Of the loops."""
+        return [extent(rows) for extent in self._extents]
+
+    def columns(self, rows: Iterations) -> list[IntArray]:
+        """What a key is made of: extents, then shapes."""
+        return [*self.extents(rows), *(extent(rows) for shape in self._shapes for extent in shape)]
+
+    def key(self, numbers: Sequence[int]) -> tuple[Key, Sequence[int]]:
+        """The key that begins a row of columns, and what stands behind it."""
+        count = len(self._extents)
+        extents, rest = tuple(numbers[:count]), numbers[count:]
+        shapes = []
+        for shape in self._shapes:
+            shapes.append(tuple(rest[: len(shape)]))
+            rest = rest[len(shape) :]
+        return Key(extents, tuple(shapes)), rest
 
     def axes(
         self, key: Key, further: Sequence[tuple[int, ...]] = ()

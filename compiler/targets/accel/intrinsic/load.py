@@ -1,29 +1,39 @@
 """The load intrinsic: chip[…] = global[…], a constant outside of the feature map, or everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
+import numpy as np
+
+from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled_sum, split
 from tilewright.compiler.targets.accel.intrinsic.axis import (
     ABSENT,
     StridedLoop,
+    all_in_units,
     fitted,
     in_units,
     merged,
     without,
 )
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
-from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
+from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Pattern
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Loop, Nest
-from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
+from tilewright.compiler.targets.accel.intrinsic.transfer import (
+    CHIP,
+    OUTSIDE,
+    all_in_bytes,
+    in_bytes,
+    memory_of,
+)
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Const, Expr, Select
+from tilewright.isa.encoding import IntArray
 from tilewright.isa.instruction import Instruction, Load, specs
 
 _SPECS = specs(Load)
-_ADDRESSES = ("offset", "address")
 _PAD = _SPECS["pad_top"].maximum
 _CONDITIONS = OUTSIDE + 1
 """First column of strides that is a condition's."""
@@ -50,8 +60,10 @@ class LoadIntrinsic(Intrinsic):
     """x is the loop that goes from vector to vector on the chip, y the one that the padding shortens."""
 
     name: ClassVar[str] = "load"
+    kind: ClassVar[type[Instruction]] = Load
 
     def __init__(self, nest: Nest, limits: Limits) -> None:
+        super().__init__(nest, limits)
         statement = nest.only
         conditions, source, self._pad = _parts(statement.store.value)
         chip = statement.store.buffer
@@ -62,45 +74,51 @@ class LoadIntrinsic(Intrinsic):
         self._limits = limits
         self._geometry = Geometry(statement.loops, loads)
         self._conditions = [_condition(item, statement.loops) for item in conditions]
-        self._patterns: dict[tuple[Key, State], Pattern] = {}
 
-    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
-        """The instruction with these outer variables."""
-        key = self._geometry.key(env, shapes)
-        state = self._state(env, key[0])
-        pattern = self._patterns.get((key, state))
-        if pattern is None:
-            pattern = self._patterns[key, state] = self._pattern(key, state)
-        address = in_units(pattern.bases[CHIP](env), self._limits.cols, "the first element on the chip")
-        offset = 0
-        if state is not None:
-            offset = self._bytes(pattern.bases[OUTSIDE](env), "the first byte loaded from")
-        return pattern.instruction(_ADDRESSES, (offset, address))
+    def _addresses(self, pattern: Pattern, rows: Iterations) -> Mapping[str, IntArray]:
+        chip, *outside = [base(rows) for base in pattern.bases]
+        found = {"address": all_in_units(chip, self._limits.cols, "the first element on the chip")}
+        if outside:
+            what = "the first byte loaded from"
+            found["offset"] = all_in_bytes(outside[0], self._memory, self._limits, what)
+        return found
 
-    def _state(self, env: Env, extents: tuple[int, ...]) -> State:
-        """Which conditions cut the tile."""
-        if self.memory is None:
-            return None
-        result: list[int | None] = []
+    def _columns(self, rows: Iterations) -> list[IntArray]:
+        return [*self._geometry.columns(rows), *self._cuts(rows)]
+
+    def _cuts(self, rows: Iterations) -> Iterator[IntArray]:
+        """Whether something is inside; then of each condition whether it cuts the tile, and its base."""
+        inside, cuts, extents = np.array(self.memory is not None), [], self._geometry.extents(rows)
         for strides, number in self._conditions:
-            base = low = high = number(env)
+            base = low = high = number(rows)
             for stride, extent in zip(strides, extents, strict=True):
-                if stride < 0:
-                    low += stride * (extent - 1)
-                else:
-                    high += stride * (extent - 1)
-            if high < 0:
-                return None
-            result.append(None if low >= 0 else base)
-        return tuple(result)
+                reach = stride * (extent - 1)
+                low, high = low + np.minimum(reach, 0), high + np.maximum(reach, 0)
+            inside = inside & (high >= 0)
+            cuts.append((low < 0, base))
+        yield inside.astype(np.int64)
+        for cut, base in cuts:
+            cut = cut & inside
+            yield cut.astype(np.int64)
+            yield base * cut
 
-    def _pattern(self, key: Key, state: State) -> Pattern:
+    def _state(self, numbers: Sequence[int]) -> State:
+        """What these columns say."""
+        inside, *cuts = numbers
+        if not inside:
+            return None
+        return tuple(base if cut else None for cut, base in zip(cuts[::2], cuts[1::2], strict=True))
+
+    def _pattern(self, numbers: Sequence[int]) -> Pattern:
+        key, rest = self._geometry.key(numbers)
+        state = self._state(rest)
         active = [index for index, base in enumerate(state or ()) if base is not None]
         axes, bases = self._geometry.axes(key, [self._conditions[index].strides for index in active])
         moved = len(self._geometry.accesses)
         axes = without(axes, (1,) * moved + (0,) * len(active), self._limits.cols)
         if state is None:
-            return self._outside(axes, bases)
+            # Nothing is read.
+            return self._outside(axes, bases[:1])
         loops = merged(axes)
         cuts = [base for base in state if base is not None]
         clips = [_clip(loops, _CONDITIONS + index, base) for index, base in enumerate(cuts)]
@@ -124,7 +142,7 @@ class LoadIntrinsic(Intrinsic):
             if pads:
                 fields |= {f"pad_{side}": n for side, n in zip(pads, (first, axis.extent - end), strict=True)}
         chip, outside = bases
-        return Pattern(Load, fields, (chip, lambda env: outside(env) + start))
+        return Pattern(Load, fields, (chip, lambda rows: outside(rows) + start))
 
     def _strides(self, name: str, axis: StridedLoop) -> dict[str, int]:
         fields = {f"stride_{name}": self._bytes(axis.strides[OUTSIDE], f"the stride of {name}")}

@@ -1,21 +1,33 @@
 """The matrix intrinsic: acc[m, c] (+)= Σ int32(x[…, r]) · int32(w[k, r, c])."""
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.intrinsic.affine import Env, Number, compiled_sum, split
-from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged, without
+from tilewright.compiler.targets.accel.intrinsic.affine import Number, compiled_sum, split
+from tilewright.compiler.targets.accel.intrinsic.axis import (
+    StridedLoop,
+    all_in_units,
+    fitted,
+    in_units,
+    merged,
+    without,
+)
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
-from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
+from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Pattern
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest, Statement
 from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Binary, BinaryOp, BufferLoad, Cast, Const, Expr
+from tilewright.isa.encoding import IntArray
 from tilewright.isa.instruction import Instruction, Matrix, specs
 
 _SPECS = specs(Matrix)
-_ADDRESSES = ("activation", "weight", "accumulator", "accumulate")
+_ADDRESSES = ("activation", "weight", "accumulator")
 
 
 class MatrixIntrinsic(Intrinsic):
@@ -26,37 +38,41 @@ class MatrixIntrinsic(Intrinsic):
     """
 
     name: ClassVar[str] = "matrix"
+    kind: ClassVar[type[Instruction]] = Matrix
 
     def __init__(self, nest: Nest, limits: Limits) -> None:
+        super().__init__(nest, limits)
         statement = nest.only
         _check_result(statement)
         activation, weight = _factors(statement)
         result = BufferLoad(statement.store.buffer, statement.store.indices)
         loads = (activation, weight, result)
-        self.operands = dict(zip(_ADDRESSES, (load.buffer for load in loads), strict=False))
+        self.operands = dict(zip(_ADDRESSES, (load.buffer for load in loads), strict=True))
         self._limits = limits
         self._geometry = Geometry(statement.loops, loads)
         self._first = _first_step(statement)
-        self._patterns: dict[Key, Pattern] = {}
 
-    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
-        """The instruction with these outer variables."""
-        key = self._geometry.key(env, shapes)
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            pattern = self._patterns[key] = self._pattern(key)
-        rows, cols = self._limits.rows, self._limits.cols
-        activation, weight, result = [base(env) for base in pattern.bases]
-        accumulate = self._first is None or any(index(env) for index in self._first)
-        values = (
-            in_units(activation, rows, "the first activation"),
-            in_units(weight, cols, "the first weight"),
-            in_units(result, cols, "the first result"),
-            int(accumulate),
-        )
-        return pattern.instruction(_ADDRESSES, values)
+    def _addresses(self, pattern: Pattern, rows: Iterations) -> Mapping[str, IntArray]:
+        cols = self._limits.cols
+        activation, weight, result = [base(rows) for base in pattern.bases]
+        return {
+            "activation": all_in_units(activation, self._limits.rows, "the first activation"),
+            "weight": all_in_units(weight, cols, "the first weight"),
+            "accumulator": all_in_units(result, cols, "the first result"),
+            "accumulate": self._accumulates(rows),
+        }
 
-    def _pattern(self, key: Key) -> Pattern:
+    def _accumulates(self, rows: Iterations) -> IntArray:
+        """1 where something was added before."""
+        if self._first is None:
+            return np.array(1)
+        found = np.zeros(rows.count, np.int64)
+        for index in self._first:
+            found |= index(rows) != 0
+        return found
+
+    def _pattern(self, numbers: Sequence[int]) -> Pattern:
+        key, _ = self._geometry.key(numbers)
         rows, cols = self._limits.rows, self._limits.cols
         axes, bases = self._geometry.axes(key)
         axes = merged(_without_row(without(axes, (0, 1, 1), cols), rows, cols))

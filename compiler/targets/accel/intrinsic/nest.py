@@ -1,10 +1,14 @@
 """A loop nest as an intrinsic sees it: loops around assignments, whose indices are sums of loop variables."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
 
 from tilewright.compiler.targets.accel.intrinsic.affine import compiled
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.tir.affine import Affine
 from tilewright.compiler.tir.bound import Domain
 from tilewright.compiler.tir.buffer import Buffer, MemoryScope
@@ -81,20 +85,14 @@ class Nest:
         }
         return frozenset(found - {MemoryScope.LANE})
 
-    def emptiness(self) -> Callable[[Mapping[str, int]], bool]:
-        """Whether a loop has no iteration, by the variables outside."""
+    def some(self, rows: Iterations) -> Iterations:
+        """Of the iterations outside, those in which every loop has some."""
         extents = {loop.name: loop.extent for statement in self.statements for loop in statement.loops}
-        unsure = [compiled(extent) for extent in extents.values() if constant(extent) is None]
-        return lambda env: any(extent(env) <= 0 for extent in unsure)
-
-    def without(self, name: str) -> "Nest":
-        """The loop nest with a loop outside."""
-        return Nest(
-            tuple(
-                replace(statement, loops=tuple(loop for loop in statement.loops if loop.name != name))
-                for statement in self.statements
-            )
-        )
+        unsure = [compiled(extent)(rows) for extent in extents.values() if constant(extent) is None]
+        if not unsure:
+            return rows
+        runs = np.logical_and.reduce([np.broadcast_to(extent > 0, rows.count) for extent in unsure])
+        return rows.taken(np.flatnonzero(runs))
 
 
 def parse(stmt: Stmt, domain: Domain) -> Nest:
@@ -107,7 +105,13 @@ def parse(stmt: Stmt, domain: Domain) -> Nest:
     Raises:
         MismatchError: if it is no loop nest of one result.
     """
-    found = _statements(stmt, _Around(domain, (), {}))
+    return _parsed(stmt, tuple(domain.items()))
+
+
+@lru_cache(maxsize=256)
+def _parsed(stmt: Stmt, domain: tuple[tuple[str, Expr], ...]) -> Nest:
+    """`parse`, once for what is tensorised and then enumerated."""
+    found = _statements(stmt, _Around(dict(domain), (), {}))
     *before, last = found
     if last.store.buffer.scope is MemoryScope.LANE or any(
         s.store.buffer.scope is not MemoryScope.LANE for s in before

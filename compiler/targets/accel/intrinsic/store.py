@@ -1,20 +1,33 @@
 """The store intrinsic: global[…] = chip[…]."""
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from tilewright.compiler.targets.accel.intrinsic.affine import Env
-from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged
+from tilewright.compiler.targets.accel.intrinsic.axis import (
+    StridedLoop,
+    all_in_units,
+    fitted,
+    in_units,
+    merged,
+)
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
-from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
+from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
-from tilewright.compiler.targets.accel.intrinsic.transfer import CHIP, OUTSIDE, in_bytes, memory_of
+from tilewright.compiler.targets.accel.intrinsic.transfer import (
+    CHIP,
+    OUTSIDE,
+    all_in_bytes,
+    in_bytes,
+    memory_of,
+)
 from tilewright.compiler.tir.expr import BufferLoad
+from tilewright.isa.encoding import IntArray
 from tilewright.isa.instruction import Instruction, Store, specs
 
 _SPECS = specs(Store)
-_ADDRESSES = ("offset", "address")
 
 
 class StoreIntrinsic(Intrinsic):
@@ -24,8 +37,10 @@ class StoreIntrinsic(Intrinsic):
     """
 
     name: ClassVar[str] = "store"
+    kind: ClassVar[type[Instruction]] = Store
 
     def __init__(self, nest: Nest, limits: Limits) -> None:
+        super().__init__(nest, limits)
         statement = nest.only
         source = statement.store.value
         if not isinstance(source, BufferLoad):
@@ -35,21 +50,16 @@ class StoreIntrinsic(Intrinsic):
         self._memory = memory_of(source.buffer, self.memory)
         self._limits = limits
         self._geometry = Geometry(statement.loops, (source, BufferLoad(self.memory, statement.store.indices)))
-        self._patterns: dict[Key, Pattern] = {}
 
-    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
-        """The instruction with these outer variables."""
-        key = self._geometry.key(env, shapes)
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            pattern = self._patterns[key] = self._pattern(key)
-        chip, outside = [base(env) for base in pattern.bases]
-        offset = self._bytes(outside, "the first byte stored to")
-        return pattern.instruction(
-            _ADDRESSES, (offset, in_units(chip, self._limits.cols, "the first element"))
-        )
+    def _addresses(self, pattern: Pattern, rows: Iterations) -> Mapping[str, IntArray]:
+        chip, outside = [base(rows) for base in pattern.bases]
+        return {
+            "offset": all_in_bytes(outside, self._memory, self._limits, "the first byte stored to"),
+            "address": all_in_units(chip, self._limits.cols, "the first element"),
+        }
 
-    def _pattern(self, key: Key) -> Pattern:
+    def _pattern(self, numbers: Sequence[int]) -> Pattern:
+        key, _ = self._geometry.key(numbers)
         axes, bases = self._geometry.axes(key)
         lanes, rest = self._lanes(axes, key)
         loops = sorted(merged(rest), key=lambda axis: abs(axis.strides[OUTSIDE]))
@@ -68,7 +78,7 @@ class StoreIntrinsic(Intrinsic):
         """How many lanes are stored, and the loops over vectors."""
         cols = self._limits.cols
         along = [axis for axis in axes if axis.strides == (1, 1) and axis.extent <= cols]
-        if not along or key[1][CHIP][-1] != cols:
+        if not along or key.shapes[CHIP][-1] != cols:
             text = (
                 f"a loop over up to {cols} lanes (stride 1 on the chip and in memory) of vectors is missing"
             )

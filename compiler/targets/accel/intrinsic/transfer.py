@@ -1,10 +1,11 @@
 """Common to loads and stores: the memory of the chip, and the columns of their strides."""
 
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.intrinsic.axis import in_units
+from tilewright.compiler.targets.accel.intrinsic.axis import all_in_units, in_units
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.tir.buffer import Buffer
+from tilewright.isa.encoding import IntArray
 from tilewright.isa.memory import Memory
 
 CHIP, OUTSIDE = 0, 1
@@ -27,7 +28,7 @@ def memory_of(chip: Buffer, *others: Buffer) -> Memory:
 
 
 def in_bytes(elements: int, memory: Memory, limits: Limits, what: str) -> int:
-    """An offset or stride in memory.
+    """A stride in memory.
 
     Raises:
         MismatchError: if it is no multiple of what the bus moves at a time.
@@ -35,3 +36,10 @@ def in_bytes(elements: int, memory: Memory, limits: Limits, what: str) -> int:
     size = elements * memory.element_bytes
     in_units(size, limits.transfer_bytes(memory), f"{what} in bytes")
     return size
+
+
+def all_in_bytes(elements: IntArray, memory: Memory, limits: Limits, what: str) -> IntArray:
+    """`in_bytes` of many offsets."""
+    sizes = elements * memory.element_bytes
+    all_in_units(sizes, limits.transfer_bytes(memory), f"{what} in bytes")
+    return sizes

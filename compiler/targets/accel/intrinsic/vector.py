@@ -1,18 +1,29 @@
 """The vector intrinsic: up to two loops over results and two that reduce, and the value of `expression`."""
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from tilewright.compiler.dtype import DType
-from tilewright.compiler.targets.accel.intrinsic.affine import Env
-from tilewright.compiler.targets.accel.intrinsic.axis import StridedLoop, fitted, in_units, merged, without
+from tilewright.compiler.targets.accel.intrinsic.axis import (
+    StridedLoop,
+    all_in_units,
+    fitted,
+    in_units,
+    merged,
+    without,
+)
 from tilewright.compiler.targets.accel.intrinsic.error import MatchProgress, MismatchError
 from tilewright.compiler.targets.accel.intrinsic.expression import VectorValue, value_of
-from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Key, Pattern, Shapes
+from tilewright.compiler.targets.accel.intrinsic.geometry import Geometry, Pattern
 from tilewright.compiler.targets.accel.intrinsic.intrinsic import Intrinsic
+from tilewright.compiler.targets.accel.intrinsic.iteration import Iterations
 from tilewright.compiler.targets.accel.intrinsic.limits import Limits
 from tilewright.compiler.targets.accel.intrinsic.nest import Nest
 from tilewright.compiler.tir.buffer import Buffer, MemoryScope
 from tilewright.compiler.tir.expr import BufferLoad
+from tilewright.isa.encoding import IntArray
 from tilewright.isa.instruction import Destination, Instruction, ReduceMode, SourceA, SourceB, Vector, specs
 from tilewright.isa.memory import Memory
 from tilewright.numerics.table import ENTRIES
@@ -30,8 +41,10 @@ class VectorIntrinsic(Intrinsic):
     """
 
     name: ClassVar[str] = "vector"
+    kind: ClassVar[type[Instruction]] = Vector
 
     def __init__(self, nest: Nest, limits: Limits) -> None:
+        super().__init__(nest, limits)
         store = nest.last.store
         self._value = value_of(nest)
         self._limits = limits
@@ -45,29 +58,19 @@ class VectorIntrinsic(Intrinsic):
         self._is_table = store.buffer.scope is MemoryScope.TABLE
         self._geometry = Geometry(self._value.loops, [*loads.values(), *self._parameters])
         self._constant = _constant_fields(self._value, store.buffer)
-        self._patterns: dict[Key, Pattern] = {}
 
-    def instruction(self, env: Env, shapes: Shapes) -> Instruction:
-        """The instruction with these outer variables."""
-        key = self._geometry.key(env, shapes)
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            pattern = self._patterns[key] = self._pattern(key)
+    def _addresses(self, pattern: Pattern, rows: Iterations) -> Mapping[str, IntArray]:
         cols = self._limits.cols
-        addresses = [in_units(base(env), cols, "a first element") for base in pattern.bases]
-        if self._is_table and addresses[0]:
-            raise MismatchError(_TABLE.format(f"from entry {addresses[0]} on"), MatchProgress.LIMITS)
-        parameters = addresses[self._moving :]
-        if any(index != parameters[0] + step for step, index in enumerate(parameters)):
-            text = (
-                f"parameters must lie one after the other (bias, scale, factor), not at vectors {parameters}"
-            )
-            raise MismatchError(text, MatchProgress.LIMITS)
+        addresses = [all_in_units(base(rows), cols, "a first element") for base in pattern.bases]
+        if self._is_table and addresses[0].any():
+            entry = np.ravel(addresses[0])[np.argmax(addresses[0] != 0)]
+            raise MismatchError(_TABLE.format(f"from entry {entry} on"), MatchProgress.LIMITS)
+        _check_parameters(addresses[self._moving :])
         first = int(self._is_table)
-        kept = addresses[first : first + len(self.operands)]
-        return pattern.instruction(tuple(self.operands), tuple(kept))
+        return dict(zip(self.operands, addresses[first : first + len(self.operands)], strict=True))
 
-    def _pattern(self, key: Key) -> Pattern:
+    def _pattern(self, numbers: Sequence[int]) -> Pattern:
+        key, _ = self._geometry.key(numbers)
         axes, bases = self._geometry.axes(key)
         axes = merged(without(axes, (1,) * len(self._geometry.accesses), self._limits.cols))
         for axis in axes:
@@ -103,6 +106,16 @@ class VectorIntrinsic(Intrinsic):
                     vectors = in_units(stride, self._limits.cols, f"a stride of {name}")
                     fields[f"{name}_stride_{index}"] = vectors
         return fields
+
+
+def _check_parameters(addresses: Sequence[IntArray]) -> None:
+    """Refuse parameters that do not lie one after the other."""
+    wrong = [address != addresses[0] + step for step, address in enumerate(addresses)]
+    if wrong and (where := np.logical_or.reduce(np.broadcast_arrays(*wrong))).any():
+        place = np.argmax(where)
+        found = [int(np.ravel(np.broadcast_to(each, where.shape))[place]) for each in addresses]
+        text = f"parameters must lie one after the other (bias, scale, factor), not at vectors {found}"
+        raise MismatchError(text, MatchProgress.LIMITS)
 
 
 def _ordered(axes: list[StridedLoop]) -> list[StridedLoop]:

@@ -4,8 +4,8 @@ from itertools import combinations, product
 
 import pytest
 
-from task_list import Product, chip_buffer, global_buffer, instance, load_task, random_tasks
-from tilewright.compiler.targets.accel.allocation import AllocationError, allocate
+from task_list import Product, addresses_of, chip_buffer, global_buffer, instance, load_task, random_tasks
+from tilewright.compiler.targets.accel.allocation import AllocationError
 from tilewright.compiler.targets.accel.bank import Demand, fits, share
 from tilewright.compiler.targets.accel.task import Task
 from tilewright.isa.config import PRESETS
@@ -182,7 +182,7 @@ def live_ranges(tasks):
 
 def assert_disjoint(tasks, config):
     """Instances lie in one bank, those that live at the same time have no vector in common."""
-    addresses, found = allocate(tasks, config), live_ranges(tasks)
+    addresses, found = addresses_of(tasks, config), live_ranges(tasks)
     assert addresses.keys() == found.keys()
     for one in addresses:
         depth = config.depth(Memory[one.buffer.scope.name])
@@ -214,14 +214,14 @@ def test_the_instances_of_a_buffer_alternate():
 def test_the_next_layer_begins_where_the_last_one_ended():
     first, second = (Product(REFERENCE, 32, 64, 32, 32, layer) for layer in ("first", "second"))
     tasks = [*first.tasks(), *second.tasks()]
-    addresses = allocate(tasks, REFERENCE)
+    addresses = addresses_of(tasks, REFERENCE)
     weights = [addresses[used] for used in live_ranges(tasks) if used.buffer.scope == "weight"]
     assert weights == [0, 64, 128, 192]
 
 
 def test_the_next_layer_keeps_the_banks_of_those_in_the_same_role():
     first, second = (Product(REFERENCE, 32, 64, 32, 32, layer) for layer in ("first", "second"))
-    addresses = allocate([*first.tasks(), *second.tasks()], REFERENCE)
+    addresses = addresses_of([*first.tasks(), *second.tasks()], REFERENCE)
     banks = {
         (used.buffer.name): address // DEPTH
         for used, address in addresses.items()
@@ -234,7 +234,7 @@ def test_a_layer_that_fills_the_memory_starts_anew():
     first, second = (chip_buffer(name, Memory.WEIGHT) for name in ("first", "second"))
     outside, whole = global_buffer("outside"), REFERENCE.weight_vectors
     used = [instance(first, 0, 100), instance(second, 0, whole)]
-    assert list(allocate([load_task(one, outside) for one in used], REFERENCE).values()) == [0, 0]
+    assert list(addresses_of([load_task(one, outside) for one in used], REFERENCE).values()) == [0, 0]
 
 
 def test_a_layer_that_would_meet_itself_round_the_end_starts_anew():
@@ -252,9 +252,9 @@ def test_parts_that_follow_each_other_share_memory():
     outside = global_buffer("outside")
     used = [instance(chip_buffer(str(k), Memory.PARAMETER), 0, 400) for k in range(3)]
     tasks = [load_task(one, outside) for one in used]
-    assert len(allocate(tasks, REFERENCE)) == 3
+    assert len(addresses_of(tasks, REFERENCE)) == 3
     with pytest.raises(AllocationError, match=r"2 1 x 400: use smaller tiles or smaller depths"):
-        allocate([*tasks, *tasks], REFERENCE)
+        addresses_of([*tasks, *tasks], REFERENCE)
 
 
 def added(a, b, destination):
@@ -266,19 +266,19 @@ def added(a, b, destination):
 
 def test_operands_of_a_vector_instruction_lie_in_different_banks():
     a, b, c = (instance(chip_buffer(name, Memory.ACTIVATION), 0, 4) for name in "abc")
-    addresses = allocate([added(a, b, c)], REFERENCE)
+    addresses = addresses_of([added(a, b, c)], REFERENCE)
     assert len({addresses[used] // DEPTH for used in (a, b, c)}) == 3
     few = replace(REFERENCE, activation_banks=2)
-    in_place = allocate([added(a, b, a)], few)
+    in_place = addresses_of([added(a, b, a)], few)
     assert in_place[a] // DEPTH != in_place[b] // DEPTH
     with pytest.raises(AllocationError, match="operands of one vector instruction in different ones"):
-        allocate([added(a, b, c)], few)
+        addresses_of([added(a, b, c)], few)
 
 
 def test_instances_of_one_buffer_that_meet_lie_in_different_banks():
     buffer = chip_buffer("alternating", Memory.ACTIVATION, 3)
     a, b, c = (instance(buffer, number, 4) for number in range(3))
-    addresses = allocate([added(a, b, c)], REFERENCE)
+    addresses = addresses_of([added(a, b, c)], REFERENCE)
     assert len({addresses[used] // DEPTH for used in (a, b, c)}) == 3
 
 
@@ -289,7 +289,7 @@ def test_more_instances_than_the_depth_are_refused():
     with pytest.raises(
         AllocationError, match="more than 1 instances of buffer 'narrow' live at the same time"
     ):
-        allocate([load_task(a, outside), load_task(b, outside), matrix], REFERENCE)
+        addresses_of([load_task(a, outside), load_task(b, outside), matrix], REFERENCE)
 
 
 def test_instances_that_one_instruction_names_need_a_slot_each():
@@ -299,7 +299,7 @@ def test_instances_that_one_instruction_names_need_a_slot_each():
     with pytest.raises(
         AllocationError, match="more than 1 instances of buffer 'narrow' live at the same time"
     ):
-        allocate([load_task(a, outside), both], REFERENCE)
+        addresses_of([load_task(a, outside), both], REFERENCE)
 
 
 def test_a_slot_larger_than_a_bank_is_refused():
@@ -307,4 +307,6 @@ def test_a_slot_larger_than_a_bank_is_refused():
     with pytest.raises(
         AllocationError, match=r"layer 'layer': .*2 banks of 1024 vectors.* not large 1 x 1025"
     ):
-        allocate([Task("layer", Store(bytes=16), {"address": large}, global_buffer("outside"))], REFERENCE)
+        addresses_of(
+            [Task("layer", Store(bytes=16), {"address": large}, global_buffer("outside"))], REFERENCE
+        )

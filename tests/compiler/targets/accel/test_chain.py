@@ -19,7 +19,7 @@ from tilewright.compiler.targets.accel.compile import LayerError, compile_functi
 from tilewright.compiler.targets.accel.cost.chain import LAGS
 from tilewright.compiler.targets.accel.cost.chain_room import ChainRoom
 from tilewright.compiler.targets.accel.cost.chain_space import ChainSpace
-from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.enumerate import enumerated
 from tilewright.compiler.targets.accel.layer_schedule import (
     LayerPart,
     default_schedules,
@@ -208,7 +208,7 @@ def test_what_waits_for_nothing_is_dispatched_before_products_that_wait(lag):
     (_, lowered), *_ = chained(WIDE, REFERENCE)
     chosen = tiling(WIDE, REFERENCE, 7, 14, lag)
     function = tensorise(apply(lowered.function, chain_schedule(chosen)), limits_of(REFERENCE))
-    work = tasks(function, "chain", REFERENCE)
+    work = enumerated(function, "chain", REFERENCE).tasks()
     engine = {name: [] for name in ("expanded", "filtered", "sums")}
     for position, task in enumerate(work):
         written = task.operands.get("accumulator") or task.operands.get("destination")
@@ -226,7 +226,9 @@ def test_what_waits_for_nothing_is_dispatched_before_products_that_wait(lag):
 def test_a_step_begins_with_its_loads():
     (_, lowered), *_ = chained(WIDE, REFERENCE)
     schedule = chain_schedule(tiling(WIDE, REFERENCE, 14, 14, 1))
-    work = tasks(tensorise(apply(lowered.function, schedule), limits_of(REFERENCE)), "chain", REFERENCE)
+    work = enumerated(
+        tensorise(apply(lowered.function, schedule), limits_of(REFERENCE)), "chain", REFERENCE
+    ).tasks()
     engines = [task.engine for task in work[: work.index(next(t for t in work if t.engine is Engine.STORE))]]
     changes = sum(a is not Engine.LOAD and b is Engine.LOAD for a, b in pairwise(engines))
     # The first step begins with them, and then each of the others, and the results.
@@ -238,7 +240,9 @@ def test_where_nothing_lies_outside_nothing_is_filled():
     block = replace(WIDE, size=(12, 12))
     (_, lowered), *_ = chained(block, REFERENCE)
     schedule = chain_schedule(tiling(block, REFERENCE, 4, 4, 0))
-    work = tasks(tensorise(apply(lowered.function, schedule), limits_of(REFERENCE)), "chain", REFERENCE)
+    work = enumerated(
+        tensorise(apply(lowered.function, schedule), limits_of(REFERENCE)), "chain", REFERENCE
+    ).tasks()
     fills = [task for task in work if task.engine is Engine.LOAD and task.memory is None]
     assert len(fills) == 8 * lowered.tunable.chain.blocks
 

@@ -5,7 +5,7 @@ import pytest
 
 from task_machine import check, machine
 from task_program import Conv, allocated, assign, at, buffer, copy, int8, nest
-from tilewright.compiler.targets.accel.enumerate import EnumerateError, tasks
+from tilewright.compiler.targets.accel.enumerate import EnumerateError, enumerated
 from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Binary, BinaryOp, as_expr
 from tilewright.compiler.tir.stmt import LoopKind, PrimFunc, Seq
@@ -163,7 +163,7 @@ def test_a_fill_of_several_loads_is_one_fill():
 
 def test_a_block_outside_of_intrinsics_is_refused():
     with pytest.raises(EnumerateError, match="tensorise first"):
-        tasks(Conv().program(), "layer", machine())
+        enumerated(Conv().program(), "layer", machine())
 
 
 def test_tasks_carry_their_layer_and_no_tokens():

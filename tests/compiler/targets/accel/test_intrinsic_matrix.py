@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from task_machine import check, machine
 from task_program import Conv, accumulate, allocated, as_int32, assign, at, buffer, copy, nest, wide
-from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.enumerate import enumerated
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
 from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.stmt import PrimFunc
@@ -145,7 +145,7 @@ def test_results_that_are_not_dense_stay_outside():
         lambda i, j, r, c: ((i, j, c), (i, j, r), (r, c), (r,)),
     )
     function = tensorise(program, limits_of(machine()))
-    assert len(matrices(tasks(function, "layer", machine()))) == 3
+    assert len(matrices(enumerated(function, "layer", machine()).tasks())) == 3
 
 
 def refusal(program, config=None):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from task_machine import check, machine
 from task_program import allocated, assign, at, buffer, copy, int8, int32, nest, wide
-from tilewright.compiler.targets.accel.enumerate import tasks
+from tilewright.compiler.targets.accel.enumerate import enumerated
 from tilewright.compiler.targets.accel.tensorise import TensoriseError, limits_of, tensorise
 from tilewright.compiler.tir.buffer import MemoryScope
 from tilewright.compiler.tir.expr import Select, both
@@ -173,7 +173,7 @@ def test_long_runs_are_split_into_rows():
     fill = copy(chip, chip.shape, lambda *index: at(x, *index))
     out = nest((4,), lambda lane: assign(at(y, lane), at(chip, 0, lane)))
     function = tensorise(PrimFunc("f", (x, y), 1, allocated([chip], fill, out)), limits_of(machine()))
-    (load, _) = (task.instruction for task in tasks(function, "layer", machine()))
+    (load, _) = (task.instruction for task in enumerated(function, "layer", machine()).tasks())
     assert (load.n_x, load.n_y) == (35_000, 2)
     assert (load.stride_y, load.chip_stride_y) == (140_000, 35_000)
 

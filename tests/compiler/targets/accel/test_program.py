@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from task_list import Product, chip_buffer, global_buffer, instance, load_task, random_tasks
+from task_list import Product, chip_buffer, global_buffer, instance, load_task, random_tasks, table_of
 from tilewright.compiler.targets.accel.program import LayerSpan, ProgramError, assemble
 from tilewright.compiler.targets.memory_plan import TensorLiveRange, plan_memory
 from tilewright.isa.checker import CheckError, check
@@ -37,7 +37,9 @@ def run(config, program, regions, result_bytes):
 
 def test_a_product_is_right_and_keeps_the_array_busy():
     product = Product(REFERENCE, 256, 512, 512, 64)
-    program = assemble(list(product.tasks()), REFERENCE, product.addresses(), product.region_bytes())
+    program = assemble(
+        table_of(list(product.tasks())), REFERENCE, product.addresses(), product.region_bytes()
+    )
     regions, expected = product.contents(np.random.default_rng(0))
     cycles, result = run(REFERENCE, program, regions, len(expected))
     assert result == expected
@@ -50,7 +52,7 @@ def test_a_product_is_right_and_keeps_the_array_busy():
 def test_a_product_is_right_on_every_machine(preset, sizes):
     config = replace(PRESETS[preset], **sizes)
     product = Product(config, 32, 32, 64, 16)
-    program = assemble(list(product.tasks()), config, product.addresses(), product.region_bytes())
+    program = assemble(table_of(list(product.tasks())), config, product.addresses(), product.region_bytes())
     regions, expected = product.contents(np.random.default_rng(1))
     assert run(config, program, regions, len(expected))[1] == expected
 
@@ -59,7 +61,7 @@ def test_layers_are_told_by_their_instructions():
     works = [Product(REFERENCE, 32, 32, 32, 32, layer) for layer in ("first", "second")]
     tasks = [task for work in works for task in work.tasks()]
     addresses = works[0].addresses() | works[1].addresses()
-    program = assemble(tasks, REFERENCE, addresses, works[0].region_bytes())
+    program = assemble(table_of(tasks), REFERENCE, addresses, works[0].region_bytes())
     count = len(tasks) // 2
     assert program.layers == (LayerSpan("first", 0, count), LayerSpan("second", count, count))
     assert len(program.instructions) == 2 * count + 1
@@ -74,7 +76,9 @@ def test_the_next_layers_weights_arrive_while_the_last_ones_results_leave():
         for buffer, (base, _) in work.addresses().items()
     }
     sizes = {base + shift: size for base, size in works[0].region_bytes().items() for shift in (0, 4)}
-    program = assemble([task for work in works for task in work.tasks()], REFERENCE, addresses, sizes)
+    program = assemble(
+        table_of([task for work in works for task in work.tasks()]), REFERENCE, addresses, sizes
+    )
     second = program.instructions[program.layers[1].first :]
     loads = [load for load in second if isinstance(load, Load) and load.memory == Memory.WEIGHT]
     assert [load.wait for load in loads] == [0, 0]
@@ -84,7 +88,7 @@ def test_fields_become_addresses():
     weights, outside = instance(chip_buffer("weights", Memory.WEIGHT, 2), 0, 8), global_buffer("outside")
     other = instance(weights.buffer, 1, 8)
     tasks = [load_task(used, outside, offset=64, stride_x=16) for used in (weights, other)]
-    program = assemble(tasks, REFERENCE, {outside: (2, 4096)}, {2: 8192})
+    program = assemble(table_of(tasks), REFERENCE, {outside: (2, 4096)}, {2: 8192})
     assert [(load.base, load.offset, load.address) for load in program.instructions[:2]] == [
         (2, 4160, 0),
         (2, 4160, 8),
@@ -95,7 +99,7 @@ def test_activations_are_counted_in_slices():
     config = PRESETS["ecp5-85f"]
     assert config.slices == 2
     product = Product(config, 32, 32, 32, 16)
-    program = assemble(list(product.tasks()), config, product.addresses(), product.region_bytes())
+    program = assemble(table_of(list(product.tasks())), config, product.addresses(), product.region_bytes())
     matrices = [each for each in program.instructions if each.opcode == Opcode.MATRIX]
     bands = [each for each in program.instructions if each.opcode == Opcode.LOAD and each.memory == 0]
     assert {each.activation for each in matrices} == {2 * band.address for band in bands}
@@ -106,13 +110,15 @@ def test_a_buffer_without_an_address_is_named():
     addresses = product.addresses()
     del addresses[product.globals["b"]]
     with pytest.raises(ProgramError, match=r"layer 'product': load must name .*, not product.b"):
-        assemble(list(product.tasks()), REFERENCE, addresses, product.region_bytes())
+        assemble(table_of(list(product.tasks())), REFERENCE, addresses, product.region_bytes())
 
 
 def test_tasks_that_leave_their_region_are_refused():
     product = Product(REFERENCE, 32, 32, 32, 32)
     with pytest.raises(CheckError, match="region of base register 1"):
-        assemble(list(product.tasks()), REFERENCE, product.addresses(), product.region_bytes() | {1: 64})
+        assemble(
+            table_of(list(product.tasks())), REFERENCE, product.addresses(), product.region_bytes() | {1: 64}
+        )
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -120,7 +126,7 @@ def test_any_turns_of_any_buffers_are_sound(seed):
     tasks = random_tasks(random.Random(seed), 3)
     memory = {task.memory for task in tasks}
     config = replace(REFERENCE, token_capacity=2)
-    program = assemble(tasks, config, dict.fromkeys(memory, (0, 0)), {0: PAGE_BYTES})
+    program = assemble(table_of(tasks), config, dict.fromkeys(memory, (0, 0)), {0: PAGE_BYTES})
     assert check(program.instructions, config, region_bytes={0: PAGE_BYTES}).ok
 
 

@@ -168,8 +168,8 @@ def test_accesses_conflict_exactly_where_they_share_an_address():
     r = random.Random(5)
     for _ in range(1500):
         first, second = some_access(r, True), some_access(r, False)
-        log = AccessLog(table_of(first, second))
-        log.add([0], Engine.LOAD, 1, [0] * len(Engine))
-        needs = log.add([1], Engine.STORE, 1, [0] * len(Engine))
+        log = AccessLog(table_of(first, second), np.array([Engine.LOAD, Engine.STORE]))
+        log.add(0, [0] * len(Engine))
+        needs = log.add(1, [0] * len(Engine))
         shared = np.intersect1d(first.addresses(), second.addresses())
         assert needs[Engine.LOAD] == (len(shared) > 0)
