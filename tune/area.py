@@ -74,6 +74,11 @@ class Term:
     of: Callable[[Config], float]
 
 
+def _windows(config: Config) -> float:
+    """Lanes with a sliding window."""
+    return config.cols if config.vector_taps > 1 else 0
+
+
 SERIES_7 = (
     Term(name="machine", of=lambda config: 1.0),
     # With what serves a column of the array.
@@ -83,6 +88,8 @@ SERIES_7 = (
     Term(name="waiting", of=lambda config: config.cols * (config.requant_interval - 1)),
     Term(name="bank ways", of=bank_ways),
     Term(name="bus bytes", of=lambda config: config.bus_bytes),
+    # A window's products, and the memory of its chunks.
+    Term(name="windows", of=_windows),
 )
 TERMS: Mapping[tuple[str, str], tuple[Term, ...]] = MappingProxyType(
     {
@@ -92,6 +99,7 @@ TERMS: Mapping[tuple[str, str], tuple[Term, ...]] = MappingProxyType(
         ("ecp5", "lut"): (
             Term(name="tables of the 7 series", of=lambda config: _rest("lut", config)),
             Term(name="products", of=lambda config: config.rows * config.cols),
+            Term(name="windows", of=_windows),
         ),
         # No tables are shift registers, and what registers of a multiplier hold is counted beside it.
         ("ecp5", "ff"): (
