@@ -110,6 +110,11 @@ class HardwareSpace:
                     found.append(config)
         return sorted(found, key=lambda config: -config.peak_macs)
 
+    def windowed(self) -> Config | None:
+        """The base with a sliding window; None if it has one, or none is to be tried."""
+        taps = self.choices.get("vector_taps", (self.base.vector_taps,))[-1]
+        return replace(self.base, vector_taps=taps) if taps > self.base.vector_taps else None
+
     @property
     def _depths(self) -> list[str]:
         """The names of memories' depths that vary."""

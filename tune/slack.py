@@ -1,6 +1,6 @@
 """Slack of machines: sizes that can be a step smaller, one after the other, while no network is slower."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tilewright.isa.config import Config, ConfigError
@@ -30,14 +30,23 @@ class Slack:
     area: AreaForm
     board: Board
 
-    def next(self, root: Evaluated, known: Mapping[Config, Evaluated]) -> Config | None:
+    def next(
+        self,
+        root: Evaluated,
+        known: Mapping[Config, Evaluated],
+        *,
+        start: Config | None = None,
+        kept: Collection[str] = (),
+    ) -> Config | None:
         """The machine to look at next; None at the walk's end.
 
         Args:
-            root: where the walk begins; nothing on it is slower.
+            root: nothing on the walk is slower than it.
             known: what was looked at.
+            start: where the walk begins; None: at the root.
+            kept: names of sizes that stay.
         """
-        at, spent = root.config, frozenset[str]()
+        at, spent = start or root.config, frozenset(kept)
         while steps := dict(self._steps(at, spent)):
             name = max(steps, key=lambda name: self._saving(at, steps[name]))
             found = known.get(steps[name])

@@ -59,6 +59,18 @@ def test_the_walk_ends_where_each_size_that_saves_anything_is_needed():
     assert fast[-1].config.chip_bytes == min(each.config.chip_bytes for each in fast)
 
 
+def test_a_walk_may_begin_at_a_faster_machine_and_keep_what_makes_it_so():
+    windowed = replace(BASE, vector_taps=3)
+    known = {config: evaluated(config) for config in (BASE, windowed)}
+    root = known[BASE]
+    while (config := SLACK.next(root, known, start=windowed, kept=("vector_taps",))) is not None:
+        known[config] = evaluated(config)
+    walked = [config for config in known if config not in (BASE, windowed)]
+    assert {config.vector_taps for config in walked} == {3}
+    fast = [config for config in walked if known[config].is_as_fast_as(root)]
+    assert {name: getattr(fast[-1], name) for name in LEAST} == LEAST
+
+
 def test_what_saves_most_is_first():
     root = evaluated(BASE)
     first = SLACK.next(root, {BASE: root})
