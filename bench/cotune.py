@@ -117,9 +117,12 @@ def as_fast(seen: list[Evaluated], base: Evaluated) -> list[Evaluated]:
 
 
 def walked(base: Evaluated, board: Board, cost: HardwareCost) -> dict[Config, Evaluated]:
-    """What the search's walk to the least memory sees with the simulator in the place of the models."""
-    depths = [name for name in vars(base.config) if name.endswith("_vectors")]
-    space = HardwareSpace.around(base.config, fixed=vars(base.config).keys() - depths)
+    """What the search's walk to the least memory sees with the simulator in the place of the models.
+
+    It begins with a sliding window where the board has room for that and no network is slower with it.
+    """
+    varied = [name for name in vars(base.config) if name.endswith("_vectors") or name == "vector_taps"]
+    space = HardwareSpace.around(base.config, fixed=vars(base.config).keys() - varied)
     form = AreaModel.fitted(board.family)
     slack = Slack(space=space, area=form, board=board)
 
@@ -127,8 +130,12 @@ def walked(base: Evaluated, board: Board, cost: HardwareCost) -> dict[Config, Ev
         return Evaluated(config=config, area=form.area(config), costs=cost.measured(config))
 
     root = measured(base.config)
-    known = {root.config: root}
-    while (config := slack.next(root, known)) is not None:
+    known, start = {root.config: root}, space.windowed()
+    if start is not None and not list(board.lacks(start, form.area(start))):
+        known[start] = measured(start)
+    if start not in known or not known[start].is_as_fast_as(root):
+        start = None
+    while (config := slack.next(root, known, start=start, kept=("vector_taps",))) is not None:
         known[config] = measured(config)
     return known
 
