@@ -127,7 +127,11 @@ def walked(base: Evaluated, board: Board, cost: HardwareCost) -> dict[Config, Ev
     slack = Slack(space=space, area=form, board=board)
 
     def measured(config: Config) -> Evaluated:
-        return Evaluated(config=config, area=form.area(config), costs=cost.measured(config))
+        try:
+            return Evaluated(config=config, area=form.area(config), costs=cost.measured(config))
+        except TilewrightError as error:
+            # A layer does not fit any more: as good as slower.
+            return Evaluated(config=config, area=form.area(config), costs=None, refusal=str(error))
 
     root = measured(base.config)
     known, start = {root.config: root}, space.windowed()
