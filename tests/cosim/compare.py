@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tests.cosim.case import Case, Run, dump_program
 
 from tilewright.isa.assembly import disassemble
-from tilewright.isa.encoding import decode_table
+from tilewright.isa.encoding import ProgramTable, decode_table
 from tilewright.isa.fault import Cause, Fault
 from tilewright.isa.memory import Engine
 from tilewright.runtime.rtl_machine import RtlMachine
@@ -105,7 +105,7 @@ def observe_simulator(simulator: Simulator, case: Case, run: Run, dram: NDArray[
         timeout=run.timeout,
         check=False,
     )
-    engines = _engine_of_each(code)
+    engines = engine_of_each(decode_table(code))
     return Observation(
         dispatches=_happened(result.dispatched),
         starts=[_happened(result.start[engines == engine]) for engine in Engine],
@@ -143,9 +143,8 @@ def observe_gates(rtl: RtlMachine, case: Case, run: Run, dram: NDArray[np.uint8]
     )
 
 
-def _engine_of_each(code: bytes) -> NDArray[np.int64]:
-    """The engine that runs each instruction, -1 if none does."""
-    table = decode_table(code)
+def engine_of_each(table: ProgramTable) -> NDArray[np.int64]:
+    """The engine that runs each instruction, int64[n]; -1 if none does."""
     engines = np.full(len(table), -1, np.int64)
     for opcode, part in table.classes.items():
         if "runs_on" in part.fields:

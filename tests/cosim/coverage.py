@@ -13,6 +13,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 from tests.cosim.case import Run
+from tests.cosim.compare import engine_of_each
 
 from tilewright.isa.config import FIELD_RANGES, IN_FLIGHT, Config
 from tilewright.isa.encoding import ProgramTable, decode_table
@@ -237,7 +238,7 @@ def _points_of_windows(table: ProgramTable, started: NDArray[np.bool_], config: 
 
 
 def _points_of_starts(table: ProgramTable, result: SimResult, config: Config) -> Iterator[Point]:
-    engines, masks = _engine_of_each(table), claim_masks(table, config)
+    engines, masks = engine_of_each(table), claim_masks(table, config)
     start, finish, dispatched = result.start, result.finish, result.dispatched
     before = start - 1
     for engine in Engine:
@@ -289,14 +290,3 @@ def _level(more: Integers, less: Integers) -> int:
     added, taken = np.sort(more), np.sort(less)
     levels = np.arange(1, len(added) + 1) - np.searchsorted(taken, added, side="left")
     return int(levels.max(initial=0))
-
-
-def _engine_of_each(table: ProgramTable) -> Integers:
-    """The engine that runs each instruction, -1 if none does."""
-    engines = np.full(len(table), -1, np.int64)
-    for opcode, part in table.classes.items():
-        if "runs_on" in part.fields:
-            engines[part.rows] = part.fields["runs_on"]
-        elif opcode.name in Engine.__members__:
-            engines[part.rows] = Engine[opcode.name]
-    return engines
